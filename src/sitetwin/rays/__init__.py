@@ -1,0 +1,17 @@
+"""Rays: how waves travel from a transmitter to users. Geometry only."""
+
+from sitetwin.rays.chains import ChainList, Completeness
+from sitetwin.rays.dense import TraceSettings, discover, solve, trace
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+
+__all__ = [
+    "SPEED_OF_LIGHT",
+    "ChainList",
+    "Completeness",
+    "Interaction",
+    "Paths",
+    "TraceSettings",
+    "discover",
+    "solve",
+    "trace",
+]

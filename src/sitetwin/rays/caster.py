@@ -1,0 +1,119 @@
+"""Ray casts against a site's mesh: the only place that knows how the mesh is handed to the ray-casting library.
+
+The library works in single precision. Rays only decide *which facet is hit first*; where exactly is always computed
+from the facet's plane in double precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.site import Site
+
+_SINGLE_EPSILON = float(np.finfo(np.float32).eps)
+ORIGIN_OFFSET_ULPS = 48.0
+"""Rays that start on a facet start this many single-precision spacings above it (about 3 mm, 1 km from the origin)."""
+
+
+class RayCaster:
+    """A site's triangles, ready for ray casts.
+
+    Attributes:
+        scene: Mitsuba scene with one mesh; its primitive index is the site's triangle index.
+        triangle_facet: Dr.Jit Int32, facet of each triangle.
+    """
+
+    def __init__(self, site: Site) -> None:
+        mi = mitsuba()
+        mesh = mi.Mesh(
+            "site",
+            vertex_count=len(site.vertices),
+            face_count=site.num_triangles,
+            has_vertex_normals=False,
+            has_vertex_texcoords=False,
+        )
+        parameters = mi.traverse(mesh)
+        parameters["vertex_positions"] = mi.Float(site.vertices.astype(np.float32).ravel())
+        parameters["faces"] = mi.UInt32(site.triangles.astype(np.uint32).ravel())
+        parameters.update()
+        self.scene = mi.load_dict({"type": "scene", "mesh": mesh})
+        self.triangle_facet = mi.Int32(site.triangle_facet)
+
+    def first_facet(self, origin: Any, target: Any, active: Any) -> Any:
+        """Facet first hit by the ray from `origin` towards `target`; -1 where nothing is hit.
+
+        Args:
+            origin: Dr.Jit Array3f64, metres.
+            target: Dr.Jit Array3f64, metres; only the direction matters.
+            active: Dr.Jit Bool.
+
+        Returns:
+            Dr.Jit Int32.
+        """
+        import drjit as dr
+
+        mi = mitsuba()
+        hit = self.scene.ray_intersect_preliminary(self._ray(origin, target)[0], coherent=True, active=active)
+        found = active & hit.is_valid()
+        facet = dr.gather(mi.Int32, self.triangle_facet, hit.prim_index, found)
+        return dr.select(found, facet, -1)
+
+    def clear(self, origin: Any, target: Any, active: Any) -> Any:
+        """Whether nothing stands between two points, neither of which lies on a surface any more.
+
+        Args:
+            origin: Dr.Jit Array3f64, metres.
+            target: Dr.Jit Array3f64, metres.
+            active: Dr.Jit Bool.
+
+        Returns:
+            Dr.Jit Bool.
+        """
+        mi = mitsuba()
+        ray, distance = self._ray(origin, target)
+        ray.maxt = mi.Float(distance)
+        return active & ~self.scene.ray_test(ray, coherent=True, active=active)
+
+    @staticmethod
+    def _ray(origin: Any, target: Any) -> tuple[Any, Any]:
+        import drjit as dr
+
+        mi = mitsuba()
+        step = target - origin
+        distance = dr.norm(step)
+        return mi.Ray3f(mi.Point3f(origin), mi.Vector3f(step / distance)), distance
+
+
+def array3_type() -> Any:
+    """Dr.Jit's array of double-precision vectors for the backend in use."""
+    import drjit as dr
+
+    return dr.cuda.ad.Array3f64 if mitsuba().variant().startswith("cuda") else dr.llvm.ad.Array3f64
+
+
+def array3(points: np.ndarray) -> Any:
+    """(N, 3) float64 points as a Dr.Jit Array3f64; they are data to the kernels, so new ones compile nothing anew."""
+    import drjit as dr
+
+    mi = mitsuba()
+    if len(points) == 1:
+        return array3_type()(*(dr.opaque(mi.Float64, float(x)) for x in points[0]))
+    return array3_type()(*(mi.Float64(np.ascontiguousarray(points[:, axis])) for axis in range(3)))
+
+
+def lift_off(point: Any, normal: Any, towards: Any) -> Any:
+    """A point just above the facet it lies on, on the side of `towards`.
+
+    Args:
+        point: Dr.Jit Array3f64 on the facet, metres.
+        normal: Dr.Jit Array3f64, the facet's unit normal, either side.
+        towards: Dr.Jit Array3f64, metres, a point on the wanted side.
+    """
+    import drjit as dr
+
+    largest = dr.maximum(dr.maximum(dr.abs(point.x), dr.abs(point.y)), dr.abs(point.z))
+    offset = ORIGIN_OFFSET_ULPS * _SINGLE_EPSILON * (1 + largest)
+    return point + normal * dr.mulsign(offset, dr.dot(towards - point, normal))

@@ -1,0 +1,107 @@
+"""A fixed grid of cells over the users' volume: where rays go, and which users to try a chain on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CELL_SIZE = 16.0  # m
+_MOST_CELLS = 1 << 15  # beyond, cells grow: marks take memory in proportion to chains x cells
+
+
+@dataclass(frozen=True, eq=False)
+class CellGrid:
+    """Cubic cells over the bounding box of all users, with a margin of one empty cell around.
+
+    Attributes:
+        origin: (3,) float64, lowest corner, metres.
+        size: Edge of a cell, metres.
+        shape: Cells along x, y, z.
+    """
+
+    origin: np.ndarray
+    size: float
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def over(cls, users: np.ndarray) -> CellGrid:
+        """The grid over (U, 3) users, metres, U at least 1."""
+        low, high = users.min(axis=0), users.max(axis=0)
+        size = CELL_SIZE
+        while True:
+            shape = np.floor((high - low) / size).astype(int) + 3
+            if shape.prod() <= _MOST_CELLS:
+                break
+            size *= 2
+        return cls(low - size, size, (int(shape[0]), int(shape[1]), int(shape[2])))
+
+    @property
+    def num_cells(self) -> int:
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def high(self) -> np.ndarray:
+        """(3,) float64, highest corner, metres."""
+        return self.origin + self.size * np.asarray(self.shape)
+
+    def cell_of(self, points: np.ndarray) -> np.ndarray:
+        """(N,) int64 cell of each (N, 3) point; points outside fall to the nearest cell."""
+        index = ((points - self.origin) / self.size).astype(np.int64)
+        index = np.clip(index, 0, np.asarray(self.shape) - 1)
+        return (index[:, 0] * self.shape[1] + index[:, 1]) * self.shape[2] + index[:, 2]
+
+    def neighbours(self, cells: np.ndarray) -> np.ndarray:
+        """(N, 27) int64: each cell and those around it; -1 outside the grid."""
+        x, rest = np.divmod(cells, self.shape[1] * self.shape[2])
+        y, z = np.divmod(rest, self.shape[2])
+        steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        index = np.stack([x, y, z], axis=-1)[:, None] + steps
+        inside = ((index >= 0) & (index < np.asarray(self.shape))).all(axis=2)
+        flat = (index[..., 0] * self.shape[1] + index[..., 1]) * self.shape[2] + index[..., 2]
+        return np.where(inside, flat, -1)
+
+    def near(self, users: np.ndarray) -> np.ndarray:
+        """(num_cells,) bool: cells that hold users, and their neighbours."""
+        result = np.zeros(self.num_cells, dtype=bool)
+        result[self.cell_of(users)] = True
+        around = self.neighbours(np.flatnonzero(result))
+        result[around[around >= 0]] = True
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class CellUsers:
+    """Users sorted by cell.
+
+    Attributes:
+        order: (U,) int64, user index at each sorted place.
+        points: (U, 3) float64, sorted users, metres.
+        cells: (B,) int64, the cells that hold users, ascending.
+        offsets: (B + 1,) int64; the users of cell b are the sorted places ``offsets[b]:offsets[b + 1]``.
+        low: (B, 3) float64, lowest corner of the users of each cell.
+        high: (B, 3) float64, highest corner.
+    """
+
+    order: np.ndarray
+    points: np.ndarray
+    cells: np.ndarray
+    offsets: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, users: np.ndarray, grid: CellGrid) -> CellUsers:
+        """Sort (U, 3) users, metres, U at least 1, by the cells of a grid."""
+        cell = grid.cell_of(users)
+        order = np.argsort(cell, kind="stable")
+        cells, starts = np.unique(cell[order], return_index=True)
+        points = users[order]
+        return cls(
+            order=order,
+            points=points,
+            cells=cells,
+            offsets=np.append(starts, len(users)),
+            low=np.minimum.reduceat(points, starts, axis=0),
+            high=np.maximum.reduceat(points, starts, axis=0),
+        )

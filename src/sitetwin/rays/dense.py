@@ -1,0 +1,249 @@
+"""The dense tracer: every specular path of one static transmitter to very many users.
+
+A static transmitter sees few distinct interaction chains. They are found once by shooting rays (`discovery`), then
+every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
+confirm each segment. Only (chain, user) pairs that survive cost further rays.
+
+What is modelled: line of sight, specular reflection to any depth, chords through vegetation, and single scattering at
+the scatter centres of canopies where the site has some. Not modelled here: diffraction, transmission through walls and
+diffuse scattering from surfaces.
+
+The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.canopy import canopy_pairs
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chains import ChainList
+from sitetwin.rays.crossings import distance_before, vegetation_crossings
+from sitetwin.rays.discovery import discover_chains
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.solve import SpecularPaths, SpecularSolver
+from sitetwin.site import Site
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class TraceSettings:
+    """What to trace, and how completely.
+
+    Attributes:
+        max_depth: Most reflections on a path; 0 traces the line of sight alone.
+        unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
+        rays_per_lattice: Rays in each discovery lattice.
+        canopy_paths: Most canopy-scattered paths per user.
+        seed: Of the discovery.
+    """
+
+    max_depth: int = 3
+    unseen_bound: float = 1e-3
+    rays_per_lattice: int = 250_000
+    canopy_paths: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_depth < 0:
+            raise SiteTwinError(f"max_depth is {self.max_depth}; ask for 0 (line of sight) or more reflections")
+        if not 0 < self.unseen_bound < 1:
+            raise SiteTwinError(f"unseen_bound is {self.unseen_bound}; it is a share between 0 and 1")
+        if self.rays_per_lattice < 1000:
+            raise SiteTwinError(f"rays_per_lattice is {self.rays_per_lattice}; shoot at least 1000 rays")
+        if self.canopy_paths < 0:
+            raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
+
+
+def discover(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings,
+    progress: Progress | None = None,
+    caster: RayCaster | None = None,
+) -> ChainList:
+    """Find the chains of a transmitter once for all its users.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres: all users of the run, whatever tiles it is cut into.
+        settings: See `TraceSettings`.
+        progress: Called with the share of the work done, 0..1.
+        caster: Ray caster of the site, if there is one already.
+
+    Raises:
+        SiteTwinError: A position is not finite, or there is no user.
+    """
+    transmitter, users = _checked(transmitter, users)
+    if not len(users):
+        raise SiteTwinError("there is no user to trace to: the list of positions is empty")
+    return discover_chains(
+        site,
+        caster or RayCaster(site),
+        transmitter,
+        users,
+        depth=settings.max_depth,
+        rays_per_lattice=settings.rays_per_lattice,
+        unseen_bound=settings.unseen_bound,
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+def solve(
+    site: Site,
+    chains: ChainList,
+    users: np.ndarray,
+    settings: TraceSettings,
+    progress: Progress | None = None,
+    caster: RayCaster | None = None,
+) -> Paths:
+    """All paths along known chains to some users, for instance one tile of them.
+
+    Args:
+        site: The site.
+        chains: From `discover` on the same site.
+        users: (U, 3) metres.
+        settings: Those of the discovery.
+        progress: Called with the share of the work done, 0..1.
+        caster: Ray caster of the site, if there is one already.
+
+    Raises:
+        SiteTwinError: A position is not finite.
+    """
+    transmitter, users = _checked(chains.transmitter, users)
+    caster = caster or RayCaster(site)
+    solver = SpecularSolver(site, caster, chains)
+    specular = solver.solve(users, progress=progress)
+    scatter_user, centre = canopy_pairs(site, caster, transmitter, users, settings.canopy_paths)
+    return _assemble(site, solver, users, specular, scatter_user, centre, settings)
+
+
+def trace(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings | None = None,
+    progress: Progress | None = None,
+) -> Paths:
+    """Discover and solve in one go, in memory.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres, U at least 1.
+        settings: See `TraceSettings`.
+        progress: Called with the share of the work done, 0..1.
+
+    Raises:
+        SiteTwinError: A position is not finite, or there is no user.
+    """
+    settings = settings or TraceSettings()
+    caster = RayCaster(site)
+    chains = discover(site, transmitter, users, settings, progress and (lambda x: progress(x / 2)), caster)
+    return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
+
+
+def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions as float64, finite and of the right shape."""
+    transmitter, users = np.asarray(transmitter, dtype=np.float64), np.asarray(users, dtype=np.float64)
+    if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
+        raise SiteTwinError(
+            f"positions have shapes {transmitter.shape} (transmitter) and {users.shape} (users); give (3,) and (U, 3)"
+        )
+    if not np.isfinite(transmitter).all():
+        raise SiteTwinError(f"the transmitter's position {transmitter.tolist()} is not finite; give three numbers")
+    bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
+    if len(bad):
+        raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
+    return transmitter, users
+
+
+def _assemble(
+    site: Site,
+    solver: SpecularSolver,
+    users: np.ndarray,
+    specular: SpecularPaths,
+    scatter_user: np.ndarray,
+    centre: np.ndarray,
+    settings: TraceSettings,
+) -> Paths:
+    """Rows in canonical order: by user, number of interactions, kind, facets."""
+    chains = solver.chains
+    single = int(np.searchsorted(chains.depth, 1, side="right"))
+    num_centres = len(site.vegetation.scatter_centres)
+    rank = specular.chain.astype(np.int64) + 1
+    rank[specular.chain >= single] += num_centres
+    user = np.concatenate([specular.user, scatter_user])
+    rank = np.concatenate([rank, centre + single + 1])
+    order = np.argsort(user * (len(chains) + num_centres + 1) + rank, kind="stable")
+    user = user[order]
+    chain = np.concatenate([specular.chain, np.full(len(centre), -2, np.int32)])[order]
+    scatter = np.concatenate([np.full(len(specular.user), -1), centre])[order]
+
+    width = max(chains.facets.shape[1], 1 if len(centre) else 0)
+    kinds = np.zeros((len(user), width), dtype=np.uint8)
+    facets = np.full((len(user), width), -1, dtype=np.int32)
+    points = np.empty((len(user), width + 2, 3))
+    points[:, 0] = chains.transmitter
+    points[:, 1:] = users[user][:, None]
+    depth = np.zeros(len(user), dtype=np.int64)
+    for group in solver.groups:
+        row = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
+        depth[row] = group.depth
+        kinds[row, : group.depth] = Interaction.REFLECTION
+        facets[row, : group.depth] = group.facets[chain[row] - group.first]
+        if len(row):
+            points[row, 1 : group.depth + 1] = solver.vertices(group, chain[row], users[user[row]])
+    row = np.flatnonzero(scatter >= 0)
+    if len(row):
+        depth[row] = 1
+        kinds[row, 0] = Interaction.CANOPY
+        facets[row, 0] = scatter[row]
+        points[row, 1] = site.vegetation.scatter_centres[scatter[row]]
+
+    crossings = vegetation_crossings(site, points, depth + 1)
+    vertices = points[:, 1:-1].copy()
+    vertices[kinds == Interaction.NONE] = np.nan
+    return Paths(
+        transmitter=chains.transmitter,
+        users=users,
+        offsets=np.searchsorted(user, np.arange(len(users) + 1)),
+        kinds=kinds,
+        facets=facets,
+        vertices=vertices,
+        length=distance_before(points)[:, -1],
+        departure=_unit(points[:, 1] - points[:, 0]),
+        arrival=_unit(points[np.arange(len(user)), depth] - points[:, -1]),
+        crossing_offsets=crossings[0],
+        crossing_volume=crossings[1],
+        crossing_entry=crossings[2],
+        crossing_exit=crossings[3],
+        attributes=_attributes(site, chains, settings),
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    return vectors / np.sqrt(x * x + y * y + z * z)[:, None]
+
+
+def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+    return {
+        "engine": "sitetwin dense",
+        "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
+        "backend": mitsuba().variant(),
+        "geometry_hash": site.geometry_hash,
+        "chains_hash": chains.hash,
+        "settings": asdict(settings),
+        "completeness": asdict(chains.completeness),
+    }

@@ -1,0 +1,269 @@
+"""Discovery: which chains exist at all, found by shooting rays from the transmitter without any receiver.
+
+Each lattice of rays is an independent sample of the chains, so what the lattices share tells how much they all missed:
+the first-order jackknife for the number of unseen classes (K. P. Burnham, W. S. Overton, Biometrika 65(3), 1978), a
+member of the family of I. J. Good's estimators (Biometrika 40, 1953), applied to (chain, user) pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from sitetwin.backend import mitsuba
+from sitetwin.rays.caster import RayCaster, lift_off
+from sitetwin.rays.cells import CellGrid
+from sitetwin.rays.chains import ChainList, Completeness
+from sitetwin.rays.solve import SpecularSolver
+from sitetwin.site import Site
+
+_FIRST_LATTICES = 4
+_MOST_LATTICES = 64
+_PROBE_USERS = 2048
+_TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
+
+
+@dataclass(frozen=True, eq=False)
+class _Sightings:
+    """What one lattice saw: distinct (chain, cell) pairs.
+
+    `facets` (C, D) int32 holds distinct chains, -1 padded; `chain` (N,) and `cell` (N,) are the pairs.
+    """
+
+    facets: np.ndarray
+    chain: np.ndarray
+    cell: np.ndarray
+
+
+def discover_chains(
+    site: Site,
+    caster: RayCaster,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    *,
+    depth: int,
+    rays_per_lattice: int,
+    unseen_bound: float,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
+) -> ChainList:
+    """Shoot lattices until the estimated unseen share of valid (chain, user) pairs is within the bound.
+
+    Args:
+        site: The site.
+        caster: Ray caster of the same site.
+        transmitter: (3,) metres.
+        users: (U, 3) float64, metres, U at least 1; all users of the run, whatever tiles it is cut into.
+        depth: Most reflections of a chain, at least 1.
+        rays_per_lattice: Rays in each lattice.
+        unseen_bound: Share of valid pairs that may stay unseen.
+        seed: Of the lattices' rotations and the choice of probe users.
+        progress: Called with the share of the work done, 0..1; the work ends early once the bound is met.
+    """
+    rng = np.random.default_rng(seed)
+    grid = CellGrid.over(users)
+    near = grid.near(users)
+    probes = users[np.sort(rng.choice(len(users), size=min(_PROBE_USERS, len(users)), replace=False))]
+    sightings: list[_Sightings] = []
+    wanted = _FIRST_LATTICES
+    while True:
+        while len(sightings) < wanted:
+            rotation = Rotation.random(random_state=rng).as_matrix()
+            sightings.append(_shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
+            if progress:
+                progress(len(sightings) / _MOST_LATTICES)
+        chains = _merge(sightings, transmitter, grid, depth, len(users))
+        measured = _measure(site, caster, chains, probes, wanted, rays_per_lattice, unseen_bound)
+        if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
+            break
+        wanted *= 2
+    if progress:
+        progress(1.0)
+    return replace(chains, completeness=measured)
+
+
+def _shoot_lattice(
+    site: Site,
+    caster: RayCaster,
+    transmitter: np.ndarray,
+    grid: CellGrid,
+    near: np.ndarray,
+    rays: int,
+    depth: int,
+    rotation: np.ndarray,
+) -> _Sightings:
+    """Follow the specular bounces of one lattice; note every cell near users that a ray enters after a bounce."""
+    import drjit as dr
+
+    mi = mitsuba()
+    normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
+    direction = _fibonacci_directions(rays, rotation)
+    origin = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
+    rows = np.zeros((1, 0), dtype=np.int32)
+    sequence = np.zeros(0, dtype=np.int64)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for bounce in range(depth + 1):
+        ray = mi.Ray3f(origin, direction)
+        hit = caster.scene.ray_intersect_preliminary(ray, coherent=bounce == 0)
+        valid = hit.is_valid()
+        dr.eval(hit.t, hit.prim_index, valid)
+        if bounce:
+            reach = dr.select(valid, hit.t, np.inf)
+            found.append((rows, *_cells_entered(grid, near, len(rows), sequence, origin, direction, reach)))
+        alive = dr.compress(valid)
+        if bounce == depth or not dr.width(alive):
+            break
+        facet = dr.gather(mi.Int32, caster.triangle_facet, dr.gather(mi.UInt32, hit.prim_index, alive))
+        normal = mi.Vector3f(*(dr.gather(mi.Float, normals, 3 * facet + k) for k in range(3)))
+        start = mi.Point3f(*(dr.gather(mi.Float, component, alive) for component in origin))
+        incident = mi.Vector3f(*(dr.gather(mi.Float, component, alive) for component in direction))
+        point = start + incident * dr.gather(mi.Float, hit.t, alive)
+        origin = mi.Point3f(lift_off(point, normal, start))
+        direction = dr.normalize(incident - 2 * dr.dot(normal, incident) * normal)
+        dr.eval(origin, direction, facet)
+        before = sequence[alive.numpy()] if bounce else 0
+        keys, sequence = _number(before * site.num_facets + facet.numpy().astype(np.int64), site.num_facets * len(rows))
+        rows = np.column_stack([rows[keys // site.num_facets], (keys % site.num_facets).astype(np.int32)])
+    return _collect(found, depth)
+
+
+def _number(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys, ascending, and the place of each key among them; like `np.unique` but without a sort if it can."""
+    if bound > 8 * len(keys):
+        return np.unique(keys, return_inverse=True)
+    present = np.zeros(bound, dtype=bool)
+    present[keys] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[keys]
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Distinct integers, ascending. A sort is several times faster here than the hash table inside `np.unique`."""
+    ordered = np.sort(values)
+    fresh = np.ones(len(ordered), dtype=bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    return ordered[fresh]
+
+
+def _cells_entered(
+    grid: CellGrid, near: np.ndarray, sequences: int, sequence: np.ndarray, origin: Any, direction: Any, reach: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct (sequence, cell) pairs of ray segments, only cells near users.
+
+    The segments are sampled every half cell, so a corner that is only grazed may be left out; the marks are widened by
+    a neighbour later.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    near_cells = np.flatnonzero(near)
+    place = np.full(grid.num_cells, -1, dtype=np.int32)
+    place[near_cells] = np.arange(len(near_cells))
+    places, ray_sequence = mi.Int32(place), mi.UInt32(sequence.astype(np.uint32))
+    low = [dr.opaque(mi.Float, float(x)) for x in grid.origin]
+    high = [dr.opaque(mi.Float, float(x)) for x in grid.high]
+    shape = [dr.opaque(mi.Int32, n) for n in grid.shape]
+    size, width = dr.opaque(mi.Float, grid.size), dr.opaque(mi.UInt32, len(near_cells))
+    enter, leave = mi.Float(0), reach
+    for axis in range(3):
+        to_low, to_high = (low[axis] - origin[axis]) / direction[axis], (high[axis] - origin[axis]) / direction[axis]
+        enter = dr.maximum(enter, dr.minimum(to_low, to_high))
+        leave = dr.minimum(leave, dr.maximum(to_low, to_high))
+    marks = dr.zeros(mi.Bool, sequences * len(near_cells))
+
+    def visit(distance: Any) -> tuple[Any]:
+        point = origin + direction * dr.minimum(distance, leave)
+        x, y, z = (dr.clip(mi.Int32((point[a] - low[a]) / size), 0, shape[a] - 1) for a in range(3))
+        cell = dr.gather(mi.Int32, places, (x * shape[1] + y) * shape[2] + z)
+        dr.scatter(marks, mi.Bool(True), ray_sequence * width + mi.UInt32(cell), cell >= 0)
+        return (distance + size / 2,)
+
+    dr.while_loop((enter,), lambda distance: distance < leave + size / 2, visit)
+    pairs = np.flatnonzero(marks.numpy())
+    return pairs // len(near_cells), near_cells[pairs % len(near_cells)]
+
+
+def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int) -> _Sightings:
+    """Sequences of every length under one numbering, without those that enter no cell near users."""
+    facets, chains, cells, first = [], [], [], 0
+    for rows, chain, cell in found:
+        used, place = np.unique(chain, return_inverse=True)
+        padded = np.full((len(used), depth), -1, dtype=np.int32)
+        padded[:, : rows.shape[1]] = rows[used]
+        facets.append(padded)
+        chains.append(place + first)
+        cells.append(cell)
+        first += len(used)
+    if not facets:
+        return _Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return _Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
+
+
+def _merge(
+    sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, num_users: int
+) -> ChainList:
+    """One canonical list out of all lattices, each chain's cells widened by their neighbours."""
+    facets = np.concatenate([s.facets for s in sightings])
+    length = np.count_nonzero(facets >= 0, axis=1)
+    order = np.lexsort((*facets.T[::-1], length))
+    sorted_facets = facets[order]
+    fresh = np.ones(len(facets), dtype=bool)
+    fresh[1:] = (sorted_facets[1:] != sorted_facets[:-1]).any(axis=1)
+    number = np.empty(len(facets), dtype=np.int64)
+    number[order] = np.cumsum(fresh) - 1
+    distinct = sorted_facets[fresh]
+    start = np.cumsum([0, *(len(s.facets) for s in sightings)])
+    chain = np.concatenate([number[first + s.chain] for first, s in zip(start[:-1], sightings, strict=True)])
+    cell = np.concatenate([s.cell for s in sightings])
+    if len(distinct) * num_users <= _TRY_ALL_PAIRS:
+        pairs = np.arange(len(distinct) * grid.num_cells)
+    else:
+        pairs = _distinct(chain * grid.num_cells + cell)
+        around = grid.neighbours(pairs % grid.num_cells)
+        pairs = _distinct(((pairs // grid.num_cells)[:, None] * grid.num_cells + around)[around >= 0])
+    return ChainList(
+        transmitter=transmitter,
+        facets=distinct,
+        seen_in=np.bincount(number, minlength=len(distinct)).astype(np.int32),
+        mark_offsets=np.searchsorted(pairs, np.arange(len(distinct) + 1) * grid.num_cells),
+        mark_cells=pairs % grid.num_cells,
+        grid=grid,
+        completeness=Completeness(0, 0, 0, 0, 1.0, 0.0),
+    )
+
+
+def _measure(
+    site: Site, caster: RayCaster, chains: ChainList, probes: np.ndarray, lattices: int, rays: int, bound: float
+) -> Completeness:
+    """Try every chain on the probe users: what did a single lattice see alone, what lies outside the marked cells?"""
+    solver = SpecularSolver(site, caster, chains)
+    everywhere, marked = solver.solve(probes, everywhere=True), solver.solve(probes)
+    reflected = everywhere.chain[everywhere.chain >= 0]
+    once = np.count_nonzero(chains.seen_in[reflected] == 1) * (lattices - 1) / lattices
+    missed = len(everywhere.chain) - len(marked.chain)
+    total = len(reflected) + once
+    return Completeness(
+        lattices=lattices,
+        rays_per_lattice=rays,
+        probe_users=len(probes),
+        probe_paths=len(reflected),
+        unseen_share=float((once + missed) / total) if total else 0.0,
+        bound=bound,
+    )
+
+
+def _fibonacci_directions(rays: int, rotation: np.ndarray) -> Any:
+    """Unit vectors of a rotated Fibonacci lattice (R. Swinbank, R. J. Purser, Q. J. R. Meteorol. Soc. 132, 2006)."""
+    import drjit as dr
+
+    mi = mitsuba()
+    i = dr.arange(mi.Float64, rays)
+    z = 1 - (2 * i + 1) / dr.opaque(mi.Float64, rays)
+    azimuth = i * (np.pi * (3 - np.sqrt(5)))
+    radius = dr.sqrt(1 - z * z)
+    local = (radius * dr.cos(azimuth), radius * dr.sin(azimuth), z)
+    m = [[dr.opaque(mi.Float64, float(rotation[r, c])) for c in range(3)] for r in range(3)]
+    return mi.Vector3f(*(mi.Float(m[r][0] * local[0] + m[r][1] * local[1] + m[r][2] * local[2]) for r in range(3)))

@@ -1,0 +1,250 @@
+"""Exact specular paths of known chains to many users at once.
+
+Image method in double precision for every (chain, user) pair that the beams allow, then ray casts that confirm each
+segment: the right facet is hit first and nothing stands in between. Reference: J. W. McKown, R. L. Hamilton, "Ray
+tracing as a design tool for radio networks", IEEE Network 5(6), 1991 (image method).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.rays.beams import all_pairs, beam_planes, reaches
+from sitetwin.rays.caster import RayCaster, array3, array3_type, lift_off
+from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import ChainList, FacetFrames, source_images
+from sitetwin.site import Site
+
+FACET_MARGIN = 1e-4  # m; a point this far outside a facet's rectangle may still be hit: the ray cast decides
+_ROW = 16  # doubles per bounce in the chain table
+_LANES = 1 << 23  # (chain, user) pairs tested in one kernel
+
+
+@dataclass(frozen=True, eq=False)
+class SpecularPaths:
+    """Verified specular paths, unordered.
+
+    Attributes:
+        user: (P,) int64, user index.
+        chain: (P,) int32, index into the chain list, -1 for line of sight.
+    """
+
+    user: np.ndarray
+    chain: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class DepthGroup:
+    """The chains of one depth, with what the kernels need of them."""
+
+    first: int
+    facets: np.ndarray
+    images: np.ndarray
+    planes: np.ndarray
+    table: Any
+
+    @property
+    def depth(self) -> int:
+        return self.facets.shape[1]
+
+
+class SpecularSolver:
+    """Chains of one transmitter prepared for any number of users.
+
+    Args:
+        site: The site.
+        caster: Ray caster of the same site.
+        chains: The chains to try.
+    """
+
+    def __init__(self, site: Site, caster: RayCaster, chains: ChainList) -> None:
+        self.site, self.caster, self.chains = site, caster, chains
+        frames = FacetFrames.of(site, FACET_MARGIN)
+        self.groups = [
+            self._prepare(frames, depth) for depth in range(1, chains.facets.shape[1] + 1) if (chains.depth == depth).any()
+        ]
+
+    def _prepare(self, frames: FacetFrames, depth: int) -> DepthGroup:
+        mi = mitsuba()
+        index = np.flatnonzero(self.chains.depth == depth)
+        facets = np.ascontiguousarray(self.chains.facets[index, :depth])
+        images = source_images(self.site, self.chains.transmitter, facets)
+        table = np.zeros((len(facets), depth, _ROW))
+        table[:, :, 0:3] = images[:, 1:]
+        table[:, :, 3:6] = self.site.facet_normal[facets]
+        table[:, :, 6] = self.site.facet_offset[facets]
+        table[:, :, 7:10] = frames.axis[facets]
+        table[:, :, 10:12] = frames.low[facets]
+        table[:, :, 12:14] = frames.high[facets]
+        table[:, :, 14] = facets
+        planes = beam_planes(self.site, frames, images, facets)
+        return DepthGroup(int(index[0]), facets, images, planes, mi.Float64(table.ravel()))
+
+    def solve(
+        self, users: np.ndarray, *, everywhere: bool = False, progress: Callable[[float], None] | None = None
+    ) -> SpecularPaths:
+        """All valid paths to some users.
+
+        Args:
+            users: (U, 3) float64, metres.
+            everywhere: Try each chain on every user its beam can reach, not only in the cells marked for it.
+            progress: Called with the share of the work done, 0..1.
+        """
+        if not len(users):
+            return SpecularPaths(np.zeros(0, np.int64), np.zeros(0, np.int32))
+        cells = CellUsers.of(users, self.chains.grid)
+        points = array3(cells.points)
+        found = [self._line_of_sight(points, len(users))]
+        for number, group in enumerate(self.groups, start=1):
+            chain, cell = all_pairs(group.planes, cells) if everywhere else self._marked_pairs(group, cells)
+            for lane_chain, lane_user in _lanes(chain, cell, cells):
+                found.append(self._solve_lanes(group, points, lane_chain, lane_user))
+            if progress:
+                progress(number / len(self.groups))
+        user = cells.order[np.concatenate([f.user for f in found])]
+        return SpecularPaths(user, np.concatenate([f.chain for f in found]))
+
+    def _marked_pairs(self, group: DepthGroup, cells: CellUsers) -> tuple[np.ndarray, np.ndarray]:
+        """(chain, cell) pairs of a group that are marked, hold users and lie in the chain's beam."""
+        marks = slice(self.chains.mark_offsets[group.first], self.chains.mark_offsets[group.first + len(group.facets)])
+        counts = np.diff(self.chains.mark_offsets)[group.first : group.first + len(group.facets)]
+        chain = np.repeat(np.arange(len(group.facets)), counts)
+        marked = self.chains.mark_cells[marks]
+        place = np.searchsorted(cells.cells, marked)
+        held = cells.cells[np.minimum(place, len(cells.cells) - 1)] == marked
+        chain, place = chain[held], place[held]
+        keep = reaches(group.planes, chain, cells, place)
+        return chain[keep], place[keep]
+
+    def _line_of_sight(self, points: Any, count: int) -> SpecularPaths:
+        import drjit as dr
+
+        mi = mitsuba()
+        source = array3(self.chains.transmitter[None]) + dr.zeros(type(points), count)
+        seen = self.caster.clear(points, source, dr.full(mi.Bool, True, count))
+        place = np.flatnonzero(seen.numpy())
+        return SpecularPaths(place, np.full(len(place), -1, np.int32))
+
+    def _solve_lanes(self, group: DepthGroup, points: Any, chain: np.ndarray, user: np.ndarray) -> SpecularPaths:
+        """Test (chain, user) pairs; users are places in the sorted order, here and in the result."""
+        import drjit as dr
+
+        mi = mitsuba()
+        lane_chain, lane_user = mi.UInt32(chain), mi.UInt32(user)
+        _, _, inside = backtrack(group, lane_chain, gather_points(points, lane_user), group.depth)
+        lane_chain, lane_user = _keep(inside, lane_chain, lane_user)
+        for stage in range(group.depth + 1):
+            if not dr.width(lane_chain):
+                break
+            good = self._segment_holds(group, points, lane_chain, lane_user, stage)
+            lane_chain, lane_user = _keep(good, lane_chain, lane_user)
+        global_chain = lane_chain.numpy().astype(np.int32) + group.first
+        return SpecularPaths(lane_user.numpy().astype(np.int64), global_chain.astype(np.int32))
+
+    def _segment_holds(self, group: DepthGroup, points: Any, chain: Any, user: Any, stage: int) -> Any:
+        """Whether the segment `stage` bounces before the user is free and ends on the right facet."""
+        import drjit as dr
+
+        mi = mitsuba()
+        active = dr.full(mi.Bool, True, dr.width(chain))
+        receiver = gather_points(points, user)
+        vertices, rows, _ = backtrack(group, chain, receiver, min(stage + 1, group.depth))
+        last = stage == group.depth
+        target = array3(self.chains.transmitter[None]) if last else vertices[stage]
+        origin = receiver
+        if stage:
+            origin = lift_off(vertices[stage - 1], _gather3(group.table, rows[stage - 1] + 3), target)
+        if last:
+            return self.caster.clear(origin, target, active)
+        wanted = mi.Int32(dr.gather(mi.Float64, group.table, rows[stage] + 14))
+        return self.caster.first_facet(origin, target, active) == wanted
+
+    def vertices(self, group: DepthGroup, chain: np.ndarray, users: np.ndarray) -> np.ndarray:
+        """Reflection points of chains of one group, from the transmitter on.
+
+        Args:
+            group: The chains of one depth.
+            chain: (N,) chain index within the whole list.
+            users: (N, 3) metres.
+
+        Returns:
+            (N, k, 3) float64, metres.
+        """
+        mi = mitsuba()
+        points, _, _ = backtrack(group, mi.UInt32((chain - group.first).astype(np.uint32)), array3(users), group.depth)
+        return np.stack([np.stack([c.numpy() for c in point], axis=-1) for point in reversed(points)], axis=1)
+
+
+def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[list[Any], list[Any], Any]:
+    """Reflection points of a chain, from the user back towards the transmitter.
+
+    Args:
+        group: Chains of one depth.
+        chain: Dr.Jit UInt32, chain within the group.
+        user: Dr.Jit Array3f64, metres.
+        steps: How many points are wanted, the one nearest to the user first.
+
+    Returns:
+        The points (Array3f64), the table rows of their bounces (UInt32), and whether each point lies between its
+        neighbours' planes and inside the bounding rectangle of its facet.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    vertices, rows = [], []
+    point, inside = user, mi.Bool(True)
+    for bounce in range(group.depth - 1, group.depth - 1 - steps, -1):
+        row = (chain * group.depth + bounce) * _ROW
+        image, normal, axis = (_gather3(group.table, row + column) for column in (0, 3, 7))
+        offset = dr.gather(mi.Float64, group.table, row + 6)
+        here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
+        inside &= here * there < 0
+        point = point + (image - point) * (here / (here - there))
+        u, v = dr.dot(axis, point), dr.dot(dr.cross(normal, axis), point)
+        bounds = [dr.gather(mi.Float64, group.table, row + 10 + k) for k in range(4)]
+        inside &= (u >= bounds[0]) & (v >= bounds[1]) & (u <= bounds[2]) & (v <= bounds[3])
+        vertices.append(point)
+        rows.append(row)
+    return vertices, rows, inside
+
+
+def _lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every user of each (chain, cell) pair, in batches of about `_LANES`."""
+    counts = np.diff(cells.offsets)[cell]
+    total = np.cumsum(counts)
+    cuts = np.searchsorted(total, np.arange(_LANES, total[-1] if len(total) else 0, _LANES))
+    for start, stop in pairwise([0, *cuts.tolist(), len(chain)]):
+        count = counts[start:stop]
+        first = np.cumsum(count) - count
+        user = np.arange(count.sum()) + np.repeat(cells.offsets[cell[start:stop]] - first, count)
+        yield np.repeat(chain[start:stop], count).astype(np.uint32), user.astype(np.uint32)
+
+
+def _gather3(buffer: Any, index: Any) -> Any:
+    """Three consecutive doubles from `buffer` at `index`, as a vector."""
+    import drjit as dr
+
+    mi = mitsuba()
+    return array3_type()(*(dr.gather(mi.Float64, buffer, index + axis) for axis in range(3)))
+
+
+def gather_points(points: Any, index: Any) -> Any:
+    """The points at `index` of an Array3f64."""
+    import drjit as dr
+
+    return array3_type()(*(dr.gather(mitsuba().Float64, component, index) for component in points))
+
+
+def _keep(good: Any, *arrays: Any) -> list[Any]:
+    """The entries of evaluated arrays where `good` holds."""
+    import drjit as dr
+
+    dr.eval(good, *arrays)
+    index = dr.compress(good)
+    return [dr.gather(type(array), array, index) for array in arrays]
