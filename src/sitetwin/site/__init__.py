@@ -1,0 +1,47 @@
+"""The site: geometry, materials, vegetation, and where radios may stand in it."""
+
+from sitetwin.site.build import build_site
+from sitetwin.site.importers import builtin_scenes, load_scene
+from sitetwin.site.io import load_site, save_site
+from sitetwin.site.materials import Material, itu_material
+from sitetwin.site.model import Georeference, Site
+from sitetwin.site.objects import building_name, building_of_object
+from sitetwin.site.placement import (
+    check_transmitter,
+    distance_to_mesh,
+    ground_height,
+    inside_building,
+    outdoor_mask,
+    user_grid,
+)
+from sitetwin.site.planting import StreetTrees, plant_street_trees
+from sitetwin.site.variants import GeometryError, derive
+from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
+
+__all__ = [
+    "Cylinder",
+    "Ellipsoid",
+    "ExtrudedPolygon",
+    "GeometryError",
+    "Georeference",
+    "Material",
+    "Site",
+    "StreetTrees",
+    "Vegetation",
+    "build_site",
+    "building_name",
+    "building_of_object",
+    "builtin_scenes",
+    "check_transmitter",
+    "derive",
+    "distance_to_mesh",
+    "ground_height",
+    "inside_building",
+    "itu_material",
+    "load_scene",
+    "load_site",
+    "outdoor_mask",
+    "plant_street_trees",
+    "save_site",
+    "user_grid",
+]

@@ -1,0 +1,101 @@
+"""From labelled triangles to a `Site`: checks, facets, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.facets import merge_facets
+from sitetwin.site.materials import Material
+from sitetwin.site.model import Georeference, Site
+from sitetwin.site.vegetation import Vegetation
+
+LARGEST_COORDINATE = 1e6
+"""Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
+
+
+def build_site(
+    name: str,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    triangle_object: np.ndarray,
+    objects: Sequence[str],
+    object_material: Sequence[int] | np.ndarray,
+    materials: Sequence[Material],
+    *,
+    vegetation: Vegetation | None = None,
+    georeference: Georeference | None = None,
+    provenance: dict[str, Any] | None = None,
+) -> Site:
+    """Check a labelled triangle mesh, merge its facets and make a site of it.
+
+    Args:
+        name: Short name, for reports.
+        vertices: (V, 3) metres.
+        triangles: (T, 3) vertex indices.
+        triangle_object: (T,) object of each triangle.
+        objects: (O,) object names.
+        object_material: (O,) index into `materials`.
+        materials: The materials.
+        vegetation: Canopies, or None.
+        georeference: Where the origin lies, or None.
+        provenance: Sources and assumptions; the number of dropped degenerate triangles is added.
+
+    Raises:
+        SiteTwinError: No triangle is left, an index points outside its table, or a vertex is NaN, infinite or more
+            than 1000 km from the origin.
+    """
+    vertices = np.ascontiguousarray(vertices, dtype=np.float64)
+    triangles = np.ascontiguousarray(triangles, dtype=np.int32).reshape(-1, 3)
+    triangle_object = np.ascontiguousarray(triangle_object, dtype=np.int32)
+    object_material = np.asarray(object_material, dtype=np.int32)
+    if not len(triangles):
+        raise SiteTwinError(f"site '{name}' has no triangle; give a scene with at least one surface")
+    _check_index(triangles, len(vertices), name, "a triangle names a vertex")
+    _check_index(triangle_object, len(objects), name, "a triangle names an object")
+    _check_index(object_material, len(materials), name, "an object names a material")
+    check_vertices(vertices, f"site '{name}'")
+    facets = merge_facets(vertices, triangles, triangle_object)
+    if not len(facets.kept):
+        raise SiteTwinError(f"site '{name}' has only triangles of zero area; check the units and the export")
+    facts = {"source": {}, "assumptions": [], "differences": [], **(provenance or {})}
+    facts["dropped_degenerate_triangles"] = facets.dropped
+    return Site(
+        name=name,
+        vertices=vertices,
+        triangles=triangles[facets.kept],
+        triangle_facet=facets.triangle_facet,
+        triangle_object=triangle_object[facets.kept],
+        objects=tuple(objects),
+        facet_normal=facets.normal,
+        facet_offset=facets.offset,
+        facet_material=object_material[facets.group],
+        materials=tuple(materials),
+        vegetation=vegetation if vegetation is not None else Vegetation.none(),
+        georeference=georeference,
+        provenance=facts,
+    )
+
+
+def check_vertices(vertices: np.ndarray, where: str) -> None:
+    """Refuse vertices that cannot be metres in a local frame.
+
+    Raises:
+        SiteTwinError: A coordinate is NaN, infinite or beyond 1000 km.
+    """
+    bad = ~np.isfinite(vertices).all(axis=-1)
+    if bad.any():
+        raise SiteTwinError(f"{where}: vertex {int(np.argmax(bad))} is NaN or infinite; repair the mesh")
+    if vertices.size and np.abs(vertices).max() > LARGEST_COORDINATE:
+        raise SiteTwinError(
+            f"{where}: a vertex lies {np.abs(vertices).max():.3g} m from the origin; use metres in a local frame "
+            f"(at most {LARGEST_COORDINATE:g} m)"
+        )
+
+
+def _check_index(index: np.ndarray, size: int, name: str, what: str) -> None:
+    if index.size and (index.min() < 0 or index.max() >= size):
+        raise SiteTwinError(f"site '{name}': {what} outside 0..{size - 1}; the mesh is inconsistent")

@@ -1,0 +1,337 @@
+"""Chords of straight segments through canopy volumes: culling on strips, then closed forms.
+
+Culling: the volumes of one size class stand in strips of equal width by their centres and, within a strip, in order of
+the other coordinate. A segment passes each strip once; the volumes that can touch it there are one contiguous run,
+found by two look-ups. So every (segment, volume) pair comes up at most once.
+
+Closed forms: elementwise float64 only (no BLAS), so the result does not depend on how segments are batched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_SEGMENTS_PER_CHUNK = 1 << 14
+_PAIRS_PER_BLOCK = 1 << 17
+_MOST_STRIPS = 2048
+_MARGIN = 1e-6  # metres added to bounding boxes, far above rounding
+
+Crossings = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""segment (C,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 metres from the start."""
+
+
+@dataclass(frozen=True)
+class VolumeTable:
+    """Volumes as arrays.
+
+    Attributes:
+        kind: (V,) uint8: 0 ellipsoid, 1 cylinder, 2 polygon.
+        centre: (V, 3) centre of the bounding box, metres.
+        half: (V, 3) half size of the bounding box, metres.
+        circle: (V,) radius of a circle around the volume in plan, with a margin, metres.
+        axes: (V, 3) semi-axes of an ellipsoid; radius, radius, half height of a cylinder; metres.
+        cos_yaw: (V,) of an ellipsoid's yaw.
+        sin_yaw: (V,) of an ellipsoid's yaw.
+        ring_offsets: (V + 1,) int64, rows of `ring` of each polygon.
+        ring: (R, 2) polygon corners, metres.
+    """
+
+    kind: np.ndarray
+    centre: np.ndarray
+    half: np.ndarray
+    circle: np.ndarray
+    axes: np.ndarray
+    cos_yaw: np.ndarray
+    sin_yaw: np.ndarray
+    ring_offsets: np.ndarray
+    ring: np.ndarray
+
+    @classmethod
+    def of(cls, volumes: Sequence[tuple[str, tuple[float, ...]]]) -> VolumeTable:
+        """Table of volumes given by shape name and numbers (see `sitetwin.site.vegetation`)."""
+        rows = [_row(shape, numbers) for shape, numbers in volumes]
+        rings = [r[5] for r in rows]
+        half = np.array([r[2] for r in rows]).reshape(-1, 3)
+        return cls(
+            kind=np.array([r[0] for r in rows], dtype=np.uint8),
+            centre=np.array([r[1] for r in rows]).reshape(-1, 3),
+            half=half,
+            circle=np.array([_circle(r) for r in rows]) + _MARGIN,
+            axes=np.array([r[3] for r in rows]).reshape(-1, 3),
+            cos_yaw=np.array([math.cos(r[4]) for r in rows]),
+            sin_yaw=np.array([math.sin(r[4]) for r in rows]),
+            ring_offsets=np.concatenate([[0], np.cumsum([len(r) for r in rings])]).astype(np.int64),
+            ring=np.concatenate([np.zeros((0, 2)), *rings]),
+        )
+
+
+def _row(shape: str, numbers: tuple[float, ...]) -> tuple:
+    """kind, box centre, box half size, axes, yaw, ring."""
+    no_ring = np.zeros((0, 2))
+    if shape == "ellipsoid":
+        x, y, z, a, b, c, yaw = numbers
+        half = (math.hypot(a * math.cos(yaw), b * math.sin(yaw)), math.hypot(a * math.sin(yaw), b * math.cos(yaw)), c)
+        return 0, (x, y, z), half, (a, b, c), yaw, no_ring
+    if shape == "cylinder":
+        x, y, radius, low, high = numbers
+        half = (radius, radius, 0.5 * (high - low))
+        return 1, (x, y, 0.5 * (low + high)), half, half, 0.0, no_ring
+    ring = np.array(numbers[2:]).reshape(-1, 2)
+    low_corner = np.array([*ring.min(axis=0), numbers[0]])
+    high_corner = np.array([*ring.max(axis=0), numbers[1]])
+    half_size = 0.5 * (high_corner - low_corner)
+    return 2, 0.5 * (low_corner + high_corner), half_size, half_size, 0.0, ring
+
+
+def _circle(row: tuple) -> float:
+    kind, _, half, axes, _, _ = row
+    return math.hypot(half[0], half[1]) if kind == 2 else max(axes[0], axes[1])
+
+
+def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Crossings:
+    """All crossings, ordered by segment, then volume, then entry; see `Vegetation.chords`."""
+    if not len(table.kind) or not len(starts):
+        return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
+    classes = [_SizeClass.of(table, members) for members in _size_classes(table)]
+    found: list[Crossings] = []
+    for first in range(0, len(starts), _SEGMENTS_PER_CHUNK):
+        chunk = slice(first, first + _SEGMENTS_PER_CHUNK)
+        a, d = starts[chunk], ends[chunk] - starts[chunk]
+        rows = [
+            _exact(table, a, d, *_near_in_plan(table, a, d, *pairs)) for c in classes for pairs in c.candidate_pairs(a, d)
+        ]
+        merged = [np.concatenate(columns) for columns in zip(*rows, strict=True)] if rows else None
+        if merged is None or not len(merged[0]):
+            continue
+        order = np.argsort(merged[0] * len(table.kind) + merged[1], kind="stable")
+        segment, volume, entry, leave = (column[order] for column in merged)
+        length = np.sqrt(d[:, 0] ** 2 + d[:, 1] ** 2 + d[:, 2] ** 2)[segment]
+        found.append((segment + first, volume.astype(np.int32), entry * length, leave * length))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
+    segment, volume, entry, leave = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return segment, volume, entry, leave
+
+
+def _size_classes(table: VolumeTable) -> list[np.ndarray]:
+    """Volumes of similar horizontal size (within a factor of two) together, so that one wood does not blow up strips."""
+    size = np.maximum(table.half[:, 0], table.half[:, 1])
+    level = np.ceil(np.log2(np.maximum(size, 1.0))).astype(np.int64)
+    return [np.flatnonzero(level == k) for k in np.unique(level)]
+
+
+@dataclass(frozen=True)
+class _SizeClass:
+    """Volumes of one size class, in strips along x and again along y."""
+
+    members: np.ndarray
+    low: np.ndarray  # (3,) corners of the bounding box of the class
+    high: np.ndarray
+    reach: np.ndarray  # (2,) largest half size along x and y
+    strips: tuple[_Strips, _Strips]
+
+    @classmethod
+    def of(cls, table: VolumeTable, members: np.ndarray) -> _SizeClass:
+        centre, half = table.centre[members], table.half[members] + _MARGIN
+        reach = half[:, :2].max(axis=0)
+        strips = tuple(_Strips.of(centre[:, axis], centre[:, 1 - axis], members, float(reach.max())) for axis in (0, 1))
+        return cls(members, (centre - half).min(axis=0), (centre + half).max(axis=0), reach, strips)  # type: ignore[arg-type]
+
+    def candidate_pairs(self, a: np.ndarray, d: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Blocks of (segment, volume) pairs whose bounding boxes may meet."""
+        near, far = _clip(a, d, self.low, self.high)
+        alive = near <= far
+        steep = np.abs(d[:, 1]) > np.abs(d[:, 0])
+        for axis in (0, 1):
+            rows = np.flatnonzero(alive & (steep == bool(axis)))
+            if len(rows):
+                yield from self.strips[axis].pairs(
+                    rows, a[rows][:, [axis, 1 - axis]], d[rows][:, [axis, 1 - axis]], near[rows], far[rows],
+                    self.reach[[axis, 1 - axis]],
+                )  # fmt: skip
+
+
+def _clip(a: np.ndarray, d: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameter interval of the segment inside a box (empty: near > far)."""
+    near, far = np.zeros(len(a)), np.ones(len(a))
+    for k in range(3):
+        level = d[:, k] == 0.0
+        step = np.where(level, 1.0, d[:, k])
+        t0, t1 = (low[k] - a[:, k]) / step, (high[k] - a[:, k]) / step
+        outside = level & ((a[:, k] < low[k]) | (a[:, k] > high[k]))
+        near = np.where(level, near, np.maximum(near, np.minimum(t0, t1)))
+        far = np.where(level, far, np.minimum(far, np.maximum(t0, t1)))
+        far = np.where(outside, -1.0, far)
+    return near, far
+
+
+@dataclass(frozen=True)
+class _Strips:
+    """Volumes in strips along u (by centre), within a strip in bins along v."""
+
+    u0: float
+    width: float
+    num: int
+    v0: float
+    bin: float
+    bins: int
+    volume: np.ndarray  # (V,) volumes in strip order, then by v
+    first: np.ndarray  # (num * (bins + 1),) rank of the first volume of a strip at or beyond a bin
+
+    @classmethod
+    def of(cls, u: np.ndarray, v: np.ndarray, members: np.ndarray, reach: float) -> _Strips:
+        spacing = math.sqrt(float(np.ptp(u)) * float(np.ptp(v)) / len(u))  # about one candidate per look-up
+        width = max(2.0 * reach, spacing, float(np.ptp(u)) / _MOST_STRIPS)
+        step = max(0.25 * reach, 0.5, float(np.ptp(v)) / _MOST_STRIPS)
+        num, bins = int(np.ptp(u) / width) + 1, int(np.ptp(v) / step) + 1
+        strip = np.minimum(((u - u.min()) / width).astype(np.int64), num - 1)
+        column = np.minimum(((v - v.min()) / step).astype(np.int64), bins - 1)
+        order = np.lexsort((members, column, strip))
+        counts = np.bincount(strip * (bins + 1) + column, minlength=num * (bins + 1))
+        first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        return cls(float(u.min()), width, num, float(v.min()), step, bins, members[order], first)
+
+    def pairs(
+        self, rows: np.ndarray, a: np.ndarray, d: np.ndarray, near: np.ndarray, far: np.ndarray, reach: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs for segments ``a + t d`` (along u, v), ``near <= t <= far``, that run mostly along u."""
+        ends = np.sort(np.stack([a[:, 0] + near * d[:, 0], a[:, 0] + far * d[:, 0]]), axis=0)
+        low = np.clip(np.floor((ends[0] - reach[0] - self.u0) / self.width), 0, self.num).astype(np.int64)
+        high = np.clip(np.floor((ends[1] + reach[0] - self.u0) / self.width), -1, self.num - 1).astype(np.int64)
+        which, strip = _expand(low, np.maximum(high - low + 1, 0))
+        left = self.u0 + strip * self.width
+        u_low = np.maximum(ends[0][which], left - reach[0])
+        u_high = np.minimum(ends[1][which], left + self.width + reach[0])
+        slope = np.where(d[:, 0] == 0.0, 0.0, d[:, 1] / np.where(d[:, 0] == 0.0, 1.0, d[:, 0]))[which]
+        base_u, base_v = a[which, 0], a[which, 1]
+        v_one, v_two = base_v + (u_low - base_u) * slope, base_v + (u_high - base_u) * slope
+        bottom = np.floor((np.minimum(v_one, v_two) - reach[1] - _MARGIN - self.v0) / self.bin)
+        top = np.floor((np.maximum(v_one, v_two) + reach[1] + _MARGIN - self.v0) / self.bin) + 1
+        row = strip * (self.bins + 1)
+        begin = self.first[row + np.clip(bottom, 0, self.bins).astype(np.int64)]
+        stop = self.first[row + np.clip(top, 0, self.bins).astype(np.int64)]
+        count = np.where(u_low <= u_high, np.maximum(stop - begin, 0), 0)
+        some = np.flatnonzero(count)
+        which, begin, count = rows[which[some]], begin[some], count[some]
+        total = np.cumsum(count)
+        cut = 0
+        while cut < len(count):
+            done = total[cut - 1] if cut else 0
+            stop_at = max(int(np.searchsorted(total, done + _PAIRS_PER_BLOCK, side="right")), cut + 1)
+            index, rank = _expand(begin[cut:stop_at], count[cut:stop_at])
+            yield which[cut:stop_at][index], self.volume[rank]
+            cut = stop_at
+
+
+def _expand(begin: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row i its numbers ``begin[i], ..., begin[i] + count[i] - 1``: the row and the number."""
+    row = np.repeat(np.arange(len(count)), count)
+    return row, np.arange(len(row)) + np.repeat(begin - np.cumsum(count) + count, count)
+
+
+def _near_in_plan(
+    table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs whose line passes the circle around the volume's bounding box in plan: a cheap test before the exact one."""
+    dx, dy = d[segment, 0], d[segment, 1]
+    away = dx * (table.centre[volume, 1] - a[segment, 1]) - dy * (table.centre[volume, 0] - a[segment, 0])
+    close = np.abs(away) <= table.circle[volume] * np.sqrt(dx * dx + dy * dy)
+    return segment[close], volume[close]
+
+
+def _exact(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray) -> Crossings:
+    """Closed forms for candidate pairs; entry and exit still as fractions of the segment."""
+    parts: list[Crossings] = []
+    forms: tuple[Callable[..., Crossings], ...] = (_ellipsoid, _cylinder, _polygon)
+    kind = table.kind[volume]
+    for k, form in enumerate(forms):
+        rows = np.flatnonzero(kind == k) if (kind != k).any() else slice(None)
+        if isinstance(rows, slice) or len(rows):
+            parts.append(form(table, a, d, segment[rows], volume[rows]))
+    segment, volume, entry, leave = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    entry, leave = np.maximum(entry, 0.0), np.minimum(leave, 1.0)
+    real = leave > entry
+    return segment[real], volume[real], entry[real], leave[real]
+
+
+def _quadratic(p: tuple[np.ndarray, ...], q: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of t with ``|p + t q| <= 1``, from the point of closest approach (no cancellation); empty: (1, 0).
+
+    Where q = 0 the interval is everything or nothing, by whether p lies inside.
+    """
+    square = sum(x * x for x in q)
+    still = square == 0.0
+    safe = np.where(still, 1.0, square)
+    middle = np.where(still, 0.0, -sum(x * y for x, y in zip(p, q, strict=True)) / safe)
+    room = 1.0 - sum((x + middle * y) ** 2 for x, y in zip(p, q, strict=True))
+    half = np.where(still, np.inf, np.sqrt(np.maximum(room, 0.0) / safe))
+    return np.where(room > 0.0, middle - half, 1.0), np.where(room > 0.0, middle + half, 0.0)
+
+
+def _ellipsoid(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray) -> Crossings:
+    """In the crown's own frame, scaled by its semi-axes, the ellipsoid is the unit sphere."""
+    c, s = table.cos_yaw[volume], table.sin_yaw[volume]
+    px, py, pz = (a[segment, k] - table.centre[volume, k] for k in range(3))
+    dx, dy, dz = (d[segment, k] for k in range(3))
+    ax, ay, az = (table.axes[volume, k] for k in range(3))
+    p = ((c * px + s * py) / ax, (c * py - s * px) / ay, pz / az)
+    q = ((c * dx + s * dy) / ax, (c * dy - s * dx) / ay, dz / az)
+    return segment, volume, *_quadratic(p, q)
+
+
+def _slab(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray) -> tuple:
+    """Interval of t between the lower and upper end of a volume; everything or nothing for a level segment."""
+    z, dz = a[segment, 2] - table.centre[volume, 2], d[segment, 2]
+    half = table.half[volume, 2]
+    level = dz == 0.0
+    step = np.where(level, 1.0, dz)
+    t0, t1 = (-half - z) / step, (half - z) / step
+    inside = np.abs(z) <= half
+    near = np.where(level, np.where(inside, -np.inf, 1.0), np.minimum(t0, t1))
+    far = np.where(level, np.where(inside, np.inf, 0.0), np.maximum(t0, t1))
+    return near, far
+
+
+def _cylinder(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray) -> Crossings:
+    radius = table.axes[volume, 0]
+    p = tuple((a[segment, k] - table.centre[volume, k]) / radius for k in range(2))
+    q = tuple(d[segment, k] / radius for k in range(2))
+    near, far = _quadratic(p, q)
+    low, high = _slab(table, a, d, segment, volume)
+    return segment, volume, np.maximum(near, low), np.minimum(far, high)
+
+
+def _polygon(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray) -> Crossings:
+    """Even-odd rule along the segment's line in plan; a half-open side test counts each ring corner once.
+
+    A vertical segment takes the line along +x through its point and asks whether the point itself lies inside.
+    """
+    counts = np.diff(table.ring_offsets)[volume]
+    pair, here = _expand(table.ring_offsets[volume], counts)
+    last = table.ring_offsets[volume + 1][pair] - 1
+    after = np.where(here == last, table.ring_offsets[volume][pair], here + 1)
+    upright = (d[segment, 0] == 0.0) & (d[segment, 1] == 0.0)
+    ux, uy = np.where(upright, 1.0, d[segment, 0])[pair], np.where(upright, 0.0, d[segment, 1])[pair]
+    ax, ay = a[segment, 0][pair], a[segment, 1][pair]
+    x0, y0 = table.ring[here, 0] - ax, table.ring[here, 1] - ay
+    x1, y1 = table.ring[after, 0] - ax, table.ring[after, 1] - ay
+    side0, side1 = ux * y0 - uy * x0, ux * y1 - uy * x1
+    hit = np.flatnonzero((side0 >= 0.0) != (side1 >= 0.0))
+    pair, side0, side1 = pair[hit], side0[hit], side1[hit]
+    fraction = side0 / (side0 - side1)
+    x = x0[hit] + fraction * (x1[hit] - x0[hit])
+    y = y0[hit] + fraction * (y1[hit] - y0[hit])
+    t = (x * ux[hit] + y * uy[hit]) / (ux[hit] * ux[hit] + uy[hit] * uy[hit])
+    order = np.lexsort((t, pair))
+    pair, t = pair[order], t[order]
+    pair, near, far = pair[0::2], t[0::2], t[1::2]  # each line crosses a closed ring an even number of times
+    segment, volume, upright = segment[pair], volume[pair], upright[pair]
+    inside = (near <= 0.0) & (far > 0.0)
+    near = np.where(upright, np.where(inside, -np.inf, 1.0), near)
+    far = np.where(upright, np.where(inside, np.inf, 0.0), far)
+    low, high = _slab(table, a, d, segment, volume)
+    return segment, volume, np.maximum(near, low), np.minimum(far, high)

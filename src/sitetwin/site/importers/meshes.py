@@ -1,0 +1,184 @@
+"""Readers of triangle meshes: PLY, Wavefront OBJ, and Mitsuba's unit cube and rectangle.
+
+Written in NumPy on purpose: a broken or hostile file ends in one sentence, never inside a native library.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+
+_PLY_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
+    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
+    "double": "f8", "float64": "f8",
+}  # fmt: skip
+_LARGEST_HEADER = 65536
+
+Mesh = tuple[np.ndarray, np.ndarray]
+"""Vertices (V, 3) float64 in metres, triangles (T, 3) int64."""
+
+
+def read_mesh(data: bytes, kind: str, where: str) -> Mesh:
+    """Read a mesh file of kind "ply" or "obj".
+
+    Args:
+        data: The file's content.
+        kind: "ply" or "obj".
+        where: Name of the file, for messages.
+
+    Raises:
+        SiteTwinError: The file is truncated, malformed, or holds faces of more than four corners.
+    """
+    try:
+        vertices, faces = _read_ply(data, where) if kind == "ply" else _read_obj(data, where)
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise SiteTwinError(f"mesh file '{where}' is malformed or truncated; export it again") from error
+    if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
+        raise SiteTwinError(f"mesh file '{where}' has a face that names a vertex it does not have; export it again")
+    return vertices, faces
+
+
+def unit_cube() -> Mesh:
+    """Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards."""
+    vertices = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)], dtype=np.float64)
+    quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
+    return vertices, _triangulate(quads)
+
+
+def unit_rectangle() -> Mesh:
+    """Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z."""
+    vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
+    return vertices, _triangulate([(0, 1, 2, 3)])
+
+
+def _triangulate(faces: list[tuple[int, ...]]) -> np.ndarray:
+    rows = []
+    for face in faces:
+        rows.append(face[:3])
+        if len(face) == 4:
+            rows.append((face[0], face[2], face[3]))
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _read_ply(data: bytes, where: str) -> Mesh:
+    end = data.find(b"end_header", 0, _LARGEST_HEADER)
+    body = data.find(b"\n", end) + 1
+    if not data.startswith(b"ply") or end < 0 or body == 0:
+        raise SiteTwinError(f"mesh file '{where}' is not a PLY file (its header is missing or too long)")
+    form, elements = "", []
+    for line in data[:end].decode("ascii", "replace").splitlines():
+        words = line.split()
+        if words[:1] == ["format"]:
+            form = words[1]
+        elif words[:1] == ["element"]:
+            elements.append((words[1], int(words[2]), []))
+        elif words[:1] == ["property"]:
+            elements[-1][2].append(words[1:])
+    if any(count < 0 or count > len(data) for _, count, _ in elements):
+        raise SiteTwinError(f"mesh file '{where}' promises more elements than it has bytes; it is truncated")
+    if form == "ascii":
+        return _ply_ascii(data[body:], elements, where)
+    if form not in ("binary_little_endian", "binary_big_endian"):
+        raise SiteTwinError(f"mesh file '{where}' has the unknown PLY format '{form}'; export it as binary PLY")
+    return _ply_binary(data[body:], elements, "<" if form == "binary_little_endian" else ">", where)
+
+
+def _ply_binary(data: bytes, elements: list, order: str, where: str) -> Mesh:
+    position, vertices, faces = 0, np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+    for name, count, properties in elements:
+        if not any(p[0] == "list" for p in properties):
+            dtype = np.dtype([(p[1], order + _PLY_TYPES[p[0]]) for p in properties])
+            rows = np.frombuffer(data, dtype, count, position)
+            position += count * dtype.itemsize
+            if name == "vertex":
+                vertices = np.stack([rows[axis] for axis in "xyz"], axis=1).astype(np.float64)
+        elif name == "face":
+            faces, position = _ply_faces(data, count, properties, order, position, where)
+        else:
+            raise SiteTwinError(f"mesh file '{where}' has a list in its element '{name}'; only faces may have one")
+    return vertices, faces
+
+
+def _ply_faces(
+    data: bytes, count: int, properties: list, order: str, position: int, where: str
+) -> tuple[np.ndarray, int]:
+    """Faces of a binary PLY; the usual all-triangle file is read in one piece."""
+    which = _corner_property(properties, where)
+    fields: list[tuple] = []
+    for k, words in enumerate(properties):
+        if k == which:
+            fields += [("_count", order + _PLY_TYPES[words[1]]), ("_corners", order + _PLY_TYPES[words[2]], (3,))]
+        else:
+            fields.append((f"_other{k}", order + _PLY_TYPES[words[0]]))
+    dtype = np.dtype(fields)
+    if position + count * dtype.itemsize <= len(data):
+        rows = np.frombuffer(data, dtype, count, position)
+        if (rows["_count"] == 3).all():
+            return rows["_corners"].astype(np.int64), position + count * dtype.itemsize
+    polygons = []
+    for _ in range(count):
+        for k, words in enumerate(properties):
+            if k != which:
+                position += np.dtype(_PLY_TYPES[words[0]]).itemsize
+                continue
+            size_type, index_type = (np.dtype(order + _PLY_TYPES[w]) for w in words[1:3])
+            size = int(np.frombuffer(data, size_type, 1, position)[0])
+            _check_corners(size, where)
+            position += size_type.itemsize
+            polygons.append(tuple(np.frombuffer(data, index_type, size, position).tolist()))
+            position += size * index_type.itemsize
+    return _triangulate(polygons), position
+
+
+def _ply_ascii(data: bytes, elements: list, where: str) -> Mesh:
+    lines = data.decode("ascii", "replace").splitlines()
+    start, vertices, faces = 0, np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+    for name, count, properties in elements:
+        rows = [line.split() for line in lines[start : start + count]]
+        start += count
+        if len(rows) < count:
+            raise SiteTwinError(f"mesh file '{where}' is truncated; export it again")
+        if name == "vertex":
+            columns = [[p[-1] for p in properties].index(axis) for axis in "xyz"]
+            vertices = np.array([[float(row[c]) for c in columns] for row in rows]).reshape(-1, 3)
+        elif name == "face":
+            lead = _corner_property(properties, where)
+            polygons = []
+            for row in rows:
+                size = int(row[lead])
+                _check_corners(size, where)
+                polygons.append(tuple(int(w) for w in row[lead + 1 : lead + 1 + size]))
+                if len(polygons[-1]) < size:
+                    raise ValueError("short face")
+            faces = _triangulate(polygons)
+    return vertices, faces
+
+
+def _corner_property(properties: list, where: str) -> int:
+    lists = [k for k, words in enumerate(properties) if words[0] == "list"]
+    if len(lists) != 1 or properties[lists[0]][-1] not in ("vertex_indices", "vertex_index"):
+        raise SiteTwinError(f"mesh file '{where}' needs exactly one list per face, named vertex_indices")
+    return lists[0]
+
+
+def _check_corners(size: int, where: str) -> None:
+    if size not in (3, 4):
+        raise SiteTwinError(f"mesh file '{where}' has a face of {size} corners; triangulate it before the export")
+
+
+def _read_obj(data: bytes, where: str) -> Mesh:
+    vertices: list[list[float]] = []
+    polygons: list[tuple[int, ...]] = []
+    for line in data.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if words[:1] == ["v"]:
+            vertices.append([float(w) for w in words[1:4]])
+        elif words[:1] == ["f"]:
+            corners = [int(w.split("/")[0]) for w in words[1:]]
+            _check_corners(len(corners), where)
+            polygons.append(tuple(c - 1 if c > 0 else len(vertices) + c for c in corners))
+    return np.array(vertices, dtype=np.float64).reshape(-1, 3), _triangulate(polygons)

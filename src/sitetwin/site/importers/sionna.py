@@ -1,0 +1,145 @@
+"""Sionna RT scenes: the built-in ones by name, or a user's Mitsuba XML."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import build_site, check_vertices
+from sitetwin.site.importers.meshes import Mesh, read_mesh, unit_cube, unit_rectangle
+from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
+from sitetwin.site.model import Site
+
+LARGEST_MESH_FILE = 2**30
+"""Bytes."""
+
+
+def _builtin_folder() -> Path:
+    """Sionna RT's folder of scenes, found without importing it (which would start the ray caster)."""
+    spec = importlib.util.find_spec("sionna")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        scenes = Path(folder) / "rt" / "scenes"
+        if scenes.is_dir():
+            return scenes
+    raise SiteTwinError("Sionna RT's built-in scenes are not installed; run `pip install sionna-rt`")
+
+
+def builtin_scenes() -> tuple[str, ...]:
+    """Names of the scenes that come with Sionna RT.
+
+    Raises:
+        SiteTwinError: Sionna RT is not installed.
+    """
+    return tuple(sorted(f.parent.name for f in _builtin_folder().glob("*/*.xml") if f.stem == f.parent.name))
+
+
+def load_scene(name_or_path: str | Path) -> Site:
+    """Make a site of a Sionna RT scene.
+
+    Vertices are read in float64 and each shape stays an object of its own. Materials keep their slab thickness as
+    the scene gives it; a thickness that is not given is Sionna RT's 0.1 m and is listed in
+    ``provenance["assumptions"]``.
+
+    Args:
+        name_or_path: Name of a built-in scene in any case ("munich"), or path of a Mitsuba XML file (".xml").
+
+    Raises:
+        SiteTwinError: No such scene, or the file, one of its meshes or materials cannot be used; the message says
+            which and how to mend it.
+    """
+    path = Path(name_or_path)
+    if path.suffix.lower() == ".xml" or path.is_file():
+        return _load_xml(path, "Mitsuba scene file")
+    text, names = str(name_or_path), builtin_scenes()
+    name = text.strip().lower()
+    if name in names:
+        return _load_xml(_builtin_folder() / name / f"{name}.xml", f"Sionna RT built-in scene '{name}'")
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    raise SiteTwinError(
+        f"'{text}' is neither a scene file (.xml) nor a built-in scene{hint} Built-in are: {', '.join(names)}"
+    )
+
+
+def _load_xml(path: Path, source: str) -> Site:
+    data = _read(path, LARGEST_SCENE_FILE, f"scene file '{path.name}'")
+    scene = parse_scene(data, path.name)
+    digests: dict[str, str] = {}
+    vertices, triangles, owner, first = [], [], [], 0
+    for number, shape in enumerate(scene.shapes):
+        points, faces = _shape_mesh(shape, path.parent, digests)
+        vertices.append(points)
+        triangles.append(faces + first)
+        owner.append(np.full(len(faces), number))
+        first += len(points)
+    order = {name: k for k, name in enumerate(scene.materials)}
+    return build_site(
+        path.stem,
+        np.concatenate(vertices),
+        np.concatenate(triangles),
+        np.concatenate(owner),
+        [s.name for s in scene.shapes],
+        [order[s.material] for s in scene.shapes],
+        list(scene.materials.values()),
+        provenance=_provenance(path.name, data, source, digests, scene.assumptions),
+    )
+
+
+def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> Mesh:
+    """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from."""
+    if shape.filename is None:
+        points, faces = unit_cube() if shape.kind == "cube" else unit_rectangle()
+    else:
+        relative = Path(shape.filename.replace("\\", "/"))
+        if relative.is_absolute() or ":" in relative.parts[0]:
+            raise SiteTwinError(
+                f"shape '{shape.name}' names its mesh file by an absolute path; use a path relative to the scene file"
+            )
+        data = _read(folder / relative, LARGEST_MESH_FILE, f"mesh file '{relative}' of shape '{shape.name}'")
+        digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
+        points, faces = read_mesh(data, shape.kind, str(relative))
+    check_vertices(points, f"shape '{shape.name}'")
+    if not np.array_equal(shape.to_world, np.eye(4)):
+        matrix = shape.to_world
+        points = np.stack([np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)], axis=1)
+        check_vertices(points, f"shape '{shape.name}'")
+    return points, faces[:, ::-1] if shape.flip else faces
+
+
+def _read(path: Path, limit: int, what: str) -> bytes:
+    try:
+        if not path.is_file():
+            raise SiteTwinError(f"{what} does not exist or is no file; check the path")
+        if path.stat().st_size > limit:
+            raise SiteTwinError(f"{what} is larger than {limit >> 20} MB; refused")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise SiteTwinError(f"{what} cannot be read ({type(error).__name__}); check its name and permissions") from error
+
+
+def _provenance(
+    name: str, data: bytes, source: str, digests: dict[str, str], assumptions: tuple[str, ...]
+) -> dict[str, Any]:
+    """Sources by hash; `meshes_sha256` is the hash of what ``sha256sum`` prints for the meshes, sorted by name."""
+    listing = "".join(f"{digest}  {file}\n" for file, digest in sorted(digests.items()))
+    return {
+        "source": {
+            "kind": source,
+            "scene_file": name,
+            "scene_sha256": hashlib.sha256(data).hexdigest(),
+            "mesh_files": len(digests),
+            "meshes_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        },
+        "assumptions": [
+            "every surface is a slab of the thickness in the scene file, the ground included",
+            "triangles are two-sided; vertices have the single precision of the mesh files",
+            *assumptions,
+        ],
+        "differences": [],
+    }

@@ -1,0 +1,143 @@
+"""A site on disk: a folder with ``site.json`` and ``arrays.npz``, written beside and renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import check_vertices
+from sitetwin.site.materials import Material
+from sitetwin.site.model import Georeference, Site
+from sitetwin.site.vegetation import Vegetation
+
+FORMAT = "sitetwin-site"
+VERSION = 1
+_DESCRIPTION, _ARRAYS = "site.json", "arrays.npz"
+_DTYPES = {
+    "vertices": ("<f8", 2),
+    "triangles": ("<i4", 2),
+    "triangle_facet": ("<i4", 1),
+    "triangle_object": ("<i4", 1),
+    "facet_normal": ("<f8", 2),
+    "facet_offset": ("<f8", 1),
+    "facet_material": ("<i4", 1),
+}
+
+
+def save_site(site: Site, folder: str | Path) -> Path:
+    """Write a site to a folder; a site that is there already is replaced in one step.
+
+    Args:
+        site: The site.
+        folder: The folder to make.
+
+    Raises:
+        SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / _DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SiteTwinError(f"'{folder}' holds something other than a site; choose another folder")
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": site.name,
+        "hash": site.hash,
+        "geometry_hash": site.geometry_hash,
+        "objects": list(site.objects),
+        "materials": [m.to_dict() for m in site.materials],
+        "vegetation": site.vegetation.to_dict(),
+        "georeference": vars(site.georeference) if site.georeference else None,
+        "provenance": site.provenance,
+    }
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise SiteTwinError(f"the site cannot be written beside '{folder}': {error.strerror}") from error
+    try:
+        arrays = {key: np.ascontiguousarray(getattr(site, key), dtype) for key, (dtype, _) in _DTYPES.items()}
+        np.savez(fresh / _ARRAYS, **arrays)  # type: ignore[arg-type]
+        (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        fresh.chmod(0o755)
+        if folder.exists():
+            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            os.replace(folder, aside / "site")
+            os.replace(fresh, folder)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.replace(fresh, folder)
+    except OSError as error:
+        raise SiteTwinError(f"the site cannot be written to '{folder}': {error.strerror}; free space or choose another folder") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def load_site(folder: str | Path) -> Site:
+    """Read a site that `save_site` wrote, and check it against the hash in its description.
+
+    Raises:
+        SiteTwinError: The folder is no site, of a newer version, truncated or changed.
+    """
+    folder = Path(folder)
+    description = _description(folder)
+    arrays = _arrays(folder)
+    mend = "it was truncated or changed; make it again"
+    try:
+        georeference = description["georeference"]
+        site = Site(
+            name=str(description["name"]),
+            objects=tuple(str(name) for name in description["objects"]),
+            materials=tuple(Material.from_dict(m) for m in description["materials"]),
+            vegetation=Vegetation.from_dict(description["vegetation"]),
+            georeference=Georeference(**georeference) if georeference else None,
+            provenance=dict(description["provenance"]),
+            **arrays,
+        )
+        expected = description["hash"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SiteTwinError(f"the site in '{folder}' is incomplete ({error}); {mend}") from error
+    check_vertices(site.vertices, f"site '{folder}'")
+    if site.hash != expected:
+        raise SiteTwinError(f"the site in '{folder}' does not match its own hash; {mend}")
+    return site
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    path = folder / _DESCRIPTION
+    if not path.is_file():
+        raise SiteTwinError(f"'{folder}' is no saved site: it has no {_DESCRIPTION}")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); make the site again") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise SiteTwinError(f"'{path}' does not describe a site of sitetwin")
+    if description.get("version") != VERSION:
+        raise SiteTwinError(
+            f"'{path}' has format version {description.get('version')}, this sitetwin reads {VERSION}; update sitetwin"
+        )
+    return description
+
+
+def _arrays(folder: Path) -> dict[str, np.ndarray]:
+    path = folder / _ARRAYS
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for key, (dtype, dimensions) in _DTYPES.items():
+                array = stored[key]
+                if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+                    raise ValueError(f"{key} has the wrong type")
+                arrays[key] = array
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise SiteTwinError(f"'{path}' is missing, truncated or foreign ({type(error).__name__}); make the site again") from error
+    return arrays

@@ -1,0 +1,66 @@
+"""What the objects of a site are: the ground, or parts of which building."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sitetwin.site.model import Site
+
+_GROUND_NAME = re.compile(r"(?:^|[^a-z])(ground|terrain|floor|plane|street|road|earth)(?:[^a-z]|$)", re.IGNORECASE)
+_PART_SUFFIX = re.compile(r"-(?:itu[_-].*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)
+
+
+def building_name(object_name: str) -> str:
+    """Name of the building that an object is a part of.
+
+    City scenes keep a building's walls and roof as two objects, named alike up to a suffix: ``X-itu_marble`` and
+    ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``).
+    """
+    return _PART_SUFFIX.sub("", object_name)
+
+
+def building_of_object(objects: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Group objects into buildings by their names.
+
+    Args:
+        objects: Object names.
+
+    Returns:
+        The building names in order of first appearance, and (O,) int32 the building of each object.
+    """
+    names: dict[str, int] = {}
+    index = [names.setdefault(building_name(name), len(names)) for name in objects]
+    return tuple(names), np.asarray(index, dtype=np.int32)
+
+
+def object_bounds(site: Site) -> np.ndarray:
+    """(O, 2, 3) float64: lowest and highest corner of each object, metres; inf, -inf for an object without triangle."""
+    corners = site.vertices[site.triangles]
+    bounds = np.empty((len(site.objects), 2, 3))
+    bounds[:, 0], bounds[:, 1] = np.inf, -np.inf
+    np.minimum.at(bounds[:, 0], site.triangle_object, corners.min(axis=1))
+    np.maximum.at(bounds[:, 1], site.triangle_object, corners.max(axis=1))
+    return bounds
+
+
+def find_ground_objects(site: Site) -> tuple[int, ...]:
+    """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
+
+    By name: the object covers at least 5 % of the site's bounding rectangle, is wider than high, and reaches down to
+    within 1 m of the lowest point. By shape: it covers at least half of the rectangle, is flat to 1 % of its width and
+    lies that low.
+    """
+    bounds = object_bounds(site)
+    extent = np.maximum(bounds[:, 1] - bounds[:, 0], 0.0)
+    whole = site.bounds[1] - site.bounds[0]
+    share = extent[:, 0] * extent[:, 1] / max(whole[0] * whole[1], 1e-12)
+    width = np.minimum(extent[:, 0], extent[:, 1])
+    low = bounds[:, 0, 2] <= site.bounds[0, 2] + 1.0
+    named = np.array([bool(_GROUND_NAME.search(name)) for name in site.objects], dtype=bool)
+    by_name = named & (share >= 0.05) & (extent[:, 2] <= 0.5 * width)
+    by_shape = (share >= 0.5) & (extent[:, 2] <= 0.01 * width)
+    return tuple(int(i) for i in np.flatnonzero(low & (by_name | by_shape)))

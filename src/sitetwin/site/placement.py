@@ -1,0 +1,203 @@
+"""Where radios may stand: outdoors or inside a building, above ground, not on a surface."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.facets import dot
+from sitetwin.site.model import Site
+from sitetwin.site.verticals import Hits, VerticalIndex
+
+CLEARANCE = 1e-3
+"""Metres: a transmitter nearer than this to a surface stands on it, and no ray leaves it cleanly."""
+
+_SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (shared edges, two-sided duplicates)
+_WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
+
+
+def ground_height(site: Site, points_xy: np.ndarray) -> np.ndarray:
+    """Height of the ground under points.
+
+    Args:
+        site: The site.
+        points_xy: (N, 2) metres.
+
+    Returns:
+        (N,) float64, metres; NaN where the site has no ground.
+    """
+    points_xy = _finite(points_xy, 2)
+    rows = np.flatnonzero(np.isin(site.triangle_object, site.ground_objects))
+    hits = VerticalIndex(site.vertices[site.triangles[rows]]).hits(points_xy)
+    height = np.full(len(points_xy), -np.inf)
+    np.maximum.at(height, hits.point, hits.z)
+    return np.where(np.isfinite(height), height, np.nan)
+
+
+def inside_building(site: Site, points: np.ndarray) -> np.ndarray:
+    """Whether points are inside a building (or any other body that is not the ground).
+
+    The surfaces above a point are counted with the sign of their facing: a roof seen from below shows its back (+1),
+    the underside of a bridge its face (-1). A sum other than zero means inside. So it works on open meshes, whose
+    buildings have no floor, and finds the space under a bridge or a deep eave to be outside; it relies on roofs that
+    face outwards, and takes coincident opposite triangles for one roof. A point with nothing above it is outdoors.
+
+    Args:
+        site: The site.
+        points: (N, 3) metres.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        SiteTwinError: A position is NaN or infinite.
+    """
+    points = _finite(points, 3)
+    rows = np.flatnonzero(~np.isin(site.triangle_object, site.ground_objects))
+    corners = site.vertices[site.triangles[rows]]
+    hits = VerticalIndex(corners).hits(points[:, :2])
+    above = hits.z > points[hits.point, 2]
+    e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    faces_up = (e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]) > 0
+    return _signed_surfaces(Hits(hits.point[above], hits.triangle[above], hits.z[above]), faces_up, len(points)) != 0
+
+
+def _signed_surfaces(hits: Hits, faces_up: np.ndarray, size: int) -> np.ndarray:
+    """(size,) sum of +1 for each surface that faces up and -1 for each that faces down."""
+    total = np.zeros(size, dtype=np.int64)
+    if not len(hits.point):
+        return total
+    crowded = np.bincount(hits.point, minlength=size)[hits.point] > 1
+    np.add.at(total, hits.point[~crowded], np.where(faces_up[hits.triangle[~crowded]], 1, -1))
+    point, z, up = hits.point[crowded], hits.z[crowded], faces_up[hits.triangle[crowded]]
+    if len(point):
+        order = np.lexsort((z, point))
+        point, z, up = point[order], z[order], up[order]
+        fresh = np.concatenate([[True], (point[1:] != point[:-1]) | (np.diff(z) > _SAME_SURFACE)])
+        surface = np.cumsum(fresh) - 1
+        any_up = np.zeros(surface[-1] + 1, dtype=bool)
+        np.logical_or.at(any_up, surface, up)
+        np.add.at(total, point[fresh], np.where(any_up, 1, -1))
+    return total
+
+
+def outdoor_mask(site: Site, points_xy: np.ndarray) -> np.ndarray:
+    """Whether one stands outdoors at places in plan, 1.5 m above the ground (above the lowest point without ground).
+
+    Args:
+        site: The site.
+        points_xy: (N, 2) metres.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        SiteTwinError: A position is NaN or infinite.
+    """
+    points_xy = _finite(points_xy, 2)
+    return ~inside_building(site, _stand(site, points_xy, _WALKING_HEIGHT))
+
+
+def _stand(site: Site, points_xy: np.ndarray, height: float) -> np.ndarray:
+    """(N, 3) points at a height above the ground."""
+    ground = ground_height(site, points_xy)
+    ground = np.where(np.isnan(ground), site.bounds[0, 2], ground)
+    return np.concatenate([points_xy, (ground + height)[:, None]], axis=1)
+
+
+def user_grid(
+    area: tuple[float, float, float, float], spacing: float, height: float, site: Site, *, allow_indoors: bool = False
+) -> tuple[np.ndarray, int]:
+    """User positions on a regular grid, those inside buildings left out.
+
+    Args:
+        area: (xmin, ymin, xmax, ymax), metres; both ends belong to the grid where the spacing divides the side.
+        spacing: Metres between neighbours.
+        height: Metres above the ground (above the lowest point where there is no ground).
+        site: The site.
+        allow_indoors: Keep positions inside buildings (for rooms).
+
+    Returns:
+        (N, 3) float64 positions in metres, row by row from the south, each from the west; and how many were dropped.
+
+    Raises:
+        SiteTwinError: A number is NaN or infinite, the area is empty, the spacing is not positive, the grid would
+            exceed 10^8 points, or every point lies inside a building.
+    """
+    xmin, ymin, xmax, ymax = area
+    if not all(math.isfinite(v) for v in (*area, spacing, height)):
+        raise SiteTwinError("the users' area, spacing or height is NaN or infinite; give finite metres")
+    if not (xmax >= xmin and ymax >= ymin and spacing > 0):
+        raise SiteTwinError(f"the users' area {tuple(area)} with spacing {spacing} m is empty; give xmin < xmax, ymin < ymax")
+    nx, ny = (int((high - low) / spacing + 1e-9) + 1 for low, high in ((xmin, xmax), (ymin, ymax)))
+    if nx * ny > 10**8:
+        raise SiteTwinError(f"a grid of {nx} x {ny} users is too large; choose a wider spacing than {spacing} m")
+    x, y = np.meshgrid(xmin + spacing * np.arange(nx), ymin + spacing * np.arange(ny))
+    points = _stand(site, np.stack([x.ravel(), y.ravel()], axis=1), height)
+    if allow_indoors:
+        return points, 0
+    outdoors = ~inside_building(site, points)
+    if not outdoors.any():
+        raise SiteTwinError(f"all {len(points)} users of the area {tuple(area)} are inside buildings; move the area")
+    return np.ascontiguousarray(points[outdoors]), int(len(points) - np.count_nonzero(outdoors))
+
+
+def check_transmitter(site: Site, position: np.ndarray, *, allow_indoors: bool = False) -> np.ndarray:
+    """Make sure that a transmitter can stand at a position.
+
+    Args:
+        site: The site.
+        position: (3,) metres.
+        allow_indoors: Accept a position inside a building (for rooms).
+
+    Returns:
+        The position as (3,) float64.
+
+    Raises:
+        SiteTwinError: The position is NaN, below the ground, inside a building, or within 1 mm of a surface.
+    """
+    position = _finite(np.asarray(position, dtype=np.float64).reshape(1, -1), 3)[0]
+    where = f"the transmitter at ({position[0]:g}, {position[1]:g}, {position[2]:g}) m"
+    gap = distance_to_mesh(site, position)
+    if gap < CLEARANCE:
+        raise SiteTwinError(f"{where} stands on a surface; move it away by more than {1e3 * CLEARANCE:g} mm")
+    ground = ground_height(site, position[None, :2])[0]
+    if position[2] < ground:
+        raise SiteTwinError(f"{where} is below the ground, which is at {ground:.2f} m there; raise it")
+    if not allow_indoors and inside_building(site, position[None])[0]:
+        raise SiteTwinError(f"{where} is inside a building; move it outdoors or above the roof")
+    return position
+
+
+def distance_to_mesh(site: Site, point: np.ndarray) -> float:
+    """Distance of a point from the nearest triangle, metres.
+
+    Closest point of a triangle: the foot on the plane if it lies inside, else the nearest point of the three edges.
+    """
+    corners = site.vertices[site.triangles]
+    e1, e2, p = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], point - corners[:, 0]
+    a, b, c, d, e = dot(e1, e1), dot(e1, e2), dot(e2, e2), dot(e1, p), dot(e2, p)
+    det = a * c - b * b
+    u, v = (c * d - b * e) / det, (a * e - b * d) / det
+    foot = p - u[:, None] * e1 - v[:, None] * e2
+    inside = (u >= 0) & (v >= 0) & (u + v <= 1)
+    best = np.where(inside, dot(foot, foot), np.inf)
+    for k in range(3):
+        edge = corners[:, (k + 1) % 3] - corners[:, k]
+        q = point - corners[:, k]
+        t = np.clip(dot(q, edge) / dot(edge, edge), 0.0, 1.0)
+        away = q - t[:, None] * edge
+        best = np.minimum(best, dot(away, away))
+    return float(np.sqrt(best.min()))
+
+
+def _finite(points: np.ndarray, columns: int) -> np.ndarray:
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != columns:
+        raise SiteTwinError(f"positions need the shape (N, {columns}), not {points.shape}")
+    bad = ~np.isfinite(points).all(axis=1)
+    if bad.any():
+        raise SiteTwinError(f"{int(bad.sum())} positions are NaN or infinite (the first is row {int(np.argmax(bad))})")
+    return points

@@ -1,0 +1,108 @@
+"""What lies above or below points: vertical rays against a triangle mesh, in NumPy, on a grid in plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_PAIRS_PER_BLOCK = 1 << 18
+_MOST_CELLS = 1 << 21
+_MOST_ENTRIES = 1 << 23
+_UPRIGHT = 1e-9  # m2 in plan: a triangle of less has no height at a point
+_EDGE = 1e-9  # barycentric slack: a point on a shared edge hits both triangles and never slips between them
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where vertical lines through points meet triangles.
+
+    Attributes:
+        point: (H,) int64, ascending.
+        triangle: (H,) int64, index into the triangles of the index.
+        z: (H,) float64, height of the triangle there, metres.
+    """
+
+    point: np.ndarray
+    triangle: np.ndarray
+    z: np.ndarray
+
+
+class VerticalIndex:
+    """Triangles in plan on a uniform grid, ready for vertical lines.
+
+    Args:
+        corners: (T, 3, 3) triangle corners, metres. Vertical triangles are never hit.
+    """
+
+    def __init__(self, corners: np.ndarray) -> None:
+        flat = corners[..., :2]
+        e1, e2 = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+        area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
+        self._rows = np.flatnonzero(np.abs(area) > _UPRIGHT)
+        self._corners, self._area = corners[self._rows], area[self._rows]
+        if not len(self._rows):
+            return
+        low, high = self._corners[..., :2].min(axis=1), self._corners[..., :2].max(axis=1)
+        self._origin = low.min(axis=0)
+        span = np.maximum(high.max(axis=0) - self._origin, 1e-3)
+        self._cell = max(float(np.sqrt(span[0] * span[1] / (4 * len(low)))), float(span.max()) / 4096, 1e-3)
+        while True:
+            self._shape = (span / self._cell).astype(np.int64) + 1
+            first = self._cell_of(low)
+            counts = self._cell_of(high) - first + 1
+            entries = counts[:, 0] * counts[:, 1]
+            if self._shape.prod() <= _MOST_CELLS and entries.sum() <= max(_MOST_ENTRIES, 4 * len(low)):
+                break
+            self._cell *= 1.5
+        triangle = np.repeat(np.arange(len(low)), entries)
+        rank = np.arange(len(triangle)) - np.repeat(np.cumsum(entries) - entries, entries)
+        column = first[triangle, 0] + rank // counts[triangle, 1]
+        cell = column * self._shape[1] + first[triangle, 1] + rank % counts[triangle, 1]
+        order = np.argsort(cell, kind="stable")
+        self._members = triangle[order]
+        self._offsets = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=int(self._shape.prod())))])
+
+    def _cell_of(self, xy: np.ndarray) -> np.ndarray:
+        return np.clip(((xy - self._origin) / self._cell).astype(np.int64), 0, self._shape - 1)
+
+    def hits(self, points_xy: np.ndarray) -> Hits:
+        """All triangles on the vertical lines through points.
+
+        Args:
+            points_xy: (N, 2) metres.
+        """
+        found: list[tuple[np.ndarray, ...]] = []
+        if len(self._rows) and len(points_xy):
+            cell = self._cell_of(points_xy)
+            flat = cell[:, 0] * self._shape[1] + cell[:, 1]
+            begin, count = self._offsets[flat], self._offsets[flat + 1] - self._offsets[flat]
+            total = np.cumsum(count)
+            cut = 0
+            while cut < len(count):
+                done = total[cut - 1] if cut else 0
+                stop = max(int(np.searchsorted(total, done + _PAIRS_PER_BLOCK, side="right")), cut + 1)
+                found.append(self._block(points_xy, cut, stop, begin, count))
+                cut = stop
+        if not found:
+            return Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        point, triangle, z = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        return Hits(point, self._rows[triangle], z)
+
+    def _block(
+        self, xy: np.ndarray, cut: int, stop: int, begin: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hits of the points ``cut`` to ``stop``."""
+        counts = count[cut:stop]
+        point = np.repeat(np.arange(cut, stop), counts)
+        rank = np.arange(len(point)) + np.repeat(begin[cut:stop] - np.cumsum(counts) + counts, counts)
+        triangle = self._members[rank]
+        a = self._corners[triangle, 0]
+        e1, e2 = self._corners[triangle, 1] - a, self._corners[triangle, 2] - a
+        px, py = xy[point, 0] - a[:, 0], xy[point, 1] - a[:, 1]
+        area = self._area[triangle]
+        u = (px * e2[:, 1] - py * e2[:, 0]) / area
+        v = (e1[:, 0] * py - e1[:, 1] * px) / area
+        inside = (u >= -_EDGE) & (v >= -_EDGE) & (u + v <= 1.0 + _EDGE)
+        z = a[:, 2] + u * e1[:, 2] + v * e2[:, 2]
+        return point[inside], triangle[inside], z[inside]
