@@ -1,0 +1,10 @@
+"""Arrays on disk: tiles of users in Zarr v3, checksummed, resumable, readable with xarray alone.
+
+The lowest layer: it knows arrays, attributes and manifests, and nothing of what they mean.
+"""
+
+from sitetwin.store.compact import compact
+from sitetwin.store.groups import Array, Group
+from sitetwin.store.tiles import TileStore
+
+__all__ = ["Array", "Group", "TileStore", "compact"]

@@ -1,0 +1,170 @@
+"""Files and folders that are either whole or absent, whatever happens to the process that writes them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sitetwin.errors import SiteTwinError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: one writer at a time is then the user's own care
+    fcntl = None  # type: ignore[assignment]
+
+PARTIAL = ".partial"  # folder, inside the store, of what is still being written
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def hash_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files under `folder`, in the order of their POSIX paths."""
+    digest = hashlib.sha256(b"sitetwin-folder-1")
+    names = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    for name in sorted(names):
+        with names[name].open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have the system put a file, or a folder's list of entries, on the disk now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it into it: readers see the old content or the new, never a part."""
+    partial = path.parent / PARTIAL
+    partial.mkdir(exist_ok=True)
+    temporary = partial / f"{path.name}-{os.getpid()}"
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        _remove_if_empty(partial)
+    sync(path.parent)
+
+
+@contextmanager
+def folder_in_the_making(root: Path, place: Path) -> Iterator[Path]:
+    """A folder to fill, moved to `place` on the disk when the block ends without an exception, else removed.
+
+    Args:
+        root: Folder that holds the unfinished one, on the same file system as `place`.
+        place: Where the finished folder goes; what stands there is replaced.
+    """
+    partial = root / PARTIAL
+    temporary = partial / f"{place.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            sync(path)
+        sync(temporary)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            # Folders cannot be swapped in one step everywhere: a kill between the two leaves the group absent, and
+            # an absent group is written anew.
+            shutil.rmtree(place)
+        os.rename(temporary, place)
+        sync(place.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_if_empty(partial)
+
+
+def sweep_partials(root: Path) -> None:
+    """Remove what killed writers left behind; what a living process of this machine is writing stays."""
+    partial = root / PARTIAL
+    if not partial.is_dir():
+        return
+    for leftover in partial.iterdir():
+        owner = leftover.name.rpartition("-")[2]
+        if owner.isdigit() and int(owner) != os.getpid() and _is_alive(int(owner)):
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+    _remove_if_empty(partial)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: one process at a time changes the manifest."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(doing: str, folder: Path) -> Iterator[None]:
+    """Say in one sentence what the disk refused, while `doing` something in `folder`.
+
+    Raises:
+        SiteTwinError: The disk is full, or the folder cannot be written or read.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            free = _free_megabytes(folder)
+            raise SiteTwinError(
+                f"the disk is full ({free} MB free) while {doing} in {folder}; nothing half-written was left: "
+                "free some space and resume"
+            ) from error
+        raise SiteTwinError(f"{doing} in {folder} failed: {error.strerror or error}") from error
+
+
+def _free_megabytes(folder: Path) -> int:
+    """Free space where `folder` is, or would be, in MB."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // 1_000_000
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # another writer is at work in it, or it is gone already
+        return

@@ -1,0 +1,143 @@
+"""The manifest: what a store should hold, what it holds already, and the checksum of each part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.store.files import canonical_json, hash_bytes
+
+NAME = "manifest.json"
+FORMAT = "sitetwin-store"
+SCHEMA_VERSION = 1
+
+
+def tile_group(index: int) -> str:
+    """Path of a tile's group below the root."""
+    return f"tiles/{index:06d}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Immutable; `with_group` derives the next one.
+
+    Attributes:
+        configuration: What decides the content. Two runs with equal configurations write equal bytes.
+        attributes: Facts for the reader of the data.
+        tiles: User range [start, stop) of each tile, ascending, without gaps.
+        checksums: SHA-256 of each finished group, by its path below the root.
+    """
+
+    configuration: dict[str, Any]
+    attributes: dict[str, Any]
+    tiles: tuple[tuple[int, int], ...]
+    checksums: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def configuration_hash(self) -> str:
+        """SHA-256 of the configuration's canonical JSON."""
+        return hash_bytes(canonical_json(self.configuration).encode())
+
+    def with_group(self, group: str, checksum: str) -> Manifest:
+        """The manifest after a group was written."""
+        return replace(self, checksums={**self.checksums, group: checksum})
+
+    def without_groups(self, groups: list[str]) -> Manifest:
+        """The manifest after groups were lost."""
+        return replace(self, checksums={k: v for k, v in self.checksums.items() if k not in groups})
+
+    def to_bytes(self) -> bytes:
+        """JSON for people and machines, keys sorted, no time in it."""
+        value = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "configuration": self.configuration,
+            "configuration_hash": self.configuration_hash,
+            "attributes": self.attributes,
+            "tiles": [
+                {"group": tile_group(i), "start": start, "stop": stop, "sha256": self.checksums.get(tile_group(i))}
+                for i, (start, stop) in enumerate(self.tiles)
+            ],
+            "groups": {name: sha for name, sha in self.checksums.items() if not name.startswith("tiles/")},
+        }
+        return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def check_tiles(tiles: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Tiles as tuples of plain integers.
+
+    Raises:
+        ValueError: They leave gaps, overlap, are empty or do not start at 0.
+    """
+    checked = tuple((int(start), int(stop)) for start, stop in tiles)
+    edge = 0
+    for start, stop in checked:
+        if start != edge or stop <= start:
+            raise ValueError(f"tile [{start}, {stop}) does not continue at user {edge}")
+        edge = stop
+    return checked
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest of a store.
+
+    Raises:
+        SiteTwinError: The folder is no store, the manifest is damaged, or a later version wrote it.
+    """
+    file = folder / NAME
+    try:
+        value = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise SiteTwinError(f"{folder} is not a sitetwin store: it has no {NAME}; check the path") from error
+    except NotADirectoryError as error:
+        raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path") from error
+    except OSError as error:
+        raise SiteTwinError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SiteTwinError(f"{file} is damaged (not JSON); delete the folder and write the store anew") from error
+    return _parse(value, file)
+
+
+def _parse(value: Any, file: Path) -> Manifest:
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise SiteTwinError(f"{file} is not the manifest of a sitetwin store; check the path")
+    if value.get("schema_version") != SCHEMA_VERSION:
+        raise SiteTwinError(
+            f"{file} has schema version {value.get('schema_version')}, this sitetwin reads {SCHEMA_VERSION}; "
+            "use the version of sitetwin that wrote it, or write the store anew"
+        )
+    try:
+        checksums = {tile["group"]: tile["sha256"] for tile in value["tiles"] if tile["sha256"] is not None}
+        manifest = Manifest(
+            configuration=value["configuration"],
+            attributes=value["attributes"],
+            tiles=check_tiles([(tile["start"], tile["stop"]) for tile in value["tiles"]]),
+            checksums={**checksums, **value["groups"]},
+        )
+        intact = manifest.configuration_hash == value["configuration_hash"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SiteTwinError(f"{file} is damaged ({error!r}); delete the folder and write the store anew") from error
+    if not intact:
+        raise SiteTwinError(f"{file} was altered: its configuration does not match its hash; write the store anew")
+    return manifest
+
+
+def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the entries in which two configurations differ, with both values."""
+    found = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differing_keys(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key} ({_short(before)} there, {_short(after)} asked)")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:36]} ..."

@@ -1,0 +1,227 @@
+"""A store of tiles: many groups of the same arrays, one per range of users, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.store import manifest as manifests
+from sitetwin.store.files import (
+    PARTIAL,
+    canonical_json,
+    disk_errors,
+    folder_in_the_making,
+    hash_folder,
+    locked,
+    sweep_partials,
+    write_file,
+)
+from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, consolidated, read_group, write_group
+from sitetwin.store.manifest import Manifest, check_tiles, differing_keys, read_manifest, tile_group
+
+
+class TileStore:
+    """A folder with one Zarr v3 group per tile and a manifest with the SHA-256 of each.
+
+    A group is finished when, and only when, the manifest lists it, so a kill at any moment loses at most the groups
+    in the making. Equal content gives equal bytes: no times, no process ids, fixed codecs and chunks. The folder opens
+    with ``xarray.open_datatree(path, engine="zarr")``; every axis is named.
+
+    Several processes may write different tiles of one store at the same time (on POSIX systems; the manifest is
+    changed under a lock).
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._metadata: dict[str, dict[str, Any]] = {}  # of the finished groups, by group and checksum
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        configuration: Mapping[str, Any],
+        attributes: Mapping[str, Any],
+        tiles: Sequence[tuple[int, int]],
+        resume: bool = True,
+    ) -> TileStore:
+        """Begin a store, or go on with one that a run of the same configuration began.
+
+        Args:
+            path: Folder; made with its parents if absent.
+            configuration: JSON-serialisable; whatever decides the content.
+            attributes: JSON-serialisable facts for the reader.
+            tiles: User range [start, stop) of each tile, ascending, from 0, without gaps.
+            resume: Whether to go on with an existing store. All of it is read: groups that fail their checksum are
+                dropped and count as missing from then on.
+
+        Raises:
+            SiteTwinError: The folder holds something else, a store of another configuration, or cannot be written.
+            ValueError: Tiles with gaps, or a configuration that JSON cannot hold.
+        """
+        path = Path(path)
+        wanted = Manifest(
+            configuration=json.loads(canonical_json(configuration)),
+            attributes=json.loads(canonical_json(attributes)),
+            tiles=check_tiles(tiles),
+        )
+        with disk_errors("beginning a store", path):
+            path.mkdir(parents=True, exist_ok=True)
+            with locked(path):
+                if (path / manifests.NAME).exists():
+                    store = cls.open(path)
+                    store._check_same(wanted, resume)
+                    sweep_partials(path)
+                    store._drop(store.verify())
+                    return store
+                sweep_partials(path)
+                strangers = sorted(child.name for child in path.iterdir() if child.name not in (PARTIAL, "zarr.json"))
+                if strangers:
+                    raise SiteTwinError(
+                        f"{path} is not empty and not a sitetwin store (it holds {strangers[0]!r}); "
+                        "choose another folder"
+                    )
+                store = cls(path, wanted)
+                store._write_root()
+        return store
+
+    @classmethod
+    def open(cls, path: str | Path) -> TileStore:
+        """Open an existing store, finished or not.
+
+        Raises:
+            SiteTwinError: The folder is no store, or its manifest is damaged.
+        """
+        path = Path(path)
+        return cls(path, read_manifest(path))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        return self._manifest.configuration
+
+    @property
+    def configuration_hash(self) -> str:
+        return self._manifest.configuration_hash
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return self._manifest.attributes
+
+    @property
+    def tiles(self) -> tuple[tuple[int, int], ...]:
+        return self._manifest.tiles
+
+    @property
+    def groups(self) -> list[str]:
+        """Paths of the finished groups below the root, tiles included, sorted."""
+        return sorted(self._manifest.checksums)
+
+    @property
+    def num_users(self) -> int:
+        return self.tiles[-1][1] if self.tiles else 0
+
+    def missing_tiles(self) -> list[int]:
+        """Indices of the tiles that the manifest does not list as finished."""
+        return [i for i in range(len(self.tiles)) if not self.has_group(tile_group(i))]
+
+    def has_group(self, group: str) -> bool:
+        """Whether the manifest lists a group as finished."""
+        return group in self._manifest.checksums
+
+    def verify(self) -> list[str]:
+        """Paths of the finished groups that are gone or no longer have their checksum; empty if all is well."""
+        return [group for group in self.groups if self._is_damaged(group)]
+
+    def write_tile(self, index: int, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
+        """Write one tile whole: beside its place, synced to the disk, renamed, and only then listed in the manifest.
+
+        Every array runs along its first axis from one user (or path, or crossing) to the next, so that tiles can be
+        put end to end.
+
+        Raises:
+            SiteTwinError: The disk refuses; nothing half-written is left.
+            ValueError: The arrays' labels contradict each other.
+            IndexError: There is no such tile.
+        """
+        self.tiles[index]
+        self.write_group(tile_group(index), arrays, attributes)
+
+    def read_tile(self, index: int, check: bool = True) -> Group:
+        """Read one tile; `check` compares its checksum first.
+
+        Raises:
+            SiteTwinError: The tile is missing, truncated or altered.
+            IndexError: There is no such tile.
+        """
+        self.tiles[index]
+        return self.read_group(tile_group(index), check)
+
+    def write_group(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
+        """Write a group beside the tiles: what all tiles share. Raises as `write_tile` does."""
+        check_arrays(arrays)
+        with disk_errors(f"writing {group}", self.path):
+            with folder_in_the_making(self.path, self.path / group) as folder:
+                write_group(folder, arrays, attributes or {})
+                checksum = hash_folder(folder)
+            with locked(self.path):
+                # Read again: another process may have listed its own groups meanwhile.
+                self._manifest = read_manifest(self.path).with_group(group, checksum)
+                self._write_root()
+
+    def read_group(self, group: str, check: bool = True) -> Group:
+        """Read a group by its path below the root. Raises as `read_tile` does."""
+        if group not in self._manifest.checksums:
+            raise SiteTwinError(f"{group} of {self.path} was not written yet; resume the run that makes this store")
+        if check and self._is_damaged(group):
+            raise SiteTwinError(
+                f"{group} of {self.path} is damaged (its SHA-256 is not the manifest's); "
+                "resume the run that makes this store, which rewrites damaged groups"
+            )
+        with disk_errors(f"reading {group}", self.path):
+            try:
+                return read_group(self.path / group)
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise SiteTwinError(f"{group} of {self.path} is damaged ({error}); verify the store") from error
+
+    def _is_damaged(self, group: str) -> bool:
+        folder = self.path / group
+        if not folder.is_dir():
+            return True
+        with disk_errors(f"reading {group}", self.path):
+            return hash_folder(folder) != self._manifest.checksums[group]
+
+    def _drop(self, damaged: list[str]) -> None:
+        """Take groups off the manifest and the disk; the manifest first, so that a kill leaves nothing listed."""
+        if damaged:
+            self._manifest = self._manifest.without_groups(damaged)
+            self._write_root()
+            for group in damaged:
+                shutil.rmtree(self.path / group, ignore_errors=True)
+
+    def _check_same(self, wanted: Manifest, resume: bool) -> None:
+        differences = differing_keys(self.configuration, wanted.configuration)
+        if self.tiles != wanted.tiles:
+            differences.append(f"tiles ({len(self.tiles)} there, {len(wanted.tiles)} asked)")
+        if differences:
+            raise SiteTwinError(
+                f"{self.path} holds a store of another configuration: {'; '.join(differences)}; "
+                "choose another folder, or ask for the same configuration"
+            )
+        if not resume:
+            raise SiteTwinError(f"{self.path} holds a store already; resume it, or choose another folder")
+
+    def _write_root(self) -> None:
+        """Write the manifest, then the root's `zarr.json`, which follows from it."""
+        manifest = self._manifest
+        write_file(self.path / manifests.NAME, manifest.to_bytes())
+        attributes = {**manifest.attributes, "configuration_hash": manifest.configuration_hash}
+        known = {f"{group} {manifest.checksums[group]}": group for group in self.groups}
+        self._metadata = {
+            key: self._metadata.get(key) or collect_metadata(self.path, group) for key, group in known.items()
+        }
+        root = consolidated(attributes, {k: v for found in self._metadata.values() for k, v in found.items()})
+        write_file(self.path / "zarr.json", canonical_json(root).encode())

@@ -1,0 +1,233 @@
+import errno
+import json
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sitetwin.store.tiles as tiles_module
+from sitetwin.errors import SiteTwinError
+from sitetwin.store import Array, TileStore
+from sitetwin.store.files import PARTIAL
+from sitetwin.store.groups import CHUNK_BYTES, chunk_shape
+
+TILES = [(0, 5), (5, 10), (10, 13)]
+CONFIGURATION = {"kind": "test", "settings": {"depth": 3, "seed": 1}}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def write_all(path: Path, tile_arrays, order=(0, 1, 2), **options) -> TileStore:
+    store = TileStore.create(path, CONFIGURATION, {"title": "test"}, TILES, **options)
+    for index in order:
+        if index in store.missing_tiles():
+            store.write_tile(index, tile_arrays[index], {"number": index})
+    return store
+
+
+def test_what_is_written_is_read_back(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    store = TileStore.open(tmp_path / "s")
+    assert store.missing_tiles() == []
+    assert store.verify() == []
+    for index, arrays in enumerate(tile_arrays):
+        tile = store.read_tile(index)
+        assert tile.attributes == {"number": index}
+        assert set(tile.arrays) == set(arrays)
+        for name, array in arrays.items():
+            assert tile.arrays[name].dims == array.dims
+            assert tile.arrays[name].attributes == array.attributes
+            assert tile[name].dtype == array.data.dtype
+            np.testing.assert_array_equal(tile[name], array.data)
+
+
+def test_xarray_alone_reads_it_without_a_warning(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    with xr.open_datatree(tmp_path / "s", engine="zarr") as tree:  # warnings are errors in these tests
+        assert tree.attrs["title"] == "test"
+        assert sorted(tree["tiles"].children) == ["000000", "000001", "000002"]
+        tile = tree["tiles/000001"]
+        assert tile["length"].dims == ("path",)
+        assert tile["users"].attrs["units"] == "m"
+        assert tile["kinds"].dtype == np.uint8
+        np.testing.assert_array_equal(tile["gain"].values, tile_arrays[1]["gain"].data)
+
+
+def test_xarray_reads_an_unfinished_store(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays, order=(1,))
+    with xr.open_datatree(tmp_path / "s", engine="zarr") as tree:
+        assert list(tree["tiles"].children) == ["000001"]
+
+
+def test_bytes_do_not_depend_on_order_process_or_resume(tmp_path, tile_arrays):
+    write_all(tmp_path / "a", tile_arrays)
+    write_all(tmp_path / "b", tile_arrays, order=(2, 0))
+    write_all(tmp_path / "b", tile_arrays)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_only_what_is_missing_is_left_to_do(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays, order=(1,))
+    assert TileStore.open(tmp_path / "s").missing_tiles() == [0, 2]
+
+
+def test_another_configuration_is_refused_by_name(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    other = {"kind": "test", "settings": {"depth": 4, "seed": 1}}
+    with pytest.raises(SiteTwinError, match=r"s holds a store of another configuration: settings\.depth \(3 .* 4"):
+        TileStore.create(tmp_path / "s", other, {}, TILES)
+    with pytest.raises(SiteTwinError, match="tiles"):
+        TileStore.create(tmp_path / "s", CONFIGURATION, {}, [(0, 13)])
+
+
+def test_existing_store_without_resume_is_refused(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    with pytest.raises(SiteTwinError, match="resume"):
+        write_all(tmp_path / "s", tile_arrays, resume=False)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(SiteTwinError, match=r"thesis\.tex"):
+        TileStore.create(tmp_path, CONFIGURATION, {}, TILES)
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("absent", ["nowhere", "file"])
+def test_what_is_no_store_is_said(tmp_path, absent):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SiteTwinError, match="check the path"):
+        TileStore.open(tmp_path / absent)
+
+
+DAMAGES = {
+    "truncated": lambda f: f.write_bytes(f.read_bytes()[: f.stat().st_size // 2]),
+    "emptied": lambda f: f.write_bytes(b""),
+    "one bit": lambda f: f.write_bytes(bytes([f.read_bytes()[0] ^ 1]) + f.read_bytes()[1:]),
+    "deleted": lambda f: f.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["length/c/0", "length/zarr.json", "zarr.json"])
+def test_damage_is_found_named_and_mended_by_resuming(tmp_path, tile_arrays, damage, file):
+    write_all(tmp_path / "s", tile_arrays)
+    before = files_of(tmp_path / "s")
+    DAMAGES[damage](tmp_path / "s" / "tiles" / "000001" / file)
+    store = TileStore.open(tmp_path / "s")
+    assert store.verify() == ["tiles/000001"]
+    with pytest.raises(SiteTwinError, match=r"tiles/000001 of .*s is damaged .* resume"):
+        store.read_tile(1)
+    store.read_tile(0)
+    write_all(tmp_path / "s", tile_arrays)
+    assert files_of(tmp_path / "s") == before
+
+
+def test_two_damaged_tiles_are_mended(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    before = files_of(tmp_path / "s")
+    for index in (0, 2):
+        (tmp_path / "s" / "tiles" / f"{index:06d}" / "users" / "zarr.json").write_bytes(b"{")
+    write_all(tmp_path / "s", tile_arrays)
+    assert files_of(tmp_path / "s") == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda text: text[: len(text) // 2], "not JSON"),
+        (lambda text: "[]", "not the manifest"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
+        (lambda text: text.replace('"depth": 3', '"depth": 2'), "altered"),
+        (lambda text: text.replace('"tiles"', '"tails"'), "damaged"),
+    ],
+)
+def test_a_bad_manifest_is_said(tmp_path, tile_arrays, damage, sentence):
+    write_all(tmp_path / "s", tile_arrays)
+    manifest = tmp_path / "s" / "manifest.json"
+    manifest.write_text(damage(manifest.read_text()))
+    with pytest.raises(SiteTwinError, match=sentence):
+        TileStore.open(tmp_path / "s")
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path, tile_arrays, monkeypatch):
+    store = write_all(tmp_path / "s", tile_arrays, order=(0,))
+    before = files_of(tmp_path / "s")
+    write = tiles_module.write_group
+
+    def half(folder, arrays, attributes):
+        write(folder, dict(list(arrays.items())[:2]), attributes)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tiles_module, "write_group", half)
+    with pytest.raises(SiteTwinError, match=r"the disk is full .* writing tiles/000001 .* resume"):
+        store.write_tile(1, tile_arrays[1])
+    assert files_of(tmp_path / "s") == before
+    assert not (tmp_path / "s" / PARTIAL).exists()
+    monkeypatch.undo()
+    write_all(tmp_path / "s", tile_arrays)
+    assert TileStore.open(tmp_path / "s").verify() == []
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a": Array(("x",), np.zeros((2, 2)))},
+        {"a": Array(("x",), np.zeros(2)), "b": Array(("x",), np.zeros(3))},
+        {"a": Array(("x",), np.array(["text", "more"], dtype=object))},
+        {"a": Array((), np.zeros(()))},
+    ],
+)
+def test_contradicting_labels_are_refused_before_anything_is_written(tmp_path, arrays):
+    store = TileStore.create(tmp_path / "s", CONFIGURATION, {}, TILES)
+    with pytest.raises(ValueError, match=r"axis|axes|numbers"):
+        store.write_tile(0, arrays)
+    assert store.missing_tiles() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("tiles", [[(1, 5)], [(0, 5), (6, 7)], [(0, 5), (4, 7)], [(0, 0)]])
+def test_tiles_with_gaps_are_refused(tmp_path, tiles):
+    with pytest.raises(ValueError, match="does not continue"):
+        TileStore.create(tmp_path / "s", CONFIGURATION, {}, tiles)
+
+
+def test_manifest_says_what_a_reader_needs(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays, order=(0,))
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_bytes())
+    assert manifest["schema_version"] == 1
+    assert manifest["configuration"] == CONFIGURATION
+    assert [(t["start"], t["stop"]) for t in manifest["tiles"]] == TILES
+    assert [t["sha256"] is not None for t in manifest["tiles"]] == [True, False, False]
+
+
+def _write_one(path: str, index: int, arrays) -> None:
+    TileStore.open(path).write_tile(index, arrays, {"number": index})
+
+
+def test_processes_may_write_tiles_of_one_store_at_the_same_time(tmp_path, tile_arrays):
+    write_all(tmp_path / "alone", tile_arrays)
+    write_all(tmp_path / "s", tile_arrays, order=())
+    context = multiprocessing.get_context("spawn")
+    writers = [
+        context.Process(target=_write_one, args=(str(tmp_path / "s"), i, arrays))
+        for i, arrays in enumerate(tile_arrays)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert files_of(tmp_path / "s") == files_of(tmp_path / "alone")
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=4), st.sampled_from([1, 2, 4, 8, 16]))
+def test_chunks_fit_and_cover(shape, itemsize):
+    chunks = chunk_shape(tuple(shape), itemsize)
+    assert all(1 <= chunk <= max(size, 1) for chunk, size in zip(chunks, shape, strict=True))
+    row = itemsize * int(np.prod([max(n, 1) for n in shape[1:]], dtype=object))
+    assert chunks[0] == 1 or chunks[0] * row <= CHUNK_BYTES
