@@ -179,6 +179,4 @@ class FacetFrames:
         low, high = self.low[facets], self.high[facets]
         u = np.stack([low[..., 0], high[..., 0], high[..., 0], low[..., 0]], axis=-1)
         v = np.stack([low[..., 1], low[..., 1], high[..., 1], high[..., 1]], axis=-1)
-        return (
-            base[..., None, :] + u[..., None] * axis[..., None, :] + v[..., None] * second[..., None, :]
-        )
+        return base[..., None, :] + u[..., None] * axis[..., None, :] + v[..., None] * second[..., None, :]

@@ -46,7 +46,7 @@ class TraceSettings:
     """
 
     max_depth: int = 3
-    unseen_bound: float = 1e-3
+    unseen_bound: float = 5e-4
     rays_per_lattice: int = 250_000
     canopy_paths: int = 8
     seed: int = 0

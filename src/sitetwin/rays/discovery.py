@@ -23,7 +23,7 @@ from sitetwin.site import Site
 
 _FIRST_LATTICES = 4
 _MOST_LATTICES = 64
-_PROBE_USERS = 2048
+_PROBE_USERS = 4096
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
 
 

@@ -67,7 +67,9 @@ class SpecularSolver:
         self.site, self.caster, self.chains = site, caster, chains
         frames = FacetFrames.of(site, FACET_MARGIN)
         self.groups = [
-            self._prepare(frames, depth) for depth in range(1, chains.facets.shape[1] + 1) if (chains.depth == depth).any()
+            self._prepare(frames, depth)
+            for depth in range(1, chains.facets.shape[1] + 1)
+            if (chains.depth == depth).any()
         ]
 
     def _prepare(self, frames: FacetFrames, depth: int) -> DepthGroup:

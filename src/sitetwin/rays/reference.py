@@ -1,0 +1,341 @@
+"""The referee: Sionna RT's `PathSolver` behind the same `Paths` contract.
+
+It shares nothing with the dense tracer but the site. Sionna RT shoots rays, tests every hit against every receiver,
+solves the candidates with the image method in single precision and computes fields with its own material model; here
+it is only handed a scene and asked in batches, because with many receivers in one call it silently loses paths (its
+table of chains is a hash modulo `max_num_paths`, shared by all receivers of the call).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.reference_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
+from sitetwin.site.model import Site
+
+_SPECULAR = 1  # sionna.rt.constants.InteractionType.SPECULAR
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """How Sionna RT is asked.
+
+    Attributes:
+        max_depth: Most reflections on a path, 0 or more.
+        samples: Rays shot from the transmitter per call.
+        batch: Users per call; above some 100 users Sionna RT begins to lose paths.
+        max_num_paths: Slots of its table of chains and rows of its buffer, shared by the users of a call; its buffer
+            takes about 28 depth + 33 bytes a row.
+        line_of_sight: Whether the direct path is sought.
+        seed: Seed of its sampler; with reflections alone its ray lattice is fixed and the seed changes nothing.
+    """
+
+    max_depth: int = 3
+    samples: int = 1_000_000
+    batch: int = 100
+    max_num_paths: int = 20_000_000
+    line_of_sight: bool = True
+    seed: int = 42
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceGains:
+    """Sionna RT's own fields, row by row of the `Paths` they came with; isotropic V antennas at both ends.
+
+    Attributes:
+        frequency: Carrier, Hz.
+        gain: (P,) complex64, voltage gain with the carrier phase: ``Paths.cir(normalize_delays=False)``.
+        gain_at_zero_delay: (P,) complex64, the same without e^{-j 2 pi f tau}: ``Paths.a``.
+        delay: (P,) float32, seconds, from its single-precision geometry.
+    """
+
+    frequency: float
+    gain: np.ndarray
+    gain_at_zero_delay: np.ndarray
+    delay: np.ndarray
+
+
+def trace_reference(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    *,
+    max_depth: int = 3,
+    samples: int = 1_000_000,
+    batch: int = 100,
+    max_num_paths: int = 20_000_000,
+    line_of_sight: bool = True,
+    seed: int = 42,
+    refine: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Paths:
+    """Specular paths by Sionna RT.
+
+    Args:
+        site: The site. Vegetation is unknown to Sionna RT: the result has no crossings.
+        transmitter: (3,) metres.
+        users: (U, 3) metres.
+        max_depth: See `ReferenceSettings`, as the other numbers.
+        samples: Rays per call.
+        batch: Users per call.
+        max_num_paths: Candidates per call.
+        line_of_sight: Whether the direct path is sought.
+        seed: Seed of its sampler.
+        refine: Solve each chain again in double precision; else keep its single-precision vertices.
+        progress: Called with (users done, users in all) after each batch.
+
+    Raises:
+        SiteTwinError: A position is not finite or has the wrong shape.
+    """
+    settings = ReferenceSettings(max_depth, samples, batch, max_num_paths, line_of_sight, seed)
+    engine = ReferenceEngine(site)
+    return engine.trace(transmitter, users, settings, refine=refine, progress=progress)[0]
+
+
+def trace_reference_gains(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    *,
+    frequency: float,
+    settings: ReferenceSettings | None = None,
+    refine: bool = True,
+) -> tuple[Paths, ReferenceGains]:
+    """Specular paths with Sionna RT's own complex gains and delays, aligned row by row.
+
+    Args:
+        site: The site; its materials are evaluated at `frequency`, half-spaces become thick slabs.
+        transmitter: (3,) metres.
+        users: (U, 3) metres.
+        frequency: Carrier, Hz.
+        settings: How Sionna RT is asked.
+        refine: As in `trace_reference`.
+
+    Raises:
+        SiteTwinError: A position is wrong, or a half-space has no loss and so cannot be handed over as a slab.
+    """
+    engine = ReferenceEngine(site, frequency)
+    return engine.trace(transmitter, users, settings or ReferenceSettings(), refine=refine)
+
+
+class ReferenceEngine:
+    """A site as a Sionna RT scene, kept for several calls.
+
+    Args:
+        site: The site.
+        frequency: Carrier in Hz, at which its materials are evaluated; None for geometry alone, with every surface of
+            metal, so that no path is lost for want of power.
+
+    Raises:
+        SiteTwinError: The site has no triangles, or a half-space has no loss and so cannot be handed over as a slab.
+    """
+
+    def __init__(self, site: Site, frequency: float | None = None) -> None:
+        self.site = site
+        self.frequency = frequency
+        self._scene, self._triangles_of_shape = build_scene(site, frequency)
+        self._solver = path_solver()
+
+    def solve(self, transmitter: np.ndarray, users: np.ndarray, settings: ReferenceSettings) -> Any:
+        """One call of `PathSolver` for all `users`; returns its `sionna.rt.Paths`, untouched."""
+        self._scene.place(transmitter, users)
+        return self._solver(
+            self._scene,
+            max_depth=settings.max_depth,
+            max_num_paths_per_src=settings.max_num_paths,
+            samples_per_src=settings.samples,
+            synthetic_array=True,
+            los=settings.line_of_sight,
+            specular_reflection=True,
+            diffuse_reflection=False,
+            refraction=False,
+            diffraction=False,
+            edge_diffraction=False,
+            seed=settings.seed,
+        )
+
+    def trace(
+        self,
+        transmitter: np.ndarray,
+        users: np.ndarray,
+        settings: ReferenceSettings,
+        *,
+        refine: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[Paths, ReferenceGains]:
+        """Paths and gains of all users, in batches.
+
+        Raises:
+            SiteTwinError: A position is not finite or has the wrong shape.
+        """
+        transmitter, users = _positions(transmitter, users)
+        parts: list[dict[str, np.ndarray]] = []
+        for first in range(0, len(users), settings.batch):
+            chunk = users[first : first + settings.batch]
+            raw = self.solve(transmitter, chunk, settings)
+            part = self._rows(raw, settings.max_depth)
+            part["user"] += first
+            parts.append(part)
+            if progress is not None:
+                progress(first + len(chunk), len(users))
+        table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else None
+        if table is None:
+            raise SiteTwinError("there are no users to trace; give at least one position")
+        table = _canonical(table)
+        paths = self._paths(transmitter, users, table, settings, refine)
+        return paths, ReferenceGains(
+            self.frequency or GEOMETRY_FREQUENCY, table["gain"], table["gain_at_zero_delay"], table["delay"]
+        )
+
+    def _rows(self, raw: Any, max_depth: int) -> dict[str, np.ndarray]:
+        """The valid entries of Sionna RT's padded tensors, as a table."""
+        valid = np.asarray(raw.valid.numpy(), dtype=bool)[:, 0]
+        user, column = np.nonzero(valid)
+        depth = max(max_depth, 1)
+        taken = {
+            name: np.asarray(getattr(raw, name).numpy())[:, user, 0, column]
+            for name in ("interactions", "objects", "primitives", "vertices")
+        }
+        kinds, shapes, primitives = (taken[name].T for name in ("interactions", "objects", "primitives"))
+        vertices = np.moveaxis(taken["vertices"], 0, 1).astype(np.float64)
+        if np.any((kinds != 0) & (kinds != _SPECULAR)):
+            raise SiteTwinError("Sionna RT returned an interaction other than a specular reflection")
+        facets = np.full((len(user), depth), -1, dtype=np.int32)
+        for shape, triangles in self._triangles_of_shape.items():
+            here = (kinds == _SPECULAR) & (shapes == shape)
+            facets[here] = self.site.triangle_facet[triangles[primitives[here]]]
+        vertices[kinds == 0] = np.nan
+        gain, delay = raw.cir(normalize_delays=False, out_type="numpy")
+        real, imaginary = (part.numpy()[user, 0, 0, 0, column] for part in raw.a)
+        return {
+            "user": user.astype(np.int64),
+            "facets": facets,
+            "vertices": vertices,
+            "gain": gain[user, 0, 0, 0, column, 0].astype(np.complex64),
+            "gain_at_zero_delay": (real + 1j * imaginary).astype(np.complex64),
+            "delay": delay[user, 0, column].astype(np.float32),
+        }
+
+    def _paths(
+        self,
+        transmitter: np.ndarray,
+        users: np.ndarray,
+        table: dict[str, np.ndarray],
+        settings: ReferenceSettings,
+        refine: bool,
+    ) -> Paths:
+        facets, vertices = table["facets"][:, : settings.max_depth], table["vertices"][:, : settings.max_depth]
+        ends = users[table["user"]]
+        if refine:
+            vertices = exact_vertices(self.site, transmitter, ends, facets, vertices)
+        length, departure, arrival = _unfold(transmitter, ends, vertices)
+        count = len(facets)
+        return Paths(
+            transmitter=transmitter,
+            users=users,
+            offsets=np.searchsorted(table["user"], np.arange(len(users) + 1)).astype(np.int64),
+            kinds=np.where(facets >= 0, Interaction.REFLECTION, Interaction.NONE).astype(np.uint8),
+            facets=facets,
+            vertices=vertices,
+            length=length,
+            departure=departure,
+            arrival=arrival,
+            crossing_offsets=np.zeros(count + 1, dtype=np.int64),
+            crossing_volume=np.zeros(0, dtype=np.int32),
+            crossing_entry=np.zeros(0),
+            crossing_exit=np.zeros(0),
+            attributes={
+                "engine": "sionna-rt",
+                "engine_version": importlib.metadata.version("sionna-rt"),
+                "site_geometry_hash": self.site.geometry_hash,
+                "vertices": "float64 image method" if refine else "float32 of the engine",
+                **vars(settings),
+            },
+        )
+
+
+def exact_vertices(
+    site: Site, transmitter: np.ndarray, users: np.ndarray, facets: np.ndarray, guess: np.ndarray
+) -> np.ndarray:
+    """Reflection points of chains by the image method, in double precision.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (P, 3) metres, the user of each path.
+        facets: (P, D) facet of each bounce, -1 beyond the last.
+        guess: (P, D, 3) metres, returned where a chain has no unique solution (a segment parallel to its facet).
+
+    Returns:
+        (P, D, 3) metres, NaN beyond the last bounce.
+    """
+    count, depth = facets.shape
+    present = facets >= 0
+    normal = np.where(present[..., None], site.facet_normal[facets], 0.0)
+    offset = np.where(present, site.facet_offset[facets], 0.0)
+    image = np.empty((count, depth + 1, 3))
+    image[:, 0] = transmitter
+    for k in range(depth):  # a missing bounce has normal 0 and leaves the image where it is
+        height = (image[:, k] * normal[:, k]).sum(axis=1) - offset[:, k]
+        image[:, k + 1] = image[:, k] - 2.0 * height[:, None] * normal[:, k]
+    vertices = np.full((count, depth, 3), np.nan)
+    target = users.copy()
+    for k in range(depth - 1, -1, -1):
+        ray = target - image[:, k + 1]
+        slope = (ray * normal[:, k]).sum(axis=1)
+        solvable = present[:, k] & (np.abs(slope) > 1e-12)
+        share = (offset[:, k] - (image[:, k + 1] * normal[:, k]).sum(axis=1)) / np.where(solvable, slope, 1.0)
+        point = np.where(solvable[:, None], image[:, k + 1] + share[:, None] * ray, guess[:, k])
+        vertices[present[:, k], k] = point[present[:, k]]
+        target = np.where(present[:, k, None], point, target)
+    return vertices
+
+
+def _unfold(
+    transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Length, direction of departure and of arrival of paths, from their vertices (NaN beyond the last)."""
+    count, depth = vertices.shape[:2]
+    points = np.empty((count, depth + 2, 3))
+    points[:, 0] = transmitter
+    points[:, 1:-1] = np.where(np.isnan(vertices), users[:, None], vertices)
+    points[:, -1] = users
+    length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(axis=1)
+    bounces = np.count_nonzero(~np.isnan(vertices[..., 0]), axis=1)
+    departure = points[:, 1] - points[:, 0]
+    arrival = points[np.arange(count), bounces] - users
+    departure /= np.linalg.norm(departure, axis=1, keepdims=True)
+    arrival /= np.linalg.norm(arrival, axis=1, keepdims=True)
+    return length, departure, arrival
+
+
+def _canonical(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows by user, number of bounces and facets; the first of each group of equal chains."""
+    facets = table["facets"]
+    depth = np.count_nonzero(facets >= 0, axis=1)
+    columns = [*(facets[:, k] for k in range(facets.shape[1] - 1, -1, -1)), depth, table["user"]]
+    order = np.lexsort(columns)
+    key = np.column_stack([table["user"], facets])[order]
+    fresh = np.ones(len(order), dtype=bool)
+    fresh[1:] = np.any(key[1:] != key[:-1], axis=1)
+    return {name: column[order[fresh]] for name, column in table.items()}
+
+
+def _positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    transmitter = np.array(transmitter, dtype=np.float64)
+    users = np.array(users, dtype=np.float64)
+    if transmitter.shape != (3,) or not np.isfinite(transmitter).all():
+        raise SiteTwinError("the transmitter's position must be three finite numbers in metres")
+    if users.ndim != 2 or users.shape[1] != 3:
+        raise SiteTwinError(f"user positions must have the shape (users, 3), not {users.shape}")
+    bad = ~np.isfinite(users).all(axis=1)
+    if bad.any():
+        raise SiteTwinError(f"{bad.sum()} user positions are not finite (the first is user {bad.argmax()}); drop them")
+    return transmitter, users

@@ -1,0 +1,88 @@
+"""Exhaustive oracle for small scenes: every facet sequence is tried on every user, in plain float64 NumPy.
+
+The number of sequences is F (F - 1)^(depth - 1): fit for scenes of some fifty facets at depth 3.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from tests.rays.laws import Judgement, LawTest, Verdict
+
+
+def enumerate_paths(
+    site: Any, transmitter: np.ndarray, users: np.ndarray, max_depth: int, law_test: LawTest | None = None
+) -> list[dict[tuple[int, ...], Judgement]]:
+    """Every specular path of every user, line of sight (the empty chain) included.
+
+    Returns:
+        For each user the chains (facets from the transmitter on) that are not invalid, with their judgement.
+    """
+    law_test = law_test or LawTest(site)
+    transmitter = np.asarray(transmitter, np.float64)
+    found: list[dict[tuple[int, ...], Judgement]] = [{} for _ in users]
+    for depth in range(max_depth + 1):
+        sequences = _sequences(site.num_facets, depth)
+        images = _images(site, transmitter, sequences)
+        for user, chains in zip(np.asarray(users, np.float64), found, strict=True):
+            for row, vertices in _unfold(law_test, sequences, images, user):
+                judgement = law_test.judge(np.vstack([transmitter, vertices, user]), sequences[row])
+                if judgement.verdict is not Verdict.INVALID:
+                    chains[tuple(int(f) for f in sequences[row])] = judgement
+    return found
+
+
+def _sequences(num_facets: int, depth: int) -> np.ndarray:
+    """(S, depth) all facet sequences in which no facet follows itself."""
+    if depth == 0:
+        return np.zeros((1, 0), dtype=int)
+    sequences = np.array(list(product(range(num_facets), repeat=depth)), dtype=int)
+    return sequences[np.all(sequences[:, 1:] != sequences[:, :-1], axis=1)]
+
+
+def _images(site: Any, transmitter: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """(S, depth + 1, 3): the transmitter, mirrored at the planes of a sequence one after the other."""
+    images = np.empty((len(sequences), sequences.shape[1] + 1, 3))
+    images[:, 0] = transmitter
+    for k in range(sequences.shape[1]):
+        normal, offset = site.facet_normal[sequences[:, k]], site.facet_offset[sequences[:, k]]
+        height = np.einsum("sc,sc->s", images[:, k], normal) - offset
+        images[:, k + 1] = images[:, k] - 2.0 * height[:, None] * normal
+    return images
+
+
+def _unfold(
+    law_test: LawTest, sequences: np.ndarray, images: np.ndarray, user: np.ndarray
+) -> list[tuple[int, np.ndarray]]:
+    """Rows whose image rays meet each plane between image and target, within the facet's bounding box."""
+    margin = law_test.tolerance.position
+    depth = sequences.shape[1]
+    rows = np.arange(len(sequences))
+    target = np.broadcast_to(user, (len(rows), 3))
+    vertices = np.zeros((len(rows), depth, 3))
+    for k in range(depth - 1, -1, -1):
+        facet, image = sequences[rows, k], images[rows, k + 1]
+        normal = law_test.plane_normal[facet]
+        step = target - image
+        slope = np.einsum("sc,sc->s", step, normal)
+        meets = np.abs(slope) > 1e-12
+        t = (law_test.plane_offset[facet] - np.einsum("sc,sc->s", image, normal)) / np.where(meets, slope, 1.0)
+        point = image + t[:, None] * step
+        low, high = _facet_boxes(law_test)
+        inside = np.all((point >= low[facet] - margin) & (point <= high[facet] + margin), axis=1)
+        keep = meets & (t >= 0) & (t <= 1) & inside
+        vertices[rows, k] = point
+        rows, target = rows[keep], point[keep]
+    return [(int(row), vertices[row]) for row in rows]
+
+
+def _facet_boxes(law_test: LawTest) -> tuple[np.ndarray, np.ndarray]:
+    """(F, 3) lowest and highest corner of each facet."""
+    low = np.full((len(law_test.plane_offset), 3), np.inf)
+    high = -low
+    np.minimum.at(low, law_test.facet, law_test.corners.min(axis=1))
+    np.maximum.at(high, law_test.facet, law_test.corners.max(axis=1))
+    return low, high
