@@ -50,7 +50,7 @@ def _candidate_libraries() -> list[str]:
     found = []
     try:
         files = importlib.metadata.files("karellen-llvm-core") or []
-        found += [str(f.locate().resolve()) for f in files if f.name == "libLLVM.so"]
+        found += [str(Path(str(f.locate())).resolve()) for f in files if f.name == "libLLVM.so"]
     except importlib.metadata.PackageNotFoundError:
         pass
     system: set[Path] = set()
@@ -99,10 +99,23 @@ def mitsuba() -> ModuleType:
             f"the ray caster cannot be loaded ({error}); install it with `pip install sionna-rt karellen-llvm-core`"
         ) from error
     if mi.variant() is None:
-        mi.set_variant("cuda_ad_mono_polarized", "llvm_ad_mono_polarized")
+        try:
+            mi.set_variant("cuda_ad_mono_polarized", "llvm_ad_mono_polarized")
+        except ImportError as error:  # neither a GPU nor an LLVM that Dr.Jit accepts
+            raise _no_llvm() from error
     if mi.variant().startswith("llvm") and find_llvm() is None:
-        raise SiteTwinError(
-            f"no LLVM of version {MINIMUM_LLVM} or later was found for the ray caster; "
-            "run `pip install karellen-llvm-core`, or set DRJIT_LIBLLVM_PATH to a libLLVM.so"
-        )
+        raise _no_llvm()
     return mi
+
+
+def _no_llvm() -> SiteTwinError:
+    chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
+    if chosen:
+        return SiteTwinError(
+            f"DRJIT_LIBLLVM_PATH names {chosen}, which is not an LLVM of version {MINIMUM_LLVM} or later; "
+            "unset it and run `pip install karellen-llvm-core`, or let it name another libLLVM.so"
+        )
+    return SiteTwinError(
+        f"no LLVM of version {MINIMUM_LLVM} or later was found for the ray caster; "
+        "run `pip install karellen-llvm-core`, or set DRJIT_LIBLLVM_PATH to a libLLVM.so"
+    )

@@ -1,0 +1,74 @@
+# `make demo` and `make test` need nothing but Python (3.11 or later) and the package registry.
+#
+#   PYTHON       the interpreter the environment is made with      make test PYTHON=python3.12
+#   VENV         where the environment lives
+#   TORCH_INDEX  URL of an index of CPU wheels of PyTorch. Empty: the registry's default build, which on Linux is the
+#                CUDA build of several gigabytes. PyTorch's own "Get Started" page names the URL of its CPU index.
+#   OUT          where `make demo` writes
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+OUT ?= runs/demo
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+# A call without output for minutes looks dead, so each step says what it does.
+SAY := @printf '%s\n'
+
+.PHONY: help demo test test-slow lint format clean
+.DEFAULT_GOAL := help
+
+help:
+	@printf '%s\n' \
+	  'make demo        install, check the machine, run the CSI study (quick profile) into $(OUT)' \
+	  'make test        install and run the tests' \
+	  'make test-slow   the long tests as well' \
+	  'make lint        ruff and mypy' \
+	  'make format      let ruff rewrite the files' \
+	  'make clean       remove the environment and the caches'
+
+# The stamps stand inside the environment, so that removing it removes them.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("sitetwin needs Python 3.11 or later, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(SAY) '-- making $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: whatever would pull a CUDA build later finds its need met.
+$(VENV)/.torch: | $(BIN)/python
+	$(SAY) '-- installing $(TORCH)'
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.torch pyproject.toml
+	$(SAY) '-- installing sitetwin and what it needs'
+	@$(PIP) -e . '$(TORCH)'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(SAY) '-- installing sitetwin, what it needs and the test tools'
+	@$(PIP) -e '.[test]' '$(TORCH)'
+	@touch $@ $(VENV)/.package
+
+demo: $(VENV)/.package
+	$(BIN)/sitetwin doctor
+	$(BIN)/sitetwin study csi --profile quick --out $(OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,310 @@
+"""The command line: `sitetwin ...`.
+
+Commands import what they need when they run: a mistyped option is answered at once, and so is `--help`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+import sitetwin
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+
+if TYPE_CHECKING:
+    from sitetwin.doctor import Diagnosis
+    from sitetwin.rays.io import TraceSummary
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+"""Exit status after Ctrl-C."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during work that can go on later; the message says how."""
+
+
+class _Group(TyperGroup):
+    """Commands whose failures are one sentence on stderr, never a traceback (unless `--debug` asks for it)."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command and turn what it raises into a sentence and an exit status."""
+        debug = bool(ctx.params.get("debug"))
+        try:
+            with _sentences_for_warnings():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            _complain(str(error) or "stopped by Ctrl-C", error, debug)
+            raise typer.Exit(INTERRUPTED) from error
+        except SiteTwinError as error:
+            _complain(f"error: {error}", error, debug)
+            raise typer.Exit(1) from error
+        except MemoryError as error:
+            _complain("error: the memory is full; work with fewer users or a smaller batch", error, debug)
+            raise typer.Exit(1) from error
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
+                raise  # the command line's own: wrong options, asked-for exits
+            hint = "" if debug else "; `sitetwin --debug ...` shows where"
+            _complain(f"error: unexpected {type(error).__name__}: {_first_line(error)}{hint}", error, debug)
+            raise typer.Exit(1) from error
+
+
+def _complain(sentence: str, error: BaseException, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    err.print(f"sitetwin: {sentence}", markup=False, soft_wrap=True)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else "no message"
+
+
+@contextmanager
+def _sentences_for_warnings() -> Iterator[None]:
+    """Show the package's own warnings as one sentence each."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        if issubclass(category, SiteTwinWarning):
+            err.print(f"sitetwin: note: {message}", markup=False, soft_wrap=True)
+        else:
+            shown(message, category, filename, lineno, *rest)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Site-specific wireless digital twins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+store_app = typer.Typer(help="Look after stores of paths and data sets.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"sitetwin {sitetwin.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Site-specific wireless digital twins."""
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Check what of this machine can be used; exit status 1 if rays cannot be traced here."""
+    from sitetwin.doctor import diagnose
+
+    diagnosis = diagnose()
+    if as_json:
+        print(json.dumps(diagnosis.to_dict(), indent=1))
+    else:
+        _print_diagnosis(diagnosis)
+    if not diagnosis.can_trace:
+        raise typer.Exit(1)
+
+
+def _print_diagnosis(diagnosis: Diagnosis) -> None:
+    colours = {"ok": "green", "warning": "yellow", "failure": "red"}
+    table = Table(title=f"sitetwin {sitetwin.__version__}", title_justify="left")
+    for column in ("check", "status", "found"):
+        table.add_column(column, overflow="fold")
+    for check in diagnosis.checks:
+        colour = colours[check.status]
+        table.add_row(check.name, f"[{colour}]{check.status}[/{colour}]", _plain(check.detail))
+    out.print(table)
+    for check in diagnosis.checks:
+        if check.mend:
+            out.print(f"{check.name}: {check.mend}", markup=False, soft_wrap=True)
+    if diagnosis.can_trace:
+        out.print("Rays can be traced here.")
+    else:
+        out.print("Rays cannot be traced here: mend 'ray casting' first.")
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are brackets, not markup."""
+    return text.replace("[", r"\[")
+
+
+@app.command()
+def trace(
+    scene: Annotated[str, typer.Argument(help="Name of a built-in Sionna RT scene (munich), or a Mitsuba XML file.")],
+    tx: Annotated[str, typer.Option(help="Transmitter X,Y,Z in metres.")],
+    area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
+    spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
+    height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
+    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
+    tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that was begun.")] = False,
+) -> None:
+    """Trace all paths from one transmitter to a grid of users into a store."""
+    position = _numbers(tx, 3, "--tx")
+    low_x, low_y, high_x, high_y = _numbers(area, 4, "--area")
+    for option, value in (("--spacing", spacing), ("--height", height)):
+        if not (math.isfinite(value) and value > 0):
+            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
+    if low_x >= high_x or low_y >= high_y:
+        raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+
+    import numpy as np
+
+    from sitetwin.rays.dense import TraceSettings
+    from sitetwin.rays.io import summarise, trace_to_store
+    from sitetwin.site import check_transmitter, load_scene, user_grid
+
+    begun = time.perf_counter()
+    try:
+        with _progress_bars() as tell:
+            site = load_scene(scene)
+            transmitter = check_transmitter(site, np.array(position))
+            users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site)
+            settings = TraceSettings(max_depth=depth, seed=seed)
+            trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; run the same command with --resume to go on with {to}") from error
+    _print_trace(summarise(to), dropped, time.perf_counter() - begun)
+    out.print(str(to), markup=False, soft_wrap=True)
+
+
+def _numbers(text: str, count: int, option: str) -> list[float]:
+    """Finite numbers separated by commas."""
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
+    return values
+
+
+@contextmanager
+def _progress_bars() -> Iterator[Callable[[str, float], None]]:
+    """Bars on stderr, one for each stage that is told, from the first news on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=err)
+    tasks: dict[str, TaskID] = {}
+
+    def tell(stage: str, share: float) -> None:
+        if stage not in tasks:
+            progress.start()
+            tasks[stage] = progress.add_task(stage, total=1.0)
+        progress.update(tasks[stage], completed=share)
+
+    try:
+        yield tell
+    finally:
+        if tasks:
+            progress.stop()
+
+
+def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
+    unseen = "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}"
+    table = Table(show_header=False)
+    for name, value in (
+        ("users", f"{summary.users:,}"),
+        ("dropped, inside buildings", f"{dropped:,}"),
+        ("users without a path", f"{summary.users_without_path:,}"),
+        ("paths", f"{summary.paths:,}"),
+        ("line-of-sight share", f"{summary.line_of_sight_share:.1%}"),
+        ("unseen share, estimated", unseen),
+        ("seconds", f"{seconds:.1f}"),
+    ):
+        table.add_row(name, value)
+    out.print(table)
+    if summary.paths == 0:
+        err.print("sitetwin: note: no user has a path; check the transmitter's position and the area")
+
+
+@store_app.command("verify")
+def store_verify(path: Annotated[Path, typer.Argument(help="Folder of the store.")]) -> None:
+    """Compare every group with its checksum; exit status 1 if one is damaged or missing."""
+    from sitetwin.store import TileStore
+
+    store = TileStore.open(path)
+    damaged, missing = store.verify(), store.missing_tiles()
+    for group in damaged:
+        out.print(f"damaged: {group}", markup=False)
+    for index in missing:
+        start, stop = store.tiles[index]
+        out.print(f"missing: tile {index} (users {start} to {stop - 1})", markup=False)
+    if damaged or missing:
+        raise SiteTwinError(
+            f"{path} has {len(damaged)} damaged groups and {len(missing)} missing tiles; "
+            "resume the run that makes it, which writes both"
+        )
+    out.print(f"{path}: {len(store.groups)} groups, all as their checksums say", markup=False, soft_wrap=True)
+
+
+@store_app.command("compact")
+def store_compact(
+    path: Annotated[Path, typer.Argument(help="Folder of the store.")],
+    to: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the flat data set to write.")],
+) -> None:
+    """Put the tiles of a store end to end into one Zarr data set."""
+    from sitetwin.store import TileStore, compact
+
+    compact(TileStore.open(path), to)
+    out.print(str(to), markup=False, soft_wrap=True)
+
+
+@store_app.command("info")
+def store_info(path: Annotated[Path, typer.Argument(help="Folder of the store.")]) -> None:
+    """Say what a store holds and how far it is."""
+    from sitetwin.store import TileStore
+
+    store = TileStore.open(path)
+    table = Table(show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value in (
+        *((key, json.dumps(value)) for key, value in store.attributes.items()),
+        *((f"configuration: {key}", json.dumps(value)) for key, value in store.configuration.items()),
+        ("configuration hash", store.configuration_hash),
+        ("users", f"{store.num_users:,}"),
+        ("tiles finished", f"{len(store.tiles) - len(store.missing_tiles())} of {len(store.tiles)}"),
+    ):
+        table.add_row(_plain(name), _plain(value))
+    out.print(table)
+
+
+def main() -> None:
+    """Run the command line on the arguments of this process."""
+    app()

@@ -1,0 +1,142 @@
+import json
+import re
+import warnings
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import sitetwin
+from sitetwin import cli
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.store import Array, TileStore
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = TileStore.create(tmp_path / "s", {"kind": "test", "depth": 3}, {"title": "[bold]x"}, [(0, 2), (2, 4)])
+    for index in range(2):
+        made.write_tile(index, {"users": Array(("user", "xyz"), np.full((2, 3), float(index)))})
+    return made
+
+
+def test_version(run):
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"sitetwin {sitetwin.__version__}\n"
+
+
+def test_doctor_speaks_json(run):
+    result = run("doctor", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == (0 if told["can_trace"] else 1)
+    assert {"python", "ray casting", "torch", "processor", "memory", "disk"} <= {c["name"] for c in told["checks"]}
+
+
+def test_doctor_prints_a_table(run):
+    result = run("doctor")
+    assert "ray casting" in result.stdout
+
+
+def test_store_commands_on_a_whole_store(run, store, tmp_path):
+    assert run("store", "verify", store.path).exit_code == 0
+    info = run("store", "info", store.path)
+    assert info.exit_code == 0
+    assert "2 of 2" in info.stdout
+    assert "[bold]x" in info.stdout  # data is never markup
+    assert run("store", "compact", store.path, tmp_path / "flat").exit_code == 0
+    assert (tmp_path / "flat" / "zarr.json").is_file()
+
+
+def test_store_verify_names_what_is_wrong(run, store):
+    (store.path / "tiles/000001/users/c/0/0").write_bytes(b"")
+    result = run("store", "verify", store.path)
+    assert result.exit_code == 1
+    assert "damaged: tiles/000001" in result.stdout
+    assert "resume" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "info"])
+def test_a_folder_that_is_no_store(run, tmp_path, command):
+    result = run("store", command, tmp_path)
+    assert result.exit_code == 1
+    assert re.fullmatch(r"sitetwin: error: .* is not a sitetwin store: .*; check the path\n", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"--tx": "1,2"}, "--tx"),
+        ({"--tx": "1,2,nan"}, "--tx"),
+        ({"--tx": "a,b,c"}, "--tx"),
+        ({"--area": "10,0,0,10"}, "--area"),
+        ({"--area": "0,0,inf,10"}, "--area"),
+        ({"--spacing": "0"}, "--spacing"),
+        ({"--spacing": "nan"}, "--spacing"),
+        ({"--height": "-1"}, "--height"),
+    ],
+)
+def test_bad_numbers_are_said_in_one_sentence(run, tmp_path, changes, named):
+    options = {"--tx": "0,0,30", "--area": "0,0,10,10", **changes}
+    result = run("trace", "munich", *(word for pair in options.items() for word in pair), "--out", tmp_path / "o")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"sitetwin: error: {named} ")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def raising(error: BaseException):
+    def fail(*arguments, **options):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (SiteTwinError("the map is upside down; turn it"), 1, "sitetwin: error: the map is upside down; turn it\n"),
+        (KeyboardInterrupt(), 130, "sitetwin: stopped by Ctrl-C\n"),
+        (
+            ValueError("bad\nshape"),
+            1,
+            "sitetwin: error: unexpected ValueError: bad; `sitetwin --debug ...` shows where\n",
+        ),
+        (MemoryError(), 1, "sitetwin: error: the memory is full; work with fewer users or a smaller batch\n"),
+    ],
+)
+def test_failures_are_one_sentence(run, monkeypatch, error, status, said):
+    monkeypatch.setattr(TileStore, "open", raising(error))
+    result = run("store", "info", "anywhere")
+    assert result.exit_code == status
+    assert result.stderr == said
+
+
+def test_debug_shows_the_traceback(run, monkeypatch):
+    monkeypatch.setattr(TileStore, "open", raising(ValueError("bad shape")))
+    result = run("--debug", "store", "info", "anywhere")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].endswith("unexpected ValueError: bad shape")
+
+
+def test_warnings_are_sentences(run, monkeypatch, tmp_path):
+    def warn(path):
+        warnings.warn("the frequency was clamped", SiteTwinWarning, stacklevel=2)
+        raise SiteTwinError("and stop")
+
+    monkeypatch.setattr(TileStore, "open", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SiteTwinWarning)
+        result = run("store", "info", tmp_path)
+    assert "sitetwin: note: the frequency was clamped\n" in result.stderr
+
+
+def test_wrong_options_are_the_command_lines_own_business(run):
+    assert run("store", "info").exit_code == 2
+    assert run("no-such-command").exit_code == 2
