@@ -149,6 +149,18 @@ def test_a_half_space_reflects_as_fresnel_says(name: str) -> None:
     assert abs(gain[1]) == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.parametrize("max_depth", [0, 1, 2])
+def test_users_without_paths_are_kept(max_depth: int) -> None:
+    site = quad_site(box_quads((-1.1, -1.3, -1.2), (1.4, 1.2, 1.5)))
+    inside, outside = [0.2, 0.1, 0.3], [3.0, 0.4, 0.5]
+    transmitter = np.array([0.5, -0.3, 0.1])
+    for users in ([outside], [outside, inside, outside]):
+        paths = trace_reference(site, transmitter, np.array(users), max_depth=max_depth, batch=1, **FEW)
+        reached = [1 + 6 * (max_depth > 0) + 18 * (max_depth > 1) if u is inside else 0 for u in users]
+        assert paths.counts.tolist() == reached
+        assert paths.vertices.shape == (sum(reached), max_depth, 3)
+
+
 def test_bad_input_gets_a_sentence() -> None:
     site = quad_site([ground()])
     here = np.array([0.0, 0.0, 3.0])

@@ -21,13 +21,12 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.canopy import canopy_pairs
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
-from sitetwin.rays.crossings import distance_before, vegetation_crossings
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.solve import SpecularPaths, SpecularSolver
+from sitetwin.rays.vegetation import add_vegetation, distance_before, path_points
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
@@ -123,9 +122,8 @@ def solve(
     transmitter, users = _checked(chains.transmitter, users)
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
-    specular = solver.solve(users, progress=progress)
-    scatter_user, centre = canopy_pairs(site, caster, transmitter, users, settings.canopy_paths)
-    return _assemble(site, solver, users, specular, scatter_user, centre, settings)
+    specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
+    return add_vegetation(site, specular, settings.canopy_paths, caster)
 
 
 def trace(
@@ -169,49 +167,25 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _assemble(
-    site: Site,
-    solver: SpecularSolver,
-    users: np.ndarray,
-    specular: SpecularPaths,
-    scatter_user: np.ndarray,
-    centre: np.ndarray,
-    settings: TraceSettings,
+    solver: SpecularSolver, users: np.ndarray, specular: SpecularPaths, attributes: dict[str, object]
 ) -> Paths:
-    """Rows in canonical order: by user, number of interactions, kind, facets."""
+    """Rows in canonical order: by user, number of interactions, facets."""
     chains = solver.chains
-    single = int(np.searchsorted(chains.depth, 1, side="right"))
-    num_centres = len(site.vegetation.scatter_centres)
-    rank = specular.chain.astype(np.int64) + 1
-    rank[specular.chain >= single] += num_centres
-    user = np.concatenate([specular.user, scatter_user])
-    rank = np.concatenate([rank, centre + single + 1])
-    order = np.argsort(user * (len(chains) + num_centres + 1) + rank, kind="stable")
-    user = user[order]
-    chain = np.concatenate([specular.chain, np.full(len(centre), -2, np.int32)])[order]
-    scatter = np.concatenate([np.full(len(specular.user), -1), centre])[order]
-
-    width = max(chains.facets.shape[1], 1 if len(centre) else 0)
+    order = np.argsort(specular.user * (len(chains) + 1) + specular.chain + 1, kind="stable")
+    user, chain = specular.user[order], specular.chain[order]
+    width = chains.facets.shape[1]
     kinds = np.zeros((len(user), width), dtype=np.uint8)
     facets = np.full((len(user), width), -1, dtype=np.int32)
-    points = np.empty((len(user), width + 2, 3))
-    points[:, 0] = chains.transmitter
-    points[:, 1:] = users[user][:, None]
+    points = path_points(chains.transmitter, users[user], np.full((len(user), width, 3), np.nan))
     depth = np.zeros(len(user), dtype=np.int64)
     for group in solver.groups:
         row = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
+        if not len(row):
+            continue
         depth[row] = group.depth
         kinds[row, : group.depth] = Interaction.REFLECTION
         facets[row, : group.depth] = group.facets[chain[row] - group.first]
-        if len(row):
-            points[row, 1 : group.depth + 1] = solver.vertices(group, chain[row], users[user[row]])
-    row = np.flatnonzero(scatter >= 0)
-    if len(row):
-        depth[row] = 1
-        kinds[row, 0] = Interaction.CANOPY
-        facets[row, 0] = scatter[row]
-        points[row, 1] = site.vegetation.scatter_centres[scatter[row]]
-
-    crossings = vegetation_crossings(site, points, depth + 1)
+        points[row, 1 : group.depth + 1] = solver.vertices(group, chain[row], users[user[row]])
     vertices = points[:, 1:-1].copy()
     vertices[kinds == Interaction.NONE] = np.nan
     return Paths(
@@ -224,11 +198,11 @@ def _assemble(
         length=distance_before(points)[:, -1],
         departure=_unit(points[:, 1] - points[:, 0]),
         arrival=_unit(points[np.arange(len(user)), depth] - points[:, -1]),
-        crossing_offsets=crossings[0],
-        crossing_volume=crossings[1],
-        crossing_entry=crossings[2],
-        crossing_exit=crossings[3],
-        attributes=_attributes(site, chains, settings),
+        crossing_offsets=np.zeros(len(user) + 1, np.int64),
+        crossing_volume=np.zeros(0, np.int32),
+        crossing_entry=np.zeros(0),
+        crossing_exit=np.zeros(0),
+        attributes=attributes,
     )
 
 

@@ -176,38 +176,51 @@ class ReferenceEngine:
             SiteTwinError: A position is not finite or has the wrong shape.
         """
         transmitter, users = _positions(transmitter, users)
-        parts: list[dict[str, np.ndarray]] = []
+        parts = []
         for first in range(0, len(users), settings.batch):
             chunk = users[first : first + settings.batch]
-            raw = self.solve(transmitter, chunk, settings)
-            part = self._rows(raw, settings.max_depth)
-            part["user"] += first
-            parts.append(part)
+            parts.append(self.rows(self.solve(transmitter, chunk, settings), settings.max_depth))
             if progress is not None:
                 progress(first + len(chunk), len(users))
-        table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else None
-        if table is None:
+        return self.assemble(transmitter, users, settings, parts, refine=refine)
+
+    def assemble(
+        self,
+        transmitter: np.ndarray,
+        users: np.ndarray,
+        settings: ReferenceSettings,
+        parts: list[dict[str, np.ndarray]],
+        *,
+        refine: bool = True,
+    ) -> tuple[Paths, ReferenceGains]:
+        """Paths and gains of the `rows` of consecutive batches of users.
+
+        Raises:
+            SiteTwinError: There are no users.
+        """
+        if not parts:
             raise SiteTwinError("there are no users to trace; give at least one position")
+        table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        counts = [len(part["user"]) for part in parts]
+        table["user"] += np.repeat(np.arange(len(parts)) * settings.batch, counts)
         table = _canonical(table)
         paths = self._paths(transmitter, users, table, settings, refine)
-        return paths, ReferenceGains(
-            self.frequency or GEOMETRY_FREQUENCY, table["gain"], table["gain_at_zero_delay"], table["delay"]
-        )
+        frequency = self.frequency or GEOMETRY_FREQUENCY
+        return paths, ReferenceGains(frequency, table["gain"], table["gain_at_zero_delay"], table["delay"])
 
-    def _rows(self, raw: Any, max_depth: int) -> dict[str, np.ndarray]:
+    def rows(self, raw: Any, max_depth: int) -> dict[str, np.ndarray]:
         """The valid entries of Sionna RT's padded tensors, as a table."""
         valid = np.asarray(raw.valid.numpy(), dtype=bool)[:, 0]
         user, column = np.nonzero(valid)
-        depth = max(max_depth, 1)
         taken = {
-            name: np.asarray(getattr(raw, name).numpy())[:, user, 0, column]
+            name: np.asarray(getattr(raw, name).numpy())[:max_depth, user, 0, column]
             for name in ("interactions", "objects", "primitives", "vertices")
         }
         kinds, shapes, primitives = (taken[name].T for name in ("interactions", "objects", "primitives"))
         vertices = np.moveaxis(taken["vertices"], 0, 1).astype(np.float64)
         if np.any((kinds != 0) & (kinds != _SPECULAR)):
             raise SiteTwinError("Sionna RT returned an interaction other than a specular reflection")
-        facets = np.full((len(user), depth), -1, dtype=np.int32)
+        facets = np.full((len(user), max_depth), -1, dtype=np.int32)
         for shape, triangles in self._triangles_of_shape.items():
             here = (kinds == _SPECULAR) & (shapes == shape)
             facets[here] = self.site.triangle_facet[triangles[primitives[here]]]
@@ -231,7 +244,7 @@ class ReferenceEngine:
         settings: ReferenceSettings,
         refine: bool,
     ) -> Paths:
-        facets, vertices = table["facets"][:, : settings.max_depth], table["vertices"][:, : settings.max_depth]
+        facets, vertices = table["facets"], table["vertices"]
         ends = users[table["user"]]
         if refine:
             vertices = exact_vertices(self.site, transmitter, ends, facets, vertices)

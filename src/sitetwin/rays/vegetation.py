@@ -1,0 +1,131 @@
+"""What vegetation adds to traced paths: where they run through canopies, and scattering at the canopies' centres."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sitetwin.rays.canopy import canopy_pairs
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.site import Site
+
+
+def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaster | None = None) -> Paths:
+    """Paths with their vegetation crossings, and with canopy-scattered paths where the site has scatter centres.
+
+    Serves the paths of any engine: vegetation is a medium beside the mesh.
+
+    Args:
+        site: The site that the paths were traced in.
+        paths: Specular paths; crossings they may have are replaced.
+        canopy_paths: Most canopy-scattered paths per user, the strongest by 1 / (d1 d2).
+        caster: Ray caster of the site, if there is one already.
+    """
+    if canopy_paths and len(site.vegetation.scatter_centres):
+        paths = _with_scattered(site, paths, canopy_paths, caster or RayCaster(site))
+    if not site.vegetation.num_volumes:
+        return paths
+    points = path_points(paths.transmitter, paths.users[paths.user_of_path], paths.vertices)
+    offsets, volume, entry, exit_ = vegetation_crossings(site, points, paths.depth + 1)
+    return replace(paths, crossing_offsets=offsets, crossing_volume=volume, crossing_entry=entry, crossing_exit=exit_)
+
+
+def _with_scattered(site: Site, paths: Paths, most: int, caster: RayCaster) -> Paths:
+    """Canopy-scattered paths merged in: behind the single reflections of their user."""
+    user, centre = canopy_pairs(site, caster, paths.transmitter, paths.users, most)
+    position = site.vegetation.scatter_centres[centre]
+    out, back = position - paths.transmitter, position - paths.users[user]
+    first, second = _norm(out), _norm(back)
+    width = max(paths.max_depth, 1)
+    added = len(user)
+
+    def widened(array: np.ndarray, fill: float) -> np.ndarray:
+        tail = np.full((len(array), width - array.shape[1], *array.shape[2:]), fill, dtype=array.dtype)
+        return np.concatenate([array, tail], axis=1)
+
+    kinds = np.concatenate([widened(paths.kinds, 0), np.zeros((added, width), np.uint8)])
+    facets = np.concatenate([widened(paths.facets, -1), np.full((added, width), -1, np.int32)])
+    vertices = np.concatenate([widened(paths.vertices, np.nan), np.full((added, width, 3), np.nan)])
+    kinds[paths.num_paths :, 0] = Interaction.CANOPY
+    facets[paths.num_paths :, 0] = centre
+    vertices[paths.num_paths :, 0] = position
+    # Rows of a user keep their order; the scattered ones, by centre, go between one and two interactions.
+    old = np.arange(paths.num_paths)
+    place = np.where(paths.depth <= 1, 0, 2)
+    owner = np.concatenate([paths.user_of_path, user])
+    order = np.lexsort((np.concatenate([old, centre]), np.concatenate([place, np.ones(added, place.dtype)]), owner))
+    return replace(
+        paths,
+        offsets=np.searchsorted(owner[order], np.arange(paths.num_users + 1)),
+        kinds=kinds[order],
+        facets=facets[order],
+        vertices=vertices[order],
+        length=np.concatenate([paths.length, first + second])[order],
+        departure=np.concatenate([paths.departure, out / first[:, None]])[order],
+        arrival=np.concatenate([paths.arrival, back / second[:, None]])[order],
+        crossing_offsets=np.zeros(len(order) + 1, np.int64),
+        crossing_volume=np.zeros(0, np.int32),
+        crossing_entry=np.zeros(0),
+        crossing_exit=np.zeros(0),
+    )
+
+
+def vegetation_crossings(
+    site: Site, points: np.ndarray, segments: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Entry and exit of each path through each vegetation volume.
+
+    Args:
+        site: The site with its vegetation.
+        points: (P, N, 3) float64, metres, from `path_points`.
+        segments: (P,) number of segments of each path, 1 for line of sight.
+
+    Returns:
+        Offsets (P + 1,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 in metres along the path. A volume
+        that holds a vertex is listed once for the segment before it and once for the one after.
+    """
+    path = np.repeat(np.arange(len(points)), segments)
+    number = np.arange(len(path)) - np.repeat(np.cumsum(segments) - segments, segments)
+    along = distance_before(points)[path, number]
+    segment, volume, entry, exit_ = site.vegetation.chords(points[path, number], points[path, number + 1])
+    counts = np.bincount(path[segment], minlength=len(points))
+    entry, exit_ = entry + along[segment], exit_ + along[segment]
+    order = np.lexsort((volume, entry, path[segment]))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return offsets, volume[order].astype(np.int32), entry[order], exit_[order]
+
+
+def path_points(transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Transmitter, interaction points and user of each path in one array.
+
+    Args:
+        transmitter: (3,) metres.
+        users: (P, 3) metres, the user of each path.
+        vertices: (P, D, 3) metres, NaN where a path has fewer.
+
+    Returns:
+        (P, D + 2, 3) float64; a path that has fewer interactions repeats its user at the end.
+    """
+    points = np.empty((len(users), vertices.shape[1] + 2, 3))
+    points[:, 0] = transmitter
+    points[:, 1:-1] = np.where(np.isnan(vertices), users[:, None], vertices)
+    points[:, -1] = users
+    return points
+
+
+def distance_before(points: np.ndarray) -> np.ndarray:
+    """(P, N) float64: metres travelled from the first point of each row to each of its points.
+
+    Each row is summed for itself and no BLAS is used, so that other rows of a batch cannot change a bit.
+    """
+    result = np.zeros(points.shape[:2])
+    for k in range(points.shape[1] - 1):
+        result[:, k + 1] = result[:, k] + _norm(points[:, k + 1] - points[:, k])
+    return result
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    return np.sqrt(x * x + y * y + z * z)
