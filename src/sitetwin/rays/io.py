@@ -8,19 +8,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays import dense
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chains import ChainList
+from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.paths import Paths
+from sitetwin.site import Site
 from sitetwin.store import Array, Group, TileStore
-
-if TYPE_CHECKING:
-    from sitetwin.rays.caster import RayCaster
-    from sitetwin.rays.chains import ChainList
-    from sitetwin.rays.dense import TraceSettings
-    from sitetwin.site import Site
 
 KIND = "paths"
 CHAINS = "chains"  # group of the chain list, beside the tiles
@@ -234,9 +233,6 @@ def trace_to_store(
         SiteTwinError: Positions are not finite, there are no users, the folder holds something else, or the disk
             refuses.
     """
-    from sitetwin.rays.caster import RayCaster
-    from sitetwin.rays.dense import solve
-
     transmitter = np.asarray(transmitter, dtype=np.float64)
     users = np.ascontiguousarray(users, dtype=np.float64)
     _check_positions(transmitter, users)
@@ -261,7 +257,7 @@ def trace_to_store(
         def tell_solved(share: float, done: int = done) -> None:
             tell("solve", (done + share) / len(missing))
 
-        solved = solve(site, chains, users[start:stop], settings, tell_solved, caster)
+        solved = dense.solve(site, chains, users[start:stop], settings, tell_solved, caster)
         write_paths_tile(store, index, widen(solved, width))
         tell("solve", (done + 1) / len(missing))
     return store
@@ -309,11 +305,8 @@ def _chains_of(
     tell: Progress,
 ) -> ChainList:
     """The chain list that the store keeps, found and written first where it has none."""
-    from sitetwin.rays.chains import ChainList
-    from sitetwin.rays.dense import discover
-
     if not store.has_group(CHAINS):
-        chains = discover(site, transmitter, users, settings, lambda share: tell("discover", share), caster)
+        chains = dense.discover(site, transmitter, users, settings, lambda share: tell("discover", share), caster)
         store.write_group(CHAINS, _label(chains.to_arrays()), {"hash": chains.hash})
     tell("discover", 1.0)
     # Read back even when just found: the first run and a resumed one then solve the very same thing.
