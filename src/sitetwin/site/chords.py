@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 _SEGMENTS_PER_CHUNK = 1 << 14
 _PAIRS_PER_BLOCK = 1 << 17
 _MOST_STRIPS = 2048
+_LEVEL = 1e-12  # metres: a coordinate that changes less along a segment does not change
 _MARGIN = 1e-6  # metres added to bounding boxes, far above rounding
 
 Crossings = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -68,6 +70,11 @@ class VolumeTable:
             ring=np.concatenate([np.zeros((0, 2)), *rings]),
         )
 
+    @cached_property
+    def classes(self) -> tuple[_SizeClass, ...]:
+        """The volumes by size, ready for culling."""
+        return tuple(_SizeClass.of(self, members) for members in _size_classes(self))
+
 
 def _row(shape: str, numbers: tuple[float, ...]) -> tuple:
     """kind, box centre, box half size, axes, yaw, ring."""
@@ -96,13 +103,15 @@ def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Cross
     """All crossings, ordered by segment, then volume, then entry; see `Vegetation.chords`."""
     if not len(table.kind) or not len(starts):
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
-    classes = [_SizeClass.of(table, members) for members in _size_classes(table)]
     found: list[Crossings] = []
     for first in range(0, len(starts), _SEGMENTS_PER_CHUNK):
         chunk = slice(first, first + _SEGMENTS_PER_CHUNK)
         a, d = starts[chunk], ends[chunk] - starts[chunk]
+        d[np.abs(d) < _LEVEL] = 0.0
         rows = [
-            _exact(table, a, d, *_near_in_plan(table, a, d, *pairs)) for c in classes for pairs in c.candidate_pairs(a, d)
+            _exact(table, a, d, *_near_in_plan(table, a, d, *pairs))
+            for c in table.classes
+            for pairs in c.candidate_pairs(a, d)
         ]
         merged = [np.concatenate(columns) for columns in zip(*rows, strict=True)] if rows else None
         if merged is None or not len(merged[0]):
@@ -110,7 +119,9 @@ def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Cross
         order = np.argsort(merged[0] * len(table.kind) + merged[1], kind="stable")
         segment, volume, entry, leave = (column[order] for column in merged)
         length = np.sqrt(d[:, 0] ** 2 + d[:, 1] ** 2 + d[:, 2] ** 2)[segment]
-        found.append((segment + first, volume.astype(np.int32), entry * length, leave * length))
+        entry, leave = entry * length, leave * length
+        real = leave > entry
+        found.append(((segment + first)[real], volume.astype(np.int32)[real], entry[real], leave[real]))
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
     segment, volume, entry, leave = (np.concatenate(columns) for columns in zip(*found, strict=True))
@@ -118,7 +129,7 @@ def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Cross
 
 
 def _size_classes(table: VolumeTable) -> list[np.ndarray]:
-    """Volumes of similar horizontal size (within a factor of two) together, so that one wood does not blow up strips."""
+    """Volumes of similar width (within a factor of two) together, so that one wood does not widen all strips."""
     size = np.maximum(table.half[:, 0], table.half[:, 1])
     level = np.ceil(np.log2(np.maximum(size, 1.0))).astype(np.int64)
     return [np.flatnonzero(level == k) for k in np.unique(level)]
@@ -236,7 +247,7 @@ def _expand(begin: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _near_in_plan(
     table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarray, volume: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs whose line passes the circle around the volume's bounding box in plan: a cheap test before the exact one."""
+    """Pairs whose line meets the circle around the volume in plan: a cheap test before the exact one."""
     dx, dy = d[segment, 0], d[segment, 1]
     away = dx * (table.centre[volume, 1] - a[segment, 1]) - dy * (table.centre[volume, 0] - a[segment, 0])
     close = np.abs(away) <= table.circle[volume] * np.sqrt(dx * dx + dy * dy)

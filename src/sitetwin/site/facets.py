@@ -163,9 +163,7 @@ def _split_large_groups(
         a, b = _neighbours(corners[rows])
         larger = np.where(area[rows[a]] >= area[rows[b]], a, b)
         smaller = a + b - larger
-        away = dot(
-            corners[rows[smaller]] - corners[rows[larger], 0][:, None, :], normals[rows[larger]][:, None, :]
-        )
+        away = dot(corners[rows[smaller]] - corners[rows[larger], 0][:, None, :], normals[rows[larger]][:, None, :])
         flat = np.abs(away).max(axis=1) <= tolerance[rows[smaller]]
         component = _components(len(rows), a[flat], b[flat])
         label[rows] = label.max() + 1 + component

@@ -75,7 +75,9 @@ def save_site(site: Site, folder: str | Path) -> Path:
         else:
             os.replace(fresh, folder)
     except OSError as error:
-        raise SiteTwinError(f"the site cannot be written to '{folder}': {error.strerror}; free space or choose another folder") from error
+        raise SiteTwinError(
+            f"the site cannot be written to '{folder}': {error.strerror}; free space or choose another folder"
+        ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
@@ -132,12 +134,23 @@ def _arrays(folder: Path) -> dict[str, np.ndarray]:
     path = folder / _ARRAYS
     arrays: dict[str, np.ndarray] = {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             for key, (dtype, dimensions) in _DTYPES.items():
                 array = stored[key]
                 if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
                     raise ValueError(f"{key} has the wrong type")
                 arrays[key] = array
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        raise SiteTwinError(f"'{path}' is missing, truncated or foreign ({type(error).__name__}); make the site again") from error
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        MemoryError,
+        zipfile.BadZipFile,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise SiteTwinError(
+            f"'{path}' is missing, truncated or foreign ({type(error).__name__}); make the site again"
+        ) from error
     return arrays

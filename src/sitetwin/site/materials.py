@@ -96,7 +96,7 @@ ITU_TABLE: dict[str, tuple[MaterialRange, ...]] = {
     "medium_dry_ground": _rows((1, 10, 15, -0.1, 0.035, 1.63)),
     "wet_ground": _rows((1, 10, 30, -0.4, 0.15, 1.30)),
 }
-"""Recommendation ITU-R P.2040-4 (09/2025), Table 3. Where ranges overlap, the first that contains the frequency wins."""
+"""Recommendation ITU-R P.2040-4 (09/2025), Table 3. Where ranges overlap, the first that fits wins."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from sitetwin.site.materials import Material
-from sitetwin.site.objects import building_of_object, find_ground_objects
 from sitetwin.site.vegetation import Vegetation
 
 
@@ -116,11 +115,15 @@ class Site:
     @cached_property
     def ground_objects(self) -> tuple[int, ...]:
         """Objects that are the ground, by name or shape; see `sitetwin.site.objects.find_ground_objects`."""
+        from sitetwin.site.objects import find_ground_objects  # objects need the model
+
         return find_ground_objects(self)
 
     @cached_property
     def buildings(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Building names and (O,) int32 the building of each object: walls and roof of one building go together."""
+        from sitetwin.site.objects import building_of_object
+
         return building_of_object(self.objects)
 
     def variant(self, **changes: Any) -> Site:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from sitetwin.site.model import Site
+from sitetwin.site.model import Site
 
 _GROUND_NAME = re.compile(r"(?:^|[^a-z])(ground|terrain|floor|plane|street|road|earth)(?:[^a-z]|$)", re.IGNORECASE)
 _PART_SUFFIX = re.compile(r"-(?:itu[_-].*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)

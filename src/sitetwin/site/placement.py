@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -130,7 +131,9 @@ def user_grid(
     if not all(math.isfinite(v) for v in (*area, spacing, height)):
         raise SiteTwinError("the users' area, spacing or height is NaN or infinite; give finite metres")
     if not (xmax >= xmin and ymax >= ymin and spacing > 0):
-        raise SiteTwinError(f"the users' area {tuple(area)} with spacing {spacing} m is empty; give xmin < xmax, ymin < ymax")
+        raise SiteTwinError(
+            f"the users' area {tuple(area)} with spacing {spacing} m is empty; give xmin < xmax, ymin < ymax"
+        )
     nx, ny = (int((high - low) / spacing + 1e-9) + 1 for low, high in ((xmin, xmax), (ymin, ymax)))
     if nx * ny > 10**8:
         raise SiteTwinError(f"a grid of {nx} x {ny} users is too large; choose a wider spacing than {spacing} m")
@@ -144,7 +147,7 @@ def user_grid(
     return np.ascontiguousarray(points[outdoors]), int(len(points) - np.count_nonzero(outdoors))
 
 
-def check_transmitter(site: Site, position: np.ndarray, *, allow_indoors: bool = False) -> np.ndarray:
+def check_transmitter(site: Site, position: np.ndarray | Sequence[float], *, allow_indoors: bool = False) -> np.ndarray:
     """Make sure that a transmitter can stand at a position.
 
     Args:
@@ -158,17 +161,17 @@ def check_transmitter(site: Site, position: np.ndarray, *, allow_indoors: bool =
     Raises:
         SiteTwinError: The position is NaN, below the ground, inside a building, or within 1 mm of a surface.
     """
-    position = _finite(np.asarray(position, dtype=np.float64).reshape(1, -1), 3)[0]
-    where = f"the transmitter at ({position[0]:g}, {position[1]:g}, {position[2]:g}) m"
-    gap = distance_to_mesh(site, position)
+    place = _finite(np.asarray(position, dtype=np.float64).reshape(1, -1), 3)[0]
+    where = f"the transmitter at ({place[0]:g}, {place[1]:g}, {place[2]:g}) m"
+    gap = distance_to_mesh(site, place)
     if gap < CLEARANCE:
         raise SiteTwinError(f"{where} stands on a surface; move it away by more than {1e3 * CLEARANCE:g} mm")
-    ground = ground_height(site, position[None, :2])[0]
-    if position[2] < ground:
+    ground = ground_height(site, place[None, :2])[0]
+    if place[2] < ground:
         raise SiteTwinError(f"{where} is below the ground, which is at {ground:.2f} m there; raise it")
-    if not allow_indoors and inside_building(site, position[None])[0]:
+    if not allow_indoors and inside_building(site, place[None])[0]:
         raise SiteTwinError(f"{where} is inside a building; move it outdoors or above the roof")
-    return position
+    return place
 
 
 def distance_to_mesh(site: Site, point: np.ndarray) -> float:

@@ -74,7 +74,9 @@ def plant_street_trees(
     trees = trees or StreetTrees()
     xmin, ymin, xmax, ymax = area
     if not all(math.isfinite(v) for v in (*area, spacing)) or spacing <= 0 or xmax <= xmin or ymax <= ymin:
-        raise SiteTwinError(f"cannot plant trees in the area {tuple(area)} at a spacing of {spacing} m; both must be positive")
+        raise SiteTwinError(
+            f"cannot plant trees in the area {tuple(area)} at a spacing of {spacing} m; both must be positive"
+        )
     if max(xmax - xmin, ymax - ymin) > 10_000:
         raise SiteTwinError("the area to plant is larger than 10 km a side; plant it in parts")
     corners = site.vertices[site.triangles[~np.isin(site.triangle_object, site.ground_objects)]]
@@ -153,7 +155,9 @@ def _keep_apart(places: np.ndarray, candidates: np.ndarray, spacing: float) -> n
     for i in candidates.tolist():
         x, y = places[i].tolist()
         column, row = math.floor(x / spacing), math.floor(y / spacing)
-        near = (p for c in range(column - 1, column + 2) for r in range(row - 1, row + 2) for p in cells.get((c, r), ()))
+        near = (
+            p for c in range(column - 1, column + 2) for r in range(row - 1, row + 2) for p in cells.get((c, r), ())
+        )
         if all((x - px) ** 2 + (y - py) ** 2 >= spacing**2 for px, py in near):
             kept.append(i)
             cells.setdefault((column, row), []).append((x, y))

@@ -84,7 +84,9 @@ def derive(
         SiteTwinError: A random change without `rng`, or an unknown material name.
     """
     if rng is None and (walls is not None or heights is not None or scatter_centres is not None):
-        raise SiteTwinError("moved walls, wrong heights and scatter centres are drawn at random; give a generator as rng")
+        raise SiteTwinError(
+            "moved walls, wrong heights and scatter centres are drawn at random; give a generator as rng"
+        )
     parent = site.hash
     differences: list[dict[str, Any]] = []
     if vegetation is not None:
@@ -99,7 +101,9 @@ def derive(
         assert rng is not None
         planted = site.vegetation.with_scatter_centres(scatter_centres, rng)
         site = replace(site, vegetation=planted)
-        differences.append({"what": "scatter centres", "per_volume": scatter_centres, "sha256": _digest(planted.scatter_centres)})
+        differences.append(
+            {"what": "scatter centres", "per_volume": scatter_centres, "sha256": _digest(planted.scatter_centres)}
+        )
     provenance = {
         **site.provenance,
         "parent": parent,
@@ -215,9 +219,7 @@ def _with_geometry(site: Site, vertices: np.ndarray, triangles: np.ndarray, face
     )
 
 
-def _exchange_materials(
-    site: Site, exchange: Mapping[str, Material | str], differences: list[dict[str, Any]]
-) -> Site:
+def _exchange_materials(site: Site, exchange: Mapping[str, Material | str], differences: list[dict[str, Any]]) -> Site:
     known = [m.name for m in site.materials]
     for name in exchange:
         if name not in known:

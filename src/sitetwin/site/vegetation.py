@@ -113,9 +113,7 @@ class Cylinder:
         angle = rng.uniform(0.0, 2.0 * math.pi, count)
         radius = self.radius * np.sqrt(rng.random(count))
         z = rng.uniform(self.z_min, self.z_max, count)
-        return np.stack(
-            [self.centre[0] + radius * np.cos(angle), self.centre[1] + radius * np.sin(angle), z], axis=1
-        )
+        return np.stack([self.centre[0] + radius * np.cos(angle), self.centre[1] + radius * np.sin(angle), z], axis=1)
 
 
 @dataclass(frozen=True)
@@ -169,6 +167,11 @@ class ExtrudedPolygon:
             found.append(np.stack([x[inside], y[inside]], axis=1))
         flat = np.concatenate(found)[:count]
         return np.concatenate([flat, rng.uniform(self.z_min, self.z_max, (count, 1))], axis=1)
+
+
+def _tuples(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Nested lists of numbers, as JSON gives them, as tuples of floats."""
+    return tuple(_tuples(v) if isinstance(v, (list, tuple)) else float(v) for v in values)
 
 
 Volume = Ellipsoid | Cylinder | ExtrudedPolygon
@@ -231,9 +234,7 @@ class Vegetation:
     def _table(self) -> VolumeTable:
         return VolumeTable.of([(v.shape, v.numbers) for v in self.volumes])
 
-    def chords(
-        self, starts: np.ndarray, ends: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def chords(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Where straight segments run through the canopies; closed form, float64, the same bits for any batching.
 
         An endpoint inside a volume counts as its entry or exit. A segment that crosses a non-convex polygon several
@@ -299,8 +300,10 @@ class Vegetation:
         try:
             volumes = []
             for entry in values["volumes"]:
-                attributes = dict(entry)
+                attributes: dict[str, Any] = {
+                    k: _tuples(v) if isinstance(v, (list, tuple)) else v for k, v in entry.items()
+                }
                 volumes.append(_SHAPES[attributes.pop("shape")](**attributes))
-            return cls(tuple(volumes), values["scatter_centres"], values["scatter_volume"])
+            return cls(tuple(volumes), np.array(values["scatter_centres"]), np.array(values["scatter_volume"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SiteTwinError(f"the description of the vegetation is malformed ({error})") from error

@@ -5,7 +5,7 @@ Written in NumPy on purpose: a broken or hostile file ends in one sentence, neve
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def unit_rectangle() -> Mesh:
     return vertices, _triangulate([(0, 1, 2, 3)])
 
 
-def _triangulate(faces: list[tuple[int, ...]]) -> np.ndarray:
+def _triangulate(faces: Sequence[tuple[int, ...]]) -> np.ndarray:
     rows = []
     for face in faces:
         rows.append(face[:3])
@@ -69,7 +69,8 @@ def _read_ply(data: bytes, where: str) -> Mesh:
     body = data.find(b"\n", end) + 1
     if not data.startswith(b"ply") or end < 0 or body == 0:
         raise SiteTwinError(f"mesh file '{where}' is not a PLY file (its header is missing or too long)")
-    form, elements = "", []
+    form = ""
+    elements: list[tuple[str, int, list[list[str]]]] = []
     for line in data[:end].decode("ascii", "replace").splitlines():
         words = line.split()
         if words[:1] == ["format"]:

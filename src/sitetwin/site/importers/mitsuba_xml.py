@@ -9,7 +9,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 from xml.parsers import expat
 
 import numpy as np
@@ -99,7 +99,9 @@ def _parse_xml(data: bytes, where: str) -> ET.Element:
         builder.end(tag)
 
     def refuse(*_: object) -> NoReturn:
-        raise SiteTwinError(f"scene file '{where}' declares a document type or entities; refused, remove <!DOCTYPE ...>")
+        raise SiteTwinError(
+            f"scene file '{where}' declares a document type or entities; refused, remove <!DOCTYPE ...>"
+        )
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -108,7 +110,9 @@ def _parse_xml(data: bytes, where: str) -> ET.Element:
         parser.Parse(data, True)
         return builder.close()
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise SiteTwinError(f"scene file '{where}' is not well-formed XML ({error}); repair or export it again") from error
+        raise SiteTwinError(
+            f"scene file '{where}' is not well-formed XML ({error}); repair or export it again"
+        ) from error
 
 
 def _substitute(value: str, defaults: dict[str, str], where: str) -> str:
@@ -197,7 +201,7 @@ class _Reader:
             thickness = DEFAULT_THICKNESS
             self.assumptions.append(f"material '{name}': slab thickness {thickness:g} m assumed, none is given")
         pattern = element.find("string[@name='scattering_pattern']")
-        options = {
+        options: dict[str, Any] = {
             "thickness": thickness,
             "scattering_coefficient": self._number(element, "scattering_coefficient", name) or 0.0,
             "xpd_coefficient": self._number(element, "xpd_coefficient", name) or 0.0,
@@ -258,8 +262,8 @@ class _Reader:
                 return np.diag([*_vector(step, 1.0), 1.0])
             if step.tag == "rotate":
                 return _rotation(_vector(step, 0.0), math.radians(float(step.get("angle", ""))))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            self._refuse(f"gives the shape '{shape}' a malformed <{step.tag}>")
+        except (ValueError, OverflowError) as error:
+            self._refuse(f"gives the shape '{shape}' a malformed <{step.tag}> ({error})")
         self._refuse(f"gives the shape '{shape}' the transform <{step.tag}>; use translate, rotate, scale or matrix")
 
 
@@ -280,9 +284,10 @@ def _vector(step: ET.Element, missing: float) -> list[float]:
 
 
 def _rotation(axis: list[float], angle: float) -> np.ndarray:
-    """Rotation matrix by Rodrigues' formula; `angle` in radians."""
-    norm = math.sqrt(sum(a * a for a in axis))
-    x, y, z = (a / norm for a in axis)
+    """Rotation matrix by Rodrigues' formula; `angle` in radians. Mitsuba itself distorts for other than unit axes."""
+    x, y, z = axis
+    if abs(math.sqrt(x * x + y * y + z * z) - 1.0) > 1e-4:
+        raise ValueError("the axis is no unit vector")
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     matrix = np.eye(4)
     matrix[:3, :3] += math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)

@@ -120,7 +120,9 @@ def _read(path: Path, limit: int, what: str) -> bytes:
             raise SiteTwinError(f"{what} is larger than {limit >> 20} MB; refused")
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise SiteTwinError(f"{what} cannot be read ({type(error).__name__}); check its name and permissions") from error
+        raise SiteTwinError(
+            f"{what} cannot be read ({type(error).__name__}); check its name and permissions"
+        ) from error
 
 
 def _provenance(
