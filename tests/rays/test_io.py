@@ -77,14 +77,21 @@ def test_cutting_and_joining_changes_nothing(seed, users, depth, data):
     assert_same(arrays_to_paths(Group(arrays), paths.transmitter, {}), paths)
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    paths = random_paths(np.random.default_rng(1), 23)
+    folder = tmp_path_factory.mktemp("saved") / "p"
+    save_paths(paths, folder, tile_users=5)
+    return paths, folder
+
+
 @pytest.mark.parametrize(
     "users",
     [None, slice(0, 23), slice(4, 9), slice(10, 11), slice(21, 99), slice(1, 22, 5), slice(20, 3, -4), slice(5, 5)],
 )
-def test_saved_paths_are_loaded_unchanged(tmp_path, users):
-    paths = random_paths(np.random.default_rng(1), 23)
-    save_paths(paths, tmp_path / "p", tile_users=5)
-    loaded = load_paths(tmp_path / "p", users)
+def test_saved_paths_are_loaded_unchanged(saved, users):
+    paths, folder = saved
+    loaded = load_paths(folder, users)
     assert_same(loaded, paths.select_users(np.arange(23)[users or slice(None)]))
     assert loaded.attributes == paths.attributes
 

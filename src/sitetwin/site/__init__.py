@@ -12,6 +12,7 @@ from sitetwin.site.placement import (
     ground_height,
     inside_building,
     outdoor_mask,
+    surface_height,
     user_grid,
 )
 from sitetwin.site.planting import StreetTrees, plant_street_trees
@@ -43,5 +44,6 @@ __all__ = [
     "outdoor_mask",
     "plant_street_trees",
     "save_site",
+    "surface_height",
     "user_grid",
 ]

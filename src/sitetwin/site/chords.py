@@ -10,7 +10,9 @@ Closed forms: elementwise float64 only (no BLAS), so the result does not depend 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -103,25 +105,11 @@ def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Cross
     """All crossings, ordered by segment, then volume, then entry; see `Vegetation.chords`."""
     if not len(table.kind) or not len(starts):
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
-    found: list[Crossings] = []
-    for first in range(0, len(starts), _SEGMENTS_PER_CHUNK):
-        chunk = slice(first, first + _SEGMENTS_PER_CHUNK)
-        a, d = starts[chunk], ends[chunk] - starts[chunk]
-        d[np.abs(d) < _LEVEL] = 0.0
-        rows = [
-            _exact(table, a, d, *_near_in_plan(table, a, d, *pairs))
-            for c in table.classes
-            for pairs in c.candidate_pairs(a, d)
+    firsts = range(0, len(starts), _SEGMENTS_PER_CHUNK)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of Python's lock inside its loops
+        found = [
+            chunk for chunk in pool.map(lambda first: _chunk_crossings(table, starts, ends, first), firsts) if chunk
         ]
-        merged = [np.concatenate(columns) for columns in zip(*rows, strict=True)] if rows else None
-        if merged is None or not len(merged[0]):
-            continue
-        order = np.argsort(merged[0] * len(table.kind) + merged[1], kind="stable")
-        segment, volume, entry, leave = (column[order] for column in merged)
-        length = np.sqrt(d[:, 0] ** 2 + d[:, 1] ** 2 + d[:, 2] ** 2)[segment]
-        entry, leave = entry * length, leave * length
-        real = leave > entry
-        found.append(((segment + first)[real], volume.astype(np.int32)[real], entry[real], leave[real]))
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
     segment, volume, entry, leave = (np.concatenate(columns) for columns in zip(*found, strict=True))
@@ -133,6 +121,27 @@ def _size_classes(table: VolumeTable) -> list[np.ndarray]:
     size = np.maximum(table.half[:, 0], table.half[:, 1])
     level = np.ceil(np.log2(np.maximum(size, 1.0))).astype(np.int64)
     return [np.flatnonzero(level == k) for k in np.unique(level)]
+
+
+def _chunk_crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray, first: int) -> Crossings | None:
+    """Crossings of the segments from `first` on, as many as make one chunk."""
+    chunk = slice(first, first + _SEGMENTS_PER_CHUNK)
+    a, d = starts[chunk], ends[chunk] - starts[chunk]
+    d[np.abs(d) < _LEVEL] = 0.0
+    rows = [
+        _exact(table, a, d, *_near_in_plan(table, a, d, *pairs))
+        for c in table.classes
+        for pairs in c.candidate_pairs(a, d)
+    ]
+    merged = [np.concatenate(columns) for columns in zip(*rows, strict=True)] if rows else None
+    if merged is None or not len(merged[0]):
+        return None
+    order = np.argsort(merged[0] * len(table.kind) + merged[1], kind="stable")
+    segment, volume, entry, leave = (column[order] for column in merged)
+    length = np.sqrt(d[:, 0] ** 2 + d[:, 1] ** 2 + d[:, 2] ** 2)[segment]
+    entry, leave = entry * length, leave * length
+    real = leave > entry
+    return (segment + first)[real], volume.astype(np.int32)[real], entry[real], leave[real]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,25 @@ def ground_height(site: Site, points_xy: np.ndarray) -> np.ndarray:
     """
     points_xy = _finite(points_xy, 2)
     rows = np.flatnonzero(np.isin(site.triangle_object, site.ground_objects))
-    hits = VerticalIndex(site.vertices[site.triangles[rows]]).hits(points_xy)
+    return _highest(VerticalIndex(site.vertices[site.triangles[rows]]), points_xy)
+
+
+def surface_height(site: Site, points_xy: np.ndarray) -> np.ndarray:
+    """Height of the highest surface over points: roofs, or the ground where there is none.
+
+    Args:
+        site: The site.
+        points_xy: (N, 2) metres.
+
+    Returns:
+        (N,) float64, metres; NaN where nothing lies below the sky.
+    """
+    points_xy = _finite(points_xy, 2)
+    return _highest(VerticalIndex(site.vertices[site.triangles]), points_xy)
+
+
+def _highest(index: VerticalIndex, points_xy: np.ndarray) -> np.ndarray:
+    hits = index.hits(points_xy)
     height = np.full(len(points_xy), -np.inf)
     np.maximum.at(height, hits.point, hits.z)
     return np.where(np.isfinite(height), height, np.nan)

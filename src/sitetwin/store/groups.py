@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,9 +64,9 @@ def check_arrays(arrays: Mapping[str, Array]) -> None:
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Chunks run along the first axis and hold CHUNK_BYTES or less (one row, if a row is larger)."""
-    row_bytes = max(1, itemsize * int(np.prod(shape[1:], dtype=np.int64)))
-    rows = min(max(1, CHUNK_BYTES // row_bytes), max(1, shape[0]))
-    return (rows, *(max(1, n) for n in shape[1:]))
+    row = tuple(max(1, n) for n in shape[1:])  # an empty axis still needs a chunk length
+    rows = CHUNK_BYTES // (itemsize * math.prod(row))
+    return (min(max(1, rows), max(1, shape[0])), *row)
 
 
 def create_array(

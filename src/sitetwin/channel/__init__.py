@@ -1,0 +1,67 @@
+"""Channels: what antennas receive over the paths of a site."""
+
+from sitetwin.channel.arrays import POLARISATIONS, AntennaArray, Radio
+from sitetwin.channel.canopy import CanopyScattering
+from sitetwin.channel.cfr import frequency_response
+from sitetwin.channel.cir import ideal_response, impulse_response, pulse_shape
+from sitetwin.channel.delay_angle import angle_transform, delay_angle, delay_angle_from_response
+from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
+from sitetwin.channel.foliage import Cost235, FituR, Weissberger, Woodland, foliage_loss_db, foliage_model
+from sitetwin.channel.grid import OfdmGrid, delay_taps
+from sitetwin.channel.loader import ChannelLoader
+from sitetwin.channel.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
+from sitetwin.channel.patterns import (
+    HalfWaveDipole,
+    Isotropic,
+    Pattern,
+    SampledPattern,
+    ShortDipole,
+    Tr38901,
+    antenna_pattern,
+    mean_gain,
+)
+from sitetwin.channel.reflection import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.rotation import rotation_matrix
+
+__all__ = [
+    "POLARISATIONS",
+    "AntennaArray",
+    "CanopyScattering",
+    "ChannelLoader",
+    "Cost235",
+    "FieldOptions",
+    "FituR",
+    "HalfWaveDipole",
+    "Isotropic",
+    "OfdmGrid",
+    "Pattern",
+    "Radio",
+    "SampledPattern",
+    "ShortDipole",
+    "Surfaces",
+    "Tr38901",
+    "Weissberger",
+    "Woodland",
+    "angle_transform",
+    "antenna_pattern",
+    "band_nodes",
+    "complex_permittivity",
+    "delay_angle",
+    "delay_angle_from_response",
+    "delay_taps",
+    "foliage_loss_db",
+    "foliage_model",
+    "frequency_response",
+    "half_space",
+    "ideal_response",
+    "impulse_response",
+    "load_pattern",
+    "mean_gain",
+    "parse_csv",
+    "parse_msi",
+    "path_gains",
+    "pulse_shape",
+    "rotation_matrix",
+    "slab",
+    "write_csv",
+]

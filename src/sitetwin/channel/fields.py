@@ -1,0 +1,377 @@
+"""From the geometry of paths to complex gains.
+
+A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the basis
+turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
+direction is mirrored. The result is, per path and pair of ports,
+
+    a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
+
+with F the antenna fields in (theta-hat, phi-hat) and A the loss in leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.channel.arrays import Radio
+from sitetwin.channel.canopy import CanopyScattering
+from sitetwin.channel.parallel import in_parallel
+from sitetwin.channel.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
+from sitetwin.channel.reflection import Surfaces
+from sitetwin.channel.rotation import cross, dot, spherical_basis
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+
+CHUNK_PATHS = 32_000
+"""Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of this
+size on the calling thread, so that chunks, not operations, are spread over the cores."""
+
+_CLOSED = 1e-6  # sine of incidence below which any direction across the ray serves as the TE direction
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """What the field computation may choose.
+
+    Attributes:
+        season: "summer" or "winter".
+        foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies without loss.
+        canopy: How scatter centres scatter.
+        out_of_range: Policy for materials outside the range of P.2040-4.
+        relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
+        conductivity: (M,) S/m, likewise.
+    """
+
+    season: Season = "summer"
+    foliage: str | FoliageModel | None = "default"
+    canopy: CanopyScattering = CanopyScattering()
+    out_of_range: str = "clamp"
+    relative_permittivity: Tensor | None = None
+    conductivity: Tensor | None = None
+
+
+def path_gains(
+    paths: Paths,
+    site: Any,
+    frequency_hz: float,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    options: FieldOptions | None = None,
+    *,
+    phase_frequency_hz: float | None = None,
+    dtype: torch.dtype = torch.complex64,
+    chunk_paths: int = CHUNK_PATHS,
+) -> Tensor:
+    """Complex voltage gain of every path between the ports of two radios, carrier phase included.
+
+    Delays and phases come from float64 lengths; ``2 pi f tau`` is reduced modulo ``2 pi`` before it is cast.
+
+    Args:
+        paths: P paths.
+        site: The `Site` they were traced in, or a variant of it with the same facets and canopies.
+        frequency_hz: Frequency at which materials, leaves and free space are taken, Hz.
+        tx: Radio of the transmitter; a vertical isotropic antenna by default.
+        rx: Radio of the users, likewise.
+        options: Season, foliage, materials.
+        phase_frequency_hz: Frequency f_c of the phase ``e^{-j 2 pi f_c tau}``, Hz; `frequency_hz` by default. The nodes of
+            `band_nodes` share the carrier's.
+        dtype: torch.complex64 or torch.complex128; the field is computed in this precision.
+        chunk_paths: Paths worked on at once.
+
+    Returns:
+        (P, n_rx_ports, n_tx_ports) complex: ``|a|^2`` is received over transmitted power.
+
+    Raises:
+        SiteTwinError: The frequency is not positive, the paths name facets or canopies that the site lacks, or a path
+            scatters at more than one canopy.
+    """
+    if not (math.isfinite(frequency_hz) and frequency_hz > 0):
+        raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
+    if dtype not in (torch.complex64, torch.complex128):
+        raise SiteTwinError(f"gains of type {dtype} were asked for; choose torch.complex64 or torch.complex128")
+    tx, rx, options = tx or Radio(), rx or Radio(), options or FieldOptions()
+    _check(paths, site)
+    job = _Job(paths, site, frequency_hz, tx, rx, options, dtype)
+    carrier = frequency_hz if phase_frequency_hz is None else phase_frequency_hz
+    free_space = _free_space(paths, site, frequency_hz, carrier, options, dtype)
+    out = torch.empty((paths.num_paths, rx.array.num_ports, tx.array.num_ports), dtype=dtype)
+
+    def one(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return rows, job.transfer(rows).mul(free_space.index_select(0, rows)).permute(2, 0, 1)
+
+    for rows, gains in in_parallel(one, _groups(paths, chunk_paths)):
+        out[rows] = gains
+    return out
+
+
+def _check(paths: Paths, site: Any) -> None:
+    if not paths.max_depth or not paths.num_paths:
+        return
+    mirror = paths.kinds == Interaction.REFLECTION
+    scatter = paths.kinds == Interaction.CANOPY
+    for name, chosen, count in (
+        ("facet", mirror, len(site.facet_material)),
+        ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
+    ):
+        highest = int(paths.facets.max(where=chosen, initial=-1))
+        if highest >= count:
+            raise SiteTwinError(
+                f"the paths name {name} {highest} but the site has {count}; use the site that the paths were traced in"
+            )
+    if bool((scatter.sum(axis=1) > 1).any()):
+        raise SiteTwinError("a path scatters at several canopies; only single scattering is modelled")
+
+
+def _free_space(
+    paths: Paths, site: Any, frequency_hz: float, carrier_hz: float, options: FieldOptions, dtype: torch.dtype
+) -> Tensor:
+    """(P,) ``lambda / (4 pi L) 10^(-A / 20) e^{-j 2 pi f_c tau}``."""
+    length = torch.from_numpy(np.ascontiguousarray(paths.length))
+    size = (SPEED_OF_LIGHT / frequency_hz / (4 * math.pi)) / length
+    if options.foliage is not None and len(paths.crossing_volume):
+        loss = foliage_loss_db(paths, site.vegetation, frequency_hz, season=options.season, model=options.foliage)
+        size = size * 10 ** (-loss / 20)
+    return phasor(length * (carrier_hz / SPEED_OF_LIGHT), dtype, size)
+
+
+def phasor(cycles: Tensor, dtype: torch.dtype, size: Tensor | None = None) -> Tensor:
+    """``size e^{-j 2 pi cycles}``, with whole cycles removed in float64 before the cast.
+
+    Args:
+        cycles: (...) float64.
+        dtype: Complex type of the result.
+        size: (...) or None for 1.
+    """
+    real = torch.float32 if dtype == torch.complex64 else torch.float64
+    angle = ((cycles - cycles.round()) * (-2 * math.pi)).to(real)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    if size is not None:
+        size = size.to(real)
+        cosine, sine = size * cosine, size * sine
+    return torch.complex(cosine, sine)
+
+
+def _groups(paths: Paths, chunk: int) -> Iterator[Tensor]:
+    """Row indices of paths alike in number and kind of interactions, at most `chunk` at a time."""
+    if not paths.max_depth:
+        label = np.zeros(paths.num_paths, dtype=np.int64)
+    else:
+        label = paths.kinds.astype(np.int64) @ (8 ** np.arange(paths.max_depth, dtype=np.int64))
+    for value in np.unique(label):
+        rows = np.flatnonzero(label == value)
+        for start in range(0, len(rows), chunk):
+            yield torch.from_numpy(rows[start : start + chunk])
+
+
+@dataclass
+class _Wave:
+    """The field of a group of n paths somewhere along them.
+
+    Attributes:
+        k: (3, n) direction of travel.
+        b1: (3, n) first basis vector; the second is ``b1 x k``, so that ``b1 x b2 = -k``.
+        e1: (ports, n) component along b1, for each transmit port.
+        e2: (ports, n) component along b2.
+    """
+
+    k: Tensor
+    b1: Tensor
+    e1: Tensor
+    e2: Tensor
+
+    def turn(self, cosine: Tensor, sine: Tensor) -> None:
+        """Express the field in the basis turned by the angle: cosine = b1 . b1', sine = b1 . b2'."""
+        self.e1, self.e2 = self.e1 * cosine - self.e2 * sine, self.e1 * sine + self.e2 * cosine
+
+    def components(self) -> tuple[Tensor, Tensor]:
+        """(E_theta, E_phi) in the spherical basis at the direction *opposite* to travel, seen by a receiver."""
+        theta_hat, phi_hat = spherical_basis(-self.k)
+        along, across = dot(self.b1, theta_hat), dot(self.b1, phi_hat)
+        return self.e1 * along - self.e2 * across, self.e1 * across + self.e2 * along
+
+
+class _Job:
+    """Everything that stays the same for all groups of paths."""
+
+    def __init__(
+        self, paths: Paths, site: Any, frequency_hz: float, tx: Radio, rx: Radio, options: FieldOptions, dtype: torch.dtype
+    ) -> None:
+        self.paths, self.site, self.tx, self.rx, self.options = paths, site, tx, rx, options
+        self.dtype = dtype
+        self.real = torch.float32 if dtype == torch.complex64 else torch.float64
+        self.surfaces = Surfaces.of(
+            site.materials,
+            frequency_hz,
+            relative_permittivity=options.relative_permittivity,
+            conductivity=options.conductivity,
+            out_of_range=options.out_of_range,
+            dtype=dtype,
+        )
+        self.normals = torch.from_numpy(np.ascontiguousarray(site.facet_normal.T)).to(self.real)
+        self.materials = torch.from_numpy(np.asarray(site.facet_material, dtype=np.int64))
+        self.departure = torch.from_numpy(np.ascontiguousarray(paths.departure))
+        self.arrival = torch.from_numpy(np.ascontiguousarray(paths.arrival))
+        self.facets = torch.from_numpy(np.ascontiguousarray(paths.facets))
+        self.users = torch.from_numpy(paths.user_of_path) if rx.per_user else None
+        self.scatters = bool((paths.kinds == Interaction.CANOPY).any())
+        if self.scatters:
+            in_leaf = volumes_in_leaf(site.vegetation, options.season)
+            sigma = options.canopy.cross_sections(site.vegetation, in_leaf)
+            jones = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
+            self.couplings = torch.from_numpy(jones).to(dtype)
+
+    def _directions(self, source: Tensor, rows: Tensor) -> Tensor:
+        return source.index_select(0, rows).to(self.real).T.contiguous()
+
+    def transfer(self, rows: Tensor) -> Tensor:
+        """(n_rx_ports, n_tx_ports, n): gain without free space, of paths alike."""
+        kinds = self.paths.kinds[int(rows[0])]
+        depth = int(np.count_nonzero(kinds))
+        wave = self._launch(rows)
+        for at in range(depth):
+            if kinds[at] == Interaction.CANOPY:
+                self._scatter(wave, rows, at, depth)
+            else:
+                self._reflect(wave, self.facets[:, at].index_select(0, rows))
+        return self._receive(wave, rows)
+
+    def _launch(self, rows: Tensor) -> _Wave:
+        k = self._directions(self.departure, rows)
+        fields = self.tx.fields(k)
+        _, phi_hat = spherical_basis(k)
+        e_phi = torch.stack([p for _, p in fields])
+        e_theta = torch.stack([t for t, _ in fields])
+        return _Wave(k, phi_hat, e_phi.to(self._type(e_phi)), e_theta.to(self._type(e_theta)))
+
+    def _type(self, tensor: Tensor) -> torch.dtype:
+        return self.dtype if tensor.is_complex() else self.real
+
+    def _reflect(self, wave: _Wave, facet: Tensor) -> None:
+        normal = self.normals.index_select(1, facet)
+        k = wave.k
+        along = dot(k, normal)
+        across = cross(k, normal)
+        sine = torch.sqrt(dot(across, across))
+        head_on = sine < _CLOSED
+        inverse = 1 / torch.where(head_on, torch.ones_like(sine), sine)
+        te = torch.where(head_on, wave.b1, across * inverse)
+        cos_turn = torch.where(head_on, torch.ones_like(sine), dot(wave.b1, across) * inverse)
+        sin_turn = torch.where(head_on, torch.zeros_like(sine), dot(wave.b1, normal) * inverse)
+        wave.turn(cos_turn, sin_turn)
+        r_te, r_tm = self.surfaces.reflection(along.abs(), self.materials.index_select(0, facet))
+        wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
+        wave.b1 = te
+        wave.k = k - 2 * along * normal
+
+    def _scatter(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        index = rows.numpy()
+        vertices = self.paths.vertices[index, :depth]
+        here = vertices[:, at]
+        last = at == depth - 1
+        following = self.paths.users[self.paths.user_of_path[index]] if last else vertices[:, at + 1]
+        step = following - here
+        k = torch.from_numpy((step / np.linalg.norm(step, axis=1, keepdims=True)).T).to(self.real)
+        points = np.concatenate([np.broadcast_to(self.paths.transmitter, (len(index), 1, 3)), vertices[:, : at + 1]], 1)
+        first = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(axis=1)
+        total = self.paths.length[index]
+        spread = torch.from_numpy(total / (first * (total - first))).to(self.real)
+        theta_in, phi_in = spherical_basis(wave.k)
+        b2 = cross(wave.b1, wave.k)
+        e_theta = wave.e1 * dot(wave.b1, theta_in) + wave.e2 * dot(b2, theta_in)
+        e_phi = wave.e1 * dot(wave.b1, phi_in) + wave.e2 * dot(b2, phi_in)
+        jones = self.couplings[self.facets[rows, at].long()]
+        _, phi_out = spherical_basis(k)
+        wave.e2 = spread * (jones[:, 0, 0] * e_theta + jones[:, 0, 1] * e_phi)
+        wave.e1 = spread * (jones[:, 1, 0] * e_theta + jones[:, 1, 1] * e_phi)
+        wave.k, wave.b1 = k, phi_out
+
+    def _receive(self, wave: _Wave, rows: Tensor) -> Tensor:
+        arrival = self._directions(self.arrival, rows)
+        wave.k = -arrival
+        e_theta, e_phi = wave.components()
+        user = None if self.users is None else self.users[rows]
+        ports = self.rx.fields(arrival, user)
+        received = [e_theta * theta.unsqueeze(0) + e_phi * phi.unsqueeze(0) for theta, phi in ports]
+        return torch.stack(received).to(self.dtype)
+
+
+def band_nodes(
+    paths: Paths,
+    site: Any,
+    carrier_hz: float,
+    bandwidth_hz: float,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    options: FieldOptions | None = None,
+    *,
+    tolerance_db: float = 0.1,
+    max_nodes: int = 9,
+    dtype: torch.dtype = torch.complex64,
+) -> tuple[Tensor, Tensor]:
+    """Gains at as many nodes across the band as slab ripple and dispersion call for.
+
+    Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer set, the
+    gain interpolated through them (Lagrange) differs from the computed one by less than the tolerance, measured
+    against the strongest path of each user's group by ``20 log10(1 + |difference| / |gain|)``.
+
+    Args:
+        paths: P paths.
+        site: Their site.
+        carrier_hz: Carrier, Hz; every node carries the phase ``e^{-j 2 pi f_c tau}`` of the carrier.
+        bandwidth_hz: Width of the band, Hz.
+        tx: Radio of the transmitter.
+        rx: Radio of the users.
+        options: Season, foliage, materials.
+        tolerance_db: Largest change to leave unmodelled, dB.
+        max_nodes: Upper limit of the number of nodes.
+        dtype: Complex type of the gains.
+
+    Returns:
+        (N,) float64 node frequencies, Hz, and (N, P, n_rx_ports, n_tx_ports) gains.
+    """
+
+    def gains(frequency: float) -> Tensor:
+        return path_gains(paths, site, frequency, tx, rx, options, phase_frequency_hz=carrier_hz, dtype=dtype)
+
+    def at(count: int) -> tuple[Tensor, Tensor]:
+        nodes = carrier_hz + bandwidth_hz / 2 * _chebyshev(count)
+        return nodes, torch.stack([gains(float(f)) for f in nodes])
+
+    nodes, values = at(1)
+    count = 1
+    while count < max_nodes and paths.num_paths:
+        finer_nodes, finer = at(count + 2)
+        weights = lagrange_weights(nodes, finer_nodes).to(values.dtype)
+        guess = torch.einsum("nm,mprt->nprt", weights, values)
+        size = finer.abs().clamp_min(float(finer.abs().max()) * 1e-6 + 1e-300)
+        if float(20 * torch.log10(1 + ((finer - guess).abs() / size).max())) <= tolerance_db:
+            break
+        nodes, values, count = finer_nodes, finer, count + 2
+    return nodes, values
+
+
+def _chebyshev(count: int) -> Tensor:
+    """(count,) float64 Chebyshev points in (-1, 1), ascending, exactly symmetric."""
+    if count == 1:
+        return torch.zeros(1, dtype=torch.float64)
+    k = torch.arange(count, dtype=torch.float64)
+    return torch.sin(math.pi * (2 * k - (count - 1)) / (2 * count))
+
+
+def lagrange_weights(nodes: Tensor, points: Tensor) -> Tensor:
+    """(len(points), len(nodes)) float64 weights that interpolate from the nodes to the points."""
+    scale = 1.0 if len(nodes) == 1 else float(nodes.max() - nodes.min())
+    x, y = (nodes - nodes[0]) / scale, (points - nodes[0]) / scale
+    weights = torch.ones(len(points), len(nodes), dtype=torch.float64)
+    for j in range(len(nodes)):
+        for m in range(len(nodes)):
+            if m != j:
+                weights[:, j] *= (y - x[m]) / (x[j] - x[m])
+    return weights

@@ -1,0 +1,72 @@
+"""The OFDM grid and the delay taps that belong to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sitetwin.errors import SiteTwinError
+
+
+@dataclass(frozen=True)
+class OfdmGrid:
+    """Subcarriers ``f_k = carrier + k spacing`` for ``k = -K/2 .. K/2 - 1``.
+
+    Attributes:
+        carrier_hz: Carrier, Hz.
+        num_subcarriers: K; for odd K the first index is ``-(K // 2)``.
+        spacing_hz: Subcarrier spacing, Hz.
+    """
+
+    carrier_hz: float
+    num_subcarriers: int = 256
+    spacing_hz: float = 30e3
+
+    def __post_init__(self) -> None:
+        for name in ("carrier_hz", "spacing_hz"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise SiteTwinError(f"OFDM grid: {name} = {value} is not a positive number")
+        if self.num_subcarriers < 1:
+            raise SiteTwinError(f"OFDM grid: {self.num_subcarriers} subcarriers were asked for; give at least 1")
+        if self.bandwidth_hz / 2 >= self.carrier_hz:
+            raise SiteTwinError(
+                f"OFDM grid: a band of {self.bandwidth_hz:g} Hz does not fit around {self.carrier_hz:g} Hz"
+            )
+
+    @property
+    def bandwidth_hz(self) -> float:
+        """K times the spacing, Hz: the rate of the delay taps."""
+        return self.num_subcarriers * self.spacing_hz
+
+    @property
+    def first(self) -> int:
+        """Index of the first subcarrier, ``-(K // 2)``."""
+        return -(self.num_subcarriers // 2)
+
+    @property
+    def index(self) -> Tensor:
+        """(K,) float64 subcarrier indices k."""
+        return torch.arange(self.first, self.first + self.num_subcarriers, dtype=torch.float64)
+
+    @property
+    def frequencies_hz(self) -> Tensor:
+        """(K,) float64, Hz."""
+        return self.carrier_hz + self.index * self.spacing_hz
+
+
+def delay_taps(cfr: Tensor, num_taps: int | None = None) -> Tensor:
+    """Taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` from a frequency response over ``k = -K/2 .. K/2 - 1``.
+
+    Args:
+        cfr: (..., K) complex.
+        num_taps: How many taps from n = 0 on; all K by default.
+
+    Returns:
+        (..., num_taps) complex.
+    """
+    taps = torch.fft.ifft(torch.fft.ifftshift(cfr, dim=-1), dim=-1)
+    return taps if num_taps is None else taps[..., :num_taps]

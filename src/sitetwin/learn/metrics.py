@@ -1,0 +1,126 @@
+"""How well a recovered channel serves: NMSE, cosine similarity, achievable rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+
+def to_db(ratio: Tensor | float) -> float:
+    """10 log10 of one power ratio; -inf for zero."""
+    value = float(ratio)
+    return 10 * math.log10(value) if value > 0 else -math.inf
+
+
+def nmse(x: Tensor, x_hat: Tensor) -> Tensor:
+    """(N,) linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes."""
+    error = torch.linalg.vector_norm((x - x_hat).flatten(1), dim=1)
+    return (error / torch.linalg.vector_norm(x.flatten(1), dim=1)).square()
+
+
+def nmse_untruncated(error: Tensor, kept: Tensor) -> Tensor:
+    """(N,) NMSE on the channel before the delay taps were truncated.
+
+    Args:
+        error: (N,) NMSE on the truncated matrix.
+        kept: (N,) share of the channel's energy that the truncation kept, 0..1. What was cut off is lost whole.
+    """
+    return error * kept + (1 - kept)
+
+
+def aligned(x: Tensor, x_hat: Tensor) -> Tensor:
+    """`x_hat` turned by the common phase per user that brings it closest to `x`."""
+    inner = (x_hat.flatten(1).conj() * x.flatten(1)).sum(1)
+    return x_hat * torch.polar(torch.ones_like(inner.real), torch.angle(inner))[:, None, None]
+
+
+@dataclass(frozen=True)
+class NmseSummary:
+    """NMSE of a set of users.
+
+    Attributes:
+        mean_db: 10 log10 of the linear mean over users; the headline figure.
+        median_db: Median user.
+        p95_db: 95th percentile, the badly served users.
+        mean_of_db: Mean of the users' values in dB. Much lower than `mean_db`; never to be compared with it.
+        users: Number of users.
+    """
+
+    mean_db: float
+    median_db: float
+    p95_db: float
+    mean_of_db: float
+    users: int
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-serialisable."""
+        return asdict(self)
+
+
+def summarise(errors: Tensor) -> NmseSummary:
+    """Summary of (N,) linear NMSE values."""
+    errors = errors.to(torch.float64)
+    in_db = 10 * torch.log10(errors.clamp_min(1e-30))
+    return NmseSummary(
+        mean_db=to_db(errors.mean()),
+        median_db=to_db(torch.quantile(errors, 0.5)),
+        p95_db=to_db(torch.quantile(errors, 0.95)),
+        mean_of_db=float(in_db.mean()),
+        users=len(errors),
+    )
+
+
+def cdf(values: Tensor, points: int = 200) -> tuple[Tensor, Tensor]:
+    """Empirical CDF at evenly spaced probabilities: (values, probabilities), each (points,) float64."""
+    probability = torch.linspace(0, 1, points, dtype=torch.float64)
+    return torch.quantile(values.to(torch.float64), probability), probability
+
+
+def frequency_response(x: Tensor, subcarriers: int) -> Tensor:
+    """(N, T, B) delay-angle -> (N, K, B) frequency-angle, ``H_k = sum_n G[n] e^{-j 2 pi k n / K}`` for k = 0..K-1.
+
+    The angle axis stays as it is: a unitary change of the antenna basis moves no inner product between two channels.
+    """
+    return torch.fft.fft(x, n=subcarriers, dim=1)
+
+
+def sgcs(x: Tensor, x_hat: Tensor, subcarriers: int | None = None) -> Tensor:
+    """(N,) squared generalised cosine similarity, 0..1; 1 exactly where the two are collinear.
+
+    Args:
+        x: (N, T, B) complex.
+        x_hat: (N, T, B) complex. A zero matrix counts as similarity 0.
+        subcarriers: If given, the mean over that many subcarriers of the per-subcarrier similarity (3GPP's use);
+            otherwise the whole matrix is taken as one vector.
+    """
+    if subcarriers is None:
+        a, b = x.flatten(1)[:, None], x_hat.flatten(1)[:, None]
+    else:
+        a, b = frequency_response(x, subcarriers), frequency_response(x_hat, subcarriers)
+    inner = (a.conj() * b).sum(2).abs().square()
+    energy = a.abs().square().sum(2) * b.abs().square().sum(2)
+    return torch.where(energy > 0, inner / energy.clamp_min(1e-30), torch.zeros_like(inner)).clamp_max(1.0).mean(1)
+
+
+def rate_share(x: Tensor, x_hat: Tensor, snr_db: float, subcarriers: int = 256) -> Tensor:
+    """(N,) achievable rate of MISO maximum-ratio transmission on the fed-back channel, relative to perfect CSI.
+
+    Per subcarrier ``log2(1 + snr |h_k^H w_k|^2 / mean_k ||h_k||^2)``, w_k the unit vector along the recovered h_k; summed
+    over the subcarriers, divided by the same with w_k along h_k.
+
+    Args:
+        x: (N, T, B) complex, the true matrices.
+        x_hat: (N, T, B) complex, the recovered ones. Where a subcarrier is recovered as zero the rate there is zero.
+        snr_db: Mean over the band of the SNR that perfect maximum-ratio transmission reaches for this user.
+        subcarriers: Number K of subcarriers of the band.
+    """
+    h, w = frequency_response(x, subcarriers), frequency_response(x_hat, subcarriers)
+    power = h.abs().square().sum(2)
+    snr = 10 ** (snr_db / 10) / power.mean(1, keepdim=True)
+    beam_energy = w.abs().square().sum(2)
+    hit = (h.conj() * w).sum(2).abs().square() / beam_energy.clamp_min(1e-30)
+    hit = torch.where(beam_energy > 0, hit, torch.zeros_like(hit))
+    return torch.log2(1 + snr * hit).sum(1) / torch.log2(1 + snr * power).sum(1)

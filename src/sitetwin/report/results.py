@@ -1,0 +1,333 @@
+"""What a study left in its folder, read back with care.
+
+Only what the report shows is named here: unknown keys are ignored and missing sections are empty, so that a page can
+still be made of the results of a newer or a shorter study. Numbers that are not finite count as missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from sitetwin.errors import SiteTwinError
+
+SCHEMA = "sitetwin.csi/1"
+"""The schema of `results.json` that this version reads."""
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Estimate(_Record):
+    """A mean with its interval; `low` and `high` are missing where one value gives no interval."""
+
+    mean: Number = None
+    low: Number = None
+    high: Number = None
+    n: int | None = None
+    level: float = 0.95
+    kind: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        if self.low is None or self.high is None:
+            return False
+        return not (self.n == 1 and self.low == self.high)
+
+
+class World(_Record):
+    """One of the simulated worlds and what sets it apart from the twin."""
+
+    title: str
+    scene: str = ""
+    site_hash: str = ""
+    differences: list[str] = []
+    synthetic: bool = True
+
+
+class Curve(_Record):
+    """Error of one codec, trained on one source with `n_train` samples, on the test users of one target."""
+
+    target: str
+    split: str
+    codec: str
+    source: str
+    n_train: int
+    converged: bool
+    nmse_db: Estimate
+    sgcs: Estimate | None = None
+
+
+class Refinement(_Record):
+    """Error of a codec that was trained on the twin and refined with `n_real` samples of the target.
+
+    `gain_db` is how far the NMSE falls below the unrefined codec's on the same users: positive is better.
+    """
+
+    target: str
+    split: str
+    codec: str
+    method: str
+    n_real: int
+    converged: bool
+    full_uploads: int | None = None
+    nmse_db: Estimate
+    gain_db: Estimate | None = None
+
+
+class Control(_Record):
+    """A trivial method beside the learned ones."""
+
+    name: str
+    target: str
+    split: str
+    nmse_db: Estimate
+    feedback: str = ""
+
+
+class Paired(_Record):
+    """NMSE of `a` minus NMSE of `b` on the same users, in dB: below zero, `a` is better."""
+
+    a: str
+    b: str
+    target: str
+    split: str
+    n_real: int | None = None
+    difference_db: Estimate
+
+
+class Method(_Record):
+    """What one codec costs at the user (UE) and at the base station (BS)."""
+
+    name: str
+    feedback_reals: int | None = None
+    index_bits: float | None = None
+    parameters_ue: int | None = None
+    parameters_bs: int | None = None
+    macs_ue: int | None = None
+    macs_bs: int | None = None
+    memory_ue_bytes: int | None = None
+    note: str = ""
+
+
+class Distribution(_Record):
+    """Share `probability` of the test users whose NMSE is at most `nmse_db`."""
+
+    label: str
+    target: str
+    split: str
+    nmse_db: list[Number]
+    probability: list[Number]
+
+
+class Headline(_Record):
+    """The one statement that was named before the study ran."""
+
+    text: str
+    target: str | None = None
+    split: str | None = None
+    codec: str | None = None
+    method: str | None = None
+    n_real: int | None = None
+    nmse_db: Estimate | None = None
+    reference_nmse_db: Estimate | None = None
+    met: bool | None = None
+
+
+class Results(_Record):
+    """`results.json` of a CSI study."""
+
+    title: str
+    profile: str = ""
+    configuration: dict[str, Any] = {}
+    configuration_hash: str = ""
+    seeds: list[int] = []
+    versions: dict[str, Any] = {}
+    worlds: dict[str, World] = {}
+    users: dict[str, Any] = {}
+    curves: list[Curve] = []
+    refinement: list[Refinement] = []
+    controls: list[Control] = []
+    paired: list[Paired] = []
+    methods: list[Method] = []
+    cdf: list[Distribution] = []
+    fidelity: dict[str, Any] = {}
+    headline: Headline | None = None
+    notes: list[str] = []
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """`scene.npz`: the place from above.
+
+    Attributes:
+        users_xy: (U, 2) metres.
+        power_db: (U,) path gain of the target, dB, NaN without a path.
+        twin_power_db: (U,) the same of the twin, or None.
+        split: (U,) 0 unused, 1 train, 2 test, 3 guard, or None.
+        transmitter: (3,) metres, or None.
+        trees_xy: (T, 2) metres.
+        trees_radius: (T,) metres.
+        height_map: (H, W) roof height in metres, NaN on open ground, or None. Row 0 lies at ymin.
+        extent: xmin, xmax, ymin, ymax of `height_map` in metres.
+    """
+
+    users_xy: np.ndarray
+    power_db: np.ndarray
+    twin_power_db: np.ndarray | None
+    split: np.ndarray | None
+    transmitter: np.ndarray | None
+    trees_xy: np.ndarray
+    trees_radius: np.ndarray
+    height_map: np.ndarray | None
+    extent: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a study folder holds for its report."""
+
+    folder: Path
+    results: Results
+    run: dict[str, Any]
+    scene: Scene | None
+    hashes: dict[str, str]
+
+
+def parse_results(raw: Any, where: str = "the results") -> Results:
+    """Check and type the content of a `results.json`.
+
+    Args:
+        raw: What the JSON text gave.
+        where: What to call it in an error.
+
+    Raises:
+        SiteTwinError: It is not of this schema, or a value has the wrong type.
+    """
+    if not isinstance(raw, Mapping) or "schema" not in raw:
+        raise SiteTwinError(f"{where} are not those of a sitetwin study (no `schema`); name the folder of a CSI study")
+    if raw["schema"] != SCHEMA:
+        raise SiteTwinError(
+            f"{where} have the schema {str(raw['schema'])[:80]!r}, and this version reads {SCHEMA!r}; "
+            "make the report with the version of sitetwin that ran the study"
+        )
+    try:
+        return Results.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SiteTwinError(f"{where} are wrong at {place} ({first['msg']}); run the study again") from error
+
+
+def read_study(folder: Path) -> Study:
+    """Read a study's folder.
+
+    Raises:
+        SiteTwinError: `results.json` is missing, truncated or another program's, or another file is damaged.
+    """
+    path = folder / "results.json"
+    content = _read(path)
+    if content is None:
+        raise SiteTwinError(f"{folder} holds no results.json; name the folder of a finished study")
+    results = parse_results(_parse_json(content, path), f"the results in {path}")
+    hashes = {"results.json": hashlib.sha256(content).hexdigest()}
+    run: dict[str, Any] = {}
+    run_content = _read(folder / "run.json")
+    if run_content is not None:
+        run = _parse_json(run_content, folder / "run.json")
+        if not isinstance(run, dict):
+            raise SiteTwinError(f"{folder / 'run.json'} holds no JSON object; remove it or run the study again")
+    scene = None
+    scene_content = _read(folder / "scene.npz")
+    if scene_content is not None:
+        scene = _read_scene(scene_content, folder / "scene.npz")
+        hashes["scene.npz"] = hashlib.sha256(scene_content).hexdigest()
+    return Study(folder, results, run, scene, hashes)
+
+
+def _read(path: Path) -> bytes | None:
+    """Content of a file, None where there is none."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SiteTwinError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _parse_json(content: bytes, path: Path) -> Any:
+    try:
+        # NaN and Infinity are no JSON, yet Python writes them: they count as missing.
+        return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise SiteTwinError(f"{path} is truncated or no JSON; run the study again") from error
+
+
+def _read_scene(content: bytes, path: Path) -> Scene:
+    """Arrays of `scene.npz`, never pickled ones."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise SiteTwinError(f"{path} is damaged or holds no plain arrays; run the study again") from error
+    try:
+        return _check_scene(arrays)
+    except (ValueError, TypeError, KeyError) as error:
+        detail = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise SiteTwinError(f"{path} does not fit its schema ({detail}); run the study again") from error
+
+
+def _check_scene(arrays: dict[str, np.ndarray]) -> Scene:
+    """Shapes as the schema says.
+
+    Raises:
+        KeyError: The users are missing.
+        ValueError: An array has another shape or is not numeric.
+    """
+
+    def shaped(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(arrays[name], dtype=np.float64).reshape(shape)
+
+    def optional(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        return shaped(name, shape) if name in arrays else None
+
+    users_xy = np.asarray(arrays["users_xy"], dtype=np.float64)
+    if users_xy.ndim != 2 or users_xy.shape[1] != 2 or len(users_xy) == 0:
+        raise ValueError(f"users_xy has the shape {users_xy.shape} instead of (U, 2)")
+    users = (len(users_xy),)
+    trees_xy = shaped("trees_xy", (-1, 2)) if "trees_xy" in arrays else np.zeros((0, 2))
+    trees_radius = shaped("trees_radius", (len(trees_xy),)) if "trees_radius" in arrays else np.zeros(len(trees_xy))
+    height_map = np.asarray(arrays["height_map"], dtype=np.float64) if "height_map" in arrays else None
+    if height_map is not None and (height_map.ndim != 2 or 0 in height_map.shape):
+        raise ValueError(f"height_map has the shape {height_map.shape} instead of (H, W)")
+    extent = optional("extent", (4,))
+    return Scene(
+        users_xy=users_xy,
+        power_db=shaped("power_db", users),
+        twin_power_db=optional("twin_power_db", users),
+        split=optional("split", users),
+        transmitter=optional("transmitter", (3,)),
+        trees_xy=trees_xy,
+        trees_radius=trees_radius,
+        height_map=height_map if extent is not None else None,
+        extent=(float(extent[0]), float(extent[1]), float(extent[2]), float(extent[3])) if extent is not None else None,
+    )

@@ -1,0 +1,205 @@
+"""Configuration of the CSI feedback study: frozen, validated, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sitetwin.errors import SiteTwinError
+
+Profile = Literal["quick", "paper"]
+
+
+class Frozen(BaseModel):
+    """A part of a configuration: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(Frozen):
+    """One base station and the area that it serves.
+
+    Attributes:
+        scene: Built-in scene, or path of a Mitsuba XML file.
+        base_station: Position, metres.
+        yaw_deg: Heading of the array's boresight, degrees from east, counter-clockwise; the elements stand across it.
+        area: (xmin, ymin, xmax, ymax) of the users, metres.
+        spacing: Of the users' grid, metres.
+        user_height: Above the ground, metres.
+    """
+
+    scene: str
+    base_station: tuple[float, float, float]
+    yaw_deg: float = -90.0
+    area: tuple[float, float, float, float]
+    spacing: float = Field(0.37, gt=0)
+    user_height: float = Field(2.0, gt=0)
+
+
+class RadioLink(Frozen):
+    """The OFDM link: as in arXiv 2402.19434 and its authors' code.
+
+    Attributes:
+        carrier_hz: Carrier frequency.
+        antennas: Elements of the base station's half-wave uniform linear array; users have one antenna.
+        subcarriers: Number K.
+        subcarrier_spacing_hz: Between neighbours.
+        taps: Delay taps kept of the K.
+    """
+
+    carrier_hz: float = 3.5e9
+    antennas: int = 32
+    subcarriers: int = 256
+    subcarrier_spacing_hz: float = 30e3
+    taps: int = 32
+
+
+class Trees(Frozen):
+    """Street trees, in the targets only.
+
+    Attributes:
+        spacing: Least distance between trunks, metres.
+        margin: Trees stand this far beyond the users' area too, metres.
+        seed: Of the planting.
+        scatter_centres: Per crown, in target B.
+    """
+
+    spacing: float = Field(10.0, gt=0)
+    margin: float = Field(60.0, ge=0)
+    seed: int = 2024
+    scatter_centres: int = Field(4, ge=1)
+
+
+class Imperfections(Frozen):
+    """What else is wrong with the twin, seen from target B.
+
+    Attributes:
+        wall_rms_m: Root mean square horizontal displacement of the buildings.
+        height_rms_m: Root mean square error of roof heights.
+        yaw_deg: Error of the array's heading.
+        seed: Of the draws.
+        other_engine_users: Users whose target channels come from Sionna RT's paths.
+        other_engine_samples: Rays per call there.
+    """
+
+    wall_rms_m: float = 0.5
+    height_rms_m: float = 0.5
+    yaw_deg: float = 1.0
+    seed: int = 7
+    other_engine_users: int = 600
+    other_engine_samples: int = 100_000
+
+
+class Evaluation(Frozen):
+    """Splits and sizes.
+
+    Attributes:
+        seeds: Each seed draws split, samples and initial weights anew.
+        sampled_users: Users drawn from the grid for one seed, before the split.
+        test_users: Test users of one seed; never shrunk.
+        block_m: Side of the spatial blocks.
+        guard_m: Least distance between training and test users.
+        test_share: Share of the sampled users in test blocks.
+        train_sizes: Training set sizes of the curves.
+        pool: Target users from whom samples for refinement are chosen.
+        refine_sizes: Numbers of target samples in refinement.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    sampled_users: int = 40_000
+    test_users: int = 10_000
+    block_m: float = 25.0
+    guard_m: float = 10.0
+    test_share: float = 0.3
+    train_sizes: tuple[int, ...] = (40, 160, 640, 2560, 5120)
+    pool: int = 2048
+    refine_sizes: tuple[int, ...] = (40, 160, 640)
+
+
+class Models(Frozen):
+    """Which codecs are trained, and how long.
+
+    Attributes:
+        mixer_steps: Gradient steps of the small neural codec for each training.
+        mixer_refine_steps: Of each refinement.
+        csinet_train_sizes: Sizes at which CSINet+ is trained; each on twin and target B.
+        csinet_seeds: How many of the seeds CSINet+ runs.
+        csinet_epochs: 160 is the published number.
+        csinet_refine_sizes: Numbers of target samples in its refinement; empty for none.
+        csinet_refine_epochs: 100 is the published number.
+    """
+
+    mixer_steps: int
+    mixer_refine_steps: int
+    csinet_train_sizes: tuple[int, ...]
+    csinet_seeds: int
+    csinet_epochs: int
+    csinet_refine_sizes: tuple[int, ...]
+    csinet_refine_epochs: int
+
+
+class CsiStudy(Frozen):
+    """Everything that determines the results of a CSI feedback study."""
+
+    schema_version: Literal["sitetwin.csi-configuration/1"] = "sitetwin.csi-configuration/1"
+    profile: Profile
+    site: Cell
+    wrong_site: Cell
+    link: RadioLink = RadioLink()
+    trees: Trees = Trees()
+    imperfections: Imperfections = Imperfections()
+    evaluation: Evaluation = Evaluation()
+    models: Models
+    max_depth: int = Field(3, ge=0)
+    trace_seed: int = 0
+
+    def hash(self) -> str:
+        """SHA-256 of the configuration."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+MUNICH = Cell(scene="munich", base_station=(-30.0, 60.0, 15.0), area=(-145.0, -40.0, 85.0, 160.0))
+"""Marienplatz: 230 m x 200 m as in the paper, about half of it open, a little under half in line of sight."""
+
+FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.0, -130.0, 55.0, 70.0))
+"""The wrong site: another city, the same grid and array."""
+
+_MODELS = {
+    "quick": Models(
+        mixer_steps=400,
+        mixer_refine_steps=100,
+        csinet_train_sizes=(640,),
+        csinet_seeds=1,
+        csinet_epochs=2,
+        csinet_refine_sizes=(),
+        csinet_refine_epochs=0,
+    ),
+    "paper": Models(
+        mixer_steps=25_600,
+        mixer_refine_steps=2_000,
+        csinet_train_sizes=(5120,),
+        csinet_seeds=5,
+        csinet_epochs=160,
+        csinet_refine_sizes=(40, 640),
+        csinet_refine_epochs=100,
+    ),
+}
+
+
+def csi_study(profile: Profile, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) -> CsiStudy:
+    """The frozen configuration of a profile.
+
+    Args:
+        profile: "quick" runs all curves and seeds with the fast codecs; "paper" adds CSINet+ at its published schedule.
+        site: The cell under study.
+        wrong_site: A cell elsewhere, for the control.
+
+    Raises:
+        SiteTwinError: Unknown profile.
+    """
+    if profile not in _MODELS:
+        raise SiteTwinError(f"there is no profile {profile!r}; choose one of {', '.join(_MODELS)}")
+    return CsiStudy(profile=profile, site=site, wrong_site=wrong_site, models=_MODELS[profile])

@@ -1,0 +1,132 @@
+"""From worlds to the CSI sets that codecs are trained and judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.channel import FieldOptions, OfdmGrid, Radio, delay_angle, frequency_response, path_gains
+from sitetwin.learn import CsiSet, block_split, prepare, random_split, spatial_blocks
+from sitetwin.rays import Paths
+from sitetwin.studies.csi_config import CsiStudy
+from sitetwin.studies.csi_worlds import World, Worlds
+
+PHASE_REFERENCE = "corner"  # the element that the published code makes real and positive
+
+
+@dataclass(frozen=True, eq=False)
+class TargetSet:
+    """Target data of one seed and split.
+
+    Attributes:
+        test: Test users' CSI.
+        train: Training users' CSI, in random order; prefixes are the smaller training sets.
+        test_users: (T,) int64, indices into the users.
+        train_users: (N,) int64.
+        test_block: (T,) int64, spatial block of each test user.
+        by_other_engine: (T,) bool, test users whose channels come from the other ray tracer.
+        guard: Users dropped between training and test.
+    """
+
+    test: CsiSet
+    train: CsiSet
+    test_users: Tensor
+    train_users: Tensor
+    test_block: Tensor
+    by_other_engine: Tensor
+    guard: int
+
+
+def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
+    """Truncated delay-angle matrices G of some users of a world.
+
+    Args:
+        study: The configuration.
+        world: One world.
+        users: (N,) int64, users with at least one path.
+
+    Returns:
+        (N, taps, antennas) complex64.
+    """
+    link = study.link
+    grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
+    options = FieldOptions(foliage=world.foliage)
+
+    def matrices(paths: Paths) -> Tensor:
+        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), options)
+        return delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)[:, 0].transpose(1, 2).contiguous()
+
+    result = matrices(world.paths.select_users(users))
+    if world.other_paths is not None:
+        place = np.searchsorted(world.other_users, users)
+        place = np.minimum(place, len(world.other_users) - 1)
+        rows = np.flatnonzero(world.other_users[place] == users)
+        if len(rows):
+            result[rows] = matrices(world.other_paths.select_users(place[rows]))
+    return result
+
+
+def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
+    """(N,) share of each channel's energy that lies in the kept delay taps; the full energy by Parseval's theorem."""
+    link = study.link
+    grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
+    shares = []
+    for part in np.array_split(users, max(1, len(users) // 2000)):
+        paths = world.paths.select_users(part)
+        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage))
+        kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
+        whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
+        shares.append(kept / (whole * link.antennas / link.subcarriers))
+    return torch.cat(shares)
+
+
+def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetSet:
+    """Draw the users of one seed, split them, and make their CSI.
+
+    Args:
+        study: The configuration.
+        worlds: The worlds.
+        key: "target_a" or "target_b".
+        split: "blocks" or "random".
+        seed: Of users and split. The users that the other engine traced are always among those drawn.
+    """
+    evaluation, world = study.evaluation, worlds.worlds[key]
+    rng = np.random.default_rng([seed, 1])
+    covered = np.flatnonzero(world.covered)
+    ours = np.setdiff1d(covered, world.other_users)
+    count = min(evaluation.sampled_users, len(covered)) - len(world.other_users)
+    sampled = np.union1d(world.other_users, rng.choice(ours, size=count, replace=False))
+    generator = torch.Generator().manual_seed(seed)
+    positions = torch.from_numpy(worlds.users[sampled])
+    if split == "blocks":
+        parts = block_split(positions, generator, evaluation.block_m, evaluation.guard_m, evaluation.test_share)
+    else:
+        parts = random_split(len(sampled), generator, 1 - evaluation.test_share)
+    test = _some(parts.test, evaluation.test_users, generator)
+    train = _some(parts.train, max(evaluation.train_sizes), generator)
+    test_users, train_users = torch.from_numpy(sampled)[test], torch.from_numpy(sampled)[train]
+    return TargetSet(
+        test=prepare(delay_angle_matrices(study, world, test_users.numpy()), PHASE_REFERENCE),
+        train=prepare(delay_angle_matrices(study, world, train_users.numpy()), PHASE_REFERENCE),
+        test_users=test_users,
+        train_users=train_users,
+        test_block=spatial_blocks(torch.from_numpy(worlds.users), evaluation.block_m)[test_users],
+        by_other_engine=torch.from_numpy(np.isin(test_users.numpy(), world.other_users)),
+        guard=parts.dropped,
+    )
+
+
+def source_set(study: CsiStudy, world: World, seed: int) -> CsiSet:
+    """Training CSI from the twin or the wrong site: users anywhere, since rendering costs nothing, in random order."""
+    rng = np.random.default_rng([seed, 2])
+    covered = np.flatnonzero(world.covered)
+    users = rng.permutation(covered)[: max(study.evaluation.train_sizes)]
+    return prepare(delay_angle_matrices(study, world, users), PHASE_REFERENCE)
+
+
+def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` of the rows in random order, all of them if there are fewer."""
+    return rows[torch.randperm(len(rows), generator=generator)[:count]]

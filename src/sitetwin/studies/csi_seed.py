@@ -1,0 +1,371 @@
+"""All trainings and tests of one seed of the CSI study. Seeds are independent: each can run in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sitetwin.learn import (
+    COSINE,
+    COSINE_REFINEMENT,
+    PAPER,
+    PAPER_REFINEMENT,
+    Codec,
+    KltCodec,
+    NeuralCodec,
+    RefinementConfig,
+    Schedule,
+    TwinLookupCodec,
+    UniformQuantiser,
+    ZeroCodec,
+    build,
+    csinet_plus,
+    fit_klt,
+    global_klt,
+    mixer_codec,
+    nmse,
+    paired_difference_db,
+    reconstruct,
+    refine,
+    select_highest_nmse,
+    select_k_centre,
+    select_random,
+    sgcs,
+    to_db,
+    train,
+)
+from sitetwin.studies.csi_config import CsiStudy
+
+KLT, MIXER, CSINET = "KLT mixture", "mixer", "CSINet+"
+Case = tuple[str, str]
+"""A target and a split, for instance ("target_b", "blocks")."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseData:
+    """CSI of one case: normalised matrices (N, taps, antennas) complex64, and the block and engine of test users."""
+
+    train: Tensor
+    test: Tensor
+    block: Tensor
+    by_other_engine: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SeedData:
+    """Everything that one seed needs: training matrices of twin and wrong site, and the cases."""
+
+    seed: int
+    twin: Tensor
+    wrong_site: Tensor
+    cases: dict[Case, CaseData]
+
+
+@dataclass
+class SeedResult:
+    """What one seed measured, JSON-serialisable; `seconds` alone cannot repeat."""
+
+    seed: int
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    refinement: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[dict[str, Any]] = field(default_factory=list)
+    paired: list[dict[str, Any]] = field(default_factory=list)
+    cdf: list[dict[str, Any]] = field(default_factory=list)
+    methods: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class SeedRun:
+    """One seed, start to end.
+
+    Args:
+        study: The configuration.
+        data: CSI of this seed.
+        models: Folder where trained networks are kept by the hash of their configuration.
+        tell: Called with a line of what is done next.
+    """
+
+    def __init__(self, study: CsiStudy, data: SeedData, models: Path, tell: Callable[[str], None]) -> None:
+        self.study, self.data, self.models, self.tell = study, data, models, tell
+        self.result = SeedResult(data.seed)
+        self.errors: dict[tuple[str, Case], Tensor] = {}
+
+    def run(self) -> SeedResult:
+        """Measure everything."""
+        self._controls()
+        sizes = self.study.evaluation.train_sizes
+        bases: dict[str, Codec] = {}
+        for name, fit in ((KLT, self._fit_klt), (MIXER, self._fit_mixer)):
+            for size in sizes:
+                bases[name] = self._curve_point(name, fit, size, ("twin", "wrong_site", "target"))
+        self._refine_klt(bases[KLT])
+        self._refine_mixer(bases[MIXER])
+        self._csinet()
+        self._compare()
+        return self.result
+
+    # -- one model -----------------------------------------------------------------------------------------------
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.data.seed)
+
+    def _fit_klt(self, x: Tensor, what: str) -> Codec:
+        self.tell(f"{KLT}, {what}")
+        return fit_klt(x, self._generator())
+
+    def _fit_mixer(self, x: Tensor, what: str) -> Codec:
+        schedule = _with_steps(COSINE, self.study.models.mixer_steps)
+        return self._train(lambda: mixer_codec(x), x, schedule, f"{MIXER}, {what}")
+
+    def _fit_csinet(self, x: Tensor, what: str) -> Codec:
+        schedule = _with_epochs(PAPER, self.study.models.csinet_epochs)
+        return self._train(csinet_plus, x, schedule, f"{CSINET}, {what}")
+
+    def _train(self, make: Callable[[], NeuralCodec], x: Tensor, schedule: Schedule, what: str) -> NeuralCodec:
+        self.tell(what)
+        generator = self._generator()
+        codec = build(make, generator)
+        outcome = train(
+            codec,
+            x,
+            schedule,
+            generator,
+            folder=self.models,
+            progress=lambda done, total, _: self.tell(f"{what}: epoch {done} of {total}"),
+        )
+        self.result.seconds[f"train {what}"] = outcome.history.seconds
+        return codec.eval()
+
+    # -- curves --------------------------------------------------------------------------------------------------
+
+    def _curve_point(
+        self, name: str, fit: Callable[[Tensor, str], Codec], size: int, sources: tuple[str, ...]
+    ) -> Codec:
+        """Train on `size` samples of each source and test in every case; returns the twin's codec."""
+        twin = fit(self.data.twin[:size], f"twin, {size} samples")
+        self._note_method(name, twin)
+        for case, data in self.data.cases.items():
+            self._note_curve(name, "twin", size, case, twin, data)
+        if "wrong_site" in sources:
+            wrong = fit(self.data.wrong_site[:size], f"wrong site, {size} samples")
+            for case, data in self.data.cases.items():
+                self._note_curve(name, "wrong_site", size, case, wrong, data)
+        for case, data in self.data.cases.items():
+            real = fit(data.train[:size], f"{case[0]}, {case[1]}, {size} samples")
+            self._note_curve(name, "target", size, case, real, data)
+        return twin
+
+    def _note_curve(self, name: str, source: str, size: int, case: Case, codec: Codec, data: CaseData) -> None:
+        error, figures = self._test(codec, data)
+        if size == max(self.study.evaluation.train_sizes) or name == CSINET:
+            self._note_cdf(f"{name}, {source.replace('_', ' ')}, {size}", case, error)
+        self.errors[f"{name}, {source}, {size}", case] = error
+        label = {"target": case[0], "split": case[1], "codec": name, "source": source, "n_train": size}
+        self.result.curves.append({**label, "converged": self._converged(name), **figures})
+
+    def _test(self, codec: Codec, data: CaseData) -> tuple[Tensor, dict[str, float]]:
+        """Per-user NMSE and its summaries."""
+        recovered = reconstruct(codec, data.test)
+        error = nmse(data.test, recovered)
+        figures = {
+            "nmse_db": to_db(error.mean()),
+            "median_db": to_db(error.median()),
+            "p95_db": to_db(error.quantile(0.95)),
+            "sgcs": float(sgcs(data.test, recovered, self.study.link.subcarriers).mean()),
+        }
+        if data.by_other_engine.any():
+            figures["nmse_other_engine_db"] = to_db(error[data.by_other_engine].mean())
+        return error, figures
+
+    def _converged(self, name: str) -> bool:
+        """The KLT is a closed form; networks count as converged at the full schedule of the paper profile only."""
+        return name == KLT or self.study.profile == "paper"
+
+    # -- refinement ----------------------------------------------------------------------------------------------
+
+    def _refine_klt(self, base: Codec) -> None:
+        assert isinstance(base, KltCodec)
+        for case, data, pool in self._pools():
+            self._note_refined(KLT, "none", 0, 0, case, base, data)
+            for count in self.study.evaluation.refine_sizes:
+                self.tell(f"{KLT}, update with {count} samples of {case[0]}")
+                choices = {
+                    "closed form, random": select_random(pool, count, self._generator()),
+                    "closed form, high NMSE": select_highest_nmse(base, pool, count),
+                    "closed form, residual k-centre": select_k_centre(base, pool, count),
+                }
+                for method, chosen in choices.items():
+                    updated = base.update(pool[chosen.rows])
+                    self._note_refined(KLT, method, count, chosen.uploads, case, updated, data)
+
+    def _refine_mixer(self, base: Codec) -> None:
+        schedule = _with_steps(COSINE_REFINEMENT, self.study.models.mixer_refine_steps)
+        self._refine_network(MIXER, base, schedule, self.study.evaluation.refine_sizes, self.data.twin)
+
+    def _refine_network(self, name: str, base: Codec, schedule: Schedule, sizes: tuple[int, ...], twin: Tensor) -> None:
+        assert isinstance(base, NeuralCodec)
+        for case, data, pool in self._pools():
+            self._note_refined(name, "none", 0, 0, case, base, data)
+            for count in sizes:
+                drawn = select_random(pool, count, self._generator())
+                worst = select_highest_nmse(base, pool, count)
+                for method, chosen, rehearsal in (
+                    ("naive, random", drawn, False),
+                    ("naive, high NMSE", worst, False),
+                    ("rehearsal, high NMSE", worst, True),
+                ):
+                    what = f"{name}, {method}, {count} samples of {case[0]}, {case[1]}"
+                    self.tell(what)
+                    refined, outcome = refine(
+                        base,
+                        pool[chosen.rows],
+                        self._generator(),
+                        RefinementConfig(rehearsal=rehearsal, schedule=schedule),
+                        twin=twin if rehearsal else None,
+                        folder=self.models,
+                    )
+                    self.result.seconds[f"refine {what}"] = outcome.history.seconds
+                    self._note_refined(name, method, count, chosen.uploads, case, refined.eval(), data)
+
+    def _pools(self) -> Iterator[tuple[Case, CaseData, Tensor]]:
+        for case, data in self.data.cases.items():
+            yield case, data, data.train[: self.study.evaluation.pool]
+
+    def _note_refined(
+        self, name: str, method: str, count: int, uploads: int, case: Case, codec: Codec, data: CaseData
+    ) -> None:
+        error, figures = self._test(codec, data)
+        self.errors[f"{name}, {method}, {count}", case] = error
+        if count == min(self.study.evaluation.refine_sizes):
+            self._note_cdf(f"{name}, {method}, {count}", case, error)
+        gain = figures["nmse_db"] - to_db(self.errors[f"{name}, none, 0", case].mean())
+        label = {"target": case[0], "split": case[1], "codec": name, "method": method, "n_real": count}
+        self.result.refinement.append(
+            {**label, "full_uploads": uploads, "converged": self._converged(name), **figures, "gain_db": gain}
+        )
+
+    # -- CSINet+ -------------------------------------------------------------------------------------------------
+
+    def _csinet(self) -> None:
+        models = self.study.models
+        if self.data.seed not in self.study.evaluation.seeds[: models.csinet_seeds]:
+            return
+        every_case = self.data.cases
+        self.data = SeedData(self.data.seed, self.data.twin, self.data.wrong_site, _headline_only(every_case))
+        for size in models.csinet_train_sizes:
+            base = self._curve_point(CSINET, self._fit_csinet, size, ("twin", "target"))
+            if models.csinet_refine_sizes:
+                schedule = _with_epochs(PAPER_REFINEMENT, models.csinet_refine_epochs)
+                self._refine_network(CSINET, base, schedule, models.csinet_refine_sizes, self.data.twin[:size])
+        self.data = SeedData(self.data.seed, self.data.twin, self.data.wrong_site, every_case)
+
+    # -- controls, costs, comparisons ------------------------------------------------------------------------------
+
+    def _controls(self) -> None:
+        size = max(self.study.evaluation.train_sizes)
+        shape = (self.data.twin.shape[1], self.data.twin.shape[2])
+        self.tell("controls")
+        codecs: list[tuple[str, Codec]] = [
+            ("zero", ZeroCodec(shape)),
+            ("nearest twin sample, one complex gain", TwinLookupCodec(self.data.twin[:size])),
+            ("global KLT, twin", global_klt(self.data.twin[:size])),
+        ]
+        for name, codec in codecs:
+            costs = codec.costs()
+            feedback = f"{costs.reals} reals and {costs.index_bits} index bits"
+            for case, data in self.data.cases.items():
+                error, figures = self._test(codec, data)
+                self.errors[name, case] = error
+                label = {"name": name, "target": case[0], "split": case[1], "feedback": feedback}
+                self.result.controls.append({**label, **figures})
+
+    def _note_method(self, name: str, codec: Codec) -> None:
+        """Costs of the largest model of each codec, and its loss when the code is quantised."""
+        self.result.methods = [m for m in self.result.methods if m["name"] != name]
+        costs = codec.costs()
+        row: dict[str, Any] = {
+            "name": name,
+            "feedback_reals": costs.reals,
+            "index_bits": costs.index_bits,
+            "parameters_ue": costs.parameters_ue,
+            "parameters_bs": costs.parameters_bs,
+            "macs_ue": costs.macs_ue,
+            "macs_bs": costs.macs_bs,
+            "memory_ue_bytes": costs.bytes_ue,
+            "note": "" if self._converged(name) else "not converged: trained far shorter than published",
+        }
+        case, data = list(_headline_only(self.data.cases).items())[0]
+        quantiser = UniformQuantiser.fit(codec.encode(self.data.twin[:2048]), codec.budget.bits_per_real)
+        error = nmse(data.test, reconstruct(codec, data.test, quantiser))
+        row["quantised_nmse_db"] = to_db(error.mean())
+        row["quantised_bits"] = costs.reals * codec.budget.bits_per_real + costs.index_bits
+        row["quantised_case"] = list(case)
+        self.result.methods.append(row)
+
+    def _note_cdf(self, label: str, case: Case, error: Tensor) -> None:
+        probability = torch.linspace(0, 1, 101, dtype=torch.float64)
+        decibel = 10 * torch.log10(error.double().quantile(probability).clamp_min(1e-12))
+        self.result.cdf.append(
+            {
+                "label": label,
+                "target": case[0],
+                "split": case[1],
+                "nmse_db": [round(v, 4) for v in decibel.tolist()],
+                "probability": [round(v, 2) for v in probability.tolist()],
+            }
+        )
+
+    def _compare(self) -> None:
+        """Paired differences on the same users, bootstrapped over spatial blocks."""
+        largest, few = max(self.study.evaluation.train_sizes), min(self.study.evaluation.refine_sizes)
+        pairs = [
+            (f"{KLT}, twin, {largest}", f"{MIXER}, twin, {largest}"),
+            (f"{KLT}, closed form, residual k-centre, {few}", f"{KLT}, none, 0"),
+            (f"{KLT}, closed form, residual k-centre, {few}", f"{MIXER}, rehearsal, high NMSE, {few}"),
+            (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
+            (f"{KLT}, twin, {largest}", "nearest twin sample, one complex gain"),
+        ]
+        for size in self.study.models.csinet_train_sizes:
+            pairs.append((f"{KLT}, twin, {size}", f"{CSINET}, twin, {size}"))
+            pairs.append((f"{MIXER}, twin, {size}", f"{CSINET}, twin, {size}"))
+            for count in self.study.models.csinet_refine_sizes:
+                rehearsed = f"{CSINET}, rehearsal, high NMSE, {count}"
+                pairs.append((f"{KLT}, closed form, residual k-centre, {count}", rehearsed))
+        for case, data in self.data.cases.items():
+            for a, b in pairs:
+                if (a, case) in self.errors and (b, case) in self.errors:
+                    found = paired_difference_db(
+                        self.errors[a, case], self.errors[b, case], self._generator(), data.block
+                    )
+                    self.result.paired.append(
+                        {
+                            "a": a,
+                            "b": b,
+                            "target": case[0],
+                            "split": case[1],
+                            "difference_db": found.estimate,
+                            "block_low_db": found.low,
+                            "block_high_db": found.high,
+                        }
+                    )
+
+
+def _headline_only(cases: dict[Case, CaseData]) -> dict[Case, CaseData]:
+    """The headline's case: target B in spatial blocks."""
+    return {case: data for case, data in cases.items() if case == ("target_b", "blocks")}
+
+
+def _with_steps(schedule: Schedule, steps: int) -> Schedule:
+    return Schedule(**{**vars(schedule), "steps": steps})
+
+
+def _with_epochs(schedule: Schedule, epochs: int) -> Schedule:
+    """The published schedule, its milestones kept at their share of a shorter run."""
+    milestones = tuple(max(1, round(m * epochs / schedule.epochs)) for m in schedule.milestones)
+    score = min(schedule.score_epochs, epochs)
+    return Schedule(**{**vars(schedule), "epochs": epochs, "milestones": milestones, "score_epochs": score})

@@ -1,0 +1,152 @@
+"""From the seeds' measurements to the numbers of results.json, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sitetwin.learn import seed_interval
+from sitetwin.studies.csi_config import CsiStudy
+from sitetwin.studies.csi_seed import CSINET, KLT, MIXER, SeedResult
+
+HEADLINE = {"target": "target_b", "split": "blocks", "codec": KLT, "method": "closed form, residual k-centre"}
+"""Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
+
+_FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "gain_db")
+
+
+def estimate(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and 95 % Student interval over seeds; one seed has no interval (low and high equal the mean)."""
+    rounded = [round(float(v), 4) for v in values]
+    interval = seed_interval(values) if len(values) > 1 else None
+    mean = sum(values) / len(values)
+    low, high = (interval.low, interval.high) if interval else (mean, mean)
+    return {
+        "mean": round(mean, 4),
+        "low": round(low, 4) if math.isfinite(low) else None,
+        "high": round(high, 4) if math.isfinite(high) else None,
+        "n": len(values),
+        "values": rounded,
+        "level": 0.95,
+        "kind": "t over seeds",
+    }
+
+
+def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
+    """All sections of results.json that come from the seeds."""
+    curves = _gather((r.curves for r in results), ("target", "split", "codec", "source", "n_train", "converged"))
+    refinement = _gather(
+        (r.refinement for r in results), ("target", "split", "codec", "method", "n_real", "full_uploads", "converged")
+    )
+    first = results[0]
+    return {
+        "curves": curves,
+        "refinement": refinement,
+        "controls": _gather((r.controls for r in results), ("name", "target", "split", "feedback")),
+        "paired": _paired(study, results),
+        "methods": _methods(results),
+        "cdf": first.cdf,
+        "headline": _headline(study, curves, refinement),
+        "notes": _notes(study),
+    }
+
+
+def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows with equal labels over the seeds become one row of estimates; the order is that of the first seed."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for seed_rows in rows:
+        for row in seed_rows:
+            groups[tuple(row[label] for label in labels)].append(row)
+    return [
+        {
+            **dict(zip(labels, key, strict=True)),
+            **{f: estimate([m[f] for m in members]) for f in _FIGURES if all(f in m for m in members)},
+        }
+        for key, members in groups.items()
+    ]
+
+
+def _paired(study: CsiStudy, results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for result in results:
+        for row in result.paired:
+            groups[row["a"], row["b"], row["target"], row["split"]].append(row)
+    rows = []
+    for (a, b, target, split), members in groups.items():
+        one = members[0]
+        found = estimate([m["difference_db"] for m in members])
+        if len(members) == 1:
+            found |= {
+                "low": round(one["block_low_db"], 4),
+                "high": round(one["block_high_db"], 4),
+                "kind": "bootstrap over blocks",
+            }
+        count = max(study.evaluation.refine_sizes) if "closed" in a else 0
+        rows.append({"a": a, "b": b, "target": target, "split": split, "n_real": count, "difference_db": found})
+    return rows
+
+
+def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    rows = []
+    for method in results[0].methods:
+        same = [m for r in results for m in r.methods if m["name"] == method["name"]]
+        row = {k: v for k, v in method.items() if k != "quantised_nmse_db"}
+        rows.append({**row, "quantised_nmse_db": estimate([m["quantised_nmse_db"] for m in same])})
+    return rows
+
+
+def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any] | None:
+    return next((row for row in rows if all(row[k] == v for k, v in labels.items())), None)
+
+
+def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[dict[str, Any]]) -> dict[str, Any]:
+    few, largest = min(study.evaluation.refine_sizes), max(study.evaluation.train_sizes)
+    refined = _find(refinement, **HEADLINE, n_real=few)
+    case = {"target": HEADLINE["target"], "split": HEADLINE["split"], "codec": KLT}
+    twin = _find(refinement, **case, method="none", n_real=0)
+    alone = _find(curves, **case, source="target", n_train=few)
+    full = _find(curves, **case, source="target", n_train=largest)
+    wrong = _find(curves, **case, source="wrong_site", n_train=largest)
+    assert refined and twin and alone and full and wrong
+
+    def said(row: dict[str, Any]) -> str:
+        value = row["nmse_db"]
+        return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
+
+    text = (
+        f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin alone "
+        f"reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on those "
+        f"numbers of target samples alone it reaches {said(alone)} ({few}) and {said(full)} ({largest}); fitted on "
+        f"another city, {said(wrong)}."
+    )
+    return {
+        "text": text,
+        **HEADLINE,
+        "n_real": few,
+        "nmse_db": refined["nmse_db"],
+        "reference": f"{KLT} fitted on {largest} target samples",
+        "reference_nmse_db": full["nmse_db"],
+        "met": None,
+    }
+
+
+def _notes(study: CsiStudy) -> list[str]:
+    notes = [
+        "All worlds are simulated; targets stand for reality and are called synthetic.",
+        "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; the "
+        "truncation floor is given beside it.",
+        "Norm and common phase of a matrix are not fed back in any method.",
+        "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from each "
+        f"of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and is an "
+        "upper reference for what diversity can bring.",
+        "The nearest-neighbour control sends an index into the twin's table and one complex gain, within the same budget.",
+    ]
+    if study.profile == "quick":
+        notes.append(
+            f"Quick profile: {CSINET} is trained for {study.models.csinet_epochs} epochs instead of 160 and the "
+            f"{MIXER} for {study.models.mixer_steps} steps instead of 25600. They are not converged and no conclusion "
+            "about architectures is drawn from them."
+        )
+    return notes
