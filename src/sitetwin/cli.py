@@ -105,6 +105,8 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Look after stores of paths and data sets.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
 
 
 def _print_version(wanted: bool) -> None:
@@ -303,6 +305,51 @@ def store_info(path: Annotated[Path, typer.Argument(help="Folder of the store.")
     ):
         table.add_row(_plain(name), _plain(value))
     out.print(table)
+
+
+@study_app.command("csi")
+def study_csi(
+    to: Annotated[Path, typer.Option("--out", help="Folder of the results; the same folder goes on where it stopped.")],
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="quick (minutes), anchor (hours: CSINet+ as published, one size) or paper (days: all sizes)."
+        ),
+    ] = "quick",
+    workers: Annotated[int | None, typer.Option(min=1, help="Seeds at a time; one per core by default.")] = None,
+) -> None:
+    """CSI compression and feedback: what a digital twin of Munich is worth, from the city to a refined codec."""
+    from sitetwin.report import methods_table, write_report
+    from sitetwin.studies import csi_study, run_csi_study
+
+    study = csi_study(profile)  # type: ignore[arg-type]  # it answers an unknown name with a sentence
+    try:
+        with _progress_bars() as tell:
+            run_csi_study(study, to, _StudyWatcher(tell), workers)
+            tell("report", 0.0)
+            page = write_report(to)
+            tell("report", 1.0)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; run the same command again to go on with {to}") from error
+    results = json.loads((to / "results.json").read_text(encoding="utf-8"))
+    out.print(methods_table(results))
+    out.print(results["headline"]["text"], markup=False)
+    out.print(str(page), markup=False, soft_wrap=True)
+
+
+class _StudyWatcher:
+    """Turns a study's news into bars: one for each stage, one for each seed."""
+
+    def __init__(self, tell: Callable[[str, float], None]) -> None:
+        self._tell = tell
+
+    def stage(self, name: str, share: float) -> None:
+        """A stage has come this far."""
+        self._tell(name, share)
+
+    def seed(self, seed: int, share: float) -> None:
+        """A seed has come this far."""
+        self._tell(f"seed {seed}: train and test", share)
 
 
 def main() -> None:

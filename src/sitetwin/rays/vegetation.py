@@ -11,6 +11,8 @@ from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site
 
+_PATHS_AT_ONCE = 1 << 18  # bounds the memory of the segments
+
 
 def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaster | None = None) -> Paths:
     """Paths with their vegetation crossings, and with canopy-scattered paths where the site has scatter centres.
@@ -27,8 +29,14 @@ def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaste
         paths = _with_scattered(site, paths, canopy_paths, caster or RayCaster(site))
     if not site.vegetation.num_volumes:
         return paths
-    points = path_points(paths.transmitter, paths.users[paths.user_of_path], paths.vertices)
-    offsets, volume, entry, exit_ = vegetation_crossings(site, points, paths.depth + 1)
+    user, segments = paths.user_of_path, paths.depth + 1
+    parts = []
+    for first in range(0, max(paths.num_paths, 1), _PATHS_AT_ONCE):
+        rows = slice(first, first + _PATHS_AT_ONCE)
+        points = path_points(paths.transmitter, paths.users[user[rows]], paths.vertices[rows])
+        parts.append(vegetation_crossings(site, points, segments[rows]))
+    counts, volume, entry, exit_ = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
     return replace(paths, crossing_offsets=offsets, crossing_volume=volume, crossing_entry=entry, crossing_exit=exit_)
 
 
@@ -83,8 +91,8 @@ def vegetation_crossings(
         segments: (P,) number of segments of each path, 1 for line of sight.
 
     Returns:
-        Offsets (P + 1,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 in metres along the path. A volume
-        that holds a vertex is listed once for the segment before it and once for the one after.
+        Crossings of each path (P,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 in metres along the path. A
+        volume that holds a vertex is listed once for the segment before it and once for the one after.
     """
     path = np.repeat(np.arange(len(points)), segments)
     number = np.arange(len(path)) - np.repeat(np.cumsum(segments) - segments, segments)
@@ -93,8 +101,7 @@ def vegetation_crossings(
     counts = np.bincount(path[segment], minlength=len(points))
     entry, exit_ = entry + along[segment], exit_ + along[segment]
     order = np.lexsort((volume, entry, path[segment]))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return offsets, volume[order].astype(np.int32), entry[order], exit_[order]
+    return counts, volume[order].astype(np.int32), entry[order], exit_[order]
 
 
 def path_points(transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray) -> np.ndarray:

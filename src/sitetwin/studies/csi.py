@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,26 +22,27 @@ from sitetwin.channel import FieldOptions, Radio, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import to_db
 from sitetwin.rays import Paths
-from sitetwin.site import surface_height
+from sitetwin.site import Ellipsoid, surface_height
 from sitetwin.studies.csi_config import CsiStudy
 from sitetwin.studies.csi_data import TargetSet, delay_angle_matrices, kept_energy, source_set, target_set
 from sitetwin.studies.csi_parallel import run_seeds
 from sitetwin.studies.csi_seed import CaseData, SeedData
-from sitetwin.studies.csi_summary import estimate, summarise
+from sitetwin.studies.csi_summary import summarise
 from sitetwin.studies.csi_worlds import World, Worlds, build_worlds, describe
 
 SCHEMA = "sitetwin.csi/1"
 _LIBRARIES = ("sitetwin", "numpy", "torch", "mitsuba", "drjit", "sionna-rt")
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """Who watches a study run: the command line, or nobody."""
 
     def stage(self, name: str, share: float) -> None:
         """A stage has come this far, 0..1."""
 
-    def seed(self, seed: int, doing: str, finished: bool) -> None:
-        """A seed does something, or has finished."""
+    def seed(self, seed: int, share: float) -> None:
+        """A seed has come this far, 0..1."""
 
 
 class Silent:
@@ -50,7 +51,7 @@ class Silent:
     def stage(self, name: str, share: float) -> None:
         """Nothing."""
 
-    def seed(self, seed: int, doing: str, finished: bool) -> None:
+    def seed(self, seed: int, share: float) -> None:
         """Nothing."""
 
 
@@ -75,14 +76,13 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
     started = time.perf_counter()
     worlds = build_worlds(study, watcher.stage)
     seconds["worlds"] = time.perf_counter() - started
-    cases = tuple((target, split) for target in ("target_a", "target_b") for split in ("random", "blocks"))
     drawn: dict[tuple[int, str, str], TargetSet] = {}
 
     def seeds() -> Iterator[tuple[int, Callable[[], SeedData]]]:
         for seed in study.evaluation.seeds:
 
             def make(seed: int = seed) -> SeedData:
-                return _seed_data(study, worlds, seed, cases, drawn)
+                return _seed_data(study, worlds, seed, drawn)
 
             yield seed, make
 
@@ -144,17 +144,18 @@ def claim_folder(study: CsiStudy, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(path, {"hash": study.hash(), "configuration": study.model_dump(mode="json")})
     except (OSError, ValueError, AttributeError) as error:
-        raise SiteTwinError(f"{folder} cannot be used for a study ({error}); choose another folder with --out") from error
+        raise SiteTwinError(
+            f"{folder} cannot be used for a study ({error}); choose another folder with --out"
+        ) from error
 
 
 def _seed_data(
     study: CsiStudy,
     worlds: Worlds,
     seed: int,
-    cases: tuple[tuple[str, str], ...],
     drawn: dict[tuple[int, str, str], TargetSet],
 ) -> SeedData:
-    sets = {case: target_set(study, worlds, *case, seed) for case in cases}
+    sets = {case: target_set(study, worlds, *case, seed) for case in study.evaluation.cases}
     if seed == study.evaluation.seeds[0]:
         drawn[seed, "target_b", "blocks"] = sets["target_b", "blocks"]
     return SeedData(
@@ -211,7 +212,7 @@ def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetSet, path: Path) 
     split = np.zeros(len(worlds.users), dtype=np.int8)
     split[shown.train_users.numpy()] = 1
     split[shown.test_users.numpy()] = 2
-    crowns = target.site.vegetation.volumes
+    crowns = [crown for crown in target.site.vegetation.volumes if isinstance(crown, Ellipsoid)]  # as they are planted
     heights, extent = _height_map(target, study.site.area)
     beside = path.with_suffix(".part.npz")
     np.savez_compressed(
@@ -244,6 +245,3 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     beside.replace(path)
-
-
-__all__ = ["SCHEMA", "Silent", "Watcher", "claim_folder", "estimate", "run_csi_study"]

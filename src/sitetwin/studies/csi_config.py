@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sitetwin.errors import SiteTwinError
 
-Profile = Literal["quick", "paper"]
+Profile = Literal["quick", "paper", "anchor"]
 
 
 class Frozen(BaseModel):
@@ -35,8 +35,8 @@ class Cell(Frozen):
     base_station: tuple[float, float, float]
     yaw_deg: float = -90.0
     area: tuple[float, float, float, float]
-    spacing: float = Field(0.37, gt=0)
-    user_height: float = Field(2.0, gt=0)
+    spacing: float = Field(default=0.37, gt=0)
+    user_height: float = Field(default=2.0, gt=0)
 
 
 class RadioLink(Frozen):
@@ -67,10 +67,10 @@ class Trees(Frozen):
         scatter_centres: Per crown, in target B.
     """
 
-    spacing: float = Field(10.0, gt=0)
-    margin: float = Field(60.0, ge=0)
+    spacing: float = Field(default=10.0, gt=0)
+    margin: float = Field(default=60.0, ge=0)
     seed: int = 2024
-    scatter_centres: int = Field(4, ge=1)
+    scatter_centres: int = Field(default=4, ge=1)
 
 
 class Imperfections(Frozen):
@@ -97,6 +97,7 @@ class Evaluation(Frozen):
     """Splits and sizes.
 
     Attributes:
+        cases: Targets and splits: ("target_a", "random") is the papers' setting, ("target_b", "blocks") the headline's.
         seeds: Each seed draws split, samples and initial weights anew.
         sampled_users: Users drawn from the grid for one seed, before the split.
         test_users: Test users of one seed; never shrunk.
@@ -108,6 +109,10 @@ class Evaluation(Frozen):
         refine_sizes: Numbers of target samples in refinement.
     """
 
+    cases: tuple[tuple[Literal["target_a", "target_b"], Literal["random", "blocks"]], ...] = (
+        ("target_a", "random"),
+        ("target_b", "blocks"),
+    )
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     sampled_users: int = 40_000
     test_users: int = 10_000
@@ -123,8 +128,8 @@ class Models(Frozen):
     """Which codecs are trained, and how long.
 
     Attributes:
-        mixer_steps: Gradient steps of the small neural codec for each training.
-        mixer_refine_steps: Of each refinement.
+        adaptive_steps: Gradient steps of the small neural codec for each training.
+        adaptive_refine_steps: Of each refinement.
         csinet_train_sizes: Sizes at which CSINet+ is trained; each on twin and target B.
         csinet_seeds: How many of the seeds CSINet+ runs.
         csinet_epochs: 160 is the published number.
@@ -132,8 +137,8 @@ class Models(Frozen):
         csinet_refine_epochs: 100 is the published number.
     """
 
-    mixer_steps: int
-    mixer_refine_steps: int
+    adaptive_steps: int
+    adaptive_refine_steps: int
     csinet_train_sizes: tuple[int, ...]
     csinet_seeds: int
     csinet_epochs: int
@@ -153,7 +158,7 @@ class CsiStudy(Frozen):
     imperfections: Imperfections = Imperfections()
     evaluation: Evaluation = Evaluation()
     models: Models
-    max_depth: int = Field(3, ge=0)
+    max_depth: int = Field(default=3, ge=0)
     trace_seed: int = 0
 
     def hash(self) -> str:
@@ -169,8 +174,8 @@ FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.
 
 _MODELS = {
     "quick": Models(
-        mixer_steps=400,
-        mixer_refine_steps=100,
+        adaptive_steps=400,
+        adaptive_refine_steps=100,
         csinet_train_sizes=(640,),
         csinet_seeds=1,
         csinet_epochs=2,
@@ -178,14 +183,34 @@ _MODELS = {
         csinet_refine_epochs=0,
     ),
     "paper": Models(
-        mixer_steps=25_600,
-        mixer_refine_steps=2_000,
+        adaptive_steps=25_600,
+        adaptive_refine_steps=2_000,
         csinet_train_sizes=(5120,),
         csinet_seeds=5,
         csinet_epochs=160,
         csinet_refine_sizes=(40, 640),
         csinet_refine_epochs=100,
     ),
+    "anchor": Models(
+        adaptive_steps=6_400,
+        adaptive_refine_steps=500,
+        csinet_train_sizes=(640,),
+        csinet_seeds=1,
+        csinet_epochs=160,
+        csinet_refine_sizes=(40,),
+        csinet_refine_epochs=100,
+    ),
+}
+
+
+_EVALUATION = {
+    "quick": Evaluation(),
+    "paper": Evaluation(
+        cases=tuple((target, split) for target in ("target_a", "target_b") for split in ("random", "blocks")),
+        train_sizes=(10, 40, 160, 640, 1280, 5120, 10_240),
+        refine_sizes=(40, 160, 640, 1280),
+    ),
+    "anchor": Evaluation(cases=(("target_b", "blocks"),), seeds=(0,), train_sizes=(640,), refine_sizes=(40,)),
 }
 
 
@@ -193,7 +218,8 @@ def csi_study(profile: Profile, site: Cell = MUNICH, wrong_site: Cell = FLORENCE
     """The frozen configuration of a profile.
 
     Args:
-        profile: "quick" runs all curves and seeds with the fast codecs; "paper" adds CSINet+ at its published schedule.
+        profile: "quick" runs all curves and seeds with the fast codecs; "paper" trains CSINet+ and the small network by the
+            published schedule, at all sizes; "anchor" does so at one size, with one seed, in the headline's case.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
 
@@ -202,4 +228,10 @@ def csi_study(profile: Profile, site: Cell = MUNICH, wrong_site: Cell = FLORENCE
     """
     if profile not in _MODELS:
         raise SiteTwinError(f"there is no profile {profile!r}; choose one of {', '.join(_MODELS)}")
-    return CsiStudy(profile=profile, site=site, wrong_site=wrong_site, models=_MODELS[profile])
+    return CsiStudy(
+        profile=profile,
+        site=site,
+        wrong_site=wrong_site,
+        evaluation=_EVALUATION[profile],
+        models=_MODELS[profile],
+    )

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, delay_angle, frequency_response, path_gains
-from sitetwin.learn import CsiSet, block_split, prepare, random_split, spatial_blocks
+from sitetwin.learn import CsiSet, PhaseReference, block_split, prepare, random_split, spatial_blocks
 from sitetwin.rays import Paths
 from sitetwin.studies.csi_config import CsiStudy
 from sitetwin.studies.csi_worlds import World, Worlds
 
-PHASE_REFERENCE = "corner"  # the element that the published code makes real and positive
+PHASE_REFERENCE: PhaseReference = "corner"  # the element that the published code makes real and positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,9 @@ def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
     shares = []
     for part in np.array_split(users, max(1, len(users) // 2000)):
         paths = world.paths.select_users(part)
-        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage))
+        gains = path_gains(
+            paths, world.site, link.carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage)
+        )
         kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
         whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
         shares.append(kept / (whole * link.antennas / link.subcarriers))

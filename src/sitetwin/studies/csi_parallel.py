@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import queue
@@ -15,8 +16,8 @@ import torch
 from sitetwin.studies.csi_config import CsiStudy
 from sitetwin.studies.csi_seed import SeedData, SeedResult, SeedRun
 
-Tell = Callable[[int, str, bool], None]
-"""Told the seed, what it is doing, and whether it has finished."""
+Tell = Callable[[int, float], None]
+"""Told a seed and the share of its work that is done, 0..1."""
 
 
 def run_seeds(
@@ -48,20 +49,18 @@ def run_seeds(
         def listen(most: int) -> None:
             """Pass news on until no more than `most` seeds are under way."""
             while len(waiting) > most:
-                try:
+                with contextlib.suppress(queue.Empty):
                     tell(*news.get(timeout=0.2))
-                except queue.Empty:
-                    pass
                 for seed in [s for s, future in waiting.items() if future.done()]:
                     results[seed] = waiting.pop(seed).result()
-                    tell(seed, "", True)
+                    tell(seed, 1.0)
 
         for seed, make in seeds:
             order.append(seed)
             kept = _load(folder, seed)
             if kept is not None:
                 results[seed] = kept
-                tell(seed, "", True)
+                tell(seed, 1.0)
                 continue
             listen(workers)
             waiting[seed] = pool.submit(_work, study, make(), folder, news)
@@ -69,9 +68,9 @@ def run_seeds(
     return [results[seed] for seed in order]
 
 
-def _work(study: CsiStudy, data: SeedData, folder: Path, news: queue.Queue[tuple[int, str, bool]]) -> SeedResult:
+def _work(study: CsiStudy, data: SeedData, folder: Path, news: queue.Queue[tuple[int, float]]) -> SeedResult:
     torch.set_num_threads(1)
-    result = SeedRun(study, data, folder / "models", lambda line: news.put((data.seed, line, False))).run()
+    result = SeedRun(study, data, folder / "models", lambda share: news.put((data.seed, share))).run()
     path = _path(folder, data.seed)
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps(asdict(result)), encoding="utf-8")

@@ -23,11 +23,10 @@ from sitetwin.learn import (
     TwinLookupCodec,
     UniformQuantiser,
     ZeroCodec,
-    build,
+    adaptive_codec,
     csinet_plus,
     fit_klt,
     global_klt,
-    mixer_codec,
     nmse,
     paired_difference_db,
     reconstruct,
@@ -41,7 +40,8 @@ from sitetwin.learn import (
 )
 from sitetwin.studies.csi_config import CsiStudy
 
-KLT, MIXER, CSINET = "KLT mixture", "mixer", "CSINet+"
+KLT, ADAPTIVE, CSINET = "KLT mixture", "adaptive codec", "CSINet+"
+SGCS_SUBCARRIERS = 32  # evenly over the band: as many as there are taps, which fixes the response
 Case = tuple[str, str]
 """A target and a split, for instance ("target_b", "blocks")."""
 
@@ -87,24 +87,25 @@ class SeedRun:
         study: The configuration.
         data: CSI of this seed.
         models: Folder where trained networks are kept by the hash of their configuration.
-        tell: Called with a line of what is done next.
+        tell: Called with the share of the trainings and tests that are done, 0..1.
     """
 
-    def __init__(self, study: CsiStudy, data: SeedData, models: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, study: CsiStudy, data: SeedData, models: Path, tell: Callable[[float], None]) -> None:
         self.study, self.data, self.models, self.tell = study, data, models, tell
         self.result = SeedResult(data.seed)
         self.errors: dict[tuple[str, Case], Tensor] = {}
+        self._tests_done = 0
 
     def run(self) -> SeedResult:
         """Measure everything."""
         self._controls()
         sizes = self.study.evaluation.train_sizes
         bases: dict[str, Codec] = {}
-        for name, fit in ((KLT, self._fit_klt), (MIXER, self._fit_mixer)):
+        for name, fit in ((KLT, self._fit_klt), (ADAPTIVE, self._fit_adaptive)):
             for size in sizes:
                 bases[name] = self._curve_point(name, fit, size, ("twin", "wrong_site", "target"))
         self._refine_klt(bases[KLT])
-        self._refine_mixer(bases[MIXER])
+        self._refine_adaptive(bases[ADAPTIVE])
         self._csinet()
         self._compare()
         return self.result
@@ -115,28 +116,27 @@ class SeedRun:
         return torch.Generator().manual_seed(self.data.seed)
 
     def _fit_klt(self, x: Tensor, what: str) -> Codec:
-        self.tell(f"{KLT}, {what}")
         return fit_klt(x, self._generator())
 
-    def _fit_mixer(self, x: Tensor, what: str) -> Codec:
-        schedule = _with_steps(COSINE, self.study.models.mixer_steps)
-        return self._train(lambda: mixer_codec(x), x, schedule, f"{MIXER}, {what}")
+    def _fit_adaptive(self, x: Tensor, what: str) -> Codec:
+        schedule = _with_steps(COSINE, self.study.models.adaptive_steps)
+        return self._train(lambda generator: adaptive_codec(x, generator), x, schedule, f"{ADAPTIVE}, {what}")
 
     def _fit_csinet(self, x: Tensor, what: str) -> Codec:
         schedule = _with_epochs(PAPER, self.study.models.csinet_epochs)
         return self._train(csinet_plus, x, schedule, f"{CSINET}, {what}")
 
-    def _train(self, make: Callable[[], NeuralCodec], x: Tensor, schedule: Schedule, what: str) -> NeuralCodec:
-        self.tell(what)
+    def _train(
+        self, make: Callable[[torch.Generator], NeuralCodec], x: Tensor, schedule: Schedule, what: str
+    ) -> NeuralCodec:
         generator = self._generator()
-        codec = build(make, generator)
+        codec = make(generator)
         outcome = train(
             codec,
             x,
             schedule,
             generator,
             folder=self.models,
-            progress=lambda done, total, _: self.tell(f"{what}: epoch {done} of {total}"),
         )
         self.result.seconds[f"train {what}"] = outcome.history.seconds
         return codec.eval()
@@ -171,20 +171,32 @@ class SeedRun:
     def _test(self, codec: Codec, data: CaseData) -> tuple[Tensor, dict[str, float]]:
         """Per-user NMSE and its summaries."""
         recovered = reconstruct(codec, data.test)
+        self._tests_done += 1
+        self.tell(min(1.0, self._tests_done / self._tests_planned()))
         error = nmse(data.test, recovered)
         figures = {
             "nmse_db": to_db(error.mean()),
             "median_db": to_db(error.median()),
             "p95_db": to_db(error.quantile(0.95)),
-            "sgcs": float(sgcs(data.test, recovered, self.study.link.subcarriers).mean()),
+            "sgcs": float(sgcs(data.test, recovered, SGCS_SUBCARRIERS).mean()),
         }
         if data.by_other_engine.any():
             figures["nmse_other_engine_db"] = to_db(error[data.by_other_engine].mean())
         return error, figures
 
+    def _tests_planned(self) -> int:
+        """How many models are tested in all: the measure of progress."""
+        evaluation, models, cases = self.study.evaluation, self.study.models, len(self.data.cases)
+        curves = 2 * len(evaluation.train_sizes) * 3 * cases
+        refined = cases * (1 + 3 * len(evaluation.refine_sizes)) * 2
+        csinet = len(models.csinet_train_sizes) * (3 + 3 * len(models.csinet_refine_sizes))
+        return curves + refined + 3 * cases + csinet * (self.data.seed in evaluation.seeds[: models.csinet_seeds])
+
     def _converged(self, name: str) -> bool:
-        """The KLT is a closed form; networks count as converged at the full schedule of the paper profile only."""
-        return name == KLT or self.study.profile == "paper"
+        """The KLT is a closed form; networks count as converged at the published number of epochs or steps only."""
+        models = self.study.models
+        full = {KLT: True, ADAPTIVE: models.adaptive_steps >= 6_400, CSINET: models.csinet_epochs >= 160}
+        return full[name]
 
     # -- refinement ----------------------------------------------------------------------------------------------
 
@@ -193,7 +205,6 @@ class SeedRun:
         for case, data, pool in self._pools():
             self._note_refined(KLT, "none", 0, 0, case, base, data)
             for count in self.study.evaluation.refine_sizes:
-                self.tell(f"{KLT}, update with {count} samples of {case[0]}")
                 choices = {
                     "closed form, random": select_random(pool, count, self._generator()),
                     "closed form, high NMSE": select_highest_nmse(base, pool, count),
@@ -203,9 +214,9 @@ class SeedRun:
                     updated = base.update(pool[chosen.rows])
                     self._note_refined(KLT, method, count, chosen.uploads, case, updated, data)
 
-    def _refine_mixer(self, base: Codec) -> None:
-        schedule = _with_steps(COSINE_REFINEMENT, self.study.models.mixer_refine_steps)
-        self._refine_network(MIXER, base, schedule, self.study.evaluation.refine_sizes, self.data.twin)
+    def _refine_adaptive(self, base: Codec) -> None:
+        schedule = _with_steps(COSINE_REFINEMENT, self.study.models.adaptive_refine_steps)
+        self._refine_network(ADAPTIVE, base, schedule, self.study.evaluation.refine_sizes, self.data.twin)
 
     def _refine_network(self, name: str, base: Codec, schedule: Schedule, sizes: tuple[int, ...], twin: Tensor) -> None:
         assert isinstance(base, NeuralCodec)
@@ -220,7 +231,6 @@ class SeedRun:
                     ("rehearsal, high NMSE", worst, True),
                 ):
                     what = f"{name}, {method}, {count} samples of {case[0]}, {case[1]}"
-                    self.tell(what)
                     refined, outcome = refine(
                         base,
                         pool[chosen.rows],
@@ -243,7 +253,7 @@ class SeedRun:
         self.errors[f"{name}, {method}, {count}", case] = error
         if count == min(self.study.evaluation.refine_sizes):
             self._note_cdf(f"{name}, {method}, {count}", case, error)
-        gain = figures["nmse_db"] - to_db(self.errors[f"{name}, none, 0", case].mean())
+        gain = to_db(self.errors[f"{name}, none, 0", case].mean()) - figures["nmse_db"]
         label = {"target": case[0], "split": case[1], "codec": name, "method": method, "n_real": count}
         self.result.refinement.append(
             {**label, "full_uploads": uploads, "converged": self._converged(name), **figures, "gain_db": gain}
@@ -269,7 +279,6 @@ class SeedRun:
     def _controls(self) -> None:
         size = max(self.study.evaluation.train_sizes)
         shape = (self.data.twin.shape[1], self.data.twin.shape[2])
-        self.tell("controls")
         codecs: list[tuple[str, Codec]] = [
             ("zero", ZeroCodec(shape)),
             ("nearest twin sample, one complex gain", TwinLookupCodec(self.data.twin[:size])),
@@ -299,11 +308,11 @@ class SeedRun:
             "memory_ue_bytes": costs.bytes_ue,
             "note": "" if self._converged(name) else "not converged: trained far shorter than published",
         }
-        case, data = list(_headline_only(self.data.cases).items())[0]
-        quantiser = UniformQuantiser.fit(codec.encode(self.data.twin[:2048]), codec.budget.bits_per_real)
+        case, data = next(iter(_headline_only(self.data.cases).items()))
+        quantiser = UniformQuantiser.fit(codec, self.data.twin[:2048])
         error = nmse(data.test, reconstruct(codec, data.test, quantiser))
         row["quantised_nmse_db"] = to_db(error.mean())
-        row["quantised_bits"] = costs.reals * codec.budget.bits_per_real + costs.index_bits
+        row["quantised_bits"] = codec.budget.bits
         row["quantised_case"] = list(case)
         self.result.methods.append(row)
 
@@ -324,15 +333,15 @@ class SeedRun:
         """Paired differences on the same users, bootstrapped over spatial blocks."""
         largest, few = max(self.study.evaluation.train_sizes), min(self.study.evaluation.refine_sizes)
         pairs = [
-            (f"{KLT}, twin, {largest}", f"{MIXER}, twin, {largest}"),
+            (f"{KLT}, twin, {largest}", f"{ADAPTIVE}, twin, {largest}"),
             (f"{KLT}, closed form, residual k-centre, {few}", f"{KLT}, none, 0"),
-            (f"{KLT}, closed form, residual k-centre, {few}", f"{MIXER}, rehearsal, high NMSE, {few}"),
+            (f"{KLT}, closed form, residual k-centre, {few}", f"{ADAPTIVE}, rehearsal, high NMSE, {few}"),
             (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
             (f"{KLT}, twin, {largest}", "nearest twin sample, one complex gain"),
         ]
         for size in self.study.models.csinet_train_sizes:
             pairs.append((f"{KLT}, twin, {size}", f"{CSINET}, twin, {size}"))
-            pairs.append((f"{MIXER}, twin, {size}", f"{CSINET}, twin, {size}"))
+            pairs.append((f"{ADAPTIVE}, twin, {size}", f"{CSINET}, twin, {size}"))
             for count in self.study.models.csinet_refine_sizes:
                 rehearsed = f"{CSINET}, rehearsal, high NMSE, {count}"
                 pairs.append((f"{KLT}, closed form, residual k-centre, {count}", rehearsed))

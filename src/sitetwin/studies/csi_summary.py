@@ -9,7 +9,7 @@ from typing import Any
 
 from sitetwin.learn import seed_interval
 from sitetwin.studies.csi_config import CsiStudy
-from sitetwin.studies.csi_seed import CSINET, KLT, MIXER, SeedResult
+from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedResult
 
 HEADLINE = {"target": "target_b", "split": "blocks", "codec": KLT, "method": "closed form, residual k-centre"}
 """Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
@@ -18,11 +18,11 @@ _FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "g
 
 
 def estimate(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and 95 % Student interval over seeds; one seed has no interval (low and high equal the mean)."""
+    """Mean and 95 % Student interval over seeds; one seed has no interval (low and high are null)."""
     rounded = [round(float(v), 4) for v in values]
     interval = seed_interval(values) if len(values) > 1 else None
     mean = sum(values) / len(values)
-    low, high = (interval.low, interval.high) if interval else (mean, mean)
+    low, high = (interval.low, interval.high) if interval else (math.nan, math.nan)
     return {
         "mean": round(mean, 4),
         "low": round(low, 4) if math.isfinite(low) else None,
@@ -97,8 +97,8 @@ def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     return rows
 
 
-def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any] | None:
-    return next((row for row in rows if all(row[k] == v for k, v in labels.items())), None)
+def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any]:
+    return next(row for row in rows if all(row[k] == v for k, v in labels.items()))
 
 
 def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[dict[str, Any]]) -> dict[str, Any]:
@@ -109,16 +109,15 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
     alone = _find(curves, **case, source="target", n_train=few)
     full = _find(curves, **case, source="target", n_train=largest)
     wrong = _find(curves, **case, source="wrong_site", n_train=largest)
-    assert refined and twin and alone and full and wrong
 
     def said(row: dict[str, Any]) -> str:
         value = row["nmse_db"]
         return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
 
     text = (
-        f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin alone "
-        f"reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on those "
-        f"numbers of target samples alone it reaches {said(alone)} ({few}) and {said(full)} ({largest}); fitted on "
+        f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin "
+        f"alone reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on "
+        f"target samples alone it reaches {said(alone)} with {few} and {said(full)} with {largest}; fitted on "
         f"another city, {said(wrong)}."
     )
     return {
@@ -135,18 +134,18 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
 def _notes(study: CsiStudy) -> list[str]:
     notes = [
         "All worlds are simulated; targets stand for reality and are called synthetic.",
-        "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; the "
-        "truncation floor is given beside it.",
+        "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; "
+        "the truncation floor is given beside it.",
         "Norm and common phase of a matrix are not fed back in any method.",
-        "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from each "
-        f"of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and is an "
+        "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
+        f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and is an "
         "upper reference for what diversity can bring.",
-        "The nearest-neighbour control sends an index into the twin's table and one complex gain, within the same budget.",
+        "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
     ]
     if study.profile == "quick":
         notes.append(
             f"Quick profile: {CSINET} is trained for {study.models.csinet_epochs} epochs instead of 160 and the "
-            f"{MIXER} for {study.models.mixer_steps} steps instead of 25600. They are not converged and no conclusion "
-            "about architectures is drawn from them."
+            f"{ADAPTIVE} for {study.models.adaptive_steps} steps instead of 25600. They are not converged and no "
+            "conclusion about architectures is drawn from them."
         )
     return notes

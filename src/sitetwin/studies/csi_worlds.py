@@ -1,8 +1,8 @@
 """The worlds of the CSI study: the twin, two targets that stand for reality, and a wrong site. All are synthetic.
 
-The twin is the city without trees. Target A is the same city in which trees attenuate (the published setting). Target B
-differs in everything the twin gets wrong: its trees also scatter, walls and roofs are elsewhere, the array is turned, and
-some users' paths come from another ray tracer.
+The twin is the city without trees. Target A is the same city in which trees attenuate (the published setting). Target
+B differs in everything the twin gets wrong: its trees also scatter, walls and roofs are elsewhere, the array is turned,
+and some users' paths come from another ray tracer.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     settings = TraceSettings(max_depth=study.max_depth, seed=study.trace_seed)
     city = load_scene(study.site.scene)
     station = check_transmitter(city, np.asarray(study.site.base_station))
-    planted = plant_street_trees(city, np.random.default_rng(study.trees.seed), _planted_area(study), study.trees.spacing)
+    planted = plant_street_trees(
+        city, np.random.default_rng(study.trees.seed), _planted_area(study), study.trees.spacing
+    )
     distorted = _distorted(study, planted)
     check_transmitter(distorted, station)
     users, indoors = user_grid(study.site.area, study.site.spacing, study.site.user_height, city)
@@ -121,7 +123,11 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
         none,
         None,
     )
-    worlds = {"twin": twin, "target_a": target_a, "target_b": _target_b(study, distorted, station, users, settings, progress)}
+    worlds = {
+        "twin": twin,
+        "target_a": target_a,
+        "target_b": _target_b(study, distorted, station, users, settings, progress),
+    }
     wrong, wrong_users = _wrong_site(study, settings, progress)
     counts = {
         "grid": len(users) + indoors + int((~outdoors).sum()),

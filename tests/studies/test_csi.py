@@ -1,0 +1,157 @@
+"""The CSI study end to end on a small street, and what it promises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.report import write_report
+from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
+from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
+from sitetwin.studies.csi_summary import estimate
+from sitetwin.studies.csi_worlds import build_worlds
+
+STREET = Cell(
+    scene="simple_street_canyon",
+    base_station=(-20.0, 0.0, 15.0),
+    area=(-60.0, -7.0, 60.0, 7.0),
+    spacing=0.5,
+    user_height=1.5,
+)
+
+
+def small_study(**changes: object) -> CsiStudy:
+    """A street, two seeds, a handful of samples: every step of the real study, in seconds."""
+    study = CsiStudy(
+        profile="quick",
+        site=STREET,
+        wrong_site=STREET.model_copy(
+            update={"scene": "simple_street_canyon_with_cars", "base_station": (20.0, 3.0, 10.0)}
+        ),
+        trees=Trees(spacing=8.0, margin=0.0),
+        imperfections=Imperfections(other_engine_users=20, other_engine_samples=20_000),
+        evaluation=Evaluation(
+            seeds=(0, 1),
+            sampled_users=1500,
+            test_users=300,
+            block_m=10.0,
+            guard_m=2.0,
+            train_sizes=(20, 60),
+            pool=60,
+            refine_sizes=(10,),
+        ),
+        models=Models(
+            adaptive_steps=3,
+            adaptive_refine_steps=2,
+            csinet_train_sizes=(60,),
+            csinet_seeds=1,
+            csinet_epochs=1,
+            csinet_refine_sizes=(),
+            csinet_refine_epochs=0,
+        ),
+    )
+    return study.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "out"
+    run_csi_study(small_study(), folder, workers=1)
+    return folder
+
+
+def test_results_hold_every_section(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    study = small_study()
+    curves = results["curves"]
+    expected = {
+        (*case, codec, source, size)
+        for case in study.evaluation.cases
+        for codec in ("KLT mixture", "adaptive codec")
+        for source in ("twin", "wrong_site", "target")
+        for size in study.evaluation.train_sizes
+    }
+    got = {(c["target"], c["split"], c["codec"], c["source"], c["n_train"]) for c in curves}
+    assert expected <= got
+    assert all(len(c["nmse_db"]["values"]) == 2 for c in curves if c["codec"] != "CSINet+")
+    assert not any(c["converged"] for c in curves if c["codec"] == "CSINet+")
+    zero = [c["nmse_db"]["mean"] for c in results["controls"] if c["name"] == "zero"]
+    np.testing.assert_allclose(zero, 0.0, atol=1e-4)
+    assert results["configuration_hash"] == study.hash()
+    assert results["worlds"]["target_b"]["differences"]
+    assert results["users"]["other_engine"] == 20
+    assert results["headline"]["method"] == "closed form, residual k-centre"
+
+
+def test_the_report_can_be_made(finished: Path) -> None:
+    page = write_report(finished)
+    assert page.stat().st_size > 10_000
+
+
+def test_resuming_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    """One seed's result and all networks are lost; the run goes on and ends in the same results."""
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    before = (folder / "results.json").read_bytes()
+    (folder / "results.json").unlink()
+    (folder / "seeds" / "seed-1.json").unlink()
+    shutil.rmtree(folder / "models")
+    run_csi_study(small_study(), folder, workers=1)
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_without_differences_the_twin_is_the_target() -> None:
+    """No tree fits and nothing is moved: paths and channels of target B are those of the twin."""
+    study = small_study(
+        trees=Trees(spacing=500.0, margin=0.0, scatter_centres=1),
+        imperfections=Imperfections(wall_rms_m=0.0, height_rms_m=0.0, yaw_deg=0.0, other_engine_users=0),
+        site=STREET.model_copy(update={"area": (-60.0, -1.0, -50.0, 1.0)}),
+    )
+    worlds = build_worlds(study, lambda stage, share: None)
+    twin, target = worlds.worlds["twin"], worlds.worlds["target_b"]
+    if target.site.vegetation.num_volumes == 0:
+        assert np.array_equal(twin.paths.facets, target.paths.facets)
+        np.testing.assert_array_equal(twin.paths.length, target.paths.length)
+
+
+def test_a_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    claim_folder(small_study(), tmp_path / "out")
+    claim_folder(small_study(), tmp_path / "out")
+    with pytest.raises(SiteTwinError, match="another configuration"):
+        claim_folder(small_study(trace_seed=5), tmp_path / "out")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(SiteTwinError, match="holds no study"):
+        claim_folder(small_study(), tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_unknown_profile_is_named() -> None:
+    with pytest.raises(SiteTwinError, match="'fast'"):
+        csi_study("fast")  # type: ignore[arg-type]
+
+
+def test_profiles_share_users_physics_and_test_set() -> None:
+    quick, paper = csi_study("quick"), csi_study("paper")
+    assert (quick.site, quick.link, quick.max_depth, quick.trees) == (
+        paper.site,
+        paper.link,
+        paper.max_depth,
+        paper.trees,
+    )
+    assert quick.evaluation.test_users == paper.evaluation.test_users == 10_000
+    assert quick.hash() != paper.hash()
+
+
+def test_a_single_seed_has_no_interval() -> None:
+    assert estimate([-3.0])["low"] is None
+    two = estimate([-3.0, -5.0])
+    # Student's t with one degree of freedom at 95 %: 12.706 times the standard error of 1.
+    np.testing.assert_allclose([two["low"], two["high"]], [-4 - 12.706, -4 + 12.706], atol=2e-3)
