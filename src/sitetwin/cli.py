@@ -22,6 +22,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import sitetwin
+from sitetwin.cli_channels import register_channels
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def study_csi(
             help="quick (minutes), anchor (hours: CSINet+ as published, one size) or paper (days: all sizes)."
         ),
     ] = "quick",
-    workers: Annotated[int | None, typer.Option(min=1, help="Seeds at a time; one per core by default.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
 ) -> None:
     """CSI compression and feedback: what a digital twin of Munich is worth, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
@@ -338,7 +339,7 @@ def study_csi(
 
 
 class _StudyWatcher:
-    """Turns a study's news into bars: one for each stage, one for each seed."""
+    """Turns a study's news into bars, one for each stage."""
 
     def __init__(self, tell: Callable[[str, float], None]) -> None:
         self._tell = tell
@@ -347,9 +348,8 @@ class _StudyWatcher:
         """A stage has come this far."""
         self._tell(name, share)
 
-    def seed(self, seed: int, share: float) -> None:
-        """A seed has come this far."""
-        self._tell(f"seed {seed}: train and test", share)
+
+register_channels(app)
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def test_adaptive_codec_is_a_codec(twin):
     trained_on = torch.view_as_complex(codec.eval()(codec.training_inputs(twin[:50])).contiguous())
     flat = out.flatten(1)
     assert torch.linalg.vector_norm(flat, dim=1).sub(torch.linalg.vector_norm(trained_on, dim=1)).abs().amax() < 1e-4
-    r, d, s, g, h = 64, 12, 8, 16, 64
+    r, d, s, g, h = 64, 11, 10, 16, 64
     generator = s * g + 4 * g * g + g * r * 2 * d
     assert codec.costs().macs_bs == generator + r * 2 * d * 2 + 4 * 1024 * r
     network = 3 * r * h + 2 * h * h + h * s
@@ -124,7 +124,7 @@ def test_adaptive_codec_is_a_codec(twin):
 def test_training_beats_the_global_klt_on_its_own_source(twin):
     codec = adaptive_codec(twin, seeded(), replace(SMALL, front_rank=128))
     before = mean_nmse(codec, twin)
-    result = train(codec, twin, replace(COSINE, epochs=40), seeded())
+    result = train(codec, twin, replace(COSINE, epochs=25), seeded())
     after = mean_nmse(codec, twin)
     linear = float(nmse(twin, reconstruct(global_klt(twin), twin)).mean())
     assert result.finished
@@ -183,7 +183,9 @@ def test_an_interrupted_run_resumes_bit_for_bit(twin, tmp_path, noise):
     assert rest.history.validation == whole.history.validation
 
     again = adaptive_codec(twin, seeded(), config)
-    train(again, twin, SHORT, seeded(1), validation=twin[:20], folder=tmp_path, progress=lambda *_: pytest.fail())
+    train(
+        again, twin, SHORT, seeded(1), validation=twin[:20], folder=tmp_path, progress=lambda *_: pytest.fail("trained")
+    )
     assert torch.equal(weights(again), weights(straight))
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -211,10 +213,10 @@ def test_a_broken_checkpoint_is_named(twin, tmp_path):
 
 def test_rehearsal_forgets_less_than_naive_fine_tuning(twin, target):
     codec = adaptive_codec(twin, seeded(), replace(SMALL, front_rank=128))
-    train(codec, twin, replace(COSINE, epochs=15), seeded())
+    train(codec, twin, replace(COSINE, epochs=8), seeded())
     kept = weights(codec)
     measured = target[:20]
-    schedule = replace(COSINE, steps=150)
+    schedule = replace(COSINE, steps=60)
     naive, _ = refine(codec, measured, seeded(1), RefinementConfig(rehearsal=False, schedule=schedule))
     rehearsed, _ = refine(codec, measured, seeded(1), RefinementConfig(schedule=schedule, repeats=3), twin=twin)
     assert torch.equal(weights(codec), kept)

@@ -1,10 +1,11 @@
 """A small neural codec whose transform adapts to the user: a learned, continuous kin of the mixture of local KLTs.
 
-The encoder maps a matrix to a few bounded *state* numbers. A generator, known to both sides, turns the state into d complex
-basis vectors B(s); the rest of the code are the least-squares coefficients of the matrix in them. The decoder forms B(s) c.
-Path phases, which vary over centimetres, enter the coefficients linearly, and the network has to learn only what varies
-slowly: which angles and delays occur together. All work is dense matrix products in the principal coordinates of the
-training source, so that it trains an order of magnitude faster on a CPU than convolutions at full resolution.
+The encoder maps a matrix to a few bounded *state* numbers. A generator, known to both sides, turns the state into d
+complex basis vectors B(s); the rest of the code are the least-squares coefficients of the matrix in them. The decoder
+forms B(s) c. Path phases, which vary over centimetres, enter the coefficients linearly, and the network has to learn
+only what varies slowly: which angles and delays occur together. All work is dense matrix products in the principal
+coordinates of the training source, so that it trains an order of magnitude faster on a CPU than convolutions at full
+resolution.
 
 The output is an orthogonal projection of the input, hence of norm at most one. It is not scaled up to unit norm: that
 would raise the error from 1 - rho^2 to 2 - 2 rho.
@@ -25,6 +26,8 @@ from sitetwin.learn.neural import NeuralCodec, build
 from sitetwin.learn.subspaces import principal_subspace
 
 RIDGE = 1e-4  # of the mean diagonal of the Gram matrix; keeps the solve well conditioned in float32
+START_SPREAD = 0.1  # of the default weights: every basis starts close to the first d principal directions
+AMPLITUDE_FLOOR = 1e-2  # below it a coordinate of a unit-norm matrix counts as absent in the log features (-40 dB)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class AdaptiveConfig:
     """Sizes.
 
     Attributes:
-        states: Real numbers of the code that choose the basis; the others carry (reals - states) / 2 complex coefficients.
+        states: Real numbers of the code that choose the basis; the others carry (reals - states) / 2 complex
+            coefficients.
         front_rank: At most this many principal coordinates of the training source.
         energy_floor: Share of the training energy that they may lose if fewer will do.
         hidden: Width of the state network.
@@ -41,11 +45,11 @@ class AdaptiveConfig:
             enough to bear their quantisation; 2 / 2^bits is one step of the quantiser.
     """
 
-    states: int = 8
+    states: int = 10
     front_rank: int = 192
     energy_floor: float = 1e-4
     hidden: int = 256
-    generator_hidden: int = 64
+    generator_hidden: int = 128
     state_noise: float = 0.0
 
 
@@ -63,6 +67,8 @@ class Residual(nn.Module):
 
 class Front(nn.Module):
     """Fixed principal directions; (N, r, 2) coordinates, real and imaginary part last."""
+
+    basis: Tensor
 
     def __init__(self, basis: Tensor, shape: tuple[int, int]) -> None:
         super().__init__()
@@ -96,10 +102,11 @@ class BasisGenerator(nn.Module):
             nn.Linear(states, width), nn.GELU(), Residual(width), Residual(width), nn.LayerNorm(width)
         )
         self.output = nn.Linear(width, size * 2 * rank)
+        start = torch.zeros(size, 2 * rank)
+        start[:rank, :rank] = torch.eye(rank)
         with torch.no_grad():
-            start = torch.zeros(size, 2 * rank)
-            start[:rank, :rank] = 0.5 * torch.eye(rank)
-            self.output.bias.add_(start.flatten())
+            self.output.bias.copy_(start.flatten())
+            self.output.weight.mul_(START_SPREAD)
 
     def forward(self, state: Tensor) -> Tensor:
         """(N, S) -> (N, r, 2 d)."""
@@ -144,9 +151,9 @@ class AdaptiveEncoder(nn.Module):
         )
 
     def state(self, y: Tensor) -> Tensor:
-        """(N, S) in -1..1 from (N, r, 2) coordinates, seen as numbers of about unit size and as log energies."""
-        energy = torch.log1p(self.front.rank * y.square().sum(dim=2))
-        return self.network(torch.cat([y.flatten(1) * self.front.rank**0.5, energy], dim=1))
+        """(N, S) in -1..1 from (N, r, 2) coordinates, seen as numbers of about unit size and as log levels."""
+        level = torch.log(1 + y.square().sum(dim=2).sqrt() / AMPLITUDE_FLOOR)
+        return self.network(torch.cat([y.flatten(1) * self.front.rank**0.5, level - 1], dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 2, T, B) -> (N, M)."""
@@ -157,6 +164,8 @@ class AdaptiveEncoder(nn.Module):
 
 class AdaptiveDecoder(nn.Module):
     """(N, M) -> (N, 2, T, B)."""
+
+    generator: BasisGenerator
 
     def __init__(self, front: Front, generator: BasisGenerator, states: int) -> None:
         super().__init__()

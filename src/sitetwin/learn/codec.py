@@ -16,8 +16,9 @@ from sitetwin.errors import SiteTwinError
 class Budget:
     """What one feedback report may carry.
 
-    The paper's M = 32 are real numbers: the authors' encoder ends in 32 real outputs, and 2048 / 32 = 64 is their stated
-    compression. An index that is fed back is paid for in the same currency: its bits divided by the bits of one real.
+    The paper's M = 32 are real numbers: the authors' encoder ends in 32 real outputs, and 2048 / 32 = 64 is their
+    stated compression. An index that is fed back is paid for in the same currency: its bits divided by the bits of
+    one real.
 
     Attributes:
         reals: Real numbers in one report.
@@ -110,7 +111,10 @@ class Codec(Protocol):
     Matrices are (N, T, B) complex64, normalised as by `sitetwin.learn.csi.prepare`.
     """
 
-    budget: Budget
+    @property
+    def budget(self) -> Budget:
+        """Feedback budget."""
+        ...
 
     def encode(self, x: Tensor) -> Code:
         """Codes of (N, T, B) complex64 matrices."""

@@ -1,9 +1,10 @@
 """CSI data sets: truncated delay-angle matrices made ready for a codec, and the way back.
 
-A sample is the matrix G (taps, beams) of one user: the first delay taps of the inverse FFT over the subcarriers, and the
-shifted FFT over the antennas. Before compression it is divided by its Frobenius norm (Jiang and Alkhateeb, "Digital twin
-aided massive MIMO CSI feedback", eq. 13) and turned by one common phase, which the authors' code does and their text does
-not say. Norm and phase do not matter to the direction of a precoder; they are kept so that the channel can be rebuilt.
+A sample is the matrix G (taps, beams) of one user: the first delay taps of the inverse FFT over the subcarriers, and
+the shifted FFT over the antennas. Before compression it is divided by its Frobenius norm (Jiang and Alkhateeb,
+"Digital twin aided massive MIMO: CSI compression and feedback", arXiv 2402.19434, eq. 13) and turned by one common
+phase, which the authors' code does and their text does not say. Norm and phase do not matter to the direction of a
+precoder; they are kept so that the channel can be rebuilt.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """CSINet+ as in the digital-twin CSI feedback papers' own code.
 
-Guo, Wen, Jin and Li, "Convolutional neural network-based multiple-rate compressive sensing for massive MIMO CSI feedback",
-with the two changes of Jiang and Alkhateeb: tanh instead of the sigmoid before the refinement blocks, and a decoder
-output of unit Frobenius norm. 155.5 thousand parameters and 22.61 million multiply-adds at 32 x 32 and 32 reals.
+Guo, Wen, Jin and Li, "Convolutional neural network-based multiple-rate compressive sensing for massive MIMO CSI
+feedback", with the two changes of Jiang and Alkhateeb: tanh instead of the sigmoid before the refinement blocks, and
+a decoder output of unit Frobenius norm. 155.5 thousand parameters and 22.61 million multiply-adds at 32 x 32 and 32
+reals.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """A mixture of local Karhunen-Loeve transforms: transform coding with one subspace per zone of the site.
 
 Users who see the same walls share path angles and delays, so their delay-angle vectors lie near one low-dimensional
-complex subspace although their path phases are unrelated. K such subspaces are fitted to twin data (complex k-subspaces,
-started by k-means++ in the projective distance 1 - |<x, y>|^2; then weighted principal components). The user equipment
-sends the zone whose subspace leaves the least residual, and the coefficients in it. Related: Gaussian-mixture transform
-coding (arXiv 2603.14325), zone-specific subspaces (arXiv 2501.02758).
+complex subspace although their path phases are unrelated. K such subspaces are fitted to twin data (complex
+k-subspaces, started by k-means++ in the projective distance 1 - |<x, y>|^2; then weighted principal components). The
+user equipment sends the zone whose subspace leaves the least residual, and the coefficients in it. Related: Gaussian-
+mixture transform coding (arXiv 2603.14325), zone-specific subspaces (arXiv 2501.02758).
 
-What foliage changes most are path gains, not angles or delays: the subspaces of the twin stay right in the target world.
+What foliage changes most are path gains, not angles or delays: the subspaces of the twin stay right in the target
+world.
 """
 
 from __future__ import annotations
@@ -162,9 +163,9 @@ class KltCodec:
     def update(self, x: Tensor, weight: float = 3.0, new_zones: int = 0) -> KltCodec:
         """Fold a few measured matrices in, in closed form.
 
-        The front-end is extended by the directions it lacks. Each measured sample joins the zone that codes it best, and
-        the zones so touched are fitted anew to the weighted union of their twin samples and the measured ones. On request
-        the least used zones give way to new ones around the worst coded measured samples.
+        The front-end is extended by the directions it lacks. Each measured sample joins the zone that codes it best,
+        and the zones so touched are fitted anew to the weighted union of their twin samples and the measured ones. On
+        request the least used zones give way to new ones around the worst coded measured samples.
 
         Args:
             x: (n, T, B) complex64 measured matrices.

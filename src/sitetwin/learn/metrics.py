@@ -17,8 +17,13 @@ def to_db(ratio: Tensor | float) -> float:
 
 def nmse(x: Tensor, x_hat: Tensor) -> Tensor:
     """(N,) linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes."""
-    error = torch.linalg.vector_norm((x - x_hat).flatten(1), dim=1)
-    return (error / torch.linalg.vector_norm(x.flatten(1), dim=1)).square()
+    return _energy(x - x_hat) / _energy(x)
+
+
+def _energy(x: Tensor) -> Tensor:
+    """(N,) squared norm over all other axes; on the real view, which is several times faster than complex norms."""
+    real = torch.view_as_real(x.contiguous()) if x.is_complex() else x
+    return real.flatten(1).square().sum(dim=1)
 
 
 def nmse_untruncated(error: Tensor, kept: Tensor) -> Tensor:
@@ -108,8 +113,8 @@ def sgcs(x: Tensor, x_hat: Tensor, subcarriers: int | None = None) -> Tensor:
 def rate_share(x: Tensor, x_hat: Tensor, snr_db: float, subcarriers: int = 256) -> Tensor:
     """(N,) achievable rate of MISO maximum-ratio transmission on the fed-back channel, relative to perfect CSI.
 
-    Per subcarrier ``log2(1 + snr |h_k^H w_k|^2 / mean_k ||h_k||^2)``, w_k the unit vector along the recovered h_k; summed
-    over the subcarriers, divided by the same with w_k along h_k.
+    Per subcarrier ``log2(1 + snr |h_k^H w_k|^2 / mean_k ||h_k||^2)``, w_k the unit vector along the recovered h_k;
+    summed over the subcarriers, divided by the same with w_k along h_k.
 
     Args:
         x: (N, T, B) complex, the true matrices.

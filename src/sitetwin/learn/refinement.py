@@ -23,8 +23,8 @@ class RefinementConfig:
     """How to refine.
 
     Attributes:
-        rehearsal: Train on the union of the twin's and the measured samples; otherwise on the measured ones alone, which
-            forgets.
+        rehearsal: Train on the union of the twin's and the measured samples; otherwise on the measured ones alone,
+            which forgets.
         frozen_batchnorm: Keep batch normalisation as pre-trained. A few dozen samples shift its statistics, which hurts
             the naive baseline for a reason that is not forgetting.
         repeats: How often each measured sample stands in the union; 1 is the plain union of the paper.

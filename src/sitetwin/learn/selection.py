@@ -1,7 +1,7 @@
 """Which measured matrices to ask for: every selected one is uploaded whole, 2048 reals instead of 32.
 
-All functions choose from a given pool of the target world's training users and return rows of that pool. Test users must
-not be in it; `check_disjoint` says so where indices are at hand.
+All functions choose from a given pool of the target world's training users and return rows of that pool. Test users
+must not be in it; `check_disjoint` says so where indices are at hand.
 """
 
 from __future__ import annotations
@@ -116,12 +116,12 @@ def select_above_threshold(codec: Codec, pool: Tensor, threshold_db: float, limi
 def select_k_centre(codec: Codec, pool: Tensor, count: int) -> Selection:
     """Diverse badly coded samples: greedy k-centre on the residual vectors.
 
-    The worst samples tend to share one shadow zone. Here the residuals e = x - x_hat are points with the phase-invariant
-    distance ``||a||^2 + ||b||^2 - 2 |<a, b>|``; the zero residual is a centre from the start, so that well coded samples
-    are never far; each next sample is the one farthest from all centres so far (Gonzalez 1985).
+    The worst samples tend to share one shadow zone. Here the residuals e = x - x_hat are points with the phase-
+    invariant distance ``||a||^2 + ||b||^2 - 2 |<a, b>|``; the zero residual is a centre from the start, so that well
+    coded samples are never far; each next sample is the one farthest from all centres so far (Gonzalez 1985).
 
-    It needs the residual vectors of the whole pool at one place. On air this would upload the pool, so as a field rule it is
-    an upper reference for what diversity can bring; `examined` counts it.
+    It needs the residual vectors of the whole pool at one place. On air this would upload the pool, so as a field
+    rule it is an upper reference for what diversity can bring; `examined` counts it.
 
     Raises:
         SiteTwinError: The pool is smaller than `count`.

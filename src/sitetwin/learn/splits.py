@@ -73,7 +73,7 @@ def block_split(
     guard_m: float = 10.0,
     test_share: float = 0.2,
 ) -> Split:
-    """Whole blocks are test until they hold `test_share` of the users; users within the guard of a test user are dropped.
+    """Whole blocks are test until they hold `test_share` of the users; users in the guard zone are dropped.
 
     Args:
         positions: (N, 2) or (N, 3), m; the horizontal ones count.

@@ -60,8 +60,8 @@ def weighted_basis(samples: Tensor, weights: Tensor, rank: int) -> Tensor:
 def complete_basis(basis: Tensor, rank: int) -> Tensor:
     """Orthonormal columns with the span of `basis`; coordinate directions, first ones first, fill it up to `rank`.
 
-    In front-end coordinates the first directions are the strongest of the whole site: a zone with few samples falls back
-    on the global KLT.
+    In front-end coordinates the first directions are the strongest of the whole site: a zone with few samples falls
+    back on the global KLT.
 
     Args:
         basis: (r, m) complex64, m may be 0.
@@ -101,9 +101,9 @@ def _overlap(samples: Tensor, seed: int, total: Tensor) -> Tensor:
 def k_subspaces(samples: Tensor, zones: int, rank: int, iterations: int, generator: torch.Generator) -> Tensor:
     """(K, r, rank) complex orthonormal bases that group the samples by least residual.
 
-    Lloyd's iteration on subspaces whose rank grows from 1 to `rank`; each update is one step of orthogonal iteration from
-    the bases at hand, which is all the precision that grouping needs. A zone left empty starts again on the sample that
-    is coded worst.
+    Lloyd's iteration on subspaces whose rank grows from 1 to `rank`; each update is one step of orthogonal iteration
+    from the bases at hand, which is all the precision that grouping needs. A zone left empty starts again on the
+    sample that is coded worst.
     """
     seeds = samples[spread_seeds(samples, zones, generator)]
     bases = (seeds / torch.linalg.vector_norm(seeds, dim=1, keepdim=True).clamp_min(1e-30))[:, :, None]

@@ -40,8 +40,8 @@ class Schedule:
         factor: Of each milestone.
         warmup: Share of the steps over which the rate rises linearly, for "cosine".
         weight_decay: For "adamw".
-        loss: "mse" is the mean over all real numbers, as published; "nmse" is the paper's eq. 7 (the sum over a unit-norm
-            matrix).
+        loss: "mse" is the mean over all real numbers, as published; "nmse" is the paper's eq. 7 (the sum over
+            a unit-norm matrix).
         gradient_limit: If given, the largest gradient norm of a step.
         score_epochs: The score of a run is the mean validation NMSE of this many last epochs; 1 is the final model.
     """
@@ -68,7 +68,7 @@ class Schedule:
 
 
 PAPER = Schedule()
-"""CSINet+ as published: Adam at 1e-2, batches of 32, 160 epochs, a tenth of the rate from epoch 100, mean squared error."""
+"""CSINet+ as published: Adam at 1e-2, batches of 32, 160 epochs, a tenth of the rate from epoch 100, MSE."""
 
 PAPER_REFINEMENT = Schedule(learning_rate=1e-3, epochs=100, milestones=())
 """Refinement as in the conference code: 1e-3, 100 epochs."""
@@ -249,7 +249,10 @@ class _Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate(self.done * self.steps_per_epoch + i)
             batch = real[index]
-            loss = self.loss(self.codec(batch, self.generator), batch)
+            try:
+                loss = self.loss(self.codec(batch, self.generator), batch)
+            except torch.linalg.LinAlgError as error:  # weights that are not finite end in a system without solution
+                raise self.divergence() from error
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if self.schedule.gradient_limit is not None:
@@ -257,13 +260,16 @@ class _Run:
             self.optimiser.step()
             loss_sum += float(loss.detach()) * len(index)
         if not math.isfinite(loss_sum):
-            raise SiteTwinError(
-                f"training of {self.codec.configuration['model']} diverged in epoch {self.done + 1}; "
-                f"lower the learning rate (now {self.schedule.learning_rate:g})"
-            )
+            raise self.divergence()
         self.done += 1
         self.history.loss.append(loss_sum / len(real))
         self.history.seconds += time.monotonic() - began
+
+    def divergence(self) -> SiteTwinError:
+        return SiteTwinError(
+            f"training of {self.codec.configuration['model']} diverged in epoch {self.done + 1}; "
+            f"lower the learning rate (now {self.schedule.learning_rate:g}) and check the data for NaN"
+        )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if self.schedule.loss == "mse":

@@ -119,7 +119,7 @@ def solve(
     Raises:
         SiteTwinError: A position is not finite.
     """
-    transmitter, users = _checked(chains.transmitter, users)
+    _, users = _checked(chains.transmitter, users)
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
     specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))

@@ -91,8 +91,8 @@ def vegetation_crossings(
         segments: (P,) number of segments of each path, 1 for line of sight.
 
     Returns:
-        Crossings of each path (P,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 in metres along the path. A
-        volume that holds a vertex is listed once for the segment before it and once for the one after.
+        Crossings of each path (P,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 in metres along the path.
+        A volume that holds a vertex is listed once for the segment before it and once for the one after.
     """
     path = np.repeat(np.arange(len(points)), segments)
     number = np.arange(len(path)) - np.repeat(np.cumsum(segments) - segments, segments)

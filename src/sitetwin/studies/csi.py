@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -41,17 +40,11 @@ class Watcher(Protocol):
     def stage(self, name: str, share: float) -> None:
         """A stage has come this far, 0..1."""
 
-    def seed(self, seed: int, share: float) -> None:
-        """A seed has come this far, 0..1."""
-
 
 class Silent:
     """Watches without a word."""
 
     def stage(self, name: str, share: float) -> None:
-        """Nothing."""
-
-    def seed(self, seed: int, share: float) -> None:
         """Nothing."""
 
 
@@ -78,17 +71,15 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
     seconds["worlds"] = time.perf_counter() - started
     drawn: dict[tuple[int, str, str], TargetSet] = {}
 
-    def seeds() -> Iterator[tuple[int, Callable[[], SeedData]]]:
-        for seed in study.evaluation.seeds:
-
-            def make(seed: int = seed) -> SeedData:
-                return _seed_data(study, worlds, seed, drawn)
-
-            yield seed, make
-
     started = time.perf_counter()
-    workers = workers or min(len(study.evaluation.seeds), os.cpu_count() or 1)
-    results = run_seeds(study, seeds(), folder, workers, watcher.seed)
+    workers = workers or os.cpu_count() or 1
+    results = run_seeds(
+        study,
+        lambda seed: _seed_data(study, worlds, seed, drawn),
+        folder,
+        workers,
+        lambda share: watcher.stage("train and test", share),
+    )
     seconds["seeds"] = time.perf_counter() - started
 
     first = study.evaluation.seeds[0]
@@ -114,7 +105,7 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
         **summarise(study, results),
     }
     run = {
-        "seconds": {**seconds, "training": {str(r.seed): r.seconds for r in results}},
+        "seconds": {**seconds, "training": {f"{r.seed} {r.part}": r.seconds for r in results}},
         "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
         "workers": workers,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

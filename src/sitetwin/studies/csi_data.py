@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, delay_angle, frequency_response, path_gains
+from sitetwin.errors import SiteTwinWarning
 from sitetwin.learn import CsiSet, PhaseReference, block_split, prepare, random_split, spatial_blocks
 from sitetwin.rays import Paths
 from sitetwin.studies.csi_config import CsiStudy
@@ -57,7 +61,9 @@ def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Te
 
     def matrices(paths: Paths) -> Tensor:
         gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), options)
-        return delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)[:, 0].transpose(1, 2).contiguous()
+        with _plane_waves():
+            g = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)
+        return g[:, 0].transpose(1, 2).contiguous()
 
     result = matrices(world.paths.select_users(users))
     if world.other_paths is not None:
@@ -67,6 +73,14 @@ def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Te
         if len(rows):
             result[rows] = matrices(world.other_paths.select_users(place[rows]))
     return result
+
+
+@contextmanager
+def _plane_waves() -> Iterator[None]:
+    """Plane waves also in the array's near field, as in the published study; a note of the results says so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the shortest path is", category=SiteTwinWarning)
+        yield
 
 
 def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
@@ -79,8 +93,9 @@ def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
         gains = path_gains(
             paths, world.site, link.carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage)
         )
-        kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
-        whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
+        with _plane_waves():
+            kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
+            whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
         shares.append(kept / (whole * link.antennas / link.subcarriers))
     return torch.cat(shares)
 

@@ -1,4 +1,7 @@
-"""All trainings and tests of one seed of the CSI study. Seeds are independent: each can run in a process of its own."""
+"""Trainings and tests of one seed of the CSI study, in two parts: the KLT with the controls, and the networks.
+
+Seeds and parts are independent of each other: each can run in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,6 @@ from sitetwin.learn import (
     fit_klt,
     global_klt,
     nmse,
-    paired_difference_db,
     reconstruct,
     refine,
     select_highest_nmse,
@@ -41,7 +43,10 @@ from sitetwin.learn import (
 from sitetwin.studies.csi_config import CsiStudy
 
 KLT, ADAPTIVE, CSINET = "KLT mixture", "adaptive codec", "CSINet+"
+ALL_SOURCES = ("twin", "wrong_site", "target")
 SGCS_SUBCARRIERS = 32  # evenly over the band: as many as there are taps, which fixes the response
+LOOKUP = "nearest twin sample, one complex gain"
+PARTS = ("klt", "networks")
 Case = tuple[str, str]
 """A target and a split, for instance ("target_b", "blocks")."""
 
@@ -68,47 +73,55 @@ class SeedData:
 
 @dataclass
 class SeedResult:
-    """What one seed measured, JSON-serialisable; `seconds` alone cannot repeat."""
+    """What one part of one seed measured, JSON-serialisable; `seconds` alone cannot repeat.
+
+    `errors` holds the per-user NMSE (linear) of the models that are compared pairwise, by label, target and split;
+    `blocks` the spatial block of the same users, by target and split.
+    """
 
     seed: int
+    part: str
     curves: list[dict[str, Any]] = field(default_factory=list)
     refinement: list[dict[str, Any]] = field(default_factory=list)
     controls: list[dict[str, Any]] = field(default_factory=list)
-    paired: list[dict[str, Any]] = field(default_factory=list)
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    blocks: dict[str, list[int]] = field(default_factory=dict)
     cdf: list[dict[str, Any]] = field(default_factory=list)
     methods: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 class SeedRun:
-    """One seed, start to end.
+    """One part of one seed, start to end.
 
     Args:
         study: The configuration.
         data: CSI of this seed.
+        part: "klt" or "networks".
         models: Folder where trained networks are kept by the hash of their configuration.
         tell: Called with the share of the trainings and tests that are done, 0..1.
     """
 
-    def __init__(self, study: CsiStudy, data: SeedData, models: Path, tell: Callable[[float], None]) -> None:
+    def __init__(self, study: CsiStudy, data: SeedData, part: str, models: Path, tell: Callable[[float], None]) -> None:
         self.study, self.data, self.models, self.tell = study, data, models, tell
-        self.result = SeedResult(data.seed)
+        self.result = SeedResult(data.seed, part)
         self.errors: dict[tuple[str, Case], Tensor] = {}
         self._tests_done = 0
 
     def run(self) -> SeedResult:
-        """Measure everything."""
-        self._controls()
-        sizes = self.study.evaluation.train_sizes
-        bases: dict[str, Codec] = {}
-        for name, fit in ((KLT, self._fit_klt), (ADAPTIVE, self._fit_adaptive)):
-            for size in sizes:
-                bases[name] = self._curve_point(name, fit, size, ("twin", "wrong_site", "target"))
-        self._refine_klt(bases[KLT])
-        self._refine_adaptive(bases[ADAPTIVE])
-        self._csinet()
-        self._compare()
+        """Measure everything of this part."""
+        if self.result.part == "klt":
+            self._controls()
+            self._refine_klt(self._curves(KLT, self._fit_klt))
+        else:
+            self._refine_adaptive(self._curves(ADAPTIVE, self._fit_adaptive))
+            self._csinet()
+        self._keep_errors()
         return self.result
+
+    def _curves(self, name: str, fit: Callable[[Tensor, str], Codec]) -> Codec:
+        """All points of a codec's curves; returns the twin's codec at the largest size."""
+        return [self._curve_point(name, fit, size, ALL_SOURCES) for size in self.study.evaluation.train_sizes][-1]
 
     # -- one model -----------------------------------------------------------------------------------------------
 
@@ -170,27 +183,34 @@ class SeedRun:
 
     def _test(self, codec: Codec, data: CaseData) -> tuple[Tensor, dict[str, float]]:
         """Per-user NMSE and its summaries."""
-        recovered = reconstruct(codec, data.test)
+        errors, similarities = [], []
+        for part in data.test.split(2048):  # small enough to stay near the caches from one figure to the next
+            recovered = reconstruct(codec, part)
+            errors.append(nmse(part, recovered))
+            similarities.append(sgcs(part, recovered, SGCS_SUBCARRIERS))
+        error = torch.cat(errors)
         self._tests_done += 1
         self.tell(min(1.0, self._tests_done / self._tests_planned()))
-        error = nmse(data.test, recovered)
         figures = {
             "nmse_db": to_db(error.mean()),
             "median_db": to_db(error.median()),
             "p95_db": to_db(error.quantile(0.95)),
-            "sgcs": float(sgcs(data.test, recovered, SGCS_SUBCARRIERS).mean()),
+            "sgcs": float(torch.cat(similarities).mean()),
         }
         if data.by_other_engine.any():
             figures["nmse_other_engine_db"] = to_db(error[data.by_other_engine].mean())
         return error, figures
 
     def _tests_planned(self) -> int:
-        """How many models are tested in all: the measure of progress."""
+        """How many models this part tests: the measure of progress."""
         evaluation, models, cases = self.study.evaluation, self.study.models, len(self.data.cases)
-        curves = 2 * len(evaluation.train_sizes) * 3 * cases
-        refined = cases * (1 + 3 * len(evaluation.refine_sizes)) * 2
-        csinet = len(models.csinet_train_sizes) * (3 + 3 * len(models.csinet_refine_sizes))
-        return curves + refined + 3 * cases + csinet * (self.data.seed in evaluation.seeds[: models.csinet_seeds])
+        tests = len(evaluation.train_sizes) * 3 * cases + len(evaluation.refined) * (
+            1 + 3 * len(evaluation.refine_sizes)
+        )
+        if self.result.part == "klt":
+            return tests + 3 * cases
+        csinet = len(models.csinet_train_sizes) * (2 + 4 * len(models.csinet_refine_sizes))
+        return tests + csinet * (self.data.seed in evaluation.seeds[: models.csinet_seeds])
 
     def _converged(self, name: str) -> bool:
         """The KLT is a closed form; networks count as converged at the published number of epochs or steps only."""
@@ -243,8 +263,10 @@ class SeedRun:
                     self._note_refined(name, method, count, chosen.uploads, case, refined.eval(), data)
 
     def _pools(self) -> Iterator[tuple[Case, CaseData, Tensor]]:
-        for case, data in self.data.cases.items():
-            yield case, data, data.train[: self.study.evaluation.pool]
+        for case in self.study.evaluation.refined:
+            if case in self.data.cases:
+                data = self.data.cases[case]
+                yield case, data, data.train[: self.study.evaluation.pool]
 
     def _note_refined(
         self, name: str, method: str, count: int, uploads: int, case: Case, codec: Codec, data: CaseData
@@ -281,7 +303,7 @@ class SeedRun:
         shape = (self.data.twin.shape[1], self.data.twin.shape[2])
         codecs: list[tuple[str, Codec]] = [
             ("zero", ZeroCodec(shape)),
-            ("nearest twin sample, one complex gain", TwinLookupCodec(self.data.twin[:size])),
+            (LOOKUP, TwinLookupCodec(self.data.twin[:size])),
             ("global KLT, twin", global_klt(self.data.twin[:size])),
         ]
         for name, codec in codecs:
@@ -329,39 +351,38 @@ class SeedRun:
             }
         )
 
-    def _compare(self) -> None:
-        """Paired differences on the same users, bootstrapped over spatial blocks."""
-        largest, few = max(self.study.evaluation.train_sizes), min(self.study.evaluation.refine_sizes)
-        pairs = [
-            (f"{KLT}, twin, {largest}", f"{ADAPTIVE}, twin, {largest}"),
-            (f"{KLT}, closed form, residual k-centre, {few}", f"{KLT}, none, 0"),
-            (f"{KLT}, closed form, residual k-centre, {few}", f"{ADAPTIVE}, rehearsal, high NMSE, {few}"),
-            (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
-            (f"{KLT}, twin, {largest}", "nearest twin sample, one complex gain"),
-        ]
-        for size in self.study.models.csinet_train_sizes:
-            pairs.append((f"{KLT}, twin, {size}", f"{CSINET}, twin, {size}"))
-            pairs.append((f"{ADAPTIVE}, twin, {size}", f"{CSINET}, twin, {size}"))
-            for count in self.study.models.csinet_refine_sizes:
-                rehearsed = f"{CSINET}, rehearsal, high NMSE, {count}"
-                pairs.append((f"{KLT}, closed form, residual k-centre, {count}", rehearsed))
-        for case, data in self.data.cases.items():
-            for a, b in pairs:
-                if (a, case) in self.errors and (b, case) in self.errors:
-                    found = paired_difference_db(
-                        self.errors[a, case], self.errors[b, case], self._generator(), data.block
-                    )
-                    self.result.paired.append(
-                        {
-                            "a": a,
-                            "b": b,
-                            "target": case[0],
-                            "split": case[1],
-                            "difference_db": found.estimate,
-                            "block_low_db": found.low,
-                            "block_high_db": found.high,
-                        }
-                    )
+    def _keep_errors(self) -> None:
+        """Per-user errors of the models that are compared with others on the same users."""
+        wanted = {label for pair in compared_pairs(self.study) for label in pair}
+        for (label, case), error in self.errors.items():
+            if label in wanted:
+                key = case_key(case)
+                self.result.errors[f"{label} @ {key}"] = [float(f"{e:.6g}") for e in error.tolist()]
+                self.result.blocks[key] = self.data.cases[case].block.tolist()
+
+
+def case_key(case: Case) -> str:
+    """A case as one word."""
+    return "/".join(case)
+
+
+def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
+    """Labels of the models whose errors are compared on the same users."""
+    largest, few = max(study.evaluation.train_sizes), min(study.evaluation.refine_sizes)
+    updated = f"{KLT}, closed form, residual k-centre"
+    pairs = [
+        (f"{KLT}, twin, {largest}", f"{ADAPTIVE}, twin, {largest}"),
+        (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
+        (f"{KLT}, twin, {largest}", f"{KLT}, target, {largest}"),
+        (f"{KLT}, twin, {largest}", LOOKUP),
+        (f"{updated}, {few}", f"{KLT}, none, 0"),
+        (f"{updated}, {few}", f"{ADAPTIVE}, rehearsal, high NMSE, {few}"),
+    ]
+    for size in study.models.csinet_train_sizes:
+        pairs += [(f"{name}, twin, {size}", f"{CSINET}, twin, {size}") for name in (KLT, ADAPTIVE)]
+    for count in study.models.csinet_refine_sizes:
+        pairs.append((f"{updated}, {count}", f"{CSINET}, rehearsal, high NMSE, {count}"))
+    return pairs
 
 
 def _headline_only(cases: dict[Case, CaseData]) -> dict[Case, CaseData]:

@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sitetwin.learn import seed_interval
+import torch
+
+from sitetwin.learn import paired_difference_db, seed_interval, to_db
 from sitetwin.studies.csi_config import CsiStudy
-from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedResult
+from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedResult, case_key, compared_pairs
 
 HEADLINE = {"target": "target_b", "split": "blocks", "codec": KLT, "method": "closed form, residual k-centre"}
 """Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
@@ -40,14 +42,14 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
     refinement = _gather(
         (r.refinement for r in results), ("target", "split", "codec", "method", "n_real", "full_uploads", "converged")
     )
-    first = results[0]
+    first = results[0].seed
     return {
         "curves": curves,
         "refinement": refinement,
         "controls": _gather((r.controls for r in results), ("name", "target", "split", "feedback")),
         "paired": _paired(study, results),
         "methods": _methods(results),
-        "cdf": first.cdf,
+        "cdf": [row for r in results if r.seed == first for row in r.cdf],
         "headline": _headline(study, curves, refinement),
         "notes": _notes(study),
     }
@@ -69,28 +71,39 @@ def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> li
 
 
 def _paired(study: CsiStudy, results: Sequence[SeedResult]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    """NMSE of one model less that of another on the same users, in dB: negative means that the first is better."""
+    errors: dict[tuple[int, str], list[float]] = {}
     for result in results:
-        for row in result.paired:
-            groups[row["a"], row["b"], row["target"], row["split"]].append(row)
+        errors |= {(result.seed, label): values for label, values in result.errors.items()}
     rows = []
-    for (a, b, target, split), members in groups.items():
-        one = members[0]
-        found = estimate([m["difference_db"] for m in members])
-        if len(members) == 1:
-            found |= {
-                "low": round(one["block_low_db"], 4),
-                "high": round(one["block_high_db"], 4),
-                "kind": "bootstrap over blocks",
-            }
-        count = max(study.evaluation.refine_sizes) if "closed" in a else 0
-        rows.append({"a": a, "b": b, "target": target, "split": split, "n_real": count, "difference_db": found})
+    for case in study.evaluation.cases:
+        for a, b in compared_pairs(study):
+            pairs = [
+                (
+                    torch.tensor(errors[seed, f"{a} @ {case_key(case)}"]),
+                    torch.tensor(errors[seed, f"{b} @ {case_key(case)}"]),
+                )
+                for seed in study.evaluation.seeds
+                if (seed, f"{a} @ {case_key(case)}") in errors and (seed, f"{b} @ {case_key(case)}") in errors
+            ]
+            if not pairs:
+                continue
+            found = estimate([to_db(one.mean()) - to_db(other.mean()) for one, other in pairs])
+            if len(pairs) == 1:
+                block = torch.tensor(next(r.blocks[case_key(case)] for r in results if case_key(case) in r.blocks))
+                interval = paired_difference_db(*pairs[0], torch.Generator().manual_seed(0), block)
+                found |= {
+                    "low": round(interval.low, 4),
+                    "high": round(interval.high, 4),
+                    "kind": "bootstrap over blocks",
+                }
+            rows.append({"a": a, "b": b, "target": case[0], "split": case[1], "n_real": 0, "difference_db": found})
     return rows
 
 
 def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     rows = []
-    for method in results[0].methods:
+    for method in (m for r in results if r.seed == results[0].seed for m in r.methods):
         same = [m for r in results for m in r.methods if m["name"] == method["name"]]
         row = {k: v for k, v in method.items() if k != "quantised_nmse_db"}
         rows.append({**row, "quantised_nmse_db": estimate([m["quantised_nmse_db"] for m in same])})
@@ -102,11 +115,12 @@ def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any]:
 
 
 def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[dict[str, Any]]) -> dict[str, Any]:
-    few, largest = min(study.evaluation.refine_sizes), max(study.evaluation.train_sizes)
+    few = min(study.evaluation.refine_sizes)
+    least, largest = min(study.evaluation.train_sizes), max(study.evaluation.train_sizes)
     refined = _find(refinement, **HEADLINE, n_real=few)
     case = {"target": HEADLINE["target"], "split": HEADLINE["split"], "codec": KLT}
     twin = _find(refinement, **case, method="none", n_real=0)
-    alone = _find(curves, **case, source="target", n_train=few)
+    alone = _find(curves, **case, source="target", n_train=least)
     full = _find(curves, **case, source="target", n_train=largest)
     wrong = _find(curves, **case, source="wrong_site", n_train=largest)
 
@@ -117,7 +131,7 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
     text = (
         f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin "
         f"alone reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on "
-        f"target samples alone it reaches {said(alone)} with {few} and {said(full)} with {largest}; fitted on "
+        f"target samples alone it reaches {said(alone)} with {least} and {said(full)} with {largest}; fitted on "
         f"another city, {said(wrong)}."
     )
     return {
@@ -136,10 +150,12 @@ def _notes(study: CsiStudy) -> list[str]:
         "All worlds are simulated; targets stand for reality and are called synthetic.",
         "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; "
         "the truncation floor is given beside it.",
+        "Waves are plane across the array, as in the published study, also for users in its near field (nearer than "
+        "41 m with 32 half-wave elements at 3.5 GHz).",
         "Norm and common phase of a matrix are not fed back in any method.",
         "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
-        f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and is an "
-        "upper reference for what diversity can bring.",
+        f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and "
+        "is an upper reference for what diversity can bring.",
         "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
     ]
     if study.profile == "quick":
