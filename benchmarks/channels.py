@@ -48,7 +48,7 @@ GRID = OfdmGrid(3.5e9, 256, 30e3)
 TX = Radio(AntennaArray.ula(32))
 RX = Radio()
 TRANSMITTER = (8.5, 21.0, 27.0)  # metres in Sionna RT's Munich, above the roofs
-SIDE = 900.0  # metres, of the users' square about the transmitter
+SIDE = 240.0  # metres, of the users' square about the transmitter
 
 
 def seconds(work: Callable[[], Any], repeats: int) -> float:

@@ -99,7 +99,7 @@ def test_resuming_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, folder)
     before = (folder / "results.json").read_bytes()
     (folder / "results.json").unlink()
-    (folder / "seeds" / "seed-1.json").unlink()
+    (folder / "seeds" / "seed-1-klt.json").unlink()
     shutil.rmtree(folder / "models")
     run_csi_study(small_study(), folder, workers=1)
     assert (folder / "results.json").read_bytes() == before

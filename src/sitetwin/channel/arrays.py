@@ -241,11 +241,15 @@ class Radio:
         Returns:
             (N, A) float64; the element response is ``e^{+j 2 pi cycles}``.
         """
+        return self.local_rows(direction, user) @ self.array.positions.double().T
+
+    def local_rows(self, direction: Tensor, user: Tensor | None = None) -> Tensor:
+        """Global directions in the radio's frame: (N, 3) to (N, 3)."""
+        if self.unrotated:
+            return direction
         if self.per_user:
-            local = torch.einsum("nij,ni->nj", self.rotation(user), direction)
-        else:
-            local = direction if self.unrotated else direction @ self.rotation(user)
-        return local @ self.array.positions.double().T
+            return torch.einsum("nij,ni->nj", self.rotation(user), direction)
+        return direction @ self.rotation()
 
 
 def warn_near_field(array: AntennaArray, frequency_hz: float, shortest: float, whose: str) -> None:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio, warn_near_field
-from sitetwin.channel.fields import lagrange_weights, phasor
+from sitetwin.channel.fields import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
-from sitetwin.channel.ragged import Factors, Piece, gathered, sum_over_paths
-from sitetwin.channel.steering import PathTensors, element_lengths, plane_gains, recorded, spread_ports
+from sitetwin.channel.phasors import combs, levels, outer, phasor
+from sitetwin.channel.ragged import Buffers, Factors, Spell, pieces, sum_over_paths
+from sitetwin.channel.steering import PathTensors, element_lengths, path_reference, plane_factors, plane_gains, recorded, spread_ports
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
@@ -21,32 +22,29 @@ Wavefront = Literal["plane", "spherical"]
 Steering = Literal["carrier", "per-subcarrier"]
 
 
-def tones(cycles: Tensor, grid: OfdmGrid, dtype: torch.dtype) -> Tensor:
-    """``e^{-j 2 pi k x}`` over the subcarriers, as an outer product of a coarse and a fine comb.
-
-    Both combs come from phases reduced in float64; the product of two unit phasors keeps full precision.
-
-    Args:
-        cycles: (N,) float64, x = delay times subcarrier spacing.
-        grid: The subcarriers.
-        dtype: Complex type.
-
-    Returns:
-        (N, K).
-    """
+def _per_element(
+    offsets: Tensor,
+    left: Callable[[Tensor], list[Tensor]],
+    cycles: Tensor,
+    weights: Tensor | None,
+    grid: OfdmGrid,
+    height: int,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Sum over paths where every pair of elements has a delay of its own, `cycles` (P, M); (U, M, K)."""
     size = grid.num_subcarriers
-    fine = math.isqrt(size)
-    while size % fine and fine > max(1, math.isqrt(size) // 4):
-        fine -= 1
-    if size % fine:
-        fine = math.isqrt(size)
-    coarse = -(-size // fine)
-    start = grid.first + fine * torch.arange(coarse, dtype=torch.float64)
-    step = torch.arange(fine, dtype=torch.float64)
-    a = phasor(cycles[:, None] * start, dtype)
-    b = phasor(cycles[:, None] * step, dtype)
-    comb = (a[:, :, None] * b[:, None, :]).view(len(cycles), coarse * fine)
-    return comb if coarse * fine == size else comb[:, :size].contiguous()
+    parts = [torch.zeros(0, height, size, dtype=dtype)]
+    for piece in pieces(offsets, max(1, (8 << 20) // (height * size * 8)), neighbours=1):
+        if not len(piece.rows):
+            parts.append(parts[0].new_zeros(piece.last - piece.first, height, size))
+            continue
+        (gains,) = left(piece.rows)
+        comb = combs(cycles.index_select(0, piece.rows).flatten(), grid.first, levels(size), dtype)
+        delays = outer(comb).view(len(piece.rows), height, size)
+        across = gains[..., None] if weights is None else torch.einsum("npm,nk->pmk", gains, weights)
+        user = torch.repeat_interleave(torch.diff(offsets[piece.first : piece.last + 1]))
+        parts.append(parts[0].new_zeros(piece.last - piece.first, height, size).index_add(0, user, across * delays))
+    return torch.cat(parts)
 
 
 def frequency_response(
@@ -93,7 +91,7 @@ def frequency_response(
     batch = PathTensors.of(paths)
     shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, grid.num_subcarriers)
     target = None if out is None else _target(out, shape, gains.dtype)
-    delay = batch.length / SPEED_OF_LIGHT - _reference(delay_reference_s, batch)
+    delay = batch.length / SPEED_OF_LIGHT - path_reference(delay_reference_s, batch)
     weights = _band_weights(grid, nodes_hz, gains.dtype)
     if nodes_hz is not None and weights is None:
         gains = gains[0]
@@ -102,25 +100,29 @@ def frequency_response(
             for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
                 warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
 
-        def left(rows: Tensor) -> Tensor:
-            return plane_gains(batch.take(rows), gains.index_select(-3, rows), tx, rx)
+        def left(rows: Tensor) -> list[Tensor]:
+            if weights is None:
+                return plane_factors(batch, gains, tx, rx, rows)
+            return [plane_gains(batch, gains, tx, rx, rows)]
 
     else:
         lengths = element_lengths(batch, site, grid.carrier_hz, tx, rx, wavefront).flatten(1)
         spherical = wavefront == "spherical"
 
-        def left(rows: Tensor) -> Tensor:
-            few = lengths.index_select(0, rows)
-            return _element_gains(batch.take(rows), gains.index_select(-3, rows), few, grid, tx, rx, spherical=spherical)
+        def left(rows: Tensor) -> list[Tensor]:
+            centre = batch.length.index_select(0, rows)[:, None]
+            some = gains.index_select(-3, rows), lengths.index_select(0, rows), centre
+            return [_element_gains(*some, grid, tx, rx, spherical=spherical)]
 
     flows = recorded(gains, tx, rx)
     height = shape[1] * shape[2]
     if steering == "carrier":
         factors = _factors(left, delay * grid.spacing_hz, weights, grid, height, gains.dtype)
-        result = sum_over_paths(batch.offsets, factors, None if flows else target, recorded=flows)
+        place = None if target is None or flows else target.view(shape[0], factors.height, factors.columns)
+        result = sum_over_paths(batch.offsets, factors, place, recorded=flows)
     else:
         delays = lengths / SPEED_OF_LIGHT - _reference_column(delay_reference_s, batch)
-        result = _per_element(batch.offsets, left, delays * grid.spacing_hz, weights, grid, height)
+        result = _per_element(batch.offsets, left, delays * grid.spacing_hz, weights, grid, height, gains.dtype)
     result = result.view(shape)
     if out is not None and result.data_ptr() != out.data_ptr():
         out.copy_(result.detach())
@@ -156,21 +158,14 @@ def _check_options(
 
 def _target(out: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     if tuple(out.shape) != shape or out.dtype != dtype or not out.is_contiguous():
-        raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {dtype}, contiguous")
+        raise SiteTwinError(
+            f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {dtype}, contiguous"
+        )
     return out.view(shape[0], shape[1] * shape[2], shape[3])
 
 
-def _reference(reference: float | Tensor, batch: PathTensors) -> float | Tensor:
-    """Delay reference of each path, seconds."""
-    if not isinstance(reference, Tensor) or reference.ndim == 0:
-        return float(reference)
-    if len(reference) != batch.num_users:
-        raise SiteTwinError(f"{len(reference)} delay references were given for {batch.num_users} users")
-    return reference.double()[batch.user]
-
-
 def _reference_column(reference: float | Tensor, batch: PathTensors) -> float | Tensor:
-    value = _reference(reference, batch)
+    value = path_reference(reference, batch)
     return value[:, None] if isinstance(value, Tensor) else value
 
 
@@ -182,57 +177,54 @@ def _band_weights(grid: OfdmGrid, nodes_hz: Tensor | None, dtype: torch.dtype) -
 
 
 def _factors(
-    left: Callable[[Tensor], Tensor],
+    left: Callable[[Tensor], list[Tensor]],
     cycles: Tensor,
     weights: Tensor | None,
     grid: OfdmGrid,
     height: int,
     dtype: torch.dtype,
 ) -> Factors:
-    """Antenna factor and subcarrier factor of each path, one pair per node of the band."""
+    """Antenna factor and subcarrier factor of each path, one pair per node of the band.
 
-    def comb(rows: Tensor) -> Tensor:
-        return tones(cycles.index_select(0, rows), grid, dtype)
+    With one node, the coarsest part of the subcarriers' comb goes to the antennas' side: two factors of like size take
+    the least work to spell out.
+    """
+    size = grid.num_subcarriers
+    sizes = levels(size)
+    split = next((n for n in range(len(sizes)) if height * math.prod(sizes[:n]) ** 2 * sizes[n] > size), len(sizes) - 1)
+    share = math.prod(sizes[:split])
+
+    def prepare(rows: Tensor) -> Spell:
+        antennas = left(rows)
+        comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
+
+        def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
+            parts = [c[some] for c in comb]
+            left_out, right_out = buffers or (None, None)
+            return outer([*(a[some] for a in antennas), *parts[:split]], left_out), outer(parts[split:], right_out)
+
+        return spell
+
+    def prepare_nodes(rows: Tensor) -> Spell:
+        antennas = left(rows)[0].transpose(0, 1).flatten(1)
+        comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
+
+        def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
+            tones = outer([c[some] for c in comb])
+            return antennas[some], (tones[:, None, :] * weights).flatten(1)
+
+        return spell
 
     if weights is None:
-        return Factors(left, comb, height, grid.num_subcarriers, dtype)
-    return Factors(
-        lambda rows: left(rows).transpose(0, 1).flatten(1),
-        lambda rows: (comb(rows)[:, None, :] * weights).flatten(1),
-        height,
-        grid.num_subcarriers,
-        dtype,
-        inner=len(weights),
-    )
+        return Factors(prepare, height * share, size // share, dtype)
+    return Factors(prepare_nodes, height, size, dtype, inner=len(weights))
 
 
 def _element_gains(
-    batch: PathTensors, gains: Tensor, lengths: Tensor, grid: OfdmGrid, tx: Radio, rx: Radio, *, spherical: bool
+    gains: Tensor, lengths: Tensor, centre: Tensor, grid: OfdmGrid, tx: Radio, rx: Radio, *, spherical: bool
 ) -> Tensor:
-    """(..., P, R * T) gains with the phase of each element's own length at the carrier, and its spreading."""
+    """(..., n, R * T) gains with the phase of each element's own length at the carrier, and its spreading."""
     antennas = spread_ports(gains, tx, rx)
     antennas = antennas.expand(*antennas.shape[:-2], rx.array.num_antennas, tx.array.num_antennas).flatten(-2)
-    extra = lengths - batch.length[:, None]
-    size = batch.length[:, None] / lengths if spherical else None
-    return antennas * phasor(extra * (grid.carrier_hz / SPEED_OF_LIGHT), gains.dtype, size)
-
-
-def _per_element(
-    offsets: Tensor,
-    left: Callable[[Tensor], Tensor],
-    cycles: Tensor,
-    weights: Tensor | None,
-    grid: OfdmGrid,
-    height: int,
-) -> Tensor:
-    """Sum over paths where every pair of elements has a delay of its own, `cycles` (P, M); (U, M, K)."""
-    size = grid.num_subcarriers
-
-    def make(piece: Piece) -> Tensor:
-        gains = left(piece.rows)
-        comb = tones(cycles.index_select(0, piece.rows).flatten(), grid, gains.dtype)
-        comb = comb.view(len(piece.rows), height, size)
-        across = gains[..., None] if weights is None else torch.einsum("npm,nk->pmk", gains, weights)
-        return (across * comb).view(len(piece.users), piece.count, height, size).sum(dim=1)
-
-    return gathered(offsets, max(1, (8 << 20) // (height * size * 8)), make, (height, size))
+    size = centre / lengths if spherical else None
+    return antennas * phasor((lengths - centre) * (grid.carrier_hz / SPEED_OF_LIGHT), gains.dtype, size)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
-from sitetwin.channel.ragged import Factors, sum_over_paths
+from sitetwin.channel.ragged import Factors, Spell, sum_over_paths
 from sitetwin.channel.steering import PathTensors, plane_gains, recorded
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
@@ -36,7 +36,9 @@ def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
         raise SiteTwinError(f"a roll-off of {roll_off} was asked for; it lies in 0 to 1")
     bend = 1 - (2 * roll_off * time) ** 2
     singular = bend.abs() < 1e-9
-    shaped = torch.sinc(time) * torch.cos(math.pi * roll_off * time) / torch.where(singular, torch.ones_like(bend), bend)
+    shaped = (
+        torch.sinc(time) * torch.cos(math.pi * roll_off * time) / torch.where(singular, torch.ones_like(bend), bend)
+    )
     return torch.where(singular, math.pi / 4 * torch.sinc(time), shaped)
 
 
@@ -69,20 +71,21 @@ def impulse_response(
         (U, R, T, num_taps) complex of the type of `gains`.
     """
     if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0 and num_taps >= 1):
-        raise SiteTwinError(f"a rate of {sampling_rate_hz} Hz with {num_taps} taps was asked for; both must be positive")
+        raise SiteTwinError(
+            f"a rate of {sampling_rate_hz} Hz with {num_taps} taps was asked for; both must be positive"
+        )
     tx, rx = tx or Radio(), rx or Radio()
     batch = PathTensors.of(paths)
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
 
-    def right(rows: Tensor) -> Tensor:
-        return pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
-
-    def left(rows: Tensor) -> Tensor:
-        return plane_gains(batch.take(rows), gains.index_select(0, rows), tx, rx)
+    def prepare(rows: Tensor) -> Spell:
+        pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
+        antennas = plane_gains(batch, gains, tx, rx, rows)
+        return lambda some, buffers=None: (antennas[some], pulses[some])
 
     height = rx.array.num_antennas * tx.array.num_antennas
-    factors = Factors(left, right, height, num_taps, gains.dtype)
+    factors = Factors(prepare, height, num_taps, gains.dtype)
     out = sum_over_paths(batch.offsets, factors, recorded=recorded(gains, tx, rx))
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 

@@ -18,16 +18,15 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import AntennaArray, Radio
-from sitetwin.channel.fields import phasor
 from sitetwin.channel.grid import OfdmGrid, delay_taps
-from sitetwin.channel.parallel import in_parallel
-from sitetwin.channel.ragged import Piece, gathered, pieces
-from sitetwin.channel.steering import PathTensors, recorded, side_cycles, spread_ports
+from sitetwin.channel.phasors import phasor
+from sitetwin.channel.ragged import Factors, Spell, sum_over_paths
+from sitetwin.channel.steering import PathTensors, centred, path_reference, recorded, responses, spread_ports
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
 _APART = 1e-7  # closest that a path may come to a grid point, in grid steps
-_PIECE_PATHS = 2048
+_NEIGHBOURS = 16  # users padded to a common number of paths; matrices are small here
 
 
 def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Tensor:
@@ -63,8 +62,8 @@ def delay_angle_from_response(cfr: Tensor, tx: Radio, num_taps: int = 32) -> Ten
     return angle_transform(delay_taps(cfr, num_taps), tx.array)
 
 
-def _kernel(cycles: Tensor, size: int, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``sin(pi size y) / sin(pi y)`` with ``y = q / size - x`` at whole q, as path factor, reciprocal sine and sign.
+def _kernel(cycles: Tensor, size: int, points: Tensor, real: torch.dtype) -> tuple[Tensor, Tensor]:
+    """``sin(pi size y) / sin(pi y)`` with ``y = q / size - x`` at whole q, up to the sign ``(-1)^q``.
 
     The denominator comes from an addition theorem in float64 (two products instead of a sine per grid point). A path
     on a grid point is moved off it by 1e-7 of a step, so that 0 / 0 never arises.
@@ -73,9 +72,10 @@ def _kernel(cycles: Tensor, size: int, points: Tensor) -> tuple[Tensor, Tensor, 
         cycles: (P,) float64, x; not reduced here, the caller's phases must belong to the same x.
         size: Number of terms of the geometric series.
         points: (Q,) float64 whole numbers q.
+        real: Type of the reciprocals.
 
     Returns:
-        (P,), (P, Q) and (Q,) float64; the kernel is ``path[:, None] * reciprocal * sign``.
+        Numerators (P,) float64 and reciprocal denominators (P, Q).
     """
     scaled = cycles * size
     step = scaled.round()
@@ -84,12 +84,11 @@ def _kernel(cycles: Tensor, size: int, points: Tensor) -> tuple[Tensor, Tensor, 
     away = torch.where(near, torch.full_like(away, _APART), away)
     angle = (math.pi / size) * torch.where(near, step + _APART, scaled)
     # sin(pi (q - size x)) = -(-1)^(q + step) sin(pi away)
-    path = torch.sin(math.pi * away) * (2 * torch.remainder(step, 2) - 1)
+    numerator = torch.sin(math.pi * away) * (2 * torch.remainder(step, 2) - 1)
     grid = math.pi / size * points
-    comb = torch.stack([torch.sin(grid), -torch.cos(grid)])
-    sine = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1) @ comb
-    sign = 1 - 2 * torch.remainder(points, 2)
-    return path, sine.reciprocal(), sign
+    table = torch.stack([torch.sin(grid), -torch.cos(grid)])
+    sine = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1) @ table
+    return numerator, sine.to(real).reciprocal()
 
 
 def delay_angle(
@@ -139,33 +138,19 @@ def delay_angle(
     if not 1 <= num_taps <= grid.num_subcarriers:
         raise SiteTwinError(f"{num_taps} delay taps were asked for of {grid.num_subcarriers} subcarriers")
     batch = PathTensors.of(paths)
-    ports = spread_ports(gains, tx, rx).expand(-1, rx.array.num_antennas, -1)
     shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
     if out is not None and (tuple(out.shape) != shape or out.dtype != gains.dtype or not out.is_contiguous()):
         raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {gains.dtype}")
-    work = _Work(batch, ports, grid, tx, rx, num_taps, delay_reference_s)
-    if recorded(gains, tx, rx):
-        result = gathered(batch.offsets, _PIECE_PATHS, lambda piece: work.product(piece, shape), shape[1:])
-        return result if out is None else out.copy_(result.detach())
-    result = torch.empty(shape, dtype=gains.dtype) if out is None else out
-
-    def one(piece: Piece) -> None:
-        if piece.count == 0:
-            result[piece.users] = 0
-        elif piece.consecutive:
-            first = int(piece.users[0])
-            result[first : first + len(piece.users)] = work.product(piece, shape)
-        else:
-            result[piece.users] = work.product(piece, shape)
-
-    with torch.no_grad():
-        for _ in in_parallel(one, pieces(batch.offsets, _PIECE_PATHS)):
-            pass
-    return result
+    work = _Work(batch, spread_ports(gains, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
+    factors = Factors(work.prepare, shape[1] * shape[2], num_taps, gains.dtype)
+    flows = recorded(gains, tx, rx)
+    target = None if out is None or flows else out.view(shape[0], -1, num_taps)
+    result = sum_over_paths(batch.offsets, factors, target, recorded=flows, neighbours=_NEIGHBOURS).view(shape)
+    return result if out is None else (out.copy_(result.detach()) if flows else out)
 
 
 class _Work:
-    """What stays the same for all groups of users."""
+    """The two factors of each path."""
 
     def __init__(
         self,
@@ -178,73 +163,60 @@ class _Work:
         delay_reference_s: float | Tensor,
     ) -> None:
         self.batch, self.ports, self.grid, self.tx, self.rx = batch, ports, grid, tx, rx
-        self.taps = torch.arange(num_taps, dtype=torch.float64)
-        self.reference = delay_reference_s
         self.real = torch.float32 if ports.dtype == torch.complex64 else torch.float64
-        assert tx.array.shape is not None
-        self.linear = tx.array.shape[0] == 1 and tx.array.num_ports == 1 and tx.array.num_positions > 1
-
-    def product(self, piece: Piece, shape: tuple[int, ...]) -> Tensor:
-        """(n, R, T, taps) of users with equally many paths."""
-        users, rows, count = len(piece.users), piece.rows, piece.count
-        right, tap_phase = self._delays(rows)
-        gains = self.ports.index_select(0, rows)
-        if self.linear and shape[1] == 1:
-            kernel, bin_phase = self._bins(rows)
-            right = right * gains[:, 0]
-            columns = torch.view_as_real(right).view(users, count, -1)
-            product = torch.bmm(kernel.view(users, count, -1).transpose(1, 2), columns)
-            summed = torch.view_as_complex(product.view(users, shape[2], -1, 2))
-            return (summed * (bin_phase[:, None] * tap_phase)).view(users, *shape[1:])
-        left, phase = self._angles(gains, rows)
-        left = left.reshape(users, count, shape[1] * shape[2]).transpose(1, 2)
-        return torch.bmm(left, right.view(users, count, -1)).view(users, *shape[1:]) * (phase * tap_phase)
-
-    def _delays(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, taps) delay kernels up to the phase of each tap, and that phase (taps,)."""
-        dtype, size = self.ports.dtype, self.grid.num_subcarriers
-        cycles = self.batch.length.index_select(0, rows) * (self.grid.spacing_hz / SPEED_OF_LIGHT) - self._shift(rows)
-        cycles = cycles - cycles.floor()
-        path, kernel, sign = _kernel(cycles, size, self.taps)
+        self.taps = torch.arange(num_taps, dtype=torch.float64)
         # sum_k e^{j 2 pi k y} = e^{j 2 pi middle y} sin(pi K y) / sin(pi y), middle = first + (K - 1) / 2
-        middle = self.grid.first + (size - 1) / 2
-        right = phasor(middle * cycles, dtype, path / size)[:, None] * kernel.to(self.real)
-        return right, phasor(-middle * self.taps / size, dtype, sign)
+        size = grid.num_subcarriers
+        self.middle = grid.first + (size - 1) / 2
+        tap_sign = 1 - 2 * torch.remainder(self.taps, 2)
+        self.tap_phase = phasor(-self.middle * self.taps / size, ports.dtype, tap_sign)
+        self.spacing_hz = grid.spacing_hz
+        self.reference = path_reference(delay_reference_s, batch)
+        array = tx.array
+        assert array.shape is not None
+        self.linear = array.shape[0] == 1 and array.num_positions > 1 and not array.positions.requires_grad
+        # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y), y = q/M - u
+        count = array.num_positions
+        self.bins = torch.arange(count, dtype=torch.float64) - count // 2
+        bin_sign = 1 - 2 * torch.remainder(self.bins, 2)
+        self.bin_phase = phasor((count - 1) / 2 * self.bins / count, ports.dtype, bin_sign)
 
-    def _shift(self, rows: Tensor) -> float | Tensor:
-        spacing = self.grid.spacing_hz
-        if not isinstance(self.reference, Tensor) or self.reference.ndim == 0:
-            return float(self.reference) * spacing
-        if len(self.reference) != self.batch.num_users:
-            raise SiteTwinError(f"{len(self.reference)} delay references were given for {self.batch.num_users} users")
-        return self.reference.double()[self.batch.user[rows]] * spacing
+    def prepare(self, rows: Tensor) -> Spell:
+        """Both factors of some paths."""
+        angles, delays = self.angles(rows), self.delays(rows)
+        return lambda some, buffers=None: (angles[some], delays[some])
 
-    def _bins(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, M) angle kernels of a linear array, real up to the phase of each bin, and that phase (M,).
+    def delays(self, rows: Tensor) -> Tensor:
+        """(n, taps) delay kernels."""
+        size = self.grid.num_subcarriers
+        delay = self.batch.length.index_select(0, rows) / SPEED_OF_LIGHT
+        reference = self.reference
+        delay = delay - (reference.index_select(0, rows) if isinstance(reference, Tensor) else reference)
+        cycles = delay * self.spacing_hz
+        cycles = cycles - cycles.floor()
+        path, kernel = _kernel(cycles, size, self.taps, self.real)
+        path = phasor(self.middle * cycles, self.ports.dtype, path / size)
+        return path[:, None] * self.tap_phase * kernel
 
-        ``sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y)``, y = q/M - u.
-        """
+    def angles(self, rows: Tensor) -> Tensor:
+        """(n, R * T) gains in the angle domain."""
+        dtype = self.ports.dtype
+        gains = self.ports.index_select(0, rows)
+        if not centred(self.rx.array):
+            user = self.batch.user.index_select(0, rows) if self.rx.per_user else None
+            arrival = self.batch.arrival.index_select(0, rows)
+            gains = gains * responses(arrival, self.rx, user, dtype)[:, :, None]
+        gains = gains.expand(-1, self.rx.array.num_antennas, -1)
         array = self.tx.array
-        assert array.spacing is not None
+        if centred(array):
+            return gains.reshape(len(rows), -1).clone()
         departure = self.batch.departure.index_select(0, rows)
+        if not self.linear:
+            response = responses(departure, self.tx, None, dtype)
+            return angle_transform(gains * response[:, None, :], array, axis=-1).flatten(1)
+        assert array.spacing is not None
         local_y = departure[:, 1] if self.tx.unrotated else departure @ self.tx.rotation()[:, 1]
-        size = array.num_positions
-        bins = torch.arange(size, dtype=torch.float64) - size // 2
-        path, kernel, sign = _kernel(local_y * array.spacing[1], size, bins)
-        phase = phasor((size - 1) / 2 * bins / size, self.ports.dtype, sign)
-        return (path[:, None] * kernel).to(self.real), phase
-
-    def _angles(self, gains: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, R, T) angle factor of each path, and the phase of each bin, (T, 1) or 1."""
-        dtype = gains.dtype
-        user = self.batch.user[rows] if self.rx.per_user else None
-        at_rx = side_cycles(self.batch.arrival[rows], self.rx, user)
-        if at_rx is not None:
-            gains = gains * phasor(-at_rx, dtype)[:, :, None]
-        if self.linear:
-            kernel, phase = self._bins(rows)
-            return gains * kernel[:, None, :], phase[:, None]
-        at_tx = side_cycles(self.batch.departure[rows], self.tx, None)
-        if at_tx is not None:
-            gains = angle_transform(gains * phasor(-at_tx, dtype)[:, None, :], self.tx.array, axis=-1)
-        return gains, torch.ones(1, 1, dtype=dtype)
+        path, kernel = _kernel(local_y * array.spacing[1], array.num_positions, self.bins, self.real)
+        kernel = path.to(self.real)[:, None] * kernel
+        gains = gains.view(len(rows), -1, array.num_ports, 1 if array.num_ports == 1 else array.num_positions)
+        return (gains * (kernel[:, None, None, :] * self.bin_phase)).flatten(1)

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
 from sitetwin.channel.canopy import CanopyScattering
-from sitetwin.channel.parallel import in_parallel
 from sitetwin.channel.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
+from sitetwin.channel.parallel import in_parallel
+from sitetwin.channel.phasors import phasor
 from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
 from sitetwin.errors import SiteTwinError
@@ -141,23 +142,6 @@ def _free_space(
     return phasor(length * (carrier_hz / SPEED_OF_LIGHT), dtype, size)
 
 
-def phasor(cycles: Tensor, dtype: torch.dtype, size: Tensor | None = None) -> Tensor:
-    """``size e^{-j 2 pi cycles}``, with whole cycles removed in float64 before the cast.
-
-    Args:
-        cycles: (...) float64.
-        dtype: Complex type of the result.
-        size: (...) or None for 1.
-    """
-    real = torch.float32 if dtype == torch.complex64 else torch.float64
-    angle = ((cycles - cycles.round()) * (-2 * math.pi)).to(real)
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    if size is not None:
-        size = size.to(real)
-        cosine, sine = size * cosine, size * sine
-    return torch.complex(cosine, sine)
-
-
 def _groups(paths: Paths, chunk: int) -> Iterator[Tensor]:
     """Row indices of paths alike in number and kind of interactions, at most `chunk` at a time."""
     if not paths.max_depth:
@@ -201,7 +185,14 @@ class _Job:
     """Everything that stays the same for all groups of paths."""
 
     def __init__(
-        self, paths: Paths, site: Any, frequency_hz: float, tx: Radio, rx: Radio, options: FieldOptions, dtype: torch.dtype
+        self,
+        paths: Paths,
+        site: Any,
+        frequency_hz: float,
+        tx: Radio,
+        rx: Radio,
+        options: FieldOptions,
+        dtype: torch.dtype,
     ) -> None:
         self.paths, self.site, self.tx, self.rx, self.options = paths, site, tx, rx, options
         self.dtype = dtype

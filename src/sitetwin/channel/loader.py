@@ -70,7 +70,9 @@ class ChannelLoader:
         if self.batch_size < 1:
             raise SiteTwinError(f"a batch of {self.batch_size} users was asked for; give at least 1")
         if self.kind == "cir" and (self.wavefront, self.steering, self.gain_nodes) != ("plane", "carrier", False):
-            raise SiteTwinError("impulse responses are made for plane waves at the carrier; use kind='cfr' for the others")
+            raise SiteTwinError(
+                "impulse responses are made for plane waves at the carrier; use kind='cfr' for the others"
+            )
         chosen = torch.arange(self.paths.num_users) if self.users is None else torch.as_tensor(self.users).long()
         if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < self.paths.num_users:
             raise SiteTwinError(f"user indices must lie in 0..{self.paths.num_users - 1}")
@@ -104,7 +106,14 @@ class ChannelLoader:
         rx = self.rx.select_users(index)
         if self.gain_nodes:
             nodes, gains = band_nodes(
-                paths, self.site, self.grid.carrier_hz, self.grid.bandwidth_hz, self.tx, rx, self.options, dtype=self.dtype
+                paths,
+                self.site,
+                self.grid.carrier_hz,
+                self.grid.bandwidth_hz,
+                self.tx,
+                rx,
+                self.options,
+                dtype=self.dtype,
             )
             if len(nodes) == 1:
                 nodes, gains = None, gains[0]

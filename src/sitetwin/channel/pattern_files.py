@@ -140,9 +140,7 @@ def _from_cuts(gain_db: float, horizontal: Tensor, vertical: Tensor, name: str) 
     front_cut = vertical[elevation_down % _CUT]
     back_cut = vertical[(180 - elevation_down) % _CUT]
     reference = (1 - rear) * horizontal[0] + rear * horizontal[180]
-    loss = (
-        (around - reference)[None, :] + front_cut[:, None] * (1 - rear)[None, :] + back_cut[:, None] * rear[None, :]
-    )
+    loss = (around - reference)[None, :] + front_cut[:, None] * (1 - rear)[None, :] + back_cut[:, None] * rear[None, :]
     radians = math.pi / 180
     return SampledPattern(
         theta=torch.arange(181, dtype=torch.float64) * radians,

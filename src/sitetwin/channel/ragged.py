@@ -1,7 +1,9 @@
 """Sums over each user's paths of products of two factors, the heart of every channel here.
 
-``out[u] = sum_{p of u} left[p] (x) right[p]``: users are grouped by their number of paths, so that a group is one batched
-matrix product without padding, done in pieces that stay in the cache, factors and all.
+``out[u] = sum_{p of u} left[p] (x) right[p]`` is a batched matrix product over ragged numbers of paths. A few neighbouring
+users at a time are padded to the longest of them with paths of zero gain, so that products go straight to their place:
+for channels of tens of kilobytes, writing them twice would cost more than the padding. Factors are made piece by piece in
+buffers that stay in the cache.
 """
 
 from __future__ import annotations
@@ -9,54 +11,126 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sitetwin.channel.parallel import in_parallel
 
-PIECE_BYTES = 2 << 20
-"""Size of the right factors made at once, bytes."""
+NEIGHBOURS = 4
+"""Users padded to a common number of paths."""
 
-PRODUCT_BYTES = 1 << 19
-"""Size of the products made at once before they are sent to their users' places, bytes."""
+PIECE_ROWS = 4096
+"""Paths whose small factors (phases, combs) are made at once: enough to hide the cost of calling PyTorch."""
+
+SPELLED_BYTES = 3 << 18
+"""Size of the factors spelled out at once, bytes: they go from the cache into the product."""
+
+
+class Run(NamedTuple):
+    """Consecutive users with equally many paths, padding included.
+
+    Attributes:
+        first: First user.
+        last: One past the last user.
+        width: Paths of each.
+        row: Place of the first path in the piece.
+    """
+
+    first: int
+    last: int
+    width: int
+    row: int
+
+    @property
+    def num_rows(self) -> int:
+        """Paths of all its users."""
+        return (self.last - self.first) * self.width
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Users with equally many paths.
+    """Consecutive users, their paths in order with padding between.
 
     Attributes:
-        count: Paths of each.
-        users: (n,) int64.
-        rows: (n * count,) int64, their paths.
-        consecutive: Whether the users follow one another.
+        first: First user.
+        last: One past the last user.
+        rows: (n,) int64, paths; a padded place repeats some path.
+        padded: (m,) int64, places in `rows` that are padding.
+        runs: Runs of users with equal widths, in order.
     """
 
-    count: int
-    users: Tensor
+    first: int
+    last: int
     rows: Tensor
-    consecutive: bool
+    padded: np.ndarray
+    runs: list[Run]
+
+    def batches(self, most_rows: int) -> Iterator[list[Run]]:
+        """Runs, long ones cut, gathered into batches of about `most_rows` paths."""
+        batch: list[Run] = []
+        filled = 0
+        for whole in self.runs:
+            users = max(1, most_rows // max(1, whole.width))
+            for first in range(whole.first, whole.last, users):
+                run = Run(
+                    first, min(first + users, whole.last), whole.width, whole.row + (first - whole.first) * whole.width
+                )
+                if batch and filled + run.num_rows > most_rows:
+                    yield batch
+                    batch, filled = [], 0
+                batch.append(run)
+                filled += run.num_rows
+        if batch:
+            yield batch
 
 
-def pieces(offsets: Tensor, most_paths: int) -> Iterator[Piece]:
-    """Users grouped by their number of paths, fewest first.
+def pieces(offsets: Tensor, most_rows: int, neighbours: int = NEIGHBOURS) -> Iterator[Piece]:
+    """Cut users into pieces of about `most_rows` paths, padding included.
 
     Args:
         offsets: (U + 1,) int64.
-        most_paths: Paths per piece (at least one user's).
+        most_rows: Paths per piece (at least those of one block of neighbours).
+        neighbours: Users padded to a common width.
     """
-    counts = torch.diff(offsets)
-    order = torch.argsort(counts, stable=True)
-    values, sizes = torch.unique_consecutive(counts[order], return_counts=True)
-    start = 0
-    for count, size in zip(values.tolist(), sizes.tolist(), strict=True):
-        members = order[start : start + size]
-        start += size
-        steps = torch.arange(count)
-        for users in members.split(size if count == 0 else max(1, most_paths // count)):
-            consecutive = int(users[-1]) - int(users[0]) == len(users) - 1
-            yield Piece(count, users, (offsets[users][:, None] + steps).flatten(), consecutive)
+    start = offsets.numpy()
+    counts = np.diff(start)
+    users = len(counts)
+    if not users:
+        return
+    starts = np.arange(0, users, neighbours)
+    width = np.maximum.reduceat(counts, starts)
+    width = np.repeat(width, np.diff(np.append(starts, users)))
+    ends = np.cumsum(width)
+    first = 0
+    while first < users:
+        done = ends[first - 1] if first else 0
+        last = int(np.searchsorted(ends, done + most_rows, side="right"))
+        last = min(users, max(last // neighbours * neighbours, first + neighbours))
+        if users - last < neighbours:
+            last = users
+        yield _piece(start, counts, width, first, last)
+        first = last
+
+
+def _piece(start: np.ndarray, counts: np.ndarray, width: np.ndarray, first: int, last: int) -> Piece:
+    own, wide = counts[first:last], width[first:last]
+    begin = np.cumsum(wide) - wide
+    slot = np.arange(int(wide.sum())) - np.repeat(begin, wide)
+    rows = np.repeat(start[first:last], wide) + slot
+    padding = np.flatnonzero(slot >= np.repeat(own, wide))
+    rows[padding] = 0
+    changes = np.flatnonzero(np.diff(wide)) + 1
+    edges = [0, *changes.tolist(), last - first]
+    runs = [Run(first + a, first + b, int(wide[a]), int(begin[a])) for a, b in pairwise(edges)]
+    return Piece(first, last, torch.from_numpy(rows), padding, runs)
+
+
+Buffers = tuple[Tensor, Tensor] | None
+Spell = Callable[..., tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -64,29 +138,30 @@ class Factors:
     """The two factors of each path's share.
 
     Attributes:
-        left: From path rows (n,) to (n, inner * height).
-        right: From path rows (n,) to (n, inner * columns).
+        prepare: From path rows (n,) to a function that spells out the left and right factors of a slice of them,
+            (m, inner * height) and (m, inner * columns). It may write them into two buffers that it gets as its second
+            argument; it must not give away what it needs again, as rows of padding are zeroed.
         height: M.
         columns: K.
-        dtype: Complex type of both.
+        dtype: Type of both.
         inner: Terms per path.
     """
 
-    left: Callable[[Tensor], Tensor]
-    right: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor], Spell]
     height: int
     columns: int
     dtype: torch.dtype
     inner: int = 1
 
-    def of(self, piece: Piece) -> tuple[Tensor, Tensor]:
-        """(n, M, c) and (n, c, K) of a piece."""
-        users, terms = len(piece.users), piece.count * self.inner
-        left = self.left(piece.rows).reshape(users, terms, self.height).transpose(1, 2)
-        return left, self.right(piece.rows).reshape(users, terms, self.columns)
 
-
-def sum_over_paths(offsets: Tensor, factors: Factors, out: Tensor | None = None, *, recorded: bool = False) -> Tensor:
+def sum_over_paths(
+    offsets: Tensor,
+    factors: Factors,
+    out: Tensor | None = None,
+    *,
+    recorded: bool = False,
+    neighbours: int = NEIGHBOURS,
+) -> Tensor:
     """``out[u, m, k] = sum over paths p of user u, and i < inner, of left[p, i, m] right[p, i, k]``.
 
     Args:
@@ -94,60 +169,69 @@ def sum_over_paths(offsets: Tensor, factors: Factors, out: Tensor | None = None,
         factors: Left and right factors.
         out: (U, M, K) to write into, contiguous; made if None.
         recorded: Whether gradients are to be recorded; then nothing is written in place and `out` is not used.
+        neighbours: Users padded to a common number of paths: more for small matrices.
 
     Returns:
         (U, M, K).
     """
-    cell = factors.dtype.itemsize
-    most = max(1, PIECE_BYTES // (factors.columns * factors.inner * cell))
     if recorded:
-        return gathered(offsets, most, lambda piece: torch.bmm(*factors.of(piece)), (factors.height, factors.columns))
-    if out is None:
-        out = torch.empty(len(offsets) - 1, factors.height, factors.columns, dtype=factors.dtype)
-    at_once = max(1, PRODUCT_BYTES // (factors.height * factors.columns * cell))
+        return _recorded(offsets, factors)
+    target = torch.empty(len(offsets) - 1, factors.height, factors.columns, dtype=factors.dtype) if out is None else out
+    if not int(offsets[-1]):
+        return target.zero_()
+    most = max(1, SPELLED_BYTES // ((factors.height + factors.columns) * factors.inner * factors.dtype.itemsize))
+
     local = threading.local()
 
+    def buffers(rows: int) -> Buffers:
+        if not hasattr(local, "buffers") or len(local.buffers[0]) < rows:
+            widths = factors.inner * factors.height, factors.inner * factors.columns
+            local.buffers = tuple(torch.empty(max(most, rows), width, dtype=factors.dtype) for width in widths)
+        return local.buffers
+
     def work(piece: Piece) -> None:
-        if piece.count == 0:
-            out[piece.users] = 0
-            return
-        left, right = factors.of(piece)
-        if piece.consecutive:
-            first = int(piece.users[0])
-            torch.bmm(left, right, out=out[first : first + len(piece.users)])
-            return
-        if not hasattr(local, "scratch"):
-            local.scratch = torch.empty(at_once, factors.height, factors.columns, dtype=factors.dtype)
-        for start in range(0, len(piece.users), at_once):
-            users = piece.users[start : start + at_once]
-            product = local.scratch[: len(users)]
-            torch.bmm(left[start : start + at_once], right[start : start + at_once], out=product)
-            out[users] = product
+        spell = factors.prepare(piece.rows)
+        for batch in piece.batches(most):
+            start, stop = batch[0].row, batch[-1].row + batch[-1].num_rows
+            left, right = spell(slice(start, stop), buffers(stop - start))
+            _silence(left, piece.padded, start, stop)
+            for run in batch:
+                if run.width:
+                    some = slice(run.row - start, run.row - start + run.num_rows)
+                    a, b = _matrices(left[some], right[some], run.last - run.first, factors)
+                    torch.bmm(a, b, out=target[run.first : run.last])
+                else:
+                    target[run.first : run.last] = 0
 
     with torch.no_grad():
-        for _ in in_parallel(work, pieces(offsets, most)):
+        for _ in in_parallel(work, pieces(offsets, PIECE_ROWS, neighbours)):
             pass
-    return out
+    return target
 
 
-def gathered(offsets: Tensor, most_paths: int, make: Callable[[Piece], Tensor], shape: tuple[int, ...]) -> Tensor:
-    """(U, ...) from pieces (n, ...) without writing in place, so that gradients are recorded.
+def _silence(left: Tensor, padded: np.ndarray, start: int, stop: int) -> None:
+    """Zero the rows of padding in a slice of a piece."""
+    low, high = np.searchsorted(padded, (start, stop))
+    if high > low:
+        left.index_fill_(0, torch.from_numpy(padded[low:high] - start), 0)
 
-    Args:
-        offsets: (U + 1,) int64.
-        most_paths: Paths per piece.
-        make: From a piece with paths to its users' results.
-        shape: Of a user's result; zero where there is no path.
-    """
-    users, results, empty = [], [], []
-    for piece in pieces(offsets, most_paths):
-        if piece.count == 0:
-            empty.append(piece.users)
-        else:
-            users.append(piece.users)
-            results.append(make(piece))
-    if not results:
-        return torch.zeros(len(offsets) - 1, *shape, dtype=torch.complex64)
-    users += empty
-    results += [results[0].new_zeros(len(e), *shape) for e in empty]
-    return torch.cat(results).index_select(0, torch.argsort(torch.cat(users)))
+
+def _matrices(left: Tensor, right: Tensor, users: int, factors: Factors) -> tuple[Tensor, Tensor]:
+    """(n, M, c) and (n, c, K)."""
+    terms = len(left) * factors.inner // users
+    return left.view(users, terms, factors.height).transpose(1, 2), right.view(users, terms, factors.columns)
+
+
+def _recorded(offsets: Tensor, factors: Factors) -> Tensor:
+    """The same, writing nothing in place."""
+    parts = [torch.zeros(0, factors.height, factors.columns, dtype=factors.dtype)]
+    for piece in pieces(offsets, PIECE_ROWS, neighbours=1):
+        spell = factors.prepare(piece.rows) if len(piece.rows) else None
+        for run in piece.runs:
+            users = run.last - run.first
+            if spell is None or not run.width:
+                parts.append(parts[0].new_zeros(users, factors.height, factors.columns))
+                continue
+            a, b = spell(slice(run.row, run.row + run.num_rows))
+            parts.append(torch.bmm(*_matrices(a.contiguous(), b.contiguous(), users, factors)))
+    return torch.cat(parts)

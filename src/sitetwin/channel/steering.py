@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.arrays import Radio
-from sitetwin.channel.fields import phasor
+from sitetwin.channel.arrays import AntennaArray, Radio
+from sitetwin.channel.phasors import combs, levels, outer, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 
@@ -51,20 +51,19 @@ class PathTensors:
             paths,
         )
 
-    def take(self, rows: Tensor) -> PathTensors:
-        """Some of the paths; offsets and the paths themselves stay those of all."""
-        return replace(
-            self,
-            length=self.length.index_select(0, rows),
-            departure=self.departure.index_select(0, rows),
-            arrival=self.arrival.index_select(0, rows),
-            user=self.user.index_select(0, rows),
-        )
-
     @property
     def num_users(self) -> int:
         """U."""
         return len(self.offsets) - 1
+
+
+def path_reference(reference: float | Tensor, batch: PathTensors) -> float | Tensor:
+    """Delay reference in seconds: one for all, or (P,) from one per user."""
+    if not isinstance(reference, Tensor) or reference.ndim == 0:
+        return float(reference)
+    if len(reference) != batch.num_users:
+        raise SiteTwinError(f"{len(reference)} delay references were given for {batch.num_users} users")
+    return reference.double()[batch.user]
 
 
 def spread_ports(gains: Tensor, tx: Radio, rx: Radio) -> Tensor:
@@ -80,12 +79,40 @@ def spread_ports(gains: Tensor, tx: Radio, rx: Radio) -> Tensor:
     return gains
 
 
-def side_cycles(direction: Tensor, radio: Radio, user: Tensor | None) -> Tensor | None:
-    """(P, antennas) float64 cycles ``d . k / lambda``, None for a single element at the centre."""
+def centred(array: AntennaArray) -> bool:
+    """Whether the array is a single element at the radio's position, which has no phase of its own."""
+    return array.num_positions == 1 and not array.positions.requires_grad and not bool(array.positions.any())
+
+
+def responses(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Element responses ``e^{+j 2 pi d . k / lambda}``.
+
+    Args:
+        direction: (P, 3) float64 unit vectors away from the radio.
+        radio: The radio.
+        user: (P,) int64 user of each path, where orientations are per user.
+        dtype: Complex type.
+
+    Returns:
+        (P, antennas), port by port.
+    """
     array = radio.array
-    if array.num_positions == 1 and not array.positions.requires_grad and not bool(array.positions.any()):
-        return None
-    return radio.cycles(direction, user).repeat(1, array.num_ports)
+    each = outer(_combs_of(direction, radio, user, dtype))
+    return each if array.num_ports == 1 else each.repeat(1, array.num_ports)
+
+
+def _combs_of(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
+    """Factors of the responses of the positions: rows' and columns' combs for a uniform array."""
+    array = radio.array
+    if array.shape is None or array.spacing is None or array.positions.requires_grad:
+        return [phasor(-radio.cycles(direction, user), dtype)]
+    local = radio.local_rows(direction, user)
+    rows, columns = array.shape
+    vertical, horizontal = array.spacing
+    along_y = combs(-horizontal * local[:, 1], -(columns - 1) / 2, levels(columns), dtype)
+    if rows == 1:
+        return list(along_y)
+    return [*combs(vertical * local[:, 2], -(rows - 1) / 2, levels(rows), dtype), *along_y]
 
 
 def recorded(gains: Tensor, *radios: Radio) -> bool:
@@ -94,30 +121,44 @@ def recorded(gains: Tensor, *radios: Radio) -> bool:
     return torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
 
 
-def plane_gains(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio) -> Tensor:
-    """Gain of each path between all antennas, plane waves, steering at the carrier.
+def plane_gains(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: Tensor | None = None) -> Tensor:
+    """Gain of paths between all antennas, plane waves, steering at the carrier.
 
     Args:
         batch: P paths.
         gains: (..., P, n_rx_ports, n_tx_ports) complex.
         tx: Radio of the transmitter.
         rx: Radio of the users.
+        rows: (n,) the paths wanted, all by default.
 
     Returns:
-        (..., P, R * T) complex, receive antenna major.
+        (..., n, R * T) complex, receive antenna major.
     """
-    antennas = spread_ports(gains, tx, rx)
-    for axis, radio, direction in ((-1, tx, batch.departure), (-2, rx, batch.arrival)):
-        cycles = side_cycles(direction, radio, batch.user)
-        if cycles is not None:
-            response = phasor(-cycles, gains.dtype)
-            antennas = antennas * (response[:, None, :] if axis == -1 else response[:, :, None])
+
+    def some(values: Tensor, axis: int = 0) -> Tensor:
+        return values if rows is None else values.index_select(axis, rows)
+
+    antennas = spread_ports(some(gains, -3), tx, rx)
+    if not centred(tx.array):
+        response = responses(some(batch.departure), tx, None, gains.dtype)
+        antennas = antennas * response[:, None, :]
+    if not centred(rx.array):
+        user = some(batch.user) if rx.per_user else None
+        response = responses(some(batch.arrival), rx, user, gains.dtype)
+        antennas = antennas * response[:, :, None]
     return antennas.expand(*antennas.shape[:-2], rx.array.num_antennas, tx.array.num_antennas).flatten(-2)
 
 
-def element_lengths(
-    batch: PathTensors, site: Any, frequency_hz: float, tx: Radio, rx: Radio, wavefront: str
-) -> Tensor:
+def plane_factors(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: Tensor) -> list[Tensor]:
+    """Factors (n, a), (n, b), ... whose outer product is `plane_gains`, with fewer multiplications where they split."""
+    if not (centred(rx.array) and rx.array.num_ports == tx.array.num_ports == 1) or centred(tx.array):
+        return [plane_gains(batch, gains, tx, rx, rows)]
+    factors = _combs_of(batch.departure.index_select(0, rows), tx, None, gains.dtype)
+    factors[0] = factors[0] * gains.index_select(0, rows)[:, 0]
+    return factors
+
+
+def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radio, rx: Radio, wavefront: str) -> Tensor:
     """Length of each path between all pairs of antennas, metres.
 
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the
@@ -139,8 +180,8 @@ def element_lengths(
     if wavefront == "plane":
         total = batch.length[:, None, None]
         for axis, radio, direction in ((1, tx, batch.departure), (2, rx, batch.arrival)):
-            cycles = side_cycles(direction, radio, batch.user)
-            if cycles is not None:
+            if not centred(radio.array):
+                cycles = radio.cycles(direction, batch.user).repeat(1, radio.array.num_ports)
                 total = total - wavelength * cycles.unsqueeze(axis)
         return total.expand(-1, rx.array.num_antennas, tx.array.num_antennas)
     if wavefront != "spherical":

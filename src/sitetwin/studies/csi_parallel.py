@@ -80,7 +80,14 @@ def _work(
 ) -> SeedResult:
     torch.set_num_threads(1)
     task = (data.seed, part)
-    result = SeedRun(study, data, part, folder / "models", lambda share: news.put((task, share))).run()
+
+    def tell(share: float) -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            raise SystemExit("the study's main process is gone")  # else a killed study would go on working unseen
+        news.put((task, share))
+
+    result = SeedRun(study, data, part, folder / "models", tell).run()
     path = _path(folder, *task)
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps(asdict(result)), encoding="utf-8")

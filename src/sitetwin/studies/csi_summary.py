@@ -21,15 +21,15 @@ _FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "g
 
 def estimate(values: Sequence[float]) -> dict[str, Any]:
     """Mean and 95 % Student interval over seeds; one seed has no interval (low and high are null)."""
-    rounded = [round(float(v), 4) for v in values]
-    interval = seed_interval(values) if len(values) > 1 else None
-    mean = sum(values) / len(values)
+    rounded = [round(float(v), 4) for v in values]  # first: what a linear algebra library leaves open cannot spread
+    interval = seed_interval(rounded) if len(rounded) > 1 else None
+    mean = sum(rounded) / len(rounded)
     low, high = (interval.low, interval.high) if interval else (math.nan, math.nan)
     return {
         "mean": round(mean, 4),
         "low": round(low, 4) if math.isfinite(low) else None,
         "high": round(high, 4) if math.isfinite(high) else None,
-        "n": len(values),
+        "n": len(rounded),
         "values": rounded,
         "level": 0.95,
         "kind": "t over seeds",

@@ -1,0 +1,374 @@
+"""Channels on disk: data sets made from a store of paths, one tile of users after another, in a `TileStore`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sitetwin.channel.arrays import Radio, warn_near_field
+from sitetwin.channel.fields import path_gains
+from sitetwin.channel.loader import ChannelLoader
+from sitetwin.channel.reflection import Surfaces
+from sitetwin.channel.request import CONVENTIONS, ChannelRequest
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.rays.io import arrays_to_paths, open_paths
+from sitetwin.rays.paths import Paths
+from sitetwin.store import Array, Group, TileStore
+
+KIND = "channels"
+AXES = "axes"  # group of the coordinates that all tiles share, beside them
+TILE_BYTES = 256 * 2**20
+"""Most bytes of channels in one tile, which is in memory while it is written or read."""
+
+Progress = Callable[[str, float], None]
+"""Told the stage ("channels") and the finished share of it, 0 to 1."""
+
+
+def write_channels(
+    paths_store: str | Path,
+    site: Any,
+    out: str | Path,
+    request: ChannelRequest,
+    progress: Progress | None = None,
+    resume: bool = True,
+    tile_bytes: int = TILE_BYTES,
+) -> TileStore:
+    """Turn a finished store of paths into a data set of channels; a killed run goes on where it was.
+
+    Tiles are those of the paths, cut where one would hold more than `tile_bytes` of channels. In memory at a time are
+    one tile of paths, one tile of channels and one batch of users. The bytes written do not depend on where a run was
+    interrupted. A warning that several batches give is given once.
+
+    Args:
+        paths_store: Folder of the paths.
+        site: The site in which they were traced, or a variant with the same geometry (other materials, leaf cycles).
+        out: Folder of the data set.
+        request: What to make.
+        progress: Told the stage and its finished share.
+        resume: Whether to go on with an existing data set of the same configuration.
+        tile_bytes: Most bytes of channels in a tile (at least one user's).
+
+    Returns:
+        The finished store.
+
+    Raises:
+        SiteTwinError: The paths are no finished store, damaged, or of another geometry; the carrier lies outside a
+            material's range and the policy refuses that; the folder holds something else; or the disk refuses.
+    """
+    source = open_paths(paths_store)
+    _check_source(source, site, request)
+    tell = progress or (lambda stage, share: None)
+    warned = _Warned()
+    with warned.once():  # before the folder is made: a refused frequency leaves nothing behind
+        Surfaces.of(site.materials, request.grid.carrier_hz, out_of_range=request.out_of_range)
+    tiles = _cut(source, request, tile_bytes)
+    _warn_of_disk(Path(out), source.num_users, request)
+    store = TileStore.create(
+        out,
+        {"kind": KIND, "paths": _content_hash(source), "site": site.hash, **request.configuration()},
+        _root_attributes(source, site, request),
+        tiles,
+        resume=resume,
+    )
+    if not store.has_group(AXES):
+        store.write_group(AXES, request.axes())
+    reader = _PathTiles(source)
+    for index in store.missing_tiles():
+        start, stop = store.tiles[index]
+
+        def tell_user(done: int, start: int = start) -> None:
+            tell("channels", (start + done) / store.num_users)
+
+        part = replace(request, rx=request.rx.select_users(torch.arange(start, stop)))
+        _write_tile(store, index, reader.users(start, stop), site, part, warned, tell_user)
+        tell("channels", stop / store.num_users)
+    tell("channels", 1.0)
+    return store
+
+
+def load_channels(path: str | Path, users: slice | None = None) -> Group:
+    """Read the channels of some users, or of all, into memory.
+
+    Args:
+        path: Folder of the data set.
+        users: Which users, by index; only the tiles that hold some of them are read. A step is allowed.
+
+    Returns:
+        Labelled arrays by name, the tiles put end to end; for "gains", `offsets` count the rows that are returned. The
+        attributes are the data set's, and its configuration.
+
+    Raises:
+        SiteTwinError: The folder is no data set of channels, a tile is missing or damaged.
+    """
+    store = TileStore.open(path)
+    if store.configuration.get("kind") != KIND:
+        raise SiteTwinError(f"{path} is a store, but not of channels; check the path")
+    wanted = np.arange(store.num_users)[users if users is not None else slice(None)]
+    low, high = (int(wanted.min()), int(wanted.max())) if wanted.size else (0, 0)
+    chosen = [i for i, (start, stop) in enumerate(store.tiles) if start <= high and stop > low]
+    if wanted.size > 1 and wanted[1] < wanted[0]:
+        chosen.reverse()
+    parts = []
+    for index in chosen:
+        start, stop = store.tiles[index]
+        parts.append(_pick(store.read_tile(index), wanted[(wanted >= start) & (wanted < stop)] - start))
+    arrays = {name: Array(a.dims, _join([part[name] for part in parts], a)) for name, a in parts[0].items()}
+    arrays = {name: replace(array, attributes=parts[0][name].attributes) for name, array in arrays.items()}
+    return Group(arrays, {**store.attributes, "configuration": store.configuration})
+
+
+def expected_bytes(paths_store: str | Path, request: ChannelRequest) -> int | None:
+    """Size of the data set before compression, known beforehand where it does not depend on the number of paths.
+
+    Raises:
+        SiteTwinError: The folder is no store of paths.
+    """
+    if request.quantity == "gains":
+        return None
+    return open_paths(paths_store).num_users * request.bytes_per_row
+
+
+def _check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
+    missing = source.missing_tiles()
+    if missing or not source.tiles:
+        raise SiteTwinError(
+            f"{source.path} is not finished: {len(missing)} of {len(source.tiles)} tiles of paths are missing; "
+            "resume the trace that makes it"
+        )
+    given = source.configuration.get("attributes", {})
+    stated = source.configuration.get("site_geometry") or given.get("geometry_hash") or given.get("site_geometry_hash")
+    if stated is None:
+        raise SiteTwinError(
+            f"{source.path} does not say in which site its paths were traced; write it with trace_to_store, "
+            "or with save_paths and 'geometry_hash' among the attributes of the paths"
+        )
+    if stated != site.geometry_hash:
+        raise SiteTwinError(
+            f"the paths in {source.path} were traced in another geometry ({stated[:12]}) than that of site "
+            f"'{site.name}' ({site.geometry_hash[:12]}); give the scene in which they were traced"
+        )
+    if request.rx.per_user and len(torch.as_tensor(request.rx.orientation)) != source.num_users:
+        raise SiteTwinError(
+            f"{len(torch.as_tensor(request.rx.orientation))} orientations were given for {source.num_users} users; "
+            "give one row per user"
+        )
+
+
+def _cut(source: TileStore, request: ChannelRequest, tile_bytes: int) -> list[tuple[int, int]]:
+    """The tiles of the paths, cut evenly where their channels would be larger than `tile_bytes`."""
+    if request.quantity == "gains":  # smaller than the paths, which fit
+        return list(source.tiles)
+    most = max(1, tile_bytes // request.bytes_per_row)
+    tiles: list[tuple[int, int]] = []
+    for start, stop in source.tiles:
+        count = -(-(stop - start) // most)
+        edges = [start + (stop - start) * i // count for i in range(count + 1)]
+        tiles += pairwise(edges)
+    return tiles
+
+
+def _content_hash(source: TileStore) -> str:
+    """SHA-256 of the manifest: it lists the checksum of every tile and holds no time."""
+    return hashlib.sha256((source.path / "manifest.json").read_bytes()).hexdigest()
+
+
+def _warn_of_disk(out: Path, users: int, request: ChannelRequest) -> None:
+    if request.quantity == "gains" or out.exists():  # a resumed data set is there in part already
+        return
+    folder = out.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    needed, free = users * request.bytes_per_row, shutil.disk_usage(folder).free
+    if needed > free:
+        warnings.warn(
+            f"the channels take {needed / 1e9:.1f} GB before compression, which saves little, and {out} has "
+            f"{free / 1e9:.1f} GB free; a full disk stops the run, which can then be resumed",
+            SiteTwinWarning,
+            stacklevel=3,
+        )
+
+
+def _root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> dict[str, Any]:
+    return {
+        "title": f"channels from one transmitter to users: {request.quantity}",
+        "frame": "local east, north, up; metres",
+        "transmitter": source.configuration["transmitter"],
+        "site": site.name,
+        "site_hash": site.hash,
+        "site_geometry": site.geometry_hash,
+        "paths_configuration_hash": source.configuration_hash,
+        "paths_sha256": _content_hash(source),
+        **CONVENTIONS,
+        **{key: value for key, value in request.configuration().items() if key != "batch_users"},
+    }
+
+
+class _PathTiles:
+    """Reads users out of a store of paths, keeping the tile that it read last."""
+
+    def __init__(self, source: TileStore) -> None:
+        self._source = source
+        self._transmitter = np.asarray(source.configuration["transmitter"], dtype=np.float64)
+        self._index = -1
+        self._paths: Paths | None = None
+
+    def users(self, start: int, stop: int) -> Paths:
+        """The paths of users that lie in one tile."""
+        index = next(i for i, (first, end) in enumerate(self._source.tiles) if first <= start and stop <= end)
+        if self._paths is None or index != self._index:
+            self._paths = None  # let go of the old tile before the new one is read
+            group = self._source.read_tile(index)
+            self._paths, self._index = arrays_to_paths(group, self._transmitter, group.attributes), index
+        first, end = self._source.tiles[index]
+        if (start, stop) == (first, end):
+            return self._paths
+        return self._paths.select_users(np.arange(start - first, stop - first))
+
+
+def _write_tile(
+    store: TileStore,
+    index: int,
+    paths: Paths,
+    site: Any,
+    request: ChannelRequest,
+    warned: _Warned,
+    tell: Callable[[int], None],
+) -> None:
+    """Make and write one tile; its arrays are gone when this returns, before the next one is made."""
+    with torch.no_grad():
+        arrays = _synthesise(paths, site, request, warned, tell)
+    versions = {"torch": importlib.metadata.version("torch")}
+    store.write_tile(index, {**_of_users(paths, request.quantity, request.rx), **arrays}, {"versions": versions})
+
+
+def _of_users(paths: Paths, quantity: str, rx: Radio) -> dict[str, Array]:
+    """What a tile says of its users beside their channels."""
+    arrays = {
+        "users": Array(("user", "xyz"), paths.users, {"units": "m", "description": "positions, local east, north, up"})
+    }
+    if quantity != "gains":
+        facts = {"description": "paths of each user; the channel of a user without a path is zero"}
+        arrays["num_paths"] = Array(("user",), paths.counts.astype(np.int32), facts)
+    if rx.per_user:
+        orientation = torch.as_tensor(rx.orientation).detach().double().numpy()
+        facts = {"units": "rad", "description": "yaw, pitch, roll of each user"}
+        arrays["rx_orientation"] = Array(("user", "yaw_pitch_roll"), orientation, facts)
+    return arrays
+
+
+def _synthesise(
+    paths: Paths, site: Any, request: ChannelRequest, warned: _Warned, tell: Callable[[int], None]
+) -> dict[str, Array]:
+    """The values of one tile."""
+    if request.quantity == "gains":
+        return _gains(paths, site, request, warned)
+    loader = ChannelLoader(
+        paths,
+        site,
+        request.grid,
+        request.tx,
+        request.rx,
+        kind=request.quantity,
+        batch_size=request.batch_users,
+        options=request.options,
+        num_taps=request.num_taps,
+        wavefront=request.wavefront,
+        steering=request.steering,
+        gain_nodes=request.gain_nodes,
+    )
+    values = np.empty((paths.num_users, *request.shape), dtype=np.complex64)
+    if request.wavefront == "plane" and paths.num_paths:
+        for radio, whose in ((request.tx, "transmitter"), (request.rx, "receiver")):
+            with warned.once():  # here, for the whole tile; what single batches say of it is then a repetition
+                warn_near_field(radio.array, request.grid.carrier_hz, float(paths.length.min()), whose)
+    batches = iter(loader)
+    for _ in range(len(loader)):
+        with warned.once():
+            index, channels = next(batches)
+        values[index.numpy()] = channels.numpy()
+        tell(int(index[-1]) + 1)
+    return {request.array_name: Array(request.dims, values, request.value_attributes())}
+
+
+def _gains(paths: Paths, site: Any, request: ChannelRequest, warned: _Warned) -> dict[str, Array]:
+    """Gain, delay and directions of every path."""
+    with warned.once():
+        gains = path_gains(paths, site, request.grid.carrier_hz, request.tx, request.rx, request.options)
+    directions = {
+        "departure": "unit vector away from the transmitter, site frame",
+        "arrival": "unit vector away from the user, site frame",
+    }
+    offsets = Array(
+        ("user_edge",),
+        paths.offsets.astype(np.int64),
+        {
+            "rows": "path",
+            "description": "paths of user u: rows offsets[u]:offsets[u+1], in the order of the path store",
+        },
+    )
+    return {
+        "offsets": offsets,
+        request.array_name: Array(request.dims, gains.numpy(), request.value_attributes()),
+        "delay": Array(("path",), paths.delay, {"units": "s", "description": "length over the speed of light"}),
+        **{
+            name: Array(("path", "xyz"), getattr(paths, name), {"units": "1", "description": text})
+            for name, text in directions.items()
+        },
+    }
+
+
+class _Warned:
+    """Lets each warning through once: the same sentence with other numbers counts as the same."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Hold back, while the block runs, what was said before; give the rest at its end."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for warning in caught:
+            key = re.sub(r"\d[\d.]*", "#", str(warning.message))
+            if key not in self._said:
+                self._said.add(key)
+                warnings.warn(warning.message, warning.category, stacklevel=4)
+
+
+def _pick(tile: Group, index: np.ndarray) -> dict[str, Array]:
+    """The rows of some users of a tile, in the order asked for."""
+    rows = np.zeros(0, dtype=np.int64)
+    picked: dict[str, np.ndarray] = {}
+    if "offsets" in tile.arrays:
+        offsets = tile["offsets"]
+        counts = np.diff(offsets)[index]
+        edges = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+        rows = np.arange(edges[-1]) + np.repeat(offsets[index] - edges[:-1], counts)
+        picked["offsets"] = edges
+    for name, array in tile.arrays.items():
+        if name != "offsets":
+            picked[name] = array.data[index if array.dims[0] == "user" else rows]
+    return {name: replace(tile.arrays[name], data=data) for name, data in picked.items()}
+
+
+def _join(parts: list[Array], like: Array) -> np.ndarray:
+    """Arrays put end to end; offsets are shifted to count the joined rows."""
+    if len(parts) == 1:
+        return parts[0].data
+    if "rows" not in like.attributes:
+        return np.concatenate([part.data for part in parts])
+    counts = np.concatenate([np.diff(part.data) for part in parts])
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])

@@ -1,0 +1,76 @@
+"""Unit phasors and combs of them, with phases reduced in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def phasor(cycles: Tensor, dtype: torch.dtype, size: Tensor | None = None) -> Tensor:
+    """``size e^{-j 2 pi cycles}``, with whole cycles removed in float64 before the cast.
+
+    Args:
+        cycles: (...) float64.
+        dtype: Complex type of the result.
+        size: (...) or None for 1.
+    """
+    real = torch.float32 if dtype == torch.complex64 else torch.float64
+    angle = cycles.sub(cycles.round()).to(real).mul_(-2 * math.pi)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    if size is not None:
+        size = size.to(real)
+        cosine, sine = size * cosine, size * sine
+    return torch.complex(cosine, sine)
+
+
+def levels(size: int, most: int = 8) -> tuple[int, ...]:
+    """Factors of `size`, each at most `most` where its primes allow, coarsest first."""
+    found: list[int] = []
+    while size > most:
+        factor = next((n for n in range(most, 1, -1) if size % n == 0), size)
+        found.insert(0, factor)
+        size //= factor
+    return (size, *found) if size > 1 or not found else tuple(found)
+
+
+def combs(cycles: Tensor, first: float, sizes: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """``e^{-j 2 pi k x}`` for ``k = first .. first + prod(sizes) - 1``, as factors of an outer product.
+
+    Few phasors are made, all from phases reduced in float64; `outer` multiplies them out.
+
+    Args:
+        cycles: (N,) float64, x.
+        first: First k; need not be whole.
+        sizes: Lengths of the factors, coarsest first.
+        dtype: Complex type.
+
+    Returns:
+        One (N, n) per size n.
+    """
+    steps, stride = [], math.prod(sizes)
+    for size in sizes:
+        stride //= size
+        steps.append(stride * torch.arange(size, dtype=torch.float64))
+    steps[0] = steps[0] + first
+    return phasor(torch.outer(cycles, torch.cat(steps)), dtype).split(sizes, dim=1)
+
+
+def outer(factors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Row-wise outer product of (N, a), (N, b), ... as (N, a b ...), from the right, where long rows are fastest.
+
+    Args:
+        factors: At least one.
+        out: Buffer of at least N rows of (a b ...) for the product; it is used only where there is something to multiply.
+    """
+    product = factors[-1]
+    for i in reversed(range(len(factors) - 1)):
+        a, b = factors[i][:, :, None], product[:, None, :]
+        if i == 0 and out is not None:
+            place = out[: len(product)]
+            torch.mul(a, b, out=place.view(len(product), a.shape[1], b.shape[2]))
+            return place
+        product = (a * b).flatten(1)
+    return product

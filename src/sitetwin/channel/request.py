@@ -1,0 +1,235 @@
+"""What to make of a store of paths: which channels, between which radios, at which frequencies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from sitetwin.channel.arrays import AntennaArray, Radio
+from sitetwin.channel.canopy import CanopyScattering
+from sitetwin.channel.cfr import Steering, Wavefront
+from sitetwin.channel.describe import describe_radio
+from sitetwin.channel.fields import FieldOptions
+from sitetwin.channel.foliage import SEASONS, Season, foliage_model
+from sitetwin.channel.grid import OfdmGrid
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.materials import OutOfRange
+from sitetwin.store import Array
+
+Quantity = Literal["cfr", "delay-angle", "gains"]
+
+VALUE_BYTES = 8  # of one complex64
+BATCH_BYTES = 32 * 2**20  # of the channels synthesised at once
+BATCH_USERS = 4096
+
+CONVENTIONS = {
+    "carrier_phase": "included: line of sight between isotropic antennas is lambda/(4 pi L) e^{-j 2 pi f_c tau}",
+    "normalisation": "none: no array, bandwidth or power normalisation; |value|^2 is received over transmitted power",
+    "time_factor": "e^{+j omega t}: a delay tau multiplies by e^{-j 2 pi f tau}",
+    "delay_reference": "the instant of transmission: delay 0 is path length 0",
+    "orientation": "yaw, pitch, roll of 3GPP TR 38.901, radians; boresight local +x, linear array along local +y",
+    "antenna_order": "port by port; within a port row by row from the top, columns along local +y",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelRequest:
+    """A data set of channels: everything that decides its values but the paths and the site.
+
+    Attributes:
+        grid: Carrier and subcarriers; "gains" use the carrier alone.
+        quantity: "cfr" (user, receive antenna, transmit antenna, subcarrier), "delay-angle" (user, receive antenna,
+            angle bin, delay tap) or "gains" (path, receive port, transmit port).
+        tx: Radio of the transmitter.
+        rx: Radio of the users; orientations may differ from user to user.
+        num_taps: Delay taps of "delay-angle", from n = 0 on.
+        season: "summer" or "winter".
+        foliage: Name of the model of the loss in leaves; None lets waves pass canopies without loss.
+        canopy: How scatter centres scatter.
+        out_of_range: Policy for a carrier outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
+        wavefront: "plane" or "spherical"; see `frequency_response`.
+        steering: "carrier" or "per-subcarrier"; likewise.
+        gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
+
+    Raises:
+        SiteTwinError: A value is unknown, out of its range, or of no meaning for the quantity.
+    """
+
+    grid: OfdmGrid
+    quantity: Quantity = "cfr"
+    tx: Radio = field(default_factory=Radio)
+    rx: Radio = field(default_factory=Radio)
+    num_taps: int = 32
+    season: Season = "summer"
+    foliage: str | None = "default"
+    canopy: CanopyScattering = field(default_factory=CanopyScattering)
+    out_of_range: OutOfRange = "clamp"
+    wavefront: Wavefront = "plane"
+    steering: Steering = "carrier"
+    gain_nodes: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("quantity", self.quantity, get_args(Quantity)),
+            ("season", self.season, SEASONS),
+            ("policy for frequencies out of range", self.out_of_range, get_args(OutOfRange)),
+            ("wavefront", self.wavefront, get_args(Wavefront)),
+            ("steering", self.steering, get_args(Steering)),
+        ):
+            if value not in known:
+                raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
+        if self.foliage is not None:
+            foliage_model(self.foliage, self.grid.carrier_hz)
+        if self.tx.per_user:
+            raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
+        if self.quantity == "delay-angle":
+            self._check_delay_angle()
+        if self.quantity == "gains" and (self.wavefront, self.steering, self.gain_nodes) != ("plane", "carrier", False):
+            raise SiteTwinError(
+                "gains are those of each path at the carrier, between ports; wavefront, steering and gain nodes say "
+                "nothing about them: leave them out, or ask for cfr"
+            )
+
+    def _check_delay_angle(self) -> None:
+        if self.tx.array.shape is None or self.tx.array.spacing is None:
+            raise SiteTwinError("angles need a uniform array; build it with AntennaArray.ula or AntennaArray.upa")
+        if not 1 <= self.num_taps <= self.grid.num_subcarriers:
+            raise SiteTwinError(f"{self.num_taps} delay taps were asked for of {self.grid.num_subcarriers} subcarriers")
+
+    @property
+    def options(self) -> FieldOptions:
+        """Season, foliage and materials for the field computation."""
+        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range)
+
+    @property
+    def array_name(self) -> str:
+        """Name of the array that holds the values."""
+        return {"cfr": "cfr", "delay-angle": "delay_angle", "gains": "gain"}[self.quantity]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Values of one user, or of one path of "gains"."""
+        tx, rx = self.tx.array, self.rx.array
+        if self.quantity == "gains":
+            return (rx.num_ports, tx.num_ports)
+        last = self.grid.num_subcarriers if self.quantity == "cfr" else self.num_taps
+        return (rx.num_antennas, tx.num_antennas, last)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Labels of the axes of the values."""
+        return {
+            "cfr": ("user", "rx_antenna", "tx_antenna", "subcarrier"),
+            "delay-angle": ("user", "rx_antenna", "angle", "delay"),
+            "gains": ("path", "rx_port", "tx_port"),
+        }[self.quantity]
+
+    @property
+    def bytes_per_row(self) -> int:
+        """Size of one user's values, or one path's of "gains", uncompressed."""
+        return VALUE_BYTES * math.prod(self.shape)
+
+    @property
+    def batch_users(self) -> int:
+        """Users synthesised at once; bits depend on it in the last places, so that it is part of the configuration."""
+        return max(1, min(BATCH_USERS, BATCH_BYTES // self.bytes_per_row))
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides the values, JSON-serialisable; what has no say in this quantity is left out."""
+        facts: dict[str, Any] = {
+            "quantity": self.quantity,
+            "carrier_hz": float(self.grid.carrier_hz),
+            "tx": describe_radio(self.tx),
+            "rx": describe_radio(self.rx),
+            "season": self.season,
+            "foliage": None if self.foliage is None else foliage_model(self.foliage, self.grid.carrier_hz).name,
+            "canopy": asdict(self.canopy),
+            "out_of_range": self.out_of_range,
+        }
+        if self.quantity != "gains":
+            facts |= {
+                "num_subcarriers": self.grid.num_subcarriers,
+                "spacing_hz": float(self.grid.spacing_hz),
+                "wavefront": self.wavefront,
+                "steering": self.steering,
+                "gain_nodes": self.gain_nodes,
+                "batch_users": self.batch_users,
+            }
+        if self.quantity == "delay-angle":
+            facts["num_taps"] = self.num_taps
+        return facts
+
+    def value_attributes(self) -> dict[str, Any]:
+        """Attributes of the array of values."""
+        facts: dict[str, Any] = {
+            "units": "1",
+            "carrier_hz": self.grid.carrier_hz,
+            "carrier_phase": "included",
+            "normalisation": "none",
+        }
+        if self.quantity == "gains":
+            return {**facts, "description": "complex voltage gain of each path between the ports of the two radios"}
+        facts |= {"num_subcarriers": self.grid.num_subcarriers, "subcarrier_spacing_hz": self.grid.spacing_hz}
+        if self.quantity == "cfr":
+            return {
+                **facts,
+                "first_subcarrier": self.grid.first,
+                "description": "channel frequency response; subcarrier index k is at carrier + k spacing",
+            }
+        return {
+            **facts,
+            "tap_spacing_s": 1 / self.grid.bandwidth_hz,
+            "description": "delay-angle channel: taps G[n] = (1/K) sum_k H_k e^{+j 2 pi k n/K} from n = 0 on, then an "
+            "FFT over the transmit antennas (rows and columns, port by port), fftshifted: broadside in the middle",
+        }
+
+    def axes(self) -> dict[str, Array]:
+        """Coordinates of the axes, the same for all tiles: frequencies, delays, angles, element positions."""
+        found: dict[str, Array] = {}
+        for side, radio in (("tx", self.tx), ("rx", self.rx)):
+            found[f"{side}_positions"] = Array(
+                (f"{side}_position", "xyz"),
+                radio.array.positions.detach().double().numpy(),
+                {"units": "wavelengths at the carrier", "description": "element positions in the radio's own frame"},
+            )
+        if self.quantity == "cfr":
+            index = self.grid.index.numpy().astype(np.int64)
+            found["subcarrier"] = Array(("subcarrier",), index, {"description": "index k, 0 at the carrier"})
+            frequencies = self.grid.frequencies_hz.numpy()
+            found["frequency"] = Array(("subcarrier",), frequencies, {"units": "Hz"})
+        if self.quantity == "delay-angle":
+            taps = np.arange(self.num_taps) / self.grid.bandwidth_hz
+            found["delay"] = Array(("delay",), taps, {"units": "s", "description": "delay of each tap"})
+            found |= angle_axes(self.tx.array)
+        return found
+
+
+def angle_axes(array: AntennaArray) -> dict[str, Array]:
+    """What the angle bins of a uniform array look at.
+
+    A path that leaves in the direction of unit vector d, in the array's own frame, falls into the bin whose direction
+    cosines are those of d, modulo one over the spacing in wavelengths.
+
+    Args:
+        array: A uniform array.
+
+    Returns:
+        `angle` (bin), `angle_port`, and `angle_cosine_y`, `angle_cosine_z`: the direction cosines at the bins' centres.
+    """
+    assert array.shape is not None
+    assert array.spacing is not None
+    (rows, columns), (vertical, horizontal) = array.shape, array.spacing
+    across = (np.arange(columns) - columns // 2) / (columns * horizontal)
+    # Rows are counted from the top: the phase falls with the row where the path climbs.
+    upward = -(np.arange(rows) - rows // 2) / (rows * vertical)
+    port, z, y = np.meshgrid(np.arange(array.num_ports), upward, across, indexing="ij")
+    text = "direction cosine along the array's local {} at the bin's centre, modulo 1 / spacing in wavelengths"
+    return {
+        "angle": Array(("angle",), np.arange(array.num_antennas), {"description": "angle bin"}),
+        "angle_port": Array(("angle",), port.ravel(), {"description": "transmit port of the bin"}),
+        "angle_cosine_y": Array(("angle",), y.ravel(), {"units": "1", "description": text.format("+y")}),
+        "angle_cosine_z": Array(("angle",), z.ravel(), {"units": "1", "description": text.format("+z")}),
+    }

@@ -1,0 +1,159 @@
+"""The command `sitetwin channels`: from a store of paths to a data set of channels."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sitetwin.errors import SiteTwinError
+
+_KINDS = ("cfr", "delay-angle", "gains")
+_ARRAY = "single, ula:32 or upa:8x8; with a polarisation where it is not V: upa:8x8:VH (V, H, VH, cross)."
+_PATTERN = "iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv."
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "--quantity": _KINDS,
+    "--season": ("summer", "winter"),
+    "--out-of-range": ("clamp", "extrapolate", "error"),
+    "--wavefront": ("plane", "spherical"),
+    "--steering": ("carrier", "per-subcarrier"),
+}
+
+
+def register_channels(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("channels")(channels)
+
+
+def channels(
+    paths: Annotated[Path, typer.Argument(help="Folder of the paths, as `sitetwin trace` wrote it.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the data set to write.")],
+    scene: Annotated[
+        str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
+    ] = None,
+    quantity: Annotated[str, typer.Option(help="cfr, delay-angle, or gains (of each path).")] = "cfr",
+    carrier: Annotated[float, typer.Option(help="Carrier in Hz.")] = 3.5e9,
+    subcarriers: Annotated[int, typer.Option(min=1, help="Number of subcarriers.")] = 256,
+    spacing: Annotated[float, typer.Option(help="Subcarrier spacing in Hz.")] = 30e3,
+    taps: Annotated[int, typer.Option(min=1, help="Delay taps kept of delay-angle.")] = 32,
+    bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "ula:32",
+    bs_yaw: Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")] = 0.0,
+    bs_downtilt: Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")] = 0.0,
+    pattern: Annotated[str, typer.Option(help=f"Pattern of its elements: {_PATTERN}")] = "iso",
+    ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single",
+    ue_pattern: Annotated[str, typer.Option(help="Pattern of the users' elements.")] = "iso",
+    season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
+    foliage: Annotated[
+        str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")
+    ] = "default",
+    out_of_range: Annotated[
+        str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
+    ] = "clamp",
+    wavefront: Annotated[str, typer.Option(help="plane or spherical.")] = "plane",
+    steering: Annotated[str, typer.Option(help="carrier, or per-subcarrier (beam squint).")] = "carrier",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a data set that was begun.")] = False,
+) -> None:
+    """Turn traced paths into a data set of channels, readable with xarray alone."""
+    given = {"--quantity": quantity, "--season": season, "--out-of-range": out_of_range}
+    _check({**given, "--wavefront": wavefront, "--steering": steering})
+    _check_numbers({"--carrier": carrier, "--spacing": spacing}, {"--bs-yaw": bs_yaw, "--bs-downtilt": bs_downtilt})
+
+    from sitetwin import cli
+    from sitetwin.channel.arrays import Radio
+    from sitetwin.channel.describe import named_array
+    from sitetwin.channel.grid import OfdmGrid
+    from sitetwin.channel.io import write_channels
+    from sitetwin.channel.request import ChannelRequest
+    from sitetwin.rays.io import open_paths
+
+    begun = time.perf_counter()
+    source = open_paths(paths)
+    request = ChannelRequest(
+        grid=OfdmGrid(carrier, subcarriers, spacing),
+        quantity=quantity,  # type: ignore[arg-type]  # checked above
+        tx=Radio(named_array(bs_array, _pattern(pattern)), (math.radians(bs_yaw), math.radians(bs_downtilt), 0.0)),
+        rx=Radio(named_array(ue_array, _pattern(ue_pattern))),
+        num_taps=taps,
+        season=season,  # type: ignore[arg-type]
+        foliage=None if foliage == "none" else foliage,
+        out_of_range=out_of_range,  # type: ignore[arg-type]
+        wavefront=wavefront,  # type: ignore[arg-type]
+        steering=steering,  # type: ignore[arg-type]
+    )
+    try:
+        with cli._progress_bars() as tell:
+            store = write_channels(paths, _site_of(source, scene), to, request, tell, resume)
+    except KeyboardInterrupt as error:
+        raise cli.Interrupted(f"stopped; run the same command with --resume to go on with {to}") from error
+    _print_summary(paths, store, request, time.perf_counter() - begun)
+    cli.out.print(str(to), markup=False, soft_wrap=True)
+
+
+def _check(choices: dict[str, str]) -> None:
+    for option, value in choices.items():
+        if value not in _CHOICES[option]:
+            raise SiteTwinError(f"{option} is {value!r}; choose one of {', '.join(_CHOICES[option])}")
+
+
+def _check_numbers(hertz: dict[str, float], degrees: dict[str, float]) -> None:
+    for option, value in hertz.items():
+        if not (math.isfinite(value) and value > 0):
+            raise SiteTwinError(f"{option} is {value}; give a positive number of hertz, such as 3.5e9")
+    for option, value in degrees.items():
+        if not math.isfinite(value):
+            raise SiteTwinError(f"{option} is {value}; give a finite number of degrees")
+
+
+def _pattern(text: str) -> Any:
+    """A pattern by its name, or from a file."""
+    from sitetwin.channel.pattern_files import load_pattern
+    from sitetwin.channel.patterns import antenna_pattern
+
+    looks_like_file = Path(text).suffix != "" or "/" in text
+    return load_pattern(text) if looks_like_file else antenna_pattern(text)
+
+
+def _site_of(source: Any, scene: str | None) -> Any:
+    """The site of the given scene, or of the one that the paths name."""
+    from sitetwin.site import load_scene
+
+    if scene is not None:
+        return load_scene(scene)
+    name = source.attributes.get("site")
+    if name is None:
+        raise SiteTwinError(f"{source.path} does not name the scene of its paths; give it with --scene")
+    try:
+        return load_scene(name)
+    except SiteTwinError as error:
+        raise SiteTwinError(
+            f"the paths in {source.path} are of the scene '{name}', which is not built in; give its file with --scene"
+        ) from error
+
+
+def _print_summary(paths: Path, store: Any, request: Any, seconds: float) -> None:
+    from rich.table import Table
+
+    from sitetwin import cli
+    from sitetwin.rays.io import summarise
+
+    summary = summarise(paths)
+    size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+    shape = " x ".join(f"{count} {dim}" for count, dim in zip(request.shape, request.dims[1:], strict=True))
+    table = Table(show_header=False)
+    for name, value in (
+        ("quantity", request.quantity),
+        (f"values per {request.dims[0]}", shape),
+        ("users", f"{summary.users:,}"),
+        ("users without a path", f"{summary.users_without_path:,}"),
+        ("paths", f"{summary.paths:,}"),
+        ("tiles", f"{len(store.tiles):,}"),
+        ("size on disk", f"{size / 1e6:,.1f} MB"),
+        ("seconds", f"{seconds:.1f}"),
+    ):
+        table.add_row(name, value)
+    cli.out.print(table)
+    if summary.paths == 0:
+        cli.err.print("sitetwin: note: no user has a path, so that all channels are zero; check the trace")
