@@ -323,7 +323,7 @@ def study_csi(
     from sitetwin.report import methods_table, write_report
     from sitetwin.studies import csi_study, run_csi_study
 
-    study = csi_study(profile)  # type: ignore[arg-type]  # it answers an unknown name with a sentence
+    study = csi_study(profile)
     try:
         with _progress_bars() as tell:
             run_csi_study(study, to, _StudyWatcher(tell), workers)

@@ -135,7 +135,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_profile_is_named() -> None:
     with pytest.raises(SiteTwinError, match="'fast'"):
-        csi_study("fast")  # type: ignore[arg-type]
+        csi_study("fast")
 
 
 def test_profiles_share_users_physics_and_test_set() -> None:

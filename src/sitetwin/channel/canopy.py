@@ -88,9 +88,10 @@ class CanopyScattering:
         return (share * area)[volume] / centres[volume]
 
     def phases(self, count: int) -> np.ndarray:
-        """(count, 4) float64, radians: fixed phases of the co- and cross-polar couplings of the first `count` centres."""
-        words = np.arange(4 * count, dtype=np.uint64) + np.uint64(self.seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
-        return (2 * np.pi * (_mix(words) >> np.uint64(11)) / 2.0**53).reshape(count, 4)
+        """(count, 4) float64, radians: fixed phases of the four polarimetric couplings of the first `count` centres."""
+        key = _mix(np.array([self.seed % 2**64], dtype=np.uint64))
+        words = _mix(np.arange(4 * count, dtype=np.uint64) ^ key)
+        return (2 * np.pi * (words >> np.uint64(11)) / 2.0**53).reshape(count, 4)
 
     def couplings(self, count: int) -> np.ndarray:
         """Jones matrices of the centres, from (theta, phi) of the incident to (theta, phi) of the scattered direction.

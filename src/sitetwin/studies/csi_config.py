@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -223,7 +223,7 @@ _EVALUATION = {
 }
 
 
-def csi_study(profile: Profile, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) -> CsiStudy:
+def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) -> CsiStudy:
     """The frozen configuration of a profile.
 
     Args:
@@ -239,7 +239,7 @@ def csi_study(profile: Profile, site: Cell = MUNICH, wrong_site: Cell = FLORENCE
     if profile not in _MODELS:
         raise SiteTwinError(f"there is no profile {profile!r}; choose one of {', '.join(_MODELS)}")
     return CsiStudy(
-        profile=profile,
+        profile=cast(Profile, profile),
         site=site,
         wrong_site=wrong_site,
         evaluation=_EVALUATION[profile],

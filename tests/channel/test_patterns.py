@@ -1,0 +1,264 @@
+"""Patterns: gain integrals, polarisation, rotation, and files."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sitetwin.channel import (
+    AntennaArray,
+    HalfWaveDipole,
+    Isotropic,
+    Radio,
+    SampledPattern,
+    ShortDipole,
+    Tr38901,
+    antenna_pattern,
+    load_pattern,
+    mean_gain,
+    parse_csv,
+    parse_msi,
+    rotation_matrix,
+    write_csv,
+)
+from sitetwin.errors import SiteTwinError
+from tests.channel import oracle
+
+angle = st.floats(-3.1, 3.1)
+
+
+def peak(pattern, theta, phi=0.0):
+    e_theta, e_phi = pattern(torch.tensor([theta], dtype=torch.float64), torch.tensor([phi], dtype=torch.float64))
+    return float(e_theta.abs() ** 2 + e_phi.abs() ** 2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "directivity"), [(Isotropic(), 1.0), (ShortDipole(), 1.5), (HalfWaveDipole(), 1.6409)]
+)
+def test_lossless_patterns_radiate_what_they_get(pattern, directivity):
+    assert mean_gain(pattern) == pytest.approx(1, abs=2e-5)
+    assert peak(pattern, math.pi / 2) == pytest.approx(directivity, rel=1e-4)
+
+
+def test_tr38901_element():
+    """8 dBi ahead, 3 dB down at 32.5 degrees, 30 dB down behind; 65.7 % efficient as tabulated."""
+    pattern = Tr38901()
+    assert 10 * math.log10(peak(pattern, math.pi / 2)) == pytest.approx(8)
+    for theta, phi in ((math.pi / 2, math.radians(32.5)), (math.pi / 2 + math.radians(32.5), 0.0)):
+        assert 10 * math.log10(peak(pattern, theta, phi)) == pytest.approx(5)
+    assert 10 * math.log10(peak(pattern, math.pi / 2, math.pi)) == pytest.approx(-22)
+    assert mean_gain(pattern) == pytest.approx(0.6568, abs=1e-3)
+
+
+@pytest.mark.parametrize("pattern", [ShortDipole(), HalfWaveDipole()])
+def test_dipoles_are_silent_along_their_axis(pattern):
+    assert peak(pattern, 0.0) < 1e-12
+    assert peak(pattern, math.pi) < 1e-12
+
+
+@given(angle, st.floats(-1.5, 1.5), angle, st.integers(0, 2**31))
+def test_fields_turn_with_the_radio(yaw, pitch, roll, seed):
+    """A turned radio radiates the turned field, as 3-vectors; power does not depend on the turn."""
+    rng = np.random.default_rng(seed)
+    local = rng.standard_normal(3)
+    local /= np.linalg.norm(local)
+    turn = oracle.rotation(yaw, pitch, roll)
+    direction = turn @ local
+    if max(abs(local[2]), abs(direction[2])) > 1 - 1e-6:
+        return
+    for pattern in ("dipole", "tr38901"):
+        array = AntennaArray.single(pattern, "cross")
+        radio = Radio(array, (yaw, pitch, roll))
+        ports = radio.fields(torch.from_numpy(direction)[:, None])
+        for (e_theta, e_phi), slant in zip(ports, array.slants, strict=True):
+            theta_hat, phi_hat = oracle.hats(direction)
+            ours = e_theta.item() * theta_hat + e_phi.item() * phi_hat
+            theirs = oracle.element_field(direction, (yaw, pitch, roll), slant, pattern)
+            np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+@given(angle, st.floats(-1.5, 1.5), angle)
+def test_rotation_matrix(yaw, pitch, roll):
+    ours = rotation_matrix(torch.tensor([yaw, pitch, roll], dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(ours, oracle.rotation(yaw, pitch, roll), atol=1e-14)
+
+
+def test_crossed_ports_are_orthogonal_and_equal():
+    radio = Radio(AntennaArray.single("tr38901", "cross"))
+    direction = torch.tensor([[0.8], [0.36], [0.48]], dtype=torch.float64)
+    (t1, p1), (t2, p2) = radio.fields(direction)
+    assert (t1 * t2 + p1 * p2).abs().item() < 1e-12
+    assert (t1**2 + p1**2).item() == pytest.approx((t2**2 + p2**2).item())
+
+
+def test_unknown_pattern_is_named():
+    with pytest.raises(SiteTwinError, match="'yagi'"):
+        antenna_pattern("yagi")
+
+
+# --- files
+
+
+def grid_pattern(gain_db, phase=None):
+    rows, columns = gain_db.shape
+    return SampledPattern(
+        torch.linspace(0, math.pi, rows, dtype=torch.float64),
+        torch.arange(columns, dtype=torch.float64) * (2 * math.pi / columns),
+        torch.from_numpy(gain_db),
+        None if phase is None else torch.from_numpy(phase),
+    )
+
+
+tables = hnp.arrays(
+    np.float64,
+    st.tuples(st.integers(2, 7), st.integers(4, 9)),
+    elements=st.floats(-40, 20),
+)
+
+
+@given(tables, st.booleans(), st.integers(0, 2**31))
+def test_csv_round_trip(gain_db, phased, seed):
+    phase = np.random.default_rng(seed).uniform(-3, 3, gain_db.shape) if phased else None
+    pattern = grid_pattern(gain_db, phase)
+    again = parse_csv(write_csv(pattern))
+    torch.testing.assert_close(again.gain_db, pattern.gain_db, rtol=1e-8, atol=1e-7)
+    torch.testing.assert_close(again.theta, pattern.theta, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(again.phi, pattern.phi, rtol=1e-8, atol=1e-8)
+    if phased:
+        torch.testing.assert_close(again.phase, pattern.phase, rtol=1e-7, atol=1e-7)
+    else:
+        assert again.phase is None
+
+
+@given(tables)
+def test_samples_are_met_and_azimuth_wraps(gain_db):
+    pattern = grid_pattern(gain_db)
+    theta, phi = torch.meshgrid(pattern.theta, pattern.phi, indexing="ij")
+    for turns in (-1, 0, 1):
+        e_theta, _ = pattern(theta.flatten(), phi.flatten() + 2 * math.pi * turns)
+        torch.testing.assert_close(20 * torch.log10(e_theta.abs()), pattern.gain_db.flatten(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_sampled_dipole_is_a_dipole():
+    theta = torch.linspace(0, math.pi, 181, dtype=torch.float64)
+    gain_db = 20 * torch.log10(ShortDipole()(theta, theta)[0].clamp_min(1e-5))
+    pattern = SampledPattern(theta, torch.arange(8) * math.pi / 4, gain_db[:, None].expand(-1, 8))
+    t = torch.linspace(0.2, 2.9, 50, dtype=torch.float64)
+    torch.testing.assert_close(pattern(t, t)[0], ShortDipole()(t, t)[0], rtol=2e-3, atol=0)
+
+
+def msi_text(gain="17.0 dBi", horizontal=None, vertical=None, counts=(360, 360)):
+    horizontal = horizontal or [0.0] * 360
+    vertical = vertical or [0.0] * 360
+    lines = ["NAME test", "FREQUENCY 3500", f"GAIN {gain}" if gain else "", "TILT MECHANICAL"]
+    for name, cut, count in (("HORIZONTAL", horizontal, counts[0]), ("VERTICAL", vertical, counts[1])):
+        lines += [f"{name} {count}", *(f"{i * 360 / len(cut):g} {loss:.4f}" for i, loss in enumerate(cut))]
+    return "\n".join(lines)
+
+
+def sector_cuts():
+    ahead = [min(12 * (min(a, 360 - a) / 65) ** 2, 30) for a in range(360)]
+    up = [min(12 * (min(a, 360 - a) / 10) ** 2, 25) for a in range(360)]
+    up[180] = ahead[180]  # the cuts meet ahead and behind
+    return ahead, up
+
+
+def test_msi_returns_its_cuts():
+    ahead, up = sector_cuts()
+    ahead = [loss + (3 if 0 < a < 180 else 0) for a, loss in enumerate(ahead)]  # lopsided: clockwise in the file
+    pattern = parse_msi(msi_text(horizontal=ahead, vertical=up))
+    degrees = torch.arange(360, dtype=torch.float64)
+    level = torch.full((360,), math.pi / 2, dtype=torch.float64)
+    around = 17 - 20 * torch.log10(pattern(level, torch.deg2rad(degrees))[0])
+    expected = torch.tensor([ahead[-a % 360] for a in range(360)], dtype=torch.float64)
+    torch.testing.assert_close(around, expected, rtol=0, atol=1e-3)
+    down = torch.arange(-90, 91, dtype=torch.float64)  # elevation angle, positive downwards
+    front = 17 - 20 * torch.log10(pattern(torch.deg2rad(90 + down), torch.zeros(181, dtype=torch.float64))[0])
+    expected = torch.tensor([up[int(a) % 360] for a in down], dtype=torch.float64)
+    torch.testing.assert_close(front, expected, rtol=0, atol=1e-3)
+
+
+def test_msi_units_of_gain():
+    ahead, up = sector_cuts()
+    for gain, dbi in (("15.0 dBd", 17.15), ("15", 17.15), ("15dBi", 15.0)):
+        pattern = parse_msi(msi_text(gain, ahead, up))
+        assert 10 * math.log10(peak(pattern, math.pi / 2)) == pytest.approx(dbi)
+
+
+@given(st.lists(st.floats(0, 40), min_size=360, max_size=360))
+def test_msi_horizontal_cut_round_trip(losses):
+    losses = [round(x, 4) for x in losses]
+    vertical = [losses[0]] * 180 + [losses[180]] * 180
+    vertical[0], vertical[180] = losses[0], losses[180]
+    pattern = parse_msi(msi_text(horizontal=losses, vertical=vertical))
+    level = pattern.gain_db[90]
+    expected = torch.tensor([17 - losses[-a % 360] for a in range(360)], dtype=torch.float64)
+    torch.testing.assert_close(level, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (msi_text(gain=None), "GAIN line is missing"),
+        (msi_text(gain="loud"), "'loud' is not a number"),
+        (msi_text(gain="3 furlongs"), "unit of GAIN"),
+        (msi_text(gain="nan dBi"), "not finite"),
+        ("NAME x\nGAIN 3 dBi\n", "HORIZONTAL cut is missing"),
+        (msi_text(counts=(360, 400)), "cut short"),
+        (msi_text().replace("10 0.0000", "10 zero", 1), "'zero' is not a number"),
+        (msi_text().replace("10 0.0000", "10", 1), "expected an angle and an attenuation"),
+        (msi_text().replace("\n10 0.0000", "\n9 0.0000", 1), "each angle once"),
+        (msi_text().replace("HORIZONTAL 360", "HORIZONTAL 3", 1), "12 to 36000"),
+    ],
+)
+def test_malformed_msi(text, says):
+    with pytest.raises(SiteTwinError, match=says):
+        parse_msi(text, "bad.msi")
+
+
+GOOD = write_csv(grid_pattern(np.zeros((3, 4))))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "0 to 180"),
+        (GOOD.replace("90,90,0\n", ""), "no row for theta 90, phi 90"),
+        (GOOD.replace("90,90,0", "90,90,x"), "line 7: 'x' is not a number"),
+        (GOOD.replace("90,90,0", "90,90,inf"), "not finite"),
+        (GOOD.replace("90,90,0", "90,90"), "found 2 columns"),
+        (GOOD.replace("90,90,0", "200,90,0"), "0..180"),
+        (GOOD + "90,90,5\n", "given before"),
+        ("0,0,1\n180,0,1\n", "gap above 90"),
+    ],
+)
+def test_malformed_csv(text, says):
+    with pytest.raises(SiteTwinError, match=says):
+        parse_csv(text, "bad.csv")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(text):
+    for parse in (parse_csv, parse_msi):
+        try:
+            parse(text)
+        except SiteTwinError:
+            pass
+
+
+def test_files(tmp_path):
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "a.MSI").write_text(msi_text())
+    assert load_pattern(tmp_path / "a.csv").gain_db.shape == (3, 4)
+    assert load_pattern(str(tmp_path / "a.MSI")).gain_db.shape == (181, 360)
+    (tmp_path / "a.xyz").write_text("")
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
+    for name, says in (("a.xyz", "unknown"), ("none.csv", "cannot be read"), ("b.csv", "cannot be read")):
+        with pytest.raises(SiteTwinError, match=says):
+            load_pattern(tmp_path / name)
