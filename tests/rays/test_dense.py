@@ -9,6 +9,8 @@ import pytest
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import ChainList, Interaction, Paths, TraceSettings, discover, solve, trace
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.discovery import discover_chains
 from sitetwin.site import Ellipsoid, Site, Vegetation, load_scene
 from tests.rays.enumeration import enumerate_paths
 from tests.rays.laws import LawTest, Verdict
@@ -231,14 +233,17 @@ def test_depth_zero_is_line_of_sight_alone() -> None:
 
 
 def test_completeness_is_measured_and_holds(street: Site, street_users: np.ndarray) -> None:
-    """Far too few rays: more lattices are shot, and what they miss in the end is no more than what is reported."""
+    """Far too few rays: more lattices are shot until what they miss is no more than what was asked for."""
     transmitter, bound = np.array([-33.0, 0, 32.0]), 1e-3
-    few = replace(SETTINGS, rays_per_lattice=1000, unseen_bound=bound)
-    many = replace(few, rays_per_lattice=400_000)
-    sparse = trace(street, transmitter, street_users, few)
-    assert sparse.attributes["completeness"]["lattices"] > 4
-    assert sparse.attributes["completeness"]["unseen_share"] <= bound
-    assert 1 - sparse.num_paths / trace(street, transmitter, street_users, many).num_paths <= bound
+    caster = RayCaster(street)
+    chains = discover_chains(
+        street, caster, transmitter, street_users, depth=3, rays_per_lattice=150, unseen_bound=bound, seed=0
+    )
+    assert chains.completeness.lattices > 6
+    assert chains.completeness.unseen_share <= bound
+    sparse = solve(street, chains, street_users, SETTINGS, caster=caster)
+    dense = trace(street, transmitter, street_users, replace(SETTINGS, rays_per_lattice=400_000))
+    assert 1 - sparse.num_paths / dense.num_paths <= 2 * bound
 
 
 @pytest.mark.parametrize(

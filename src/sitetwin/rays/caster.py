@@ -6,14 +6,17 @@ from the facet's plane in double precision.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from sitetwin.backend import mitsuba
+from sitetwin.rays.chains import FacetFrames
 from sitetwin.site import Site
 
 _SINGLE_EPSILON = float(np.finfo(np.float32).eps)
+FACET_MARGIN = 1e-4  # m
 ORIGIN_OFFSET_ULPS = 48.0
 """Rays that start on a facet start this many single-precision spacings above it (about 3 mm, 1 km from the origin)."""
 
@@ -24,6 +27,9 @@ class RayCaster:
     Attributes:
         scene: Mitsuba scene with one mesh; its primitive index is the site's triangle index.
         triangle_facet: Dr.Jit Int32, facet of each triangle.
+
+    Args:
+        site: The site.
     """
 
     def __init__(self, site: Site) -> None:
@@ -41,6 +47,12 @@ class RayCaster:
         parameters.update()
         self.scene = mi.load_dict({"type": "scene", "mesh": mesh})
         self.triangle_facet = mi.Int32(site.triangle_facet)
+        self._site = site
+
+    @cached_property
+    def frames(self) -> FacetFrames:
+        """Bounding rectangles of the facets, a little wider than the facets: the ray casts decide at the edges."""
+        return FacetFrames.of(self._site, FACET_MARGIN)
 
     def first_facet(self, origin: Any, target: Any, active: Any) -> Any:
         """Facet first hit by the ray from `origin` towards `target`; -1 where nothing is hit.

@@ -26,7 +26,7 @@ from sitetwin.rays.chains import ChainList
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.solve import SpecularPaths, SpecularSolver
-from sitetwin.rays.vegetation import add_vegetation, distance_before, path_points
+from sitetwin.rays.vegetation import add_vegetation, distance_before
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
@@ -176,7 +176,9 @@ def _assemble(
     width = chains.facets.shape[1]
     kinds = np.zeros((len(user), width), dtype=np.uint8)
     facets = np.full((len(user), width), -1, dtype=np.int32)
-    points = path_points(chains.transmitter, users[user], np.full((len(user), width, 3), np.nan))
+    points = np.empty((len(user), width + 2, 3))
+    points[:, 0] = chains.transmitter
+    points[:, 1:] = users[user][:, None]
     depth = np.zeros(len(user), dtype=np.int64)
     for group in solver.groups:
         row = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
@@ -187,7 +189,8 @@ def _assemble(
         facets[row, : group.depth] = group.facets[chain[row] - group.first]
         points[row, 1 : group.depth + 1] = solver.vertices(group, chain[row], users[user[row]])
     vertices = points[:, 1:-1].copy()
-    vertices[kinds == Interaction.NONE] = np.nan
+    for bounce in range(width):
+        vertices[depth <= bounce, bounce] = np.nan
     return Paths(
         transmitter=chains.transmitter,
         users=users,

@@ -21,7 +21,7 @@ from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.solve import SpecularSolver
 from sitetwin.site import Site
 
-_FIRST_LATTICES = 4
+_FIRST_LATTICES = 6
 _MOST_LATTICES = 64
 _PROBE_USERS = 4096
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
@@ -80,7 +80,7 @@ def discover_chains(
         measured = _measure(site, caster, chains, probes, wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
             break
-        wanted *= 2
+        wanted += wanted // 2
     if progress:
         progress(1.0)
     return replace(chains, completeness=measured)
@@ -153,8 +153,8 @@ def _cells_entered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distinct (sequence, cell) pairs of ray segments, only cells near users.
 
-    The segments are sampled every half cell, so a corner that is only grazed may be left out; the marks are widened by
-    a neighbour later.
+    Segments count within half a cell of the users' cells. They are sampled every half cell, so a corner that is only
+    grazed may be left out; the marks are widened by a neighbour later.
     """
     import drjit as dr
 
@@ -164,14 +164,15 @@ def _cells_entered(
     place[near_cells] = np.arange(len(near_cells))
     places, ray_sequence = mi.Int32(place), mi.UInt32(sequence.astype(np.uint32))
     low = [dr.opaque(mi.Float, float(x)) for x in grid.origin]
-    high = [dr.opaque(mi.Float, float(x)) for x in grid.high]
+    inner = [dr.opaque(mi.Float, float(x)) for x in grid.origin + grid.size / 2]
+    outer = [dr.opaque(mi.Float, float(x)) for x in grid.high - grid.size / 2]
     shape = [dr.opaque(mi.Int32, n) for n in grid.shape]
     size, width = dr.opaque(mi.Float, grid.size), dr.opaque(mi.UInt32, len(near_cells))
     enter, leave = mi.Float(0), reach
     for axis in range(3):
-        to_low, to_high = (low[axis] - origin[axis]) / direction[axis], (high[axis] - origin[axis]) / direction[axis]
-        enter = dr.maximum(enter, dr.minimum(to_low, to_high))
-        leave = dr.minimum(leave, dr.maximum(to_low, to_high))
+        one, other = (inner[axis] - origin[axis]) / direction[axis], (outer[axis] - origin[axis]) / direction[axis]
+        enter = dr.maximum(enter, dr.minimum(one, other))
+        leave = dr.minimum(leave, dr.maximum(one, other))
     marks = dr.zeros(mi.Bool, sequences * len(near_cells))
 
     def visit(distance: Any) -> tuple[Any]:
@@ -239,20 +240,27 @@ def _measure(
     site: Site, caster: RayCaster, chains: ChainList, probes: np.ndarray, lattices: int, rays: int, bound: float
 ) -> Completeness:
     """Try every chain on the probe users: what did a single lattice see alone, what lies outside the marked cells?"""
-    solver = SpecularSolver(site, caster, chains)
-    everywhere, marked = solver.solve(probes, everywhere=True), solver.solve(probes)
-    reflected = everywhere.chain[everywhere.chain >= 0]
-    once = np.count_nonzero(chains.seen_in[reflected] == 1) * (lattices - 1) / lattices
-    missed = len(everywhere.chain) - len(marked.chain)
-    total = len(reflected) + once
+    found = SpecularSolver(site, caster, chains).solve(probes, everywhere=True)
+    reflected = found.chain >= 0
+    chain, user = found.chain[reflected].astype(np.int64), found.user[reflected]
+    marked = _pair_keys(chains, np.repeat(np.arange(len(chains)), np.diff(chains.mark_offsets)), chains.mark_cells)
+    tried = np.isin(_pair_keys(chains, chain, chains.grid.cell_of(probes[user])), marked)
+    once = np.count_nonzero(chains.seen_in[chain] == 1) * (lattices - 1) / lattices
+    missed = np.count_nonzero(~tried)
+    total = len(chain) + once
     return Completeness(
         lattices=lattices,
         rays_per_lattice=rays,
         probe_users=len(probes),
-        probe_paths=len(reflected),
+        probe_paths=len(chain),
         unseen_share=float((once + missed) / total) if total else 0.0,
         bound=bound,
     )
+
+
+def _pair_keys(chains: ChainList, chain: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """One number for each (chain, cell) pair."""
+    return chain * chains.grid.num_cells + cell
 
 
 def _fibonacci_directions(rays: int, rotation: np.ndarray) -> Any:

@@ -18,10 +18,9 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.beams import all_pairs, beam_planes, reaches
 from sitetwin.rays.caster import RayCaster, array3, array3_type, lift_off
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.chains import ChainList, FacetFrames, source_images
+from sitetwin.rays.chains import ChainList, source_images
 from sitetwin.site import Site
 
-FACET_MARGIN = 1e-4  # m; a point this far outside a facet's rectangle may still be hit: the ray cast decides
 _ROW = 16  # doubles per bounce in the chain table
 _LANES = 1 << 23  # (chain, user) pairs tested in one kernel
 
@@ -65,18 +64,16 @@ class SpecularSolver:
 
     def __init__(self, site: Site, caster: RayCaster, chains: ChainList) -> None:
         self.site, self.caster, self.chains = site, caster, chains
-        frames = FacetFrames.of(site, FACET_MARGIN)
         self.groups = [
-            self._prepare(frames, depth)
-            for depth in range(1, chains.facets.shape[1] + 1)
-            if (chains.depth == depth).any()
+            self._prepare(depth) for depth in range(1, chains.facets.shape[1] + 1) if (chains.depth == depth).any()
         ]
 
-    def _prepare(self, frames: FacetFrames, depth: int) -> DepthGroup:
+    def _prepare(self, depth: int) -> DepthGroup:
         mi = mitsuba()
         index = np.flatnonzero(self.chains.depth == depth)
         facets = np.ascontiguousarray(self.chains.facets[index, :depth])
         images = source_images(self.site, self.chains.transmitter, facets)
+        frames = self.caster.frames
         table = np.zeros((len(facets), depth, _ROW))
         table[:, :, 0:3] = images[:, 1:]
         table[:, :, 3:6] = self.site.facet_normal[facets]
