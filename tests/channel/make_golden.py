@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.channel.oracle import C, EPS0, element_field, fresnel, path_gain, rotation, transfer_matrix
+from tests.channel.oracle import EPS0, C, element_field, fresnel, path_gain, rotation, transfer_matrix
 
 WORLD = {
     "transmitter": [0.0, 0.0, 10.0],

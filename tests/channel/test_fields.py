@@ -60,8 +60,12 @@ def test_two_rays_over_ground(polarisation, distance):
     # phi-hat away from the receiver is opposite to phi-hat away from the transmitter: one common sign for H.
     coefficient = tm if polarisation == "V" else te
     sign = 1 if polarisation == "V" else -1
-    expected = sign * C / F / (4 * math.pi) * (
-        np.exp(-1j * k * direct) / direct + coefficient * np.exp(-1j * k * reflected) / reflected
+    expected = (
+        sign
+        * C
+        / F
+        / (4 * math.pi)
+        * (np.exp(-1j * k * direct) / direct + coefficient * np.exp(-1j * k * reflected) / reflected)
     )
     assert total == pytest.approx(expected, rel=1e-7)
 
@@ -69,9 +73,7 @@ def test_two_rays_over_ground(polarisation, distance):
 def reflects(tx, rx, site, chain):
     """Whether the path stays on one side of each mirror at its vertex (the image method also yields paths through)."""
     points = np.concatenate([tx[None], image_vertices(tx, rx, site, chain), rx[None]])
-    sides = [
-        [site.facet_normal[f] @ points[i + j] - site.facet_offset[f] for j in (0, 2)] for i, f in enumerate(chain)
-    ]
+    sides = [[site.facet_normal[f] @ points[i + j] - site.facet_offset[f] for j in (0, 2)] for i, f in enumerate(chain)]
     return all(a * b > 0 for a, b in sides)
 
 
@@ -209,16 +211,28 @@ def test_phase_of_a_long_path_survives_single_precision():
     """300 km at 28 GHz are 2.8e7 turns: reduced in float64, the phase is right to 1e-5 in complex64."""
     length = np.array([300_000.0 + 0.1234, 12_345.6789])
     paths = Paths(
-        np.zeros(3), np.zeros((2, 3)), np.array([0, 1, 2]), np.zeros((2, 0), np.uint8), np.zeros((2, 0), np.int32),
-        np.zeros((2, 0, 3)), length, np.tile([1.0, 0, 0], (2, 1)), np.tile([-1.0, 0, 0], (2, 1)),
-        np.zeros(3, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0),
+        np.zeros(3),
+        np.zeros((2, 3)),
+        np.array([0, 1, 2]),
+        np.zeros((2, 0), np.uint8),
+        np.zeros((2, 0), np.int32),
+        np.zeros((2, 0, 3)),
+        length,
+        np.tile([1.0, 0, 0], (2, 1)),
+        np.tile([-1.0, 0, 0], (2, 1)),
+        np.zeros(3, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros(0),
+        np.zeros(0),
     )
     ours = path_gains(paths, plane_site([]), 28e9).flatten().numpy()
     import decimal
 
     decimal.getcontext().prec = 40
-    turns = [float(decimal.Decimal(float(x)) * decimal.Decimal(28_000_000_000) / decimal.Decimal(299_792_458) % 1)
-             for x in length]
+    turns = [
+        float(decimal.Decimal(float(x)) * decimal.Decimal(28_000_000_000) / decimal.Decimal(299_792_458) % 1)
+        for x in length
+    ]
     np.testing.assert_allclose(ours / np.abs(ours), np.exp(-2j * np.pi * np.array(turns)), atol=1e-5)
 
 
@@ -273,14 +287,14 @@ def test_another_site_is_refused():
 
 
 def test_nodes_follow_the_ripple_of_a_slab():
-    """A thick low-loss pane rings across 400 MHz: nodes are asked for, and between them the gain is met."""
-    pane = Material("pane", relative_permittivity=6.3, conductivity=0.001, thickness=0.25)
+    """A low-loss pane rings across 400 MHz: nodes are asked for, and between them the gain is met."""
+    pane = Material("pane", relative_permittivity=6.3, conductivity=0.001, thickness=0.12)
     site = plane_site([((1, 0, 0), 30.0)], [pane])
     paths = make_paths([0, 0, 5], [[5.0, 20, 2]], site, [[[], [0]]])
     nodes, gains = band_nodes(paths, site, F, 400e6, dtype=DOUBLE, max_nodes=15)
     assert len(nodes) >= 5
     assert torch.allclose(nodes, 2 * F - nodes.flip(0))
-    calm_nodes, calm = band_nodes(paths, site, F, 1e6, dtype=DOUBLE)
+    calm_nodes, calm = band_nodes(paths, site, F, 1e5, dtype=DOUBLE)
     assert len(calm_nodes) == 1
     torch.testing.assert_close(calm[0], path_gains(paths, site, F, dtype=DOUBLE))
     for node, gain in zip(nodes.tolist(), gains, strict=True):

@@ -105,8 +105,13 @@ def grove():
     )
     vegetation = Vegetation(crowns).with_scatter_centres(5, np.random.default_rng(0))
     site = plane_site([], vegetation=vegetation)
-    paths = make_paths([0, 0, 5], [[100.0, 0, 5], [100.0, 50, 5]], site, [[[]], [[]]],
-                       crossings=[(0, 0, 16.0, 24.0), (0, 1, 57.0, 63.0)])
+    paths = make_paths(
+        [0, 0, 5],
+        [[100.0, 0, 5], [100.0, 50, 5]],
+        site,
+        [[[]], [[]]],
+        crossings=[(0, 0, 16.0, 24.0), (0, 1, 57.0, 63.0)],
+    )
     return site, paths
 
 
@@ -148,7 +153,9 @@ def test_mean_projected_areas():
 
 
 def test_single_scattering_follows_the_radar_equation():
-    vegetation = Vegetation((Ellipsoid((30.0, 40.0, 5.0), (2.0, 2.0, 2.0)),), np.array([[30.0, 40.0, 5.0]]), np.array([0]))
+    vegetation = Vegetation(
+        (Ellipsoid((30.0, 40.0, 5.0), (2.0, 2.0, 2.0)),), np.array([[30.0, 40.0, 5.0]]), np.array([0])
+    )
     site = plane_site([], vegetation=vegetation)
     paths = make_paths([0, 0, 5], [[60.0, 0, 5]], site, [[[("canopy", 0)]]])
     scattering = CanopyScattering(albedo=0.5, seed=3)

@@ -34,8 +34,10 @@ def complex_of(pair):
 def radio(side):
     ula = AntennaArray.ula(side["elements"])
     slants = tuple(np.radians(side["slants_deg"]))
-    return Radio(AntennaArray(ula.positions, antenna_pattern(side["pattern"]), slants, ula.shape, ula.spacing),
-                 tuple(side["orientation"]))
+    return Radio(
+        AntennaArray(ula.positions, antenna_pattern(side["pattern"]), slants, ula.shape, ula.spacing),
+        tuple(side["orientation"]),
+    )
 
 
 @pytest.fixture(scope="module")

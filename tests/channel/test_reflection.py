@@ -80,7 +80,12 @@ def test_slab_against_transfer_matrices(cos, eps_r, sigma, thickness, frequency)
     if abs(q.imag) > 300:  # the matrices overflow; the slab is a half-space there
         return
     oracle = transfer_matrix(np.arccos(cos), complex(eta.item()), thickness, frequency)
-    for ours, theirs in ((te, oracle["te"][0]), (tm, oracle["tm"][0]), (t_te, oracle["te"][1]), (t_tm, oracle["tm"][1])):
+    for ours, theirs in (
+        (te, oracle["te"][0]),
+        (tm, oracle["tm"][0]),
+        (t_te, oracle["te"][1]),
+        (t_tm, oracle["tm"][1]),
+    ):
         assert abs(ours.item() - theirs) < 1e-7
 
 

@@ -19,7 +19,9 @@ def plane_site(planes, materials=None, facet_material=None, vegetation=None):
     return SimpleNamespace(
         facet_normal=normals,
         facet_offset=np.array([d / np.linalg.norm(n) for n, d in planes], float),
-        facet_material=np.zeros(len(planes), np.int32) if facet_material is None else np.array(facet_material, np.int32),
+        facet_material=np.zeros(len(planes), np.int32)
+        if facet_material is None
+        else np.array(facet_material, np.int32),
         materials=tuple(materials),
         vegetation=vegetation or Vegetation.none(),
     )

@@ -135,6 +135,25 @@ def test_tiles_and_order_change_no_bit(street: Site, street_users: np.ndarray) -
     assert equal(solve(street, chains, street_users[:7], SETTINGS), whole.select_users(np.arange(7)))
 
 
+def test_single_users_find_what_the_whole_finds(street: Site, street_users: np.ndarray) -> None:
+    """A tile so small that no chain of some depth is tried in it."""
+    transmitter = np.array([-33.0, 0, 32.0])
+    far = np.array([[55.0, 40.0, 60.0]])  # above a roof, where few chains lead
+    users = np.concatenate([street_users[:20], far])
+    chains = discover(street, transmitter, users, SETTINGS)
+    whole = solve(street, chains, users, SETTINGS)
+    for user in range(len(users)):
+        assert equal(solve(street, chains, users[user : user + 1], SETTINGS), whole.select_users(np.array([user])))
+
+
+def test_users_and_chains_must_belong_together(street: Site, street_users: np.ndarray) -> None:
+    chains = discover(street, np.array([-33.0, 0, 32.0]), street_users, SETTINGS)
+    with pytest.raises(SiteTwinError, match="outside the volume"):
+        solve(street, chains, street_users + np.array([500.0, 0, 0]), SETTINGS)
+    with pytest.raises(SiteTwinError, match="facets that the site lacks"):
+        solve(quad_site([ground()]), chains, street_users, SETTINGS)
+
+
 def test_same_seed_same_bytes(street: Site, street_users: np.ndarray) -> None:
     transmitter = np.array([-33.0, 0, 32.0])
     first, second = (discover(street, transmitter, street_users, SETTINGS) for _ in range(2))
@@ -253,6 +272,7 @@ def test_completeness_is_measured_and_holds(street: Site, street_users: np.ndarr
         ([0, 0, 9], [[1, 1, np.inf]], "1 user positions are not finite"),
         ([0, 0, 9], np.zeros((0, 3)), "no user"),
         ([0, 0, 9], [[1, 1]], "shapes"),
+        ([0, 0, 9], [[1, 1, 1], [0, 0, 9]], "user 1 stands where the transmitter is"),
     ],
 )
 def test_bad_positions_get_a_sentence(transmitter: list[float], users: object, message: str) -> None:

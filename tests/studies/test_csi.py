@@ -75,6 +75,7 @@ def test_results_hold_every_section(finished: Path) -> None:
         for codec in ("KLT mixture", "adaptive codec")
         for source in ("twin", "wrong_site", "target")
         for size in study.evaluation.train_sizes
+        if source != "wrong_site" or size == 60
     }
     got = {(c["target"], c["split"], c["codec"], c["source"], c["n_train"]) for c in curves}
     assert expected <= got
@@ -85,7 +86,7 @@ def test_results_hold_every_section(finished: Path) -> None:
     assert results["configuration_hash"] == study.hash()
     assert results["worlds"]["target_b"]["differences"]
     assert results["users"]["other_engine"] == 20
-    assert results["headline"]["method"] == "closed form, residual k-centre"
+    assert results["headline"]["method"] == "closed form, high NMSE"
 
 
 def test_the_report_can_be_made(finished: Path) -> None:
@@ -117,6 +118,20 @@ def test_without_differences_the_twin_is_the_target() -> None:
     if target.site.vegetation.num_volumes == 0:
         assert np.array_equal(twin.paths.facets, target.paths.facets)
         np.testing.assert_array_equal(twin.paths.length, target.paths.length)
+
+
+def test_one_seed_ends_in_results(tmp_path: Path) -> None:
+    study = small_study()
+    evaluation = study.evaluation.model_copy(update={"seeds": (0,), "cases": (("target_b", "blocks"),)})
+    run_csi_study(small_study(evaluation=evaluation), tmp_path / "out", workers=1)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert "(one seed)" in results["headline"]["text"]
+    assert all(row["difference_db"]["kind"] == "bootstrap over blocks" for row in results["paired"])
+
+
+def test_the_headline_must_be_among_the_cases() -> None:
+    with pytest.raises(ValueError, match="headline"):
+        Evaluation(cases=(("target_a", "random"),))
 
 
 def test_a_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:

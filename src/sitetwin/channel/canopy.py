@@ -9,8 +9,8 @@ over a single scatter centre then follows the bistatic radar equation (Skolnik, 
 with ``sigma = albedo * area / centres`` so that the centres of a canopy together scatter ``albedo * area`` times the
 incident power density, and with a fixed random phase psi per centre (the leaves' unknown positions). Radiative transfer
 fits of ITU-R P.833 put most of the scattered power into a forward lobe, which the extinction along the path already
-accounts for; the albedo here is that of the isotropic remainder, ``(1 - alpha) W / (1 - alpha W)`` with alpha the share of the
-lobe and W the single-scattering albedo.
+accounts for; the albedo here is that of the isotropic remainder, ``(1 - alpha) W / (1 - alpha W)`` with alpha the
+share of the lobe and W the single-scattering albedo.
 """
 
 from __future__ import annotations

@@ -13,8 +13,16 @@ from sitetwin.channel.arrays import Radio, warn_near_field
 from sitetwin.channel.fields import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.phasors import combs, levels, outer, phasor
-from sitetwin.channel.ragged import Buffers, Factors, Spell, pieces, sum_over_paths
-from sitetwin.channel.steering import PathTensors, element_lengths, path_reference, plane_factors, plane_gains, recorded, spread_ports
+from sitetwin.channel.ragged import Buffers, Factors, Spell, pieces, silence, sum_over_paths
+from sitetwin.channel.steering import (
+    PathTensors,
+    element_lengths,
+    path_reference,
+    plane_factors,
+    plane_gains,
+    recorded,
+    spread_ports,
+)
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
@@ -76,8 +84,8 @@ def frequency_response(
         steering: "carrier" holds element phases at the carrier, "per-subcarrier" delays each element (beam squint).
         site: The site, needed for spherical waves with arrays at both ends.
         nodes_hz: (N,) frequencies of the gains, Hz, between which they are interpolated; None for gains at the carrier.
-        delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the carrier
-            phase), so that tap 0 is this delay.
+        delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the
+            carrier phase), so that tap 0 is this delay.
         out: (U, R, T, K) to write into, contiguous; ignored where gradients are recorded.
 
     Returns:
@@ -194,8 +202,9 @@ def _factors(
     split = next((n for n in range(len(sizes)) if height * math.prod(sizes[:n]) ** 2 * sizes[n] > size), len(sizes) - 1)
     share = math.prod(sizes[:split])
 
-    def prepare(rows: Tensor) -> Spell:
+    def prepare(rows: Tensor, padded: Tensor) -> Spell:
         antennas = left(rows)
+        antennas[0] = silence(antennas[0], padded)
         comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
 
         def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
@@ -205,19 +214,21 @@ def _factors(
 
         return spell
 
-    def prepare_nodes(rows: Tensor) -> Spell:
-        antennas = left(rows)[0].transpose(0, 1).flatten(1)
+    if weights is None:
+        return Factors(prepare, height * share, size // share, dtype)
+    band = weights
+
+    def prepare_nodes(rows: Tensor, padded: Tensor) -> Spell:
+        antennas = silence(left(rows)[0].transpose(0, 1).flatten(1), padded)
         comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
 
         def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
             tones = outer([c[some] for c in comb])
-            return antennas[some], (tones[:, None, :] * weights).flatten(1)
+            return antennas[some], (tones[:, None, :] * band).flatten(1)
 
         return spell
 
-    if weights is None:
-        return Factors(prepare, height * share, size // share, dtype)
-    return Factors(prepare_nodes, height, size, dtype, inner=len(weights))
+    return Factors(prepare_nodes, height, size, dtype, inner=len(band))
 
 
 def _element_gains(

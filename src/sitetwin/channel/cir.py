@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
-from sitetwin.channel.ragged import Factors, Spell, sum_over_paths
+from sitetwin.channel.ragged import Factors, Spell, silence, sum_over_paths
 from sitetwin.channel.steering import PathTensors, plane_gains, recorded
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
@@ -79,9 +79,9 @@ def impulse_response(
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
 
-    def prepare(rows: Tensor) -> Spell:
+    def prepare(rows: Tensor, padded: Tensor) -> Spell:
         pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
-        antennas = plane_gains(batch, gains, tx, rx, rows)
+        antennas = silence(plane_gains(batch, gains, tx, rx, rows), padded)
         return lambda some, buffers=None: (antennas[some], pulses[some])
 
     height = rx.array.num_antennas * tx.array.num_antennas
@@ -103,8 +103,8 @@ def ideal_response(
         max_paths: Paths kept per user, the strongest ones; all by default.
 
     Returns:
-        Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. In the order of
-        the paths, or by falling power where `max_paths` cuts.
+        Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. In the
+        order of the paths, or by falling power where `max_paths` cuts.
     """
     tx, rx = tx or Radio(), rx or Radio()
     batch = PathTensors.of(paths)

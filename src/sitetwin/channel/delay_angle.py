@@ -2,7 +2,8 @@
 
 Each path is a Dirichlet kernel in delay and, for a uniform linear array, another in angle. A kernel at grid point n is
 
-    D(n / K - x) = (1/K) sum_k e^{j 2 pi k (n / K - x)} ~ e^{-j pi (n/K - x)} sin(pi (n - K x)) / (K sin(pi (n / K - x))),
+    D(n / K - x) = (1/K) sum_k e^{j 2 pi k (n / K - x)} ~ e^{-j pi (n/K - x)} sin(pi (n - K x)) / (K sin(pi (n / K -
+    x))),
 
 whose numerator is the same for all n up to sign and whose phase splits into one of the path and one of the grid point.
 What is left to compute per grid point is a real reciprocal sine; the sum over paths is a small batched product of real
@@ -20,7 +21,7 @@ from torch import Tensor
 from sitetwin.channel.arrays import AntennaArray, Radio
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.phasors import phasor
-from sitetwin.channel.ragged import Factors, Spell, sum_over_paths
+from sitetwin.channel.ragged import Factors, Spell, silence, sum_over_paths
 from sitetwin.channel.steering import PathTensors, centred, path_reference, recorded, responses, spread_ports
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
@@ -175,15 +176,16 @@ class _Work:
         array = tx.array
         assert array.shape is not None
         self.linear = array.shape[0] == 1 and array.num_positions > 1 and not array.positions.requires_grad
-        # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y), y = q/M - u
+        # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y),
+        # y = q / M - u
         count = array.num_positions
         self.bins = torch.arange(count, dtype=torch.float64) - count // 2
         bin_sign = 1 - 2 * torch.remainder(self.bins, 2)
         self.bin_phase = phasor((count - 1) / 2 * self.bins / count, ports.dtype, bin_sign)
 
-    def prepare(self, rows: Tensor) -> Spell:
+    def prepare(self, rows: Tensor, padded: Tensor) -> Spell:
         """Both factors of some paths."""
-        angles, delays = self.angles(rows), self.delays(rows)
+        angles, delays = silence(self.angles(rows), padded), self.delays(rows)
         return lambda some, buffers=None: (angles[some], delays[some])
 
     def delays(self, rows: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """From the geometry of paths to complex gains.
 
-A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the basis
-turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
+A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the
+basis turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
 direction is mirrored. The result is, per path and pair of ports,
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
@@ -12,8 +12,9 @@ with F the antenna fields in (theta-hat, phi-hat) and A the loss in leaves.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,12 @@ from sitetwin.channel.parallel import in_parallel
 from sitetwin.channel.phasors import phasor
 from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 
 CHUNK_PATHS = 32_000
-"""Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of this
-size on the calling thread, so that chunks, not operations, are spread over the cores."""
+"""Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of
+this size on the calling thread, so that chunks, not operations, are spread over the cores."""
 
 _CLOSED = 1e-6  # sine of incidence below which any direction across the ray serves as the TE direction
 
@@ -52,7 +53,7 @@ class FieldOptions:
 
     season: Season = "summer"
     foliage: str | FoliageModel | None = "default"
-    canopy: CanopyScattering = CanopyScattering()
+    canopy: CanopyScattering = field(default_factory=CanopyScattering)
     out_of_range: str = "clamp"
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
@@ -81,8 +82,8 @@ def path_gains(
         tx: Radio of the transmitter; a vertical isotropic antenna by default.
         rx: Radio of the users, likewise.
         options: Season, foliage, materials.
-        phase_frequency_hz: Frequency f_c of the phase ``e^{-j 2 pi f_c tau}``, Hz; `frequency_hz` by default. The nodes of
-            `band_nodes` share the carrier's.
+        phase_frequency_hz: Frequency f_c of the phase ``e^{-j 2 pi f_c tau}``, Hz; `frequency_hz` by default. The
+            nodes of `band_nodes` share the carrier's.
         dtype: torch.complex64 or torch.complex128; the field is computed in this precision.
         chunk_paths: Paths worked on at once.
 
@@ -308,9 +309,10 @@ def band_nodes(
 ) -> tuple[Tensor, Tensor]:
     """Gains at as many nodes across the band as slab ripple and dispersion call for.
 
-    Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer set, the
-    gain interpolated through them (Lagrange) differs from the computed one by less than the tolerance, measured
-    against the strongest path of each user's group by ``20 log10(1 + |difference| / |gain|)``.
+    Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer
+    set, the gain interpolated through them (Lagrange) differs from the computed one by less than the tolerance,
+    ``20 log10(1 + |difference| / |gain|)`` with the path's largest gain in the band; gains 60 dB below the strongest
+    path's count like those there.
 
     Args:
         paths: P paths.
@@ -321,7 +323,7 @@ def band_nodes(
         rx: Radio of the users.
         options: Season, foliage, materials.
         tolerance_db: Largest change to leave unmodelled, dB.
-        max_nodes: Upper limit of the number of nodes.
+        max_nodes: Upper limit of the number of nodes; a warning says if it was reached.
         dtype: Complex type of the gains.
 
     Returns:
@@ -336,15 +338,24 @@ def band_nodes(
         return nodes, torch.stack([gains(float(f)) for f in nodes])
 
     nodes, values = at(1)
-    count = 1
-    while count < max_nodes and paths.num_paths:
+    while paths.num_paths:
+        count = len(nodes)
         finer_nodes, finer = at(count + 2)
         weights = lagrange_weights(nodes, finer_nodes).to(values.dtype)
         guess = torch.einsum("nm,mprt->nprt", weights, values)
-        size = finer.abs().clamp_min(float(finer.abs().max()) * 1e-6 + 1e-300)
-        if float(20 * torch.log10(1 + ((finer - guess).abs() / size).max())) <= tolerance_db:
+        size = finer.abs().amax(dim=0).clamp_min(float(finer.abs().max()) * 1e-3 + 1e-30)
+        change_db = float(20 * torch.log10(1 + ((finer - guess).abs() / size).max()))
+        if change_db <= tolerance_db:
             break
-        nodes, values, count = finer_nodes, finer, count + 2
+        if count + 2 > max_nodes:
+            warnings.warn(
+                f"gains still change by {change_db:.2g} dB between {count} and {count + 2} nodes of the band; "
+                "raise max_nodes or accept the ripple that is left",
+                SiteTwinWarning,
+                stacklevel=2,
+            )
+            break
+        nodes, values = finer_nodes, finer
     return nodes, values
 
 

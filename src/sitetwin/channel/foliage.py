@@ -83,7 +83,7 @@ class Woodland:
         self.name = f"woodland-{site}"
 
     def specific_db_per_m(self, frequency_hz: float) -> float:
-        """gamma in leaf, dB/m."""
+        """Gamma in leaf, dB/m."""
         f = frequency_hz / 1e9
         return 0.2 * f if f >= 1 else 0.2 * f ** (math.log(10) / math.log(1 / 0.03))
 
@@ -103,8 +103,9 @@ class Woodland:
 class Weissberger:
     """Weissberger's modified exponential decay, 230 MHz to 95 GHz, in-leaf, depths to 400 m.
 
-    ``0.45 f_GHz^0.284 d`` below 14 m and ``1.33 f_GHz^0.284 d^0.588`` above (they meet within 0.3 % at 14 m). Made for dry, dense,
-    in-leaf trees in temperate climates and known for low values; without leaves it is divided by 1.2 like the woodland model.
+    ``0.45 f_GHz^0.284 d`` below 14 m and ``1.33 f_GHz^0.284 d^0.588`` above (they meet within 0.3 % at 14 m). Made
+    for dry, dense, in-leaf trees in temperate climates and known for low values; without leaves it is divided by 1.2
+    like the woodland model.
     """
 
     name = "weissberger"
@@ -118,7 +119,10 @@ class Weissberger:
 
 
 class FituR:
-    """FITU-R (Al-Nuaimi and Stephens, 1998): ``0.39 f_MHz^0.39 d^0.25`` in leaf, ``0.37 f_MHz^0.18 d^0.59`` out of leaf."""
+    """FITU-R (Al-Nuaimi and Stephens, 1998).
+
+    ``0.39 f_MHz^0.39 d^0.25`` in leaf, ``0.37 f_MHz^0.18 d^0.59`` out of leaf.
+    """
 
     name = "fitu-r"
 
@@ -131,7 +135,10 @@ class FituR:
 
 
 class Cost235:
-    """COST 235 (9.6 to 57.6 GHz, to 200 m): ``15.6 f_MHz^-0.009 d^0.26`` in leaf, ``26.6 f_MHz^-0.2 d^0.5`` out of leaf."""
+    """COST 235, 9.6 to 57.6 GHz, to 200 m.
+
+    ``15.6 f_MHz^-0.009 d^0.26`` in leaf, ``26.6 f_MHz^-0.2 d^0.5`` out of leaf.
+    """
 
     name = "cost235"
 
@@ -146,8 +153,9 @@ class Cost235:
 def default_model(frequency_hz: float) -> FoliageModel:
     """Woodland of P.833-10 up to 6 GHz, Weissberger above.
 
-    The woodland's A_m was fitted below 2.2 GHz and gamma is linear in f: at 3.5 GHz it agrees with Weissberger's bound within
-    a decibel over a crown, at 60 GHz it would say an absurd 12 dB/m. Weissberger is the low bound of what is known above 6 GHz.
+    The woodland's A_m was fitted below 2.2 GHz and gamma is linear in f: at 3.5 GHz it agrees with Weissberger's
+    bound within a decibel over a crown, at 60 GHz it would say an absurd 12 dB/m. Weissberger is the low bound of
+    what is known above 6 GHz.
     """
     return Woodland() if frequency_hz <= 6e9 else Weissberger()
 

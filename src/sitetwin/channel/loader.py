@@ -104,6 +104,7 @@ class ChannelLoader:
         index = torch.as_tensor(index)
         paths = self.paths.select_users(index.numpy())
         rx = self.rx.select_users(index)
+        nodes: Tensor | None = None
         if self.gain_nodes:
             nodes, gains = band_nodes(
                 paths,
@@ -118,7 +119,6 @@ class ChannelLoader:
             if len(nodes) == 1:
                 nodes, gains = None, gains[0]
         else:
-            nodes = None
             gains = path_gains(paths, self.site, self.grid.carrier_hz, self.tx, rx, self.options, dtype=self.dtype)
         if self.kind == "cir":
             rate = self.grid.bandwidth_hz

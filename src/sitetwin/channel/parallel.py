@@ -1,8 +1,8 @@
 """Spreading independent chunks over threads.
 
-PyTorch's own threads meet at a barrier after every operation. The chunks here are dozens of operations on tensors that fit a
-core's cache, so each chunk runs on one thread and threads meet only at the end; PyTorch lets go of Python's lock inside
-its operations.
+PyTorch's own threads meet at a barrier after every operation. The chunks here are dozens of operations on tensors
+that fit a core's cache, so each chunk runs on one thread and threads meet only at the end; PyTorch lets go of
+Python's lock inside its operations.
 """
 
 from __future__ import annotations

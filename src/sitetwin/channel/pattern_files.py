@@ -95,11 +95,11 @@ def _interpolate_circle(angles: Tensor, values: Tensor) -> Tensor:
 def parse_msi(text: str, name: str = "msi") -> SampledPattern:
     """A pattern from the text of an MSI Planet file.
 
-    The two cuts hold attenuations below the peak: HORIZONTAL over azimuth, VERTICAL over the elevation angle counted from
-    boresight downwards (90 is the nadir, 270 the zenith). Azimuth is taken counter-clockwise here and clockwise in the file.
-    Between the cuts the usual planning-tool summation with a weight for the rear is used: ahead of the antenna the
-    losses of the front vertical cut and of the horizontal cut add up; behind it the vertical cut of the back is blended
-    in by azimuth, so that both cuts are returned exactly,
+    The two cuts hold attenuations below the peak: HORIZONTAL over azimuth, VERTICAL over the elevation angle counted
+    from boresight downwards (90 is the nadir, 270 the zenith). Azimuth is taken counter-clockwise here and clockwise
+    in the file. Between the cuts the usual planning-tool summation with a weight for the rear is used: ahead of the
+    antenna the losses of the front vertical cut and of the horizontal cut add up; behind it the vertical cut of the
+    back is blended in by azimuth, so that both cuts are returned exactly,
 
         L(theta, phi) = L_H(phi) - [(1 - w) L_H(0) + w L_H(180)] + (1 - w) L_V(front) + w L_V(back),  w = |phi| / 180.
 

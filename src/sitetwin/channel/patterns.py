@@ -1,8 +1,8 @@
 """Antenna patterns: the far field of one element in its own frame.
 
-A pattern maps directions (zenith theta, azimuth phi, boresight +x) to the complex field (E_theta, E_phi), scaled so that
-``|E_theta|^2 + |E_phi|^2`` is the gain over an isotropic radiator. The patterns here are those of the vertical element; other
-polarisations come from a slant angle with polarisation model-2 of 3GPP TR 38.901, section 7.3.2.
+A pattern maps directions (zenith theta, azimuth phi, boresight +x) to the complex field (E_theta, E_phi), scaled so
+that ``|E_theta|^2 + |E_phi|^2`` is the gain over an isotropic radiator. The patterns here are those of the vertical
+element; other polarisations come from a slant angle with polarisation model-2 of 3GPP TR 38.901, section 7.3.2.
 """
 
 from __future__ import annotations
@@ -154,15 +154,15 @@ class SampledPattern:
         corners = [(r, c) for r in (0, 1) for c in (0, 1)]
         weights = [(row_share if r else 1 - row_share) * (column_share if c else 1 - column_share) for r, c in corners]
         places = [(rows + r, (columns + c) % size) for r, c in corners]
-        table = self.gain_db.to(theta)
-        gain_db = sum(w * table[p] for w, p in zip(weights, places, strict=True))
-        amplitude = 10 ** (gain_db / 20)
+
+        def blend(values: Tensor) -> Tensor:
+            return torch.stack([w * values[p] for w, p in zip(weights, places, strict=True)]).sum(dim=0)
+
+        amplitude = 10 ** (blend(self.gain_db.to(theta)) / 20)
         if self.phase is None:
             return amplitude, torch.zeros_like(amplitude)
         angles = self.phase.to(theta)
-        real = sum(w * torch.cos(angles[p]) for w, p in zip(weights, places, strict=True))
-        imaginary = sum(w * torch.sin(angles[p]) for w, p in zip(weights, places, strict=True))
-        angle = torch.atan2(imaginary, real)
+        angle = torch.atan2(blend(torch.sin(angles)), blend(torch.cos(angles)))
         return torch.complex(amplitude * torch.cos(angle), amplitude * torch.sin(angle)), torch.zeros_like(amplitude)
 
 

@@ -55,7 +55,23 @@ def combs(cycles: Tensor, first: float, sizes: tuple[int, ...], dtype: torch.dty
         stride //= size
         steps.append(stride * torch.arange(size, dtype=torch.float64))
     steps[0] = steps[0] + first
-    return phasor(torch.outer(cycles, torch.cat(steps)), dtype).split(sizes, dim=1)
+    joined = torch.cat(steps)
+    if dtype == torch.complex64 and not cycles.requires_grad and float(2 * first).is_integer():
+        return _fixed_point(cycles, joined).split(sizes, dim=1)
+    return phasor(torch.outer(cycles, joined), dtype).split(sizes, dim=1)
+
+
+def _fixed_point(cycles: Tensor, steps: Tensor) -> Tensor:
+    """(N, S) complex64 ``e^{-j 2 pi k x}`` for half-whole k, with phases as 32-bit fractions of a turn.
+
+    Whole turns fall off the top of the integers by themselves. x / 2 is held to 2^-33 turns, so that phases are right
+    to ``pi k 2^-31`` radian, some 1e-6 for k of a few hundred.
+    """
+    half = 0.5 * cycles
+    fraction = ((half - half.round()) * 2.0**32).round().to(torch.int64).to(torch.int32)
+    turns = fraction[:, None] * (2 * steps).round().to(torch.int32)
+    angle = turns.to(torch.float32).mul_(-2 * math.pi / 2.0**32)
+    return torch.complex(torch.cos(angle), torch.sin(angle))
 
 
 def outer(factors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
@@ -63,9 +79,10 @@ def outer(factors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
 
     Args:
         factors: At least one.
-        out: Buffer of at least N rows of (a b ...) for the product; it is used only where there is something to multiply.
+        out: Buffer of at least N rows of (a b ...) for the product; it is used only where there is something to
+            multiply.
     """
-    product = factors[-1]
+    product = factors[-1].contiguous()
     for i in reversed(range(len(factors) - 1)):
         a, b = factors[i][:, :, None], product[:, None, :]
         if i == 0 and out is not None:

@@ -1,9 +1,9 @@
 """Sums over each user's paths of products of two factors, the heart of every channel here.
 
-``out[u] = sum_{p of u} left[p] (x) right[p]`` is a batched matrix product over ragged numbers of paths. A few neighbouring
-users at a time are padded to the longest of them with paths of zero gain, so that products go straight to their place:
-for channels of tens of kilobytes, writing them twice would cost more than the padding. Factors are made piece by piece in
-buffers that stay in the cache.
+``out[u] = sum_{p of u} left[p] (x) right[p]`` is a batched matrix product over ragged numbers of paths. A few
+neighbouring users at a time are padded to the longest of them with paths of zero gain, so that products go straight
+to their place: for channels of tens of kilobytes, writing them twice would cost more than the padding. Factors are
+made piece by piece in buffers that stay in the cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sitetwin.channel.parallel import in_parallel
 
-NEIGHBOURS = 4
+NEIGHBOURS = 8
 """Users padded to a common number of paths."""
 
 PIECE_ROWS = 4096
@@ -66,7 +66,7 @@ class Piece:
     first: int
     last: int
     rows: Tensor
-    padded: np.ndarray
+    padded: Tensor
     runs: list[Run]
 
     def batches(self, most_rows: int) -> Iterator[list[Run]]:
@@ -126,7 +126,7 @@ def _piece(start: np.ndarray, counts: np.ndarray, width: np.ndarray, first: int,
     changes = np.flatnonzero(np.diff(wide)) + 1
     edges = [0, *changes.tolist(), last - first]
     runs = [Run(first + a, first + b, int(wide[a]), int(begin[a])) for a, b in pairwise(edges)]
-    return Piece(first, last, torch.from_numpy(rows), padding, runs)
+    return Piece(first, last, torch.from_numpy(rows), torch.from_numpy(padding), runs)
 
 
 Buffers = tuple[Tensor, Tensor] | None
@@ -138,20 +138,30 @@ class Factors:
     """The two factors of each path's share.
 
     Attributes:
-        prepare: From path rows (n,) to a function that spells out the left and right factors of a slice of them,
-            (m, inner * height) and (m, inner * columns). It may write them into two buffers that it gets as its second
-            argument; it must not give away what it needs again, as rows of padding are zeroed.
+        prepare: From path rows (n,) and the places among them that are padding, to a function that spells out the left
+            and right factors of a slice of them, (m, inner * height) and (m, inner * columns), contiguous; at padding
+            the left factor is zero (see `silence`). It may write them into two buffers, its second argument.
         height: M.
         columns: K.
         dtype: Type of both.
         inner: Terms per path.
     """
 
-    prepare: Callable[[Tensor], Spell]
+    prepare: Callable[[Tensor, Tensor], Spell]
     height: int
     columns: int
     dtype: torch.dtype
     inner: int = 1
+
+
+def silence(factor: Tensor, padded: Tensor) -> Tensor:
+    """A new factor zeroed at its rows of padding, in place where no gradient is recorded."""
+    return factor.index_fill(0, padded, 0) if factor.requires_grad else factor.index_fill_(0, padded, 0)
+
+
+def new_output(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Uninitialised memory for results; NumPy asks the kernel for large pages, PyTorch does not."""
+    return torch.from_numpy(np.empty(shape, dtype=np.complex64 if dtype == torch.complex64 else np.complex128))
 
 
 def sum_over_paths(
@@ -176,32 +186,36 @@ def sum_over_paths(
     """
     if recorded:
         return _recorded(offsets, factors)
-    target = torch.empty(len(offsets) - 1, factors.height, factors.columns, dtype=factors.dtype) if out is None else out
+    height, columns, inner = factors.height, factors.columns, factors.inner
+    target = new_output((len(offsets) - 1, height, columns), factors.dtype) if out is None else out
     if not int(offsets[-1]):
         return target.zero_()
-    most = max(1, SPELLED_BYTES // ((factors.height + factors.columns) * factors.inner * factors.dtype.itemsize))
-
+    most = max(1, SPELLED_BYTES // ((height + columns) * inner * factors.dtype.itemsize))
     local = threading.local()
 
     def buffers(rows: int) -> Buffers:
         if not hasattr(local, "buffers") or len(local.buffers[0]) < rows:
-            widths = factors.inner * factors.height, factors.inner * factors.columns
+            widths = inner * height, inner * columns
             local.buffers = tuple(torch.empty(max(most, rows), width, dtype=factors.dtype) for width in widths)
         return local.buffers
 
     def work(piece: Piece) -> None:
-        spell = factors.prepare(piece.rows)
+        spell = factors.prepare(piece.rows, piece.padded)
         for batch in piece.batches(most):
             start, stop = batch[0].row, batch[-1].row + batch[-1].num_rows
             left, right = spell(slice(start, stop), buffers(stop - start))
-            _silence(left, piece.padded, start, stop)
+            origin = left.storage_offset(), right.storage_offset()
             for run in batch:
-                if run.width:
-                    some = slice(run.row - start, run.row - start + run.num_rows)
-                    a, b = _matrices(left[some], right[some], run.last - run.first, factors)
-                    torch.bmm(a, b, out=target[run.first : run.last])
-                else:
+                if not run.width:
                     target[run.first : run.last] = 0
+                    continue
+                users, terms = run.last - run.first, run.width * inner
+                at = (run.row - start) * inner
+                size, step = (users, height, terms), (terms * height, 1, height)
+                a = left.as_strided(size, step, origin[0] + at * height)
+                size, step = (users, terms, columns), (terms * columns, columns, 1)
+                b = right.as_strided(size, step, origin[1] + at * columns)
+                torch.bmm(a, b, out=target[run.first : run.last])
 
     with torch.no_grad():
         for _ in in_parallel(work, pieces(offsets, PIECE_ROWS, neighbours)):
@@ -209,29 +223,17 @@ def sum_over_paths(
     return target
 
 
-def _silence(left: Tensor, padded: np.ndarray, start: int, stop: int) -> None:
-    """Zero the rows of padding in a slice of a piece."""
-    low, high = np.searchsorted(padded, (start, stop))
-    if high > low:
-        left.index_fill_(0, torch.from_numpy(padded[low:high] - start), 0)
-
-
-def _matrices(left: Tensor, right: Tensor, users: int, factors: Factors) -> tuple[Tensor, Tensor]:
-    """(n, M, c) and (n, c, K)."""
-    terms = len(left) * factors.inner // users
-    return left.view(users, terms, factors.height).transpose(1, 2), right.view(users, terms, factors.columns)
-
-
 def _recorded(offsets: Tensor, factors: Factors) -> Tensor:
     """The same, writing nothing in place."""
     parts = [torch.zeros(0, factors.height, factors.columns, dtype=factors.dtype)]
     for piece in pieces(offsets, PIECE_ROWS, neighbours=1):
-        spell = factors.prepare(piece.rows) if len(piece.rows) else None
+        spell = factors.prepare(piece.rows, piece.padded) if len(piece.rows) else None
         for run in piece.runs:
             users = run.last - run.first
             if spell is None or not run.width:
                 parts.append(parts[0].new_zeros(users, factors.height, factors.columns))
                 continue
             a, b = spell(slice(run.row, run.row + run.num_rows))
-            parts.append(torch.bmm(*_matrices(a.contiguous(), b.contiguous(), users, factors)))
+            a = a.reshape(users, -1, factors.height).transpose(1, 2)
+            parts.append(torch.bmm(a, b.reshape(users, -1, factors.columns)))
     return torch.cat(parts)

@@ -60,8 +60,8 @@ def root_of_lossy(real: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
 def half_space(cos_incidence: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
     """Fresnel reflection from air into a half-space (P.2040-4, eq. 31).
 
-    The field of the TM coefficient is measured along ``e_perp x k`` before and after, e_perp being the TE direction, so that
-    at normal incidence ``r_tm = -r_te``.
+    The field of the TM coefficient is measured along ``e_perp x k`` before and after, e_perp being the TE direction,
+    so that at normal incidence ``r_tm = -r_te``.
 
     Args:
         cos_incidence: (...) cosine of the angle of incidence, 0 to 1.

@@ -162,8 +162,9 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
     """Length of each path between all pairs of antennas, metres.
 
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the
-    transmitting element in the chain of facets, ``|L k_t - d_t + Q^T d_r|`` with Q the product of the chain's mirrors (the image
-    point method needs only the chain's normals, as mirrors keep distances). At a scatter centre the path is two such pieces.
+    transmitting element in the chain of facets, ``|L k_t - d_t + Q^T d_r|`` with Q the product of the chain's mirrors
+    (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre the path
+    is two such pieces.
 
     Args:
         batch: P paths.

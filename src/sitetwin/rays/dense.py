@@ -30,6 +30,7 @@ from sitetwin.rays.vegetation import add_vegetation, distance_before
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
+_LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,14 @@ def solve(
         caster: Ray caster of the site, if there is one already.
 
     Raises:
-        SiteTwinError: A position is not finite.
+        SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
+            chains are of another site.
     """
     _, users = _checked(chains.transmitter, users)
+    if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
+        raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
+    if len(chains) and int(chains.facets.max()) >= site.num_facets:
+        raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
     specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
@@ -163,6 +169,9 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
     if len(bad):
         raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
+    near = np.flatnonzero((np.abs(users - transmitter) < _LEAST_DISTANCE).all(axis=1))
+    if len(near):
+        raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
     return transmitter, users
 
 

@@ -7,6 +7,7 @@ member of the family of I. J. Good's estimators (Biometrika 40, 1953), applied t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sitetwin.backend import mitsuba
+from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.chains import ChainList, Completeness
@@ -58,7 +60,7 @@ def discover_chains(
         caster: Ray caster of the same site.
         transmitter: (3,) metres.
         users: (U, 3) float64, metres, U at least 1; all users of the run, whatever tiles it is cut into.
-        depth: Most reflections of a chain, at least 1.
+        depth: Most reflections of a chain.
         rays_per_lattice: Rays in each lattice.
         unseen_bound: Share of valid pairs that may stay unseen.
         seed: Of the lattices' rotations and the choice of probe users.
@@ -76,11 +78,18 @@ def discover_chains(
             sightings.append(_shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
             if progress:
                 progress(len(sightings) / _MOST_LATTICES)
-        chains = _merge(sightings, transmitter, grid, depth, len(users))
+        chains = _merge(sightings, transmitter, grid, depth, users)
         measured = _measure(site, caster, chains, probes, wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
             break
-        wanted += wanted // 2
+        wanted = min(wanted + wanted // 2, _MOST_LATTICES)
+    if measured.unseen_share > unseen_bound:
+        warnings.warn(
+            f"discovery stopped at {wanted} lattices with an estimated unseen share of {measured.unseen_share:.1e}, "
+            f"above the bound of {unseen_bound:.1e}; raise rays_per_lattice",
+            SiteTwinWarning,
+            stacklevel=2,
+        )
     if progress:
         progress(1.0)
     return replace(chains, completeness=measured)
@@ -204,7 +213,7 @@ def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int)
 
 
 def _merge(
-    sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, num_users: int
+    sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
 ) -> ChainList:
     """One canonical list out of all lattices, each chain's cells widened by their neighbours."""
     facets = np.concatenate([s.facets for s in sightings])
@@ -219,8 +228,9 @@ def _merge(
     start = np.cumsum([0, *(len(s.facets) for s in sightings)])
     chain = np.concatenate([number[first + s.chain] for first, s in zip(start[:-1], sightings, strict=True)])
     cell = np.concatenate([s.cell for s in sightings])
-    if len(distinct) * num_users <= _TRY_ALL_PAIRS:
-        pairs = np.arange(len(distinct) * grid.num_cells)
+    if len(distinct) * len(users) <= _TRY_ALL_PAIRS:
+        occupied = np.unique(grid.cell_of(users))
+        pairs = (np.arange(len(distinct))[:, None] * grid.num_cells + occupied).ravel()
     else:
         pairs = _distinct(chain * grid.num_cells + cell)
         around = grid.neighbours(pairs % grid.num_cells)

@@ -219,6 +219,8 @@ def _lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tu
     total = np.cumsum(counts)
     cuts = np.searchsorted(total, np.arange(_LANES, total[-1] if len(total) else 0, _LANES))
     for start, stop in pairwise([0, *cuts.tolist(), len(chain)]):
+        if start == stop:
+            continue  # no pair at this depth, or one cell with more users than a batch
         count = counts[start:stop]
         first = np.cumsum(count) - count
         user = np.arange(count.sum()) + np.repeat(cells.offsets[cell[start:stop]] - first, count)

@@ -22,7 +22,7 @@ def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaste
     Args:
         site: The site that the paths were traced in.
         paths: Specular paths; crossings they may have are replaced.
-        canopy_paths: Most canopy-scattered paths per user, the strongest by 1 / (d1 d2).
+        canopy_paths: Most canopy-scattered paths per user; see `canopy.canopy_pairs` for which.
         caster: Ray caster of the site, if there is one already.
     """
     if canopy_paths and len(site.vegetation.scatter_centres):

@@ -6,6 +6,7 @@ After S. Jiang, A. Alkhateeb, "Digital twin aided massive MIMO: CSI compression 
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn import to_db
 from sitetwin.rays import Paths
 from sitetwin.site import Ellipsoid, surface_height
+from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.csi_config import CsiStudy
 from sitetwin.studies.csi_data import TargetSet, delay_angle_matrices, kept_energy, source_set, target_set
 from sitetwin.studies.csi_parallel import run_seeds
@@ -84,7 +86,8 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
 
     first = study.evaluation.seeds[0]
     shown = drawn.get((first, "target_b", "blocks")) or target_set(study, worlds, "target_b", "blocks", first)
-    _write_scene(study, worlds, shown, folder / "scene.npz")
+    with disk_errors("writing the map of the study", folder):
+        _write_scene(study, worlds, shown, folder / "scene.npz")
     document = {
         "schema": SCHEMA,
         "title": f"CSI feedback with a digital twin of {worlds.worlds['twin'].site.name}",
@@ -110,8 +113,9 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
         "workers": workers,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write_json(folder / "run.json", run)
-    _write_json(folder / "results.json", document)
+    with disk_errors("writing the results of the study", folder):
+        _write_json(folder / "run.json", run)
+        _write_json(folder / "results.json", document)
     return folder / "results.json"
 
 
@@ -205,9 +209,9 @@ def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetSet, path: Path) 
     split[shown.test_users.numpy()] = 2
     crowns = [crown for crown in target.site.vegetation.volumes if isinstance(crown, Ellipsoid)]  # as they are planted
     heights, extent = _height_map(target, study.site.area)
-    beside = path.with_suffix(".part.npz")
+    content = io.BytesIO()
     np.savez_compressed(
-        beside,
+        content,
         users_xy=worlds.users[:, :2].astype(np.float32),
         power_db=path_gain_db(study, target),
         twin_power_db=path_gain_db(study, worlds.worlds["twin"]),
@@ -218,7 +222,7 @@ def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetSet, path: Path) 
         height_map=heights,
         extent=np.asarray(extent),
     )
-    beside.replace(path)
+    write_file(path, content.getvalue())
 
 
 def _height_map(world: World, area: tuple[float, float, float, float]) -> tuple[np.ndarray, tuple[float, ...]]:
@@ -233,6 +237,5 @@ def _height_map(world: World, area: tuple[float, float, float, float]) -> tuple[
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_file(path, text.encode())

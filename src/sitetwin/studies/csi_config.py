@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sitetwin.errors import SiteTwinError
+
+HEADLINE_CASE = ("target_b", "blocks")
+"""Target and split of the headline, named before any run."""
 
 Profile = Literal["quick", "paper", "anchor"]
 
@@ -125,6 +128,12 @@ class Evaluation(Frozen):
     pool: int = 2048
     refine_sizes: tuple[int, ...] = (40, 640)
 
+    @model_validator(mode="after")
+    def _headline_is_there(self) -> Self:
+        if HEADLINE_CASE not in self.refined or not set(self.refined) <= set(self.cases):
+            raise ValueError(f"the cases must hold the refined ones, and both the headline's {HEADLINE_CASE}")
+        return self
+
 
 class Models(Frozen):
     """Which codecs are trained, and how long.
@@ -176,27 +185,27 @@ FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.
 
 _MODELS = {
     "quick": Models(
-        adaptive_steps=150,
+        adaptive_steps=100,
         adaptive_refine_steps=50,
         csinet_train_sizes=(640,),
         csinet_seeds=1,
-        csinet_epochs=2,
+        csinet_epochs=1,
         csinet_refine_sizes=(),
         csinet_refine_epochs=0,
     ),
     "paper": Models(
         adaptive_steps=25_600,
         adaptive_refine_steps=2_000,
-        csinet_train_sizes=(5120,),
+        csinet_train_sizes=(10_240,),
         csinet_seeds=5,
         csinet_epochs=160,
         csinet_refine_sizes=(40, 640),
         csinet_refine_epochs=100,
     ),
     "anchor": Models(
-        adaptive_steps=6_400,
-        adaptive_refine_steps=500,
-        csinet_train_sizes=(640,),
+        adaptive_steps=3_200,
+        adaptive_refine_steps=250,
+        csinet_train_sizes=(320,),
         csinet_seeds=1,
         csinet_epochs=160,
         csinet_refine_sizes=(40,),
@@ -219,7 +228,7 @@ _EVALUATION = {
         train_sizes=(10, 40, 160, 640, 1280, 5120, 10_240),
         refine_sizes=(40, 160, 640, 1280),
     ),
-    "anchor": Evaluation(cases=(("target_b", "blocks"),), seeds=(0,), train_sizes=(640,), refine_sizes=(40,)),
+    "anchor": Evaluation(cases=(HEADLINE_CASE,), seeds=(0,), train_sizes=(320,), refine_sizes=(40,)),
 }
 
 

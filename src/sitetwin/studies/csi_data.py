@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, delay_angle, frequency_response, path_gains
-from sitetwin.errors import SiteTwinWarning
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn import CsiSet, PhaseReference, block_split, prepare, random_split, spatial_blocks
 from sitetwin.rays import Paths
 from sitetwin.studies.csi_config import CsiStudy
@@ -113,17 +113,18 @@ def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int)
     evaluation, world = study.evaluation, worlds.worlds[key]
     rng = np.random.default_rng([seed, 1])
     covered = np.flatnonzero(world.covered)
+    other = np.intersect1d(world.other_users, covered)[: evaluation.sampled_users]
     ours = np.setdiff1d(covered, world.other_users)
-    count = min(evaluation.sampled_users, len(covered)) - len(world.other_users)
-    sampled = np.union1d(world.other_users, rng.choice(ours, size=count, replace=False))
+    count = min(evaluation.sampled_users - len(other), len(ours))
+    sampled = np.union1d(other, rng.choice(ours, size=count, replace=False))
     generator = torch.Generator().manual_seed(seed)
     positions = torch.from_numpy(worlds.users[sampled])
     if split == "blocks":
         parts = block_split(positions, generator, evaluation.block_m, evaluation.guard_m, evaluation.test_share)
     else:
         parts = random_split(len(sampled), generator, 1 - evaluation.test_share)
-    test = _some(parts.test, evaluation.test_users, generator)
-    train = _some(parts.train, max(evaluation.train_sizes), generator)
+    test = _some(parts.test, evaluation.test_users, generator, "test")
+    train = _some(parts.train, max(*evaluation.train_sizes, evaluation.pool), generator, "training")
     test_users, train_users = torch.from_numpy(sampled)[test], torch.from_numpy(sampled)[train]
     return TargetSet(
         test=prepare(delay_angle_matrices(study, world, test_users.numpy()), PHASE_REFERENCE),
@@ -144,6 +145,11 @@ def source_set(study: CsiStudy, world: World, seed: int) -> CsiSet:
     return prepare(delay_angle_matrices(study, world, users), PHASE_REFERENCE)
 
 
-def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` of the rows in random order, all of them if there are fewer."""
+def _some(rows: Tensor, count: int, generator: torch.Generator, what: str) -> Tensor:
+    """`count` of the rows in random order."""
+    if len(rows) < count:
+        raise SiteTwinError(
+            f"the site has {len(rows)} {what} users after the split but the study asks for {count}; use a larger area, "
+            "a finer grid or smaller sizes"
+        )
     return rows[torch.randperm(len(rows), generator=generator)[:count]]

@@ -11,16 +11,21 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.csi_config import CsiStudy
-from sitetwin.studies.csi_seed import PARTS, SeedData, SeedResult, SeedRun
+from sitetwin.studies.csi_seed import PARTS, Case, CaseData, SeedData, SeedResult, SeedRun
 
 Tell = Callable[[float], None]
 """Told the share of all seeds' work that is done, 0..1."""
 
 Task = tuple[int, str]
 """A seed and a part of it."""
+
+PackedData = tuple[int, np.ndarray, np.ndarray, dict[Case, tuple[np.ndarray, ...]]]
+"""`SeedData` as NumPy arrays."""
 
 
 def run_seeds(
@@ -44,10 +49,11 @@ def run_seeds(
     (folder / "models").mkdir(exist_ok=True)
     context = multiprocessing.get_context("spawn")
     tasks = [(seed, part) for seed in study.evaluation.seeds for part in PARTS]
-    results = {task: kept for task in tasks if (kept := _load(folder, *task)) is not None}
+    results: dict[Task, SeedResult] = {}
     waiting: dict[Future[SeedResult], Task] = {}
-    shares = {task: float(task in results) for task in tasks}
+    shares = dict.fromkeys(tasks, 0.0)
     data: SeedData | None = None
+    key = ""
     with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
         news = manager.Queue()
 
@@ -63,22 +69,41 @@ def run_seeds(
                 tell(sum(shares.values()) / len(shares))
 
         for seed, part in tasks:
-            if (seed, part) in results:
-                continue
             listen(workers)  # one task waits beside those that run
             if data is None or data.seed != seed:
                 data = make(seed)
-            waiting[pool.submit(_work, study, data, part, folder, news)] = (seed, part)
+                key = data.hash()
+            kept = _load(folder, seed, part, key)
+            if kept is not None:
+                results[seed, part], shares[seed, part] = kept, 1.0
+                continue
+            waiting[pool.submit(_work, study, _packed(data), part, folder, news)] = (seed, part)
         data = None
         listen(0)
     tell(1.0)
     return [results[task] for task in tasks]
 
 
+def _packed(data: SeedData) -> PackedData:
+    """NumPy arrays travel through a pipe; tensors would take shared memory, of which containers have little."""
+    cases = {
+        case: (d.train.numpy(), d.test.numpy(), d.block.numpy(), d.by_other_engine.numpy())
+        for case, d in data.cases.items()
+    }
+    return data.seed, data.twin.numpy(), data.wrong_site.numpy(), cases
+
+
+def _unpacked(packed: PackedData) -> SeedData:
+    seed, twin, wrong_site, cases = packed
+    rebuilt = {case: CaseData(*(torch.from_numpy(array) for array in arrays)) for case, arrays in cases.items()}
+    return SeedData(seed, torch.from_numpy(twin), torch.from_numpy(wrong_site), rebuilt)
+
+
 def _work(
-    study: CsiStudy, data: SeedData, part: str, folder: Path, news: queue.Queue[tuple[Task, float]]
+    study: CsiStudy, packed: PackedData, part: str, folder: Path, news: queue.Queue[tuple[Task, float]]
 ) -> SeedResult:
     torch.set_num_threads(1)
+    data = _unpacked(packed)
     task = (data.seed, part)
 
     def tell(share: float) -> None:
@@ -89,9 +114,8 @@ def _work(
 
     result = SeedRun(study, data, part, folder / "models", tell).run()
     path = _path(folder, *task)
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(asdict(result)), encoding="utf-8")
-    beside.replace(path)
+    with disk_errors("keeping the results of a seed", folder):
+        write_file(path, json.dumps(asdict(result)).encode())
     return result
 
 
@@ -99,11 +123,13 @@ def _path(folder: Path, seed: int, part: str) -> Path:
     return folder / "seeds" / f"seed-{seed}-{part}.json"
 
 
-def _load(folder: Path, seed: int, part: str) -> SeedResult | None:
+def _load(folder: Path, seed: int, part: str, data: str) -> SeedResult | None:
+    """A finished part, if it was measured on the very same data."""
     path = _path(folder, seed, part)
     if not path.exists():
         return None
     try:
-        return SeedResult(**json.loads(path.read_text(encoding="utf-8")))
+        result = SeedResult(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         return None  # a damaged file is made again
+    return result if (result.seed, result.part, result.data) == (seed, part, data) else None

@@ -28,6 +28,7 @@ from sitetwin.learn import (
     ZeroCodec,
     adaptive_codec,
     csinet_plus,
+    data_hash,
     fit_klt,
     global_klt,
     nmse,
@@ -40,11 +41,12 @@ from sitetwin.learn import (
     to_db,
     train,
 )
-from sitetwin.studies.csi_config import CsiStudy
+from sitetwin.studies.csi_config import HEADLINE_CASE, CsiStudy
 
 KLT, ADAPTIVE, CSINET = "KLT mixture", "adaptive codec", "CSINet+"
 ALL_SOURCES = ("twin", "wrong_site", "target")
 SGCS_SUBCARRIERS = 32  # evenly over the band: as many as there are taps, which fixes the response
+LOOKUP_ENTRIES = 2048
 LOOKUP = "nearest twin sample, one complex gain"
 PARTS = ("klt", "networks")
 Case = tuple[str, str]
@@ -70,17 +72,24 @@ class SeedData:
     wrong_site: Tensor
     cases: dict[Case, CaseData]
 
+    def hash(self) -> str:
+        """SHA-256 of all matrices."""
+        cases = [t for data in self.cases.values() for t in (data.train, data.test)]
+        return data_hash(self.twin, self.wrong_site, *cases)
+
 
 @dataclass
 class SeedResult:
     """What one part of one seed measured, JSON-serialisable; `seconds` alone cannot repeat.
 
+    `data` is the hash of the CSI that it was measured on.
     `errors` holds the per-user NMSE (linear) of the models that are compared pairwise, by label, target and split;
     `blocks` the spatial block of the same users, by target and split.
     """
 
     seed: int
     part: str
+    data: str
     curves: list[dict[str, Any]] = field(default_factory=list)
     refinement: list[dict[str, Any]] = field(default_factory=list)
     controls: list[dict[str, Any]] = field(default_factory=list)
@@ -104,7 +113,7 @@ class SeedRun:
 
     def __init__(self, study: CsiStudy, data: SeedData, part: str, models: Path, tell: Callable[[float], None]) -> None:
         self.study, self.data, self.models, self.tell = study, data, models, tell
-        self.result = SeedResult(data.seed, part)
+        self.result = SeedResult(data.seed, part, data.hash())
         self.errors: dict[tuple[str, Case], Tensor] = {}
         self._tests_done = 0
 
@@ -121,7 +130,9 @@ class SeedRun:
 
     def _curves(self, name: str, fit: Callable[[Tensor, str], Codec]) -> Codec:
         """All points of a codec's curves; returns the twin's codec at the largest size."""
-        return [self._curve_point(name, fit, size, ALL_SOURCES) for size in self.study.evaluation.train_sizes][-1]
+        twin = [self._curve_point(name, fit, size, ALL_SOURCES) for size in self.study.evaluation.train_sizes][-1]
+        self._note_quantised(name, twin)
+        return twin
 
     # -- one model -----------------------------------------------------------------------------------------------
 
@@ -164,7 +175,7 @@ class SeedRun:
         self._note_method(name, twin)
         for case, data in self.data.cases.items():
             self._note_curve(name, "twin", size, case, twin, data)
-        if "wrong_site" in sources:
+        if "wrong_site" in sources and size == max(self.study.evaluation.train_sizes):
             wrong = fit(self.data.wrong_site[:size], f"wrong site, {size} samples")
             for case, data in self.data.cases.items():
                 self._note_curve(name, "wrong_site", size, case, wrong, data)
@@ -204,7 +215,7 @@ class SeedRun:
     def _tests_planned(self) -> int:
         """How many models this part tests: the measure of progress."""
         evaluation, models, cases = self.study.evaluation, self.study.models, len(self.data.cases)
-        tests = len(evaluation.train_sizes) * 3 * cases + len(evaluation.refined) * (
+        tests = (len(evaluation.train_sizes) * 2 + 1) * cases + len(evaluation.refined) * (
             1 + 3 * len(evaluation.refine_sizes)
         )
         if self.result.part == "klt":
@@ -213,17 +224,20 @@ class SeedRun:
         return tests + csinet * (self.data.seed in evaluation.seeds[: models.csinet_seeds])
 
     def _converged(self, name: str) -> bool:
-        """The KLT is a closed form; networks count as converged at the published number of epochs or steps only."""
+        """Whether a codec was trained to its end.
+
+        The KLT is a closed form; CSINet+ counts as converged at its published 160 epochs, the adaptive codec at as many
+        gradient steps as these take with 5120 samples (25,600).
+        """
         models = self.study.models
-        full = {KLT: True, ADAPTIVE: models.adaptive_steps >= 6_400, CSINET: models.csinet_epochs >= 160}
-        return full[name]
+        return {KLT: True, ADAPTIVE: models.adaptive_steps >= 25_600, CSINET: models.csinet_epochs >= 160}[name]
 
     # -- refinement ----------------------------------------------------------------------------------------------
 
     def _refine_klt(self, base: Codec) -> None:
         assert isinstance(base, KltCodec)
         for case, data, pool in self._pools():
-            self._note_refined(KLT, "none", 0, 0, case, base, data)
+            self._note_refined(KLT, "none", 0, 0, 0, case, base, data)
             for count in self.study.evaluation.refine_sizes:
                 choices = {
                     "closed form, random": select_random(pool, count, self._generator()),
@@ -232,7 +246,7 @@ class SeedRun:
                 }
                 for method, chosen in choices.items():
                     updated = base.update(pool[chosen.rows])
-                    self._note_refined(KLT, method, count, chosen.uploads, case, updated, data)
+                    self._note_refined(KLT, method, count, chosen.uploads, chosen.examined, case, updated, data)
 
     def _refine_adaptive(self, base: Codec) -> None:
         schedule = _with_steps(COSINE_REFINEMENT, self.study.models.adaptive_refine_steps)
@@ -241,7 +255,7 @@ class SeedRun:
     def _refine_network(self, name: str, base: Codec, schedule: Schedule, sizes: tuple[int, ...], twin: Tensor) -> None:
         assert isinstance(base, NeuralCodec)
         for case, data, pool in self._pools():
-            self._note_refined(name, "none", 0, 0, case, base, data)
+            self._note_refined(name, "none", 0, 0, 0, case, base, data)
             for count in sizes:
                 drawn = select_random(pool, count, self._generator())
                 worst = select_highest_nmse(base, pool, count)
@@ -260,7 +274,7 @@ class SeedRun:
                         folder=self.models,
                     )
                     self.result.seconds[f"refine {what}"] = outcome.history.seconds
-                    self._note_refined(name, method, count, chosen.uploads, case, refined.eval(), data)
+                    self._note_refined(name, method, count, chosen.uploads, chosen.examined, case, refined.eval(), data)
 
     def _pools(self) -> Iterator[tuple[Case, CaseData, Tensor]]:
         for case in self.study.evaluation.refined:
@@ -269,7 +283,7 @@ class SeedRun:
                 yield case, data, data.train[: self.study.evaluation.pool]
 
     def _note_refined(
-        self, name: str, method: str, count: int, uploads: int, case: Case, codec: Codec, data: CaseData
+        self, name: str, method: str, count: int, uploads: int, examined: int, case: Case, codec: Codec, data: CaseData
     ) -> None:
         error, figures = self._test(codec, data)
         self.errors[f"{name}, {method}, {count}", case] = error
@@ -278,7 +292,14 @@ class SeedRun:
         gain = to_db(self.errors[f"{name}, none, 0", case].mean()) - figures["nmse_db"]
         label = {"target": case[0], "split": case[1], "codec": name, "method": method, "n_real": count}
         self.result.refinement.append(
-            {**label, "full_uploads": uploads, "converged": self._converged(name), **figures, "gain_db": gain}
+            {
+                **label,
+                "full_uploads": uploads,
+                "examined": examined,
+                "converged": self._converged(name),
+                **figures,
+                "gain_db": gain,
+            }
         )
 
     # -- CSINet+ -------------------------------------------------------------------------------------------------
@@ -291,6 +312,8 @@ class SeedRun:
         self.data = SeedData(self.data.seed, self.data.twin, self.data.wrong_site, _headline_only(every_case))
         for size in models.csinet_train_sizes:
             base = self._curve_point(CSINET, self._fit_csinet, size, ("twin", "target"))
+            if self._converged(CSINET):
+                self._note_quantised(CSINET, base)
             if models.csinet_refine_sizes:
                 schedule = _with_epochs(PAPER_REFINEMENT, models.csinet_refine_epochs)
                 self._refine_network(CSINET, base, schedule, models.csinet_refine_sizes, self.data.twin[:size])
@@ -299,12 +322,12 @@ class SeedRun:
     # -- controls, costs, comparisons ------------------------------------------------------------------------------
 
     def _controls(self) -> None:
-        size = max(self.study.evaluation.train_sizes)
+        size = min(LOOKUP_ENTRIES, max(self.study.evaluation.train_sizes))
         shape = (self.data.twin.shape[1], self.data.twin.shape[2])
         codecs: list[tuple[str, Codec]] = [
             ("zero", ZeroCodec(shape)),
             (LOOKUP, TwinLookupCodec(self.data.twin[:size])),
-            ("global KLT, twin", global_klt(self.data.twin[:size])),
+            ("global KLT, twin", global_klt(self.data.twin)),
         ]
         for name, codec in codecs:
             costs = codec.costs()
@@ -316,7 +339,7 @@ class SeedRun:
                 self.result.controls.append({**label, **figures})
 
     def _note_method(self, name: str, codec: Codec) -> None:
-        """Costs of the largest model of each codec, and its loss when the code is quantised."""
+        """Costs of the largest model of each codec."""
         self.result.methods = [m for m in self.result.methods if m["name"] != name]
         costs = codec.costs()
         row: dict[str, Any] = {
@@ -330,13 +353,19 @@ class SeedRun:
             "memory_ue_bytes": costs.bytes_ue,
             "note": "" if self._converged(name) else "not converged: trained far shorter than published",
         }
-        case, data = next(iter(_headline_only(self.data.cases).items()))
+        self.result.methods.append(row)
+
+    def _note_quantised(self, name: str, codec: Codec) -> None:
+        """NMSE in the headline's case when the code is quantised to the bits of the budget."""
+        (case, data), *_ = _headline_only(self.data.cases).items()
         quantiser = UniformQuantiser.fit(codec, self.data.twin[:2048])
         error = nmse(data.test, reconstruct(codec, data.test, quantiser))
-        row["quantised_nmse_db"] = to_db(error.mean())
-        row["quantised_bits"] = codec.budget.bits
-        row["quantised_case"] = list(case)
-        self.result.methods.append(row)
+        row = next(m for m in self.result.methods if m["name"] == name)
+        row |= {
+            "quantised_nmse_db": to_db(error.mean()),
+            "quantised_bits": codec.budget.bits,
+            "quantised_case": list(case),
+        }
 
     def _note_cdf(self, label: str, case: Case, error: Tensor) -> None:
         probability = torch.linspace(0, 1, 101, dtype=torch.float64)
@@ -369,7 +398,7 @@ def case_key(case: Case) -> str:
 def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
     """Labels of the models whose errors are compared on the same users."""
     largest, few = max(study.evaluation.train_sizes), min(study.evaluation.refine_sizes)
-    updated = f"{KLT}, closed form, residual k-centre"
+    updated = f"{KLT}, closed form, high NMSE"
     pairs = [
         (f"{KLT}, twin, {largest}", f"{ADAPTIVE}, twin, {largest}"),
         (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
@@ -387,7 +416,7 @@ def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
 
 def _headline_only(cases: dict[Case, CaseData]) -> dict[Case, CaseData]:
     """The headline's case: target B in spatial blocks."""
-    return {case: data for case, data in cases.items() if case == ("target_b", "blocks")}
+    return {case: data for case, data in cases.items() if case == HEADLINE_CASE}
 
 
 def _with_steps(schedule: Schedule, steps: int) -> Schedule:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from sitetwin.learn import paired_difference_db, seed_interval, to_db
-from sitetwin.studies.csi_config import CsiStudy
+from sitetwin.studies.csi_config import HEADLINE_CASE, CsiStudy
 from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedResult, case_key, compared_pairs
 
-HEADLINE = {"target": "target_b", "split": "blocks", "codec": KLT, "method": "closed form, residual k-centre"}
+HEADLINE = {"target": HEADLINE_CASE[0], "split": HEADLINE_CASE[1], "codec": KLT, "method": "closed form, high NMSE"}
 """Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
 
 _FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "gain_db")
@@ -40,7 +40,8 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
     """All sections of results.json that come from the seeds."""
     curves = _gather((r.curves for r in results), ("target", "split", "codec", "source", "n_train", "converged"))
     refinement = _gather(
-        (r.refinement for r in results), ("target", "split", "codec", "method", "n_real", "full_uploads", "converged")
+        (r.refinement for r in results),
+        ("target", "split", "codec", "method", "n_real", "full_uploads", "examined", "converged"),
     )
     first = results[0].seed
     return {
@@ -103,10 +104,12 @@ def _paired(study: CsiStudy, results: Sequence[SeedResult]) -> list[dict[str, An
 
 def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     rows = []
-    for method in (m for r in results if r.seed == results[0].seed for m in r.methods):
+    for row in (m for r in results if r.seed == results[0].seed for m in r.methods):
+        method = dict(row)
         same = [m for r in results for m in r.methods if m["name"] == method["name"]]
-        row = {k: v for k, v in method.items() if k != "quantised_nmse_db"}
-        rows.append({**row, "quantised_nmse_db": estimate([m["quantised_nmse_db"] for m in same])})
+        if "quantised_nmse_db" in method:
+            method = {**method, "quantised_nmse_db": estimate([m["quantised_nmse_db"] for m in same])}
+        rows.append(method)
     return rows
 
 
@@ -126,6 +129,8 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
 
     def said(row: dict[str, Any]) -> str:
         value = row["nmse_db"]
+        if value["low"] is None:
+            return f"{value['mean']:.1f} dB (one seed)"
         return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
 
     text = (

@@ -137,9 +137,11 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
         "other_engine": len(worlds["target_b"].other_users),
         "trees": planted.vegetation.num_volumes,
     }
-    if not any(world.covered.any() for world in worlds.values()):
-        raise SiteTwinError("no user has a path in any world; move the base station or the users' area")
-    return Worlds({**worlds, "wrong_site": wrong}, users, wrong_users, counts)
+    worlds["wrong_site"] = wrong
+    for world in worlds.values():
+        if not world.covered.any():
+            raise SiteTwinError(f"no user has a path in '{world.title}'; move the base station or the users' area")
+    return Worlds(worlds, users, wrong_users, counts)
 
 
 def _planted_area(study: CsiStudy) -> tuple[float, float, float, float]:
