@@ -26,7 +26,7 @@ from sitetwin.rays.chains import ChainList
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.solve import SpecularPaths, SpecularSolver
-from sitetwin.rays.vegetation import add_vegetation, distance_before
+from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
@@ -179,48 +179,50 @@ def _assemble(
     solver: SpecularSolver, users: np.ndarray, specular: SpecularPaths, attributes: dict[str, object]
 ) -> Paths:
     """Rows in canonical order: by user, number of interactions, facets."""
-    chains = solver.chains
+    chains, count = solver.chains, len(specular.user)
     order = np.argsort(specular.user * (len(chains) + 1) + specular.chain + 1, kind="stable")
-    user, chain = specular.user[order], specular.chain[order]
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.arange(count)
     width = chains.facets.shape[1]
-    kinds = np.zeros((len(user), width), dtype=np.uint8)
-    facets = np.full((len(user), width), -1, dtype=np.int32)
-    points = np.empty((len(user), width + 2, 3))
-    points[:, 0] = chains.transmitter
-    points[:, 1:] = users[user][:, None]
-    depth = np.zeros(len(user), dtype=np.int64)
+    kinds = np.zeros((count, width), dtype=np.uint8)
+    facets = np.full((count, width), -1, dtype=np.int32)
+    vertices = np.full((count, width, 3), np.nan)
+    length, departure, arrival = np.empty(count), np.empty((count, 3)), np.empty((count, 3))
+
+    direct = np.flatnonzero(specular.chain < 0)
+    row = place[direct]
+    step = users[specular.user[direct]] - chains.transmitter
+    length[row] = np.sqrt(step[:, 0] * step[:, 0] + step[:, 1] * step[:, 1] + step[:, 2] * step[:, 2])
+    departure[row] = step / length[row][:, None]
+    arrival[row] = -departure[row]
     for group in solver.groups:
-        row = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
-        if not len(row):
+        held = (specular.chain >= group.first) & (specular.chain < group.first + len(group.facets))
+        found = np.flatnonzero(held)
+        if not len(found):
             continue
-        depth[row] = group.depth
+        row, chain = place[found], specular.chain[found]
+        geometry = solver.geometry(group, chain, users[specular.user[found]])
         kinds[row, : group.depth] = Interaction.REFLECTION
-        facets[row, : group.depth] = group.facets[chain[row] - group.first]
-        points[row, 1 : group.depth + 1] = solver.vertices(group, chain[row], users[user[row]])
-    vertices = points[:, 1:-1].copy()
-    for bounce in range(width):
-        vertices[depth <= bounce, bounce] = np.nan
+        facets[row, : group.depth] = group.facets[chain - group.first]
+        for bounce, points in enumerate(geometry.vertices):
+            vertices[row, bounce] = points
+        length[row], departure[row], arrival[row] = geometry.length, geometry.departure, geometry.arrival
     return Paths(
         transmitter=chains.transmitter,
         users=users,
-        offsets=np.searchsorted(user, np.arange(len(users) + 1)),
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(specular.user, minlength=len(users)))]),
         kinds=kinds,
         facets=facets,
         vertices=vertices,
-        length=distance_before(points)[:, -1],
-        departure=_unit(points[:, 1] - points[:, 0]),
-        arrival=_unit(points[np.arange(len(user)), depth] - points[:, -1]),
-        crossing_offsets=np.zeros(len(user) + 1, np.int64),
+        length=length,
+        departure=departure,
+        arrival=arrival,
+        crossing_offsets=np.zeros(count + 1, np.int64),
         crossing_volume=np.zeros(0, np.int32),
         crossing_entry=np.zeros(0),
         crossing_exit=np.zeros(0),
         attributes=attributes,
     )
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    return vectors / np.sqrt(x * x + y * y + z * z)[:, None]
 
 
 def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:

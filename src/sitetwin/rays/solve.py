@@ -39,6 +39,23 @@ class SpecularPaths:
 
 
 @dataclass(frozen=True, eq=False)
+class Geometry:
+    """Geometry of N paths of one depth k.
+
+    Attributes:
+        vertices: k arrays (N, 3) float64, metres, from the transmitter on.
+        length: (N,) float64, metres.
+        departure: (N, 3) float64, unit vectors away from the transmitter.
+        arrival: (N, 3) float64, unit vectors away from the user.
+    """
+
+    vertices: list[np.ndarray]
+    length: np.ndarray
+    departure: np.ndarray
+    arrival: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class DepthGroup:
     """The chains of one depth, with what the kernels need of them."""
 
@@ -164,20 +181,40 @@ class SpecularSolver:
         wanted = mi.Int32(dr.gather(mi.Float64, group.table, rows[stage] + 14))
         return self.caster.first_facet(origin, target, active) == wanted
 
-    def vertices(self, group: DepthGroup, chain: np.ndarray, users: np.ndarray) -> np.ndarray:
-        """Reflection points of chains of one group, from the transmitter on.
+    def geometry(self, group: DepthGroup, chain: np.ndarray, users: np.ndarray) -> Geometry:
+        """Reflection points, lengths and directions of chains of one group.
 
         Args:
             group: The chains of one depth.
             chain: (N,) chain index within the whole list.
             users: (N, 3) metres.
-
-        Returns:
-            (N, k, 3) float64, metres.
         """
+        import drjit as dr
+
         mi = mitsuba()
-        points, _, _ = backtrack(group, mi.UInt32((chain - group.first).astype(np.uint32)), array3(users), group.depth)
-        return np.stack([np.stack([c.numpy() for c in point], axis=-1) for point in reversed(points)], axis=1)
+        user, source = array3(users), array3(self.chains.transmitter[None])
+        points, _, _ = backtrack(group, mi.UInt32((chain - group.first).astype(np.uint32)), user, group.depth)
+        corners = [source, *reversed(points), user]
+        steps = [end - start for start, end in pairwise(corners)]
+        norms = [dr.sqrt(step.x * step.x + step.y * step.y + step.z * step.z) for step in steps]
+        length = norms[0]
+        for norm in norms[1:]:
+            length = length + norm
+        departure, arrival = steps[0] / norms[0], -steps[-1] / norms[-1]
+        dr.eval(length, departure, arrival, *points)
+        return Geometry(
+            vertices=[_rows(point) for point in reversed(points)],
+            length=length.numpy(),
+            departure=_rows(departure),
+            arrival=_rows(arrival),
+        )
+
+
+def _rows(vectors: Any) -> np.ndarray:
+    """(N, 3) float64 of an Array3f64."""
+    import drjit as dr
+
+    return np.asarray(dr.ravel(vectors).numpy()).reshape(-1, 3)
 
 
 def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[list[Any], list[Any], Any]:
