@@ -362,9 +362,9 @@ def measure_ours(job: Job, say: Callable) -> tuple[dict, Paths]:
 def run(
     scene: Annotated[str, typer.Option(help="Built-in scene or Mitsuba XML file.")] = "munich",
     depth: Annotated[int, typer.Option(help="Most reflections.")] = 3,
-    users: Annotated[int, typer.Option(help="Users of ours.")] = 230_400,
+    users: Annotated[int, typer.Option(help="Users of ours.")] = 921_600,
     transmitter: Annotated[str, typer.Option(help="x,y,z in metres.")] = "8.5,21,27",
-    span: Annotated[float, typer.Option(help="Side of the users' square about the transmitter, metres.")] = 240.0,
+    span: Annotated[float, typer.Option(help="Side of the users' square about the transmitter, metres.")] = 480.0,
     frequency: Annotated[float, typer.Option(help="Carrier, Hz.")] = 3.5e9,
     rate_users: Annotated[int, typer.Option(help="Users on which the peer's rate and recall are swept.")] = 400,
     seeds: Annotated[int, typer.Option(help="Draws of users (and of our lattices) for the recall.")] = 5,

@@ -108,7 +108,7 @@ def test_xarray_alone_reads_what_direct_synthesis_gives(world, tmp_path, quantit
     assert values.attrs["normalisation"] == root["normalisation"].partition(":")[0] == "none"
     assert values.attrs["units"] == "1"
     assert root["carrier_hz"] == CARRIER
-    assert (root["site_hash"], root["site_geometry"]) == (site.hash, site.geometry_hash)
+    assert (root["site_hash"], root["geometry_hash"]) == (site.hash, site.geometry_hash)
     assert root["transmitter"] == TX.tolist()
     assert root["tx"]["orientation_rad"] == [YAW, 0.0, 0.0]
     assert root["rx"]["port_slants_deg"] == [0.0, 90.0]

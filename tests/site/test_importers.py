@@ -209,11 +209,11 @@ BOMB = '<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 def test_broken_scenes_end_in_a_sentence(tmp_path: Path, shapes: str, head: str, mesh: bytes | None, says: str) -> None:
     with pytest.raises(SiteTwinError, match=says) as caught:
         load_scene(scene(tmp_path, shapes, head, mesh))
-    assert str(tmp_path) not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_scene_file(tmp_path: Path) -> None:
-    with pytest.raises(SiteTwinError, match=r"'none\.xml' does not exist"):
+    with pytest.raises(SiteTwinError, match=r"none\.xml' does not exist"):
         load_scene(tmp_path / "none.xml")
     with pytest.raises(SiteTwinError, match="does not exist"):
         load_scene(str(tmp_path / "none.xml"))

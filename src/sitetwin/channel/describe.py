@@ -14,6 +14,9 @@ from sitetwin.channel.arrays import POLARISATIONS, AntennaArray, Radio
 from sitetwin.channel.patterns import Pattern
 from sitetwin.errors import SiteTwinError
 
+MOST_ELEMENTS = 4096
+"""Element positions of an array that is given by its name: the distances between all pairs are taken."""
+
 FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8x8:VH)"
 
 
@@ -35,6 +38,8 @@ def named_array(text: str, pattern: str | Pattern = "iso") -> AntennaArray:
     plain = len(counts) == 2 and all(count.isascii() and count.isdigit() for count in counts)
     if kind not in ("single", "ula", "upa") or len(words) > 1 or not plain:
         raise SiteTwinError(f"antenna array '{text}' is not understood; write {FORMS}")
+    if math.prod(int(count) for count in counts) > MOST_ELEMENTS:
+        raise SiteTwinError(f"antenna array '{text}' is too large; give at most {MOST_ELEMENTS} elements")
     polarisation = {name.lower(): name for name in POLARISATIONS}.get(words[0].lower(), words[0]) if words else "V"
     return AntennaArray.upa(int(counts[0]), int(counts[1]), pattern=pattern, polarisation=polarisation)
 

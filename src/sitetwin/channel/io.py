@@ -147,8 +147,8 @@ def _check_source(source: TileStore, site: Any, request: ChannelRequest) -> None
             f"{source.path} is not finished: {len(missing)} of {len(source.tiles)} tiles of paths are missing; "
             "resume the trace that makes it"
         )
-    given = source.configuration.get("attributes", {})
-    stated = source.configuration.get("site_geometry") or given.get("geometry_hash") or given.get("site_geometry_hash")
+    given = source.configuration.get("attributes", {})  # of paths that were in memory
+    stated = source.configuration.get("geometry_hash") or given.get("geometry_hash")
     if stated is None:
         raise SiteTwinError(
             f"{source.path} does not say in which site its paths were traced; write it with trace_to_store, "
@@ -207,7 +207,7 @@ def _root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> d
         "transmitter": source.configuration["transmitter"],
         "site": site.name,
         "site_hash": site.hash,
-        "site_geometry": site.geometry_hash,
+        "geometry_hash": site.geometry_hash,
         "paths_configuration_hash": source.configuration_hash,
         "paths_sha256": _content_hash(source),
         **CONVENTIONS,
@@ -249,6 +249,11 @@ def _write_tile(
     """Make and write one tile; its arrays are gone when this returns, before the next one is made."""
     with torch.no_grad():
         arrays = _synthesise(paths, site, request, warned, tell)
+    if not np.isfinite(arrays[request.array_name].data).all():
+        raise SiteTwinError(
+            f"channels of tile {index} of {store.path} are not finite numbers; check the gains of the antenna patterns "
+            f"and the carrier ({request.grid.carrier_hz:g} Hz)"
+        )
     versions = {"torch": importlib.metadata.version("torch")}
     store.write_tile(index, {**_of_users(paths, request.quantity, request.rx), **arrays}, {"versions": versions})
 

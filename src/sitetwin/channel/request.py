@@ -24,6 +24,8 @@ Quantity = Literal["cfr", "delay-angle", "gains"]
 VALUE_BYTES = 8  # of one complex64
 BATCH_BYTES = 32 * 2**20  # of the channels synthesised at once
 BATCH_USERS = 4096
+USER_BYTES = 256 * 2**20
+"""Most bytes of one user's channel while it is made."""
 
 CONVENTIONS = {
     "carrier_phase": "included: line of sight between isotropic antennas is lambda/(4 pi L) e^{-j 2 pi f_c tau}",
@@ -92,6 +94,12 @@ class ChannelRequest:
                 "gains are those of each path at the carrier, between ports; wavefront, steering and gain nodes say "
                 "nothing about them: leave them out, or ask for cfr"
             )
+        if self.quantity != "gains" and self._work_bytes > USER_BYTES:
+            raise SiteTwinError(
+                f"the channel of one user takes {self._work_bytes / 1e6:,.0f} MB ({self.tx.array.num_antennas} x "
+                f"{self.rx.array.num_antennas} antennas, {self.grid.num_subcarriers} subcarriers), more than "
+                f"{USER_BYTES / 1e6:.0f} MB; take fewer antennas or subcarriers"
+            )
 
     def _check_delay_angle(self) -> None:
         if self.tx.array.shape is None or self.tx.array.spacing is None:
@@ -135,7 +143,20 @@ class ChannelRequest:
     @property
     def batch_users(self) -> int:
         """Users synthesised at once; bits depend on it in the last places, so that it is part of the configuration."""
-        return max(1, min(BATCH_USERS, BATCH_BYTES // self.bytes_per_row))
+        return max(1, min(BATCH_USERS, BATCH_BYTES // self._work_bytes))
+
+    @property
+    def _work_bytes(self) -> int:
+        """Size of what one user's values are made from: the closed delay-angle form needs no frequency response."""
+        if self.quantity == "cfr" or self._closed_delay_angle:
+            return self.bytes_per_row
+        antennas = self.tx.array.num_antennas * self.rx.array.num_antennas
+        return VALUE_BYTES * antennas * self.grid.num_subcarriers
+
+    @property
+    def _closed_delay_angle(self) -> bool:
+        default = (self.wavefront, self.steering, self.gain_nodes) == ("plane", "carrier", False)
+        return self.quantity == "delay-angle" and default
 
     def configuration(self) -> dict[str, Any]:
         """Everything that decides the values, JSON-serialisable; what has no say in this quantity is left out."""

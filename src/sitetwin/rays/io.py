@@ -240,12 +240,17 @@ def trace_to_store(
     store = TileStore.create(
         path,
         _trace_configuration(site, transmitter, users, settings, tile_users),
-        {**_root_attributes(transmitter), "site": site.name, "site_hash": site.hash},
+        {
+            **_root_attributes(transmitter),
+            "site": site.name,
+            "site_hash": site.hash,
+            "geometry_hash": site.geometry_hash,
+        },
         split_users(len(users), tile_users),
         resume=resume,
     )
     missing = store.missing_tiles()
-    if not missing:
+    if not missing and store.has_group(CHAINS):
         tell("solve", 1.0)
         return store
     caster = RayCaster(site)
@@ -260,6 +265,7 @@ def trace_to_store(
         solved = dense.solve(site, chains, users[start:stop], settings, tell_solved, caster)
         write_paths_tile(store, index, widen(solved, width))
         tell("solve", (done + 1) / len(missing))
+    tell("solve", 1.0)
     return store
 
 
@@ -268,7 +274,7 @@ def _trace_configuration(
 ) -> dict[str, Any]:
     return {
         "kind": KIND,
-        "site_geometry": site.geometry_hash,
+        "geometry_hash": site.geometry_hash,
         "transmitter": _position(transmitter),
         "users": {"count": len(users), "sha256": hashlib.sha256(users.astype("<f8").tobytes()).hexdigest()},
         "settings": json.loads(json.dumps(asdict(settings))),

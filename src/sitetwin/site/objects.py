@@ -48,17 +48,18 @@ def object_bounds(site: Site) -> np.ndarray:
 def find_ground_objects(site: Site) -> tuple[int, ...]:
     """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
 
-    By name: the object covers at least 5 % of the site's bounding rectangle, is wider than high, and reaches down to
-    within 1 m of the lowest point. By shape: it covers at least half of the rectangle, is flat to 1 % of its width and
-    lies that low.
+    By name: the object covers at least 5 % of the site's bounding rectangle and is wider than high. By shape: it covers
+    at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to within
+    1 m of the lowest one: ceilings are no ground. Foundations may reach deeper than the ground.
     """
     bounds = object_bounds(site)
     extent = np.maximum(bounds[:, 1] - bounds[:, 0], 0.0)
     whole = site.bounds[1] - site.bounds[0]
     share = extent[:, 0] * extent[:, 1] / max(whole[0] * whole[1], 1e-12)
     width = np.minimum(extent[:, 0], extent[:, 1])
-    low = bounds[:, 0, 2] <= site.bounds[0, 2] + 1.0
     named = np.array([bool(_GROUND_NAME.search(name)) for name in site.objects], dtype=bool)
     by_name = named & (share >= 0.05) & (extent[:, 2] <= 0.5 * width)
     by_shape = (share >= 0.5) & (extent[:, 2] <= 0.01 * width)
-    return tuple(int(i) for i in np.flatnonzero(low & (by_name | by_shape)))
+    grounds = by_name | by_shape
+    lowest = bounds[grounds, 0, 2].min(initial=np.inf)
+    return tuple(int(i) for i in np.flatnonzero(grounds & (bounds[:, 0, 2] <= lowest + 1.0)))

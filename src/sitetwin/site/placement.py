@@ -8,12 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import LARGEST_COORDINATE
 from sitetwin.site.facets import dot
 from sitetwin.site.model import Site
 from sitetwin.site.verticals import Hits, VerticalIndex
 
 CLEARANCE = 1e-3
 """Metres: a transmitter nearer than this to a surface stands on it, and no ray leaves it cleanly."""
+
+MOST_USERS = 20_000_000
+"""Points of a grid; more do not fit the memory of an ordinary machine."""
 
 _SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (shared edges, two-sided duplicates)
 _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
@@ -142,8 +146,8 @@ def user_grid(
         (N, 3) float64 positions in metres, row by row from the south, each from the west; and how many were dropped.
 
     Raises:
-        SiteTwinError: A number is NaN or infinite, the area is empty, the spacing is not positive, the grid would
-            exceed 10^8 points, or every point lies inside a building.
+        SiteTwinError: A number is NaN or infinite, the area is empty or more than 1000 km away, the spacing is not
+            positive, the grid would exceed `MOST_USERS` points, or every point lies inside a building.
     """
     xmin, ymin, xmax, ymax = area
     if not all(math.isfinite(v) for v in (*area, spacing, height)):
@@ -152,16 +156,23 @@ def user_grid(
         raise SiteTwinError(
             f"the users' area {tuple(area)} with spacing {spacing} m is empty; give xmin < xmax, ymin < ymax"
         )
-    nx, ny = (int((high - low) / spacing + 1e-9) + 1 for low, high in ((xmin, xmax), (ymin, ymax)))
-    if nx * ny > 10**8:
-        raise SiteTwinError(f"a grid of {nx} x {ny} users is too large; choose a wider spacing than {spacing} m")
+    steps = [(high - low) / spacing + 1e-9 for low, high in ((xmin, xmax), (ymin, ymax))]
+    if (steps[0] + 1) * (steps[1] + 1) > MOST_USERS:
+        raise SiteTwinError(
+            f"a grid of {steps[0] + 1:.6g} x {steps[1] + 1:.6g} users is too large (at most {MOST_USERS:,} in all); "
+            f"choose a wider spacing than {spacing:g} m, or a smaller area"
+        )
+    nx, ny = (int(step) + 1 for step in steps)
     x, y = np.meshgrid(xmin + spacing * np.arange(nx), ymin + spacing * np.arange(ny))
     points = _stand(site, np.stack([x.ravel(), y.ravel()], axis=1), height)
     if allow_indoors:
         return points, 0
     outdoors = ~inside_building(site, points)
     if not outdoors.any():
-        raise SiteTwinError(f"all {len(points)} users of the area {tuple(area)} are inside buildings; move the area")
+        raise SiteTwinError(
+            f"all {len(points)} users of the area {tuple(area)} are inside buildings; move the area outdoors, or allow "
+            "indoor positions if the scene is a room (--indoors)"
+        )
     return np.ascontiguousarray(points[outdoors]), int(len(points) - np.count_nonzero(outdoors))
 
 
@@ -188,7 +199,10 @@ def check_transmitter(site: Site, position: np.ndarray | Sequence[float], *, all
     if place[2] < ground:
         raise SiteTwinError(f"{where} is below the ground, which is at {ground:.2f} m there; raise it")
     if not allow_indoors and inside_building(site, place[None])[0]:
-        raise SiteTwinError(f"{where} is inside a building; move it outdoors or above the roof")
+        raise SiteTwinError(
+            f"{where} is inside a building; move it outdoors or above the roof, or allow indoor positions if the scene "
+            "is a room (--indoors)"
+        )
     return place
 
 
@@ -221,4 +235,10 @@ def _finite(points: np.ndarray, columns: int) -> np.ndarray:
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
         raise SiteTwinError(f"{int(bad.sum())} positions are NaN or infinite (the first is row {int(np.argmax(bad))})")
+    if points.size and np.abs(points).max() > LARGEST_COORDINATE:
+        far = points[np.argmax(np.abs(points).max(axis=1))]
+        raise SiteTwinError(
+            f"the position ({', '.join(f'{value:g}' for value in far)}) m lies more than {LARGEST_COORDINATE / 1e3:g} km "
+            "from the origin; give metres in the site's local frame"
+        )
     return points

@@ -12,7 +12,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import canonical_json, disk_errors, folder_in_the_making, sweep_partials
 from sitetwin.store.groups import Array, collect_metadata, consolidated, create_array
 from sitetwin.store.manifest import tile_group
-from sitetwin.store.tiles import TileStore
+from sitetwin.store.tiles import TileStore, refuse_inside_store
 
 
 def compact(store: TileStore, out: str | Path) -> None:
@@ -33,10 +33,11 @@ def compact(store: TileStore, out: str | Path) -> None:
             f"{store.path} is not finished: {len(missing)} of {len(store.tiles)} tiles are missing; "
             "resume the run that makes it"
         )
+    refuse_inside_store(out)
     if out.exists():
         raise SiteTwinError(f"{out} exists already; choose another place for the compact data set")
     lengths = _joined_lengths(store)
-    with disk_errors("compacting", out):
+    with disk_errors("compacting", out, again="compact again"):
         out.parent.mkdir(parents=True, exist_ok=True)
         sweep_partials(out.parent)
         with folder_in_the_making(out.parent, out) as folder:

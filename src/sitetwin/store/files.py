@@ -21,6 +21,8 @@ except ImportError:  # not POSIX: one writer at a time is then the user's own ca
 
 PARTIAL = ".partial"  # folder, inside the store, of what is still being written
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_FOLDER_WANTED = {errno.EEXIST, errno.ENOTDIR}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def canonical_json(value: Any) -> str:
@@ -128,8 +130,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(doing: str, folder: Path) -> Iterator[None]:
+def disk_errors(doing: str, folder: Path, again: str = "resume") -> Iterator[None]:
     """Say in one sentence what the disk refused, while `doing` something in `folder`.
+
+    Args:
+        doing: What is done, as "writing tiles/000003".
+        folder: Where.
+        again: What the user does once there is space.
 
     Raises:
         SiteTwinError: The disk is full, or the folder cannot be written or read.
@@ -138,19 +145,34 @@ def disk_errors(doing: str, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
-            free = _free_megabytes(folder)
             raise SiteTwinError(
-                f"the disk is full ({free} MB free) while {doing} in {folder}; nothing half-written was left: "
-                "free some space and resume"
+                f"the disk is full ({_free_megabytes(folder)} MB free) while {doing} in {folder}; nothing half-written "
+                f"was left: free some space and {again}"
             ) from error
-        raise SiteTwinError(f"{doing} in {folder} failed: {error.strerror or error}") from error
+        raise SiteTwinError(f"{doing} in {folder} failed: {_refusal(error, folder)}") from error
+
+
+def _refusal(error: OSError, folder: Path) -> str:
+    """What the disk said, and the mend."""
+    if error.errno in _FOLDER_WANTED:
+        wrong = next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), folder)
+        return f"{wrong} is a file, not a folder; choose another folder"
+    if error.errno in _FORBIDDEN:
+        return f"{error.strerror}; change the permissions, or choose another folder"
+    return f"{error.strerror or error}; check the path"
 
 
 def _free_megabytes(folder: Path) -> int:
     """Free space where `folder` is, or would be, in MB."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free // 1_000_000
+    return shutil.disk_usage(existing_parent(folder)).free // 1_000_000
+
+
+def existing_parent(path: Path) -> Path:
+    """The path itself if it exists, else the nearest folder above it that does."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def _is_alive(process: int) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sitetwin.store.files import canonical_json, hash_bytes
 NAME = "manifest.json"
 FORMAT = "sitetwin-store"
 SCHEMA_VERSION = 1
+_GROUP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
 def tile_group(index: int) -> str:
@@ -97,7 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path") from error
     except OSError as error:
         raise SiteTwinError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SiteTwinError(f"{file} is damaged (not JSON); delete the folder and write the store anew") from error
     return _parse(value, file)
 
@@ -112,6 +114,7 @@ def _parse(value: Any, file: Path) -> Manifest:
         )
     try:
         checksums = {tile["group"]: tile["sha256"] for tile in value["tiles"] if tile["sha256"] is not None}
+        _check_names(value["groups"], [tile["group"] for tile in value["tiles"]])
         manifest = Manifest(
             configuration=value["configuration"],
             attributes=value["attributes"],
@@ -124,6 +127,24 @@ def _parse(value: Any, file: Path) -> Manifest:
     if not intact:
         raise SiteTwinError(f"{file} was altered: its configuration does not match its hash; write the store anew")
     return manifest
+
+
+def check_group_name(group: str) -> None:
+    """Make sure that a group lies below the root: names come from files too, and damaged groups are deleted.
+
+    Raises:
+        ValueError: The name is absolute, climbs out of the store, is hidden, or is no name at all.
+    """
+    if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
+        raise ValueError(f"{group!r} cannot be the name of a group")
+
+
+def _check_names(groups: Mapping[str, Any], tiles: list[str]) -> None:
+    for group in groups:
+        check_group_name(group)
+    for index, group in enumerate(tiles):
+        if group != tile_group(index):
+            raise ValueError(f"{group!r} cannot be the name of tile {index}")
 
 
 def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

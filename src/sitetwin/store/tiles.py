@@ -24,6 +24,10 @@ from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, 
 from sitetwin.store.manifest import Manifest, check_tiles, differing_keys, read_manifest, tile_group
 
 
+_ROOT = "zarr.json"  # of the root group
+_SHOWN = 4  # differences between two configurations that a message lists
+
+
 class TileStore:
     """A folder with one Zarr v3 group per tile and a manifest with the SHA-256 of each.
 
@@ -64,6 +68,7 @@ class TileStore:
             ValueError: Tiles with gaps, or a configuration that JSON cannot hold.
         """
         path = Path(path)
+        refuse_inside_store(path)
         wanted = Manifest(
             configuration=json.loads(canonical_json(configuration)),
             attributes=json.loads(canonical_json(attributes)),
@@ -76,10 +81,10 @@ class TileStore:
                     store = cls.open(path)
                     store._check_same(wanted, resume)
                     sweep_partials(path)
-                    store._drop(store.verify())
+                    store._mend()
                     return store
                 sweep_partials(path)
-                strangers = sorted(child.name for child in path.iterdir() if child.name not in (PARTIAL, "zarr.json"))
+                strangers = sorted(child.name for child in path.iterdir() if child.name not in (PARTIAL, _ROOT))
                 if strangers:
                     raise SiteTwinError(
                         f"{path} is not empty and not a sitetwin store (it holds {strangers[0]!r}); "
@@ -133,8 +138,14 @@ class TileStore:
         return group in self._manifest.checksums
 
     def verify(self) -> list[str]:
-        """Paths of the finished groups that are gone or no longer have their checksum; empty if all is well."""
-        return [group for group in self.groups if self._is_damaged(group)]
+        """What is gone or not as it should be: paths of finished groups, and the root's `zarr.json`; empty if all is well.
+
+        Raises:
+            SiteTwinError: A file cannot be read.
+        """
+        damaged = [group for group in self.groups if self._is_damaged(group)]
+        # The root repeats the metadata of the groups; with a damaged one, what it should say cannot be told.
+        return damaged if damaged or self._root_is_right() else [_ROOT]
 
     def write_tile(self, index: int, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
         """Write one tile whole: beside its place, synced to the disk, renamed, and only then listed in the manifest.
@@ -163,6 +174,7 @@ class TileStore:
     def write_group(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
         """Write a group beside the tiles: what all tiles share. Raises as `write_tile` does."""
         check_arrays(arrays)
+        manifests.check_group_name(group)
         with disk_errors(f"writing {group}", self.path):
             with folder_in_the_making(self.path, self.path / group) as folder:
                 write_group(folder, arrays, attributes or {})
@@ -189,39 +201,67 @@ class TileStore:
 
     def _is_damaged(self, group: str) -> bool:
         folder = self.path / group
-        if not folder.is_dir():
-            return True
         with disk_errors(f"reading {group}", self.path):
-            return hash_folder(folder) != self._manifest.checksums[group]
+            return not folder.is_dir() or hash_folder(folder) != self._manifest.checksums[group]
 
-    def _drop(self, damaged: list[str]) -> None:
-        """Take groups off the manifest and the disk; the manifest first, so that a kill leaves nothing listed."""
-        if damaged:
-            self._manifest = self._manifest.without_groups(damaged)
+    def _mend(self) -> None:
+        """Drop damaged groups, from the manifest first: a kill then leaves nothing listed. Renew a damaged root."""
+        damaged = [group for group in self.groups if self._is_damaged(group)]
+        self._manifest = self._manifest.without_groups(damaged)
+        if damaged or not self._root_is_right():
             self._write_root()
-            for group in damaged:
-                shutil.rmtree(self.path / group, ignore_errors=True)
+        for group in damaged:
+            shutil.rmtree(self.path / group, ignore_errors=True)
 
     def _check_same(self, wanted: Manifest, resume: bool) -> None:
+        there, asked = self.configuration.get("kind"), wanted.configuration.get("kind")
+        if there != asked:
+            raise SiteTwinError(f"{self.path} holds a store of {there}, not of {asked}; choose another folder")
         differences = differing_keys(self.configuration, wanted.configuration)
-        if self.tiles != wanted.tiles:
-            differences.append(f"tiles ({len(self.tiles)} there, {len(wanted.tiles)} asked)")
+        if not differences and self.tiles != wanted.tiles:
+            differences.append(f"tiles ({_describe_tiles(self.tiles)} there, {_describe_tiles(wanted.tiles)} asked)")
         if differences:
+            more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
             raise SiteTwinError(
-                f"{self.path} holds a store of another configuration: {'; '.join(differences)}; "
+                f"{self.path} holds a store of another configuration: {'; '.join(differences[:_SHOWN])}{more}; "
                 "choose another folder, or ask for the same configuration"
             )
         if not resume:
-            raise SiteTwinError(f"{self.path} holds a store already; resume it, or choose another folder")
+            raise SiteTwinError(f"{self.path} holds a store already; resume it (--resume), or choose another folder")
 
     def _write_root(self) -> None:
         """Write the manifest, then the root's `zarr.json`, which follows from it."""
+        write_file(self.path / manifests.NAME, self._manifest.to_bytes())
+        write_file(self.path / _ROOT, self._root_bytes())
+
+    def _root_is_right(self) -> bool:
+        """Whether the root's `zarr.json` is what the manifest asks for; a kill can leave it one group behind."""
+        with disk_errors(f"reading {_ROOT}", self.path):
+            file = self.path / _ROOT
+            return file.is_file() and file.read_bytes() == self._root_bytes()
+
+    def _root_bytes(self) -> bytes:
         manifest = self._manifest
-        write_file(self.path / manifests.NAME, manifest.to_bytes())
         attributes = {**manifest.attributes, "configuration_hash": manifest.configuration_hash}
         known = {f"{group} {manifest.checksums[group]}": group for group in self.groups}
         self._metadata = {
             key: self._metadata.get(key) or collect_metadata(self.path, group) for key, group in known.items()
         }
         root = consolidated(attributes, {k: v for found in self._metadata.values() for k, v in found.items()})
-        write_file(self.path / "zarr.json", canonical_json(root).encode())
+        return canonical_json(root).encode()
+
+
+def refuse_inside_store(path: Path) -> None:
+    """Refuse a folder inside a store: what is written there would change the checksum of a group.
+
+    Raises:
+        SiteTwinError: One of the folders above the path is a store.
+    """
+    for parent in path.absolute().parents:
+        if (parent / manifests.NAME).is_file() and (parent / _ROOT).is_file():
+            raise SiteTwinError(f"{path} lies inside the store {parent}; choose a folder outside of it")
+
+
+def _describe_tiles(tiles: Sequence[tuple[int, int]]) -> str:
+    users = tiles[-1][1] if tiles else 0
+    return f"{users} users in {len(tiles)} tiles of up to {max((b - a for a, b in tiles), default=0)}"

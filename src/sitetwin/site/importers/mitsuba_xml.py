@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from xml.parsers import expat
@@ -210,19 +211,23 @@ class _Reader:
         if by_name or kind == "itu-radio-material":
             given = element.find("string[@name='type']")
             itu = given.get("value", "") if given is not None else name[4:] if by_name else ""
-            self.materials[name] = Material(name=name, itu=itu_material(itu).itu, **options)
+            self.materials[name] = self._checked(lambda: Material(name=name, itu=itu_material(itu).itu, **options))
         else:
             eps = self._number(element, "relative_permittivity", name)
             sigma = self._number(element, "conductivity", name)
             if eps is None or sigma is None:
                 self.assumptions.append(f"material '{name}': missing constants taken as those of vacuum")
-            self.materials[name] = Material(
-                name=name,
-                relative_permittivity=1.0 if eps is None else eps,
-                conductivity=0.0 if sigma is None else sigma,
-                **options,
-            )
+            options["relative_permittivity"] = 1.0 if eps is None else eps
+            options["conductivity"] = 0.0 if sigma is None else sigma
+            self.materials[name] = self._checked(lambda: Material(name=name, **options))
         return name
+
+    def _checked(self, make: Callable[[], Material]) -> Material:
+        """A material, or its refusal with the name of the scene file."""
+        try:
+            return make()
+        except SiteTwinError as error:
+            raise SiteTwinError(f"scene file '{self.where}': {error}") from error
 
     def _number(self, element: ET.Element, key: str, name: str) -> float | None:
         node = element.find(f"float[@name='{key}']")
@@ -237,9 +242,10 @@ class _Reader:
     def _to_world(self, element: ET.Element, shape: str) -> np.ndarray:
         """Product of a shape's transforms, the first one applied first."""
         matrix = np.eye(4)
-        for transform in element.findall("transform"):
-            for step in transform:
-                matrix = self._step(step, shape) @ matrix
+        with np.errstate(all="ignore"):  # what overflows is refused below
+            for transform in element.findall("transform"):
+                for step in transform:
+                    matrix = self._step(step, shape) @ matrix
         if not np.isfinite(matrix).all():
             self._refuse(f"gives the shape '{shape}' a transform with NaN or infinity")
         return matrix

@@ -68,8 +68,8 @@ def load_scene(name_or_path: str | Path) -> Site:
 
 
 def _load_xml(path: Path, source: str) -> Site:
-    data = _read(path, LARGEST_SCENE_FILE, f"scene file '{path.name}'")
-    scene = parse_scene(data, path.name)
+    data = _read(path, LARGEST_SCENE_FILE, f"scene file '{path}'")
+    scene = parse_scene(data, str(path))
     digests: dict[str, str] = {}
     vertices, triangles, owner, first = [], [], [], 0
     for number, shape in enumerate(scene.shapes):
@@ -97,13 +97,13 @@ def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> Mesh:
         points, faces = unit_cube() if shape.kind == "cube" else unit_rectangle()
     else:
         relative = Path(shape.filename.replace("\\", "/"))
-        if relative.is_absolute() or ":" in relative.parts[0]:
+        if relative.is_absolute() or ":" in "".join(relative.parts[:1]):
             raise SiteTwinError(
                 f"shape '{shape.name}' names its mesh file by an absolute path; use a path relative to the scene file"
             )
-        data = _read(folder / relative, LARGEST_MESH_FILE, f"mesh file '{relative}' of shape '{shape.name}'")
+        data = _read(folder / relative, LARGEST_MESH_FILE, f"mesh file '{folder / relative}' of shape '{shape.name}'")
         digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
-        points, faces = read_mesh(data, shape.kind, str(relative))
+        points, faces = read_mesh(data, shape.kind, str(folder / relative))
     check_vertices(points, f"shape '{shape.name}'")
     if not np.array_equal(shape.to_world, np.eye(4)):
         matrix = shape.to_world
@@ -117,7 +117,7 @@ def _read(path: Path, limit: int, what: str) -> bytes:
         if not path.is_file():
             raise SiteTwinError(f"{what} does not exist or is no file; check the path")
         if path.stat().st_size > limit:
-            raise SiteTwinError(f"{what} is larger than {limit >> 20} MB; refused")
+            raise SiteTwinError(f"{what} is larger than {limit >> 20} MB; cut it into smaller files")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise SiteTwinError(
