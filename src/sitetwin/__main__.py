@@ -1,6 +1,17 @@
-"""`python -m sitetwin`: the command line."""
+"""The program `sitetwin`, also as `python -m sitetwin`."""
 
-from sitetwin.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C is answered even while it is still being loaded."""
+    try:
+        from sitetwin.cli import main as run
+    except KeyboardInterrupt:
+        print("sitetwin: stopped by Ctrl-C", file=sys.stderr)
+        raise SystemExit(130) from None
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -7,98 +7,27 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from typer.core import TyperGroup
 
 import sitetwin
 from sitetwin.cli_channels import register_channels
-from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.cli_console import Group, Interrupted, out, plain, progress_bars, say, writing_store
+from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.doctor import Diagnosis
     from sitetwin.rays.io import TraceSummary
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-"""Exit status after Ctrl-C."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during work that can go on later; the message says how."""
-
-
-class _Group(TyperGroup):
-    """Commands whose failures are one sentence on stderr, never a traceback (unless `--debug` asks for it)."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command and turn what it raises into a sentence and an exit status."""
-        debug = bool(ctx.params.get("debug"))
-        try:
-            with _sentences_for_warnings():
-                return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            _complain(str(error) or "stopped by Ctrl-C", error, debug)
-            raise typer.Exit(INTERRUPTED) from error
-        except SiteTwinError as error:
-            _complain(f"error: {error}", error, debug)
-            raise typer.Exit(1) from error
-        except MemoryError as error:
-            _complain("error: the memory is full; work with fewer users or a smaller batch", error, debug)
-            raise typer.Exit(1) from error
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
-                raise  # the command line's own: wrong options, asked-for exits
-            hint = "" if debug else "; `sitetwin --debug ...` shows where"
-            _complain(f"error: unexpected {type(error).__name__}: {_first_line(error)}{hint}", error, debug)
-            raise typer.Exit(1) from error
-
-
-def _complain(sentence: str, error: BaseException, debug: bool) -> None:
-    if debug:
-        traceback.print_exception(error)
-    err.print(f"sitetwin: {sentence}", markup=False, soft_wrap=True)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else "no message"
-
-
-@contextmanager
-def _sentences_for_warnings() -> Iterator[None]:
-    """Show the package's own warnings as one sentence each."""
-    shown = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-        if issubclass(category, SiteTwinWarning):
-            err.print(f"sitetwin: note: {message}", markup=False, soft_wrap=True)
-        else:
-            shown(message, category, filename, lineno, *rest)
-
-    warnings.showwarning = show  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        warnings.showwarning = shown
-
-
 app = typer.Typer(
-    cls=_Group,
+    cls=Group,
     help="Site-specific wireless digital twins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -124,6 +53,10 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Site-specific wireless digital twins."""
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries end the whole process over this
+        raise SiteTwinError("the current folder no longer exists; change to another one") from error
 
 
 @app.command()
@@ -149,7 +82,7 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
         table.add_column(column, overflow="fold")
     for check in diagnosis.checks:
         colour = colours[check.status]
-        table.add_row(check.name, f"[{colour}]{check.status}[/{colour}]", _plain(check.detail))
+        table.add_row(check.name, f"[{colour}]{check.status}[/{colour}]", plain(check.detail))
     out.print(table)
     for check in diagnosis.checks:
         if check.mend:
@@ -158,11 +91,6 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
         out.print("Rays can be traced here.")
     else:
         out.print("Rays cannot be traced here: mend 'ray casting' first.")
-
-
-def _plain(text: str) -> str:
-    """Text in which brackets are brackets, not markup."""
-    return text.replace("[", r"\[")
 
 
 @app.command()
@@ -176,6 +104,9 @@ def trace(
     depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
+    indoors: Annotated[
+        bool, typer.Option("--indoors", help="Allow the transmitter and the users inside buildings: for rooms.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that was begun.")] = False,
 ) -> None:
     """Trace all paths from one transmitter to a grid of users into a store."""
@@ -194,17 +125,20 @@ def trace(
     from sitetwin.site import check_transmitter, load_scene, user_grid
 
     begun = time.perf_counter()
-    try:
-        with _progress_bars() as tell:
-            site = load_scene(scene)
-            transmitter = check_transmitter(site, np.array(position))
-            users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site)
-            settings = TraceSettings(max_depth=depth, seed=seed)
-            trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; run the same command with --resume to go on with {to}") from error
-    _print_trace(summarise(to), dropped, time.perf_counter() - begun)
-    out.print(str(to), markup=False, soft_wrap=True)
+    with writing_store(to, resume), progress_bars() as tell:
+        site = load_scene(scene)
+        transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
+        users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site, allow_indoors=indoors)
+        settings = TraceSettings(max_depth=depth, seed=seed)
+        trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
+    summary = summarise(to)
+    _print_trace(summary, dropped, time.perf_counter() - begun)
+    say(str(to))
+    if summary.paths == 0:
+        raise SiteTwinError(
+            f"no user has a path: {to} holds {summary.users:,} users and not one path; move the transmitter or the "
+            "area nearer to each other, or allow more reflections with --depth"
+        )
 
 
 def _numbers(text: str, count: int, option: str) -> list[float]:
@@ -216,26 +150,6 @@ def _numbers(text: str, count: int, option: str) -> list[float]:
     if len(values) != count or not all(map(math.isfinite, values)):
         raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
     return values
-
-
-@contextmanager
-def _progress_bars() -> Iterator[Callable[[str, float], None]]:
-    """Bars on stderr, one for each stage that is told, from the first news on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=err)
-    tasks: dict[str, TaskID] = {}
-
-    def tell(stage: str, share: float) -> None:
-        if stage not in tasks:
-            progress.start()
-            tasks[stage] = progress.add_task(stage, total=1.0)
-        progress.update(tasks[stage], completed=share)
-
-    try:
-        yield tell
-    finally:
-        if tasks:
-            progress.stop()
 
 
 def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
@@ -252,8 +166,6 @@ def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
     ):
         table.add_row(name, value)
     out.print(table)
-    if summary.paths == 0:
-        err.print("sitetwin: note: no user has a path; check the transmitter's position and the area")
 
 
 @store_app.command("verify")
@@ -264,16 +176,16 @@ def store_verify(path: Annotated[Path, typer.Argument(help="Folder of the store.
     store = TileStore.open(path)
     damaged, missing = store.verify(), store.missing_tiles()
     for group in damaged:
-        out.print(f"damaged: {group}", markup=False)
+        say(f"damaged: {group}")
     for index in missing:
         start, stop = store.tiles[index]
-        out.print(f"missing: tile {index} (users {start} to {stop - 1})", markup=False)
+        say(f"missing: tile {index} (users {start} to {stop - 1})")
     if damaged or missing:
         raise SiteTwinError(
-            f"{path} has {len(damaged)} damaged groups and {len(missing)} missing tiles; "
+            f"{path} is not whole (damaged parts: {len(damaged)}, missing tiles: {len(missing)}); "
             "resume the run that makes it, which writes both"
         )
-    out.print(f"{path}: {len(store.groups)} groups, all as their checksums say", markup=False, soft_wrap=True)
+    say(f"{path}: {len(store.groups)} groups, all as their checksums say")
 
 
 @store_app.command("compact")
@@ -285,7 +197,7 @@ def store_compact(
     from sitetwin.store import TileStore, compact
 
     compact(TileStore.open(path), to)
-    out.print(str(to), markup=False, soft_wrap=True)
+    say(str(to))
 
 
 @store_app.command("info")
@@ -299,12 +211,16 @@ def store_info(path: Annotated[Path, typer.Argument(help="Folder of the store.")
     table.add_column(overflow="fold")
     for name, value in (
         *((key, json.dumps(value)) for key, value in store.attributes.items()),
-        *((f"configuration: {key}", json.dumps(value)) for key, value in store.configuration.items()),
+        *(
+            (f"configuration: {key}", json.dumps(value))
+            for key, value in store.configuration.items()
+            if key not in store.attributes or store.attributes[key] != value
+        ),
         ("configuration hash", store.configuration_hash),
         ("users", f"{store.num_users:,}"),
         ("tiles finished", f"{len(store.tiles) - len(store.missing_tiles())} of {len(store.tiles)}"),
     ):
-        table.add_row(_plain(name), _plain(value))
+        table.add_row(plain(name), plain(value))
     out.print(table)
 
 
@@ -325,7 +241,7 @@ def study_csi(
 
     study = csi_study(profile)
     try:
-        with _progress_bars() as tell:
+        with progress_bars() as tell:
             run_csi_study(study, to, _StudyWatcher(tell), workers)
             tell("report", 0.0)
             page = write_report(to)
@@ -335,7 +251,7 @@ def study_csi(
     results = json.loads((to / "results.json").read_text(encoding="utf-8"))
     out.print(methods_table(results))
     out.print(results["headline"]["text"], markup=False)
-    out.print(str(page), markup=False, soft_wrap=True)
+    say(str(page))
 
 
 class _StudyWatcher:
@@ -354,4 +270,6 @@ register_channels(app)
 
 def main() -> None:
     """Run the command line on the arguments of this process."""
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode still gets an answer
     app()

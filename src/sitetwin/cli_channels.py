@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+from sitetwin.cli_console import out, progress_bars, say, writing_store
 from sitetwin.errors import SiteTwinError
 
 _KINDS = ("cfr", "delay-angle", "gains")
 _ARRAY = "single, ula:32 or upa:8x8; with a polarisation where it is not V: upa:8x8:VH (V, H, VH, cross)."
 _PATTERN = "iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv."
+_CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat beyond
+_SPACINGS_HZ = (1.0, 1e11)
+_ANGLES_DEG = (-360.0, 360.0)
+_MOST_SUBCARRIERS = 2**20
 _CHOICES: dict[str, tuple[str, ...]] = {
     "--quantity": _KINDS,
     "--season": ("summer", "winter"),
@@ -36,7 +42,7 @@ def channels(
     ] = None,
     quantity: Annotated[str, typer.Option(help="cfr, delay-angle, or gains (of each path).")] = "cfr",
     carrier: Annotated[float, typer.Option(help="Carrier in Hz.")] = 3.5e9,
-    subcarriers: Annotated[int, typer.Option(min=1, help="Number of subcarriers.")] = 256,
+    subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256,
     spacing: Annotated[float, typer.Option(help="Subcarrier spacing in Hz.")] = 30e3,
     taps: Annotated[int, typer.Option(min=1, help="Delay taps kept of delay-angle.")] = 32,
     bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "ula:32",
@@ -59,15 +65,17 @@ def channels(
     """Turn traced paths into a data set of channels, readable with xarray alone."""
     given = {"--quantity": quantity, "--season": season, "--out-of-range": out_of_range}
     _check({**given, "--wavefront": wavefront, "--steering": steering})
-    _check_numbers({"--carrier": carrier, "--spacing": spacing}, {"--bs-yaw": bs_yaw, "--bs-downtilt": bs_downtilt})
+    _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
+    _check_range("--spacing", spacing, _SPACINGS_HZ, "hertz, such as 30e3")
+    _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
+    _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
 
-    from sitetwin import cli
     from sitetwin.channel.arrays import Radio
     from sitetwin.channel.describe import named_array
     from sitetwin.channel.grid import OfdmGrid
     from sitetwin.channel.io import write_channels
     from sitetwin.channel.request import ChannelRequest
-    from sitetwin.rays.io import open_paths
+    from sitetwin.rays.io import open_paths, summarise
 
     begun = time.perf_counter()
     source = open_paths(paths)
@@ -83,13 +91,16 @@ def channels(
         wavefront=wavefront,  # type: ignore[arg-type]
         steering=steering,  # type: ignore[arg-type]
     )
-    try:
-        with cli._progress_bars() as tell:
-            store = write_channels(paths, _site_of(source, scene), to, request, tell, resume)
-    except KeyboardInterrupt as error:
-        raise cli.Interrupted(f"stopped; run the same command with --resume to go on with {to}") from error
-    _print_summary(paths, store, request, time.perf_counter() - begun)
-    cli.out.print(str(to), markup=False, soft_wrap=True)
+    with writing_store(to, resume), progress_bars() as tell:
+        site, summary = _site_of(source, scene), summarise(paths)
+        if summary.paths == 0:
+            raise SiteTwinError(
+                f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
+                "and the users nearer to each other"
+            )
+        store = write_channels(paths, site, to, request, tell, resume)
+    _print_summary(summary, store, request, time.perf_counter() - begun)
+    say(str(to))
 
 
 def _check(choices: dict[str, str]) -> None:
@@ -98,13 +109,10 @@ def _check(choices: dict[str, str]) -> None:
             raise SiteTwinError(f"{option} is {value!r}; choose one of {', '.join(_CHOICES[option])}")
 
 
-def _check_numbers(hertz: dict[str, float], degrees: dict[str, float]) -> None:
-    for option, value in hertz.items():
-        if not (math.isfinite(value) and value > 0):
-            raise SiteTwinError(f"{option} is {value}; give a positive number of hertz, such as 3.5e9")
-    for option, value in degrees.items():
-        if not math.isfinite(value):
-            raise SiteTwinError(f"{option} is {value}; give a finite number of degrees")
+def _check_range(option: str, value: float, limits: tuple[float, float], what: str) -> None:
+    low, high = limits
+    if not low <= value <= high:  # not a number, too
+        raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}")
 
 
 def _pattern(text: str) -> Any:
@@ -133,13 +141,7 @@ def _site_of(source: Any, scene: str | None) -> Any:
         ) from error
 
 
-def _print_summary(paths: Path, store: Any, request: Any, seconds: float) -> None:
-    from rich.table import Table
-
-    from sitetwin import cli
-    from sitetwin.rays.io import summarise
-
-    summary = summarise(paths)
+def _print_summary(summary: Any, store: Any, request: Any, seconds: float) -> None:
     size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
     shape = " x ".join(f"{count} {dim}" for count, dim in zip(request.shape, request.dims[1:], strict=True))
     table = Table(show_header=False)
@@ -154,6 +156,4 @@ def _print_summary(paths: Path, store: Any, request: Any, seconds: float) -> Non
         ("seconds", f"{seconds:.1f}"),
     ):
         table.add_row(name, value)
-    cli.out.print(table)
-    if summary.paths == 0:
-        cli.err.print("sitetwin: note: no user has a path, so that all channels are zero; check the trace")
+    out.print(table)

@@ -571,13 +571,22 @@ def test_paths_that_name_no_built_in_scene(world, tmp_path):
 
 
 def test_ctrl_c_says_how_to_go_on(street, tmp_path, monkeypatch):
-    def stop(*arguments):
+    import sitetwin.channel.io as module
+
+    def stop_at_once(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sitetwin.channel.io.write_channels", stop)
+    monkeypatch.setattr(module, "write_channels", stop_at_once)
+    result = run("channels", street, "--out", tmp_path / "c")
+    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert "nothing was written yet" in result.stderr
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_write_tile", stop_at_once)
     result = run("channels", street, "--out", tmp_path / "c")
     assert result.exit_code == 130
-    assert "--resume" in result.stderr
+    assert f"with --resume to go on with {tmp_path / 'c'}" in result.stderr
+    monkeypatch.undo()
+    assert run("channels", street, "--out", tmp_path / "c", "--resume").exit_code == 0
 
 
 def test_warnings_are_notes(street, tmp_path):

@@ -46,6 +46,7 @@ def small_study(**changes: object) -> CsiStudy:
             refine_sizes=(10,),
         ),
         models=Models(
+            adaptive_train_sizes=(20, 60),
             adaptive_steps=3,
             adaptive_refine_steps=2,
             csinet_train_sizes=(60,),

@@ -8,6 +8,7 @@ from sitetwin.channel.delay_angle import angle_transform, delay_angle, delay_ang
 from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
 from sitetwin.channel.foliage import Cost235, FituR, Weissberger, Woodland, foliage_loss_db, foliage_model
 from sitetwin.channel.grid import OfdmGrid, delay_taps
+from sitetwin.channel.io import load_channels, write_channels
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
 from sitetwin.channel.patterns import (
@@ -21,6 +22,7 @@ from sitetwin.channel.patterns import (
     mean_gain,
 )
 from sitetwin.channel.reflection import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.request import ChannelRequest
 from sitetwin.channel.rotation import rotation_matrix
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "AntennaArray",
     "CanopyScattering",
     "ChannelLoader",
+    "ChannelRequest",
     "Cost235",
     "FieldOptions",
     "FituR",
@@ -55,6 +58,7 @@ __all__ = [
     "half_space",
     "ideal_response",
     "impulse_response",
+    "load_channels",
     "load_pattern",
     "mean_gain",
     "parse_csv",
@@ -63,5 +67,6 @@ __all__ = [
     "pulse_shape",
     "rotation_matrix",
     "slab",
+    "write_channels",
     "write_csv",
 ]

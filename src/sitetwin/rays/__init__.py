@@ -2,6 +2,7 @@
 
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.dense import TraceSettings, discover, solve, trace
+from sitetwin.rays.io import load_paths, save_paths, summarise, trace_to_store
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 
 __all__ = [
@@ -12,6 +13,10 @@ __all__ = [
     "Paths",
     "TraceSettings",
     "discover",
+    "load_paths",
+    "save_paths",
     "solve",
+    "summarise",
     "trace",
+    "trace_to_store",
 ]

@@ -238,7 +238,7 @@ def _finite(points: np.ndarray, columns: int) -> np.ndarray:
     if points.size and np.abs(points).max() > LARGEST_COORDINATE:
         far = points[np.argmax(np.abs(points).max(axis=1))]
         raise SiteTwinError(
-            f"the position ({', '.join(f'{value:g}' for value in far)}) m lies more than {LARGEST_COORDINATE / 1e3:g} km "
-            "from the origin; give metres in the site's local frame"
+            f"the position ({', '.join(f'{value:g}' for value in far)}) m lies more than "
+            f"{LARGEST_COORDINATE / 1e3:g} km from the origin; give metres in the site's local frame"
         )
     return points

@@ -23,7 +23,6 @@ from sitetwin.store.files import (
 from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, consolidated, read_group, write_group
 from sitetwin.store.manifest import Manifest, check_tiles, differing_keys, read_manifest, tile_group
 
-
 _ROOT = "zarr.json"  # of the root group
 _SHOWN = 4  # differences between two configurations that a message lists
 
@@ -138,7 +137,7 @@ class TileStore:
         return group in self._manifest.checksums
 
     def verify(self) -> list[str]:
-        """What is gone or not as it should be: paths of finished groups, and the root's `zarr.json`; empty if all is well.
+        """Names of what is damaged or gone: finished groups, and the root's `zarr.json`; empty if all is well.
 
         Raises:
             SiteTwinError: A file cannot be read.

@@ -139,6 +139,7 @@ class Models(Frozen):
     """Which codecs are trained, and how long.
 
     Attributes:
+        adaptive_train_sizes: Training set sizes of the small neural codec's curves; the last is the base of refinement.
         adaptive_steps: Gradient steps of the small neural codec for each training.
         adaptive_refine_steps: Of each refinement.
         csinet_train_sizes: Sizes at which CSINet+ is trained; each on twin and target B.
@@ -148,6 +149,7 @@ class Models(Frozen):
         csinet_refine_epochs: 100 is the published number.
     """
 
+    adaptive_train_sizes: tuple[int, ...]
     adaptive_steps: int
     adaptive_refine_steps: int
     csinet_train_sizes: tuple[int, ...]
@@ -185,6 +187,7 @@ FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.
 
 _MODELS = {
     "quick": Models(
+        adaptive_train_sizes=(640, 5120),
         adaptive_steps=100,
         adaptive_refine_steps=50,
         csinet_train_sizes=(640,),
@@ -194,6 +197,7 @@ _MODELS = {
         csinet_refine_epochs=0,
     ),
     "paper": Models(
+        adaptive_train_sizes=(10, 40, 160, 640, 1280, 5120, 10_240),
         adaptive_steps=25_600,
         adaptive_refine_steps=2_000,
         csinet_train_sizes=(10_240,),
@@ -203,6 +207,7 @@ _MODELS = {
         csinet_refine_epochs=100,
     ),
     "anchor": Models(
+        adaptive_train_sizes=(320,),
         adaptive_steps=3_200,
         adaptive_refine_steps=250,
         csinet_train_sizes=(320,),

@@ -121,16 +121,17 @@ class SeedRun:
         """Measure everything of this part."""
         if self.result.part == "klt":
             self._controls()
-            self._refine_klt(self._curves(KLT, self._fit_klt))
+            self._refine_klt(self._curves(KLT, self._fit_klt, self.study.evaluation.train_sizes))
         else:
-            self._refine_adaptive(self._curves(ADAPTIVE, self._fit_adaptive))
+            sizes = self.study.models.adaptive_train_sizes
+            self._refine_adaptive(self._curves(ADAPTIVE, self._fit_adaptive, sizes))
             self._csinet()
         self._keep_errors()
         return self.result
 
-    def _curves(self, name: str, fit: Callable[[Tensor, str], Codec]) -> Codec:
+    def _curves(self, name: str, fit: Callable[[Tensor, str], Codec], sizes: tuple[int, ...]) -> Codec:
         """All points of a codec's curves; returns the twin's codec at the largest size."""
-        twin = [self._curve_point(name, fit, size, ALL_SOURCES) for size in self.study.evaluation.train_sizes][-1]
+        twin = [self._curve_point(name, fit, size, ALL_SOURCES) for size in sizes][-1]
         self._note_quantised(name, twin)
         return twin
 
@@ -185,20 +186,22 @@ class SeedRun:
         return twin
 
     def _note_curve(self, name: str, source: str, size: int, case: Case, codec: Codec, data: CaseData) -> None:
-        error, figures = self._test(codec, data)
-        if size == max(self.study.evaluation.train_sizes) or name == CSINET:
+        largest = size == max(self.study.evaluation.train_sizes) or name == CSINET
+        error, figures = self._test(codec, data, with_sgcs=largest)
+        if largest:
             self._note_cdf(f"{name}, {source.replace('_', ' ')}, {size}", case, error)
         self.errors[f"{name}, {source}, {size}", case] = error
         label = {"target": case[0], "split": case[1], "codec": name, "source": source, "n_train": size}
         self.result.curves.append({**label, "converged": self._converged(name), **figures})
 
-    def _test(self, codec: Codec, data: CaseData) -> tuple[Tensor, dict[str, float]]:
+    def _test(self, codec: Codec, data: CaseData, with_sgcs: bool = True) -> tuple[Tensor, dict[str, float]]:
         """Per-user NMSE and its summaries."""
         errors, similarities = [], []
         for part in data.test.split(2048):  # small enough to stay near the caches from one figure to the next
             recovered = reconstruct(codec, part)
             errors.append(nmse(part, recovered))
-            similarities.append(sgcs(part, recovered, SGCS_SUBCARRIERS))
+            if with_sgcs:
+                similarities.append(sgcs(part, recovered, SGCS_SUBCARRIERS))
         error = torch.cat(errors)
         self._tests_done += 1
         self.tell(min(1.0, self._tests_done / self._tests_planned()))
@@ -206,8 +209,9 @@ class SeedRun:
             "nmse_db": to_db(error.mean()),
             "median_db": to_db(error.median()),
             "p95_db": to_db(error.quantile(0.95)),
-            "sgcs": float(torch.cat(similarities).mean()),
         }
+        if with_sgcs:
+            figures["sgcs"] = float(torch.cat(similarities).mean())
         if data.by_other_engine.any():
             figures["nmse_other_engine_db"] = to_db(error[data.by_other_engine].mean())
         return error, figures
@@ -215,9 +219,8 @@ class SeedRun:
     def _tests_planned(self) -> int:
         """How many models this part tests: the measure of progress."""
         evaluation, models, cases = self.study.evaluation, self.study.models, len(self.data.cases)
-        tests = (len(evaluation.train_sizes) * 2 + 1) * cases + len(evaluation.refined) * (
-            1 + 3 * len(evaluation.refine_sizes)
-        )
+        sizes = evaluation.train_sizes if self.result.part == "klt" else models.adaptive_train_sizes
+        tests = (2 * len(sizes) + 1) * cases + len(evaluation.refined) * (1 + 3 * len(evaluation.refine_sizes))
         if self.result.part == "klt":
             return tests + 3 * cases
         csinet = len(models.csinet_train_sizes) * (2 + 4 * len(models.csinet_refine_sizes))
