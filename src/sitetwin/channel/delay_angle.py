@@ -21,7 +21,7 @@ from torch import Tensor
 from sitetwin.channel.arrays import AntennaArray, Radio
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.phasors import phasor
-from sitetwin.channel.ragged import Factors, Spell, silence, sum_over_paths
+from sitetwin.channel.ragged import Factors, Spell, new_output, silence, sum_over_paths
 from sitetwin.channel.steering import PathTensors, centred, path_reference, recorded, responses, spread_ports
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
@@ -145,6 +145,12 @@ def delay_angle(
     work = _Work(batch, spread_ports(gains, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
     factors = Factors(work.prepare, shape[1] * shape[2], num_taps, gains.dtype)
     flows = recorded(gains, tx, rx)
+    if work.simple and not flows:
+        result = new_output(shape, gains.dtype) if out is None else out
+        factors = Factors(work.prepare_real, shape[2], 2 * num_taps, work.real)
+        place = result.view(shape[0], shape[2], num_taps)
+        sum_over_paths(batch.offsets, factors, place, neighbours=_NEIGHBOURS, finish=work.finish)
+        return result
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
     result = sum_over_paths(batch.offsets, factors, target, recorded=flows, neighbours=_NEIGHBOURS).view(shape)
     return result if out is None else (out.copy_(result.detach()) if flows else out)
@@ -176,6 +182,8 @@ class _Work:
         array = tx.array
         assert array.shape is not None
         self.linear = array.shape[0] == 1 and array.num_positions > 1 and not array.positions.requires_grad
+        one_antenna = centred(rx.array) and rx.array.num_ports == array.num_ports == 1
+        self.simple = self.linear and one_antenna
         # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y),
         # y = q / M - u
         count = array.num_positions
@@ -188,8 +196,30 @@ class _Work:
         angles, delays = silence(self.angles(rows), padded), self.delays(rows)
         return lambda some, buffers=None: (angles[some], delays[some])
 
+    def prepare_real(self, rows: Tensor, padded: Tensor) -> Spell:
+        """Both factors of some paths of a linear array with one antenna at the user, without constant phases.
+
+        Angle kernels are real then; delay kernels times the gain are kept as real parts followed by imaginary ones.
+        """
+        angles = silence(self._angle_kernels(rows), padded)
+        path, kernel = self._delay_kernels(rows)
+        path = torch.view_as_real(path * self.ports.index_select(0, rows)[:, 0, 0])
+        delays = torch.cat([path[:, :1] * kernel, path[:, 1:] * kernel], dim=1)
+        return lambda some, buffers=None: (angles[some], delays[some])
+
+    def finish(self, sums: Tensor, out: Tensor) -> None:
+        """From real parts followed by imaginary ones, (n, M, 2 taps), to complex with the constant phases."""
+        count = len(self.taps)
+        phase = self.bin_phase[:, None] * self.tap_phase
+        torch.mul(torch.complex(sums[..., :count], sums[..., count:]), phase, out=out)
+
     def delays(self, rows: Tensor) -> Tensor:
         """(n, taps) delay kernels."""
+        path, kernel = self._delay_kernels(rows)
+        return path[:, None] * self.tap_phase * kernel
+
+    def _delay_kernels(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Delay kernels up to the phases of the taps: (n,) complex times (n, taps) real."""
         size = self.grid.num_subcarriers
         delay = self.batch.length.index_select(0, rows) / SPEED_OF_LIGHT
         reference = self.reference
@@ -197,8 +227,16 @@ class _Work:
         cycles = delay * self.spacing_hz
         cycles = cycles - cycles.floor()
         path, kernel = _kernel(cycles, size, self.taps, self.real)
-        path = phasor(self.middle * cycles, self.ports.dtype, path / size)
-        return path[:, None] * self.tap_phase * kernel
+        return phasor(self.middle * cycles, self.ports.dtype, path / size), kernel
+
+    def _angle_kernels(self, rows: Tensor) -> Tensor:
+        """(n, M) real angle kernels of a linear array up to the phases of the bins."""
+        array = self.tx.array
+        assert array.spacing is not None
+        departure = self.batch.departure.index_select(0, rows)
+        local_y = departure[:, 1] if self.tx.unrotated else departure @ self.tx.rotation()[:, 1]
+        path, kernel = _kernel(local_y * array.spacing[1], array.num_positions, self.bins, self.real)
+        return path.to(self.real)[:, None] * kernel
 
     def angles(self, rows: Tensor) -> Tensor:
         """(n, R * T) gains in the angle domain."""
@@ -212,13 +250,9 @@ class _Work:
         array = self.tx.array
         if centred(array):
             return gains.reshape(len(rows), -1).clone()
-        departure = self.batch.departure.index_select(0, rows)
         if not self.linear:
-            response = responses(departure, self.tx, None, dtype)
+            response = responses(self.batch.departure.index_select(0, rows), self.tx, None, dtype)
             return angle_transform(gains * response[:, None, :], array, axis=-1).flatten(1)
-        assert array.spacing is not None
-        local_y = departure[:, 1] if self.tx.unrotated else departure @ self.tx.rotation()[:, 1]
-        path, kernel = _kernel(local_y * array.spacing[1], array.num_positions, self.bins, self.real)
-        kernel = path.to(self.real)[:, None] * kernel
+        kernel = self._angle_kernels(rows)
         gains = gains.view(len(rows), -1, array.num_ports, 1 if array.num_ports == 1 else array.num_positions)
         return (gains * (kernel[:, None, None, :] * self.bin_phase)).flatten(1)

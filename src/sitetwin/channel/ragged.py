@@ -131,6 +131,7 @@ def _piece(start: np.ndarray, counts: np.ndarray, width: np.ndarray, first: int,
 
 Buffers = tuple[Tensor, Tensor] | None
 Spell = Callable[..., tuple[Tensor, Tensor]]
+Finish = Callable[[Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -171,56 +172,82 @@ def sum_over_paths(
     *,
     recorded: bool = False,
     neighbours: int = NEIGHBOURS,
+    finish: Finish | None = None,
 ) -> Tensor:
     """``out[u, m, k] = sum over paths p of user u, and i < inner, of left[p, i, m] right[p, i, k]``.
 
     Args:
         offsets: (U + 1,) int64.
         factors: Left and right factors.
-        out: (U, M, K) to write into, contiguous; made if None.
+        out: (U, M, K) to write into, contiguous; made if None, of the factors' type.
         recorded: Whether gradients are to be recorded; then nothing is written in place and `out` is not used.
         neighbours: Users padded to a common number of paths: more for small matrices.
+        finish: Turns the sums (n, M, K) of some users into their results while they are in the cache; then `out`, which
+            must be given, has the shape and type of those. Not with `recorded`.
 
     Returns:
-        (U, M, K).
+        (U, M, K), or `out`.
     """
     if recorded:
         return _recorded(offsets, factors)
-    height, columns, inner = factors.height, factors.columns, factors.inner
-    target = new_output((len(offsets) - 1, height, columns), factors.dtype) if out is None else out
+    shape = (len(offsets) - 1, factors.height, factors.columns)
+    target = new_output(shape, factors.dtype) if out is None else out
     if not int(offsets[-1]):
         return target.zero_()
-    most = max(1, SPELLED_BYTES // ((height + columns) * inner * factors.dtype.itemsize))
-    local = threading.local()
-
-    def buffers(rows: int) -> Buffers:
-        if not hasattr(local, "buffers") or len(local.buffers[0]) < rows:
-            widths = inner * height, inner * columns
-            local.buffers = tuple(torch.empty(max(most, rows), width, dtype=factors.dtype) for width in widths)
-        return local.buffers
-
-    def work(piece: Piece) -> None:
-        spell = factors.prepare(piece.rows, piece.padded)
-        for batch in piece.batches(most):
-            start, stop = batch[0].row, batch[-1].row + batch[-1].num_rows
-            left, right = spell(slice(start, stop), buffers(stop - start))
-            origin = left.storage_offset(), right.storage_offset()
-            for run in batch:
-                if not run.width:
-                    target[run.first : run.last] = 0
-                    continue
-                users, terms = run.last - run.first, run.width * inner
-                at = (run.row - start) * inner
-                size, step = (users, height, terms), (terms * height, 1, height)
-                a = left.as_strided(size, step, origin[0] + at * height)
-                size, step = (users, terms, columns), (terms * columns, columns, 1)
-                b = right.as_strided(size, step, origin[1] + at * columns)
-                torch.bmm(a, b, out=target[run.first : run.last])
-
+    work = _Products(factors, target, finish)
     with torch.no_grad():
         for _ in in_parallel(work, pieces(offsets, PIECE_ROWS, neighbours)):
             pass
     return target
+
+
+class _Products:
+    """Computes the sums of one piece at a time, on any thread."""
+
+    def __init__(self, factors: Factors, target: Tensor, finish: Finish | None) -> None:
+        self.factors, self.target, self.finish = factors, target, finish
+        spelled = (factors.height + factors.columns) * factors.inner * factors.dtype.itemsize
+        self.most = max(1, SPELLED_BYTES // spelled)
+        self.local = threading.local()
+
+    def buffers(self, rows: int) -> tuple[Tensor, Tensor]:
+        """This thread's buffers for the two factors."""
+        if not hasattr(self.local, "buffers") or len(self.local.buffers[0]) < rows:
+            f = self.factors
+            size, widths = max(self.most, rows), (f.inner * f.height, f.inner * f.columns)
+            self.local.buffers = tuple(torch.empty(size, width, dtype=f.dtype) for width in widths)
+        return self.local.buffers
+
+    def __call__(self, piece: Piece) -> None:
+        if self.finish is None:
+            self.sum(piece, self.target, 0)
+            return
+        sums = torch.empty(
+            piece.last - piece.first, self.factors.height, self.factors.columns, dtype=self.factors.dtype
+        )
+        self.sum(piece, sums, piece.first)
+        self.finish(sums, self.target[piece.first : piece.last])
+
+    def sum(self, piece: Piece, target: Tensor, origin: int) -> None:
+        """Write the sums of a piece's users to the target, whose first row is user `origin`."""
+        height, columns, inner = self.factors.height, self.factors.columns, self.factors.inner
+        spell = self.factors.prepare(piece.rows, piece.padded)
+        for batch in piece.batches(self.most):
+            start, stop = batch[0].row, batch[-1].row + batch[-1].num_rows
+            left, right = spell(slice(start, stop), self.buffers(stop - start))
+            begin = left.storage_offset(), right.storage_offset()
+            for run in batch:
+                place = target[run.first - origin : run.last - origin]
+                if not run.width:
+                    place.zero_()
+                    continue
+                users, terms = run.last - run.first, run.width * inner
+                at = (run.row - start) * inner
+                size, step = (users, height, terms), (terms * height, 1, height)
+                a = left.as_strided(size, step, begin[0] + at * height)
+                size, step = (users, terms, columns), (terms * columns, columns, 1)
+                b = right.as_strided(size, step, begin[1] + at * columns)
+                torch.bmm(a, b, out=place)
 
 
 def _recorded(offsets: Tensor, factors: Factors) -> Tensor:

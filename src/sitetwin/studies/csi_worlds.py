@@ -178,7 +178,7 @@ def _target_b(
             users[other],
             max_depth=study.max_depth,
             samples=wrong.other_engine_samples,
-            refine=False,
+            refine=True,  # its own vertices differ in the last bit from run to run, its choice of paths does not
             progress=lambda done, total: progress("trace with Sionna RT", done / total),
         )
         other_paths = add_vegetation(site, reference, settings.canopy_paths)
