@@ -199,19 +199,18 @@ class _Work:
     def prepare_real(self, rows: Tensor, padded: Tensor) -> Spell:
         """Both factors of some paths of a linear array with one antenna at the user, without constant phases.
 
-        Angle kernels are real then; delay kernels times the gain are kept as real parts followed by imaginary ones.
+        Angle kernels are real then; delay kernels times the gain are kept as pairs of real and imaginary parts.
         """
         angles = silence(self._angle_kernels(rows), padded)
         path, kernel = self._delay_kernels(rows)
-        path = torch.view_as_real(path * self.ports.index_select(0, rows)[:, 0, 0])
-        delays = torch.cat([path[:, :1] * kernel, path[:, 1:] * kernel], dim=1)
+        path = path * self.ports.index_select(0, rows)[:, 0, 0]
+        delays = torch.view_as_real(path[:, None] * kernel).flatten(1)
         return lambda some, buffers=None: (angles[some], delays[some])
 
     def finish(self, sums: Tensor, out: Tensor) -> None:
-        """From real parts followed by imaginary ones, (n, M, 2 taps), to complex with the constant phases."""
-        count = len(self.taps)
+        """From pairs of real and imaginary parts, (n, M, 2 taps), to complex with the constant phases."""
         phase = self.bin_phase[:, None] * self.tap_phase
-        torch.mul(torch.complex(sums[..., :count], sums[..., count:]), phase, out=out)
+        torch.mul(torch.view_as_complex(sums.view(*out.shape, 2)), phase, out=out)
 
     def delays(self, rows: Tensor) -> Tensor:
         """(n, taps) delay kernels."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sitetwin.errors import SiteTwinError
 
-HEADLINE_CASE = ("target_b", "blocks")
+HEADLINE_CASE: tuple[Literal["target_b"], Literal["blocks"]] = ("target_b", "blocks")
 """Target and split of the headline, named before any run."""
 
 Profile = Literal["quick", "paper", "anchor"]

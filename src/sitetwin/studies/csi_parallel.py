@@ -86,7 +86,7 @@ def run_seeds(
 
 def _packed(data: SeedData) -> PackedData:
     """NumPy arrays travel through a pipe; tensors would take shared memory, of which containers have little."""
-    cases = {
+    cases: dict[Case, tuple[np.ndarray, ...]] = {
         case: (d.train.numpy(), d.test.numpy(), d.block.numpy(), d.by_other_engine.numpy())
         for case, d in data.cases.items()
     }
