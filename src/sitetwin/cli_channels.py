@@ -20,6 +20,7 @@ _CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat bey
 _SPACINGS_HZ = (1.0, 1e11)
 _ANGLES_DEG = (-360.0, 360.0)
 _MOST_SUBCARRIERS = 2**20
+_HIGHEST_GAIN_DBI = 100.0
 _CHOICES: dict[str, tuple[str, ...]] = {
     "--quantity": _KINDS,
     "--season": ("summer", "winter"),
@@ -121,7 +122,16 @@ def _pattern(text: str) -> Any:
     from sitetwin.channel.patterns import antenna_pattern
 
     looks_like_file = Path(text).suffix != "" or "/" in text
-    return load_pattern(text) if looks_like_file else antenna_pattern(text)
+    if not looks_like_file:
+        return antenna_pattern(text)
+    pattern = load_pattern(text)
+    peak = float(pattern.gain_db.max())
+    if peak > _HIGHEST_GAIN_DBI:
+        raise SiteTwinError(
+            f"antenna pattern {text} has a peak of {peak:g} dBi, more than {_HIGHEST_GAIN_DBI:g} dBi; "
+            "check its gains and their unit"
+        )
+    return pattern
 
 
 def _site_of(source: Any, scene: str | None) -> Any:

@@ -512,6 +512,30 @@ def test_from_a_scene_to_a_data_set_in_two_commands(street, tmp_path):
     assert files_of(tmp_path / "c") == before
 
 
+def test_batches_count_what_the_values_are_made_from():
+    """Where the delay-angle matrix goes over the subcarriers, memory holds the response and not its 32 taps."""
+    grid = OfdmGrid(CARRIER, 8192, 30e3)
+    given = {"grid": grid, "tx": Radio(AntennaArray.ula(32)), "num_taps": 32}
+    closed = ChannelRequest(quantity="delay-angle", **given)
+    spherical = ChannelRequest(quantity="delay-angle", wavefront="spherical", **given)
+    assert closed.batch_users == 4096
+    assert spherical.batch_users == ChannelRequest(quantity="cfr", **given).batch_users == 16
+    with pytest.raises(SiteTwinError, match="fewer antennas or subcarriers"):
+        replace(spherical, rx=Radio(AntennaArray.ula(129)))
+    assert replace(closed, rx=Radio(AntennaArray.ula(129))).batch_users == 31
+
+
+def test_values_that_are_no_numbers_are_not_written(world, tmp_path):
+    site, _, folder = world
+    loud = AntennaArray.single(
+        SampledPattern(*(torch.linspace(0, k * np.pi, 5) for k in (1, 1.5)), torch.full((5, 5), 2e3))
+    )
+    for quantity in ("cfr", "gains"):
+        with pytest.raises(SiteTwinError, match=r"channels of tile 0 .* are not finite numbers; check the gains"):
+            write_channels(folder, site, tmp_path / quantity, request(quantity, tx=Radio(loud)))
+        assert TileStore.open(tmp_path / quantity).missing_tiles() == [0, 1, 2]
+
+
 def test_downtilt_favours_users_below_the_horizon(street, tmp_path):
     """A 38.901 element 32 m above the street, looking along it: a moderate downtilt gives more power than an uptilt."""
     power = {}
@@ -573,20 +597,22 @@ def test_paths_that_name_no_built_in_scene(world, tmp_path):
 def test_ctrl_c_says_how_to_go_on(street, tmp_path, monkeypatch):
     import sitetwin.channel.io as module
 
+    plain = ("--bs-array", "single", "--subcarriers", "8")
+
     def stop_at_once(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "write_channels", stop_at_once)
-    result = run("channels", street, "--out", tmp_path / "c")
+    result = run("channels", street, "--out", tmp_path / "c", *plain)
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert "nothing was written yet" in result.stderr
     monkeypatch.undo()
     monkeypatch.setattr(module, "_write_tile", stop_at_once)
-    result = run("channels", street, "--out", tmp_path / "c")
+    result = run("channels", street, "--out", tmp_path / "c", *plain)
     assert result.exit_code == 130
     assert f"with --resume to go on with {tmp_path / 'c'}" in result.stderr
     monkeypatch.undo()
-    assert run("channels", street, "--out", tmp_path / "c", "--resume").exit_code == 0
+    assert run("channels", street, "--out", tmp_path / "c", *plain, "--resume").exit_code == 0
 
 
 def test_warnings_are_notes(street, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,16 @@ def test_an_interrupted_run_resumes_without_discovering_again(street, tmp_path, 
     monkeypatch.setattr(dense, "solve", solve)
     trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
     assert files_of(tmp_path / "p") == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", [lambda f: shutil.rmtree(f), lambda f: (f / "facets/zarr.json").write_bytes(b"")])
+def test_a_lost_chain_list_is_found_again_though_all_tiles_are_there(street, tmp_path, damage):
+    site, transmitter, users = street
+    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+    before = files_of(tmp_path / "p")
+    damage(tmp_path / "p" / "chains")
+    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+    assert files_of(tmp_path / "p") == before
 
 
 def test_another_trace_in_the_same_folder_is_refused_by_name(street, tmp_path):

@@ -203,6 +203,9 @@ BOMB = '<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
             "unit vector",
         ),
         (shape()[:-3], HEAD, TRIANGLE, "well-formed"),
+        (shape().replace("m.ply", "."), HEAD, TRIANGLE, "is no file"),
+        (shape(extra='<transform name="to_world"><scale value="1e999"/></transform>'), HEAD, TRIANGLE, "infinity"),
+        (shape(), HEAD.replace("concrete", "concreet"), TRIANGLE, r"scene file '.*s\.xml': 'concreet' is no material"),
         ("<a>" * 40 + "</a>" * 40, HEAD, TRIANGLE, "nests"),
     ],
 )

@@ -18,6 +18,7 @@ from sitetwin.site import (
     outdoor_mask,
     user_grid,
 )
+from sitetwin.site.importers.meshes import unit_cube
 from tests.site.conftest import block, make_town
 
 
@@ -135,3 +136,28 @@ def test_sloping_ground_is_followed() -> None:
     assert np.isnan(ground_height(hill, np.array([[1e5, 1e5]]))).all()
     with pytest.raises(SiteTwinError, match="below the ground"):
         check_transmitter(hill, np.array([50.0, 50.0, 20.0]))
+
+
+def test_foundations_deeper_than_the_ground_do_not_hide_it() -> None:
+    """A block from 5 m below to 5 m above: the ground stays the ground, and users beside the block are outdoors."""
+    vertices, faces = unit_cube()
+    site = make_town([("block", (5.0 * vertices, faces), 1)])
+    assert [site.objects[i] for i in site.ground_objects] == ["ground"]
+    users, dropped = user_grid((-20.0, -20.0, 20.0, 20.0), 10.0, 1.5, site)
+    assert (len(users), dropped) == (24, 1)
+    assert set(users[:, 2]) == {1.5}
+
+
+@pytest.mark.parametrize("place", [(1e300, 0, 5), (0, -1e9, 5), (0, 0, 2e6)])
+def test_positions_on_another_planet_are_refused(town: Site, place: tuple[float, float, float]) -> None:
+    with pytest.raises(SiteTwinError, match=r"more than 1000 km from the origin; give metres"):
+        check_transmitter(town, place)
+    with pytest.raises(SiteTwinError, match="more than 1000 km"):
+        user_grid((place[0], place[1], place[0] + 10, place[1] + 10), 10.0, max(place[2], 1.0), town)
+
+
+@pytest.mark.parametrize("spacing", [1e-300, 1e-320, 1e-4])
+def test_an_absurd_grid_is_refused_in_a_short_sentence(town: Site, spacing: float) -> None:
+    with pytest.raises(SiteTwinError, match="too large") as caught:
+        user_grid((0.0, 0.0, 100.0, 100.0), spacing, 1.5, town)
+    assert len(str(caught.value)) < 200

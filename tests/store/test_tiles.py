@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import sitetwin.store.tiles as tiles_module
 from sitetwin.errors import SiteTwinError
-from sitetwin.store import Array, TileStore
+from sitetwin.store import Array, TileStore, compact
 from sitetwin.store.files import PARTIAL
 from sitetwin.store.groups import CHUNK_BYTES, chunk_shape
 
@@ -138,9 +138,81 @@ def test_two_damaged_tiles_are_mended(tmp_path, tile_arrays):
     assert files_of(tmp_path / "s") == before
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_root_is_found_and_mended_by_resuming(tmp_path, tile_arrays, damage):
+    write_all(tmp_path / "s", tile_arrays)
+    before = files_of(tmp_path / "s")
+    DAMAGES[damage](tmp_path / "s" / "zarr.json")
+    assert TileStore.open(tmp_path / "s").verify() == ["zarr.json"]
+    write_all(tmp_path / "s", tile_arrays)
+    assert files_of(tmp_path / "s") == before
+
+
+def test_a_kill_between_manifest_and_root_loses_no_tile_for_other_readers(tmp_path, tile_arrays, monkeypatch):
+    store = write_all(tmp_path / "s", tile_arrays, order=(0, 1))
+    write = tiles_module.write_file
+
+    def killed_before_the_root(path, data):
+        if path.name == "zarr.json":
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(tiles_module, "write_file", killed_before_the_root)
+    with pytest.raises(KeyboardInterrupt):
+        store.write_tile(2, tile_arrays[2], {"number": 2})
+    monkeypatch.undo()
+    write_all(tmp_path / "s", tile_arrays)  # nothing is missing, and yet there is something to do
+    with xr.open_datatree(tmp_path / "s", engine="zarr") as tree:
+        assert sorted(tree["tiles"].children) == ["000000", "000001", "000002"]
+    assert TileStore.open(tmp_path / "s").verify() == []
+
+
+@pytest.mark.parametrize("name", ["../precious", "/tmp/precious", "tiles/../../precious", "", ".", "..", ".partial"])
+@pytest.mark.parametrize("where", ["groups", "tiles"])
+def test_a_forged_manifest_deletes_nothing_outside_the_store(tmp_path, tile_arrays, name, where):
+    write_all(tmp_path / "s", tile_arrays)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("years")
+    file = tmp_path / "s" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    if where == "groups":
+        manifest["groups"][name] = "00"
+    else:
+        manifest["tiles"][1]["group"] = name
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(SiteTwinError, match="cannot be the name of"):
+        write_all(tmp_path / "s", tile_arrays)
+    assert (tmp_path / "precious" / "thesis.tex").read_text() == "years"
+
+
+def test_a_store_inside_a_store_is_refused(tmp_path, tile_arrays):
+    outer = write_all(tmp_path / "s", tile_arrays)
+    for place in ("inner", "tiles/inner", "tiles/000001/inner"):
+        with pytest.raises(SiteTwinError, match="lies inside the store"):
+            write_all(tmp_path / "s" / place, tile_arrays)
+        with pytest.raises(SiteTwinError, match="lies inside the store"):
+            compact(outer, tmp_path / "s" / place)
+    assert outer.verify() == []
+
+
+def test_a_store_of_another_kind_is_refused_in_a_few_words(tmp_path, tile_arrays):
+    write_all(tmp_path / "s", tile_arrays)
+    with pytest.raises(SiteTwinError, match=r"holds a store of test, not of channels; choose another folder$"):
+        TileStore.create(tmp_path / "s", {"kind": "channels", "many": 1, "other": 2}, {}, TILES)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "file/far/below"])
+def test_a_file_in_the_way_is_named(tmp_path, tile_arrays, place):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(SiteTwinError, match=r"file is a file, not a folder; choose another folder"):
+        write_all(tmp_path / place, tile_arrays)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
+        (lambda text: "[" * 100_000, "not JSON"),
         (lambda text: text[: len(text) // 2], "not JSON"),
         (lambda text: "[]", "not the manifest"),
         (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
