@@ -1,6 +1,7 @@
 import errno
 import json
 import multiprocessing
+import re
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,7 @@ def test_a_file_in_the_way_is_named(tmp_path, tile_arrays, place):
     ("damage", "sentence"),
     [
         (lambda text: "[" * 100_000, "not JSON"),
+        (lambda text: re.sub(r'"attributes": \{[^}]*\}', '"attributes": 3', text), "damaged"),
         (lambda text: text[: len(text) // 2], "not JSON"),
         (lambda text: "[]", "not the manifest"),
         (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),

@@ -116,8 +116,8 @@ def _parse(value: Any, file: Path) -> Manifest:
         checksums = {tile["group"]: tile["sha256"] for tile in value["tiles"] if tile["sha256"] is not None}
         _check_names(value["groups"], [tile["group"] for tile in value["tiles"]])
         manifest = Manifest(
-            configuration=value["configuration"],
-            attributes=value["attributes"],
+            configuration=_dictionary(value["configuration"]),
+            attributes=_dictionary(value["attributes"]),
             tiles=check_tiles([(tile["start"], tile["stop"]) for tile in value["tiles"]]),
             checksums={**checksums, **value["groups"]},
         )
@@ -127,6 +127,12 @@ def _parse(value: Any, file: Path) -> Manifest:
     if not intact:
         raise SiteTwinError(f"{file} was altered: its configuration does not match its hash; write the store anew")
     return manifest
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{_short(value)} where a table of names and values belongs")
+    return value
 
 
 def check_group_name(group: str) -> None:
