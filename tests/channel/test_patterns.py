@@ -261,3 +261,8 @@ def test_files(tmp_path):
     for name, says in (("a.xyz", "unknown"), ("none.csv", "cannot be read"), ("b.csv", "cannot be read")):
         with pytest.raises(SiteTwinError, match=says):
             load_pattern(tmp_path / name)
+
+
+def test_an_endless_csv_line_gets_a_sentence():
+    with pytest.raises(SiteTwinError, match="a line of more than"):
+        parse_csv("0,0," + "1" * 200_000)

@@ -18,6 +18,9 @@ DIPOLE_GAIN_DB = 2.15
 _CUT = 360
 
 
+_LONGEST_LINE = 10_000  # characters of a CSV file
+
+
 def load_pattern(path: str | Path) -> SampledPattern:
     """Read a measured pattern by the ending of its file name: .msi or .pln (two cuts), .csv (grid).
 
@@ -161,7 +164,12 @@ def parse_csv(text: str, name: str = "csv") -> SampledPattern:
     """
     rows: dict[tuple[float, float], tuple[float, float]] = {}
     width = 0
-    for number, words in enumerate(csv.reader(text.splitlines()), start=1):
+    lines = text.splitlines()
+    if any(len(line) > _LONGEST_LINE for line in lines):
+        raise SiteTwinError(
+            f"{name} has a line of more than {_LONGEST_LINE} characters; give theta, phi, gain [, phase]"
+        )
+    for number, words in enumerate(csv.reader(lines), start=1):
         where = f"{name}, line {number}"
         if not words or not "".join(words).strip() or words[0].lstrip().startswith("#"):
             continue

@@ -267,7 +267,7 @@ class ReferenceEngine:
             attributes={
                 "engine": "sionna-rt",
                 "engine_version": importlib.metadata.version("sionna-rt"),
-                "site_geometry_hash": self.site.geometry_hash,
+                "geometry_hash": self.site.geometry_hash,
                 "vertices": "float64 image method" if refine else "float32 of the engine",
                 **vars(settings),
             },
