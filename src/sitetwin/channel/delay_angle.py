@@ -148,8 +148,9 @@ def delay_angle(
     if work.simple and not flows:
         result = new_output(shape, gains.dtype) if out is None else out
         factors = Factors(work.prepare_real, shape[2], 2 * num_taps, work.real)
-        place = result.view(shape[0], shape[2], num_taps)
-        sum_over_paths(batch.offsets, factors, place, neighbours=_NEIGHBOURS, finish=work.finish)
+        order = torch.argsort(torch.diff(batch.offsets), stable=True)
+        work.place, work.order = result.view(shape[0], shape[2], num_taps), order
+        sum_over_paths(batch.offsets, factors, work.place, neighbours=1, order=order, finish=work.finish)
         return result
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
     result = sum_over_paths(batch.offsets, factors, target, recorded=flows, neighbours=_NEIGHBOURS).view(shape)
@@ -182,6 +183,7 @@ class _Work:
         array = tx.array
         assert array.shape is not None
         self.linear = array.shape[0] == 1 and array.num_positions > 1 and not array.positions.requires_grad
+        self.place = self.order = torch.empty(0)  # where `finish` writes
         one_antenna = centred(rx.array) and rx.array.num_ports == array.num_ports == 1
         self.simple = self.linear and one_antenna
         # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y),
@@ -207,10 +209,10 @@ class _Work:
         delays = torch.view_as_real(path[:, None] * kernel).flatten(1)
         return lambda some, buffers=None: (angles[some], delays[some])
 
-    def finish(self, sums: Tensor, out: Tensor) -> None:
-        """From pairs of real and imaginary parts, (n, M, 2 taps), to complex with the constant phases."""
-        phase = self.bin_phase[:, None] * self.tap_phase
-        torch.mul(torch.view_as_complex(sums.view(*out.shape, 2)), phase, out=out)
+    def finish(self, sums: Tensor, first: int, last: int) -> None:
+        """From pairs of real and imaginary parts, (n, M, 2 taps), to complex with the constant phases, in place."""
+        pairs = torch.view_as_complex(sums.view(*sums.shape[:2], -1, 2))
+        self.place[self.order[first:last]] = pairs.mul_(self.bin_phase[:, None] * self.tap_phase)
 
     def delays(self, rows: Tensor) -> Tensor:
         """(n, taps) delay kernels."""

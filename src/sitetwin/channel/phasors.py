@@ -26,13 +26,21 @@ def phasor(cycles: Tensor, dtype: torch.dtype, size: Tensor | None = None) -> Te
     return torch.complex(cosine, sine)
 
 
-def levels(size: int, most: int = 8) -> tuple[int, ...]:
-    """Factors of `size`, each at most `most` where its primes allow, coarsest first."""
+def levels(size: int, finest: int = 16, others: int = 8) -> tuple[int, ...]:
+    """Factors of `size`, coarsest first, as small as its primes allow.
+
+    Args:
+        size: At least 1.
+        finest: Most of the last factor.
+        others: Most of the factors before it.
+    """
     found: list[int] = []
+    most = finest
     while size > most:
         factor = next((n for n in range(most, 1, -1) if size % n == 0), size)
         found.insert(0, factor)
         size //= factor
+        most = others
     return (size, *found) if size > 1 or not found else tuple(found)
 
 

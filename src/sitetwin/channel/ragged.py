@@ -23,10 +23,13 @@ from sitetwin.channel.parallel import in_parallel
 NEIGHBOURS = 8
 """Users padded to a common number of paths."""
 
-PIECE_ROWS = 4096
-"""Paths whose small factors (phases, combs) are made at once: enough to hide the cost of calling PyTorch."""
+PIECE_ROWS = 8192
+"""Most paths whose small factors (phases, combs) are made at once: enough to hide the cost of calling PyTorch."""
 
-SPELLED_BYTES = 3 << 18
+LEAST_ROWS, SHARES = 4096, 16
+"""Smaller jobs are cut into about so many pieces of no fewer paths than that, for the threads to share."""
+
+SPELLED_BYTES = 3 << 20
 """Size of the factors spelled out at once, bytes: they go from the cache into the product."""
 
 
@@ -88,16 +91,20 @@ class Piece:
             yield batch
 
 
-def pieces(offsets: Tensor, most_rows: int, neighbours: int = NEIGHBOURS) -> Iterator[Piece]:
+def pieces(
+    offsets: Tensor, most_rows: int, neighbours: int = NEIGHBOURS, order: Tensor | None = None
+) -> Iterator[Piece]:
     """Cut users into pieces of about `most_rows` paths, padding included.
 
     Args:
         offsets: (U + 1,) int64.
         most_rows: Paths per piece (at least those of one block of neighbours).
         neighbours: Users padded to a common width.
+        order: (N,) the users wanted, in this order; all by default. Pieces then count places in it, not users.
     """
-    start = offsets.numpy()
-    counts = np.diff(start)
+    start, counts = offsets.numpy()[:-1], np.diff(offsets.numpy())
+    if order is not None:
+        start, counts = start[order.numpy()], counts[order.numpy()]
     users = len(counts)
     if not users:
         return
@@ -131,7 +138,7 @@ def _piece(start: np.ndarray, counts: np.ndarray, width: np.ndarray, first: int,
 
 Buffers = tuple[Tensor, Tensor] | None
 Spell = Callable[..., tuple[Tensor, Tensor]]
-Finish = Callable[[Tensor, Tensor], None]
+Finish = Callable[[Tensor, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,8 @@ class Factors:
 
 def silence(factor: Tensor, padded: Tensor) -> Tensor:
     """A new factor zeroed at its rows of padding, in place where no gradient is recorded."""
+    if not len(padded):
+        return factor
     return factor.index_fill(0, padded, 0) if factor.requires_grad else factor.index_fill_(0, padded, 0)
 
 
@@ -172,6 +181,7 @@ def sum_over_paths(
     *,
     recorded: bool = False,
     neighbours: int = NEIGHBOURS,
+    order: Tensor | None = None,
     finish: Finish | None = None,
 ) -> Tensor:
     """``out[u, m, k] = sum over paths p of user u, and i < inner, of left[p, i, m] right[p, i, k]``.
@@ -182,21 +192,25 @@ def sum_over_paths(
         out: (U, M, K) to write into, contiguous; made if None, of the factors' type.
         recorded: Whether gradients are to be recorded; then nothing is written in place and `out` is not used.
         neighbours: Users padded to a common number of paths: more for small matrices.
-        finish: Turns the sums (n, M, K) of some users into their results while they are in the cache; then `out`, which
-            must be given, has the shape and type of those. Not with `recorded`.
+        order: (N,) the users wanted, in this order; all by default. Users with equally many paths side by side need no
+            padding.
+        finish: Writes the sums (n, M, K) of the users at places first to last of the order, its three arguments, while
+            they are in the cache; then `out` must be given and is left to it. Not with `recorded`.
 
     Returns:
-        (U, M, K), or `out`.
+        (U, M, K) or (N, M, K), or `out`.
     """
     if recorded:
-        return _recorded(offsets, factors)
-    shape = (len(offsets) - 1, factors.height, factors.columns)
+        whole = _recorded(offsets, factors)
+        return whole if order is None else whole.index_select(0, order)
+    shape = (len(offsets) - 1 if order is None else len(order), factors.height, factors.columns)
     target = new_output(shape, factors.dtype) if out is None else out
     if not int(offsets[-1]):
         return target.zero_()
     work = _Products(factors, target, finish)
+    rows = min(PIECE_ROWS, max(LEAST_ROWS, int(offsets[-1]) // SHARES))
     with torch.no_grad():
-        for _ in in_parallel(work, pieces(offsets, PIECE_ROWS, neighbours)):
+        for _ in in_parallel(work, pieces(offsets, rows, neighbours, order)):
             pass
     return target
 
@@ -222,11 +236,12 @@ class _Products:
         if self.finish is None:
             self.sum(piece, self.target, 0)
             return
-        sums = torch.empty(
-            piece.last - piece.first, self.factors.height, self.factors.columns, dtype=self.factors.dtype
-        )
+        users = piece.last - piece.first
+        if not hasattr(self.local, "sums") or len(self.local.sums) < users:
+            self.local.sums = torch.empty(users, self.factors.height, self.factors.columns, dtype=self.factors.dtype)
+        sums = self.local.sums[:users]
         self.sum(piece, sums, piece.first)
-        self.finish(sums, self.target[piece.first : piece.last])
+        self.finish(sums, piece.first, piece.last)
 
     def sum(self, piece: Piece, target: Tensor, origin: int) -> None:
         """Write the sums of a piece's users to the target, whose first row is user `origin`."""

@@ -109,7 +109,7 @@ def _combs_of(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch
     local = radio.local_rows(direction, user)
     rows, columns = array.shape
     vertical, horizontal = array.spacing
-    along_y = combs(-horizontal * local[:, 1], -(columns - 1) / 2, levels(columns), dtype)
+    along_y = combs(-horizontal * local[:, 1], -(columns - 1) / 2, levels(columns, finest=4), dtype)
     if rows == 1:
         return list(along_y)
     return [*combs(vertical * local[:, 2], -(rows - 1) / 2, levels(rows), dtype), *along_y]
