@@ -3,8 +3,7 @@
     pip install "sitetwin[benchmarks]" && python benchmarks/channels.py --json > channels.json
 
 Both write every user's 32 x 256 frequency response as complex64. Ours is timed from geometry and path gains on:
-element phases, delay phasors, products, with users sorted by their number of paths (theirs sorts them too; the
-rate in the given order stands beside it). Theirs is timed from finished array responses on (which favours it),
+element phases, delay phasors, products. Theirs is timed from finished array responses on (which favours it),
 at the fastest of the swept chunk sizes. The limit is the batched matrix product of the same factors alone,
 ready in memory and in the best order. `ratio_delay_angle` compares the direct 32 x 32 route with their
 frequency responses alone, `ratio_delay_angle_same_output` with those and the two transforms that they still
@@ -198,16 +197,13 @@ def compare(paths: Paths, gains: torch.Tensor, repeats: int, generate: Callable[
     users = paths.num_users
     out = torch.zeros(users, 1, 32, GRID.num_subcarriers, dtype=torch.complex64)
     result: dict[str, Any] = {"mean_paths": paths.num_paths / users, "max_paths": int(paths.counts.max())}
-    counts = torch.from_numpy(paths.counts)
 
-    def in_order() -> None:
-        frequency_response(paths, gains, GRID, TX, RX, users=torch.argsort(counts, stable=True), out=out)
+    def synthesise() -> None:
+        frequency_response(paths, gains, GRID, TX, RX, out=out)
 
-    ours = seconds(in_order, repeats)
+    ours = seconds(synthesise, repeats)
     limit = product_alone(paths, out, repeats)
-    given = seconds(lambda: frequency_response(paths, gains, GRID, TX, RX, out=out), repeats)
     result["users_per_second"] = users / ours
-    result["users_per_second_given_order"] = users / given
     result["limit_users_per_second"] = users / limit
     result["limit_fraction"] = limit / ours
     direct = torch.zeros(users, 1, 32, 32, dtype=torch.complex64)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio, warn_near_field
 from sitetwin.channel.fields import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
-from sitetwin.channel.phasors import combs, levels, outer, phasor
-from sitetwin.channel.ragged import Buffers, Factors, Spell, pieces, silence, sum_over_paths
+from sitetwin.channel.kernels import write_both_combs, write_combs
+from sitetwin.channel.phasors import comb, finest_factor, phasor
+from sitetwin.channel.ragged import Buffers, Factors, in_place_order, pieces, sum_over_paths
 from sitetwin.channel.steering import (
     PathTensors,
+    centred,
     element_lengths,
+    is_regular,
     path_reference,
-    plane_factors,
+    planar_cycles,
     plane_gains,
     recorded,
     spread_ports,
@@ -30,9 +33,12 @@ Wavefront = Literal["plane", "spherical"]
 Steering = Literal["carrier", "per-subcarrier"]
 
 
+_ELEMENT_BYTES = 8 << 20  # of the largest intermediate where every pair of elements has a delay of its own
+
+
 def _per_element(
     offsets: Tensor,
-    left: Callable[[Tensor], list[Tensor]],
+    left: Callable[[Tensor], Tensor],
     cycles: Tensor,
     weights: Tensor | None,
     grid: OfdmGrid,
@@ -41,18 +47,17 @@ def _per_element(
 ) -> Tensor:
     """Sum over paths where every pair of elements has a delay of its own, `cycles` (P, M); (U, M, K)."""
     size = grid.num_subcarriers
-    parts = [torch.zeros(0, height, size, dtype=dtype)]
-    for piece in pieces(offsets, max(1, (8 << 20) // (height * size * 8)), neighbours=1):
-        if not len(piece.rows):
-            parts.append(parts[0].new_zeros(piece.last - piece.first, height, size))
-            continue
-        (gains,) = left(piece.rows)
-        comb = combs(cycles.index_select(0, piece.rows).flatten(), grid.first, levels(size), dtype)
-        delays = outer(comb).view(len(piece.rows), height, size)
-        across = gains[..., None] if weights is None else torch.einsum("npm,nk->pmk", gains, weights)
-        user = torch.repeat_interleave(torch.diff(offsets[piece.first : piece.last + 1]))
-        parts.append(parts[0].new_zeros(piece.last - piece.first, height, size).index_add(0, user, across * delays))
-    return torch.cat(parts)
+    parts, places = [torch.zeros(0, height, size, dtype=dtype)], [np.zeros(0, np.int64)]
+    for piece in pieces(offsets, len(offsets)):
+        users = max(1, _ELEMENT_BYTES // (max(1, piece.width) * height * size * 8))
+        for some in torch.from_numpy(piece.rows).view(len(piece.places), piece.width).split(users):
+            rows = some.flatten()
+            gains = left(rows)
+            delays = comb(cycles.index_select(0, rows).flatten(), grid.first, size, dtype).view(-1, height, size)
+            across = gains[..., None] if weights is None else torch.einsum("npm,nk->pmk", gains, weights)
+            parts.append((across * delays).view(*some.shape, height, size).sum(dim=1))
+        places.append(piece.places)
+    return in_place_order(parts, places)
 
 
 def frequency_response(
@@ -87,8 +92,7 @@ def frequency_response(
         nodes_hz: (N,) frequencies of the gains, Hz, between which they are interpolated; None for gains at the carrier.
         delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the
             carrier phase), so that tap 0 is this delay.
-        users: (N,) indices of the users wanted, in this order; all by default. Sorted by their number of paths, as
-            ``torch.argsort(counts)`` gives them, they take the least time.
+        users: (N,) indices of the users wanted, in this order; all by default.
         out: (U, R, T, K) to write into, contiguous.
 
     Returns:
@@ -112,24 +116,27 @@ def frequency_response(
             for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
                 warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
 
-        def left(rows: Tensor) -> list[Tensor]:
-            if weights is None:
-                return plane_factors(batch, gains, tx, rx, rows)
-            return [plane_gains(batch, gains, tx, rx, rows)]
+        def left(rows: Tensor) -> Tensor:
+            return plane_gains(batch, gains, tx, rx, rows)
 
     else:
         lengths = element_lengths(batch, site, grid.carrier_hz, tx, rx, wavefront).flatten(1)
         spherical = wavefront == "spherical"
 
-        def left(rows: Tensor) -> list[Tensor]:
+        def left(rows: Tensor) -> Tensor:
             centre = batch.length.index_select(0, rows)[:, None]
             some = gains.index_select(-3, rows), lengths.index_select(0, rows), centre
-            return [_element_gains(*some, grid, tx, rx, spherical=spherical)]
+            return _element_gains(*some, grid, tx, rx, spherical=spherical)
 
     flows = recorded(gains, tx, rx)
     height = shape[1] * shape[2]
     if steering == "carrier":
-        factors = _factors(left, delay * grid.spacing_hz, weights, grid, height, gains.dtype)
+        compiled = gains.dtype == torch.complex64 and not flows
+        spelled = _Spelled(grid, delay * grid.spacing_hz, gains.dtype, compiled)
+        if compiled and weights is None and wavefront == "plane" and _splits(tx, rx):
+            factors = spelled.with_array(batch, gains, tx)
+        else:
+            factors = spelled.with_gains(left, weights, height)
         place = None if target is None or flows else target.view(shape[0], factors.height, factors.columns)
         result = sum_over_paths(batch.offsets, factors, place, recorded=flows, order=users)
     else:
@@ -189,51 +196,59 @@ def _band_weights(grid: OfdmGrid, nodes_hz: Tensor | None, dtype: torch.dtype) -
     return lagrange_weights(nodes_hz.double(), grid.frequencies_hz).T.contiguous().to(dtype)
 
 
-def _factors(
-    left: Callable[[Tensor], list[Tensor]],
-    cycles: Tensor,
-    weights: Tensor | None,
-    grid: OfdmGrid,
-    height: int,
-    dtype: torch.dtype,
-) -> Factors:
-    """Antenna factor and subcarrier factor of each path, one pair per node of the band.
+def _splits(tx: Radio, rx: Radio) -> bool:
+    """Whether a path's channel is its gain times the response of a regular transmitting array."""
+    return centred(rx.array) and rx.array.num_ports == tx.array.num_ports == 1 and is_regular(tx.array)
 
-    With one node, the coarsest part of the subcarriers' comb goes to the antennas' side: two factors of like size take
-    the least work to spell out.
-    """
-    size = grid.num_subcarriers
-    sizes = levels(size)
-    split = next((n for n in range(len(sizes)) if height * math.prod(sizes[:n]) ** 2 * sizes[n] > size), len(sizes) - 1)
-    share = math.prod(sizes[:split])
 
-    def prepare(rows: Tensor, padded: Tensor) -> Spell:
-        antennas = left(rows)
-        antennas[0] = silence(antennas[0], padded)
-        comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
+class _Spelled:
+    """Antenna factor and subcarrier factor of each path, spelled out."""
 
-        def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
-            parts = [c[some] for c in comb]
-            left_out, right_out = buffers or (None, None)
-            return outer([*(a[some] for a in antennas), *parts[:split]], left_out), outer(parts[split:], right_out)
+    def __init__(self, grid: OfdmGrid, cycles: Tensor, dtype: torch.dtype, compiled: bool) -> None:
+        self.grid, self.cycles, self.dtype, self.compiled = grid, cycles, dtype, compiled
+        self.few = finest_factor(grid.num_subcarriers, most=32)
+        if compiled:
+            self.fine = cycles.detach().numpy()
+            self.coarse = self.few * self.fine
+            self.ones = np.zeros((0, 2), np.float32)
 
-        return spell
+    def with_array(self, batch: PathTensors, gains: Tensor, tx: Radio) -> Factors:
+        """Both factors by compiled loops."""
+        vertical, horizontal = (c.numpy() for c in planar_cycles(batch.departure, tx))
+        parts = torch.view_as_real(gains.detach()[:, 0, 0].contiguous()).numpy()
+        size, first, few = self.grid.num_subcarriers, self.grid.first, self.few
+        array = tx.array.shape or (1, 1)
+        at_array = parts, vertical, horizontal, *array
 
-    if weights is None:
-        return Factors(prepare, height * share, size // share, dtype)
-    band = weights
+        def spell(rows: np.ndarray, buffers: Buffers | None) -> tuple[Tensor, Tensor]:
+            assert buffers is not None
+            over_band = self.coarse, self.fine, first, size, few, buffers.right_real
+            write_both_combs(rows, *at_array, buffers.left_real, *over_band)
+            return buffers.left, buffers.right
 
-    def prepare_nodes(rows: Tensor, padded: Tensor) -> Spell:
-        antennas = silence(left(rows)[0].transpose(0, 1).flatten(1), padded)
-        comb = combs(cycles.index_select(0, rows), grid.first, sizes, dtype)
+        return Factors(spell, tx.array.num_positions, self.grid.num_subcarriers, self.dtype)
 
-        def spell(some: slice, buffers: Buffers = None) -> tuple[Tensor, Tensor]:
-            tones = outer([c[some] for c in comb])
-            return antennas[some], (tones[:, None, :] * band).flatten(1)
+    def with_gains(self, left: Callable[[Tensor], Tensor], weights: Tensor | None, height: int) -> Factors:
+        """From gains between antennas, (n, M), or at the nodes of the band, (N, n, M)."""
 
-        return spell
+        def spell(rows: np.ndarray, buffers: Buffers | None) -> tuple[Tensor, Tensor]:
+            antennas = left(torch.from_numpy(rows))
+            if weights is None:
+                return antennas.contiguous(), self.tones(rows, buffers)
+            tones = comb(self.cycles[torch.from_numpy(rows)], self.grid.first, weights.shape[1], self.dtype)
+            return antennas.transpose(0, 1).flatten(1), (tones[:, None, :] * weights).flatten(1)
 
-    return Factors(prepare_nodes, height, size, dtype, inner=len(band))
+        inner = 1 if weights is None else len(weights)
+        return Factors(spell, height, self.grid.num_subcarriers, self.dtype, inner=inner)
+
+    def tones(self, rows: np.ndarray, buffers: Buffers | None) -> Tensor:
+        """(>= n, K) phasors of the delays over the subcarriers."""
+        size, first = self.grid.num_subcarriers, self.grid.first
+        if buffers is None or not self.compiled:
+            return comb(self.cycles[torch.from_numpy(rows)], first, size, self.dtype)
+        few = self.few
+        write_combs(rows, self.ones, self.coarse, self.fine, first / few, 0.0, size // few, few, buffers.right_real)
+        return buffers.right
 
 
 def _element_gains(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
-from sitetwin.channel.ragged import Factors, Spell, silence, sum_over_paths
+from sitetwin.channel.ragged import Buffers, Factors, sum_over_paths
 from sitetwin.channel.steering import PathTensors, plane_gains, recorded
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
@@ -79,13 +80,13 @@ def impulse_response(
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
 
-    def prepare(rows: Tensor, padded: Tensor) -> Spell:
+    def spell(paths_wanted: np.ndarray, _buffers: Buffers | None) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(paths_wanted)
         pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
-        antennas = silence(plane_gains(batch, gains, tx, rx, rows), padded)
-        return lambda some, buffers=None: (antennas[some], pulses[some])
+        return plane_gains(batch, gains, tx, rx, rows).contiguous(), pulses
 
     height = rx.array.num_antennas * tx.array.num_antennas
-    factors = Factors(prepare, height, num_taps, gains.dtype)
+    factors = Factors(spell, height, num_taps, gains.dtype)
     out = sum_over_paths(batch.offsets, factors, recorded=recorded(gains, tx, rx))
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 

@@ -13,21 +13,32 @@ numbers with complex ones.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import AntennaArray, Radio
 from sitetwin.channel.grid import OfdmGrid, delay_taps
+from sitetwin.channel.kernels import write_dirichlet
 from sitetwin.channel.phasors import phasor
-from sitetwin.channel.ragged import Factors, Spell, new_output, silence, sum_over_paths
-from sitetwin.channel.steering import PathTensors, centred, path_reference, recorded, responses, spread_ports
+from sitetwin.channel.ragged import Buffers, Factors, sum_over_paths
+from sitetwin.channel.steering import (
+    PathTensors,
+    centred,
+    path_reference,
+    planar_cycles,
+    recorded,
+    responses,
+    spread_ports,
+)
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
+_NONE = np.zeros((0, 2), np.float32)
 _APART = 1e-7  # closest that a path may come to a grid point, in grid steps
-_NEIGHBOURS = 16  # users padded to a common number of paths; matrices are small here
 
 
 def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Tensor:
@@ -143,17 +154,15 @@ def delay_angle(
     if out is not None and (tuple(out.shape) != shape or out.dtype != gains.dtype or not out.is_contiguous()):
         raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {gains.dtype}")
     work = _Work(batch, spread_ports(gains, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
-    factors = Factors(work.prepare, shape[1] * shape[2], num_taps, gains.dtype)
     flows = recorded(gains, tx, rx)
-    if work.simple and not flows:
-        result = new_output(shape, gains.dtype) if out is None else out
-        factors = Factors(work.prepare_real, shape[2], 2 * num_taps, work.real)
-        order = torch.argsort(torch.diff(batch.offsets), stable=True)
-        work.place, work.order = result.view(shape[0], shape[2], num_taps), order
-        sum_over_paths(batch.offsets, factors, work.place, neighbours=1, order=order, finish=work.finish)
-        return result
+    if work.simple and gains.dtype == torch.complex64 and not flows:
+        factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32)
+        place = None if out is None else torch.view_as_real(out).view(shape[0], shape[2], 2 * num_taps)
+        sums = sum_over_paths(batch.offsets, factors, place, finish=work.finish)
+        return torch.view_as_complex(sums.view(*sums.shape[:2], num_taps, 2)).view(shape)
+    factors = Factors(work.spell, shape[1] * shape[2], num_taps, gains.dtype)
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
-    result = sum_over_paths(batch.offsets, factors, target, recorded=flows, neighbours=_NEIGHBOURS).view(shape)
+    result = sum_over_paths(batch.offsets, factors, target, recorded=flows).view(shape)
     return result if out is None else (out.copy_(result.detach()) if flows else out)
 
 
@@ -183,7 +192,6 @@ class _Work:
         array = tx.array
         assert array.shape is not None
         self.linear = array.shape[0] == 1 and array.num_positions > 1 and not array.positions.requires_grad
-        self.place = self.order = torch.empty(0)  # where `finish` writes
         one_antenna = centred(rx.array) and rx.array.num_ports == array.num_ports == 1
         self.simple = self.linear and one_antenna
         # sum_m e^{j 2 pi (m - (M-1)/2) u} e^{-j 2 pi m q / M} = e^{-j pi (M-1) q / M} sin(pi M y) / sin(pi y),
@@ -193,26 +201,63 @@ class _Work:
         bin_sign = 1 - 2 * torch.remainder(self.bins, 2)
         self.bin_phase = phasor((count - 1) / 2 * self.bins / count, ports.dtype, bin_sign)
 
-    def prepare(self, rows: Tensor, padded: Tensor) -> Spell:
+    def spell(self, paths: np.ndarray, _buffers: Buffers | None) -> tuple[Tensor, Tensor]:
         """Both factors of some paths."""
-        angles, delays = silence(self.angles(rows), padded), self.delays(rows)
-        return lambda some, buffers=None: (angles[some], delays[some])
+        rows = torch.from_numpy(paths)
+        return self.angles(rows), self.delays(rows)
 
-    def prepare_real(self, rows: Tensor, padded: Tensor) -> Spell:
+    def spell_real(self, paths: np.ndarray, buffers: Buffers | None) -> tuple[Tensor, Tensor]:
         """Both factors of some paths of a linear array with one antenna at the user, without constant phases.
 
         Angle kernels are real then; delay kernels times the gain are kept as pairs of real and imaginary parts.
         """
-        angles = silence(self._angle_kernels(rows), padded)
-        path, kernel = self._delay_kernels(rows)
-        path = path * self.ports.index_select(0, rows)[:, 0, 0]
-        delays = torch.view_as_real(path[:, None] * kernel).flatten(1)
-        return lambda some, buffers=None: (angles[some], delays[some])
+        assert buffers is not None
+        count, size = self.tx.array.num_positions, self.grid.num_subcarriers
+        write_dirichlet(paths, self.turns, count, _APART, *self.bin_table, _NONE, 0.0, buffers.left_real)
+        gains, middle = self.gain_pairs, self.middle
+        write_dirichlet(paths, self.fractions, size, _APART, *self.tap_table, gains, middle, buffers.right_real)
+        return buffers.left, buffers.right
 
-    def finish(self, sums: Tensor, first: int, last: int) -> None:
-        """From pairs of real and imaginary parts, (n, M, 2 taps), to complex with the constant phases, in place."""
-        pairs = torch.view_as_complex(sums.view(*sums.shape[:2], -1, 2))
-        self.place[self.order[first:last]] = pairs.mul_(self.bin_phase[:, None] * self.tap_phase)
+    def finish(self, sums: Tensor) -> None:
+        """Give the constant phases to pairs of real and imaginary parts, (n, M, 2 taps), in place."""
+        torch.view_as_complex(sums.view(*sums.shape[:2], -1, 2)).mul_(self.phases)
+
+    @cached_property
+    def phases(self) -> Tensor:
+        """(M, taps) phases of bins and taps."""
+        return self.bin_phase[:, None] * self.tap_phase
+
+    @cached_property
+    def gain_pairs(self) -> np.ndarray:
+        """(P, 2) float32, real and imaginary parts of the gains."""
+        pairs: np.ndarray = torch.view_as_real(self.ports[:, 0, 0].detach().contiguous()).numpy()
+        return pairs
+
+    @cached_property
+    def turns(self) -> np.ndarray:
+        """(P,) float64 cycles from one element of the linear array to the next."""
+        turns: np.ndarray = (-planar_cycles(self.batch.departure, self.tx)[1]).detach().numpy()
+        return turns
+
+    @cached_property
+    def fractions(self) -> np.ndarray:
+        """(P,) float64 cycles from one subcarrier to the next."""
+        reference = self.reference.detach() if isinstance(self.reference, Tensor) else self.reference
+        cycles = (self.batch.length / SPEED_OF_LIGHT - reference) * self.spacing_hz
+        fractions: np.ndarray = (cycles - cycles.floor()).numpy()
+        return fractions
+
+    @cached_property
+    def bin_table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sines and cosines of the angle bins."""
+        grid = math.pi / self.tx.array.num_positions * self.bins.numpy()
+        return np.sin(grid), np.cos(grid)
+
+    @cached_property
+    def tap_table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sines and cosines of the delay taps."""
+        grid = math.pi / self.grid.num_subcarriers * self.taps.numpy()
+        return np.sin(grid), np.cos(grid)
 
     def delays(self, rows: Tensor) -> Tensor:
         """(n, taps) delay kernels."""
@@ -232,11 +277,8 @@ class _Work:
 
     def _angle_kernels(self, rows: Tensor) -> Tensor:
         """(n, M) real angle kernels of a linear array up to the phases of the bins."""
-        array = self.tx.array
-        assert array.spacing is not None
-        departure = self.batch.departure.index_select(0, rows)
-        local_y = departure[:, 1] if self.tx.unrotated else departure @ self.tx.rotation()[:, 1]
-        path, kernel = _kernel(local_y * array.spacing[1], array.num_positions, self.bins, self.real)
+        turns = -planar_cycles(self.batch.departure.index_select(0, rows), self.tx)[1]
+        path, kernel = _kernel(turns, self.tx.array.num_positions, self.bins, self.real)
         return path.to(self.real)[:, None] * kernel
 
     def angles(self, rows: Tensor) -> Tensor:

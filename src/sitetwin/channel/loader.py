@@ -37,8 +37,7 @@ class ChannelLoader:
         kind: "cfr" (B, R, T, K), "cir" (B, R, T, taps) or "delay-angle" (B, R, T, taps).
         batch_size: Users per batch; the last one may be smaller.
         users: Indices of the users wanted, in this order; all by default.
-        generator: Shuffles the users anew on each pass, sorted by their number of paths within a batch; None keeps
-            their order.
+        generator: Shuffles the users anew on each pass; None keeps their order.
         options: Season, foliage, materials.
         num_taps: Taps of "cir" and "delay-angle".
         pulse: Of "cir".
@@ -90,10 +89,7 @@ class ChannelLoader:
         order = self.users
         if self.generator is not None:
             order = order[torch.randperm(len(order), generator=self.generator)]
-        counts = torch.from_numpy(np.asarray(self.paths.counts))
         for index in order.split(self.batch_size):
-            if self.generator is not None:  # the order within a shuffled batch is free, and alike users are quicker
-                index = index[torch.argsort(counts[index], stable=True)]
             yield index, self.channels(index)
 
     def channels(self, index: Tensor | np.ndarray) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import AntennaArray, Radio
-from sitetwin.channel.phasors import combs, levels, outer, phasor
+from sitetwin.channel.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 
@@ -97,22 +97,37 @@ def responses(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch
         (P, antennas), port by port.
     """
     array = radio.array
-    each = outer(_combs_of(direction, radio, user, dtype))
+    if not is_regular(array):
+        each = phasor(-radio.cycles(direction, user), dtype)
+    else:
+        vertical, horizontal = planar_cycles(direction, radio, user)
+        rows, columns = array.shape or (1, 1)
+        each = comb(horizontal, -(columns - 1) / 2, columns, dtype)
+        if rows > 1:
+            each = (comb(vertical, -(rows - 1) / 2, rows, dtype)[:, :, None] * each[:, None, :]).flatten(1)
     return each if array.num_ports == 1 else each.repeat(1, array.num_ports)
 
 
-def _combs_of(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
-    """Factors of the responses of the positions: rows' and columns' combs for a uniform array."""
-    array = radio.array
-    if array.shape is None or array.spacing is None or array.positions.requires_grad:
-        return [phasor(-radio.cycles(direction, user), dtype)]
+def is_regular(array: AntennaArray) -> bool:
+    """Whether the elements stand on a regular grid, so that phases are multiples of two phases."""
+    return array.shape is not None and array.spacing is not None and not array.positions.requires_grad
+
+
+def planar_cycles(direction: Tensor, radio: Radio, user: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Cycles by which a wave lags from one row, and from one column, of a regular array to the next.
+
+    Args:
+        direction: (P, 3) float64 unit vectors away from the radio.
+        radio: A radio with a regular array.
+        user: (P,) int64 user of each path, where orientations are per user.
+
+    Returns:
+        Two (P,) float64.
+    """
+    assert radio.array.spacing is not None
+    vertical, horizontal = radio.array.spacing
     local = radio.local_rows(direction, user)
-    rows, columns = array.shape
-    vertical, horizontal = array.spacing
-    along_y = combs(-horizontal * local[:, 1], -(columns - 1) / 2, levels(columns, finest=4), dtype)
-    if rows == 1:
-        return list(along_y)
-    return [*combs(vertical * local[:, 2], -(rows - 1) / 2, levels(rows), dtype), *along_y]
+    return vertical * local[:, 2], -horizontal * local[:, 1]
 
 
 def recorded(gains: Tensor, *radios: Radio) -> bool:
@@ -147,15 +162,6 @@ def plane_gains(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: T
         response = responses(some(batch.arrival), rx, user, gains.dtype)
         antennas = antennas * response[:, :, None]
     return antennas.expand(*antennas.shape[:-2], rx.array.num_antennas, tx.array.num_antennas).flatten(-2)
-
-
-def plane_factors(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: Tensor) -> list[Tensor]:
-    """Factors (n, a), (n, b), ... whose outer product is `plane_gains`, with fewer multiplications where they split."""
-    if not (centred(rx.array) and rx.array.num_ports == tx.array.num_ports == 1) or centred(tx.array):
-        return [plane_gains(batch, gains, tx, rx, rows)]
-    factors = _combs_of(batch.departure.index_select(0, rows), tx, None, gains.dtype)
-    factors[0] = factors[0] * gains.index_select(0, rows)[:, 0]
-    return factors
 
 
 def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radio, rx: Radio, wavefront: str) -> Tensor:
