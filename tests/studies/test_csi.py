@@ -149,6 +149,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"hash": "12', b"[1, 2]", b'{"hash": 3}', b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"seed": 1}'],
+)
+def test_a_damaged_configuration_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "configuration.json").write_bytes(content)
+    with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged.*choose another folder") as caught:
+        claim_folder(small_study(), tmp_path)
+    for word in ("JSONDecodeError", "Expecting", "attribute", "codec", "char 0"):
+        assert word not in str(caught.value)
+    assert (tmp_path / "configuration.json").read_bytes() == content
+
+
+def test_a_configuration_that_is_a_folder_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "configuration.json").mkdir()
+    with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged"):
+        claim_folder(small_study(), tmp_path)
+
+
 def test_unknown_profile_is_named() -> None:
     with pytest.raises(SiteTwinError, match="'fast'"):
         csi_study("fast")

@@ -126,10 +126,9 @@ def claim_folder(study: CsiStudy, folder: Path) -> None:
         SiteTwinError: It holds another configuration, something else, or cannot be written.
     """
     path = folder / "configuration.json"
-    try:
+    with disk_errors("claiming the folder of the study", folder):
         if path.exists():
-            held = json.loads(path.read_text(encoding="utf-8"))
-            if held.get("hash") != study.hash():
+            if _held_hash(path) != study.hash():
                 raise SiteTwinError(
                     f"{folder} holds a study of another configuration; choose another folder with --out, or remove it"
                 )
@@ -138,10 +137,24 @@ def claim_folder(study: CsiStudy, folder: Path) -> None:
             raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(path, {"hash": study.hash(), "configuration": study.model_dump(mode="json")})
-    except (OSError, ValueError, AttributeError) as error:
+
+
+def _held_hash(path: Path) -> str:
+    """Hash of the configuration that a folder was claimed for.
+
+    Raises:
+        SiteTwinError: The file is not what `claim_folder` wrote.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError):
+        held = None
+    if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
         raise SiteTwinError(
-            f"{folder} cannot be used for a study ({error}); choose another folder with --out"
-        ) from error
+            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
+            "--out, or remove this one"
+        )
+    return str(held["hash"])
 
 
 def _seed_data(
