@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
 from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
+from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_set
 from sitetwin.studies.csi_summary import estimate
-from sitetwin.studies.csi_worlds import build_worlds
+from sitetwin.studies.csi_worlds import Worlds, build_worlds
 
 STREET = Cell(
     scene="simple_street_canyon",
@@ -119,6 +123,54 @@ def test_without_differences_the_twin_is_the_target() -> None:
     if target.site.vegetation.num_volumes == 0:
         assert np.array_equal(twin.paths.facets, target.paths.facets)
         np.testing.assert_array_equal(twin.paths.length, target.paths.length)
+
+
+@pytest.fixture(scope="module")
+def worlds() -> Worlds:
+    return build_worlds(small_study(), lambda stage, share: None)
+
+
+def test_kept_energy_is_that_of_the_engine_that_traced_the_user(worlds: Worlds) -> None:
+    """The kept part of a user's energy cannot depend on how the other users were traced, and follows from its G."""
+    study, target = small_study(), worlds.worlds["target_b"]
+    assert target.other_paths is not None
+    some = target.other_users[target.other_paths.counts > 0][:5]
+    ours = np.setdiff1d(np.flatnonzero(target.covered), target.other_users)[:5]
+    users = np.concatenate([some, ours])
+    alone = replace(target, paths=target.other_paths, other_users=np.zeros(0, dtype=np.int64), other_paths=None)
+    expected = kept_energy(study, alone, np.searchsorted(target.other_users, some))
+    kept = kept_energy(study, target, users)
+    np.testing.assert_allclose(kept[:5], expected, rtol=1e-5)
+    # With all taps kept nothing is lost: numerator and denominator are of the same paths (Parseval's theorem).
+    everything = small_study(link=study.link.model_copy(update={"taps": study.link.subcarriers}))
+    np.testing.assert_allclose(kept_energy(everything, target, users), 1.0, rtol=1e-4)
+    kept_energies = delay_angle_matrices(study, target, users).abs().square().sum((1, 2))
+    whole = delay_angle_matrices(everything, target, users).abs().square().sum((1, 2))
+    np.testing.assert_allclose(kept, kept_energies / whole, rtol=1e-4)
+
+
+def test_blocks_of_test_users_are_those_of_the_split(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who is not drawn does not move the grid of blocks, on which whole blocks are test."""
+    study = small_study(evaluation=small_study().evaluation.model_copy(update={"sampled_users": 1200}))
+    before = target_set(study, worlds, "target_a", "blocks", 0)
+    splits = []
+
+    def spy(positions: torch.Tensor, *rest: object) -> Split:
+        splits.append((positions, block_split(positions, *rest)))  # type: ignore[arg-type]
+        return splits[-1][1]
+
+    monkeypatch.setattr("sitetwin.studies.csi_data.block_split", spy)
+    target_set(study, worlds, "target_a", "blocks", 0)
+    taken = {tuple(p) for p in splits[0][0].tolist()}
+    idle = next(i for i, p in enumerate(worlds.users.tolist()) if tuple(p) not in taken)
+    moved = worlds.users.copy()
+    moved[idle, :2] -= 1003.3
+    after = target_set(study, replace(worlds, users=moved), "target_a", "blocks", 0)
+    assert torch.equal(before.test_block, after.test_block)
+    split = splits[-1][1]
+    assert split.block is not None
+    assert set(after.test_block.tolist()) <= set(split.block[split.test].tolist())
+    assert not set(after.test_block.tolist()) & set(split.block[split.train].tolist())
 
 
 def test_one_seed_ends_in_results(tmp_path: Path) -> None:
