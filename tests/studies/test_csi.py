@@ -17,6 +17,7 @@ from sitetwin.report import write_report
 from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
 from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
 from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_set
+from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
 from sitetwin.studies.csi_summary import estimate
 from sitetwin.studies.csi_worlds import Worlds, build_worlds
 
@@ -56,8 +57,8 @@ def small_study(**changes: object) -> CsiStudy:
             csinet_train_sizes=(60,),
             csinet_seeds=1,
             csinet_epochs=1,
-            csinet_refine_sizes=(),
-            csinet_refine_epochs=0,
+            csinet_refine_sizes=(10,),
+            csinet_refine_epochs=1,
         ),
     )
     return study.model_copy(update=changes)
@@ -92,6 +93,36 @@ def test_results_hold_every_section(finished: Path) -> None:
     assert results["worlds"]["target_b"]["differences"]
     assert results["users"]["other_engine"] == 20
     assert results["headline"]["method"] == "closed form, high NMSE"
+
+
+def test_refined_rows_name_what_they_were_trained_on(finished: Path) -> None:
+    rows = json.loads((finished / "results.json").read_text())["refinement"]
+    assert {row["n_train"] for row in rows} == {60}
+    methods = {(row["codec"], row["method"]) for row in rows}
+    assert ("CSINet+", "naive, high NMSE, frozen batch-norm") in methods
+    assert ("adaptive codec", "naive, high NMSE, frozen batch-norm") not in methods
+    errors = {row["method"]: row["nmse_db"]["mean"] for row in rows if row["codec"] == "CSINet+"}
+    assert errors["naive, high NMSE, frozen batch-norm"] != errors["naive, high NMSE"]
+    assert all(row["full_uploads"] == row["n_real"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "settled"),
+    [
+        ({}, True),
+        ({"adaptive_refine_steps": 1_999}, False),
+        ({"csinet_refine_epochs": 99}, False),
+        ({"adaptive_steps": 25_599, "csinet_epochs": 159}, False),
+    ],
+)
+def test_a_refined_network_is_converged_only_if_its_refinement_is(
+    tmp_path: Path, changes: dict[str, int], settled: bool
+) -> None:
+    models = csi_study("paper").models.model_copy(update=changes)
+    data = SeedData(0, torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), {})
+    run = SeedRun(small_study(models=models), data, "networks", tmp_path, lambda share: None)
+    assert (run._refinement_converged(ADAPTIVE) and run._refinement_converged(CSINET)) is settled
+    assert run._refinement_converged(KLT)  # a closed form
 
 
 def test_the_report_can_be_made(finished: Path) -> None:
