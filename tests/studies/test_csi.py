@@ -16,7 +16,7 @@ from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
 from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
-from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_set
+from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_users
 from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
 from sitetwin.studies.csi_summary import estimate
 from sitetwin.studies.csi_worlds import Worlds, build_worlds
@@ -183,7 +183,7 @@ def test_kept_energy_is_that_of_the_engine_that_traced_the_user(worlds: Worlds) 
 def test_blocks_of_test_users_are_those_of_the_split(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user who is not drawn does not move the grid of blocks, on which whole blocks are test."""
     study = small_study(evaluation=small_study().evaluation.model_copy(update={"sampled_users": 1200}))
-    before = target_set(study, worlds, "target_a", "blocks", 0)
+    before = target_users(study, worlds, "target_a", "blocks", 0)
     splits = []
 
     def spy(positions: torch.Tensor, *rest: object) -> Split:
@@ -191,12 +191,12 @@ def test_blocks_of_test_users_are_those_of_the_split(worlds: Worlds, monkeypatch
         return splits[-1][1]
 
     monkeypatch.setattr("sitetwin.studies.csi_data.block_split", spy)
-    target_set(study, worlds, "target_a", "blocks", 0)
+    target_users(study, worlds, "target_a", "blocks", 0)
     taken = {tuple(p) for p in splits[0][0].tolist()}
     idle = next(i for i, p in enumerate(worlds.users.tolist()) if tuple(p) not in taken)
     moved = worlds.users.copy()
     moved[idle, :2] -= 1003.3
-    after = target_set(study, replace(worlds, users=moved), "target_a", "blocks", 0)
+    after = target_users(study, replace(worlds, users=moved), "target_a", "blocks", 0)
     assert torch.equal(before.test_block, after.test_block)
     split = splits[-1][1]
     assert split.block is not None

@@ -22,26 +22,37 @@ PHASE_REFERENCE: PhaseReference = "corner"  # the element that the published cod
 
 
 @dataclass(frozen=True, eq=False)
-class TargetSet:
-    """Target data of one seed and split.
+class TargetUsers:
+    """Who is trained on and tested, of one seed and split.
 
     Attributes:
-        test: Test users' CSI.
-        train: Training users' CSI, in random order; prefixes are the smaller training sets.
         test_users: (T,) int64, indices into the users.
-        train_users: (N,) int64.
+        train_users: (N,) int64, in random order; prefixes are the smaller training sets.
         test_block: (T,) int64, spatial block of each test user, on the grid that a split into blocks follows.
         by_other_engine: (T,) bool, test users whose channels come from the other ray tracer.
         guard: Users dropped between training and test.
     """
 
-    test: CsiSet
-    train: CsiSet
     test_users: Tensor
     train_users: Tensor
     test_block: Tensor
     by_other_engine: Tensor
     guard: int
+
+
+@dataclass(frozen=True, eq=False)
+class TargetSet:
+    """Target data of one seed and split.
+
+    Attributes:
+        users: Whose data.
+        test: Test users' CSI.
+        train: Training users' CSI.
+    """
+
+    users: TargetUsers
+    test: CsiSet
+    train: CsiSet
 
 
 def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
@@ -114,8 +125,8 @@ def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
     return torch.cat([_per_user(world, part, shares) for part in parts])
 
 
-def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetSet:
-    """Draw the users of one seed, split them, and make their CSI.
+def target_users(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetUsers:
+    """Draw the users of one seed and split them.
 
     Args:
         study: The configuration.
@@ -141,14 +152,22 @@ def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int)
     test = _some(parts.test, evaluation.test_users, generator, "test")
     train = _some(parts.train, max(*evaluation.train_sizes, evaluation.pool), generator, "training")
     test_users, train_users = torch.from_numpy(sampled)[test], torch.from_numpy(sampled)[train]
-    return TargetSet(
-        test=prepare(delay_angle_matrices(study, world, test_users.numpy()), PHASE_REFERENCE),
-        train=prepare(delay_angle_matrices(study, world, train_users.numpy()), PHASE_REFERENCE),
+    return TargetUsers(
         test_users=test_users,
         train_users=train_users,
         test_block=block[test],
         by_other_engine=torch.from_numpy(np.isin(test_users.numpy(), world.other_users)),
         guard=parts.dropped,
+    )
+
+
+def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetSet:
+    """The CSI of the `target_users` of the same arguments."""
+    users, world = target_users(study, worlds, key, split, seed), worlds.worlds[key]
+    return TargetSet(
+        users,
+        test=prepare(delay_angle_matrices(study, world, users.test_users.numpy()), PHASE_REFERENCE),
+        train=prepare(delay_angle_matrices(study, world, users.train_users.numpy()), PHASE_REFERENCE),
     )
 
 
