@@ -281,8 +281,23 @@ def test_bad_positions_get_a_sentence(transmitter: list[float], users: object, m
 
 
 @pytest.mark.parametrize(
-    "bad", [{"max_depth": -1}, {"unseen_bound": 0.0}, {"rays_per_lattice": 3}, {"canopy_paths": -1}]
+    "bad",
+    [
+        {"max_depth": -1},
+        {"unseen_bound": 0.0},
+        {"rays_per_lattice": 3},
+        {"canopy_paths": -1},
+        {"seed": -1},
+    ],
 )
 def test_bad_settings_get_a_sentence(bad: dict[str, float]) -> None:
-    with pytest.raises(SiteTwinError):
+    with pytest.raises(SiteTwinError, match=f"{next(iter(bad))} is"):
         TraceSettings(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [{"max_depth": 1.5}, {"rays_per_lattice": 2e5}, {"canopy_paths": 0.5}, {"seed": "7"}])
+def test_settings_that_are_not_whole_get_a_sentence(bad: dict[str, object]) -> None:
+    settings = TraceSettings()
+    vars(settings).update(bad)  # as users may who run without the checks of types that the tests run with
+    with pytest.raises(SiteTwinError, match=f"{next(iter(bad))} is .*; give a whole number"):
+        settings.__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,21 @@ def test_geometry_alone_asks_nothing_of_the_materials() -> None:
     vacuum = quad_site([ground()], [Material("nothing", relative_permittivity=1.0, conductivity=0.0)])
     paths = trace_reference(vacuum, np.array([0.0, 0.0, 3.0]), np.array([[1.0, 1.0, 1.0]]), max_depth=1, **FEW)
     assert paths.depth.tolist() == [0, 1]
+
+
+def test_a_trace_gives_its_gigabytes_back() -> None:
+    """Sionna RT's table of candidates is as long as `max_num_paths` allows; Dr.Jit would keep it for reuse."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("reads its memory in /proc")
+
+    def resident_megabytes() -> float:
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    site = load_scene("simple_street_canyon")
+    station, users = np.array([-20.0, 0.0, 15.0]), np.array([[10.0, 0.0, 1.5]])
+    trace_reference(site, station, users, max_depth=1, samples=20_000)  # libraries and kernels are loaded
+    before = resident_megabytes()
+    trace_reference(site, station, users, max_depth=1, samples=20_000, max_num_paths=40_000_000)
+    assert resident_megabytes() - before < 300

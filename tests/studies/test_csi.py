@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
 from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
+from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_users
+from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
 from sitetwin.studies.csi_summary import estimate
-from sitetwin.studies.csi_worlds import build_worlds
+from sitetwin.studies.csi_worlds import Worlds, build_worlds
 
 STREET = Cell(
     scene="simple_street_canyon",
@@ -52,8 +57,8 @@ def small_study(**changes: object) -> CsiStudy:
             csinet_train_sizes=(60,),
             csinet_seeds=1,
             csinet_epochs=1,
-            csinet_refine_sizes=(),
-            csinet_refine_epochs=0,
+            csinet_refine_sizes=(10,),
+            csinet_refine_epochs=1,
         ),
     )
     return study.model_copy(update=changes)
@@ -90,6 +95,36 @@ def test_results_hold_every_section(finished: Path) -> None:
     assert results["headline"]["method"] == "closed form, high NMSE"
 
 
+def test_refined_rows_name_what_they_were_trained_on(finished: Path) -> None:
+    rows = json.loads((finished / "results.json").read_text())["refinement"]
+    assert {row["n_train"] for row in rows} == {60}
+    methods = {(row["codec"], row["method"]) for row in rows}
+    assert ("CSINet+", "naive, high NMSE, frozen batch-norm") in methods
+    assert ("adaptive codec", "naive, high NMSE, frozen batch-norm") not in methods
+    errors = {row["method"]: row["nmse_db"]["mean"] for row in rows if row["codec"] == "CSINet+"}
+    assert errors["naive, high NMSE, frozen batch-norm"] != errors["naive, high NMSE"]
+    assert all(row["full_uploads"] == row["n_real"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "settled"),
+    [
+        ({}, True),
+        ({"adaptive_refine_steps": 1_999}, False),
+        ({"csinet_refine_epochs": 99}, False),
+        ({"adaptive_steps": 25_599, "csinet_epochs": 159}, False),
+    ],
+)
+def test_a_refined_network_is_converged_only_if_its_refinement_is(
+    tmp_path: Path, changes: dict[str, int], settled: bool
+) -> None:
+    models = csi_study("paper").models.model_copy(update=changes)
+    data = SeedData(0, torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), {})
+    run = SeedRun(small_study(models=models), data, "networks", tmp_path, lambda share: None)
+    assert (run._refinement_converged(ADAPTIVE) and run._refinement_converged(CSINET)) is settled
+    assert run._refinement_converged(KLT)  # a closed form
+
+
 def test_the_report_can_be_made(finished: Path) -> None:
     page = write_report(finished)
     assert page.stat().st_size > 10_000
@@ -121,6 +156,54 @@ def test_without_differences_the_twin_is_the_target() -> None:
         np.testing.assert_array_equal(twin.paths.length, target.paths.length)
 
 
+@pytest.fixture(scope="module")
+def worlds() -> Worlds:
+    return build_worlds(small_study(), lambda stage, share: None)
+
+
+def test_kept_energy_is_that_of_the_engine_that_traced_the_user(worlds: Worlds) -> None:
+    """The kept part of a user's energy cannot depend on how the other users were traced, and follows from its G."""
+    study, target = small_study(), worlds.worlds["target_b"]
+    assert target.other_paths is not None
+    some = target.other_users[target.other_paths.counts > 0][:5]
+    ours = np.setdiff1d(np.flatnonzero(target.covered), target.other_users)[:5]
+    users = np.concatenate([some, ours])
+    alone = replace(target, paths=target.other_paths, other_users=np.zeros(0, dtype=np.int64), other_paths=None)
+    expected = kept_energy(study, alone, np.searchsorted(target.other_users, some))
+    kept = kept_energy(study, target, users)
+    np.testing.assert_allclose(kept[:5], expected, rtol=1e-5)
+    # With all taps kept nothing is lost: numerator and denominator are of the same paths (Parseval's theorem).
+    everything = small_study(link=study.link.model_copy(update={"taps": study.link.subcarriers}))
+    np.testing.assert_allclose(kept_energy(everything, target, users), 1.0, rtol=1e-4)
+    kept_energies = delay_angle_matrices(study, target, users).abs().square().sum((1, 2))
+    whole = delay_angle_matrices(everything, target, users).abs().square().sum((1, 2))
+    np.testing.assert_allclose(kept, kept_energies / whole, rtol=1e-4)
+
+
+def test_blocks_of_test_users_are_those_of_the_split(worlds: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who is not drawn does not move the grid of blocks, on which whole blocks are test."""
+    study = small_study(evaluation=small_study().evaluation.model_copy(update={"sampled_users": 1200}))
+    before = target_users(study, worlds, "target_a", "blocks", 0)
+    splits = []
+
+    def spy(positions: torch.Tensor, *rest: object) -> Split:
+        splits.append((positions, block_split(positions, *rest)))  # type: ignore[arg-type]
+        return splits[-1][1]
+
+    monkeypatch.setattr("sitetwin.studies.csi_data.block_split", spy)
+    target_users(study, worlds, "target_a", "blocks", 0)
+    taken = {tuple(p) for p in splits[0][0].tolist()}
+    idle = next(i for i, p in enumerate(worlds.users.tolist()) if tuple(p) not in taken)
+    moved = worlds.users.copy()
+    moved[idle, :2] -= 1003.3
+    after = target_users(study, replace(worlds, users=moved), "target_a", "blocks", 0)
+    assert torch.equal(before.test_block, after.test_block)
+    split = splits[-1][1]
+    assert split.block is not None
+    assert set(after.test_block.tolist()) <= set(split.block[split.test].tolist())
+    assert not set(after.test_block.tolist()) & set(split.block[split.train].tolist())
+
+
 def test_one_seed_ends_in_results(tmp_path: Path) -> None:
     study = small_study()
     evaluation = study.evaluation.model_copy(update={"seeds": (0,), "cases": (("target_b", "blocks"),)})
@@ -147,6 +230,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SiteTwinError, match="holds no study"):
         claim_folder(small_study(), tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"hash": "12', b"[1, 2]", b'{"hash": 3}', b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"seed": 1}'],
+)
+def test_a_damaged_configuration_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "configuration.json").write_bytes(content)
+    with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged.*choose another folder") as caught:
+        claim_folder(small_study(), tmp_path)
+    for word in ("JSONDecodeError", "Expecting", "attribute", "codec", "char 0"):
+        assert word not in str(caught.value)
+    assert (tmp_path / "configuration.json").read_bytes() == content
+
+
+def test_a_configuration_that_is_a_folder_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "configuration.json").mkdir()
+    with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged"):
+        claim_folder(small_study(), tmp_path)
 
 
 def test_unknown_profile_is_named() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -43,6 +44,9 @@ class TraceSettings:
         rays_per_lattice: Rays in each discovery lattice.
         canopy_paths: Most canopy-scattered paths per user.
         seed: Of the discovery.
+
+    Raises:
+        SiteTwinError: A number is out of its range, or not whole where it counts something.
     """
 
     max_depth: int = 3
@@ -52,6 +56,9 @@ class TraceSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("max_depth", "rays_per_lattice", "canopy_paths", "seed"):
+            if not isinstance(getattr(self, name), Integral):
+                raise SiteTwinError(f"{name} is {getattr(self, name)!r}; give a whole number")
         if self.max_depth < 0:
             raise SiteTwinError(f"max_depth is {self.max_depth}; ask for 0 (line of sight) or more reflections")
         if not 0 < self.unseen_bound < 1:
@@ -60,6 +67,8 @@ class TraceSettings:
             raise SiteTwinError(f"rays_per_lattice is {self.rays_per_lattice}; shoot at least 1000 rays")
         if self.canopy_paths < 0:
             raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
+        if self.seed < 0:
+            raise SiteTwinError(f"seed is {self.seed}; a seed is 0 or more")
 
 
 def discover(

@@ -182,6 +182,7 @@ class ReferenceEngine:
             parts.append(self.rows(self.solve(transmitter, chunk, settings), settings.max_depth))
             if progress is not None:
                 progress(first + len(chunk), len(users))
+        _release_memory()
         return self.assemble(transmitter, users, settings, parts, refine=refine)
 
     def assemble(
@@ -352,3 +353,10 @@ def _positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, 
     if bad.any():
         raise SiteTwinError(f"{bad.sum()} user positions are not finite (the first is user {bad.argmax()}); drop them")
     return transmitter, users
+
+
+def _release_memory() -> None:
+    """Give the arrays that Dr.Jit keeps for reuse back to the system: `max_num_paths` makes them gigabytes."""
+    import drjit
+
+    drjit.flush_malloc_cache()

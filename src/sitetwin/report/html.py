@@ -129,7 +129,7 @@ def _figure_sections(study: Study, figures: dict[str, dict[str, bytes]]) -> list
 
 
 def _refinement_tables(results: Results) -> list[dict[str, Any]]:
-    """One table per target and split, the headline's first: a group of rows per codec and method."""
+    """One table per target and split, the headline's first: a group of rows per codec, its training size and method."""
     first = (summary.headline_split(results), summary.headline_target(results))
     places = sorted(
         {(r.split, r.target) for r in results.refinement}, key=lambda p: (p[0] != first[0], p[1] != first[1], p)
@@ -137,14 +137,14 @@ def _refinement_tables(results: Results) -> list[dict[str, Any]]:
     tables = []
     for split, target in places:
         entries = [r for r in results.refinement if (r.split, r.target) == (split, target)]
-        groups: dict[tuple[str, str], list[Refinement]] = {}
+        groups: dict[tuple[str, int | None, str], list[Refinement]] = {}
         for codec in dict.fromkeys(r.codec for r in entries):
             for entry in (r for r in entries if r.codec == codec):
-                groups.setdefault((codec, entry.method), []).append(entry)
+                groups.setdefault((codec, entry.n_train, entry.method), []).append(entry)
         rows = []
-        for (codec, method), group in groups.items():
+        for (codec, trained, method), group in groups.items():
             group.sort(key=lambda r: r.n_real)
-            rows.append({"codec": codec, "method": method, "rows": group})
+            rows.append({"codec": codec, "trained": trained, "method": method, "rows": group})
         tables.append({"split": split, "target": target, "groups": rows})
     return tables
 

@@ -78,7 +78,7 @@ class Curve(_Record):
 
 
 class Refinement(_Record):
-    """Error of a codec that was trained on the twin and refined with `n_real` samples of the target.
+    """Error of a codec trained on the twin, with `n_train` samples, and refined with `n_real` samples of the target.
 
     `gain_db` is how far the NMSE falls below the unrefined codec's on the same users: positive is better.
     """
@@ -88,6 +88,7 @@ class Refinement(_Record):
     codec: str
     method: str
     n_real: int
+    n_train: int | None = None
     converged: bool
     full_uploads: int | None = None
     nmse_db: Estimate

@@ -24,8 +24,15 @@ from sitetwin.learn import to_db
 from sitetwin.rays import Paths
 from sitetwin.site import Ellipsoid, surface_height
 from sitetwin.store.files import disk_errors, write_file
-from sitetwin.studies.csi_config import CsiStudy
-from sitetwin.studies.csi_data import TargetSet, delay_angle_matrices, kept_energy, source_set, target_set
+from sitetwin.studies.csi_config import HEADLINE_CASE, CsiStudy
+from sitetwin.studies.csi_data import (
+    TargetUsers,
+    delay_angle_matrices,
+    kept_energy,
+    source_set,
+    target_set,
+    target_users,
+)
 from sitetwin.studies.csi_parallel import run_seeds
 from sitetwin.studies.csi_seed import CaseData, SeedData
 from sitetwin.studies.csi_summary import summarise
@@ -71,21 +78,19 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
     started = time.perf_counter()
     worlds = build_worlds(study, watcher.stage)
     seconds["worlds"] = time.perf_counter() - started
-    drawn: dict[tuple[int, str, str], TargetSet] = {}
 
     started = time.perf_counter()
     workers = workers or os.cpu_count() or 1
     results = run_seeds(
         study,
-        lambda seed: _seed_data(study, worlds, seed, drawn),
+        lambda seed: _seed_data(study, worlds, seed),
         folder,
         workers,
         lambda share: watcher.stage("train and test", share),
     )
     seconds["seeds"] = time.perf_counter() - started
 
-    first = study.evaluation.seeds[0]
-    shown = drawn.get((first, "target_b", "blocks")) or target_set(study, worlds, "target_b", "blocks", first)
+    shown = target_users(study, worlds, *HEADLINE_CASE, study.evaluation.seeds[0])
     with disk_errors("writing the map of the study", folder):
         _write_scene(study, worlds, shown, folder / "scene.npz")
     document = {
@@ -126,10 +131,9 @@ def claim_folder(study: CsiStudy, folder: Path) -> None:
         SiteTwinError: It holds another configuration, something else, or cannot be written.
     """
     path = folder / "configuration.json"
-    try:
+    with disk_errors("claiming the folder of the study", folder):
         if path.exists():
-            held = json.loads(path.read_text(encoding="utf-8"))
-            if held.get("hash") != study.hash():
+            if _held_hash(path) != study.hash():
                 raise SiteTwinError(
                     f"{folder} holds a study of another configuration; choose another folder with --out, or remove it"
                 )
@@ -138,33 +142,40 @@ def claim_folder(study: CsiStudy, folder: Path) -> None:
             raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(path, {"hash": study.hash(), "configuration": study.model_dump(mode="json")})
-    except (OSError, ValueError, AttributeError) as error:
+
+
+def _held_hash(path: Path) -> str:
+    """Hash of the configuration that a folder was claimed for.
+
+    Raises:
+        SiteTwinError: The file is not what `claim_folder` wrote.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError):
+        held = None
+    if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
         raise SiteTwinError(
-            f"{folder} cannot be used for a study ({error}); choose another folder with --out"
-        ) from error
+            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
+            "--out, or remove this one"
+        )
+    return str(held["hash"])
 
 
-def _seed_data(
-    study: CsiStudy,
-    worlds: Worlds,
-    seed: int,
-    drawn: dict[tuple[int, str, str], TargetSet],
-) -> SeedData:
+def _seed_data(study: CsiStudy, worlds: Worlds, seed: int) -> SeedData:
     sets = {case: target_set(study, worlds, *case, seed) for case in study.evaluation.cases}
-    if seed == study.evaluation.seeds[0]:
-        drawn[seed, "target_b", "blocks"] = sets["target_b", "blocks"]
     return SeedData(
         seed=seed,
         twin=source_set(study, worlds.worlds["twin"], seed).x,
         wrong_site=source_set(study, worlds.worlds["wrong_site"], seed).x,
         cases={
-            case: CaseData(data.train.x, data.test.x, data.test_block, data.by_other_engine)
+            case: CaseData(data.train.x, data.test.x, data.users.test_block, data.users.by_other_engine)
             for case, data in sets.items()
         },
     )
 
 
-def _fidelity(study: CsiStudy, worlds: Worlds, shown: TargetSet) -> dict[str, Any]:
+def _fidelity(study: CsiStudy, worlds: Worlds, shown: TargetUsers) -> dict[str, Any]:
     """How far the twin is from the targets, on the test users of the first seed."""
     users = shown.test_users.numpy()
     both = users[worlds.worlds["twin"].covered[users]]
@@ -201,7 +212,7 @@ def path_gain_db(study: CsiStudy, world: World) -> np.ndarray:
         return np.where(power > 0, 10 * np.log10(power), np.nan).astype(np.float32)
 
 
-def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetSet, path: Path) -> None:
+def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetUsers, path: Path) -> None:
     """What the map of the report shows."""
     target = worlds.worlds["target_b"]
     split = np.zeros(len(worlds.users), dtype=np.int8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,26 +22,37 @@ PHASE_REFERENCE: PhaseReference = "corner"  # the element that the published cod
 
 
 @dataclass(frozen=True, eq=False)
-class TargetSet:
-    """Target data of one seed and split.
+class TargetUsers:
+    """Who is trained on and tested, of one seed and split.
 
     Attributes:
-        test: Test users' CSI.
-        train: Training users' CSI, in random order; prefixes are the smaller training sets.
         test_users: (T,) int64, indices into the users.
-        train_users: (N,) int64.
-        test_block: (T,) int64, spatial block of each test user.
+        train_users: (N,) int64, in random order; prefixes are the smaller training sets.
+        test_block: (T,) int64, spatial block of each test user, on the grid that a split into blocks follows.
         by_other_engine: (T,) bool, test users whose channels come from the other ray tracer.
         guard: Users dropped between training and test.
     """
 
-    test: CsiSet
-    train: CsiSet
     test_users: Tensor
     train_users: Tensor
     test_block: Tensor
     by_other_engine: Tensor
     guard: int
+
+
+@dataclass(frozen=True, eq=False)
+class TargetSet:
+    """Target data of one seed and split.
+
+    Attributes:
+        users: Whose data.
+        test: Test users' CSI.
+        train: Training users' CSI.
+    """
+
+    users: TargetUsers
+    test: CsiSet
+    train: CsiSet
 
 
 def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
@@ -65,13 +76,18 @@ def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Te
             g = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)
         return g[:, 0].transpose(1, 2).contiguous()
 
-    result = matrices(world.paths.select_users(users))
+    return _per_user(world, users, matrices)
+
+
+def _per_user(world: World, users: np.ndarray, figures: Callable[[Paths], Tensor]) -> Tensor:
+    """Figures of users' paths, a row per user, each from the paths of the engine that stands for the user's reality."""
+    result = figures(world.paths.select_users(users))
     if world.other_paths is not None:
         place = np.searchsorted(world.other_users, users)
         place = np.minimum(place, len(world.other_users) - 1)
         rows = np.flatnonzero(world.other_users[place] == users)
         if len(rows):
-            result[rows] = matrices(world.other_paths.select_users(place[rows]))
+            result[rows] = figures(world.other_paths.select_users(place[rows]))
     return result
 
 
@@ -84,24 +100,33 @@ def _plane_waves() -> Iterator[None]:
 
 
 def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
-    """(N,) share of each channel's energy that lies in the kept delay taps; the full energy by Parseval's theorem."""
+    """Share of each channel's energy that lies in the kept delay taps; the full energy by Parseval's theorem.
+
+    Args:
+        study: The configuration.
+        world: One world.
+        users: (N,) int64, users with at least one path.
+
+    Returns:
+        (N,) float32, 0..1.
+    """
     link = study.link
     grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
-    shares = []
-    for part in np.array_split(users, max(1, len(users) // 2000)):
-        paths = world.paths.select_users(part)
-        gains = path_gains(
-            paths, world.site, link.carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage)
-        )
+    options = FieldOptions(foliage=world.foliage)
+
+    def shares(paths: Paths) -> Tensor:
+        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), options)
         with _plane_waves():
             kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
             whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
-        shares.append(kept / (whole * link.antennas / link.subcarriers))
-    return torch.cat(shares)
+        return kept / (whole * link.antennas / link.subcarriers)
+
+    parts = np.array_split(users, max(1, len(users) // 2000))  # whole responses are large
+    return torch.cat([_per_user(world, part, shares) for part in parts])
 
 
-def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetSet:
-    """Draw the users of one seed, split them, and make their CSI.
+def target_users(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetUsers:
+    """Draw the users of one seed and split them.
 
     Args:
         study: The configuration.
@@ -123,17 +148,26 @@ def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int)
         parts = block_split(positions, generator, evaluation.block_m, evaluation.guard_m, evaluation.test_share)
     else:
         parts = random_split(len(sampled), generator, 1 - evaluation.test_share)
+    block = spatial_blocks(positions, evaluation.block_m) if parts.block is None else parts.block
     test = _some(parts.test, evaluation.test_users, generator, "test")
     train = _some(parts.train, max(*evaluation.train_sizes, evaluation.pool), generator, "training")
     test_users, train_users = torch.from_numpy(sampled)[test], torch.from_numpy(sampled)[train]
-    return TargetSet(
-        test=prepare(delay_angle_matrices(study, world, test_users.numpy()), PHASE_REFERENCE),
-        train=prepare(delay_angle_matrices(study, world, train_users.numpy()), PHASE_REFERENCE),
+    return TargetUsers(
         test_users=test_users,
         train_users=train_users,
-        test_block=spatial_blocks(torch.from_numpy(worlds.users), evaluation.block_m)[test_users],
+        test_block=block[test],
         by_other_engine=torch.from_numpy(np.isin(test_users.numpy(), world.other_users)),
         guard=parts.dropped,
+    )
+
+
+def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int) -> TargetSet:
+    """The CSI of the `target_users` of the same arguments."""
+    users, world = target_users(study, worlds, key, split, seed), worlds.worlds[key]
+    return TargetSet(
+        users,
+        test=prepare(delay_angle_matrices(study, world, users.test_users.numpy()), PHASE_REFERENCE),
+        train=prepare(delay_angle_matrices(study, world, users.train_users.numpy()), PHASE_REFERENCE),
     )
 
 

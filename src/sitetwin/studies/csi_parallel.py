@@ -6,9 +6,12 @@ import contextlib
 import json
 import multiprocessing
 import queue
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +27,14 @@ Tell = Callable[[float], None]
 Task = tuple[int, str]
 """A seed and a part of it."""
 
+News = Queue  # type: ignore[type-arg]  # of (Task, float); at run time it takes no parameters
+"""What workers tell of their tasks."""
+
 PackedData = tuple[int, np.ndarray, np.ndarray, dict[Case, tuple[np.ndarray, ...]]]
 """`SeedData` as NumPy arrays."""
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_news: News | None = None  # of this process, if it is a worker
 
 
 def run_seeds(
@@ -33,7 +42,8 @@ def run_seeds(
 ) -> list[SeedResult]:
     """Run all parts of all seeds in worker processes; what the folder holds already is not run again.
 
-    Each worker uses one thread, so that the results do not depend on the number of cores.
+    Each worker uses one thread, so that the results do not depend on the number of cores. Ctrl-C is this process's
+    alone: workers ignore it, and are ended whenever this function raises.
 
     Args:
         study: The configuration.
@@ -47,15 +57,14 @@ def run_seeds(
     """
     (folder / "seeds").mkdir(parents=True, exist_ok=True)
     (folder / "models").mkdir(exist_ok=True)
-    context = multiprocessing.get_context("spawn")
+    news: News = _CONTEXT.Queue()
     tasks = [(seed, part) for seed in study.evaluation.seeds for part in PARTS]
     results: dict[Task, SeedResult] = {}
     waiting: dict[Future[SeedResult], Task] = {}
     shares = dict.fromkeys(tasks, 0.0)
     data: SeedData | None = None
     key = ""
-    with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
-        news = manager.Queue()
+    with _workers(workers, news) as pool:
 
         def listen(most: int) -> None:
             """Pass news on until no more than `most` tasks are under way."""
@@ -77,11 +86,48 @@ def run_seeds(
             if kept is not None:
                 results[seed, part], shares[seed, part] = kept, 1.0
                 continue
-            waiting[pool.submit(_work, study, _packed(data), part, folder, news)] = (seed, part)
+            with _deaf_children():
+                waiting[pool.submit(_work, study, _packed(data), part, folder)] = (seed, part)
         data = None
         listen(0)
     tell(1.0)
     return [results[task] for task in tasks]
+
+
+@contextlib.contextmanager
+def _workers(count: int, news: News) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, which an exception ends at once: what they have not kept yet is lost."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count, mp_context=_CONTEXT, initializer=_begin_worker, initargs=(news,))
+    try:
+        yield pool
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside inherit that Ctrl-C is ignored, and so are not interrupted while they import either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # other threads may not touch handlers; the workers' initializer has to do
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _begin_worker(news: News) -> None:
+    """First thing in a worker: leave Ctrl-C to the study's main process, and know where news go."""
+    global _news
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    news.cancel_join_thread()  # a worker whose last news nobody reads can still end
+    _news = news
 
 
 def _packed(data: SeedData) -> PackedData:
@@ -99,9 +145,7 @@ def _unpacked(packed: PackedData) -> SeedData:
     return SeedData(seed, torch.from_numpy(twin), torch.from_numpy(wrong_site), rebuilt)
 
 
-def _work(
-    study: CsiStudy, packed: PackedData, part: str, folder: Path, news: queue.Queue[tuple[Task, float]]
-) -> SeedResult:
+def _work(study: CsiStudy, packed: PackedData, part: str, folder: Path) -> SeedResult:
     torch.set_num_threads(1)
     data = _unpacked(packed)
     task = (data.seed, part)
@@ -110,7 +154,8 @@ def _work(
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
             raise SystemExit("the study's main process is gone")  # else a killed study would go on working unseen
-        news.put((task, share))
+        if _news is not None:
+            _news.put((task, share))
 
     result = SeedRun(study, data, part, folder / "models", tell).run()
     path = _path(folder, *task)

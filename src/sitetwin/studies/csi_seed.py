@@ -23,6 +23,7 @@ from sitetwin.learn import (
     NeuralCodec,
     RefinementConfig,
     Schedule,
+    Selection,
     TwinLookupCodec,
     UniformQuantiser,
     ZeroCodec,
@@ -47,7 +48,11 @@ KLT, ADAPTIVE, CSINET = "KLT mixture", "adaptive codec", "CSINet+"
 ALL_SOURCES = ("twin", "wrong_site", "target")
 SGCS_SUBCARRIERS = 32  # evenly over the band: as many as there are taps, which fixes the response
 LOOKUP_ENTRIES = 2048
+ADAPTIVE_REFINE_STEPS = 2_000
+"""From here on a refinement of the adaptive codec counts as converged: ten passes, the length of `COSINE_REFINEMENT`,
+over the largest set, 10,240 samples of the twin and 1280 of a target in batches of 64, make 1800 steps."""
 LOOKUP = "nearest twin sample, one complex gain"
+FROZEN_NAIVE = "naive, high NMSE, frozen batch-norm"
 PARTS = ("klt", "networks")
 Case = tuple[str, str]
 """A target and a split, for instance ("target_b", "blocks")."""
@@ -223,7 +228,8 @@ class SeedRun:
         tests = (2 * len(sizes) + 1) * cases + len(evaluation.refined) * (1 + 3 * len(evaluation.refine_sizes))
         if self.result.part == "klt":
             return tests + 3 * cases
-        csinet = len(models.csinet_train_sizes) * (2 + 4 * len(models.csinet_refine_sizes))
+        refinements = len(models.csinet_refine_sizes)
+        csinet = len(models.csinet_train_sizes) * (2 + (1 + 4 * refinements if refinements else 0))
         return tests + csinet * (self.data.seed in evaluation.seeds[: models.csinet_seeds])
 
     def _converged(self, name: str) -> bool:
@@ -235,12 +241,23 @@ class SeedRun:
         models = self.study.models
         return {KLT: True, ADAPTIVE: models.adaptive_steps >= 25_600, CSINET: models.csinet_epochs >= 160}[name]
 
+    def _refinement_converged(self, name: str) -> bool:
+        """Whether a refined codec was trained to its end both before and in the refinement."""
+        models = self.study.models
+        refined = {
+            KLT: True,
+            ADAPTIVE: models.adaptive_refine_steps >= ADAPTIVE_REFINE_STEPS,
+            CSINET: models.csinet_refine_epochs >= PAPER_REFINEMENT.epochs,
+        }
+        return self._converged(name) and refined[name]
+
     # -- refinement ----------------------------------------------------------------------------------------------
 
     def _refine_klt(self, base: Codec) -> None:
         assert isinstance(base, KltCodec)
+        trained = max(self.study.evaluation.train_sizes)
         for case, data, pool in self._pools():
-            self._note_refined(KLT, "none", 0, 0, 0, case, base, data)
+            self._note_refined(KLT, trained, "none", None, case, base, data)
             for count in self.study.evaluation.refine_sizes:
                 choices = {
                     "closed form, random": select_random(pool, count, self._generator()),
@@ -248,36 +265,42 @@ class SeedRun:
                     "closed form, residual k-centre": select_k_centre(base, pool, count),
                 }
                 for method, chosen in choices.items():
-                    updated = base.update(pool[chosen.rows])
-                    self._note_refined(KLT, method, count, chosen.uploads, chosen.examined, case, updated, data)
+                    self._note_refined(KLT, trained, method, chosen, case, base.update(pool[chosen.rows]), data)
 
     def _refine_adaptive(self, base: Codec) -> None:
-        schedule = _with_steps(COSINE_REFINEMENT, self.study.models.adaptive_refine_steps)
-        self._refine_network(ADAPTIVE, base, schedule, self.study.evaluation.refine_sizes, self.data.twin)
+        models = self.study.models
+        schedule = _with_steps(COSINE_REFINEMENT, models.adaptive_refine_steps)
+        trained = models.adaptive_train_sizes[-1]
+        self._refine_network(ADAPTIVE, base, trained, schedule, self.study.evaluation.refine_sizes)
 
-    def _refine_network(self, name: str, base: Codec, schedule: Schedule, sizes: tuple[int, ...], twin: Tensor) -> None:
+    def _refine_network(self, name: str, base: Codec, trained: int, schedule: Schedule, sizes: tuple[int, ...]) -> None:
+        """Refine a network that was trained on the first `trained` samples of the twin."""
         assert isinstance(base, NeuralCodec)
         for case, data, pool in self._pools():
-            self._note_refined(name, "none", 0, 0, 0, case, base, data)
+            self._note_refined(name, trained, "none", None, case, base, data)
             for count in sizes:
                 drawn = select_random(pool, count, self._generator())
                 worst = select_highest_nmse(base, pool, count)
-                for method, chosen, rehearsal in (
-                    ("naive, random", drawn, False),
-                    ("naive, high NMSE", worst, False),
-                    ("rehearsal, high NMSE", worst, True),
-                ):
-                    what = f"{name}, {method}, {count} samples of {case[0]}, {case[1]}"
+                runs = [
+                    ("naive, random", drawn, RefinementConfig(rehearsal=False, schedule=schedule)),
+                    ("naive, high NMSE", worst, RefinementConfig(rehearsal=False, schedule=schedule)),
+                    ("rehearsal, high NMSE", worst, RefinementConfig(rehearsal=True, schedule=schedule)),
+                ]
+                if name == CSINET:  # the one network with batch normalisation, whose statistics few samples shift
+                    frozen = RefinementConfig(rehearsal=False, frozen_batchnorm=True, schedule=schedule)
+                    runs.insert(2, (FROZEN_NAIVE, worst, frozen))
+                for method, chosen, config in runs:
+                    what = f"{name} of {trained} samples, {method}, {count} samples of {case[0]}, {case[1]}"
                     refined, outcome = refine(
                         base,
                         pool[chosen.rows],
                         self._generator(),
-                        RefinementConfig(rehearsal=rehearsal, schedule=schedule),
-                        twin=twin if rehearsal else None,
+                        config,
+                        twin=self.data.twin[:trained] if config.rehearsal else None,
                         folder=self.models,
                     )
                     self.result.seconds[f"refine {what}"] = outcome.history.seconds
-                    self._note_refined(name, method, count, chosen.uploads, chosen.examined, case, refined.eval(), data)
+                    self._note_refined(name, trained, method, chosen, case, refined.eval(), data)
 
     def _pools(self) -> Iterator[tuple[Case, CaseData, Tensor]]:
         for case in self.study.evaluation.refined:
@@ -286,22 +309,28 @@ class SeedRun:
                 yield case, data, data.train[: self.study.evaluation.pool]
 
     def _note_refined(
-        self, name: str, method: str, count: int, uploads: int, examined: int, case: Case, codec: Codec, data: CaseData
+        self, name: str, trained: int, method: str, chosen: Selection | None, case: Case, codec: Codec, data: CaseData
     ) -> None:
+        count = chosen.uploads if chosen else 0
         error, figures = self._test(codec, data)
-        self.errors[f"{name}, {method}, {count}", case] = error
+        label = refined_label(name, trained, method, count)
+        self.errors[label, case] = error
         if count == min(self.study.evaluation.refine_sizes):
-            self._note_cdf(f"{name}, {method}, {count}", case, error)
-        gain = to_db(self.errors[f"{name}, none, 0", case].mean()) - figures["nmse_db"]
-        label = {"target": case[0], "split": case[1], "codec": name, "method": method, "n_real": count}
+            self._note_cdf(label, case, error)
+        unrefined = self.errors[refined_label(name, trained, "none", 0), case]
         self.result.refinement.append(
             {
-                **label,
-                "full_uploads": uploads,
-                "examined": examined,
-                "converged": self._converged(name),
+                "target": case[0],
+                "split": case[1],
+                "codec": name,
+                "n_train": trained,
+                "method": method,
+                "n_real": count,
+                "full_uploads": count,
+                "examined": chosen.examined if chosen else 0,
+                "converged": self._refinement_converged(name) if chosen else self._converged(name),
                 **figures,
-                "gain_db": gain,
+                "gain_db": to_db(unrefined.mean()) - figures["nmse_db"],
             }
         )
 
@@ -319,7 +348,7 @@ class SeedRun:
                 self._note_quantised(CSINET, base)
             if models.csinet_refine_sizes:
                 schedule = _with_epochs(PAPER_REFINEMENT, models.csinet_refine_epochs)
-                self._refine_network(CSINET, base, schedule, models.csinet_refine_sizes, self.data.twin[:size])
+                self._refine_network(CSINET, base, size, schedule, models.csinet_refine_sizes)
         self.data = SeedData(self.data.seed, self.data.twin, self.data.wrong_site, every_case)
 
     # -- controls, costs, comparisons ------------------------------------------------------------------------------
@@ -398,22 +427,31 @@ def case_key(case: Case) -> str:
     return "/".join(case)
 
 
+def refined_label(name: str, trained: int, method: str, count: int) -> str:
+    """A codec trained on `trained` samples of the twin and refined with `count` of the target, in words."""
+    return f"{name}, twin, {trained}, {method}, {count}"
+
+
 def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
     """Labels of the models whose errors are compared on the same users."""
     largest, few = max(study.evaluation.train_sizes), min(study.evaluation.refine_sizes)
-    updated = f"{KLT}, closed form, high NMSE"
+    small = study.models.adaptive_train_sizes[-1]
+
+    def updated(count: int) -> str:
+        return refined_label(KLT, largest, "closed form, high NMSE", count)
+
     pairs = [
         (f"{KLT}, twin, {largest}", f"{ADAPTIVE}, twin, {largest}"),
         (f"{KLT}, twin, {largest}", f"{KLT}, wrong_site, {largest}"),
         (f"{KLT}, twin, {largest}", f"{KLT}, target, {largest}"),
         (f"{KLT}, twin, {largest}", LOOKUP),
-        (f"{updated}, {few}", f"{KLT}, none, 0"),
-        (f"{updated}, {few}", f"{ADAPTIVE}, rehearsal, high NMSE, {few}"),
+        (updated(few), refined_label(KLT, largest, "none", 0)),
+        (updated(few), refined_label(ADAPTIVE, small, "rehearsal, high NMSE", few)),
     ]
     for size in study.models.csinet_train_sizes:
         pairs += [(f"{name}, twin, {size}", f"{CSINET}, twin, {size}") for name in (KLT, ADAPTIVE)]
-    for count in study.models.csinet_refine_sizes:
-        pairs.append((f"{updated}, {count}", f"{CSINET}, rehearsal, high NMSE, {count}"))
+        for count in study.models.csinet_refine_sizes:
+            pairs.append((updated(count), refined_label(CSINET, size, "rehearsal, high NMSE", count)))
     return pairs
 
 

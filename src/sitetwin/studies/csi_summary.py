@@ -41,7 +41,7 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
     curves = _gather((r.curves for r in results), ("target", "split", "codec", "source", "n_train", "converged"))
     refinement = _gather(
         (r.refinement for r in results),
-        ("target", "split", "codec", "method", "n_real", "full_uploads", "examined", "converged"),
+        ("target", "split", "codec", "n_train", "method", "n_real", "full_uploads", "examined", "converged"),
     )
     first = results[0].seed
     return {
@@ -161,6 +161,8 @@ def _notes(study: CsiStudy) -> list[str]:
         "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
         f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and "
         "is an upper reference for what diversity can bring.",
+        f"Naive refinement of {CSINET} is also shown with its batch normalisation kept at the twin's statistics: a few "
+        "dozen samples shift these, which hurts for a reason that is not forgetting.",
         "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
     ]
     if study.profile == "quick":

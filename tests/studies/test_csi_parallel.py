@@ -1,0 +1,118 @@
+"""Ctrl-C in the CSI study: one process answers, the workers are silent and gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import sitetwin.studies
+from sitetwin.cli import app
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="finds the workers in /proc")
+
+# Random matrices stand for CSI: only the processes matter here. The networks train long enough to be caught at it.
+_SCRIPT = """
+import sys
+from pathlib import Path
+
+def make(seed):
+    import torch
+    from sitetwin.studies.csi_seed import CaseData, SeedData
+
+    g = torch.Generator().manual_seed(seed)
+    def draw(count):
+        x = torch.complex(torch.randn(count, 32, 32, generator=g), torch.randn(count, 32, 32, generator=g))
+        return x / x.flatten(1).norm(dim=1)[:, None, None]
+
+    none = torch.zeros(40, dtype=torch.bool)
+    case = CaseData(draw(80), draw(40), torch.zeros(40, dtype=torch.int64), none)
+    return SeedData(seed, draw(80), draw(80), {("target_b", "blocks"): case})
+
+def study():
+    from sitetwin.studies.csi_config import MUNICH, FLORENCE, CsiStudy, Evaluation, Models
+
+    return CsiStudy(
+        profile="quick", site=MUNICH, wrong_site=FLORENCE,
+        evaluation=Evaluation(
+            cases=(("target_b", "blocks"),), train_sizes=(40,), pool=40, refine_sizes=(10,), test_users=40,
+        ),
+        models=Models(
+            adaptive_train_sizes=(40,), adaptive_steps=100_000, adaptive_refine_steps=2, csinet_train_sizes=(40,),
+            csinet_seeds=1, csinet_epochs=1, csinet_refine_sizes=(), csinet_refine_epochs=0,
+        ),
+    )
+
+if __name__ == "__main__":
+    from sitetwin.studies.csi_parallel import run_seeds
+
+    print("begun", flush=True)
+    try:
+        run_seeds(study(), make, Path(sys.argv[1]), 2, lambda share: None)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        raise SystemExit(130)
+"""
+
+
+def _workers_of(parent: int) -> list[int]:
+    """Process ids of a process's spawned workers."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            ours = entry.name.isdigit() and f"\nPPid:\t{parent}\n" in (entry / "status").read_text()
+            if ours and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+@pytest.mark.parametrize("importing", [True, False])
+def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing: bool) -> None:
+    """A terminal sends Ctrl-C to all processes at once; workers are hit while they import, or at their work."""
+    script, folder = tmp_path / "run.py", tmp_path / "out"
+    script.write_text(_SCRIPT)
+    source = str(Path(sitetwin.studies.__file__).parents[2])
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        workers: list[int] = []
+        # At work: the KLT part of the first seed is kept, so that both workers have long begun.
+        while not workers or not (importing or list(folder.glob("seeds/*-klt.json"))):
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            workers = _workers_of(run.pid)
+        os.killpg(run.pid, signal.SIGINT)
+        said, complained = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert (run.returncode, said) == (130, "begun\nstopped\n")
+    assert complained == ""
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_the_command_says_how_to_go_on_after_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sitetwin.studies, "run_csi_study", stopped)
+    result = CliRunner().invoke(app, ["study", "csi", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 130
+    (sentence,) = result.stderr.splitlines()
+    assert "run the same command again" in sentence
