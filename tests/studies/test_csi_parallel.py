@@ -89,7 +89,7 @@ def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing:
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         workers: list[int] = []
         # At work: the KLT part of the first seed is kept, so that both workers have long begun.
         while not workers or not (importing or list(folder.glob("seeds/*-klt.json"))):
@@ -98,10 +98,11 @@ def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing:
             time.sleep(0.01)
             workers = _workers_of(run.pid)
         os.killpg(run.pid, signal.SIGINT)
-        said, complained = run.communicate(timeout=60)
+        said, complained = run.communicate(timeout=300)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
     assert (run.returncode, said) == (130, "begun\nstopped\n")
     assert complained == ""
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

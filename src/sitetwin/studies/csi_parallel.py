@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import queue
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
@@ -111,15 +110,18 @@ def _workers(count: int, news: News) -> Iterator[ProcessPoolExecutor]:
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes started inside inherit that Ctrl-C is ignored, and so are not interrupted while they import either."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # other threads may not touch handlers; the workers' initializer has to do
+    """Processes started inside inherit that Ctrl-C is held back, and so are not interrupted while they import either.
+
+    It is held back, not ignored: here it is answered as soon as the processes have been started.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield  # the workers' initializer has to do
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(news: News) -> None:
