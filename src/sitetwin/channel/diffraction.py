@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ from sitetwin.channel.transition import transition_slope
 from sitetwin.errors import SiteTwinError
 
 DiffractionModel = Literal["luebbers", "sionna"]
-DIFFRACTION_MODELS: tuple[DiffractionModel, ...] = ("luebbers", "sionna")
 
 Reflect = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(N,) cosine of incidence and (N,) face (what `EdgeRays.faces` holds) to r_te and r_tm; a perfect conductor is
@@ -84,7 +83,8 @@ class EdgeRays:
         )
 
 
-class EdgeMatrix(NamedTuple):
+@dataclass(frozen=True)
+class EdgeMatrix:
     """``E_beta = soft E_beta' + cross E_phi'`` and ``E_phi = hard E_phi' - cross E_beta'``; each (N,) complex."""
 
     soft: Tensor
@@ -123,7 +123,7 @@ def edge_terms(rays: EdgeRays, dtype: torch.dtype = torch.complex128) -> tuple[T
 
 
 def diffraction_matrix(
-    rays: EdgeRays, reflect: Reflect, model: DiffractionModel = "luebbers", dtype: torch.dtype = torch.complex128
+    rays: EdgeRays, reflect: Reflect, model: str = "luebbers", dtype: torch.dtype = torch.complex128
 ) -> EdgeMatrix:
     """What an edge makes of a field, relative to a free ray of length s + s', in the ray-fixed basis.
 
@@ -172,8 +172,8 @@ def diffraction_matrix(
 
 def check_model(model: str) -> None:
     """Raise `SiteTwinError` for an unknown diffraction model."""
-    if model not in DIFFRACTION_MODELS:
-        raise SiteTwinError(f"diffraction model '{model}' is unknown; choose one of {', '.join(DIFFRACTION_MODELS)}")
+    if model not in get_args(DiffractionModel):
+        raise SiteTwinError(f"diffraction model '{model}' is unknown; choose one of {', '.join(get_args(DiffractionModel))}")
 
 
 def _face_matrix(azimuth: Tensor, cos_beta: Tensor, face: Tensor, reflect: Reflect) -> EdgeMatrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from sitetwin.rays.paths import Paths
 _ALONG_EDGE = 1e-9  # sine of beta_0 below which a ray runs along the edge; no ray of a tracer does
 
 
-class EdgeCrossing(NamedTuple):
+@dataclass(frozen=True)
+class EdgeCrossing:
     """N paths at their edges.
 
     Attributes:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
 from sitetwin.channel.canopy import CanopyScattering
-from sitetwin.channel.diffraction import DiffractionModel, check_model, diffraction_matrix
+from sitetwin.channel.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.edge_frames import EdgeFrames
 from sitetwin.channel.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
 from sitetwin.channel.parallel import in_parallel
@@ -62,7 +62,7 @@ class FieldOptions:
     out_of_range: str = "clamp"
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
-    diffraction: DiffractionModel = "luebbers"
+    diffraction: str = "luebbers"
 
 
 def path_gains(

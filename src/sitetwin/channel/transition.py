@@ -77,8 +77,9 @@ def transition_slope(root: Tensor) -> Tensor:
         F is taken as 1.
     """
     r = root.clamp_max(_FARTHEST)
-    scale = 1 / (_polynomial(_BELOW, r) * (root + (root / _FARTHEST).clamp_min(1)))
-    return torch.complex(_polynomial(_REAL, r) * scale, _polynomial(_IMAGINARY, r) * scale)
+    below = 1 / _polynomial(_BELOW, r)
+    scale = 1 / (root + (root / _FARTHEST).clamp_min(1))
+    return torch.complex(_polynomial(_REAL, r) * below * scale, _polynomial(_IMAGINARY, r) * below * scale)
 
 
 def transition(x: Tensor) -> Tensor:
