@@ -1,6 +1,9 @@
 """Diffracted paths against Sionna RT: its vertices as `Paths`, its gains path by path, all polarisations.
 
 Sionna RT finds edges within one mesh and knows convex ones only; where a path of it is diffracted, the site has a wedge.
+Its version 2.2 measures s too long on paths that are reflected after the edge and end before the depth asked for: it
+counts the way to the image of the diffraction point, left in the table of vertices, too. Such paths are left out here;
+those of the same kind that fill the depth are not affected.
 """
 
 from __future__ import annotations
@@ -20,17 +23,17 @@ F = 3.5e9
 DIFFRACTION = 8  # sionna.rt.constants.InteractionType.DIFFRACTION
 TX_TURN, RX_TURN = (0.3, 0.15, -0.2), (-2.4, 0.1, 0.35)
 SCENES = {
-    "simple_wedge": ((8.0, 9.0, 3.0), [(-6.0, -5.0, -4.0), (-9.0, 3.0, 1.0), (4.0, 6.0, -2.0), (-2.0, -9.0, 5.0)], 1),
-    "simple_street_canyon": ((-33.0, 11.0, 32.0), [(27.0, -13.0, 1.5), (-20.0, 5.0, 1.5), (45.0, 30.0, 12.0)], 3),
+    "simple_wedge": ((8.0, 9.0, 3.0), [(-6.0, -5.0, -4.0), (-9.0, 3.0, 1.0), (4.0, 6.0, -2.0), (-2.0, -9.0, 5.0)]),
+    "simple_street_canyon": ((-33.0, 11.0, 32.0), [(27.0, -13.0, 1.5), (-20.0, 5.0, 1.5), (45.0, 30.0, 12.0)]),
 }
 
 
-def solved(name):
+def solved(name, depth):
     """Gains (2, 2, P) without the carrier phase, vertices (depth, P, 3), interactions (depth, P), receiver (P,)."""
     mitsuba()
     import sionna.rt as rt
 
-    tx, users, depth = SCENES[name]
+    tx, users = SCENES[name]
     scene = rt.load_scene(getattr(rt.scene, name), merge_shapes=False)
     scene.frequency = F
     scene.tx_array = rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="VH")
@@ -52,7 +55,9 @@ def solved(name):
     )
     a, tau = found.cir(normalize_delays=False, out_type="numpy")
     hits = found.interactions.numpy()[:, :, 0]
-    wanted = found.valid.numpy()[:, 0] & (hits == DIFFRACTION).any(axis=0)
+    last = np.take_along_axis(hits, np.maximum((hits != 0).sum(axis=0) - 1, 0)[None], axis=0)[0]
+    sound = (hits[-1] != 0) | (last == DIFFRACTION)
+    wanted = found.valid.numpy()[:, 0] & (hits == DIFFRACTION).any(axis=0) & sound
     user, column = np.nonzero(wanted)
     gain = np.moveaxis(a[user, :, 0, :, column, 0], 0, -1) * np.exp(2j * np.pi * F * tau[user, 0, column].astype(float))
     vertices = found.vertices.numpy()[:, :, 0]
@@ -93,18 +98,20 @@ def to_paths(site, tx, users, vertices, hits, user):
     return Paths(tx, users, offsets, kinds, facets, places, length, departure, arrival, *crossings)
 
 
-@pytest.mark.parametrize(("name", "least", "chains"), [("simple_wedge", 4, 1), ("simple_street_canyon", 20, 4)])
-def test_amplitude_phase_and_polarisation(name, least, chains):
-    theirs, vertices, hits, user = solved(name)
+@pytest.mark.parametrize(
+    ("name", "depth", "least", "chains"),
+    [("simple_wedge", 1, 4, 1), ("simple_street_canyon", 2, 20, 3), ("simple_street_canyon", 3, 20, 5)],
+)
+def test_amplitude_phase_and_polarisation(name, depth, least, chains):
+    theirs, vertices, hits, user = solved(name, depth)
     site = load_scene(name)
-    paths = to_paths(site, *SCENES[name][:2], vertices, hits, user)
+    paths = to_paths(site, *SCENES[name], vertices, hits, user)
     assert paths.num_paths >= least
     assert len(np.unique(hits, axis=1).T) >= chains  # D, RD, DR, ...
     tx = Radio(AntennaArray.ula(1, polarisation="VH"), TX_TURN)
     rx = Radio(AntennaArray.ula(1, polarisation="cross"), RX_TURN)
     gains = path_gains(paths, site, F, tx, rx, FieldOptions(diffraction="sionna"), dtype=torch.complex128)
     mine = np.moveaxis(gains.numpy(), 0, -1) * np.exp(2j * np.pi * F * paths.length / C)
-    size = np.abs(theirs).max(axis=(0, 1))
-    error = np.abs(mine - theirs).max(axis=(0, 1)) / size
-    assert np.median(error) < 1e-3
-    assert error.max() < 1e-2
+    error = np.abs(mine - theirs).max(axis=(0, 1)) / np.abs(theirs).max(axis=(0, 1))
+    assert np.median(error) < 4e-4  # single-precision delays at the carrier
+    assert error.max() < 3e-3
