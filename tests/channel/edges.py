@@ -108,7 +108,9 @@ def _row(tx, user, site, chain, origin):
         point = keller_point(source, target, origin, site.wedges.direction[wedge])
         first, last = image_vertices(tx, point, site, before), image_vertices(point, user, site, after)
         points = np.concatenate([first, point[None], last])
-        kind = [Interaction.REFLECTION] * len(before) + [Interaction.DIFFRACTION] + [Interaction.REFLECTION] * len(after)
+        kind = (
+            [Interaction.REFLECTION] * len(before) + [Interaction.DIFFRACTION] + [Interaction.REFLECTION] * len(after)
+        )
         facet = [*before, wedge, *after]
     return kind, facet, np.concatenate([tx[None], points, user[None]])
 

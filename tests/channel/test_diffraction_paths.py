@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, band_nodes, path_gains
+from sitetwin.channel.steering import PathTensors, element_lengths
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction
 from sitetwin.site.materials import Material
@@ -101,7 +102,9 @@ def test_the_edge_field_at_the_incident_boundary_is_half_the_direct_one():
     for s_in, s_out in ((0.6, 40.0), (300.0, 0.6), (25.0, 25.0)):
         user = around(s_out, 1.1 + PI + 1e-9)
         both = gains(edge_paths(around(s_in, 1.1), user, site, [((), None, ()), ((), 0, ())]), site).numpy()
-        np.testing.assert_allclose(both[1], both[0] / 2, atol=5e-2 * np.abs(both[0]).max() / math.sqrt(min(s_in, s_out)))
+        np.testing.assert_allclose(
+            both[1], both[0] / 2, atol=5e-2 * np.abs(both[0]).max() / math.sqrt(min(s_in, s_out))
+        )
 
 
 @pytest.mark.parametrize("exterior", [1.5 * PI, 1.23 * PI, 2 * PI])
@@ -166,7 +169,11 @@ def test_lossless_spreading_follows_kouyoumjian_and_pathak():
     """Far from boundaries: ``lambda / 4 pi |D| / sqrt(s s' (s + s'))`` with Keller's D for a soft half plane."""
     site = wedge_site(2 * PI, MATERIALS["conductor"])
     phi_in, phi, k = 1.9, 0.9, 2 * PI * F / C
-    d = -np.exp(-0.25j * PI) / (2 * math.sqrt(2 * PI * k)) * (1 / np.cos((phi - phi_in) / 2) - 1 / np.cos((phi + phi_in) / 2))
+    d = (
+        -np.exp(-0.25j * PI)
+        / (2 * math.sqrt(2 * PI * k))
+        * (1 / np.cos((phi - phi_in) / 2) - 1 / np.cos((phi + phi_in) / 2))
+    )
     for s_in, s_out in ((2000.0, 3000.0), (500.0, 9000.0)):
         radio = Radio()
         paths = edge_paths(around(s_in, phi_in), around(s_out, phi), site)
@@ -260,3 +267,21 @@ def test_two_edges_and_unknown_wedges_are_refused():
         path_gains(twice, site, F)
     with pytest.raises(SiteTwinError, match="diffraction model 'keller' is unknown"):
         path_gains(paths, site, F, options=FieldOptions(diffraction="keller"))
+
+
+@pytest.mark.parametrize("chain", [((), 0, ()), ((2,), 0, ()), ((), 0, (2,)), ((3,), 0, (2,))])
+def test_spherical_waves_between_arrays_take_the_shortest_way_over_the_edge(chain):
+    """Every pair of elements has the length of its own path by images and the Keller point."""
+    turn = turning(np.random.default_rng(11))
+    site = wedge_site(1.5 * PI, turn=turn, planes=[(turn @ n, d) for n, d in (((0.1, 0, 1), -9), ((0, -1, 0.2), -20))])
+    tx, user = turn @ around(6.0, 0.9, 1.0), turn @ around(6.5, 3.9, 2.0)
+    wide = AntennaArray.ula(9)
+    ends = Radio(wide, (0.4, 0.1, 0.2)), Radio(wide, (-1.0, 0.3, 0.5))
+    paths = edge_paths(tx, user, site, [chain])
+    lengths = element_lengths(PathTensors.of(paths), site, F, *ends, "spherical")[0].numpy()
+    at_tx, at_rx = (C / F * (e.offsets()[0] if e.offsets().ndim == 3 else e.offsets()).numpy() for e in ends)
+    exact = np.array([[edge_paths(tx + t, user + r, site, [chain]).length[0] for t in at_tx] for r in at_rx])
+    np.testing.assert_allclose(lengths, exact, rtol=1e-12)
+    assert np.ptp(lengths) > 0.2
+    with pytest.raises(SiteTwinError, match="need the site's wedges"):
+        element_lengths(PathTensors.of(paths), None, F, *ends, "spherical")

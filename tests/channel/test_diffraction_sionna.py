@@ -1,6 +1,6 @@
 """Diffracted paths against Sionna RT: its vertices as `Paths`, its gains path by path, all polarisations.
 
-Sionna RT finds edges within one mesh and knows convex ones only; where a path of it is diffracted, the site has a wedge.
+Sionna RT finds edges within one mesh and knows convex ones only; wherever it has an edge, the site has a wedge.
 Its version 2.2 measures s too long on paths that are reflected after the edge and end before the depth asked for: it
 counts the way to the image of the diffraction point, left in the table of vertices, too. Such paths are left out here;
 those of the same kind that fill the depth are not affected.

@@ -173,7 +173,9 @@ def diffraction_matrix(
 def check_model(model: str) -> None:
     """Raise `SiteTwinError` for an unknown diffraction model."""
     if model not in get_args(DiffractionModel):
-        raise SiteTwinError(f"diffraction model '{model}' is unknown; choose one of {', '.join(get_args(DiffractionModel))}")
+        raise SiteTwinError(
+            f"diffraction model '{model}' is unknown; choose one of {', '.join(get_args(DiffractionModel))}"
+        )
 
 
 def _face_matrix(azimuth: Tensor, cos_beta: Tensor, face: Tensor, reflect: Reflect) -> EdgeMatrix:
