@@ -117,6 +117,12 @@ def enumerate_edge_paths(
         indexing="ij",
     )
     first, wedge, last = (axis.ravel().astype(int) for axis in grid)
+    ends = np.stack([site.wedges.start[wedge], site.wedges.end[wedge]], axis=1)
+    for end in range(2):  # a face does not reflect what runs along it
+        facet = (first, last)[end]
+        height = np.einsum("nkc,nc->nk", ends, law_test.plane_normal[facet]) - law_test.plane_offset[facet][:, None]
+        apart = (facet < 0) | (np.abs(height).max(axis=1) > 1e-3)
+        first, wedge, last, ends = first[apart], wedge[apart], last[apart], ends[apart]
     source = _mirrored(law_test, np.asarray(transmitter, np.float64), first)
     found = []
     for user in np.asarray(users, np.float64):

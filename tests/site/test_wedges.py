@@ -88,6 +88,18 @@ def test_a_cube_has_twelve_right_angled_wedges(inside_out: bool) -> None:
     assert len({tuple(sorted(f)) for f in wedges.facets[cube].tolist()}) == 12
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**12 - 1))
+def test_windings_at_random_change_nothing(turned: int) -> None:
+    vertices, triangles = box((0, 0, 0), (1, 2, 3))
+    flips = (turned >> np.arange(12)) & 1 == 1
+    site = site_of((vertices, np.where(flips[:, None], triangles[:, ::-1], triangles)))
+    if flips.all():
+        return  # wound alike, inwards: a room
+    np.testing.assert_allclose(site.wedges.exterior_angle, 1.5 * np.pi)
+    solid_angle_check(site.wedges, np.array([0.5, 1, 1.5]))
+
+
 def test_the_inside_of_a_body_is_no_open_space() -> None:
     site = site_of(box((0, 0, 0), (1, 1, 1)))
     solid_angle_check(site.wedges, np.array([0.5, 0.5, 0.5]))

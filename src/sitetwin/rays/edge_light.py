@@ -118,7 +118,9 @@ def _in_beam(scene: EdgeScene, facets: np.ndarray) -> list[tuple[np.ndarray, np.
         chain = np.repeat(np.arange(first, min(first + at_once, len(facets))), count)
         box = np.tile(np.arange(count), len(chain) // count)
         met = reaches(planes, chain, boxes, box)
-        batches.append((facets[chain[met]].astype(np.int32), scene.convex[box[met]].astype(np.int32)))
+        facet, wedge = facets[chain[met]].astype(np.int32), scene.convex[box[met]].astype(np.int32)
+        apart = scene.apart(wedge, facet)
+        batches.append((facet[apart], wedge[apart]))
     return [batch for batch in batches if len(batch[0])]
 
 

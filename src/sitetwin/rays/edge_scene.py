@@ -11,6 +11,8 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
 from sitetwin.rays.solve import gather3
 from sitetwin.site import Site, Wedges
+from sitetwin.site.facets import dot
+from sitetwin.site.wedges import COVER_TOLERANCE
 
 WEDGE_ROW = 16  # doubles per wedge in its table
 FACET_ROW = 12  # doubles per facet in its table
@@ -39,6 +41,12 @@ class EdgeScene:
     def convex(self) -> np.ndarray:
         """(W',) int64, the wedges that diffract: all but concave corners, which only reflect."""
         return np.flatnonzero(self.site.wedges.exterior_angle > np.pi + _LEAST_BEND)
+
+    def apart(self, wedge: np.ndarray, facet: np.ndarray) -> np.ndarray:
+        """(N,) bool: the facet's plane does not hold the wedge's edge; a face does not reflect what runs along it."""
+        wedges, normal, offset = self.site.wedges, self.site.facet_normal[facet], self.site.facet_offset[facet]
+        heights = [np.abs(dot(end[wedge], normal) - offset) for end in (wedges.start, wedges.end)]
+        return np.maximum(*heights) > COVER_TOLERANCE
 
     def wedge(self, wedge: Any) -> WedgeLanes:
         """Wedges for lanes (Dr.Jit UInt32)."""

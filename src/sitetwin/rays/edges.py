@@ -145,6 +145,7 @@ def _with_facet(
 ) -> _Trials:
     """Chains that end with a reflection: facets that both the wedge and a cell see."""
     wanted = np.isin(from_wedges.row, rows)
+    wanted &= bounds.scene.apart(lit.wedge[from_wedges.row], from_wedges.facet)
     source, facet = from_wedges.row[wanted], from_wedges.facet[wanted]
     order = np.argsort(from_cells.facet, kind="stable")
     by_facet, cell_of = from_cells.facet[order], from_cells.row[order]

@@ -3,11 +3,12 @@
 Around each mesh edge the incident faces are sorted by angle; two neighbours in angle enclose a sector, which is open
 space or the inside of a body. Every open sector that is not flat is a wedge; a single face is a half plane (free edge).
 
-Which sectors are open: a face's winding says which of its sides is outside. A closed body that is wound inside out is
-turned first, unless it encloses everything else: then it is a room. Both faces of a sector agree in a consistently
-wound mesh. Where they contradict each other and two faces meet, the larger sector is open (the body is on
-the smaller-angle side); where three or more meet, every sector is open that is not enclosed by two backs (sheets joined
-along a line). A face that is there twice, once for each winding, has no say.
+Which sectors are open: a face's winding says which of its sides is outside. A closed body whose faces contradict each
+other, or that is wound inside out, is turned first, unless it is wound alike and encloses everything else: then it is a
+room. Both faces of a sector agree in a consistently wound mesh. Where they contradict each other and two faces meet,
+the larger sector is open (the body is on the smaller-angle side); where three or more meet, every sector is open that
+is not enclosed by two backs (sheets joined along a line). A face that is there
+twice, once for each winding, has no say.
 """
 
 from __future__ import annotations
@@ -137,33 +138,49 @@ def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _turned_outwards(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Triangles (T, 3) of closed bodies with a negative volume run the other way round.
+    """Triangles (T, 3) of closed bodies, turned so that all of a body's faces look outwards.
 
-    Triangles that share an edge with just one other are one body. Its volume is taken about its middle, so that a
-    body that lacks its floor counts too; a body whose faces look mostly one way is no closed one.
+    Triangles that share an edge with just one other are one body. Its faces are turned to agree with its first one; if
+    its volume is then negative all are turned. The volume is taken about its middle, so that a body that lacks its
+    floor counts too; a body whose faces look mostly one way is no closed one and stays as it is.
     """
     count = len(corners)
-    first, second = corners.T.reshape(-1), np.roll(corners, -1, axis=1).T.reshape(-1)
-    edge = _edge_number(np.minimum(first, second), np.maximum(first, second))
-    order = np.argsort(edge, kind="stable")
-    first_place = np.flatnonzero(np.diff(edge[order], prepend=-1))
-    double = first_place[np.diff(first_place, append=len(edge)) == 2]
-    body = components(count, order[double] % count, order[double + 1] % count)
+    one, other, agree = _pairs_across_edges(corners)
+    body = components(count, one, other)
+    # Two copies of each triangle, as it is and turned; joined are those that agree across an edge.
+    copies = components(
+        2 * count,
+        np.concatenate([one, one + count]),
+        np.concatenate([np.where(agree, other, other + count), np.where(agree, other + count, other)]),
+    )
+    turned = copies[:count] > copies[count:]
     where = points[corners]
     low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
     np.minimum.at(low, body, where.min(axis=1))
     np.maximum.at(high, body, where.max(axis=1))
     where = where - 0.5 * (low[body] + high[body])[:, None]
-    area = np.cross(where[:, 1] - where[:, 0], where[:, 2] - where[:, 0])
+    area = np.cross(where[:, 1] - where[:, 0], where[:, 2] - where[:, 0]) * np.where(turned, -1.0, 1.0)[:, None]
     volume = np.bincount(body, dot(area, where[:, 0]) / 6.0, count)
     surface = np.bincount(body, np.sqrt(dot(area, area)) / 2.0, count)
     looks = np.column_stack([np.bincount(body, area[:, axis] / 2.0, count) for axis in range(3)])
     closed = np.sqrt(dot(looks, looks)) < 0.5 * surface
-    room = (low <= low.min(axis=0, initial=np.inf)).all(axis=1) & (high >= high.max(axis=0, initial=-np.inf)).all(
-        axis=1
-    )
-    inside_out = closed & ~room & (volume < -1e-6 * surface**1.5)
-    return np.where(inside_out[body][:, None], corners[:, ::-1], corners)
+    lowest, highest = low.min(axis=0, initial=np.inf), high.max(axis=0, initial=-np.inf)
+    disagreed = np.bincount(body, turned, count) > 0
+    room = ((low <= lowest) & (high >= highest)).all(axis=1) & ~disagreed
+    inside_out = ~room & (volume < -1e-6 * surface**1.5)
+    turned = np.where(closed[body], turned ^ inside_out[body], False)
+    return np.where(turned[:, None], corners[:, ::-1], corners)
+
+
+def _pairs_across_edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of triangles that share an edge with no third, and whether both are wound the same way there."""
+    first, second = corners.T.reshape(-1), np.roll(corners, -1, axis=1).T.reshape(-1)
+    edge = _edge_number(np.minimum(first, second), np.maximum(first, second))
+    order = np.argsort(edge, kind="stable")
+    begin = np.flatnonzero(np.diff(edge[order], prepend=-1))
+    double = begin[np.diff(begin, append=len(edge)) == 2]
+    a, b = order[double], order[double + 1]
+    return a % len(corners), b % len(corners), (first[a] < second[a]) != (first[b] < second[b])
 
 
 def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
