@@ -113,7 +113,7 @@ def test_conductors_are_reciprocal(exterior):
     rng = np.random.default_rng(5)
     site = wedge_site(exterior, turn=turning(rng))
     turn = site.wedges.tangents[0, 0], site.wedges.normals[0, 0], site.wedges.direction[0]
-    for _ in range(20):
+    for _ in range(8):
         a, b = (around(rng.uniform(0.5, 40), rng.uniform(0, exterior), rng.uniform(-9, 9)) @ turn for _ in range(2))
         one, other = dual((0.3, 0.2, -0.1)), dual((-1.0, 0.4, 0.3))
         there = path_gains(edge_paths(a, b, site), site, F, one, other, dtype=DOUBLE)[0]
@@ -126,10 +126,10 @@ def test_which_face_is_called_face_0_has_no_say(model):
     rng = np.random.default_rng(6)
     for exterior in (1.5 * PI, 1.8 * PI, 2 * PI):
         materials = MATERIALS["dielectric"]
-        for phi_in, phi in rng.uniform(0.01, exterior - 0.01, (20, 2)):
-            tx, user = around(7.0, phi_in, 1.0), around(5.0, phi, -3.0)
-            site, exchanged = (wedge_site(exterior, materials, exchanged=e) for e in (False, True))
-            a, b = (gains(edge_paths(tx, user, s), s, model) for s in (site, exchanged))
+        site, exchanged = (wedge_site(exterior, materials, exchanged=e) for e in (False, True))
+        for phi_in in rng.uniform(0.01, exterior - 0.01, 4):
+            tx, users = around(7.0, phi_in, 1.0), around(5.0, rng.uniform(0.01, exterior - 0.01, 20), -3.0)
+            a, b = (gains(edge_paths(tx, users, s), s, model) for s in (site, exchanged))
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * float(a.abs().max()))
 
 
@@ -190,7 +190,7 @@ def test_no_gain_above_one():
         for exterior in (0.5 * PI, 1.1 * PI, 1.5 * PI, 2 * PI):
             site = wedge_site(exterior, materials)
             users = around(rng.uniform(1, 30, 300) * wavelength, rng.uniform(0, exterior, 300), rng.uniform(-2, 2, 300))
-            for phi_in in rng.uniform(0, exterior, 5):
+            for phi_in in rng.uniform(0, exterior, 3):
                 paths = edge_paths(around(wavelength, phi_in), users, site)
                 radio = dual()
                 for model in ("luebbers", "sionna"):

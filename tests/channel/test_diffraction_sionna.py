@@ -50,7 +50,7 @@ def solved(name, depth):
         refraction=False,
         diffraction=True,
         synthetic_array=True,
-        samples_per_src=400_000,
+        samples_per_src=100_000,
         seed=1,
     )
     a, tau = found.cir(normalize_delays=False, out_type="numpy")
@@ -99,8 +99,7 @@ def to_paths(site, tx, users, vertices, hits, user):
 
 
 @pytest.mark.parametrize(
-    ("name", "depth", "least", "chains"),
-    [("simple_wedge", 1, 4, 1), ("simple_street_canyon", 2, 20, 3), ("simple_street_canyon", 3, 20, 5)],
+    ("name", "depth", "least", "chains"), [("simple_wedge", 1, 4, 1), ("simple_street_canyon", 3, 20, 5)]
 )
 def test_amplitude_phase_and_polarisation(name, depth, least, chains):
     theirs, vertices, hits, user = solved(name, depth)
