@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.rays.laws import Judgement, LawTest, Verdict
+from tests.rays.laws import DIFFRACTION, REFLECTION, Judgement, LawTest, Verdict
 
 
 def enumerate_paths(
@@ -86,3 +86,96 @@ def _facet_boxes(law_test: LawTest) -> tuple[np.ndarray, np.ndarray]:
     np.minimum.at(low, law_test.facet, law_test.corners.min(axis=1))
     np.maximum.at(high, law_test.facet, law_test.corners.max(axis=1))
     return low, high
+
+
+Chain = tuple[tuple[int, int], ...]
+"""(kind, facet or wedge) of each interaction, from the transmitter on."""
+
+
+def enumerate_edge_paths(
+    site: Any,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    before: int,
+    after: int,
+    law_test: LawTest | None = None,
+) -> list[dict[Chain, Judgement]]:
+    """Every path with one diffraction at a wedge that is no concave corner, with up to one reflection on either side.
+
+    The point of diffraction is found by bisection of the path length's slope along the edge, not by a formula.
+
+    Returns:
+        For each user the chains that are not invalid, with their judgement.
+    """
+    law_test = law_test or LawTest(site)
+    wedges = np.flatnonzero(site.wedges.exterior_angle > np.pi + 1e-3)
+    facets = np.arange(site.num_facets)
+    grid = np.meshgrid(
+        np.concatenate([[-1], facets if before else []]),
+        wedges,
+        np.concatenate([[-1], facets if after else []]),
+        indexing="ij",
+    )
+    first, wedge, last = (axis.ravel().astype(int) for axis in grid)
+    ends = np.stack([site.wedges.start[wedge], site.wedges.end[wedge]], axis=1)
+    for end in range(2):  # a face does not reflect what runs along it
+        facet = (first, last)[end]
+        height = np.einsum("nkc,nc->nk", ends, law_test.plane_normal[facet]) - law_test.plane_offset[facet][:, None]
+        apart = (facet < 0) | (np.abs(height).max(axis=1) > 1e-3)
+        first, wedge, last, ends = first[apart], wedge[apart], last[apart], ends[apart]
+    source = _mirrored(law_test, np.asarray(transmitter, np.float64), first)
+    found = []
+    for user in np.asarray(users, np.float64):
+        target = _mirrored(law_test, user, last)
+        vertex, stationary = _shortest(site.wedges, wedge, source, target)
+        chains: dict[Chain, Judgement] = {}
+        for row in np.flatnonzero(stationary):
+            points, kinds, names = [transmitter], [DIFFRACTION], [int(wedge[row])]
+            middle = [vertex[row]]
+            if first[row] >= 0:
+                middle.insert(0, _meeting(law_test, first[row], vertex[row], source[row]))
+                kinds.insert(0, REFLECTION)
+                names.insert(0, int(first[row]))
+            if last[row] >= 0:
+                middle.append(_meeting(law_test, last[row], vertex[row], target[row]))
+                kinds.append(REFLECTION)
+                names.append(int(last[row]))
+            judgement = law_test.judge(np.array([*points, *middle, user]), np.array(names), np.array(kinds))
+            if judgement.verdict is not Verdict.INVALID:
+                chains[tuple(zip(kinds, names, strict=True))] = judgement
+        found.append(chains)
+    return found
+
+
+def _mirrored(law_test: LawTest, point: np.ndarray, facet: np.ndarray) -> np.ndarray:
+    """(N, 3) the point mirrored in the plane of each facet; unchanged for -1."""
+    normal, offset = law_test.plane_normal[facet], law_test.plane_offset[facet]
+    image = point - 2.0 * (normal @ point - offset)[:, None] * normal
+    return np.where(facet[:, None] < 0, point, image)
+
+
+def _shortest(wedges: Any, wedge: np.ndarray, source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Point of each edge with the shortest way from source to target, and whether it is no end of the edge."""
+    start, step = wedges.start[wedge], wedges.end[wedge] - wedges.start[wedge]
+
+    def slope(share: np.ndarray) -> np.ndarray:
+        point = start + share[:, None] * step
+        return sum(
+            np.einsum("nc,nc->n", point - end, step) / np.linalg.norm(point - end, axis=1) for end in (source, target)
+        )
+
+    low, high = np.zeros(len(wedge)), np.ones(len(wedge))
+    inner = (slope(low) < 0) & (slope(high) > 0)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        rising = slope(middle) > 0
+        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
+    return start + 0.5 * (low + high)[:, None] * step, inner
+
+
+def _meeting(law_test: LawTest, facet: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where the line through two points meets the plane of a facet; far away where it does not."""
+    normal = law_test.plane_normal[facet]
+    slope = normal @ (other - one)
+    share = (law_test.plane_offset[facet] - normal @ one) / slope if abs(slope) > 1e-12 else 1e9
+    return one + share * (other - one)

@@ -1,4 +1,4 @@
-"""The laws that a specular path must obey, in plain float64 NumPy: the independent judge of every tracer.
+"""The laws that a path must obey, in plain float64 NumPy: the independent judge of every tracer.
 
 Nothing here uses a tracer, a ray-casting library or single precision. A path is *valid* when every law holds and none
 would be decided otherwise by moving a point by `Tolerance.position`; *invalid* when a law is broken beyond the
@@ -11,8 +11,11 @@ The laws:
     mirror      the direction after a vertex is the one before it, mirrored at the facet's plane: equal angles, and
                 incident ray, normal and reflected ray in one plane (angle in radians);
     side        both neighbours of a vertex lie on the same side of its facet's plane (metres);
-    occlusion   no triangle of the mesh meets a segment, except those in the plane of the facet that the segment starts
-                or ends on.
+    occlusion   no triangle of the mesh meets a segment, except those in the plane of a facet that the segment starts
+                or ends on;
+    edge        a point of diffraction lies on its wedge's edge (metres), each of the wedge's facets holds the edge;
+    cone        the ray makes the same angle with the edge before and after it (Keller's law of edge diffraction);
+    open        both neighbours of a point of diffraction lie in the open space between the wedge's faces (metres).
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-REFLECTION = 1
+REFLECTION, DIFFRACTION = 1, 3
 
 
 class Verdict(StrEnum):
@@ -67,6 +70,7 @@ class LawTest:
 
     def __init__(self, site: Any, tolerance: Tolerance | None = None, cell: float = 20.0) -> None:
         self.tolerance = tolerance or Tolerance()
+        self._site = site
         self.corners = np.asarray(site.vertices, np.float64)[np.asarray(site.triangles)]
         self.facet = np.asarray(site.triangle_facet)
         self.plane_normal = np.asarray(site.facet_normal, np.float64)
@@ -95,35 +99,39 @@ class LawTest:
         for row in np.arange(len(paths.length)) if rows is None else rows:
             kinds = paths.kinds[row]
             depth = int(np.count_nonzero(kinds))
-            if np.any(kinds[:depth] != REFLECTION):
-                raise ValueError("the law test knows specular reflections only")
+            if not np.isin(kinds[:depth], (REFLECTION, DIFFRACTION)).all():
+                raise ValueError("the law test knows reflections and diffractions only")
             points = np.concatenate(
                 [paths.transmitter[None], paths.vertices[row, :depth], paths.users[user[row]][None]]
             )
-            judgement = self.judge(points, paths.facets[row, :depth])
+            judgement = self.judge(points, paths.facets[row, :depth], kinds[:depth])
             claims = self._claims(points, paths.length[row], paths.departure[row], paths.arrival[row])
             judgements.append(_worse(claims, judgement))
         return judgements
 
-    def judge(self, points: np.ndarray, facets: np.ndarray) -> Judgement:
+    def judge(self, points: np.ndarray, facets: np.ndarray, kinds: np.ndarray | None = None) -> Judgement:
         """Judgement of one path.
 
         Args:
             points: (k + 2, 3) metres: transmitter, the k vertices, user.
-            facets: (k,) facet that each vertex claims to lie on.
+            facets: (k,) facet that each vertex claims to lie on, or wedge.
+            kinds: (k,) what happens there; reflections by default.
         """
+        kinds = np.full(len(facets), REFLECTION) if kinds is None else kinds
         points = np.asarray(points, np.float64)
         if not np.all(np.isfinite(points)):
             return Judgement(Verdict.INVALID, "endpoints", "a vertex is not finite")
         if np.any(np.linalg.norm(np.diff(points, axis=0), axis=1) < self.tolerance.position):
             return Judgement(Verdict.MARGINAL, "endpoints", "a segment is shorter than the tolerance")
         result = VALID
+        reflection = (self._facet_law, self._side_law, self._mirror_law)
+        diffraction = (self._edge_law, self._cone_law, self._open_law)
         for k, facet in enumerate(facets):
-            for law in (self._facet_law, self._side_law, self._mirror_law):
+            for law in reflection if kinds[k] == REFLECTION else diffraction:
                 result = _worse(result, law(points[k], points[k + 1], points[k + 2], int(facet)))
             if result.verdict is Verdict.INVALID:
                 return result
-        ends = [-1, *map(int, facets), -1]
+        ends = [set(), *map(self._planes_at, facets, kinds), set()]
         for k in range(len(points) - 1):
             result = _worse(result, self._occlusion_law(points[k], points[k + 1], ends[k], ends[k + 1]))
         return result
@@ -172,11 +180,51 @@ class LawTest:
             return Judgement(Verdict.INVALID, "mirror", f"{angle:.3g} rad off at facet {facet}")
         return VALID
 
-    def _occlusion_law(self, a: np.ndarray, b: np.ndarray, facet_a: int, facet_b: int) -> Judgement:
+    def _planes_at(self, facet: int, kind: int) -> set[int]:
+        """The facets that a vertex lies on."""
+        return {int(facet)} if kind == REFLECTION else set(self._site.wedges.facets[facet].tolist()) - {-1}
+
+    def _edge_law(self, before: np.ndarray, vertex: np.ndarray, after: np.ndarray, wedge: int) -> Judgement:
+        start, end = self._site.wedges.start[wedge], self._site.wedges.end[wedge]
+        away = _point_segment_distance(vertex, start[None], end[None])[0]
+        if away > self.tolerance.position:
+            return Judgement(Verdict.INVALID, "edge", f"{away:.3g} m from wedge {wedge}")
+        for facet in self._planes_at(wedge, DIFFRACTION):
+            outside = _point_triangle_distance(vertex, self.corners[self._of_facet[facet]]).min()
+            if outside > 2 * self._plane_margin[facet]:
+                return Judgement(Verdict.INVALID, "edge", f"wedge {wedge} is not at its facet {facet}")
+        if min(np.linalg.norm(vertex - start), np.linalg.norm(vertex - end)) <= self.tolerance.position:
+            return Judgement(Verdict.MARGINAL, "edge", f"at the end of wedge {wedge}")
+        return VALID
+
+    def _cone_law(self, before: np.ndarray, vertex: np.ndarray, after: np.ndarray, wedge: int) -> Judgement:
+        edge = self._site.wedges.end[wedge] - self._site.wedges.start[wedge]
+        edge = edge / np.linalg.norm(edge)
+        angles = []
+        for step in (vertex - before, after - vertex):
+            along = step @ edge
+            angles.append(np.arctan2(np.linalg.norm(step - along * edge), along))
+        if abs(angles[0] - angles[1]) > self.tolerance.angle:
+            return Judgement(Verdict.INVALID, "cone", f"{angles[0] - angles[1]:.3g} rad off at wedge {wedge}")
+        return VALID
+
+    def _open_law(self, before: np.ndarray, vertex: np.ndarray, after: np.ndarray, wedge: int) -> Judgement:
+        wedges = self._site.wedges
+        for point in (before, after):
+            x, y = (point - vertex) @ wedges.tangents[wedge, 0], (point - vertex) @ wedges.normals[wedge, 0]
+            angle, radius, exterior = np.arctan2(y, x) % (2 * np.pi), np.hypot(x, y), wedges.exterior_angle[wedge]
+            gap = min(angle, 2 * np.pi - angle, abs(angle - exterior))
+            if radius * min(gap, 1.0) <= self.tolerance.position:
+                return Judgement(Verdict.MARGINAL, "open", f"grazes a face of wedge {wedge}")
+            if angle > exterior:
+                return Judgement(Verdict.INVALID, "open", f"inside the body at wedge {wedge}")
+        return VALID
+
+    def _occlusion_law(self, a: np.ndarray, b: np.ndarray, on_a: set[int], on_b: set[int]) -> Judgement:
         margin = self.tolerance.position
         triangles = self._grid.near(a, b)
         triangles = triangles[_box_meets_segment(self.corners[triangles], a, b, margin)]
-        for facet in {facet_a, facet_b} - {-1}:
+        for facet in on_a | on_b:
             height = self.corners[triangles] @ self.plane_normal[facet] - self.plane_offset[facet]
             triangles = triangles[np.abs(height).max(axis=1) > self._plane_margin[facet]]
         if not len(triangles):

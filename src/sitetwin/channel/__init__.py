@@ -5,6 +5,7 @@ from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.cfr import frequency_response
 from sitetwin.channel.cir import ideal_response, impulse_response, pulse_shape
 from sitetwin.channel.delay_angle import angle_transform, delay_angle, delay_angle_from_response
+from sitetwin.channel.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
 from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
 from sitetwin.channel.foliage import Cost235, FituR, Weissberger, Woodland, foliage_loss_db, foliage_model
 from sitetwin.channel.grid import OfdmGrid, delay_taps
@@ -24,6 +25,7 @@ from sitetwin.channel.patterns import (
 from sitetwin.channel.reflection import Surfaces, complex_permittivity, half_space, slab
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.channel.rotation import rotation_matrix
+from sitetwin.channel.transition import transition
 
 __all__ = [
     "POLARISATIONS",
@@ -32,6 +34,8 @@ __all__ = [
     "ChannelLoader",
     "ChannelRequest",
     "Cost235",
+    "EdgeMatrix",
+    "EdgeRays",
     "FieldOptions",
     "FituR",
     "HalfWaveDipole",
@@ -52,6 +56,8 @@ __all__ = [
     "delay_angle",
     "delay_angle_from_response",
     "delay_taps",
+    "diffraction_matrix",
+    "edge_terms",
     "foliage_loss_db",
     "foliage_model",
     "frequency_response",
@@ -67,6 +73,7 @@ __all__ = [
     "pulse_shape",
     "rotation_matrix",
     "slab",
+    "transition",
     "write_channels",
     "write_csv",
 ]

@@ -2,11 +2,13 @@
 
 A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the
 basis turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
-direction is mirrored. The result is, per path and pair of ports,
+direction is mirrored. At an edge the basis turns into the ray-fixed one and the matrix of `diffraction_matrix` acts.
+The result is, per path and pair of ports,
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
-with F the antenna fields in (theta-hat, phi-hat) and A the loss in leaves.
+with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves. The matrix of
+an edge holds the factor by which the diffracted field spreads otherwise than 1 / L.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
 from sitetwin.channel.canopy import CanopyScattering
+from sitetwin.channel.diffraction import check_model, diffraction_matrix
+from sitetwin.channel.edge_frames import EdgeFrames
 from sitetwin.channel.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
 from sitetwin.channel.parallel import in_parallel
 from sitetwin.channel.phasors import phasor
@@ -49,6 +53,7 @@ class FieldOptions:
         out_of_range: Policy for materials outside the range of P.2040-4.
         relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
         conductivity: (M,) S/m, likewise.
+        diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
     """
 
     season: Season = "summer"
@@ -57,6 +62,7 @@ class FieldOptions:
     out_of_range: str = "clamp"
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
+    diffraction: str = "luebbers"
 
 
 def path_gains(
@@ -81,7 +87,7 @@ def path_gains(
         frequency_hz: Frequency at which materials, leaves and free space are taken, Hz.
         tx: Radio of the transmitter; a vertical isotropic antenna by default.
         rx: Radio of the users, likewise.
-        options: Season, foliage, materials.
+        options: Season, foliage, materials, coefficients of edges.
         phase_frequency_hz: Frequency f_c of the phase ``e^{-j 2 pi f_c tau}``, Hz; `frequency_hz` by default. The
             nodes of `band_nodes` share the carrier's.
         dtype: torch.complex64 or torch.complex128; the field is computed in this precision.
@@ -91,8 +97,8 @@ def path_gains(
         (P, n_rx_ports, n_tx_ports) complex: ``|a|^2`` is received over transmitted power.
 
     Raises:
-        SiteTwinError: The frequency is not positive, the paths name facets or canopies that the site lacks, or a path
-            scatters at more than one canopy.
+        SiteTwinError: The frequency is not positive, the diffraction model is unknown, the paths name facets, edges or
+            canopies that the site lacks, or a path meets more than one edge or canopy.
     """
     if not (math.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
@@ -118,17 +124,21 @@ def _check(paths: Paths, site: Any) -> None:
         return
     mirror = paths.kinds == Interaction.REFLECTION
     scatter = paths.kinds == Interaction.CANOPY
+    edge = paths.kinds == Interaction.DIFFRACTION
     for name, chosen, count in (
         ("facet", mirror, len(site.facet_material)),
         ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
+        ("wedge", edge, len(site.wedges.exterior_angle) if edge.any() else 0),
     ):
         highest = int(paths.facets.max(where=chosen, initial=-1))
         if highest >= count:
             raise SiteTwinError(
                 f"the paths name {name} {highest} but the site has {count}; use the site that the paths were traced in"
             )
-    if bool((scatter.sum(axis=1) > 1).any()):
-        raise SiteTwinError("a path scatters at several canopies; only single scattering is modelled")
+    if bool(((scatter | edge).sum(axis=1) > 1).any()):
+        raise SiteTwinError(
+            "a path meets several canopies or edges; only single scattering and single diffraction are modelled"
+        )
 
 
 def _free_space(
@@ -212,6 +222,10 @@ class _Job:
         self.arrival = torch.from_numpy(np.ascontiguousarray(paths.arrival))
         self.facets = torch.from_numpy(np.ascontiguousarray(paths.facets))
         self.users = torch.from_numpy(paths.user_of_path) if rx.per_user else None
+        check_model(options.diffraction)
+        if bool((paths.kinds == Interaction.DIFFRACTION).any()):
+            self.wavenumber = 2 * math.pi * frequency_hz / SPEED_OF_LIGHT
+            self.edges = EdgeFrames.of(site.wedges)
         self.scatters = bool((paths.kinds == Interaction.CANOPY).any())
         if self.scatters:
             in_leaf = volumes_in_leaf(site.vegetation, options.season)
@@ -230,6 +244,8 @@ class _Job:
         for at in range(depth):
             if kinds[at] == Interaction.CANOPY:
                 self._scatter(wave, rows, at, depth)
+            elif kinds[at] == Interaction.DIFFRACTION:
+                self._diffract(wave, rows, at, depth)
             else:
                 self._reflect(wave, self.facets[:, at].index_select(0, rows))
         return self._receive(wave, rows)
@@ -261,6 +277,19 @@ class _Job:
         wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
         wave.b1 = te
         wave.k = k - 2 * along * normal
+
+    def _diffract(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        there = self.edges.crossing(self.paths, rows, at, depth, self.wavenumber)
+        k, phi_in = there.k_in.to(self.real), there.phi_in_hat.to(self.real)
+        wave.turn(dot(wave.b1, phi_in), dot(wave.b1, cross(phi_in, k)))
+
+        def reflect(cos_incidence: Tensor, facet: Tensor) -> tuple[Tensor, Tensor]:
+            return self.surfaces.reflection(cos_incidence, self.materials.index_select(0, facet))
+
+        jones = diffraction_matrix(there.rays, reflect, self.options.diffraction, self.dtype)
+        # e1 is E_phi and e2 is -E_beta, as b1 x b2 = -k
+        wave.e1, wave.e2 = jones.hard * wave.e1 + jones.cross * wave.e2, jones.soft * wave.e2 - jones.cross * wave.e1
+        wave.k, wave.b1 = there.k_out.to(self.real), there.phi_out_hat.to(self.real)
 
     def _scatter(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
         index = rows.numpy()

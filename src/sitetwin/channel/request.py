@@ -12,6 +12,7 @@ from sitetwin.channel.arrays import AntennaArray, Radio
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.cfr import Steering, Wavefront
 from sitetwin.channel.describe import describe_radio
+from sitetwin.channel.diffraction import DiffractionModel
 from sitetwin.channel.fields import FieldOptions
 from sitetwin.channel.foliage import SEASONS, Season, foliage_model
 from sitetwin.channel.grid import OfdmGrid
@@ -52,6 +53,7 @@ class ChannelRequest:
         foliage: Name of the model of the loss in leaves; None lets waves pass canopies without loss.
         canopy: How scatter centres scatter.
         out_of_range: Policy for a carrier outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
+        diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
         wavefront: "plane" or "spherical"; see `frequency_response`.
         steering: "carrier" or "per-subcarrier"; likewise.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
@@ -69,6 +71,7 @@ class ChannelRequest:
     foliage: str | None = "default"
     canopy: CanopyScattering = field(default_factory=CanopyScattering)
     out_of_range: OutOfRange = "clamp"
+    diffraction: DiffractionModel = "luebbers"
     wavefront: Wavefront = "plane"
     steering: Steering = "carrier"
     gain_nodes: bool = False
@@ -78,6 +81,7 @@ class ChannelRequest:
             ("quantity", self.quantity, get_args(Quantity)),
             ("season", self.season, SEASONS),
             ("policy for frequencies out of range", self.out_of_range, get_args(OutOfRange)),
+            ("diffraction model", self.diffraction, get_args(DiffractionModel)),
             ("wavefront", self.wavefront, get_args(Wavefront)),
             ("steering", self.steering, get_args(Steering)),
         ):
@@ -110,7 +114,7 @@ class ChannelRequest:
     @property
     def options(self) -> FieldOptions:
         """Season, foliage and materials for the field computation."""
-        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range)
+        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range, diffraction=self.diffraction)
 
     @property
     def array_name(self) -> str:
@@ -169,6 +173,7 @@ class ChannelRequest:
             "foliage": None if self.foliage is None else foliage_model(self.foliage, self.grid.carrier_hz).name,
             "canopy": asdict(self.canopy),
             "out_of_range": self.out_of_range,
+            "diffraction": self.diffraction,
         }
         if self.quantity != "gains":
             facts |= {

@@ -170,7 +170,8 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the
     transmitting element in the chain of facets, ``|L k_t - d_t + Q^T d_r|`` with Q the product of the chain's mirrors
     (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre the path
-    is two such pieces.
+    is two such pieces. Over an edge it is the shortest way, ``hypot(rho_t + rho_r, z_t - z_r)`` with rho the distances
+    from the edge and z the places along it.
 
     Args:
         batch: P paths.
@@ -196,41 +197,94 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
     at_tx = wavelength * tx.offsets().repeat(tx.array.num_ports, 1)
     at_rx = wavelength * rx.offsets(batch.user)
     at_rx = at_rx.expand(len(batch.length), -1, 3).repeat(1, rx.array.num_ports, 1)
-    first = _length_to_scatterer(batch.paths)
     out = torch.empty(len(batch.length), rx.array.num_antennas, tx.array.num_antennas, dtype=torch.float64)
-    mirrored = torch.isnan(first)
-    rows = torch.nonzero(mirrored).flatten()
+    rows, _, _, _ = _divided(batch, None)
     if len(rows):
         seen = _unfold(at_rx[rows], batch.paths, rows, site)
         reach = batch.length[rows, None, None, None] * batch.departure[rows, None, None, :]
         out[rows] = torch.linalg.vector_norm(reach - at_tx[None, None] + seen[:, :, None, :], dim=-1)
-    rows = torch.nonzero(~mirrored).flatten()
-    if len(rows):
-        near, far = first[rows, None], batch.length[rows, None] - first[rows, None]
-        sent = torch.linalg.vector_norm(near[..., None] * batch.departure[rows, None] - at_tx[None], dim=-1)
-        caught = torch.linalg.vector_norm(far[..., None] * batch.arrival[rows, None] - at_rx[rows], dim=-1)
-        out[rows] = caught[:, :, None] + sent[:, None, :]
+    for kind in (Interaction.CANOPY, Interaction.DIFFRACTION):
+        rows, at, near, far = _divided(batch, kind)
+        if not len(rows):
+            continue
+        sent = at_tx[None] - near[:, None, None] * batch.departure[rows, None]
+        caught = at_rx[rows] - far[:, None, None] * batch.arrival[rows, None]
+        if kind == Interaction.DIFFRACTION:
+            out[rows] = _over_edges(sent, caught, *_edge_directions(batch.paths, rows, at, site))
+        else:
+            sizes = [torch.linalg.vector_norm(ends, dim=-1) for ends in (sent, caught)]
+            out[rows] = sizes[1][:, :, None] + sizes[0][:, None, :]
     return out
 
 
-def _length_to_scatterer(paths: Paths) -> Tensor:
-    """(P,) float64 metres from the transmitter to the path's scatter centre, NaN for purely specular paths."""
-    first = np.full(paths.num_paths, np.nan)
-    for row, at in np.argwhere(paths.kinds == Interaction.CANOPY):
-        points = np.concatenate([paths.transmitter[None], paths.vertices[row, : at + 1]])
-        first[row] = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
-    return torch.from_numpy(first)
+def _divided(batch: PathTensors, kind: Interaction | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Paths with a vertex of this kind: rows, which vertex, and metres before and after it; None: all others."""
+    paths = batch.paths
+    if kind is None:
+        divided = (paths.kinds == Interaction.CANOPY) | (paths.kinds == Interaction.DIFFRACTION)
+        rows = torch.from_numpy(np.flatnonzero(~divided.any(axis=1)))
+        return rows, rows.new_zeros(len(rows)), batch.length[rows], batch.length.new_zeros(len(rows))
+    row, at = np.nonzero(paths.kinds == kind)
+    start = np.broadcast_to(paths.transmitter, (len(row), 1, 3))
+    steps = np.diff(np.concatenate([start, paths.vertices[row]], axis=1), axis=1)
+    before = np.sqrt((steps**2).sum(axis=2)).cumsum(axis=1)[np.arange(len(row)), at]
+    rows, near = torch.from_numpy(row), torch.from_numpy(before)
+    return rows, torch.from_numpy(at), near, batch.length[rows] - near
 
 
-def _unfold(offsets: Tensor, paths: Paths, rows: Tensor, site: Any) -> Tensor:
-    """Receive element offsets mirrored back through the chain into the frame of the departure: ``Q^T d_r``."""
-    if paths.max_depth == 0 or not bool(offsets.any()):
-        return offsets
+def _over_edges(sent: Tensor, caught: Tensor, edge_tx: Tensor, edge_rx: Tensor) -> Tensor:
+    """Shortest ways over edges between elements: both half planes turned into one about the edge.
+
+    Args:
+        sent: (n, T, 3) transmitting elements, from the (image of the) diffraction point.
+        caught: (n, R, 3) receiving elements, likewise.
+        edge_tx: (n, 3) direction of the edge as the transmitter sees it in the mirrors before it.
+        edge_rx: (n, 3) the same direction as the receiver sees it in the mirrors after it.
+
+    Returns:
+        (n, R, T).
+    """
+    heights, distances = [], []
+    for ends, edge in ((sent, edge_tx), (caught, edge_rx)):
+        height = torch.einsum("nei,ni->ne", ends, edge)
+        heights.append(height)
+        distances.append(torch.linalg.vector_norm(ends - height[..., None] * edge[:, None], dim=-1))
+    across = distances[1][:, :, None] + distances[0][:, None, :]
+    return torch.hypot(across, heights[1][:, :, None] - heights[0][:, None, :])
+
+
+def _edge_directions(paths: Paths, rows: Tensor, at: Tensor, site: Any) -> tuple[Tensor, Tensor]:
+    """Directions (n, 3) of the edges met at vertices `at`, mirrored back to the transmitter and on to the user."""
+    if site is None:
+        raise SiteTwinError("spherical waves over edges need the site's wedges; pass site=")
+    wedge = paths.facets[rows.numpy(), at.numpy()]
+    edge = torch.from_numpy(np.ascontiguousarray(site.wedges.direction[wedge]))[:, None]
+    depth = torch.arange(paths.max_depth)
+    before, after = depth < at[:, None], depth > at[:, None]
+    return _unfold(edge, paths, rows, site, before)[:, 0], _unfold(edge, paths, rows, site, after, onward=True)[:, 0]
+
+
+def _unfold(
+    vectors: Tensor, paths: Paths, rows: Tensor, site: Any, chosen: Tensor | None = None, onward: bool = False
+) -> Tensor:
+    """Vectors at the user mirrored back through the chain into the frame of the departure: ``Q^T d_r``.
+
+    Args:
+        vectors: (n, R, 3).
+        paths: All paths.
+        rows: (n,) the paths meant.
+        site: Their site.
+        chosen: (n, D) bool, vertices whose mirrors take part; all by default.
+        onward: Mirror from the first vertex to the last instead.
+    """
+    if paths.max_depth == 0 or not bool(vectors.any()):
+        return vectors
     facets = torch.from_numpy(np.ascontiguousarray(paths.facets)).long().index_select(0, rows)
-    kinds = torch.from_numpy(np.ascontiguousarray(paths.kinds)).index_select(0, rows)
+    mirror = torch.from_numpy(paths.kinds == Interaction.REFLECTION).index_select(0, rows)
+    mirror = mirror if chosen is None else mirror & chosen
     normals = torch.from_numpy(np.ascontiguousarray(site.facet_normal))
-    for at in reversed(range(paths.max_depth)):
-        normal = normals[facets[:, at].clamp_min(0)] * (kinds[:, at] == Interaction.REFLECTION)[:, None]
-        along = torch.einsum("pre,pe->pr", offsets, normal)
-        offsets = offsets - 2 * along[..., None] * normal[:, None, :]
-    return offsets
+    for at in range(paths.max_depth) if onward else reversed(range(paths.max_depth)):
+        normal = normals[torch.where(mirror[:, at], facets[:, at], 0)] * mirror[:, at, None]
+        along = torch.einsum("pre,pe->pr", vectors, normal)
+        vectors = vectors - 2 * along[..., None] * normal[:, None, :]
+    return vectors

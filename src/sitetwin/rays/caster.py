@@ -116,6 +116,14 @@ def array3(points: np.ndarray) -> Any:
     return array3_type()(*(mi.Float64(np.ascontiguousarray(points[:, axis])) for axis in range(3)))
 
 
+def origin_offset(point: Any) -> Any:
+    """How far above a surface a ray from `point` starts, metres (Dr.Jit)."""
+    import drjit as dr
+
+    largest = dr.maximum(dr.maximum(dr.abs(point.x), dr.abs(point.y)), dr.abs(point.z))
+    return ORIGIN_OFFSET_ULPS * _SINGLE_EPSILON * (1 + largest)
+
+
 def lift_off(point: Any, normal: Any, towards: Any) -> Any:
     """A point just above the facet it lies on, on the side of `towards`.
 
@@ -126,6 +134,4 @@ def lift_off(point: Any, normal: Any, towards: Any) -> Any:
     """
     import drjit as dr
 
-    largest = dr.maximum(dr.maximum(dr.abs(point.x), dr.abs(point.y)), dr.abs(point.z))
-    offset = ORIGIN_OFFSET_ULPS * _SINGLE_EPSILON * (1 + largest)
-    return point + normal * dr.mulsign(offset, dr.dot(towards - point, normal))
+    return point + normal * dr.mulsign(origin_offset(point), dr.dot(towards - point, normal))

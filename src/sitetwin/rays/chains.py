@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sitetwin.rays.cells import CellGrid
+from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.site import Site
 
 
@@ -38,6 +39,8 @@ class Completeness:
 class ChainList:
     """Distinct specular chains of one transmitter, in canonical order (by depth, then facets), and where they lead.
 
+    Chains with a diffraction stand in a list of their own, `edges`.
+
     The empty chain (line of sight) is not listed; it is tried on every user.
 
     Attributes:
@@ -48,6 +51,7 @@ class ChainList:
         mark_cells: (N,) int64, cells of `grid`, ascending within a chain, whose users the chain is tried on.
         grid: The cells.
         completeness: Measured completeness of the list.
+        edges: The chains with a diffraction, None where none were sought.
     """
 
     transmitter: np.ndarray
@@ -57,6 +61,7 @@ class ChainList:
     mark_cells: np.ndarray
     grid: CellGrid
     completeness: Completeness
+    edges: EdgeChains | None = None
 
     def __len__(self) -> int:
         return len(self.facets)
@@ -80,13 +85,18 @@ class ChainList:
             (self.grid.size, "<f8"),
         ):
             digest.update(np.ascontiguousarray(array, kind).tobytes())
+        if self.edges is not None:
+            digest.update(self.edges.digest())
         return digest.hexdigest()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All fields as NumPy arrays, for storage."""
         arrays = {name: getattr(self, name) for name in _CHAIN_ARRAYS}
         arrays |= {f"grid_{name}": np.asarray(value) for name, value in vars(self.grid).items()}
-        return arrays | {f"completeness_{name}": np.asarray(value) for name, value in vars(self.completeness).items()}
+        arrays |= {f"completeness_{name}": np.asarray(value) for name, value in vars(self.completeness).items()}
+        if self.edges is not None:
+            arrays |= {f"edges_{name}": value for name, value in self.edges.to_arrays().items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ChainList:
@@ -94,10 +104,12 @@ class ChainList:
         shape = [int(n) for n in arrays["grid_shape"]]
         grid = CellGrid(np.asarray(arrays["grid_origin"]), float(arrays["grid_size"]), (shape[0], shape[1], shape[2]))
         measured = {f.name: np.asarray(arrays[f"completeness_{f.name}"]).item() for f in fields(Completeness)}
+        edges = {name.removeprefix("edges_"): value for name, value in arrays.items() if name.startswith("edges_")}
         return cls(
             **{name: np.asarray(arrays[name]) for name in _CHAIN_ARRAYS},
             grid=grid,
             completeness=Completeness(**measured),
+            edges=EdgeChains.from_arrays(edges, grid) if edges else None,
         )
 
 

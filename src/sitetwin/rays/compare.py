@@ -18,8 +18,8 @@ class Match:
     Attributes:
         a: (M,) int64, rows of the first table.
         b: (M,) int64, their partners in the second.
-        by_chain: (M,) bool, True where the facet chains are equal, False where only the geometry is: coplanar facets
-            of two objects can stand for the same reflection.
+        by_chain: (M,) bool, True where the chains are equal, False where only kinds and geometry are: coplanar facets
+            of two objects can stand for the same reflection, two wedges for the same edge.
         only_a: rows of the first table without a partner.
         only_b: rows of the second without a partner.
     """
@@ -143,7 +143,7 @@ def _chain_names(a: Paths, b: Paths) -> np.ndarray:
 def _match_by_geometry(
     a: Paths, b: Paths, rows_a: np.ndarray, rows_b: np.ndarray, length_tolerance: float, direction_tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of unmatched rows of one user with the same depth, length and directions; nearest in length first."""
+    """Pairs of unmatched rows of one user with the same kinds, length and directions; nearest in length first."""
     user_a, user_b = a.user_of_path[rows_a], b.user_of_path[rows_b]
     first, last = np.searchsorted(user_b, user_a, "left"), np.searchsorted(user_b, user_a, "right")
     count = last - first
@@ -151,7 +151,9 @@ def _match_by_geometry(
     j = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[i]
     p, q = rows_a[i], rows_b[j]
     difference = np.abs(a.length[p] - b.length[q])
+    depth = min(a.max_depth, b.max_depth)
     alike = (a.depth[p] == b.depth[q]) & (difference <= length_tolerance)
+    alike &= (a.kinds[p, :depth] == b.kinds[q, :depth]).all(axis=1)
     for directions_a, directions_b in ((a.departure, b.departure), (a.arrival, b.arrival)):
         alike &= np.linalg.norm(directions_a[p] - directions_b[q], axis=1) <= direction_tolerance
     taken_a: set[int] = set()

@@ -1,12 +1,13 @@
-"""The dense tracer: every specular path of one static transmitter to very many users.
+"""The dense tracer: every specular and singly diffracted path of one static transmitter to very many users.
 
 A static transmitter sees few distinct interaction chains. They are found once by shooting rays (`discovery`), then
 every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
-What is modelled: line of sight, specular reflection to any depth, chords through vegetation, and single scattering at
-the scatter centres of canopies where the site has some. Not modelled here: diffraction, transmission through walls and
-diffuse scattering from surfaces.
+What is modelled: line of sight, specular reflection to any depth, one diffraction at a wedge or free edge with up to
+one reflection before and one after it (`edges`, `keller`), chords through vegetation, and single scattering at the
+scatter centres of canopies where the site has some. Not modelled here: transmission through walls and diffuse
+scattering from surfaces.
 
 The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
 """
@@ -15,18 +16,22 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral
 
 import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.discovery import discover_chains
-from sitetwin.rays.paths import Interaction, Paths
-from sitetwin.rays.solve import SpecularPaths, SpecularSolver
+from sitetwin.rays.edge_scene import EdgeScene
+from sitetwin.rays.edges import EdgeSettings, discover_edges
+from sitetwin.rays.keller import EdgeSolver
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.solve import SpecularSolver
 from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
@@ -39,11 +44,16 @@ class TraceSettings:
     """What to trace, and how completely.
 
     Attributes:
-        max_depth: Most reflections on a path; 0 traces the line of sight alone.
+        max_depth: Most interactions on a path; 0 traces the line of sight alone.
         unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
         rays_per_lattice: Rays in each discovery lattice.
         canopy_paths: Most canopy-scattered paths per user.
         seed: Of the discovery.
+        diffraction: Whether paths with one diffraction are traced too.
+        reflections_before: Most reflections of a diffracted path before the edge, 0 or 1.
+        reflections_after: Most reflections of a diffracted path after the edge, 0 or 1.
+        lit_region: Whether diffracted paths are kept where the edge does not shadow the ray that comes in, as seen
+            around the edge (angles of incidence and diffraction differ by no more than pi); else only in its shadow.
 
     Raises:
         SiteTwinError: A number is out of its range, or not whole where it counts something.
@@ -54,6 +64,10 @@ class TraceSettings:
     rays_per_lattice: int = 250_000
     canopy_paths: int = 8
     seed: int = 0
+    diffraction: bool = False
+    reflections_before: int = 1
+    reflections_after: int = 1
+    lit_region: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_depth", "rays_per_lattice", "canopy_paths", "seed"):
@@ -69,6 +83,9 @@ class TraceSettings:
             raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
         if self.seed < 0:
             raise SiteTwinError(f"seed is {self.seed}; a seed is 0 or more")
+        for name in ("reflections_before", "reflections_after"):
+            if getattr(self, name) not in (0, 1):
+                raise SiteTwinError(f"{name} is {getattr(self, name)}; a diffracted path has 0 or 1 reflections there")
 
 
 def discover(
@@ -95,17 +112,31 @@ def discover(
     transmitter, users = _checked(transmitter, users)
     if not len(users):
         raise SiteTwinError("there is no user to trace to: the list of positions is empty")
-    return discover_chains(
+    caster, tell = caster or RayCaster(site), progress or (lambda share: None)
+    diffracts = settings.diffraction and settings.max_depth > 0
+    chains = discover_chains(
         site,
-        caster or RayCaster(site),
+        caster,
         transmitter,
         users,
         depth=settings.max_depth,
         rays_per_lattice=settings.rays_per_lattice,
         unseen_bound=settings.unseen_bound,
         seed=settings.seed,
-        progress=progress,
+        progress=lambda share: tell(share / 2 if diffracts else share),
     )
+    if not diffracts:
+        return chains
+    wanted = EdgeSettings(
+        depth=settings.max_depth,
+        before=settings.reflections_before,
+        after=settings.reflections_after,
+        lit_region=settings.lit_region,
+        unseen_bound=settings.unseen_bound,
+        seed=settings.seed,
+    )
+    tell_edges = lambda share: tell((1 + share) / 2)  # noqa: E731
+    return replace(chains, edges=discover_edges(site, caster, transmitter, users, chains.grid, wanted, tell_edges))
 
 
 def solve(
@@ -133,12 +164,19 @@ def solve(
     _, users = _checked(chains.transmitter, users)
     if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
         raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
-    if len(chains) and int(chains.facets.max()) >= site.num_facets:
+    if _names_too_much(site, chains):
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
-    caster = caster or RayCaster(site)
-    solver = SpecularSolver(site, caster, chains)
-    specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
-    return add_vegetation(site, specular, settings.canopy_paths, caster)
+    caster, tell = caster or RayCaster(site), progress or (lambda share: None)
+    attributes = _attributes(site, chains, settings)
+    specular = SpecularSolver(site, caster, chains)
+    if chains.edges is None:
+        paths = assemble(specular, specular.solve(users, progress=tell), None, None, users, attributes)
+    else:
+        reflected = specular.solve(users, progress=lambda share: tell(share / 2))
+        edges = EdgeSolver(EdgeScene(site, caster, chains.transmitter), chains.edges, settings.lit_region)
+        diffracted = edges.solve(users, progress=lambda share: tell((1 + share) / 2))
+        paths = assemble(specular, reflected, edges, diffracted, users, attributes)
+    return add_vegetation(site, paths, settings.canopy_paths, caster)
 
 
 def trace(
@@ -184,58 +222,16 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     return transmitter, users
 
 
-def _assemble(
-    solver: SpecularSolver, users: np.ndarray, specular: SpecularPaths, attributes: dict[str, object]
-) -> Paths:
-    """Rows in canonical order: by user, number of interactions, facets."""
-    chains, count = solver.chains, len(specular.user)
-    order = np.argsort(specular.user * (len(chains) + 1) + specular.chain + 1, kind="stable")
-    place = np.empty(count, dtype=np.int64)
-    place[order] = np.arange(count)
-    width = chains.facets.shape[1]
-    kinds = np.zeros((count, width), dtype=np.uint8)
-    facets = np.full((count, width), -1, dtype=np.int32)
-    vertices = np.full((count, width, 3), np.nan)
-    length, departure, arrival = np.empty(count), np.empty((count, 3)), np.empty((count, 3))
-
-    direct = np.flatnonzero(specular.chain < 0)
-    row = place[direct]
-    step = users[specular.user[direct]] - chains.transmitter
-    length[row] = np.sqrt(step[:, 0] * step[:, 0] + step[:, 1] * step[:, 1] + step[:, 2] * step[:, 2])
-    departure[row] = step / length[row][:, None]
-    arrival[row] = -departure[row]
-    for group in solver.groups:
-        held = (specular.chain >= group.first) & (specular.chain < group.first + len(group.facets))
-        found = np.flatnonzero(held)
-        if not len(found):
-            continue
-        row, chain = place[found], specular.chain[found]
-        geometry = solver.geometry(group, chain, users[specular.user[found]])
-        kinds[row, : group.depth] = Interaction.REFLECTION
-        facets[row, : group.depth] = group.facets[chain - group.first]
-        for bounce, points in enumerate(geometry.vertices):
-            vertices[row, bounce] = points
-        length[row], departure[row], arrival[row] = geometry.length, geometry.departure, geometry.arrival
-    return Paths(
-        transmitter=chains.transmitter,
-        users=users,
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(specular.user, minlength=len(users)))]),
-        kinds=kinds,
-        facets=facets,
-        vertices=vertices,
-        length=length,
-        departure=departure,
-        arrival=arrival,
-        crossing_offsets=np.zeros(count + 1, np.int64),
-        crossing_volume=np.zeros(0, np.int32),
-        crossing_entry=np.zeros(0),
-        crossing_exit=np.zeros(0),
-        attributes=attributes,
-    )
+def _names_too_much(site: Site, chains: ChainList) -> bool:
+    """Whether chains name a facet or wedge that the site lacks."""
+    edges = chains.edges
+    facets = [chains.facets] if edges is None else [chains.facets, edges.before, edges.after]
+    beyond = any(int(f.max(initial=-1)) >= site.num_facets for f in facets)
+    return beyond or (edges is not None and len(edges) > 0 and int(edges.wedge.max()) >= len(site.wedges))
 
 
 def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
-    return {
+    attributes: dict[str, object] = {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
         "backend": mitsuba().variant(),
@@ -244,3 +240,6 @@ def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
     }
+    if chains.edges is not None:
+        attributes["completeness_diffraction"] = asdict(chains.edges.completeness)
+    return attributes

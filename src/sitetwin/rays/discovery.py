@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.chains import ChainList, Completeness
+from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.solve import SpecularSolver
 from sitetwin.site import Site
 
@@ -74,7 +74,7 @@ def discover_chains(
     wanted = _FIRST_LATTICES
     while True:
         while len(sightings) < wanted:
-            rotation = Rotation.random(random_state=rng).as_matrix()
+            rotation = random_rotation(rng)
             sightings.append(_shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
             if progress:
                 progress(len(sightings) / _MOST_LATTICES)
@@ -110,7 +110,7 @@ def _shoot_lattice(
 
     mi = mitsuba()
     normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
-    direction = _fibonacci_directions(rays, rotation)
+    direction = fibonacci_directions(rays, rotation)
     origin = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
     rows = np.zeros((1, 0), dtype=np.int32)
     sequence = np.zeros(0, dtype=np.int64)
@@ -271,17 +271,3 @@ def _measure(
 def _pair_keys(chains: ChainList, chain: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """One number for each (chain, cell) pair."""
     return chain * chains.grid.num_cells + cell
-
-
-def _fibonacci_directions(rays: int, rotation: np.ndarray) -> Any:
-    """Unit vectors of a rotated Fibonacci lattice (R. Swinbank, R. J. Purser, Q. J. R. Meteorol. Soc. 132, 2006)."""
-    import drjit as dr
-
-    mi = mitsuba()
-    i = dr.arange(mi.Float64, rays)
-    z = 1 - (2 * i + 1) / dr.opaque(mi.Float64, rays)
-    azimuth = i * (np.pi * (3 - np.sqrt(5)))
-    radius = dr.sqrt(1 - z * z)
-    local = (radius * dr.cos(azimuth), radius * dr.sin(azimuth), z)
-    m = [[dr.opaque(mi.Float64, float(rotation[r, c])) for c in range(3)] for r in range(3)]
-    return mi.Vector3f(*(mi.Float(m[r][0] * local[0] + m[r][1] * local[1] + m[r][2] * local[2]) for r in range(3)))

@@ -17,6 +17,9 @@ class Interaction(IntEnum):
     NONE = 0
     REFLECTION = 1
     CANOPY = 2  # single scattering at a scatter centre inside a canopy; its `facets` entry is the centre's index
+    DIFFRACTION = (
+        3  # at an edge; its `facets` entry is the wedge's index in `site.wedges`. 4, 5: see docs/conventions.md
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class Paths:
         users: (U, 3) float64, metres.
         offsets: (U + 1,) int64; the paths of user u are rows ``offsets[u]:offsets[u + 1]``.
         kinds: (P, D) uint8, `Interaction` at each vertex, 0 where the path has fewer vertices.
-        facets: (P, D) int32, facet id at each vertex (a scatter centre's index for CANOPY), -1 where there is none.
+        facets: (P, D) int32, facet id at each vertex (the scatter centre's index for CANOPY, the wedge's for
+            DIFFRACTION), -1 where there is none.
         vertices: (P, D, 3) float64, metres, NaN where there is none. Ordered from transmitter to user.
         length: (P,) float64, metres, unfolded length from transmitter to user.
         departure: (P, 3) float64, unit vector at the transmitter, pointing away from it.

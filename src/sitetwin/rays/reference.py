@@ -17,10 +17,11 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.reference_geometry import exact_vertices, nearest_wedge
 from sitetwin.rays.reference_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
 from sitetwin.site.model import Site
 
-_SPECULAR = 1  # sionna.rt.constants.InteractionType.SPECULAR
+_SPECULAR, _DIFFRACTION = 1, 8  # sionna.rt.constants.InteractionType
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,17 @@ class ReferenceSettings:
     """How Sionna RT is asked.
 
     Attributes:
-        max_depth: Most reflections on a path, 0 or more.
+        max_depth: Most interactions on a path, 0 or more.
         samples: Rays shot from the transmitter per call.
         batch: Users per call; above some 100 users Sionna RT begins to lose paths.
         max_num_paths: Slots of its table of chains and rows of its buffer, shared by the users of a call; its buffer
             takes about 28 depth + 33 bytes a row.
         line_of_sight: Whether the direct path is sought.
         seed: Seed of its sampler; with reflections alone its ray lattice is fixed and the seed changes nothing.
+        diffraction: Whether paths with one diffraction are sought. It samples one interaction for each hit of a ray and
+            takes a diffraction in a fifth of the cases, so it finds a share of them that grows with `samples`.
+        edge_diffraction: Whether edges with one face (of one mesh; here one mesh holds all of a material) count too.
+        diffraction_lit_region: Whether diffracted paths outside the shadow of their edge are kept.
     """
 
     max_depth: int = 3
@@ -43,6 +48,9 @@ class ReferenceSettings:
     max_num_paths: int = 20_000_000
     line_of_sight: bool = True
     seed: int = 42
+    diffraction: bool = False
+    edge_diffraction: bool = False
+    diffraction_lit_region: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +81,13 @@ def trace_reference(
     max_num_paths: int = 20_000_000,
     line_of_sight: bool = True,
     seed: int = 42,
+    diffraction: bool = False,
+    edge_diffraction: bool = False,
+    diffraction_lit_region: bool = True,
     refine: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Paths:
-    """Specular paths by Sionna RT.
+    """Specular and singly diffracted paths by Sionna RT.
 
     Args:
         site: The site. Vegetation is unknown to Sionna RT: the result has no crossings.
@@ -88,13 +99,26 @@ def trace_reference(
         max_num_paths: Candidates per call.
         line_of_sight: Whether the direct path is sought.
         seed: Seed of its sampler.
+        diffraction: See `ReferenceSettings`, as the next two.
+        edge_diffraction: Whether edges with one face count.
+        diffraction_lit_region: Whether diffracted paths outside the shadow are kept.
         refine: Solve each chain again in double precision; else keep its single-precision vertices.
         progress: Called with (users done, users in all) after each batch.
 
     Raises:
         SiteTwinError: A position is not finite or has the wrong shape.
     """
-    settings = ReferenceSettings(max_depth, samples, batch, max_num_paths, line_of_sight, seed)
+    settings = ReferenceSettings(
+        max_depth,
+        samples,
+        batch,
+        max_num_paths,
+        line_of_sight,
+        seed,
+        diffraction,
+        edge_diffraction,
+        diffraction_lit_region,
+    )
     engine = ReferenceEngine(site)
     return engine.trace(transmitter, users, settings, refine=refine, progress=progress)[0]
 
@@ -156,8 +180,9 @@ class ReferenceEngine:
             specular_reflection=True,
             diffuse_reflection=False,
             refraction=False,
-            diffraction=False,
-            edge_diffraction=False,
+            diffraction=settings.diffraction,
+            edge_diffraction=settings.edge_diffraction,
+            diffraction_lit_region=settings.diffraction_lit_region,
             seed=settings.seed,
         )
 
@@ -219,17 +244,22 @@ class ReferenceEngine:
         }
         kinds, shapes, primitives = (taken[name].T for name in ("interactions", "objects", "primitives"))
         vertices = np.moveaxis(taken["vertices"], 0, 1).astype(np.float64)
-        if np.any((kinds != 0) & (kinds != _SPECULAR)):
-            raise SiteTwinError("Sionna RT returned an interaction other than a specular reflection")
+        if not np.isin(kinds, (0, _SPECULAR, _DIFFRACTION)).all():
+            raise SiteTwinError("Sionna RT returned an interaction other than a reflection or diffraction")
         facets = np.full((len(user), max_depth), -1, dtype=np.int32)
         for shape, triangles in self._triangles_of_shape.items():
             here = (kinds == _SPECULAR) & (shapes == shape)
             facets[here] = self.site.triangle_facet[triangles[primitives[here]]]
         vertices[kinds == 0] = np.nan
+        bent = kinds == _DIFFRACTION
+        facets[bent] = nearest_wedge(self.site, vertices[bent])
         gain, delay = raw.cir(normalize_delays=False, out_type="numpy")
         real, imaginary = (part.numpy()[user, 0, 0, 0, column] for part in raw.a)
         return {
             "user": user.astype(np.int64),
+            "kinds": np.select(
+                [kinds == _SPECULAR, bent], [Interaction.REFLECTION, Interaction.DIFFRACTION], Interaction.NONE
+            ).astype(np.uint8),
             "facets": facets,
             "vertices": vertices,
             "gain": gain[user, 0, 0, 0, column, 0].astype(np.complex64),
@@ -248,14 +278,14 @@ class ReferenceEngine:
         facets, vertices = table["facets"], table["vertices"]
         ends = users[table["user"]]
         if refine:
-            vertices = exact_vertices(self.site, transmitter, ends, facets, vertices)
+            vertices = exact_vertices(self.site, transmitter, ends, facets, vertices, table["kinds"])
         length, departure, arrival = _unfold(transmitter, ends, vertices)
         count = len(facets)
         return Paths(
             transmitter=transmitter,
             users=users,
             offsets=np.searchsorted(table["user"], np.arange(len(users) + 1)).astype(np.int64),
-            kinds=np.where(facets >= 0, Interaction.REFLECTION, Interaction.NONE).astype(np.uint8),
+            kinds=table["kinds"],
             facets=facets,
             vertices=vertices,
             length=length,
@@ -273,43 +303,6 @@ class ReferenceEngine:
                 **vars(settings),
             },
         )
-
-
-def exact_vertices(
-    site: Site, transmitter: np.ndarray, users: np.ndarray, facets: np.ndarray, guess: np.ndarray
-) -> np.ndarray:
-    """Reflection points of chains by the image method, in double precision.
-
-    Args:
-        site: The site.
-        transmitter: (3,) metres.
-        users: (P, 3) metres, the user of each path.
-        facets: (P, D) facet of each bounce, -1 beyond the last.
-        guess: (P, D, 3) metres, returned where a chain has no unique solution (a segment parallel to its facet).
-
-    Returns:
-        (P, D, 3) metres, NaN beyond the last bounce.
-    """
-    count, depth = facets.shape
-    present = facets >= 0
-    normal = np.where(present[..., None], site.facet_normal[facets], 0.0)
-    offset = np.where(present, site.facet_offset[facets], 0.0)
-    image = np.empty((count, depth + 1, 3))
-    image[:, 0] = transmitter
-    for k in range(depth):  # a missing bounce has normal 0 and leaves the image where it is
-        height = (image[:, k] * normal[:, k]).sum(axis=1) - offset[:, k]
-        image[:, k + 1] = image[:, k] - 2.0 * height[:, None] * normal[:, k]
-    vertices = np.full((count, depth, 3), np.nan)
-    target = users.copy()
-    for k in range(depth - 1, -1, -1):
-        ray = target - image[:, k + 1]
-        slope = (ray * normal[:, k]).sum(axis=1)
-        solvable = present[:, k] & (np.abs(slope) > 1e-12)
-        share = (offset[:, k] - (image[:, k + 1] * normal[:, k]).sum(axis=1)) / np.where(solvable, slope, 1.0)
-        point = np.where(solvable[:, None], image[:, k + 1] + share[:, None] * ray, guess[:, k])
-        vertices[present[:, k], k] = point[present[:, k]]
-        target = np.where(present[:, k, None], point, target)
-    return vertices
 
 
 def _unfold(
@@ -331,12 +324,16 @@ def _unfold(
 
 
 def _canonical(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Rows by user, number of bounces and facets; the first of each group of equal chains."""
-    facets = table["facets"]
-    depth = np.count_nonzero(facets >= 0, axis=1)
-    columns = [*(facets[:, k] for k in range(facets.shape[1] - 1, -1, -1)), depth, table["user"]]
-    order = np.lexsort(columns)
-    key = np.column_stack([table["user"], facets])[order]
+    """Rows by user, number of interactions, kinds and facets; the first of each group of equal chains.
+
+    Diffractions at edges that the site's wedges lack have the facet -1 and are told apart by their vertices.
+    """
+    kinds, facets = table["kinds"], table["facets"]
+    unnamed = (kinds > 0) & (facets < 0)
+    place = np.where(unnamed[..., None], np.round(table["vertices"], 2), 0.0).sum(axis=(1, 2))
+    key = np.column_stack([table["user"], np.count_nonzero(kinds, axis=1), kinds, facets, place])
+    order = np.lexsort(key.T[::-1])
+    key = key[order]
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = np.any(key[1:] != key[:-1], axis=1)
     return {name: column[order[fresh]] for name, column in table.items()}

@@ -119,7 +119,7 @@ class SpecularSolver:
         found = [self._line_of_sight(points, len(users))]
         for number, group in enumerate(self.groups, start=1):
             chain, cell = all_pairs(group.planes, cells) if everywhere else self._marked_pairs(group, cells)
-            for lane_chain, lane_user in _lanes(chain, cell, cells):
+            for lane_chain, lane_user in lanes(chain, cell, cells):
                 found.append(self._solve_lanes(group, points, lane_chain, lane_user))
             if progress:
                 progress(number / len(self.groups))
@@ -154,12 +154,12 @@ class SpecularSolver:
         mi = mitsuba()
         lane_chain, lane_user = mi.UInt32(chain), mi.UInt32(user)
         _, _, inside = backtrack(group, lane_chain, gather_points(points, lane_user), group.depth)
-        lane_chain, lane_user = _keep(inside, lane_chain, lane_user)
+        lane_chain, lane_user = surviving(inside, lane_chain, lane_user)
         for stage in range(group.depth + 1):
             if not dr.width(lane_chain):
                 break
             good = self._segment_holds(group, points, lane_chain, lane_user, stage)
-            lane_chain, lane_user = _keep(good, lane_chain, lane_user)
+            lane_chain, lane_user = surviving(good, lane_chain, lane_user)
         global_chain = lane_chain.numpy().astype(np.int32) + group.first
         return SpecularPaths(lane_user.numpy().astype(np.int64), global_chain.astype(np.int32))
 
@@ -175,7 +175,7 @@ class SpecularSolver:
         target = array3(self.chains.transmitter[None]) if last else vertices[stage]
         origin = receiver
         if stage:
-            origin = lift_off(vertices[stage - 1], _gather3(group.table, rows[stage - 1] + 3), target)
+            origin = lift_off(vertices[stage - 1], gather3(group.table, rows[stage - 1] + 3), target)
         if last:
             return self.caster.clear(origin, target, active)
         wanted = mi.Int32(dr.gather(mi.Float64, group.table, rows[stage] + 14))
@@ -203,14 +203,14 @@ class SpecularSolver:
         departure, arrival = steps[0] / norms[0], -steps[-1] / norms[-1]
         dr.eval(length, departure, arrival, *points)
         return Geometry(
-            vertices=[_rows(point) for point in reversed(points)],
+            vertices=[rows_of(point) for point in reversed(points)],
             length=length.numpy(),
-            departure=_rows(departure),
-            arrival=_rows(arrival),
+            departure=rows_of(departure),
+            arrival=rows_of(arrival),
         )
 
 
-def _rows(vectors: Any) -> np.ndarray:
+def rows_of(vectors: Any) -> np.ndarray:
     """(N, 3) float64 of an Array3f64."""
     import drjit as dr
 
@@ -237,7 +237,7 @@ def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[lis
     point, inside = user, mi.Bool(True)
     for bounce in range(group.depth - 1, group.depth - 1 - steps, -1):
         row = (chain * group.depth + bounce) * _ROW
-        image, normal, axis = (_gather3(group.table, row + column) for column in (0, 3, 7))
+        image, normal, axis = (gather3(group.table, row + column) for column in (0, 3, 7))
         offset = dr.gather(mi.Float64, group.table, row + 6)
         here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
         inside &= here * there < 0
@@ -250,7 +250,7 @@ def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[lis
     return vertices, rows, inside
 
 
-def _lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Every user of each (chain, cell) pair, in batches of about `_LANES`."""
     counts = np.diff(cells.offsets)[cell]
     total = np.cumsum(counts)
@@ -264,7 +264,7 @@ def _lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tu
         yield np.repeat(chain[start:stop], count).astype(np.uint32), user.astype(np.uint32)
 
 
-def _gather3(buffer: Any, index: Any) -> Any:
+def gather3(buffer: Any, index: Any) -> Any:
     """Three consecutive doubles from `buffer` at `index`, as a vector."""
     import drjit as dr
 
@@ -279,7 +279,7 @@ def gather_points(points: Any, index: Any) -> Any:
     return array3_type()(*(dr.gather(mitsuba().Float64, component, index) for component in points))
 
 
-def _keep(good: Any, *arrays: Any) -> list[Any]:
+def surviving(good: Any, *arrays: Any) -> list[Any]:
     """The entries of evaluated arrays where `good` holds."""
     import drjit as dr
 

@@ -41,7 +41,7 @@ def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaste
 
 
 def _with_scattered(site: Site, paths: Paths, most: int, caster: RayCaster) -> Paths:
-    """Canopy-scattered paths merged in: behind the single reflections of their user."""
+    """Canopy-scattered paths merged in: behind the single reflections of their user, before single diffractions."""
     user, centre = canopy_pairs(site, caster, paths.transmitter, paths.users, most)
     position = site.vegetation.scatter_centres[centre]
     out, back = position - paths.transmitter, position - paths.users[user]
@@ -59,9 +59,12 @@ def _with_scattered(site: Site, paths: Paths, most: int, caster: RayCaster) -> P
     kinds[paths.num_paths :, 0] = Interaction.CANOPY
     facets[paths.num_paths :, 0] = centre
     vertices[paths.num_paths :, 0] = position
-    # Rows of a user keep their order; the scattered ones, by centre, go between one and two interactions.
+    # Rows of a user keep their order; the scattered ones, by centre, go behind what is less by interactions and kind.
     old = np.arange(paths.num_paths)
-    place = np.where(paths.depth <= 1, 0, 2)
+    single = paths.depth == 1
+    if paths.max_depth:
+        single &= paths.kinds[:, 0] < Interaction.CANOPY
+    place = np.where(single | (paths.depth == 0), 0, 2)
     owner = np.concatenate([paths.user_of_path, user])
     order = np.lexsort((np.concatenate([old, centre]), np.concatenate([place, np.ones(added, place.dtype)]), owner))
     return replace(

@@ -18,6 +18,7 @@ from sitetwin.site.placement import (
 from sitetwin.site.planting import StreetTrees, plant_street_trees
 from sitetwin.site.variants import GeometryError, derive
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
+from sitetwin.site.wedges import Wedges
 
 __all__ = [
     "Cylinder",
@@ -29,6 +30,7 @@ __all__ = [
     "Site",
     "StreetTrees",
     "Vegetation",
+    "Wedges",
     "build_site",
     "building_name",
     "building_of_object",

@@ -165,7 +165,7 @@ def _split_large_groups(
         smaller = a + b - larger
         away = dot(corners[rows[smaller]] - corners[rows[larger], 0][:, None, :], normals[rows[larger]][:, None, :])
         flat = np.abs(away).max(axis=1) <= tolerance[rows[smaller]]
-        component = _components(len(rows), a[flat], b[flat])
+        component = components(len(rows), a[flat], b[flat])
         label[rows] = label.max() + 1 + component
     return label
 
@@ -182,7 +182,7 @@ def _neighbours(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return triangle[:-1][same], triangle[1:][same]
 
 
-def _components(size: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def components(size: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Connected components of an undirected graph: the lowest node of each, by hooking and pointer jumping."""
     parent = np.arange(size)
     while True:

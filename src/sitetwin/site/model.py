@@ -11,12 +11,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sitetwin.site.materials import Material
 from sitetwin.site.vegetation import Vegetation
+
+if TYPE_CHECKING:
+    from sitetwin.site.wedges import Wedges
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,13 @@ class Site:
         from sitetwin.site.objects import building_of_object
 
         return building_of_object(self.objects)
+
+    @cached_property
+    def wedges(self) -> Wedges:
+        """The edges at which a wave is diffracted; see `sitetwin.site.wedges.find_wedges`."""
+        from sitetwin.site.wedges import find_wedges  # wedges need the model
+
+        return find_wedges(self)
 
     def variant(self, **changes: Any) -> Site:
         """Another world made from this one; see `sitetwin.site.variants.derive` for the changes."""

@@ -1,0 +1,110 @@
+"""Interaction chains with one diffraction: which facet, wedge and facet a path may take, and in which cells."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+
+from sitetwin.rays.cells import CellGrid, CellUsers
+
+
+@dataclass(frozen=True)
+class EdgeCompleteness:
+    """How sure we are that no diffracted path is missing.
+
+    Attributes:
+        sets: Independent sets of samples and rays.
+        probe_users: Users on whom the share was measured.
+        probe_paths: Valid diffracted paths found for them.
+        unseen_share: Estimated share of valid (chain, user) pairs that the tracer does not find, because no sample met
+            the light on the wedge, no ray the facet from the wedge, or none the facet from the users' cells: the sum of
+            a first-order jackknife over the sets for each of the three.
+    """
+
+    sets: int
+    probe_users: int
+    probe_paths: int
+    unseen_share: float
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeChains:
+    """Chains R..D..R of one transmitter in canonical order (by depth, kinds, facets), and where they lead.
+
+    Attributes:
+        before: (C,) int32, facet of the reflection before the wedge, -1 without one.
+        wedge: (C,) int32, index into ``site.wedges``.
+        after: (C,) int32, facet of the reflection after the wedge, -1 without one.
+        source: (C,) int32, the same number for chains that share facet before and wedge.
+        mark_offsets: (C + 1,) int64; the cells of chain c are ``mark_cells[mark_offsets[c]:mark_offsets[c + 1]]``.
+        mark_cells: (N,) int32, cells of `grid`, ascending within a chain, whose users the chain is tried on.
+        grid: The cells.
+        completeness: Measured completeness of the list.
+    """
+
+    before: np.ndarray
+    wedge: np.ndarray
+    after: np.ndarray
+    source: np.ndarray
+    mark_offsets: np.ndarray
+    mark_cells: np.ndarray
+    grid: CellGrid
+    completeness: EdgeCompleteness
+
+    def __len__(self) -> int:
+        return len(self.wedge)
+
+    def groups(self) -> list[range]:
+        """Runs of chains alike in their reflections: none, before, after, both."""
+        label = (self.before >= 0) + 2 * (self.after >= 0)
+        edges = [0, *(np.flatnonzero(np.diff(label)) + 1).tolist(), len(label)]
+        return [range(a, b) for a, b in pairwise(edges) if b > a]
+
+    def shape_of(self, group: range) -> tuple[bool, bool]:
+        """Whether a group's chains reflect before and after the wedge."""
+        return bool(self.before[group[0]] >= 0), bool(self.after[group[0]] >= 0)
+
+    def marked_pairs(self, group: range, cells: CellUsers) -> tuple[np.ndarray, np.ndarray]:
+        """(chain, place in ``cells.cells``) pairs of a group that are marked and hold users."""
+        marked = self.mark_cells[self.mark_offsets[group.start] : self.mark_offsets[group.stop]]
+        counts = np.diff(self.mark_offsets[group.start : group.stop + 1])
+        place_of_cell = np.full(self.grid.num_cells, -1, dtype=np.int32)
+        place_of_cell[cells.cells] = np.arange(len(cells.cells))
+        place = place_of_cell[marked]
+        chain = np.repeat(np.arange(group.start, group.stop), counts)
+        held = place >= 0
+        return chain[held], place[held].astype(np.int64)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the chains and the cells they are tried in."""
+        digest = hashlib.sha256(str(len(self)).encode())
+        for array, kind in (
+            (self.before, "<i4"),
+            (self.wedge, "<i4"),
+            (self.after, "<i4"),
+            (self.mark_offsets, "<i8"),
+            (self.mark_cells, "<i4"),
+        ):
+            digest.update(np.ascontiguousarray(array, kind).tobytes())
+        return digest.digest()
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All but the grid as NumPy arrays, for storage."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return arrays | {f"completeness_{name}": np.asarray(v) for name, v in vars(self.completeness).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], grid: CellGrid) -> EdgeChains:
+        """The inverse of `to_arrays`."""
+        measured = {f.name: np.asarray(arrays[f"completeness_{f.name}"]).item() for f in fields(EdgeCompleteness)}
+        return cls(
+            **{name: np.asarray(arrays[name]) for name in _ARRAYS},
+            grid=grid,
+            completeness=EdgeCompleteness(**measured),
+        )
+
+
+_ARRAYS = ("before", "wedge", "after", "source", "mark_offsets", "mark_cells")

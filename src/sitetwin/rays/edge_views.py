@@ -1,0 +1,118 @@
+"""Which facets a diffracted wave may meet next: those that Keller's cones strike, and those that users see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.rays.caster import array3
+from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.edge_light import SETS, LitWedges
+from sitetwin.rays.edge_scene import EdgeScene, norm, split
+from sitetwin.rays.lattice import fibonacci_directions, random_rotation
+from sitetwin.rays.solve import gather_points
+
+_CONE_RAYS = 256  # of one set from each lit wedge
+_VIEW_USERS = 4  # of one set in each cell
+_VIEW_RAYS = 256  # of one set from each such user
+_LANES = 1 << 22
+
+
+def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Facets that rays on the Keller cones of lit wedges hit first.
+
+    Each ray leaves a point drawn evenly from the lit part of the edge under the angle at which the light meets the
+    edge there, in a direction drawn evenly from the open space around it.
+
+    Args:
+        scene: The site on the device.
+        lit: The lit wedges.
+        seed: Of the draws.
+
+    Returns:
+        Lit wedge (a row of `lit`) and facet of each distinct pair, ascending, and a bit for each set that met it.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    facets = scene.site.num_facets
+    at_once = max(1, _LANES // _CONE_RAYS)
+    keys, sets = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
+    for number in range(SETS):
+        rng = np.random.default_rng([seed, 2, number])
+        for first in range(0, len(lit.wedge), at_once):
+            rows = np.repeat(np.arange(first, min(first + at_once, len(lit.wedge))), _CONE_RAYS)
+            low, high = lit.lit[rows].T
+            at = mi.Float64(low + (high - low) * rng.random(len(rows)))
+            share = mi.Float64(rng.random(len(rows)))
+            edge = scene.wedge(mi.UInt32(lit.wedge[rows].astype(np.uint32)))
+            point = edge.start + edge.direction * at
+            before = mi.Int32(lit.before[rows])
+            image = scene.mirror(scene.source, dr.maximum(before, 0))
+            source = dr.select(before < 0, scene.source, image)
+            along, across = split(point - source, edge.direction)
+            phi = edge.exterior * share
+            tangent = dr.cross(edge.normal, edge.direction)
+            away = tangent * dr.cos(phi) + edge.normal * dr.sin(phi)
+            facet = _facet_hit(scene, edge.lifted(point), edge.direction * along + away * norm(across))
+            found = np.unique(rows[facet >= 0] * facets + facet[facet >= 0])
+            keys.append(found)
+            sets.append(np.full(len(found), 1 << number, np.uint8))
+    return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
+
+
+def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Facets that users see.
+
+    Args:
+        scene: The site on the device.
+        cells: The users by cell.
+        seed: Of the choice of users and directions.
+
+    Returns:
+        Place in ``cells.cells`` and facet of each distinct pair, ascending, and a bit for each set that met it.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    facets, count = scene.site.num_facets, len(cells.cells)
+    points = array3(cells.points)
+    keys, sets = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
+    for number in range(SETS):
+        rng = np.random.default_rng([seed, 3, number])
+        for _ in range(_VIEW_USERS):
+            held = np.diff(cells.offsets)
+            user = cells.offsets[:-1] + (rng.random(count) * held).astype(np.int64)
+            directions = fibonacci_directions(_VIEW_RAYS, random_rotation(rng))
+            lane = dr.arange(mi.UInt32, count * _VIEW_RAYS)
+            origin = gather_points(points, dr.gather(mi.UInt32, mi.UInt32(user.astype(np.uint32)), lane // _VIEW_RAYS))
+            towards = dr.gather(mi.Vector3f, directions, lane % _VIEW_RAYS)
+            facet = _facet_hit(scene, origin, towards)
+            place = np.repeat(np.arange(count), _VIEW_RAYS)
+            found = np.unique(place[facet >= 0] * facets + facet[facet >= 0])
+            keys.append(found)
+            sets.append(np.full(len(found), 1 << number, np.uint8))
+    return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
+
+
+def _facet_hit(scene: EdgeScene, origin: Any, direction: Any) -> np.ndarray:
+    """(N,) facet first hit, -1 where there is none."""
+    import drjit as dr
+
+    mi = mitsuba()
+    step = mi.Vector3f(direction)
+    ray = mi.Ray3f(mi.Point3f(origin), step / dr.norm(step))
+    hit = scene.caster.scene.ray_intersect_preliminary(ray, coherent=False)
+    valid = hit.is_valid()
+    facet = dr.select(valid, dr.gather(mi.Int32, scene.caster.triangle_facet, hit.prim_index, valid), -1)
+    return np.asarray(facet.numpy()).astype(np.int64)
+
+
+def _distinct_pairs(keys: np.ndarray, sets: np.ndarray, facets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    order = np.argsort(keys, kind="stable")
+    keys, sets = keys[order], sets[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    bits = np.bitwise_or.reduceat(sets, first) if len(first) else sets
+    return keys[first] // facets, (keys[first] % facets).astype(np.int32), bits

@@ -1,0 +1,469 @@
+"""Wedges: the straight edges at which a wave is diffracted, found from the mesh by geometry alone.
+
+Around each mesh edge the incident faces are sorted by angle; two neighbours in angle enclose a sector, which is open
+space or the inside of a body. Every open sector that is not flat is a wedge; a single face is a half plane (free edge).
+
+Which sectors are open: a face's winding says which of its sides is outside. A closed body whose faces contradict each
+other, or that is wound inside out, is turned first, unless it is wound alike and encloses everything else: then it is a
+room. Both faces of a sector agree in a consistently wound mesh. Where they contradict each other and two faces meet,
+the larger sector is open (the body is on the smaller-angle side); where three or more meet, every sector is open that
+is not enclosed by two backs (sheets joined along a line). A face that is there
+twice, once for each winding, has no say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sitetwin.site.facets import components, dot, mesh_tolerance
+from sitetwin.site.model import Site
+
+COVER_TOLERANCE = 1e-3
+"""Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
+
+SAME_ANGLE = 1e-3
+"""Radians: faces around an edge closer than this in angle lie on each other."""
+
+_QUERIES = 1 << 17  # midpoints looked up at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Wedges:
+    """The wedges of a site, in an order that does not depend on the order of its triangles: by start, end, angle.
+
+    About ``direction`` the angle phi is measured from ``tangents[:, 0]`` towards ``normals[:, 0]``: face 0 lies at
+    phi = 0, open space at 0 < phi < exterior_angle, face n at phi = exterior_angle. (tangent 0, normal 0, direction) is
+    right-handed, and the start is the end that comes first by x, then y, then z. Exchanging the two faces turns the
+    direction around: which is face 0 has no further meaning.
+
+    Attributes:
+        start: (W, 3) float64, metres.
+        end: (W, 3) float64, metres.
+        direction: (W, 3) float64, unit vectors from start to end.
+        length: (W,) float64, metres.
+        facets: (W, 2) int32, face 0 and face n; the second is -1 for a free edge.
+        exterior_angle: (W,) float64, rad in (0, 2 pi]: above pi a convex wedge, below it a concave corner, 2 pi a
+            free edge.
+        normals: (W, 2, 3) float64, unit normals of face 0 and face n into the open space; those of a free edge are
+            opposite.
+        tangents: (W, 2, 3) float64, unit vectors in face 0 and face n, perpendicular to the edge, away from it.
+        covered: Number of mesh edges that are no wedges because their midpoint lies on the surface of a further facet
+            (a wall that stands on the ground, a house built against a higher one).
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    direction: np.ndarray
+    length: np.ndarray
+    facets: np.ndarray
+    exterior_angle: np.ndarray
+    normals: np.ndarray
+    tangents: np.ndarray
+    covered: int
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Faces at elementary edges, one row each: edge from point `low` to point `high` (low < high).
+
+    `forward` tells whether the triangle runs from low to high; `inner` (N, 3) is its third corner.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    forward: np.ndarray
+    inner: np.ndarray
+    facet: np.ndarray
+
+    def take(self, rows: np.ndarray) -> _Sides:
+        return _Sides(*(getattr(self, name)[rows] for name in ("low", "high", "forward", "inner", "facet")))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sectors:
+    """Open sectors at elementary edges.
+
+    `ends` (N, 2) names points, `facets` (N, 2) is as in `Wedges`, `tangents` (N, 2, 3) those of the two faces.
+    """
+
+    ends: np.ndarray
+    facets: np.ndarray
+    tangents: np.ndarray
+
+    def take(self, rows: np.ndarray) -> _Sectors:
+        return _Sectors(self.ends[rows], self.facets[rows], self.tangents[rows])
+
+
+def find_wedges(site: Site) -> Wedges:
+    """The wedges of a site's mesh.
+
+    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. A long
+    edge is cut where an edge without partner ends on it. Edges between coplanar facets are no wedges; collinear
+    neighbours between the same two facets become one. A mesh edge whose midpoint lies on the surface of a facet that is
+    not its own is covered and left out: a body that merely touches another leaves no gap there.
+
+    Args:
+        site: The site.
+    """
+    points, corners = _weld(site.vertices[site.triangles])
+    whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
+    corners, facet = _turned_outwards(points, corners[whole]), site.triangle_facet[whole]
+    sides = _split(_outline(site, points, _all_sides(points, corners, facet)), points)
+    sectors = _open_sectors(site, points, sides)
+    covered = _covered(site, points, sides, sectors)
+    merged, ends = _merge_collinear(points, sectors.take(np.flatnonzero(~covered)))
+    return _assemble(site, points, merged, ends, int(np.count_nonzero(covered)))
+
+
+def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct corner positions (N, 3), ascending by x, y, z, and the position of each corner (T, 3)."""
+    flat = corners.reshape(-1, 3)
+    order = np.lexsort(flat.T[::-1])
+    ordered = flat[order]
+    fresh = np.ones(len(flat), dtype=bool)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    points = ordered[fresh]
+    place = np.empty(len(flat), dtype=np.int64)
+    place[order] = np.cumsum(fresh) - 1
+    if len(points):
+        near = cKDTree(points).query_pairs(float(mesh_tolerance(points).max()), output_type="ndarray")
+        place = components(len(points), near[:, 0], near[:, 1])[place]
+    return points, place.reshape(-1, 3)
+
+
+def _turned_outwards(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Triangles (T, 3) of closed bodies, turned so that all of a body's faces look outwards.
+
+    Triangles that share an edge with just one other are one body. Its faces are turned to agree with its first one; if
+    its volume is then negative all are turned. The volume is taken about its middle, so that a body that lacks its
+    floor counts too; a body whose faces look mostly one way is no closed one and stays as it is.
+    """
+    count = len(corners)
+    one, other, agree = _pairs_across_edges(corners)
+    body = components(count, one, other)
+    # Two copies of each triangle, as it is and turned; joined are those that agree across an edge.
+    copies = components(
+        2 * count,
+        np.concatenate([one, one + count]),
+        np.concatenate([np.where(agree, other, other + count), np.where(agree, other + count, other)]),
+    )
+    turned = copies[:count] > copies[count:]
+    where = points[corners]
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(low, body, where.min(axis=1))
+    np.maximum.at(high, body, where.max(axis=1))
+    where = where - 0.5 * (low[body] + high[body])[:, None]
+    area = np.cross(where[:, 1] - where[:, 0], where[:, 2] - where[:, 0]) * np.where(turned, -1.0, 1.0)[:, None]
+    volume = np.bincount(body, dot(area, where[:, 0]) / 6.0, count)
+    surface = np.bincount(body, np.sqrt(dot(area, area)) / 2.0, count)
+    looks = np.column_stack([np.bincount(body, area[:, axis] / 2.0, count) for axis in range(3)])
+    closed = np.sqrt(dot(looks, looks)) < 0.5 * surface
+    lowest, highest = low.min(axis=0, initial=np.inf), high.max(axis=0, initial=-np.inf)
+    disagreed = np.bincount(body, turned, count) > 0
+    room = ((low <= lowest) & (high >= highest)).all(axis=1) & ~disagreed
+    inside_out = ~room & (volume < -1e-6 * surface**1.5)
+    turned = np.where(closed[body], turned ^ inside_out[body], False)
+    return np.where(turned[:, None], corners[:, ::-1], corners)
+
+
+def _pairs_across_edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of triangles that share an edge with no third, and whether both are wound the same way there."""
+    first, second = corners.T.reshape(-1), np.roll(corners, -1, axis=1).T.reshape(-1)
+    edge = _edge_number(np.minimum(first, second), np.maximum(first, second))
+    order = np.argsort(edge, kind="stable")
+    begin = np.flatnonzero(np.diff(edge[order], prepend=-1))
+    double = begin[np.diff(begin, append=len(edge)) == 2]
+    a, b = order[double], order[double + 1]
+    return a % len(corners), b % len(corners), (first[a] < second[a]) != (first[b] < second[b])
+
+
+def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
+    first, second, third = (np.concatenate([corners[:, (k + shift) % 3] for k in range(3)]) for shift in range(3))
+    return _Sides(
+        low=np.minimum(first, second),
+        high=np.maximum(first, second),
+        forward=first < second,
+        inner=points[third],
+        facet=np.tile(facet, 3).astype(np.int64),
+    )
+
+
+def _edge_number(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """A number for each row, equal where the edge is, ascending with the edge's ends."""
+    key = low * (int(high.max(initial=0)) + 1) + high
+    order = np.argsort(key, kind="stable")
+    number = np.empty(len(key), dtype=np.int64)
+    number[order] = np.cumsum(np.diff(key[order], prepend=-1) != 0) - 1
+    return number
+
+
+def _outline(site: Site, points: np.ndarray, sides: _Sides) -> _Sides:
+    """Without the edges inside a facet: exactly two faces, both of one facet, one on either side."""
+    edge = _edge_number(sides.low, sides.high)
+    count = np.bincount(edge)
+    across = np.cross(site.facet_normal[sides.facet], points[sides.high] - points[sides.low])
+    balance = np.bincount(edge, np.where(dot(across, sides.inner - points[sides.low]) < 0, -1, 1))
+    least, most = np.full(len(count), np.iinfo(np.int64).max), np.full(len(count), -1)
+    np.minimum.at(least, edge, sides.facet)
+    np.maximum.at(most, edge, sides.facet)
+    inside = (count == 2) & (balance == 0) & (least == most)
+    return sides.take(np.flatnonzero(~inside[edge]))
+
+
+def _split(sides: _Sides, points: np.ndarray) -> _Sides:
+    """Cut edges where the end of an edge that belongs to one face only lies on them."""
+    edge = _edge_number(sides.low, sides.high)
+    single = np.bincount(edge)[edge] == 1
+    loose = np.unique(np.concatenate([sides.low[single], sides.high[single]]))
+    if not len(loose):
+        return sides
+    a, b = points[sides.low], points[sides.high]
+    step = b - a
+    length = np.sqrt(dot(step, step))
+    row, at = _within(cKDTree(points[loose]), 0.5 * (a + b), 0.5 * length)
+    at = loose[at]
+    along = dot(points[at] - a[row], step[row]) / length[row] ** 2
+    away = points[at] - a[row] - along[:, None] * step[row]
+    tolerance = mesh_tolerance(points[at])
+    cut = (np.sqrt(dot(away, away)) <= tolerance) & (along * length[row] > tolerance)
+    cut &= (1 - along) * length[row] > tolerance
+    row, at, along = row[cut], at[cut], along[cut]
+    order = np.lexsort((along, row))
+    row, at = row[order], at[order]
+    pieces = np.bincount(row, minlength=len(length)) + 1
+    source = np.repeat(np.arange(len(length)), pieces)
+    first = np.cumsum(pieces) - pieces
+    begin, end = sides.low[source], sides.high[source]
+    inner = np.ones(len(source), dtype=bool)
+    inner[first] = False
+    begin[inner] = at
+    end[np.flatnonzero(inner) - 1] = at
+    turned = begin > end
+    return _Sides(
+        low=np.minimum(begin, end),
+        high=np.maximum(begin, end),
+        forward=sides.forward[source] ^ turned,
+        inner=sides.inner[source],
+        facet=sides.facet[source],
+    )
+
+
+def _within(tree: cKDTree, centres: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (centre, point of the tree) no farther apart than the centre's radius, a little widened."""
+    rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for first in range(0, len(centres), _QUERIES):
+        chunk = slice(first, first + _QUERIES)
+        reach = radius[chunk] * (1 + 1e-9) + COVER_TOLERANCE
+        lists = tree.query_ball_point(centres[chunk], reach, return_sorted=False)
+        counts = np.fromiter(map(len, lists), np.int64, len(lists))
+        rows.append(first + np.repeat(np.arange(len(lists)), counts))
+        if counts.any():
+            found.append(np.concatenate([x for x in lists if x]).astype(np.int64))
+    return np.concatenate(rows), np.concatenate(found)
+
+
+def _open_sectors(site: Site, points: np.ndarray, sides: _Sides) -> _Sectors:
+    """Pairs of faces, neighbours in angle around an edge, with open and not flat space between them."""
+    edge = _edge_number(sides.low, sides.high)
+    order = np.lexsort((sides.facet, edge))
+    sides, edge = sides.take(order), edge[order]
+    first = np.flatnonzero(np.diff(edge, prepend=-1))
+    axis = _unit(points[sides.high] - points[sides.low])
+    tangent = _unit(np.cross(site.facet_normal[sides.facet], axis))
+    tangent *= np.where(dot(tangent, sides.inner - points[sides.low]) < 0, -1.0, 1.0)[:, None]
+    reference = tangent[first][edge]
+    angle = np.arctan2(dot(np.cross(axis, reference), tangent), dot(reference, tangent)) % (2 * np.pi)
+    angle[angle > 2 * np.pi - SAME_ANGLE] = 0.0
+    order = np.lexsort((sides.facet, angle, edge))
+    sides, edge, angle, tangent, axis = sides.take(order), edge[order], angle[order], tangent[order], axis[order]
+
+    # Faces that lie on each other become one; it says which side is outside only if all of them agree.
+    fresh = (np.diff(edge, prepend=-1) != 0) | (np.diff(angle, prepend=-1.0) > SAME_ANGLE)
+    face = np.flatnonzero(fresh)
+    winding = np.where(sides.forward, 1, -1)
+    if len(face):
+        most, least = np.maximum.reduceat(winding, face), np.minimum.reduceat(winding, face)
+        winding = np.where(most == least, most, 0)
+    edge, angle, tangent, axis, facet = edge[face], angle[face], tangent[face], axis[face], sides.facet[face]
+    ends = np.column_stack([sides.low[face], sides.high[face]])
+
+    count = np.bincount(edge)[edge] if len(edge) else edge
+    start = np.flatnonzero(np.diff(edge, prepend=-1))
+    following = np.arange(len(edge)) + 1
+    following[np.append(start[1:], len(edge))[: len(start)] - 1] = start
+    sector = angle[following] - angle
+    sector[sector <= 0] += 2 * np.pi
+    vote = winding - winding[following]  # 2: both say open, -2: both say solid
+    contradicted = np.where(count == 2, sector > np.pi, True)
+    open_space = (count == 1) | (vote > 0) | ((vote == 0) & contradicted)
+    size = _facet_size(site)
+    reach = np.minimum(size[facet], size[facet[following]])
+    flat = np.abs(sector - np.pi) * reach <= mesh_tolerance(points[ends[:, 0]])
+    rows = np.flatnonzero(open_space & ~(flat & (count > 1)))
+    other = np.where(count == 1, -1, facet[following])
+    return _Sectors(
+        ends=ends[rows],
+        facets=np.column_stack([facet, other])[rows],
+        tangents=np.stack([tangent, tangent[following]], axis=1)[rows],
+    )
+
+
+def _facet_size(site: Site) -> np.ndarray:
+    """(F,) diagonal of each facet's bounding box, metres."""
+    corners = site.vertices[site.triangles]
+    low, high = np.full((site.num_facets, 3), np.inf), np.full((site.num_facets, 3), -np.inf)
+    np.minimum.at(low, site.triangle_facet, corners.min(axis=1))
+    np.maximum.at(high, site.triangle_facet, corners.max(axis=1))
+    span = high - low
+    return np.sqrt(dot(span, span))
+
+
+def _covered(site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors) -> np.ndarray:
+    """(N,) bool: the midpoint of a sector's edge lies on a facet that has no part in that edge."""
+    count = len(sides.low)
+    number = _edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
+    edge, incident = number[count:], number[:count] * site.num_facets + sides.facet
+    middle = points[sectors.ends].mean(axis=1)
+    corners = site.vertices[site.triangles]
+    row, triangle = _near_triangles(middle, corners)
+    facet = site.triangle_facet[triangle].astype(np.int64)
+    height = np.abs(dot(middle[row], site.facet_normal[facet]) - site.facet_offset[facet])
+    close = np.flatnonzero(height <= COVER_TOLERANCE)
+    row, triangle, facet = row[close], triangle[close], facet[close]
+    foreign = ~np.isin(edge[row] * site.num_facets + facet, incident, kind="sort")
+    row, triangle = row[foreign], triangle[foreign]
+    result = np.zeros(len(middle), dtype=bool)
+    result[row[_on_triangle(middle[row], corners[triangle])]] = True
+    return result
+
+
+def _near_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (point, triangle) that share a cell of a grid: all pairs within the cover tolerance, and some others.
+
+    Triangles are sorted by size into classes with cells of their own, so that each lies in a few cells.
+    """
+    low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
+    origin = low.min(axis=0, initial=np.inf) if len(corners) else np.zeros(3)
+    normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    size_class = np.frexp((high - low).max(axis=1, initial=0.0))[1]
+    rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for number in np.unique(size_class):
+        members, size = np.flatnonzero(size_class == number), 2.0 ** (number - 1)
+        first = np.floor((low[members] - origin) / size).astype(np.int64)
+        span = np.floor((high[members] - origin) / size).astype(np.int64) - first + 1
+        counts = span.prod(axis=1)
+        owner = np.repeat(np.arange(len(members)), counts)
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        step = np.column_stack([place // (span[owner, 1] * span[owner, 2]), place // span[owner, 2], place])
+        step[:, 1:] %= span[owner, 1:]
+        cell = first[owner] + step
+        centre = origin + (cell + 0.5) * size
+        height = np.abs(dot(centre - corners[members[owner], 0], normal[members[owner]]))
+        meets = height <= 0.5 * size * np.abs(normal[members[owner]]).sum(axis=1) + COVER_TOLERANCE
+        key, triangle = _cell_key(cell[meets]), members[owner[meets]]
+        order = np.argsort(key, kind="stable")
+        key, triangle = key[order], triangle[order]
+        wanted = _cell_key(np.floor((points - origin) / size).astype(np.int64))
+        begin, end = np.searchsorted(key, wanted, "left"), np.searchsorted(key, wanted, "right")
+        held = end - begin
+        rows.append(np.repeat(np.arange(len(points)), held))
+        within = np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held)
+        found.append(triangle[np.repeat(begin, held) + within])
+    return np.concatenate(rows), np.concatenate(found)
+
+
+def _cell_key(cell: np.ndarray) -> np.ndarray:
+    """One number for each (N, 3) cell; cells 2^20 apart may share it, which costs time and nothing else."""
+    wrapped = cell & ((1 << 21) - 1)
+    return (wrapped[:, 0] << 42) | (wrapped[:, 1] << 21) | wrapped[:, 2]
+
+
+def _on_triangle(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """(N,) bool: seen along its normal, each point lies inside its triangle or within the cover tolerance of it."""
+    normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    inside = np.ones(len(points), dtype=bool)
+    for k in range(3):
+        side = corners[:, (k + 1) % 3] - corners[:, k]
+        inside &= dot(np.cross(normal, _unit(side)), points - corners[:, k]) >= -COVER_TOLERANCE
+    return inside
+
+
+def _merge_collinear(points: np.ndarray, sectors: _Sectors) -> tuple[_Sectors, np.ndarray]:
+    """Neighbouring edges of the same two facets in one line become one: its longest part, and its ends (N, 2)."""
+    count = len(sectors.ends)
+    step = points[sectors.ends[:, 1]] - points[sectors.ends[:, 0]]
+    length = np.sqrt(dot(step, step))
+    direction = step / np.where(length > 0, length, 1.0)[:, None]
+    pair = np.unique(sectors.facets, axis=0, return_inverse=True)[1].reshape(-1)
+    owner, end = np.tile(np.arange(count), 2), np.concatenate([sectors.ends[:, 0], sectors.ends[:, 1]])
+    order = np.lexsort((end, pair[owner]))
+    a, b = owner[order][:-1], owner[order][1:]
+    bend = np.cross(direction[a], direction[b])
+    straight = np.sqrt(dot(bend, bend)) * np.minimum(length[a], length[b]) <= mesh_tolerance(points[end[order][:-1]])
+    same_side = dot(sectors.tangents[a, 0], sectors.tangents[b, 0]) > 0
+    joined = (pair[a] == pair[b]) & (end[order][:-1] == end[order][1:]) & straight & same_side
+    group = components(count, a[joined], b[joined])
+    group = np.where(_is_straight(points, sectors.ends, group, direction, length)[group], group, np.arange(count))
+    order = np.lexsort((-length, group))
+    longest = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+    part = np.searchsorted(group[longest], group)
+    along = dot(points[sectors.ends], direction[longest][part][:, None])
+    ends = np.empty((len(longest), 2), dtype=np.int64)
+    by_start, by_end = np.lexsort((along[:, 0], part)), np.lexsort((-along[:, 1], part))
+    ends[:, 0] = sectors.ends[by_start[np.flatnonzero(np.diff(part[by_start], prepend=-1))], 0]
+    ends[:, 1] = sectors.ends[by_end[np.flatnonzero(np.diff(part[by_end], prepend=-1))], 1]
+    return sectors.take(longest), ends
+
+
+def _is_straight(
+    points: np.ndarray, ends: np.ndarray, group: np.ndarray, direction: np.ndarray, length: np.ndarray
+) -> np.ndarray:
+    """(N,) bool, true at the name of each group whose points lie in one line, rather than along a polygon."""
+    axis = np.zeros_like(direction)
+    np.add.at(axis, group, direction * length[:, None])
+    axis = _unit(axis)
+    away = points[ends] - points[ends[group, 0]][:, None]
+    away = away - dot(away, axis[group][:, None])[..., None] * axis[group][:, None]
+    deviation = np.zeros(len(group))
+    np.maximum.at(deviation, group, np.sqrt(dot(away, away)).max(axis=1, initial=0.0))
+    return deviation <= 2 * mesh_tolerance(points[ends[:, 0]])
+
+
+def _assemble(site: Site, points: np.ndarray, sectors: _Sectors, ends: np.ndarray, covered: int) -> Wedges:
+    start, end = points[ends[:, 0]], points[ends[:, 1]]
+    step = end - start
+    length = np.sqrt(dot(step, step))
+    direction = _unit(step)
+    free = sectors.facets[:, 1] < 0
+    tangents = np.empty_like(sectors.tangents)
+    for side in range(2):
+        facet = np.where(free, sectors.facets[:, 0], sectors.facets[:, side])
+        tangent = _unit(np.cross(site.facet_normal[facet], direction))
+        tangents[:, side] = tangent * np.where(dot(tangent, sectors.tangents[:, side]) < 0, -1.0, 1.0)[:, None]
+    normals = np.cross(direction[:, None], tangents)
+    normals[:, 1] *= -1.0
+    angle = np.arctan2(dot(normals[:, 0], tangents[:, 1]), dot(tangents[:, 0], tangents[:, 1])) % (2 * np.pi)
+    angle[free] = 2 * np.pi
+    order = np.lexsort((angle, *end.T[::-1], *start.T[::-1]))
+    return Wedges(
+        start=start[order],
+        end=end[order],
+        direction=direction[order],
+        length=length[order],
+        facets=sectors.facets[order].astype(np.int32),
+        exterior_angle=angle[order],
+        normals=normals[order],
+        tangents=tangents[order],
+        covered=covered,
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    size = np.sqrt(dot(vectors, vectors))
+    return vectors / np.where(size > 0, size, 1.0)[..., None]
