@@ -59,6 +59,11 @@ def channels(
     out_of_range: Annotated[
         str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
     ] = "clamp",
+    atmosphere: Annotated[
+        str,
+        typer.Option(help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3."),
+    ] = "none",
+    rain: Annotated[float, typer.Option(help="Rain in mm/h; with rain, the air is standard if not given.")] = 0.0,
     wavefront: Annotated[str, typer.Option(help="plane or spherical.")] = "plane",
     steering: Annotated[str, typer.Option(help="carrier, or per-subcarrier (beam squint).")] = "carrier",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a data set that was begun.")] = False,
@@ -91,6 +96,7 @@ def channels(
         out_of_range=out_of_range,  # type: ignore[arg-type]
         wavefront=wavefront,  # type: ignore[arg-type]
         steering=steering,  # type: ignore[arg-type]
+        atmosphere=_atmosphere(atmosphere, rain),
     )
     with writing_store(to, resume), progress_bars() as tell:
         site, summary = _site_of(source, scene), summarise(paths)
@@ -132,6 +138,23 @@ def _pattern(text: str) -> Any:
             "check its gains and their unit"
         )
     return pattern
+
+
+def _atmosphere(text: str, rain: float) -> Any:
+    """Air and rain as given on the command line; None for a vacuum."""
+    from sitetwin.channel.atmosphere import Atmosphere
+
+    if text == "none" and rain == 0:
+        return None
+    if text in ("none", "standard"):
+        return Atmosphere(rain_mm_h=rain)
+    try:
+        pressure, temperature, vapour = (float(word) for word in text.split(","))
+    except ValueError:
+        raise SiteTwinError(
+            f"--atmosphere is {text!r}; write none, standard, or hPa, K and g/m3 such as 1013.25,288.15,7.5"
+        ) from None
+    return Atmosphere(pressure, temperature, vapour, rain)
 
 
 def _site_of(source: Any, scene: str | None) -> Any:

@@ -6,7 +6,8 @@ direction is mirrored. The result is, per path and pair of ports,
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
-with F the antenna fields in (theta-hat, phi-hat) and A the loss in leaves.
+with F the antenna fields in (theta-hat, phi-hat) and A the loss in leaves and in air. Rain takes its share of the
+vertical and the horizontal component of every segment.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
+from sitetwin.channel.atmosphere import Atmosphere
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
 from sitetwin.channel.parallel import in_parallel
@@ -30,6 +32,7 @@ from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.vegetation import distance_before, path_points
 
 CHUNK_PATHS = 32_000
 """Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of
@@ -49,6 +52,7 @@ class FieldOptions:
         out_of_range: Policy for materials outside the range of P.2040-4.
         relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
         conductivity: (M,) S/m, likewise.
+        atmosphere: Air and rain along the paths; None for a vacuum.
     """
 
     season: Season = "summer"
@@ -57,6 +61,7 @@ class FieldOptions:
     out_of_range: str = "clamp"
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
+    atmosphere: Atmosphere | None = None
 
 
 def path_gains(
@@ -91,8 +96,8 @@ def path_gains(
         (P, n_rx_ports, n_tx_ports) complex: ``|a|^2`` is received over transmitted power.
 
     Raises:
-        SiteTwinError: The frequency is not positive, the paths name facets or canopies that the site lacks, or a path
-            scatters at more than one canopy.
+        SiteTwinError: The frequency is not positive, or outside 1 to 1000 GHz with an atmosphere; the paths name facets
+            or canopies that the site lacks; or a path scatters at more than one canopy.
     """
     if not (math.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
@@ -140,6 +145,8 @@ def _free_space(
     if options.foliage is not None and len(paths.crossing_volume):
         loss = foliage_loss_db(paths, site.vegetation, frequency_hz, season=options.season, model=options.foliage)
         size = size * 10 ** (-loss / 20)
+    if options.atmosphere is not None:
+        size = size * 10 ** (-length * (options.atmosphere.gas_db_per_km(frequency_hz) / 20e3))
     return phasor(length * (carrier_hz / SPEED_OF_LIGHT), dtype, size)
 
 
@@ -196,7 +203,8 @@ class _Job:
         dtype: torch.dtype,
     ) -> None:
         self.paths, self.site, self.tx, self.rx, self.options = paths, site, tx, rx, options
-        self.dtype = dtype
+        self.dtype, self.frequency_hz = dtype, frequency_hz
+        self.rain = options.atmosphere if options.atmosphere and options.atmosphere.rain_mm_h else None
         self.real = torch.float32 if dtype == torch.complex64 else torch.float64
         self.surfaces = Surfaces.of(
             site.materials,
@@ -227,12 +235,32 @@ class _Job:
         kinds = self.paths.kinds[int(rows[0])]
         depth = int(np.count_nonzero(kinds))
         wave = self._launch(rows)
+        legs = self._legs(rows, depth) if self.rain else None
         for at in range(depth):
+            if legs is not None:
+                self._rain(wave, legs[at])
             if kinds[at] == Interaction.CANOPY:
                 self._scatter(wave, rows, at, depth)
             else:
                 self._reflect(wave, self.facets[:, at].index_select(0, rows))
+        if legs is not None:
+            self._rain(wave, legs[depth])
         return self._receive(wave, rows)
+
+    def _legs(self, rows: Tensor, depth: int) -> Tensor:
+        """(depth + 1, n) metres: the segments of paths alike."""
+        index = rows.numpy()
+        users = self.paths.users[self.paths.user_of_path[index]]
+        before = distance_before(path_points(self.paths.transmitter, users, self.paths.vertices[index, :depth]))
+        return torch.from_numpy(np.diff(before, axis=1).T.copy()).to(self.real)
+
+    def _rain(self, wave: _Wave, length: Tensor) -> None:
+        """Let a segment of these lengths pass the rain, in the basis of vertical and horizontal polarisation."""
+        assert self.rain is not None
+        theta_hat, phi_hat = spherical_basis(wave.k)
+        wave.turn(dot(wave.b1, phi_hat), dot(wave.b1, theta_hat))
+        vertical, horizontal = self.rain.rain_amplitudes(wave.k, length, self.frequency_hz)
+        wave.e1, wave.e2, wave.b1 = wave.e1 * horizontal, wave.e2 * vertical, phi_hat
 
     def _launch(self, rows: Tensor) -> _Wave:
         k = self._directions(self.departure, rows)

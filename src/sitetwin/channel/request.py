@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sitetwin.channel.arrays import AntennaArray, Radio
+from sitetwin.channel.atmosphere import Atmosphere
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.cfr import Steering, Wavefront
 from sitetwin.channel.describe import describe_radio
@@ -54,6 +55,7 @@ class ChannelRequest:
         out_of_range: Policy for a carrier outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
         wavefront: "plane" or "spherical"; see `frequency_response`.
         steering: "carrier" or "per-subcarrier"; likewise.
+        atmosphere: Air and rain along the paths; None for a vacuum.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
 
     Raises:
@@ -71,6 +73,7 @@ class ChannelRequest:
     out_of_range: OutOfRange = "clamp"
     wavefront: Wavefront = "plane"
     steering: Steering = "carrier"
+    atmosphere: Atmosphere | None = None
     gain_nodes: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class ChannelRequest:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
         if self.foliage is not None:
             foliage_model(self.foliage, self.grid.carrier_hz)
+        if self.atmosphere is not None:
+            self.atmosphere.gas_db_per_km(self.grid.carrier_hz)
         if self.tx.per_user:
             raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
         if self.quantity == "delay-angle":
@@ -109,8 +114,8 @@ class ChannelRequest:
 
     @property
     def options(self) -> FieldOptions:
-        """Season, foliage and materials for the field computation."""
-        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range)
+        """Season, foliage, materials and air for the field computation."""
+        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range, atmosphere=self.atmosphere)
 
     @property
     def array_name(self) -> str:
@@ -170,6 +175,8 @@ class ChannelRequest:
             "canopy": asdict(self.canopy),
             "out_of_range": self.out_of_range,
         }
+        if self.atmosphere is not None:
+            facts["atmosphere"] = asdict(self.atmosphere)
         if self.quantity != "gains":
             facts |= {
                 "num_subcarriers": self.grid.num_subcarriers,
