@@ -30,6 +30,7 @@ from sitetwin.channel.parallel import in_parallel
 from sitetwin.channel.phasors import phasor
 from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
+from sitetwin.channel.scattering import DiffuseTiles, RoughSurfaces, jones
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.vegetation import distance_before, path_points
@@ -53,6 +54,7 @@ class FieldOptions:
         relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
         conductivity: (M,) S/m, likewise.
         atmosphere: Air and rain along the paths; None for a vacuum.
+        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
     """
 
     season: Season = "summer"
@@ -62,6 +64,7 @@ class FieldOptions:
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
     atmosphere: Atmosphere | None = None
+    diffuse_seed: int = 0
 
 
 def path_gains(
@@ -97,7 +100,8 @@ def path_gains(
 
     Raises:
         SiteTwinError: The frequency is not positive, or outside 1 to 1000 GHz with an atmosphere; the paths name facets
-            or canopies that the site lacks; or a path scatters at more than one canopy.
+            or canopies that the site lacks; a path scatters at more than one canopy, or diffusely and interacts
+            elsewhere too; or its tiles are not known.
     """
     if not (math.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
@@ -121,7 +125,7 @@ def path_gains(
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
-    mirror = paths.kinds == Interaction.REFLECTION
+    mirror = (paths.kinds == Interaction.REFLECTION) | (paths.kinds == Interaction.DIFFUSE)
     scatter = paths.kinds == Interaction.CANOPY
     for name, chosen, count in (
         ("facet", mirror, len(site.facet_material)),
@@ -134,6 +138,8 @@ def _check(paths: Paths, site: Any) -> None:
             )
     if bool((scatter.sum(axis=1) > 1).any()):
         raise SiteTwinError("a path scatters at several canopies; only single scattering is modelled")
+    if bool(((paths.kinds == Interaction.DIFFUSE).any(axis=1) & (paths.depth > 1)).any()):
+        raise SiteTwinError("a path scatters diffusely and interacts elsewhere too; only single bounces are modelled")
 
 
 def _free_space(
@@ -182,6 +188,15 @@ class _Wave:
         """Express the field in the basis turned by the angle: cosine = b1 . b1', sine = b1 . b2'."""
         self.e1, self.e2 = self.e1 * cosine - self.e2 * sine, self.e1 * sine + self.e2 * cosine
 
+    def spherical(self) -> tuple[Tensor, Tensor]:
+        """(E_theta, E_phi) in the spherical basis at the direction of travel."""
+        theta_hat, phi_hat = spherical_basis(self.k)
+        b2 = cross(self.b1, self.k)
+        return (
+            self.e1 * dot(self.b1, theta_hat) + self.e2 * dot(b2, theta_hat),
+            self.e1 * dot(self.b1, phi_hat) + self.e2 * dot(b2, phi_hat),
+        )
+
     def components(self) -> tuple[Tensor, Tensor]:
         """(E_theta, E_phi) in the spherical basis at the direction *opposite* to travel, seen by a receiver."""
         theta_hat, phi_hat = spherical_basis(-self.k)
@@ -224,8 +239,12 @@ class _Job:
         if self.scatters:
             in_leaf = volumes_in_leaf(site.vegetation, options.season)
             sigma = options.canopy.cross_sections(site.vegetation, in_leaf)
-            jones = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
-            self.couplings = torch.from_numpy(jones).to(dtype)
+            matrices = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
+            self.couplings = torch.from_numpy(matrices).to(dtype)
+        self.rough = RoughSurfaces.of(site.materials, self.real)
+        self.any_rough = bool(self.rough.coefficient.any())
+        scattered = bool((paths.kinds == Interaction.DIFFUSE).any())
+        self.tiles = DiffuseTiles.of(paths, site, options.diffuse_seed) if scattered else None
 
     def _directions(self, source: Tensor, rows: Tensor) -> Tensor:
         return source.index_select(0, rows).to(self.real).T.contiguous()
@@ -241,6 +260,8 @@ class _Job:
                 self._rain(wave, legs[at])
             if kinds[at] == Interaction.CANOPY:
                 self._scatter(wave, rows, at, depth)
+            elif kinds[at] == Interaction.DIFFUSE:
+                self._diffuse(wave, rows, at, depth)
             else:
                 self._reflect(wave, self.facets[:, at].index_select(0, rows))
         if legs is not None:
@@ -274,6 +295,15 @@ class _Job:
         return self.dtype if tensor.is_complex() else self.real
 
     def _reflect(self, wave: _Wave, facet: Tensor) -> None:
+        """What a wall reflects besides what it scatters."""
+        self._mirror(wave, facet)
+        if self.any_rough:
+            share = self.rough.coefficient[self.materials.index_select(0, facet)]
+            left = torch.sqrt(1 - share * share)
+            wave.e1, wave.e2 = wave.e1 * left, wave.e2 * left
+
+    def _mirror(self, wave: _Wave, facet: Tensor) -> None:
+        """What a smooth wall reflects."""
         normal = self.normals.index_select(1, facet)
         k = wave.k
         along = dot(k, normal)
@@ -291,6 +321,34 @@ class _Job:
         wave.k = k - 2 * along * normal
 
     def _scatter(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        k, spread = self._leave(rows, at, depth)
+        e_theta, e_phi = wave.spherical()
+        coupling = self.couplings[self.facets[rows, at].long()]
+        wave.e2 = spread * (coupling[:, 0, 0] * e_theta + coupling[:, 0, 1] * e_phi)
+        wave.e1 = spread * (coupling[:, 1, 0] * e_theta + coupling[:, 1, 1] * e_phi)
+        wave.k, wave.b1 = k, spherical_basis(k)[1]
+
+    def _diffuse(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        """Scatter what a smooth wall would reflect; see `sitetwin.channel.scattering`."""
+        assert self.tiles is not None
+        k, spread = self._leave(rows, at, depth)
+        facet = self.facets[:, at].index_select(0, rows)
+        material, normal = self.materials.index_select(0, facet), self.normals.index_select(1, facet)
+        incident, cosine = wave.k, dot(wave.k, normal)
+        normal = torch.where(cosine > 0, -normal, normal)
+        self._mirror(wave, facet)
+        e_theta, e_phi = wave.spherical()
+        area = torch.from_numpy(self.tiles.area[rows.numpy()]).to(self.real)
+        power = area * cosine.abs() * self.rough.pattern(material, normal, incident, k)
+        size = spread * self.rough.coefficient[material] * torch.sqrt(power)
+        phases = torch.from_numpy(self.tiles.phases[rows.numpy()]).to(self.real)
+        tt, tp, pt, pp = jones(self.rough.cross_share[material], phases)
+        wave.e2 = size * (tt * e_theta + tp * e_phi)
+        wave.e1 = size * (pt * e_theta + pp * e_phi)
+        wave.k, wave.b1 = k, spherical_basis(k)[1]
+
+    def _leave(self, rows: Tensor, at: int, depth: int) -> tuple[Tensor, Tensor]:
+        """Direction (3, n) from a scattering vertex on, and what to multiply 1 / L by for 1 / (d1 d2)."""
         index = rows.numpy()
         vertices = self.paths.vertices[index, :depth]
         here = vertices[:, at]
@@ -301,16 +359,7 @@ class _Job:
         points = np.concatenate([np.broadcast_to(self.paths.transmitter, (len(index), 1, 3)), vertices[:, : at + 1]], 1)
         first = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(axis=1)
         total = self.paths.length[index]
-        spread = torch.from_numpy(total / (first * (total - first))).to(self.real)
-        theta_in, phi_in = spherical_basis(wave.k)
-        b2 = cross(wave.b1, wave.k)
-        e_theta = wave.e1 * dot(wave.b1, theta_in) + wave.e2 * dot(b2, theta_in)
-        e_phi = wave.e1 * dot(wave.b1, phi_in) + wave.e2 * dot(b2, phi_in)
-        jones = self.couplings[self.facets[rows, at].long()]
-        _, phi_out = spherical_basis(k)
-        wave.e2 = spread * (jones[:, 0, 0] * e_theta + jones[:, 0, 1] * e_phi)
-        wave.e1 = spread * (jones[:, 1, 0] * e_theta + jones[:, 1, 1] * e_phi)
-        wave.k, wave.b1 = k, phi_out
+        return k, torch.from_numpy(total / (first * (total - first))).to(self.real)
 
     def _receive(self, wave: _Wave, rows: Tensor) -> Tensor:
         arrival = self._directions(self.arrival, rows)

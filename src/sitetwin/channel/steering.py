@@ -163,8 +163,8 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
 
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the
     transmitting element in the chain of facets, ``|L k_t - d_t + Q^T d_r|`` with Q the product of the chain's mirrors
-    (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre the path
-    is two such pieces.
+    (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre or tile
+    the path is two such pieces.
 
     Args:
         batch: P paths.
@@ -208,9 +208,9 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
 
 
 def _length_to_scatterer(paths: Paths) -> Tensor:
-    """(P,) float64 metres from the transmitter to the path's scatter centre, NaN for purely specular paths."""
+    """(P,) float64 metres from the transmitter to the path's scatter centre or tile, NaN for purely specular paths."""
     first = np.full(paths.num_paths, np.nan)
-    for row, at in np.argwhere(paths.kinds == Interaction.CANOPY):
+    for row, at in np.argwhere(np.isin(paths.kinds, (Interaction.CANOPY, Interaction.DIFFUSE))):
         points = np.concatenate([paths.transmitter[None], paths.vertices[row, : at + 1]])
         first[row] = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
     return torch.from_numpy(first)

@@ -4,9 +4,9 @@ A static transmitter sees few distinct interaction chains. They are found once b
 every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
-What is modelled: line of sight, specular reflection to any depth, chords through vegetation, and single scattering at
-the scatter centres of canopies where the site has some. Not modelled here: diffraction, transmission through walls and
-diffuse scattering from surfaces.
+What is modelled: line of sight, specular reflection to any depth, chords through vegetation, single scattering at
+the scatter centres of canopies where the site has some, and single diffuse scattering from surfaces. Not modelled here:
+diffraction and transmission through walls.
 
 The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
 """
@@ -14,6 +14,7 @@ The result is complete up to a measured share: see `Completeness`. It does not d
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -23,6 +24,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
+from sitetwin.rays.diffuse import add_diffuse
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.solve import SpecularPaths, SpecularSolver
@@ -42,6 +44,8 @@ class TraceSettings:
         unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
         rays_per_lattice: Rays in each discovery lattice.
         canopy_paths: Most canopy-scattered paths per user.
+        diffuse_paths: Most paths per user that surfaces scatter diffusely, one bounce each.
+        diffuse_tile_m: Longest edge of the tiles that scatter, metres.
         seed: Of the discovery.
     """
 
@@ -49,6 +53,8 @@ class TraceSettings:
     unseen_bound: float = 5e-4
     rays_per_lattice: int = 250_000
     canopy_paths: int = 8
+    diffuse_paths: int = 0
+    diffuse_tile_m: float = 5.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,6 +66,10 @@ class TraceSettings:
             raise SiteTwinError(f"rays_per_lattice is {self.rays_per_lattice}; shoot at least 1000 rays")
         if self.canopy_paths < 0:
             raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
+        if self.diffuse_paths < 0:
+            raise SiteTwinError(f"diffuse_paths is {self.diffuse_paths}; ask for 0 or more")
+        if not (math.isfinite(self.diffuse_tile_m) and self.diffuse_tile_m > 0):
+            raise SiteTwinError(f"diffuse_tile_m is {self.diffuse_tile_m}; give a positive number of metres")
 
 
 def discover(
@@ -128,8 +138,10 @@ def solve(
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
-    specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
-    return add_vegetation(site, specular, settings.canopy_paths, caster)
+    paths = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
+    if settings.diffuse_paths:
+        paths = add_diffuse(site, paths, settings.diffuse_paths, settings.diffuse_tile_m, caster)
+    return add_vegetation(site, paths, settings.canopy_paths, caster)
 
 
 def trace(

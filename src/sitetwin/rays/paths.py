@@ -17,6 +17,7 @@ class Interaction(IntEnum):
     NONE = 0
     REFLECTION = 1
     CANOPY = 2  # single scattering at a scatter centre inside a canopy; its `facets` entry is the centre's index
+    DIFFUSE = 5  # scattering at the centre of a tile of a facet; 3 and 4 are kept for diffraction and transmission
 
 
 @dataclass(frozen=True, eq=False)
