@@ -190,6 +190,7 @@ def test_damaged_stores_are_refused_and_mended_by_resuming(tmp_path, paths, dama
         (("--atmosphere", "5,288,7.5"), "give less vapour"),
         (("--atmosphere", "standard", "--carrier", "9e8"), "known from 1 to 1000 GHz, not at 0.9 GHz"),
         (("--rain", "nan"), "rain_mm_h = nan"),
+        (("--scattering", "1.2"), "--scattering is 1.2; give a number from 0 to 1"),
         (("--bs-array", "ula:1000000000"), "too large; give at most 4096"),
         (("--bs-array", "upa:99999x99999"), "too large"),
         (("--ue-array", "ula:4000", "--bs-array", "ula:64"), "one user takes .* MB .* fewer antennas or subcarriers"),

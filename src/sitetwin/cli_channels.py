@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,11 @@ def channels(
         str,
         typer.Option(help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3."),
     ] = "none",
+    scattering: Annotated[
+        float | None,
+        typer.Option(help="Scattering coefficient of all surfaces, 0 to 1; by default what the scene says."),
+    ] = None,
+    diffuse_seed: Annotated[int, typer.Option(min=0, help="Seed of the phases of diffuse scattering.")] = 0,
     rain: Annotated[float, typer.Option(help="Rain in mm/h; with rain, the air is standard if not given.")] = 0.0,
     wavefront: Annotated[str, typer.Option(help="plane or spherical.")] = "plane",
     steering: Annotated[str, typer.Option(help="carrier, or per-subcarrier (beam squint).")] = "carrier",
@@ -73,6 +79,8 @@ def channels(
     _check({**given, "--wavefront": wavefront, "--steering": steering})
     _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
     _check_range("--spacing", spacing, _SPACINGS_HZ, "hertz, such as 30e3")
+    if scattering is not None:
+        _check_range("--scattering", scattering, (0.0, 1.0), "")
     _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
     _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
 
@@ -97,9 +105,10 @@ def channels(
         wavefront=wavefront,  # type: ignore[arg-type]
         steering=steering,  # type: ignore[arg-type]
         atmosphere=_atmosphere(atmosphere, rain),
+        diffuse_seed=diffuse_seed,
     )
     with writing_store(to, resume), progress_bars() as tell:
-        site, summary = _site_of(source, scene), summarise(paths)
+        site, summary = _roughened(_site_of(source, scene), scattering), summarise(paths)
         if summary.paths == 0:
             raise SiteTwinError(
                 f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
@@ -119,7 +128,7 @@ def _check(choices: dict[str, str]) -> None:
 def _check_range(option: str, value: float, limits: tuple[float, float], what: str) -> None:
     low, high = limits
     if not low <= value <= high:  # not a number, too
-        raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}")
+        raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}".rstrip())
 
 
 def _pattern(text: str) -> Any:
@@ -172,6 +181,13 @@ def _site_of(source: Any, scene: str | None) -> Any:
         raise SiteTwinError(
             f"the paths in {source.path} are of the scene '{name}', which is not built in; give its file with --scene"
         ) from error
+
+
+def _roughened(site: Any, scattering: float | None) -> Any:
+    """The site with another scattering coefficient on all surfaces."""
+    if scattering is None:
+        return site
+    return site.variant(materials={m.name: replace(m, scattering_coefficient=scattering) for m in site.materials})
 
 
 def _print_summary(summary: Any, store: Any, request: Any, seconds: float) -> None:

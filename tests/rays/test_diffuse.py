@@ -24,7 +24,7 @@ TRANSMITTER = np.array([-6.0, 1.0, 14.0])
 
 
 @settings(max_examples=20)
-@given(size=st.floats(0.7, 30.0))
+@given(size=st.floats(2.0, 30.0))
 def test_tiles_cover_each_facet_once(size):
     site = two_boxes()
     tiles = surface_tiles(site, size)
@@ -62,23 +62,19 @@ def test_a_tile_is_found_by_its_centre_and_nothing_else_is():
 def brute_force(site, transmitter, users, most, size):
     """The strongest tiles that both ends see, one pair after another, with float64 occlusion."""
     tiles, judge = surface_tiles(site, size), LawTest(site)
-
-    def sees(end, tile):
-        return not judge.judge(np.stack([end, tiles.centre[tile] + 1e-7 * (end - tiles.centre[tile])]), []).law
-
     normal = site.facet_normal[tiles.facet]
     d1, h1 = np.linalg.norm(tiles.centre - transmitter, axis=1), ((transmitter - tiles.centre) * normal).sum(axis=1)
-    lit = [t for t in range(len(tiles)) if sees_strictly(judge, transmitter, tiles, t)]
+    lit = [t for t in range(len(tiles)) if sees(judge, transmitter, tiles, t)]
     found = []
     for user in users:
         d2, h2 = np.linalg.norm(tiles.centre - user, axis=1), ((user - tiles.centre) * normal).sum(axis=1)
         power = tiles.area * h1 / d1**3 * h2 / d2**3  # both on one side: positive
         chosen = [t for t in sorted(lit, key=lambda t: -power[t]) if power[t] > 0][: 16 * most]
-        found.append(sorted([t for t in chosen if sees_strictly(judge, user, tiles, t)][:most]))
+        found.append(sorted([t for t in chosen if sees(judge, user, tiles, t)][:most]))
     return found
 
 
-def sees_strictly(judge, end, tiles, tile):
+def sees(judge, end, tiles, tile):
     points = np.stack([end, tiles.centre[tile]])
     return judge._occlusion_law(points[0], points[1], -1, int(tiles.facet[tile])).law == ""
 
@@ -89,8 +85,8 @@ def test_the_strongest_tiles_by_brute_force(seed):
     rng = np.random.default_rng(seed)
     transmitter = np.array([rng.uniform(-20, 20), rng.uniform(-6, 6), rng.uniform(3, 25)])
     users = np.column_stack([rng.uniform(-40, 40, 15), rng.uniform(-7, 6, 15), rng.uniform(0.5, 4, 15)])
-    user, tile = diffuse_pairs(site, RayCaster(site), transmitter, users, 5, 6.0)
-    expected = brute_force(site, transmitter, users, 5, 6.0)
+    user, tile = diffuse_pairs(site, RayCaster(site), transmitter, users, 5, 12.0)
+    expected = brute_force(site, transmitter, users, 5, 12.0)
     assert [tile[user == u].tolist() for u in range(len(users))] == expected
     assert len(user) == 75
 

@@ -56,6 +56,7 @@ class ChannelRequest:
         wavefront: "plane" or "spherical"; see `frequency_response`.
         steering: "carrier" or "per-subcarrier"; likewise.
         atmosphere: Air and rain along the paths; None for a vacuum.
+        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
 
     Raises:
@@ -74,6 +75,7 @@ class ChannelRequest:
     wavefront: Wavefront = "plane"
     steering: Steering = "carrier"
     atmosphere: Atmosphere | None = None
+    diffuse_seed: int = 0
     gain_nodes: bool = False
 
     def __post_init__(self) -> None:
@@ -115,7 +117,14 @@ class ChannelRequest:
     @property
     def options(self) -> FieldOptions:
         """Season, foliage, materials and air for the field computation."""
-        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range, atmosphere=self.atmosphere)
+        return FieldOptions(
+            self.season,
+            self.foliage,
+            self.canopy,
+            self.out_of_range,
+            atmosphere=self.atmosphere,
+            diffuse_seed=self.diffuse_seed,
+        )
 
     @property
     def array_name(self) -> str:
@@ -174,6 +183,7 @@ class ChannelRequest:
             "foliage": None if self.foliage is None else foliage_model(self.foliage, self.grid.carrier_hz).name,
             "canopy": asdict(self.canopy),
             "out_of_range": self.out_of_range,
+            "diffuse_seed": self.diffuse_seed,
         }
         if self.atmosphere is not None:
             facts["atmosphere"] = asdict(self.atmosphere)

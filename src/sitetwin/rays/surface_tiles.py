@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -10,7 +11,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 
-MOST_TILES = 20_000_000
+MOST_TILES = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +74,10 @@ def surface_tiles(site: Site, size: float) -> SurfaceTiles:
         size: Longest edge of a tile, metres.
 
     Raises:
-        SiteTwinError: There would be more than 20 million tiles.
+        SiteTwinError: There would be more than 5 million tiles.
     """
     corners, facet = _once(site.vertices[site.triangles], site.triangle_facet)
+    _check_count(float(_areas(corners).sum()) / (math.sqrt(3) / 4 * size * size), size)  # equilateral ones are largest
     done, owners = [], []
     while len(corners):
         edges = np.roll(corners, -1, axis=1) - corners
@@ -85,16 +87,23 @@ def surface_tiles(site: Site, size: float) -> SurfaceTiles:
         done.append(corners[~large])
         owners.append(facet[~large])
         corners, facet = _halves(corners[large], longest[large]), np.repeat(facet[large], 2)
-        if sum(map(len, done)) + len(corners) > MOST_TILES:
-            raise SiteTwinError(f"tiles of {size:g} m are more than {MOST_TILES:,}; take larger ones for diffuse paths")
+        _check_count(sum(map(len, done)) + len(corners), size)
     whole = np.concatenate(done) if done else np.zeros((0, 3, 3))
     owner = np.concatenate(owners) if owners else np.zeros(0, np.int32)
     order = np.argsort(owner, kind="stable")
     whole = whole[order]
-    normal = np.cross(whole[:, 1] - whole[:, 0], whole[:, 2] - whole[:, 0])
-    area = 0.5 * np.sqrt(normal[:, 0] ** 2 + normal[:, 1] ** 2 + normal[:, 2] ** 2)
     centre = (whole[:, 0] + whole[:, 1] + whole[:, 2]) / 3.0
-    return SurfaceTiles(centre, area, owner[order].astype(np.int32))
+    return SurfaceTiles(centre, _areas(whole), owner[order].astype(np.int32))
+
+
+def _check_count(count: float, size: float) -> None:
+    if count > MOST_TILES:
+        raise SiteTwinError(f"tiles of {size:g} m are more than {MOST_TILES:,}; take larger ones for diffuse paths")
+
+
+def _areas(corners: np.ndarray) -> np.ndarray:
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return 0.5 * np.sqrt(normal[:, 0] ** 2 + normal[:, 1] ** 2 + normal[:, 2] ** 2)
 
 
 def _once(corners: np.ndarray, facet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
