@@ -2,7 +2,7 @@
 
 A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the
 basis turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
-direction is mirrored. The result is, per path and pair of ports,
+direction is mirrored; at a transmission it stays. The result is, per path and pair of ports,
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
@@ -125,10 +125,10 @@ def path_gains(
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
-    mirror = (paths.kinds == Interaction.REFLECTION) | (paths.kinds == Interaction.DIFFUSE)
+    surface = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
     scatter = paths.kinds == Interaction.CANOPY
     for name, chosen, count in (
-        ("facet", mirror, len(site.facet_material)),
+        ("facet", surface, len(site.facet_material)),
         ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
     ):
         highest = int(paths.facets.max(where=chosen, initial=-1))
@@ -138,6 +138,12 @@ def _check(paths: Paths, site: Any) -> None:
             )
     if bool((scatter.sum(axis=1) > 1).any()):
         raise SiteTwinError("a path scatters at several canopies; only single scattering is modelled")
+    for index in paths.attributes.get("opaque_materials", ()):
+        if index in range(len(site.materials)) and site.materials[index].thickness is not None:
+            raise SiteTwinError(
+                f"material '{site.materials[index].name}' is a slab but was opaque when the paths were traced, so that "
+                "paths through it are missing; trace again with this site"
+            )
     if bool(((paths.kinds == Interaction.DIFFUSE).any(axis=1) & (paths.depth > 1)).any()):
         raise SiteTwinError("a path scatters diffusely and interacts elsewhere too; only single bounces are modelled")
 
@@ -262,6 +268,8 @@ class _Job:
                 self._scatter(wave, rows, at, depth)
             elif kinds[at] == Interaction.DIFFUSE:
                 self._diffuse(wave, rows, at, depth)
+            elif kinds[at] == Interaction.TRANSMISSION:
+                self._transmit(wave, self.facets[:, at].index_select(0, rows))
             else:
                 self._reflect(wave, self.facets[:, at].index_select(0, rows))
         if legs is not None:
@@ -305,8 +313,24 @@ class _Job:
     def _mirror(self, wave: _Wave, facet: Tensor) -> None:
         """What a smooth wall reflects."""
         normal = self.normals.index_select(1, facet)
+        along = dot(wave.k, normal)
+        self._turn_to_incidence(wave, normal)
+        r_te, r_tm = self.surfaces.reflection(along.abs(), self.materials.index_select(0, facet))
+        wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
+        wave.k = wave.k - 2 * along * normal
+
+    def _transmit(self, wave: _Wave, facet: Tensor) -> None:
+        """What a slab lets through, straight on."""
+        normal = self.normals.index_select(1, facet)
+        self._turn_to_incidence(wave, normal)
+        cosine = dot(wave.k, normal).abs()
+        t_te, t_tm = self.surfaces.transmission(cosine, self.materials.index_select(0, facet))
+        wave.e1, wave.e2 = wave.e1 * t_te, wave.e2 * t_tm
+
+    @staticmethod
+    def _turn_to_incidence(wave: _Wave, normal: Tensor) -> None:
+        """Turn the basis into the plane of incidence: first component TE, second TM."""
         k = wave.k
-        along = dot(k, normal)
         across = cross(k, normal)
         sine = torch.sqrt(dot(across, across))
         head_on = sine < _CLOSED
@@ -315,10 +339,7 @@ class _Job:
         cos_turn = torch.where(head_on, torch.ones_like(sine), dot(wave.b1, across) * inverse)
         sin_turn = torch.where(head_on, torch.zeros_like(sine), dot(wave.b1, normal) * inverse)
         wave.turn(cos_turn, sin_turn)
-        r_te, r_tm = self.surfaces.reflection(along.abs(), self.materials.index_select(0, facet))
-        wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
         wave.b1 = te
-        wave.k = k - 2 * along * normal
 
     def _scatter(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
         k, spread = self._leave(rows, at, depth)

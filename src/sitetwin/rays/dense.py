@@ -4,9 +4,9 @@ A static transmitter sees few distinct interaction chains. They are found once b
 every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
-What is modelled: line of sight, specular reflection to any depth, chords through vegetation, single scattering at
-the scatter centres of canopies where the site has some, and single diffuse scattering from surfaces. Not modelled here:
-diffraction and transmission through walls.
+What is modelled: line of sight, specular reflection to any depth, straight transmission through thin slabs, chords
+through vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse
+scattering from surfaces. Not modelled here: diffraction.
 
 The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
 """
@@ -28,10 +28,12 @@ from sitetwin.rays.diffuse import add_diffuse
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.solve import SpecularPaths, SpecularSolver
+from sitetwin.rays.transmission import insert_crossings
 from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
+MOST_TRANSMISSIONS = 16  # some fifty decibels and more; each doubles the rays of the discovery at worst
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
@@ -43,6 +45,8 @@ class TraceSettings:
         max_depth: Most reflections on a path; 0 traces the line of sight alone.
         unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
         rays_per_lattice: Rays in each discovery lattice.
+        max_transmissions: Most thin slabs that a specular path passes straight through, reflections besides; 0 keeps
+            every wall opaque. Half-spaces always are.
         canopy_paths: Most canopy-scattered paths per user.
         diffuse_paths: Most paths per user that surfaces scatter diffusely, one bounce each.
         diffuse_tile_m: Longest edge of the tiles that scatter, metres.
@@ -52,6 +56,7 @@ class TraceSettings:
     max_depth: int = 3
     unseen_bound: float = 5e-4
     rays_per_lattice: int = 250_000
+    max_transmissions: int = 0
     canopy_paths: int = 8
     diffuse_paths: int = 0
     diffuse_tile_m: float = 5.0
@@ -64,6 +69,10 @@ class TraceSettings:
             raise SiteTwinError(f"unseen_bound is {self.unseen_bound}; it is a share between 0 and 1")
         if self.rays_per_lattice < 1000:
             raise SiteTwinError(f"rays_per_lattice is {self.rays_per_lattice}; shoot at least 1000 rays")
+        if not 0 <= self.max_transmissions <= MOST_TRANSMISSIONS:
+            raise SiteTwinError(
+                f"max_transmissions is {self.max_transmissions}; ask for 0 to {MOST_TRANSMISSIONS} slabs on a path"
+            )
         if self.canopy_paths < 0:
             raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
         if self.diffuse_paths < 0:
@@ -105,6 +114,7 @@ def discover(
         rays_per_lattice=settings.rays_per_lattice,
         unseen_bound=settings.unseen_bound,
         seed=settings.seed,
+        max_transmissions=settings.max_transmissions,
         progress=progress,
     )
 
@@ -137,8 +147,12 @@ def solve(
     if len(chains) and int(chains.facets.max()) >= site.num_facets:
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster = caster or RayCaster(site)
-    solver = SpecularSolver(site, caster, chains)
-    paths = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
+    solver = SpecularSolver(site, caster, chains, settings.max_transmissions)
+    specular = solver.solve(users, progress=progress)
+    paths = _assemble(solver, users, specular, _attributes(site, chains, settings))
+    if settings.max_transmissions:
+        order = _order(specular, len(chains))
+        paths = insert_crossings(site, paths, specular.crossed[order], specular.leg[order])
     if settings.diffuse_paths:
         paths = add_diffuse(site, paths, settings.diffuse_paths, settings.diffuse_tile_m, caster)
     return add_vegetation(site, paths, settings.canopy_paths, caster)
@@ -187,12 +201,17 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     return transmitter, users
 
 
+def _order(specular: SpecularPaths, chains: int) -> np.ndarray:
+    """Rows by user, then chain."""
+    return np.argsort(specular.user * (chains + 1) + specular.chain + 1, kind="stable")
+
+
 def _assemble(
     solver: SpecularSolver, users: np.ndarray, specular: SpecularPaths, attributes: dict[str, object]
 ) -> Paths:
     """Rows in canonical order: by user, number of interactions, facets."""
     chains, count = solver.chains, len(specular.user)
-    order = np.argsort(specular.user * (len(chains) + 1) + specular.chain + 1, kind="stable")
+    order = _order(specular, len(chains))
     place = np.empty(count, dtype=np.int64)
     place[order] = np.arange(count)
     width = chains.facets.shape[1]
@@ -238,6 +257,7 @@ def _assemble(
 
 
 def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+    opaque = [index for index, material in enumerate(site.materials) if material.thickness is None]
     return {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
@@ -246,4 +266,5 @@ def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[
         "chains_hash": chains.hash,
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
+        **({"opaque_materials": opaque} if settings.max_transmissions else {}),
     }

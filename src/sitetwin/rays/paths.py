@@ -17,7 +17,8 @@ class Interaction(IntEnum):
     NONE = 0
     REFLECTION = 1
     CANOPY = 2  # single scattering at a scatter centre inside a canopy; its `facets` entry is the centre's index
-    DIFFUSE = 5  # scattering at the centre of a tile of a facet; 3 and 4 are kept for diffraction and transmission
+    TRANSMISSION = 4  # straight through a thin slab; 3 is kept for diffraction
+    DIFFUSE = 5  # scattering at the centre of a tile of a facet
 
 
 @dataclass(frozen=True, eq=False)
