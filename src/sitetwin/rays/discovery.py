@@ -217,10 +217,11 @@ def _reflected(hits: list[_Hits]) -> tuple[_Rays, np.ndarray]:
     """All reflected rays, still with the chains of the incident ones, and the facets that they leave."""
     import drjit as dr
 
-    pairs = [hit.reflected() for hit in hits]
-    origin, direction = pairs[0]
-    for more_origin, more_direction in pairs[1:]:
-        origin, direction = dr.concat((origin, more_origin)), dr.concat((direction, more_direction))
+    origins, directions = zip(*(hit.reflected() for hit in hits), strict=True)
+    origin, direction = origins[0], directions[0]
+    if len(hits) > 1:
+        origin = type(origin)(*(dr.concat(parts) for parts in zip(*origins, strict=True)))
+        direction = type(direction)(*(dr.concat(parts) for parts in zip(*directions, strict=True)))
     dr.eval(origin, direction)
     facet, sequence, left = (np.concatenate([getattr(h, name) for h in hits]) for name in ("facet", "sequence", "left"))
     return _Rays(origin, direction, sequence, left), facet
