@@ -59,3 +59,16 @@ def test_air_and_rain(rough, tmp_path):
     per_km = -20e3 * np.log10(np.abs(np.stack([air, rain])[:, sight] / dry[sight])) / paths.length[sight]
     assert 0.05 < per_km[0].mean() < 0.2  # dB/km of air at 28 GHz
     assert 7 < per_km[1].mean() < 11  # P.838: k = 0.2, alpha = 0.95 at 50 mm/h
+
+
+@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
+def test_transmission(rough, tmp_path):
+    _, opaque = rough
+    paths = trace(tmp_path / "p", "--transmissions", 2)
+    through = (paths.kinds == Interaction.TRANSMISSION).sum(axis=1)
+    assert through.max() == 2
+    assert (~(opaque.kinds == Interaction.DIFFUSE).any(axis=1)).sum() == (through == 0).sum()
+    found = gains(tmp_path / "p", tmp_path / "g", "--foliage", "none")
+    free = 299_792_458.0 / 28e9 / (4 * np.pi * paths.length)
+    loss = -20 * np.log10(np.abs(found) / free)
+    assert (loss[through == 2] > 10).all()  # concrete and the like at 28 GHz

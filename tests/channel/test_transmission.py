@@ -21,7 +21,7 @@ from tests.rays.test_transmission import SLAB, SOIL, named, rooms, wall, walls
 F = 3.5e9
 C = 299_792_458.0
 WAVENUMBER = 2 * math.pi * F / C
-SETTINGS = TraceSettings(max_depth=2, rays_per_lattice=60_000, unseen_bound=2e-3, max_transmissions=2)
+SETTINGS = TraceSettings(max_depth=2, rays_per_lattice=20_000, unseen_bound=0.01, max_transmissions=2)
 BOTH = Radio(AntennaArray.ula(1, polarisation="VH"))
 
 
@@ -155,7 +155,7 @@ def test_path_by_path_against_sionna():
     scene, triangles_of = build_scene(site, F)
     scene.place(a, b[None])
     solved = path_solver()(
-        scene, max_depth=4, max_num_paths_per_src=1_000_000, samples_per_src=400_000, synthetic_array=True,
+        scene, max_depth=4, max_num_paths_per_src=200_000, samples_per_src=100_000, synthetic_array=True,
         los=True, specular_reflection=True, diffuse_reflection=False, refraction=True, seed=3,
     )  # fmt: skip
     valid = solved.valid.numpy()[0, 0]
@@ -173,7 +173,7 @@ def test_path_by_path_against_sionna():
         theirs[tuple(steps)] = real[p] + 1j * imaginary[p]
     radio = Radio()
     found, paths = gains(
-        site, a, b, TraceSettings(2, rays_per_lattice=60_000, unseen_bound=2e-3, max_transmissions=4), radio
+        site, a, b, TraceSettings(2, rays_per_lattice=20_000, unseen_bound=0.01, max_transmissions=4), radio
     )
     ours = {
         name: gain * np.exp(2j * math.pi * F * length / C)
