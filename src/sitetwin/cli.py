@@ -102,6 +102,11 @@ def trace(
     spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
     height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
     depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
+    transmissions: Annotated[
+        int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
+    ] = 0,
+    diffuse: Annotated[int, typer.Option(min=0, help="Most paths per user that surfaces scatter diffusely.")] = 0,
+    diffuse_tile: Annotated[float, typer.Option(help="Longest edge of the tiles that scatter, in metres.")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
     indoors: Annotated[
@@ -112,7 +117,7 @@ def trace(
     """Trace all paths from one transmitter to a grid of users into a store."""
     position = _numbers(tx, 3, "--tx")
     low_x, low_y, high_x, high_y = _numbers(area, 4, "--area")
-    for option, value in (("--spacing", spacing), ("--height", height)):
+    for option, value in (("--spacing", spacing), ("--height", height), ("--diffuse-tile", diffuse_tile)):
         if not (math.isfinite(value) and value > 0):
             raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
     if low_x >= high_x or low_y >= high_y:
@@ -129,7 +134,13 @@ def trace(
         site = load_scene(scene)
         transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
         users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site, allow_indoors=indoors)
-        settings = TraceSettings(max_depth=depth, seed=seed)
+        settings = TraceSettings(
+            max_depth=depth,
+            seed=seed,
+            max_transmissions=transmissions,
+            diffuse_paths=diffuse,
+            diffuse_tile_m=diffuse_tile,
+        )
         trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
     summary = summarise(to)
     _print_trace(summary, dropped, time.perf_counter() - begun)

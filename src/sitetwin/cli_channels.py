@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,16 @@ def channels(
     out_of_range: Annotated[
         str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
     ] = "clamp",
+    atmosphere: Annotated[
+        str,
+        typer.Option(help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3."),
+    ] = "none",
+    scattering: Annotated[
+        float | None,
+        typer.Option(help="Scattering coefficient of all surfaces, 0 to 1; by default what the scene says."),
+    ] = None,
+    diffuse_seed: Annotated[int, typer.Option(min=0, help="Seed of the phases of diffuse scattering.")] = 0,
+    rain: Annotated[float, typer.Option(help="Rain in mm/h; with rain, the air is standard if not given.")] = 0.0,
     wavefront: Annotated[str, typer.Option(help="plane or spherical.")] = "plane",
     steering: Annotated[str, typer.Option(help="carrier, or per-subcarrier (beam squint).")] = "carrier",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a data set that was begun.")] = False,
@@ -68,6 +79,8 @@ def channels(
     _check({**given, "--wavefront": wavefront, "--steering": steering})
     _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
     _check_range("--spacing", spacing, _SPACINGS_HZ, "hertz, such as 30e3")
+    if scattering is not None:
+        _check_range("--scattering", scattering, (0.0, 1.0), "")
     _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
     _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
 
@@ -91,9 +104,11 @@ def channels(
         out_of_range=out_of_range,  # type: ignore[arg-type]
         wavefront=wavefront,  # type: ignore[arg-type]
         steering=steering,  # type: ignore[arg-type]
+        atmosphere=_atmosphere(atmosphere, rain),
+        diffuse_seed=diffuse_seed,
     )
     with writing_store(to, resume), progress_bars() as tell:
-        site, summary = _site_of(source, scene), summarise(paths)
+        site, summary = _roughened(_site_of(source, scene), scattering), summarise(paths)
         if summary.paths == 0:
             raise SiteTwinError(
                 f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
@@ -113,7 +128,7 @@ def _check(choices: dict[str, str]) -> None:
 def _check_range(option: str, value: float, limits: tuple[float, float], what: str) -> None:
     low, high = limits
     if not low <= value <= high:  # not a number, too
-        raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}")
+        raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}".rstrip())
 
 
 def _pattern(text: str) -> Any:
@@ -134,6 +149,23 @@ def _pattern(text: str) -> Any:
     return pattern
 
 
+def _atmosphere(text: str, rain: float) -> Any:
+    """Air and rain as given on the command line; None for a vacuum."""
+    from sitetwin.channel.atmosphere import Atmosphere
+
+    if text == "none" and rain == 0:
+        return None
+    if text in ("none", "standard"):
+        return Atmosphere(rain_mm_h=rain)
+    try:
+        pressure, temperature, vapour = (float(word) for word in text.split(","))
+    except ValueError:
+        raise SiteTwinError(
+            f"--atmosphere is {text!r}; write none, standard, or hPa, K and g/m3 such as 1013.25,288.15,7.5"
+        ) from None
+    return Atmosphere(pressure, temperature, vapour, rain)
+
+
 def _site_of(source: Any, scene: str | None) -> Any:
     """The site of the given scene, or of the one that the paths name."""
     from sitetwin.site import load_scene
@@ -149,6 +181,13 @@ def _site_of(source: Any, scene: str | None) -> Any:
         raise SiteTwinError(
             f"the paths in {source.path} are of the scene '{name}', which is not built in; give its file with --scene"
         ) from error
+
+
+def _roughened(site: Any, scattering: float | None) -> Any:
+    """The site with another scattering coefficient on all surfaces."""
+    if scattering is None:
+        return site
+    return site.variant(materials={m.name: replace(m, scattering_coefficient=scattering) for m in site.materials})
 
 
 def _print_summary(summary: Any, store: Any, request: Any, seconds: float) -> None:

@@ -35,6 +35,39 @@ def enumerate_paths(
     return found
 
 
+def enumerate_transmitted(
+    site: Any, transmitter: np.ndarray, users: np.ndarray, max_depth: int, max_transmissions: int
+) -> list[dict[tuple[tuple[int, int], ...], Judgement]]:
+    """Every path of every user with specular reflections (kind 1) and straight crossings of slabs (kind 4).
+
+    Returns:
+        For each user the paths that are not invalid, named by (kind, facet) from the transmitter on.
+    """
+    law_test = LawTest(site)
+    transmitter = np.asarray(transmitter, np.float64)
+    slab = np.array([m.thickness is not None for m in site.materials])[site.facet_material]
+    found: list[dict[tuple[tuple[int, int], ...], Judgement]] = [{} for _ in users]
+    for depth in range(max_depth + 1):
+        sequences = _sequences(site.num_facets, depth)
+        images = _images(site, transmitter, sequences)
+        for user, paths in zip(np.asarray(users, np.float64), found, strict=True):
+            for row, vertices in _unfold(law_test, sequences, images, user):
+                points, facets = np.vstack([transmitter, vertices, user]), [int(f) for f in sequences[row]]
+                judgement = law_test.judge(points, np.array(facets), occlusion=False)
+                ends, name, count = [-1, *facets, -1], [], 0
+                for k in range(depth + 1):
+                    crossed, doubtful = law_test.crossed(points[k], points[k + 1], ends[k], ends[k + 1])
+                    if doubtful and judgement.verdict is Verdict.VALID:
+                        judgement = Judgement(Verdict.MARGINAL, "occlusion", "near a rim")
+                    if not slab[crossed].all():
+                        judgement = Judgement(Verdict.INVALID, "occlusion", "an opaque facet is in the way")
+                    count += len(crossed)
+                    name += [(4, facet) for facet in crossed] + ([(1, facets[k])] if k < depth else [])
+                if judgement.verdict is not Verdict.INVALID and count <= max_transmissions:
+                    paths[tuple(name)] = judgement
+    return found
+
+
 def _sequences(num_facets: int, depth: int) -> np.ndarray:
     """(S, depth) all facet sequences in which no facet follows itself."""
     if depth == 0:

@@ -109,13 +109,16 @@ class LawTest:
             judgements.append(_worse(claims, judgement))
         return judgements
 
-    def judge(self, points: np.ndarray, facets: np.ndarray, kinds: np.ndarray | None = None) -> Judgement:
+    def judge(
+        self, points: np.ndarray, facets: np.ndarray, kinds: np.ndarray | None = None, *, occlusion: bool = True
+    ) -> Judgement:
         """Judgement of one path.
 
         Args:
             points: (k + 2, 3) metres: transmitter, the k vertices, user.
             facets: (k,) facet that each vertex claims to lie on, or wedge.
             kinds: (k,) what happens there; reflections by default.
+            occlusion: Whether anything in the way breaks a law.
         """
         kinds = np.full(len(facets), REFLECTION) if kinds is None else kinds
         points = np.asarray(points, np.float64)
@@ -132,9 +135,23 @@ class LawTest:
             if result.verdict is Verdict.INVALID:
                 return result
         ends = [set(), *map(self._planes_at, facets, kinds), set()]
-        for k in range(len(points) - 1):
+        for k in range(len(points) - 1 if occlusion else 0):
             result = _worse(result, self._occlusion_law(points[k], points[k + 1], ends[k], ends[k + 1]))
         return result
+
+    def crossed(self, a: np.ndarray, b: np.ndarray, facet_a: int, facet_b: int) -> tuple[list[int], bool]:
+        """Facets between the ends of a segment, from a on, and whether a rim is too near to be sure of them."""
+        margin = self.tolerance.position
+        keep = ~np.isin(self.facet, [facet_a, facet_b])
+        corners = self.corners[keep]
+        facets = np.unique(self.facet[keep][_segment_hits(a, b, corners)])
+        height = self.plane_normal[facets] @ np.stack([a, b], axis=1) - self.plane_offset[facets][:, None]
+        share = height[:, 0] / (height[:, 0] - height[:, 1])
+        start, end = _edges(corners)
+        rim = self.outline[keep]
+        doubtful = bool((_segment_segment_distance(a, b, start[rim], end[rim]) <= margin).any())
+        doubtful |= bool((np.diff(np.sort(np.concatenate([[0], share, [1]]))) * np.linalg.norm(b - a) <= margin).any())
+        return [int(f) for f in facets[np.argsort(share)]], doubtful
 
     def _claims(self, points: np.ndarray, length: float, departure: np.ndarray, arrival: np.ndarray) -> Judgement:
         steps = np.diff(points, axis=0)

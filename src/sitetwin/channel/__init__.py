@@ -1,6 +1,7 @@
 """Channels: what antennas receive over the paths of a site."""
 
 from sitetwin.channel.arrays import POLARISATIONS, AntennaArray, Radio
+from sitetwin.channel.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.cfr import frequency_response
 from sitetwin.channel.cir import ideal_response, impulse_response, pulse_shape
@@ -30,6 +31,7 @@ from sitetwin.channel.transition import transition
 __all__ = [
     "POLARISATIONS",
     "AntennaArray",
+    "Atmosphere",
     "CanopyScattering",
     "ChannelLoader",
     "ChannelRequest",
@@ -71,6 +73,7 @@ __all__ = [
     "parse_msi",
     "path_gains",
     "pulse_shape",
+    "rain_db_per_km",
     "rotation_matrix",
     "slab",
     "transition",

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.surface_tiles import mix
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon
 
 
@@ -89,8 +90,8 @@ class CanopyScattering:
 
     def phases(self, count: int) -> np.ndarray:
         """(count, 4) float64, radians: fixed phases of the four polarimetric couplings of the first `count` centres."""
-        key = _mix(np.array([self.seed % 2**64], dtype=np.uint64))
-        words = _mix(np.arange(4 * count, dtype=np.uint64) ^ key)
+        key = mix(np.array([self.seed % 2**64], dtype=np.uint64))
+        words = mix(np.arange(4 * count, dtype=np.uint64) ^ key)
         return (2 * np.pi * (words >> np.uint64(11)) / 2.0**53).reshape(count, 4)
 
     def couplings(self, count: int) -> np.ndarray:
@@ -105,15 +106,6 @@ class CanopyScattering:
         cross = 10 ** (-self.cross_polar_ratio_db / 10)
         co, leak = np.sqrt(1 / (1 + cross)), np.sqrt(cross / (1 + cross))
         return phase.reshape(count, 2, 2) * np.array([[co, leak], [leak, co]])
-
-
-def _mix(words: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele, Lea and Flood, 2014): a hash that makes counters look random."""
-    with np.errstate(over="ignore"):
-        z = words * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
 
 
 def projected_areas(vegetation: Any) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 A path's field is carried as two components in a basis (b1, b2) across the ray, ``b1 x b2 = -k``. At a reflection the
 basis turns into the plane of incidence, the Fresnel coefficients of ITU-R P.2040-4 act on the two components, and the
-direction is mirrored. At an edge the basis turns into the ray-fixed one and the matrix of `diffraction_matrix` acts.
-The result is, per path and pair of ports,
+direction is mirrored; at a transmission it stays. At an edge the basis turns into the ray-fixed one and the matrix of
+`diffraction_matrix` acts. The result is, per path and pair of ports,
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
-with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves. The matrix of
-an edge holds the factor by which the diffracted field spreads otherwise than 1 / L.
+with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves and in air. Rain
+takes its share of the vertical and the horizontal component of every segment. The matrix of an edge holds the factor by
+which the diffracted field spreads otherwise than 1 / L.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import Radio
+from sitetwin.channel.atmosphere import Atmosphere
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.edge_frames import EdgeFrames
@@ -32,8 +34,10 @@ from sitetwin.channel.parallel import in_parallel
 from sitetwin.channel.phasors import phasor
 from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
+from sitetwin.channel.scattering import DiffuseTiles, RoughSurfaces, jones
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.vegetation import distance_before, path_points
 
 CHUNK_PATHS = 32_000
 """Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of
@@ -54,6 +58,8 @@ class FieldOptions:
         relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
         conductivity: (M,) S/m, likewise.
         diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
+        atmosphere: Air and rain along the paths; None for a vacuum.
+        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
     """
 
     season: Season = "summer"
@@ -63,6 +69,8 @@ class FieldOptions:
     relative_permittivity: Tensor | None = None
     conductivity: Tensor | None = None
     diffraction: str = "luebbers"
+    atmosphere: Atmosphere | None = None
+    diffuse_seed: int = 0
 
 
 def path_gains(
@@ -97,8 +105,9 @@ def path_gains(
         (P, n_rx_ports, n_tx_ports) complex: ``|a|^2`` is received over transmitted power.
 
     Raises:
-        SiteTwinError: The frequency is not positive, the diffraction model is unknown, the paths name facets, edges or
-            canopies that the site lacks, or a path meets more than one edge or canopy.
+        SiteTwinError: The frequency is not positive, or outside 1 to 1000 GHz with an atmosphere; the diffraction model
+            is unknown; the paths name facets, edges or canopies that the site lacks; a path meets more than one edge or
+            canopy, or scatters diffusely and interacts elsewhere too; or its tiles are not known.
     """
     if not (math.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
@@ -122,11 +131,11 @@ def path_gains(
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
-    mirror = paths.kinds == Interaction.REFLECTION
+    surface = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
     scatter = paths.kinds == Interaction.CANOPY
     edge = paths.kinds == Interaction.DIFFRACTION
     for name, chosen, count in (
-        ("facet", mirror, len(site.facet_material)),
+        ("facet", surface, len(site.facet_material)),
         ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
         ("wedge", edge, len(site.wedges.exterior_angle) if edge.any() else 0),
     ):
@@ -139,6 +148,14 @@ def _check(paths: Paths, site: Any) -> None:
         raise SiteTwinError(
             "a path meets several canopies or edges; only single scattering and single diffraction are modelled"
         )
+    for index in paths.attributes.get("opaque_materials", ()):
+        if index in range(len(site.materials)) and site.materials[index].thickness is not None:
+            raise SiteTwinError(
+                f"material '{site.materials[index].name}' is a slab but was opaque when the paths were traced, so that "
+                "paths through it are missing; trace again with this site"
+            )
+    if bool(((paths.kinds == Interaction.DIFFUSE).any(axis=1) & (paths.depth > 1)).any()):
+        raise SiteTwinError("a path scatters diffusely and interacts elsewhere too; only single bounces are modelled")
 
 
 def _free_space(
@@ -150,6 +167,8 @@ def _free_space(
     if options.foliage is not None and len(paths.crossing_volume):
         loss = foliage_loss_db(paths, site.vegetation, frequency_hz, season=options.season, model=options.foliage)
         size = size * 10 ** (-loss / 20)
+    if options.atmosphere is not None:
+        size = size * 10 ** (-length * (options.atmosphere.gas_db_per_km(frequency_hz) / 20e3))
     return phasor(length * (carrier_hz / SPEED_OF_LIGHT), dtype, size)
 
 
@@ -185,6 +204,15 @@ class _Wave:
         """Express the field in the basis turned by the angle: cosine = b1 . b1', sine = b1 . b2'."""
         self.e1, self.e2 = self.e1 * cosine - self.e2 * sine, self.e1 * sine + self.e2 * cosine
 
+    def spherical(self) -> tuple[Tensor, Tensor]:
+        """(E_theta, E_phi) in the spherical basis at the direction of travel."""
+        theta_hat, phi_hat = spherical_basis(self.k)
+        b2 = cross(self.b1, self.k)
+        return (
+            self.e1 * dot(self.b1, theta_hat) + self.e2 * dot(b2, theta_hat),
+            self.e1 * dot(self.b1, phi_hat) + self.e2 * dot(b2, phi_hat),
+        )
+
     def components(self) -> tuple[Tensor, Tensor]:
         """(E_theta, E_phi) in the spherical basis at the direction *opposite* to travel, seen by a receiver."""
         theta_hat, phi_hat = spherical_basis(-self.k)
@@ -206,7 +234,8 @@ class _Job:
         dtype: torch.dtype,
     ) -> None:
         self.paths, self.site, self.tx, self.rx, self.options = paths, site, tx, rx, options
-        self.dtype = dtype
+        self.dtype, self.frequency_hz = dtype, frequency_hz
+        self.rain = options.atmosphere if options.atmosphere and options.atmosphere.rain_mm_h else None
         self.real = torch.float32 if dtype == torch.complex64 else torch.float64
         self.surfaces = Surfaces.of(
             site.materials,
@@ -230,8 +259,12 @@ class _Job:
         if self.scatters:
             in_leaf = volumes_in_leaf(site.vegetation, options.season)
             sigma = options.canopy.cross_sections(site.vegetation, in_leaf)
-            jones = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
-            self.couplings = torch.from_numpy(jones).to(dtype)
+            matrices = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
+            self.couplings = torch.from_numpy(matrices).to(dtype)
+        self.rough = RoughSurfaces.of(site.materials, self.real)
+        self.any_rough = bool(self.rough.coefficient.any())
+        scattered = bool((paths.kinds == Interaction.DIFFUSE).any())
+        self.tiles = DiffuseTiles.of(paths, site, options.diffuse_seed) if scattered else None
 
     def _directions(self, source: Tensor, rows: Tensor) -> Tensor:
         return source.index_select(0, rows).to(self.real).T.contiguous()
@@ -241,14 +274,38 @@ class _Job:
         kinds = self.paths.kinds[int(rows[0])]
         depth = int(np.count_nonzero(kinds))
         wave = self._launch(rows)
+        legs = self._legs(rows, depth) if self.rain else None
         for at in range(depth):
+            if legs is not None:
+                self._rain(wave, legs[at])
             if kinds[at] == Interaction.CANOPY:
                 self._scatter(wave, rows, at, depth)
             elif kinds[at] == Interaction.DIFFRACTION:
                 self._diffract(wave, rows, at, depth)
+            elif kinds[at] == Interaction.DIFFUSE:
+                self._diffuse(wave, rows, at, depth)
+            elif kinds[at] == Interaction.TRANSMISSION:
+                self._transmit(wave, self.facets[:, at].index_select(0, rows))
             else:
                 self._reflect(wave, self.facets[:, at].index_select(0, rows))
+        if legs is not None:
+            self._rain(wave, legs[depth])
         return self._receive(wave, rows)
+
+    def _legs(self, rows: Tensor, depth: int) -> Tensor:
+        """(depth + 1, n) metres: the segments of paths alike."""
+        index = rows.numpy()
+        users = self.paths.users[self.paths.user_of_path[index]]
+        before = distance_before(path_points(self.paths.transmitter, users, self.paths.vertices[index, :depth]))
+        return torch.from_numpy(np.diff(before, axis=1).T.copy()).to(self.real)
+
+    def _rain(self, wave: _Wave, length: Tensor) -> None:
+        """Let a segment of these lengths pass the rain, in the basis of vertical and horizontal polarisation."""
+        assert self.rain is not None
+        theta_hat, phi_hat = spherical_basis(wave.k)
+        wave.turn(dot(wave.b1, phi_hat), dot(wave.b1, theta_hat))
+        vertical, horizontal = self.rain.rain_amplitudes(wave.k, length, self.frequency_hz)
+        wave.e1, wave.e2, wave.b1 = wave.e1 * horizontal, wave.e2 * vertical, phi_hat
 
     def _launch(self, rows: Tensor) -> _Wave:
         k = self._directions(self.departure, rows)
@@ -262,9 +319,34 @@ class _Job:
         return self.dtype if tensor.is_complex() else self.real
 
     def _reflect(self, wave: _Wave, facet: Tensor) -> None:
+        """What a wall reflects besides what it scatters."""
+        self._mirror(wave, facet)
+        if self.any_rough:
+            share = self.rough.coefficient[self.materials.index_select(0, facet)]
+            left = torch.sqrt(1 - share * share)
+            wave.e1, wave.e2 = wave.e1 * left, wave.e2 * left
+
+    def _mirror(self, wave: _Wave, facet: Tensor) -> None:
+        """What a smooth wall reflects."""
         normal = self.normals.index_select(1, facet)
+        along = dot(wave.k, normal)
+        self._turn_to_incidence(wave, normal)
+        r_te, r_tm = self.surfaces.reflection(along.abs(), self.materials.index_select(0, facet))
+        wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
+        wave.k = wave.k - 2 * along * normal
+
+    def _transmit(self, wave: _Wave, facet: Tensor) -> None:
+        """What a slab lets through, straight on."""
+        normal = self.normals.index_select(1, facet)
+        self._turn_to_incidence(wave, normal)
+        cosine = dot(wave.k, normal).abs()
+        t_te, t_tm = self.surfaces.transmission(cosine, self.materials.index_select(0, facet))
+        wave.e1, wave.e2 = wave.e1 * t_te, wave.e2 * t_tm
+
+    @staticmethod
+    def _turn_to_incidence(wave: _Wave, normal: Tensor) -> None:
+        """Turn the basis into the plane of incidence: first component TE, second TM."""
         k = wave.k
-        along = dot(k, normal)
         across = cross(k, normal)
         sine = torch.sqrt(dot(across, across))
         head_on = sine < _CLOSED
@@ -273,10 +355,7 @@ class _Job:
         cos_turn = torch.where(head_on, torch.ones_like(sine), dot(wave.b1, across) * inverse)
         sin_turn = torch.where(head_on, torch.zeros_like(sine), dot(wave.b1, normal) * inverse)
         wave.turn(cos_turn, sin_turn)
-        r_te, r_tm = self.surfaces.reflection(along.abs(), self.materials.index_select(0, facet))
-        wave.e1, wave.e2 = wave.e1 * r_te, wave.e2 * r_tm
         wave.b1 = te
-        wave.k = k - 2 * along * normal
 
     def _diffract(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
         there = self.edges.crossing(self.paths, rows, at, depth, self.wavenumber)
@@ -292,6 +371,34 @@ class _Job:
         wave.k, wave.b1 = there.k_out.to(self.real), there.phi_out_hat.to(self.real)
 
     def _scatter(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        k, spread = self._leave(rows, at, depth)
+        e_theta, e_phi = wave.spherical()
+        coupling = self.couplings[self.facets[rows, at].long()]
+        wave.e2 = spread * (coupling[:, 0, 0] * e_theta + coupling[:, 0, 1] * e_phi)
+        wave.e1 = spread * (coupling[:, 1, 0] * e_theta + coupling[:, 1, 1] * e_phi)
+        wave.k, wave.b1 = k, spherical_basis(k)[1]
+
+    def _diffuse(self, wave: _Wave, rows: Tensor, at: int, depth: int) -> None:
+        """Scatter what a smooth wall would reflect; see `sitetwin.channel.scattering`."""
+        assert self.tiles is not None
+        k, spread = self._leave(rows, at, depth)
+        facet = self.facets[:, at].index_select(0, rows)
+        material, normal = self.materials.index_select(0, facet), self.normals.index_select(1, facet)
+        incident, cosine = wave.k, dot(wave.k, normal)
+        normal = torch.where(cosine > 0, -normal, normal)
+        self._mirror(wave, facet)
+        e_theta, e_phi = wave.spherical()
+        area = torch.from_numpy(self.tiles.area[rows.numpy()]).to(self.real)
+        power = area * cosine.abs() * self.rough.pattern(material, normal, incident, k)
+        size = spread * self.rough.coefficient[material] * torch.sqrt(power)
+        phases = torch.from_numpy(self.tiles.phases[rows.numpy()]).to(self.real)
+        tt, tp, pt, pp = jones(self.rough.cross_share[material], phases)
+        wave.e2 = size * (tt * e_theta + tp * e_phi)
+        wave.e1 = size * (pt * e_theta + pp * e_phi)
+        wave.k, wave.b1 = k, spherical_basis(k)[1]
+
+    def _leave(self, rows: Tensor, at: int, depth: int) -> tuple[Tensor, Tensor]:
+        """Direction (3, n) from a scattering vertex on, and what to multiply 1 / L by for 1 / (d1 d2)."""
         index = rows.numpy()
         vertices = self.paths.vertices[index, :depth]
         here = vertices[:, at]
@@ -302,16 +409,7 @@ class _Job:
         points = np.concatenate([np.broadcast_to(self.paths.transmitter, (len(index), 1, 3)), vertices[:, : at + 1]], 1)
         first = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(axis=1)
         total = self.paths.length[index]
-        spread = torch.from_numpy(total / (first * (total - first))).to(self.real)
-        theta_in, phi_in = spherical_basis(wave.k)
-        b2 = cross(wave.b1, wave.k)
-        e_theta = wave.e1 * dot(wave.b1, theta_in) + wave.e2 * dot(b2, theta_in)
-        e_phi = wave.e1 * dot(wave.b1, phi_in) + wave.e2 * dot(b2, phi_in)
-        jones = self.couplings[self.facets[rows, at].long()]
-        _, phi_out = spherical_basis(k)
-        wave.e2 = spread * (jones[:, 0, 0] * e_theta + jones[:, 0, 1] * e_phi)
-        wave.e1 = spread * (jones[:, 1, 0] * e_theta + jones[:, 1, 1] * e_phi)
-        wave.k, wave.b1 = k, phi_out
+        return k, torch.from_numpy(total / (first * (total - first))).to(self.real)
 
     def _receive(self, wave: _Wave, rows: Tensor) -> Tensor:
         arrival = self._directions(self.arrival, rows)

@@ -192,3 +192,20 @@ class Surfaces:
         if not self.any_slab:
             return half_space(cos_incidence, eta)
         return slab(cos_incidence, eta, self.electrical_thickness.index_select(0, material))[0]
+
+    def transmission(self, cos_incidence: Tensor, material: Tensor) -> tuple[Tensor, Tensor]:
+        """t_te and t_tm of the materials with these indices, for a path that runs straight through.
+
+        The path's length already counts the way through the slab as free space. ``T`` of the slab refers to the point
+        straight across, so that it takes the place of the free-space phase of the thickness, ``e^{-j k d cos}``: the
+        coefficients here are ``T e^{+j k d cos}`` and become 1 as eta does. Half-spaces let nothing through.
+
+        Args:
+            cos_incidence: (N,) cosine of the angle of incidence.
+            material: (N,) integer, index of the material.
+        """
+        thickness = self.electrical_thickness.index_select(0, material)
+        t_te, t_tm = slab(cos_incidence, self.eta.index_select(0, material), thickness)[1]
+        ahead = torch.where(torch.isinf(thickness), torch.zeros_like(thickness), thickness) * cos_incidence
+        turn = torch.polar(torch.ones_like(ahead), ahead)
+        return t_te * turn, t_tm * turn

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sitetwin.channel.arrays import AntennaArray, Radio
+from sitetwin.channel.atmosphere import Atmosphere
 from sitetwin.channel.canopy import CanopyScattering
 from sitetwin.channel.cfr import Steering, Wavefront
 from sitetwin.channel.describe import describe_radio
@@ -56,6 +57,8 @@ class ChannelRequest:
         diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
         wavefront: "plane" or "spherical"; see `frequency_response`.
         steering: "carrier" or "per-subcarrier"; likewise.
+        atmosphere: Air and rain along the paths; None for a vacuum.
+        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
 
     Raises:
@@ -74,6 +77,8 @@ class ChannelRequest:
     diffraction: DiffractionModel = "luebbers"
     wavefront: Wavefront = "plane"
     steering: Steering = "carrier"
+    atmosphere: Atmosphere | None = None
+    diffuse_seed: int = 0
     gain_nodes: bool = False
 
     def __post_init__(self) -> None:
@@ -89,6 +94,8 @@ class ChannelRequest:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
         if self.foliage is not None:
             foliage_model(self.foliage, self.grid.carrier_hz)
+        if self.atmosphere is not None:
+            self.atmosphere.gas_db_per_km(self.grid.carrier_hz)
         if self.tx.per_user:
             raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
         if self.quantity == "delay-angle":
@@ -113,8 +120,16 @@ class ChannelRequest:
 
     @property
     def options(self) -> FieldOptions:
-        """Season, foliage and materials for the field computation."""
-        return FieldOptions(self.season, self.foliage, self.canopy, self.out_of_range, diffraction=self.diffraction)
+        """Season, foliage, materials and air for the field computation."""
+        return FieldOptions(
+            self.season,
+            self.foliage,
+            self.canopy,
+            self.out_of_range,
+            diffraction=self.diffraction,
+            atmosphere=self.atmosphere,
+            diffuse_seed=self.diffuse_seed,
+        )
 
     @property
     def array_name(self) -> str:
@@ -174,7 +189,10 @@ class ChannelRequest:
             "canopy": asdict(self.canopy),
             "out_of_range": self.out_of_range,
             "diffraction": self.diffraction,
+            "diffuse_seed": self.diffuse_seed,
         }
+        if self.atmosphere is not None:
+            facts["atmosphere"] = asdict(self.atmosphere)
         if self.quantity != "gains":
             facts |= {
                 "num_subcarriers": self.grid.num_subcarriers,

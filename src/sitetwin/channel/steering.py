@@ -14,6 +14,8 @@ from sitetwin.channel.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 
+_DIVIDING = (Interaction.CANOPY, Interaction.DIFFRACTION, Interaction.DIFFUSE)  # where rays do not go on as in a mirror
+
 
 @dataclass(frozen=True)
 class PathTensors:
@@ -169,9 +171,9 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
 
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the
     transmitting element in the chain of facets, ``|L k_t - d_t + Q^T d_r|`` with Q the product of the chain's mirrors
-    (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre the path
-    is two such pieces. Over an edge it is the shortest way, ``hypot(rho_t + rho_r, z_t - z_r)`` with rho the distances
-    from the edge and z the places along it.
+    (the image point method needs only the chain's normals, as mirrors keep distances). At a scatter centre or
+    tile the path is two such pieces. Over an edge it is the shortest way, ``hypot(rho_t + rho_r, z_t - z_r)`` with rho
+    the distances from the edge and z the places along it.
 
     Args:
         batch: P paths.
@@ -203,7 +205,7 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
         seen = _unfold(at_rx[rows], batch.paths, rows, site)
         reach = batch.length[rows, None, None, None] * batch.departure[rows, None, None, :]
         out[rows] = torch.linalg.vector_norm(reach - at_tx[None, None] + seen[:, :, None, :], dim=-1)
-    for kind in (Interaction.CANOPY, Interaction.DIFFRACTION):
+    for kind in _DIVIDING:
         rows, at, near, far = _divided(batch, kind)
         if not len(rows):
             continue
@@ -221,7 +223,7 @@ def _divided(batch: PathTensors, kind: Interaction | None) -> tuple[Tensor, Tens
     """Paths with a vertex of this kind: rows, which vertex, and metres before and after it; None: all others."""
     paths = batch.paths
     if kind is None:
-        divided = (paths.kinds == Interaction.CANOPY) | (paths.kinds == Interaction.DIFFRACTION)
+        divided = np.isin(paths.kinds, _DIVIDING)
         rows = torch.from_numpy(np.flatnonzero(~divided.any(axis=1)))
         return rows, rows.new_zeros(len(rows)), batch.length[rows], batch.length.new_zeros(len(rows))
     row, at = np.nonzero(paths.kinds == kind)

@@ -17,7 +17,7 @@ def assemble(
     diffracted: EdgePaths | None,
     users: np.ndarray,
     attributes: dict[str, object],
-) -> Paths:
+) -> tuple[Paths, np.ndarray]:
     """Paths in canonical order: by user, number of interactions, kinds, facets.
 
     Args:
@@ -27,6 +27,9 @@ def assemble(
         diffracted: What it found.
         users: (U, 3) float64, metres.
         attributes: Of the result.
+
+    Returns:
+        The paths, and the row of each of the specular ones.
     """
     chains = specular.chains
     ranks, edge_ranks = _ranks(chains.depth, edges.chains if edges else None)
@@ -40,7 +43,7 @@ def assemble(
     _fill_specular(table, place[: len(reflected.user)], specular, reflected, users)
     if edges is not None and diffracted is not None:
         _fill_diffracted(table, place[len(reflected.user) :], edges, diffracted, users)
-    return Paths(
+    paths = Paths(
         transmitter=chains.transmitter,
         users=users,
         offsets=np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(users)))]),
@@ -51,6 +54,7 @@ def assemble(
         crossing_exit=np.zeros(0),
         attributes=attributes,
     )
+    return paths, place[: len(reflected.user)]
 
 
 class _Table:

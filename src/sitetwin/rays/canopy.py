@@ -27,7 +27,7 @@ def canopy_pairs(
         most: Paths kept per user.
 
     Returns:
-        User index (N,) int64 and centre index (N,) int64.
+        User index (N,) int64 and centre index (N,) int64; sorted by user, then centre.
     """
     centres = site.vegetation.scatter_centres
     if not most or not len(centres) or not len(users):
@@ -45,7 +45,9 @@ def canopy_pairs(
     spread = np.where(seen.reshape(distance.shape), distance * first_leg, np.inf)
     rank = np.argsort(np.argsort(spread, axis=1, kind="stable"), axis=1)
     kept = (np.isfinite(spread) & (rank < most)).ravel()
-    return user[kept], centre[kept]
+    user, centre = user[kept], centre[kept]
+    order = np.lexsort((centre, user))
+    return user[order], centre[order]
 
 
 def _clear(caster: RayCaster, start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -54,13 +54,24 @@ class RayCaster:
         """Bounding rectangles of the facets, a little wider than the facets: the ray casts decide at the edges."""
         return FacetFrames.of(self._site, FACET_MARGIN)
 
-    def first_facet(self, origin: Any, target: Any, active: Any) -> Any:
+    @cached_property
+    def penetrable(self) -> Any:
+        """Dr.Jit Bool: facets that are thin slabs, which waves pass; half-spaces are opaque."""
+        return mitsuba().Bool(penetrable_facets(self._site))
+
+    @cached_property
+    def planes(self) -> Any:
+        """Dr.Jit Float64: normal and offset of each facet, four numbers each."""
+        return mitsuba().Float64(np.column_stack([self._site.facet_normal, self._site.facet_offset]).ravel())
+
+    def first_facet(self, origin: Any, target: Any, active: Any, *, before_target: bool = False) -> Any:
         """Facet first hit by the ray from `origin` towards `target`; -1 where nothing is hit.
 
         Args:
             origin: Dr.Jit Array3f64, metres.
-            target: Dr.Jit Array3f64, metres; only the direction matters.
+            target: Dr.Jit Array3f64, metres.
             active: Dr.Jit Bool.
+            before_target: Whether the ray ends at the target; by default only the target's direction matters.
 
         Returns:
             Dr.Jit Int32.
@@ -68,7 +79,10 @@ class RayCaster:
         import drjit as dr
 
         mi = mitsuba()
-        hit = self.scene.ray_intersect_preliminary(self._ray(origin, target)[0], coherent=True, active=active)
+        ray, distance = self._ray(origin, target)
+        if before_target:
+            ray.maxt = mi.Float(distance)
+        hit = self.scene.ray_intersect_preliminary(ray, coherent=True, active=active)
         found = active & hit.is_valid()
         facet = dr.gather(mi.Int32, self.triangle_facet, hit.prim_index, found)
         return dr.select(found, facet, -1)
@@ -97,6 +111,12 @@ class RayCaster:
         step = target - origin
         distance = dr.norm(step)
         return mi.Ray3f(mi.Point3f(origin), mi.Vector3f(step / distance)), distance
+
+
+def penetrable_facets(site: Site) -> np.ndarray:
+    """(F,) bool: facets whose material is a slab of some thickness."""
+    slab = np.array([m.thickness is not None for m in site.materials], dtype=bool)
+    return slab[site.facet_material] if len(slab) else np.zeros(site.num_facets, dtype=bool)
 
 
 def array3_type() -> Any:

@@ -4,10 +4,10 @@ A static transmitter sees few distinct interaction chains. They are found once b
 every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
-What is modelled: line of sight, specular reflection to any depth, one diffraction at a wedge or free edge with up to
-one reflection before and one after it (`edges`, `keller`), chords through vegetation, and single scattering at the
-scatter centres of canopies where the site has some. Not modelled here: transmission through walls and diffuse
-scattering from surfaces.
+What is modelled: line of sight, specular reflection to any depth, straight transmission through thin slabs, one
+diffraction at a wedge or free edge with up to one reflection before and one after it (`edges`, `keller`), chords
+through vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse
+scattering from surfaces. Diffracted and scattered paths pass through no slab.
 
 The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
 """
@@ -15,6 +15,7 @@ The result is complete up to a measured share: see `Completeness`. It does not d
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from numbers import Integral
@@ -26,16 +27,19 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
+from sitetwin.rays.diffuse import add_diffuse
 from sitetwin.rays.discovery import discover_chains
 from sitetwin.rays.edge_scene import EdgeScene
 from sitetwin.rays.edges import EdgeSettings, discover_edges
 from sitetwin.rays.keller import EdgeSolver
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.solve import SpecularSolver, no_crossings
+from sitetwin.rays.transmission import insert_crossings
 from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
+MOST_TRANSMISSIONS = 16  # some fifty decibels and more; each doubles the rays of the discovery at worst
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
@@ -47,7 +51,11 @@ class TraceSettings:
         max_depth: Most interactions on a path; 0 traces the line of sight alone.
         unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
         rays_per_lattice: Rays in each discovery lattice.
+        max_transmissions: Most thin slabs that a specular path passes straight through, reflections besides; 0 keeps
+            every wall opaque. Half-spaces always are.
         canopy_paths: Most canopy-scattered paths per user.
+        diffuse_paths: Most paths per user that surfaces scatter diffusely, one bounce each.
+        diffuse_tile_m: Longest edge of the tiles that scatter, metres.
         seed: Of the discovery.
         diffraction: Whether paths with one diffraction are traced too.
         reflections_before: Most reflections of a diffracted path before the edge, 0 or 1.
@@ -62,7 +70,10 @@ class TraceSettings:
     max_depth: int = 3
     unseen_bound: float = 5e-4
     rays_per_lattice: int = 250_000
+    max_transmissions: int = 0
     canopy_paths: int = 8
+    diffuse_paths: int = 0
+    diffuse_tile_m: float = 5.0
     seed: int = 0
     diffraction: bool = False
     reflections_before: int = 1
@@ -70,7 +81,7 @@ class TraceSettings:
     lit_region: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_depth", "rays_per_lattice", "canopy_paths", "seed"):
+        for name in ("max_depth", "rays_per_lattice", "max_transmissions", "canopy_paths", "diffuse_paths", "seed"):
             if not isinstance(getattr(self, name), Integral):
                 raise SiteTwinError(f"{name} is {getattr(self, name)!r}; give a whole number")
         if self.max_depth < 0:
@@ -79,6 +90,10 @@ class TraceSettings:
             raise SiteTwinError(f"unseen_bound is {self.unseen_bound}; it is a share between 0 and 1")
         if self.rays_per_lattice < 1000:
             raise SiteTwinError(f"rays_per_lattice is {self.rays_per_lattice}; shoot at least 1000 rays")
+        if not 0 <= self.max_transmissions <= MOST_TRANSMISSIONS:
+            raise SiteTwinError(
+                f"max_transmissions is {self.max_transmissions}; ask for 0 to {MOST_TRANSMISSIONS} slabs on a path"
+            )
         if self.canopy_paths < 0:
             raise SiteTwinError(f"canopy_paths is {self.canopy_paths}; ask for 0 or more")
         if self.seed < 0:
@@ -86,6 +101,10 @@ class TraceSettings:
         for name in ("reflections_before", "reflections_after"):
             if getattr(self, name) not in (0, 1):
                 raise SiteTwinError(f"{name} is {getattr(self, name)}; a diffracted path has 0 or 1 reflections there")
+        if self.diffuse_paths < 0:
+            raise SiteTwinError(f"diffuse_paths is {self.diffuse_paths}; ask for 0 or more")
+        if not (math.isfinite(self.diffuse_tile_m) and self.diffuse_tile_m > 0):
+            raise SiteTwinError(f"diffuse_tile_m is {self.diffuse_tile_m}; give a positive number of metres")
 
 
 def discover(
@@ -123,6 +142,7 @@ def discover(
         rays_per_lattice=settings.rays_per_lattice,
         unseen_bound=settings.unseen_bound,
         seed=settings.seed,
+        max_transmissions=settings.max_transmissions,
         progress=lambda share: tell(share / 2 if diffracts else share),
     )
     if not diffracts:
@@ -168,14 +188,21 @@ def solve(
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster, tell = caster or RayCaster(site), progress or (lambda share: None)
     attributes = _attributes(site, chains, settings)
-    specular = SpecularSolver(site, caster, chains)
+    specular = SpecularSolver(site, caster, chains, settings.max_transmissions)
     if chains.edges is None:
-        paths = assemble(specular, specular.solve(users, progress=tell), None, None, users, attributes)
+        reflected = specular.solve(users, progress=tell)
+        paths, place = assemble(specular, reflected, None, None, users, attributes)
     else:
         reflected = specular.solve(users, progress=lambda share: tell(share / 2))
         edges = EdgeSolver(EdgeScene(site, caster, chains.transmitter), chains.edges, settings.lit_region)
         diffracted = edges.solve(users, progress=lambda share: tell((1 + share) / 2))
-        paths = assemble(specular, reflected, edges, diffracted, users, attributes)
+        paths, place = assemble(specular, reflected, edges, diffracted, users, attributes)
+    if settings.max_transmissions:
+        crossed, leg = no_crossings(paths.num_paths, settings.max_transmissions)
+        crossed[place], leg[place] = reflected.crossed, reflected.leg
+        paths = insert_crossings(site, paths, crossed, leg)
+    if settings.diffuse_paths:
+        paths = add_diffuse(site, paths, settings.diffuse_paths, settings.diffuse_tile_m, caster)
     return add_vegetation(site, paths, settings.canopy_paths, caster)
 
 
@@ -231,6 +258,7 @@ def _names_too_much(site: Site, chains: ChainList) -> bool:
 
 
 def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+    opaque = [index for index, material in enumerate(site.materials) if material.thickness is None]
     attributes: dict[str, object] = {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
@@ -239,6 +267,7 @@ def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[
         "chains_hash": chains.hash,
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
+        **({"opaque_materials": opaque} if settings.max_transmissions else {}),
     }
     if chains.edges is not None:
         attributes["completeness_diffraction"] = asdict(chains.edges.completeness)

@@ -51,6 +51,7 @@ def discover_chains(
     rays_per_lattice: int,
     unseen_bound: float,
     seed: int,
+    max_transmissions: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> ChainList:
     """Shoot lattices until the estimated unseen share of valid (chain, user) pairs is within the bound.
@@ -64,6 +65,7 @@ def discover_chains(
         rays_per_lattice: Rays in each lattice.
         unseen_bound: Share of valid pairs that may stay unseen.
         seed: Of the lattices' rotations and the choice of probe users.
+        max_transmissions: Slabs that a ray may pass through besides its reflections; it then goes both ways.
         progress: Called with the share of the work done, 0..1; the work ends early once the bound is met.
     """
     rng = np.random.default_rng(seed)
@@ -75,11 +77,16 @@ def discover_chains(
     while True:
         while len(sightings) < wanted:
             rotation = random_rotation(rng)
-            sightings.append(_shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
+            sightings.append(
+                _shoot_lattice(
+                    site, caster, transmitter, grid, near, rays_per_lattice, depth, max_transmissions, rotation
+                )
+            )
             if progress:
                 progress(len(sightings) / _MOST_LATTICES)
         chains = _merge(sightings, transmitter, grid, depth, users)
-        measured = _measure(site, caster, chains, probes, wanted, rays_per_lattice, unseen_bound)
+        solver = SpecularSolver(site, caster, chains, max_transmissions)
+        measured = _measure(solver, probes, wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
             break
         wanted = min(wanted + wanted // 2, _MOST_LATTICES)
@@ -103,41 +110,121 @@ def _shoot_lattice(
     near: np.ndarray,
     rays: int,
     depth: int,
+    max_transmissions: int,
     rotation: np.ndarray,
 ) -> _Sightings:
     """Follow the specular bounces of one lattice; note every cell near users that a ray enters after a bounce."""
     import drjit as dr
 
     mi = mitsuba()
-    normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
-    direction = fibonacci_directions(rays, rotation)
-    origin = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
+    start = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
+    sequence, left = np.zeros(rays, dtype=np.int64), np.full(rays, max_transmissions)
+    wave = _Rays(start, fibonacci_directions(rays, rotation), sequence, left)
     rows = np.zeros((1, 0), dtype=np.int32)
-    sequence = np.zeros(0, dtype=np.int64)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for bounce in range(depth + 1):
-        ray = mi.Ray3f(origin, direction)
-        hit = caster.scene.ray_intersect_preliminary(ray, coherent=bounce == 0)
-        valid = hit.is_valid()
-        dr.eval(hit.t, hit.prim_index, valid)
-        if bounce:
-            reach = dr.select(valid, hit.t, np.inf)
-            found.append((rows, *_cells_entered(grid, near, len(rows), sequence, origin, direction, reach)))
-        alive = dr.compress(valid)
-        if bounce == depth or not dr.width(alive):
+        hits: list[_Hits] = []
+        while True:
+            hit = caster.scene.ray_intersect_preliminary(mi.Ray3f(wave.origin, wave.direction), coherent=bounce == 0)
+            valid = hit.is_valid()
+            dr.eval(hit.t, hit.prim_index, valid)
+            if bounce:
+                reach = dr.select(valid, hit.t, np.inf)
+                chain, cell = _cells_entered(grid, near, len(rows), wave.sequence, wave.origin, wave.direction, reach)
+                found.append((rows, chain, cell))
+            alive = dr.compress(valid)
+            if not dr.width(alive) or (bounce == depth and not max_transmissions):
+                break
+            hits.append(_Hits.of(site, caster, wave, hit, alive))
+            passing = hits[-1].passing(caster)
+            if not len(passing):
+                break
+            wave = hits[-1].behind(passing)
+        if bounce == depth or not hits:
             break
+        wave, facet = _reflected(hits)
+        keys, sequence = _number(wave.sequence * site.num_facets + facet, site.num_facets * len(rows))
+        rows = np.column_stack([rows[keys // site.num_facets], (keys % site.num_facets).astype(np.int32)])
+        wave = replace(wave, sequence=sequence)
+    return _collect(found, depth)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rays:
+    """Rays under way: origin and direction (Dr.Jit), their chain so far, and the slabs that they may still pass."""
+
+    origin: Any
+    direction: Any
+    sequence: np.ndarray
+    left: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """Where rays met a facet: their starts, directions, points and normals (Dr.Jit), facets, chains, slabs left."""
+
+    start: Any
+    direction: Any
+    point: Any
+    normal: Any
+    facet: np.ndarray
+    sequence: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, site: Site, caster: RayCaster, rays: _Rays, hit: Any, alive: Any) -> _Hits:
+        import drjit as dr
+
+        mi = mitsuba()
+        normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
         facet = dr.gather(mi.Int32, caster.triangle_facet, dr.gather(mi.UInt32, hit.prim_index, alive))
         normal = mi.Vector3f(*(dr.gather(mi.Float, normals, 3 * facet + k) for k in range(3)))
-        start = mi.Point3f(*(dr.gather(mi.Float, component, alive) for component in origin))
-        incident = mi.Vector3f(*(dr.gather(mi.Float, component, alive) for component in direction))
-        point = start + incident * dr.gather(mi.Float, hit.t, alive)
-        origin = mi.Point3f(lift_off(point, normal, start))
-        direction = dr.normalize(incident - 2 * dr.dot(normal, incident) * normal)
-        dr.eval(origin, direction, facet)
-        before = sequence[alive.numpy()] if bounce else 0
-        keys, sequence = _number(before * site.num_facets + facet.numpy().astype(np.int64), site.num_facets * len(rows))
-        rows = np.column_stack([rows[keys // site.num_facets], (keys % site.num_facets).astype(np.int32)])
-    return _collect(found, depth)
+        start = mi.Point3f(*(dr.gather(mi.Float, component, alive) for component in rays.origin))
+        direction = mi.Vector3f(*(dr.gather(mi.Float, component, alive) for component in rays.direction))
+        point = start + direction * dr.gather(mi.Float, hit.t, alive)
+        dr.eval(start, direction, point, normal, facet)
+        index = alive.numpy()
+        return cls(
+            start, direction, point, normal, facet.numpy().astype(np.int64), rays.sequence[index], rays.left[index]
+        )
+
+    def passing(self, caster: RayCaster) -> np.ndarray:
+        """Which of them go on behind the facet."""
+        if not self.left.any():
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero((self.left > 0) & caster.penetrable.numpy()[self.facet])
+
+    def behind(self, index: np.ndarray) -> _Rays:
+        """The rays that go on behind the facet."""
+        import drjit as dr
+
+        mi = mitsuba()
+        taken = mi.UInt32(index.astype(np.uint32))
+        point, normal, direction = (dr.gather(type(v), v, taken) for v in (self.point, self.normal, self.direction))
+        origin = mi.Point3f(lift_off(point, normal, point + direction))
+        return _Rays(origin, direction, self.sequence[index], self.left[index] - 1)
+
+    def reflected(self) -> tuple[Any, Any]:
+        """Origins and directions of the reflected rays."""
+        import drjit as dr
+
+        mi = mitsuba()
+        origin = mi.Point3f(lift_off(self.point, self.normal, self.start))
+        return origin, dr.normalize(self.direction - 2 * dr.dot(self.normal, self.direction) * self.normal)
+
+
+def _reflected(hits: list[_Hits]) -> tuple[_Rays, np.ndarray]:
+    """All reflected rays, still with the chains of the incident ones, and the facets that they leave."""
+    import drjit as dr
+
+    origins, directions = zip(*(hit.reflected() for hit in hits), strict=True)
+    origin, direction = origins[0], directions[0]
+    if len(hits) > 1:
+        origin = type(origin)(*(dr.concat(parts) for parts in zip(*origins, strict=True)))
+        direction = type(direction)(*(dr.concat(parts) for parts in zip(*directions, strict=True)))
+    dr.eval(origin, direction)
+    facet, sequence, left = (np.concatenate([getattr(h, name) for h in hits]) for name in ("facet", "sequence", "left"))
+    return _Rays(origin, direction, sequence, left), facet
 
 
 def _number(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
@@ -246,11 +333,10 @@ def _merge(
     )
 
 
-def _measure(
-    site: Site, caster: RayCaster, chains: ChainList, probes: np.ndarray, lattices: int, rays: int, bound: float
-) -> Completeness:
+def _measure(solver: SpecularSolver, probes: np.ndarray, lattices: int, rays: int, bound: float) -> Completeness:
     """Try every chain on the probe users: what did a single lattice see alone, what lies outside the marked cells?"""
-    found = SpecularSolver(site, caster, chains).solve(probes, everywhere=True)
+    chains = solver.chains
+    found = solver.solve(probes, everywhere=True)
     reflected = found.chain >= 0
     chain, user = found.chain[reflected].astype(np.int64), found.user[reflected]
     marked = _pair_keys(chains, np.repeat(np.arange(len(chains)), np.diff(chains.mark_offsets)), chains.mark_cells)

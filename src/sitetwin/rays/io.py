@@ -30,7 +30,10 @@ Progress = Callable[[str, float], None]
 LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "users": (("user", "xyz"), {"units": "m", "description": "positions, local east, north, up"}),
     "offsets": (("user_edge",), {"rows": "path", "description": "paths of user u: rows offsets[u]:offsets[u+1]"}),
-    "kinds": (("path", "interaction"), {"description": "0 none, 1 reflection, 2 scattering in a canopy"}),
+    "kinds": (
+        ("path", "interaction"),
+        {"description": "0 none, 1 reflection, 2 in a canopy, 4 transmission, 5 diffuse"},
+    ),
     "facets": (("path", "interaction"), {"description": "facet, or scatter centre, of each interaction; -1 none"}),
     "vertices": (("path", "interaction", "xyz"), {"units": "m", "description": "interaction points; NaN none"}),
     "length": (("path",), {"units": "m", "description": "unfolded length from transmitter to user"}),
@@ -285,7 +288,7 @@ def _trace_configuration(
 def _path_width(site: Site, chains: ChainList, settings: TraceSettings) -> int:
     """Most interactions of any path, the same for every tile, so that tiles can be put end to end."""
     scatters = settings.canopy_paths > 0 and len(site.vegetation.scatter_centres) > 0
-    return max(chains.facets.shape[1], int(scatters))
+    return max(chains.facets.shape[1] + settings.max_transmissions, int(scatters), int(settings.diffuse_paths > 0))
 
 
 def widen(paths: Paths, width: int) -> Paths:

@@ -17,9 +17,9 @@ class Interaction(IntEnum):
     NONE = 0
     REFLECTION = 1
     CANOPY = 2  # single scattering at a scatter centre inside a canopy; its `facets` entry is the centre's index
-    DIFFRACTION = (
-        3  # at an edge; its `facets` entry is the wedge's index in `site.wedges`. 4, 5: see docs/conventions.md
-    )
+    DIFFRACTION = 3  # at an edge; its `facets` entry is the wedge's index in `site.wedges`
+    TRANSMISSION = 4  # straight through a thin slab
+    DIFFUSE = 5  # scattering at the centre of a tile of a facet
 
 
 @dataclass(frozen=True, eq=False)

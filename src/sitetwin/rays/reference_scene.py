@@ -65,7 +65,7 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
                 thickness=thickness,
                 relative_permittivity=permittivity,
                 conductivity=conductivity,
-                scattering_coefficient=0.0 if frequency is None else material.scattering_coefficient,
+                **({} if frequency is None else _scattering(material)),
             )
         )
         shapes[f"mesh-{index}"] = mesh
@@ -78,6 +78,21 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
     for array in ("tx_array", "rx_array"):
         setattr(scene, array, rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="V"))
     return scene, triangles_of
+
+
+def _scattering(material: Material) -> dict[str, Any]:
+    """How Sionna RT is told of a material's diffuse scattering."""
+    lobes: dict[str, Any] = {}
+    if material.scattering_pattern != "lambertian":
+        lobes["alpha_r"] = material.alpha_r
+    if material.scattering_pattern == "backscattering":
+        lobes |= {"alpha_i": material.alpha_i, "lambda_": material.forward_share}
+    return {
+        "scattering_coefficient": material.scattering_coefficient,
+        "xpd_coefficient": material.xpd_coefficient,
+        "scattering_pattern": material.scattering_pattern,
+        **lobes,
+    }
 
 
 def _slab(material: Material, frequency: float) -> tuple[float, float, float]:

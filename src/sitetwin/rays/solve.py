@@ -32,10 +32,15 @@ class SpecularPaths:
     Attributes:
         user: (P,) int64, user index.
         chain: (P,) int32, index into the chain list, -1 for line of sight.
+        crossed: (P, N) int32, facets that the path passes through, from the user on, -1 beyond the last; N is 0 where
+            no transmission was allowed.
+        leg: (P, N) int8, the segment of each crossing, counted from the user.
     """
 
     user: np.ndarray
     chain: np.ndarray
+    crossed: np.ndarray
+    leg: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +82,12 @@ class SpecularSolver:
         site: The site.
         caster: Ray caster of the same site.
         chains: The chains to try.
+        max_transmissions: Most slabs that a path may pass through.
     """
 
-    def __init__(self, site: Site, caster: RayCaster, chains: ChainList) -> None:
+    def __init__(self, site: Site, caster: RayCaster, chains: ChainList, max_transmissions: int = 0) -> None:
         self.site, self.caster, self.chains = site, caster, chains
+        self.max_transmissions = max_transmissions
         self.groups = [
             self._prepare(depth) for depth in range(1, chains.facets.shape[1] + 1) if (chains.depth == depth).any()
         ]
@@ -113,7 +120,7 @@ class SpecularSolver:
             progress: Called with the share of the work done, 0..1.
         """
         if not len(users):
-            return SpecularPaths(np.zeros(0, np.int64), np.zeros(0, np.int32))
+            return SpecularPaths(np.zeros(0, np.int64), np.zeros(0, np.int32), *no_crossings(0, self.max_transmissions))
         cells = CellUsers.of(users, self.chains.grid)
         points = array3(cells.points)
         found = [self._line_of_sight(points, len(users))]
@@ -124,7 +131,8 @@ class SpecularSolver:
             if progress:
                 progress(number / len(self.groups))
         user = cells.order[np.concatenate([f.user for f in found])]
-        return SpecularPaths(user, np.concatenate([f.chain for f in found]))
+        chain, crossed, leg = (np.concatenate([getattr(f, n) for f in found]) for n in ("chain", "crossed", "leg"))
+        return SpecularPaths(user, chain, crossed, leg)
 
     def _marked_pairs(self, group: DepthGroup, cells: CellUsers) -> tuple[np.ndarray, np.ndarray]:
         """(chain, cell) pairs of a group that are marked, hold users and lie in the chain's beam."""
@@ -143,9 +151,11 @@ class SpecularSolver:
 
         mi = mitsuba()
         source = array3(self.chains.transmitter[None]) + dr.zeros(type(points), count)
-        seen = self.caster.clear(points, source, dr.full(mi.Bool, True, count))
+        record = Crossings(count, self.max_transmissions)
+        seen = self._passes(points, source, dr.full(mi.Int32, -1, count), record, 0)
         place = np.flatnonzero(seen.numpy())
-        return SpecularPaths(place, np.full(len(place), -1, np.int32))
+        record.keep(place)
+        return SpecularPaths(place, np.full(len(place), -1, np.int32), record.crossed, record.leg)
 
     def _solve_lanes(self, group: DepthGroup, points: Any, chain: np.ndarray, user: np.ndarray) -> SpecularPaths:
         """Test (chain, user) pairs; users are places in the sorted order, here and in the result."""
@@ -155,20 +165,26 @@ class SpecularSolver:
         lane_chain, lane_user = mi.UInt32(chain), mi.UInt32(user)
         _, _, inside = backtrack(group, lane_chain, gather_points(points, lane_user), group.depth)
         lane_chain, lane_user = surviving(inside, lane_chain, lane_user)
+        record = Crossings(dr.width(lane_chain), self.max_transmissions)
         for stage in range(group.depth + 1):
             if not dr.width(lane_chain):
                 break
-            good = self._segment_holds(group, points, lane_chain, lane_user, stage)
+            good = self._segment_holds(group, points, lane_chain, lane_user, stage, record)
             lane_chain, lane_user = surviving(good, lane_chain, lane_user)
-        global_chain = lane_chain.numpy().astype(np.int32) + group.first
-        return SpecularPaths(lane_user.numpy().astype(np.int64), global_chain.astype(np.int32))
+            if self.max_transmissions:
+                record.keep(np.flatnonzero(good.numpy()))
+        global_chain = (lane_chain.numpy().astype(np.int32) + group.first).astype(np.int32)
+        count = len(global_chain)
+        crossings = (record.crossed, record.leg) if self.max_transmissions else no_crossings(count, 0)
+        return SpecularPaths(lane_user.numpy().astype(np.int64), global_chain, *crossings)
 
-    def _segment_holds(self, group: DepthGroup, points: Any, chain: Any, user: Any, stage: int) -> Any:
-        """Whether the segment `stage` bounces before the user is free and ends on the right facet."""
+    def _segment_holds(
+        self, group: DepthGroup, points: Any, chain: Any, user: Any, stage: int, record: Crossings
+    ) -> Any:
+        """Whether the segment `stage` bounces before the user passes and ends on the right facet."""
         import drjit as dr
 
         mi = mitsuba()
-        active = dr.full(mi.Bool, True, dr.width(chain))
         receiver = gather_points(points, user)
         vertices, rows, _ = backtrack(group, chain, receiver, min(stage + 1, group.depth))
         last = stage == group.depth
@@ -177,9 +193,49 @@ class SpecularSolver:
         if stage:
             origin = lift_off(vertices[stage - 1], gather3(group.table, rows[stage - 1] + 3), target)
         if last:
-            return self.caster.clear(origin, target, active)
-        wanted = mi.Int32(dr.gather(mi.Float64, group.table, rows[stage] + 14))
-        return self.caster.first_facet(origin, target, active) == wanted
+            wanted = dr.full(mi.Int32, -1, dr.width(chain))
+        else:
+            wanted = mi.Int32(dr.gather(mi.Float64, group.table, rows[stage] + 14))
+        return self._passes(origin, target, wanted, record, stage, free_end=last)
+
+    def _passes(
+        self, origin: Any, target: Any, wanted: Any, record: Crossings, leg: int, *, free_end: bool = True
+    ) -> Any:
+        """Whether segments are free but for slabs that they may pass.
+
+        Args:
+            origin: Dr.Jit Array3f64, metres, on no surface any more.
+            target: Dr.Jit Array3f64, metres.
+            wanted: Dr.Jit Int32, the facet that the target lies on, -1 at a free end.
+            record: What the paths passed so far; what they pass here is added.
+            leg: Number of the segment.
+            free_end: Whether the target lies on no surface.
+        """
+        import drjit as dr
+
+        mi = mitsuba()
+        active = dr.full(mi.Bool, True, dr.width(wanted))
+        if not self.max_transmissions:
+            if free_end:
+                return self.caster.clear(origin, target, active)
+            return self.caster.first_facet(origin, target, active) == wanted
+        good, left = dr.full(mi.Bool, False, dr.width(wanted)), mi.Int32(record.left)
+        while True:
+            facet = self.caster.first_facet(origin, target, active, before_target=free_end)
+            good |= active & (facet == wanted)
+            active &= (facet != wanted) & (facet >= 0) & (left > 0)
+            active &= dr.gather(mi.Bool, self.caster.penetrable, mi.UInt32(dr.maximum(facet, 0)), active)
+            plane = 4 * mi.UInt32(dr.maximum(facet, 0))
+            normal, offset = gather3(self.caster.planes, plane), dr.gather(mi.Float64, self.caster.planes, plane + 3)
+            here, there = dr.dot(normal, origin) - offset, dr.dot(normal, target) - offset
+            active &= here * there < 0  # else the facet lies beyond the target
+            point = origin + (target - origin) * (here / (here - there))
+            origin = dr.select(active, lift_off(point, normal, target), origin)
+            left = dr.select(active, left - 1, left)
+            dr.eval(good, active, left, origin)
+            if not dr.any(active):
+                return good
+            record.add(np.flatnonzero(active.numpy()), facet.numpy(), leg)
 
     def geometry(self, group: DepthGroup, chain: np.ndarray, users: np.ndarray) -> Geometry:
         """Reflection points, lengths and directions of chains of one group.
@@ -208,6 +264,37 @@ class SpecularSolver:
             departure=rows_of(departure),
             arrival=rows_of(arrival),
         )
+
+
+def no_crossings(count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crossed facets and their segments of paths that pass through nothing."""
+    return np.full((count, most), -1, dtype=np.int32), np.full((count, most), -1, dtype=np.int8)
+
+
+class Crossings:
+    """What paths passed through so far, while they are verified from the user on.
+
+    Args:
+        count: Number of paths.
+        most: Most crossings of a path.
+    """
+
+    def __init__(self, count: int, most: int) -> None:
+        self.crossed, self.leg = no_crossings(count, most)
+
+    @property
+    def left(self) -> np.ndarray:
+        """(P,) int32: crossings that each path may still make."""
+        return np.count_nonzero(self.crossed < 0, axis=1).astype(np.int32)
+
+    def add(self, index: np.ndarray, facet: np.ndarray, leg: int) -> None:
+        """Paths `index` pass `facet[index]` on a segment."""
+        place = self.crossed.shape[1] - self.left[index]
+        self.crossed[index, place], self.leg[index, place] = facet[index], leg
+
+    def keep(self, index: np.ndarray) -> None:
+        """Drop all other paths."""
+        self.crossed, self.leg = self.crossed[index], self.leg[index]
 
 
 def rows_of(vectors: Any) -> np.ndarray:

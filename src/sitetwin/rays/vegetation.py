@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sitetwin.rays.bounces import insert_single_bounces
 from sitetwin.rays.canopy import canopy_pairs
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.paths import Interaction, Paths
@@ -21,7 +22,7 @@ def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaste
 
     Args:
         site: The site that the paths were traced in.
-        paths: Specular paths; crossings they may have are replaced.
+        paths: Paths that no canopy scattered; crossings they may have are replaced.
         canopy_paths: Most canopy-scattered paths per user; see `canopy.canopy_pairs` for which.
         caster: Ray caster of the site, if there is one already.
     """
@@ -41,46 +42,9 @@ def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaste
 
 
 def _with_scattered(site: Site, paths: Paths, most: int, caster: RayCaster) -> Paths:
-    """Canopy-scattered paths merged in: behind the single reflections of their user, before single diffractions."""
+    """Canopy-scattered paths merged in, by centre within a user."""
     user, centre = canopy_pairs(site, caster, paths.transmitter, paths.users, most)
-    position = site.vegetation.scatter_centres[centre]
-    out, back = position - paths.transmitter, position - paths.users[user]
-    first, second = _norm(out), _norm(back)
-    width = max(paths.max_depth, 1)
-    added = len(user)
-
-    def widened(array: np.ndarray, fill: float) -> np.ndarray:
-        tail = np.full((len(array), width - array.shape[1], *array.shape[2:]), fill, dtype=array.dtype)
-        return np.concatenate([array, tail], axis=1)
-
-    kinds = np.concatenate([widened(paths.kinds, 0), np.zeros((added, width), np.uint8)])
-    facets = np.concatenate([widened(paths.facets, -1), np.full((added, width), -1, np.int32)])
-    vertices = np.concatenate([widened(paths.vertices, np.nan), np.full((added, width, 3), np.nan)])
-    kinds[paths.num_paths :, 0] = Interaction.CANOPY
-    facets[paths.num_paths :, 0] = centre
-    vertices[paths.num_paths :, 0] = position
-    # Rows of a user keep their order; the scattered ones, by centre, go behind what is less by interactions and kind.
-    old = np.arange(paths.num_paths)
-    single = paths.depth == 1
-    if paths.max_depth:
-        single &= paths.kinds[:, 0] < Interaction.CANOPY
-    place = np.where(single | (paths.depth == 0), 0, 2)
-    owner = np.concatenate([paths.user_of_path, user])
-    order = np.lexsort((np.concatenate([old, centre]), np.concatenate([place, np.ones(added, place.dtype)]), owner))
-    return replace(
-        paths,
-        offsets=np.searchsorted(owner[order], np.arange(paths.num_users + 1)),
-        kinds=kinds[order],
-        facets=facets[order],
-        vertices=vertices[order],
-        length=np.concatenate([paths.length, first + second])[order],
-        departure=np.concatenate([paths.departure, out / first[:, None]])[order],
-        arrival=np.concatenate([paths.arrival, back / second[:, None]])[order],
-        crossing_offsets=np.zeros(len(order) + 1, np.int64),
-        crossing_volume=np.zeros(0, np.int32),
-        crossing_entry=np.zeros(0),
-        crossing_exit=np.zeros(0),
-    )
+    return insert_single_bounces(paths, user, Interaction.CANOPY, centre, site.vegetation.scatter_centres[centre])
 
 
 def vegetation_crossings(

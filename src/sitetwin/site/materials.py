@@ -17,6 +17,9 @@ EDGE_TOLERANCE = 1e-6
 
 SCATTERING_PATTERNS = ("lambertian", "directive", "backscattering")
 
+LARGEST_ALPHA = 100
+"""Of the exponents of scattering lobes; published fits end at 50."""
+
 GROUNDS = frozenset({"very_dry_ground", "medium_dry_ground", "wet_ground"})
 """Rows of the table that describe soil up to 10 GHz and must never be extrapolated (P.527 continues them)."""
 
@@ -114,7 +117,11 @@ class Material:
         thickness: Slab thickness in metres, None for a half-space.
         scattering_coefficient: S in [0, 1], share of the reflected amplitude that is scattered diffusely.
         xpd_coefficient: K_x in [0, 1], share of the scattered power in the cross polarisation.
-        scattering_pattern: "lambertian", "directive" or "backscattering".
+        scattering_pattern: "lambertian", "directive" (a lobe around the mirror's direction) or "backscattering" (that
+            lobe and one back to the source).
+        alpha_r: Exponent of the lobe around the mirror's direction, a whole number of at least 1; larger is narrower.
+        alpha_i: Exponent of the lobe back to the source, likewise.
+        forward_share: Lambda in [0, 1], weight of the lobe around the mirror's direction with "backscattering".
 
     Raises:
         SiteTwinError: Unknown ITU name, or a value outside its range.
@@ -128,6 +135,9 @@ class Material:
     scattering_coefficient: float = 0.0
     xpd_coefficient: float = 0.0
     scattering_pattern: str = "lambertian"
+    alpha_r: int = 1
+    alpha_i: int = 1
+    forward_share: float = 1.0
 
     def __post_init__(self) -> None:
         given = (self.relative_permittivity is not None, self.conductivity is not None)
@@ -147,11 +157,16 @@ class Material:
             ("conductivity", 0.0, math.inf),
             ("scattering_coefficient", 0.0, 1.0),
             ("xpd_coefficient", 0.0, 1.0),
+            ("forward_share", 0.0, 1.0),
+            ("alpha_r", 1, LARGEST_ALPHA),
+            ("alpha_i", 1, LARGEST_ALPHA),
             ("thickness", 0.0, math.inf),
         ):
             value = getattr(self, what)
             if value is not None and not (low <= value <= high and math.isfinite(value)):
                 raise SiteTwinError(f"material '{self.name}': {what} = {value} lies outside {low:g} to {high:g}")
+        if any(alpha != int(alpha) for alpha in (self.alpha_r, self.alpha_i)):
+            raise SiteTwinError(f"material '{self.name}': alpha_r and alpha_i must be whole numbers")
         if self.thickness == 0:
             raise SiteTwinError(f"material '{self.name}': a slab cannot be 0 m thick; give None for a half-space")
         if self.scattering_pattern not in SCATTERING_PATTERNS:

@@ -208,6 +208,10 @@ class _Reader:
             "xpd_coefficient": self._number(element, "xpd_coefficient", name) or 0.0,
             "scattering_pattern": pattern.get("value", "") if pattern is not None else "lambertian",
         }
+        for key, ours in (("alpha_r", "alpha_r"), ("alpha_i", "alpha_i"), ("lambda_", "forward_share")):
+            value = self._number(element, key, name)
+            if value is not None:
+                options[ours] = value if key == "lambda_" else self._whole(value, key, name)
         if by_name or kind == "itu-radio-material":
             given = element.find("string[@name='type']")
             itu = given.get("value", "") if given is not None else name[4:] if by_name else ""
@@ -229,8 +233,15 @@ class _Reader:
         except SiteTwinError as error:
             raise SiteTwinError(f"scene file '{self.where}': {error}") from error
 
+    def _whole(self, value: float, key: str, name: str) -> int:
+        if not value.is_integer():
+            self._refuse(f"gives the material '{name}' the {key} {value:g}, which is no whole number")
+        return int(value)
+
     def _number(self, element: ET.Element, key: str, name: str) -> float | None:
         node = element.find(f"float[@name='{key}']")
+        if node is None:
+            node = element.find(f"integer[@name='{key}']")
         if node is None:
             return None
         try:
