@@ -16,7 +16,8 @@ def building_name(object_name: str) -> str:
     """Name of the building that an object is a part of.
 
     City scenes keep a building's walls and roof as two objects, named alike up to a suffix: ``X-itu_marble`` and
-    ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``); importers that split a body by material call its objects ``X-part_material``.
+    ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``). An importer that splits a body by
+    material calls its objects ``X-part_material``.
     """
     return _PART_SUFFIX.sub("", object_name)
 

@@ -1,4 +1,4 @@
-"""The grammar of Wireless InSite's text files: a statement a line, in blocks ``begin_<tag> label`` ... ``end_<tag>``."""
+"""The grammar of Wireless InSite's files: a statement a line, in blocks ``begin_<tag> label`` ... ``end_<tag>``."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def builtin_scenes() -> tuple[str, ...]:
 def load_scene(name_or_path: str | Path) -> Site:
     """Make a site of a Sionna RT scene or of a Wireless InSite project (see `load_insite`).
 
-    Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep their slab thickness as
-    the scene gives it; a thickness that is not given is Sionna RT's 0.1 m and is listed in
+    Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep their slab
+    thickness as the scene gives it; a thickness that is not given is Sionna RT's 0.1 m and is listed in
     ``provenance["assumptions"]``.
 
     Args:
@@ -67,7 +67,8 @@ def load_scene(name_or_path: str | Path) -> Site:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     raise SiteTwinError(
-        f"'{text}' is neither a scene file (.xml), nor a Wireless InSite project, nor a built-in scene{hint} Built-in are: {', '.join(names)}"
+        f"'{text}' is neither a scene file (.xml), nor a Wireless InSite project, nor a built-in scene{hint} "
+        f"Built-in are: {', '.join(names)}"
     )
 
 
