@@ -248,7 +248,7 @@ class ReferenceEngine:
         ends = users[table["user"]]
         if refine:
             vertices = exact_vertices(self.site, transmitter, ends, facets, vertices)
-        length, departure, arrival = _unfold(transmitter, ends, vertices)
+        length, departure, arrival = unfold(transmitter, ends, vertices)
         count = len(facets)
         return Paths(
             transmitter=transmitter,
@@ -311,7 +311,7 @@ def exact_vertices(
     return vertices
 
 
-def _unfold(
+def unfold(
     transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Length, direction of departure and of arrival of paths, from their vertices (NaN beyond the last)."""
