@@ -43,8 +43,8 @@ class FacetSearch:
 def search_facets(paths: Paths, site: Site, tolerance: float = 0.05) -> FacetSearch:
     """Find the facet chain of each path from the points of its reflections.
 
-    Near an edge several facets are within the tolerance. Of all chains of such facets (at most four for each vertex) the
-    one is taken whose exact reflection points lie nearest to the given ones; of coincident facets the lower number.
+    Near an edge several facets are within the tolerance. Of all chains of such facets (at most four at each vertex) the
+    one is taken whose exact reflection points lie nearest to the given ones; of coincident facets the lowest number.
 
     Args:
         paths: P paths; their `facets` are not looked at.

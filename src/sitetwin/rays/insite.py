@@ -125,7 +125,9 @@ class _Listing:
             self.header.append(b" ".join(words).decode("latin-1"))
             words = self._next()
         if not any("phase" in line for line in self.header):
-            self.refuse("the header does not promise a phase for each path", "give a '.paths.' file of InSite 3 or later")
+            self.refuse(
+                "the header does not promise a phase for each path", "give a '.paths.' file of InSite 3 or later"
+            )
         if len(words) != 1:
             self.refuse("the number of receivers is expected", "this is no list of paths")
         for receiver in range(1, int(words[0]) + 1):

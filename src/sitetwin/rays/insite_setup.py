@@ -1,4 +1,4 @@
-"""What a Wireless InSite project says of its radios: positions, antennas, carrier, and how many interactions it traced."""
+"""What a Wireless InSite project says of its radios: positions, antennas, carrier, and how much it traced."""
 
 from __future__ import annotations
 
