@@ -221,7 +221,7 @@ def extra_classes(pairs: list[Pair], site: Site, judge: LawTest, sample: int) ->
         "extra_judged": dict(verdicts),
         "listed_of_ours_where_every_triangle_carries_listed_paths": by_depth,
         "triangles_that_reflect": int(
-            sum((np.bincount(h[h >= 0], minlength=len(listed)) for h in ours)).astype(bool).sum()
+            sum(np.bincount(h[h >= 0], minlength=len(listed)) for h in ours).astype(bool).sum()
         ),
         "triangles_that_carry_listed_paths": int(np.count_nonzero(listed)),
         "triangles_with_20_single_bounces": int(many.sum()),

@@ -48,9 +48,7 @@ def face(corners: Sequence[Sequence[float]] | np.ndarray, material: int = 1) -> 
     return f"begin_<face>\nMaterial {material}\nnVertices {len(corners)}\n{rows}end_<face>\n"
 
 
-def mesh(
-    parts: Sequence[Sequence[str]], kind: str = "city", materials: str = CONCRETE, head: str | None = None
-) -> str:
+def mesh(parts: Sequence[Sequence[str]], kind: str = "city", materials: str = CONCRETE, head: str | None = None) -> str:
     """A file; each part is a structure with one sub-structure of the given faces."""
     body = "".join(
         "begin_<structure>\nbegin_<sub_structure>\n" + "".join(part) + "end_<sub_structure>\nend_<structure>\n"
@@ -66,9 +64,7 @@ def mesh(
 def house(x: float, y: float, material: int = 1, size: float = 10.0, height: float = 8.0) -> list[str]:
     """Four walls and a roof, faces outwards."""
     ring = [(x, y), (x + size, y), (x + size, y + size), (x, y + size)]
-    walls = [
-        [(*a, 0.0), (*b, 0.0), (*b, height), (*a, height)] for a, b in zip(ring, ring[1:] + ring[:1], strict=True)
-    ]
+    walls = [[(*a, 0.0), (*b, 0.0), (*b, height), (*a, height)] for a, b in zip(ring, ring[1:] + ring[:1], strict=True)]
     return [face(corners, material) for corners in [*walls, [(*p, height) for p in ring]]]
 
 

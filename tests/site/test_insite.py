@@ -202,7 +202,9 @@ def test_broken_files_name_their_fault(tmp_path: Path, change: tuple[str, str], 
         load_scene(tmp_path / "a.city")
 
 
-@pytest.mark.parametrize("data", [b"", b"\0" * 99, b"begin_<a>\n" * 99, b"end_<a>", b"begin_<", b"\xff\xfe", b"x" * 999])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0" * 99, b"begin_<a>\n" * 99, b"end_<a>", b"begin_<", b"\xff\xfe", b"x" * 999]
+)
 def test_foreign_files_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.ter").write_bytes(data)
     with pytest.raises(SiteTwinError, match=r"a\.ter'"):
