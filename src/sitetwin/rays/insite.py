@@ -184,6 +184,8 @@ class _Listing:
             vertices[deep, k] = points[first[rows[deep]] + 1 + k]
         columns = numbers[rows]
         angles = np.radians(columns[:, 3:])
+        transmitters = self._set(r"Transmitter Set: Tx: (\d+) .*- Point (\d+)")
+        receivers = self._set(r"Receiver Set: Rx: (\d+)")
         return InsitePaths(
             paths=self._paths(transmitter, users, user[rows], vertices, dict(left_out)),
             power_dbm=columns[:, 0],
@@ -191,8 +193,8 @@ class _Listing:
             delay=columns[:, 2],
             departure_angles=angles[:, 2:],
             arrival_angles=angles[:, :2],
-            transmitter_set=self._set(r"Transmitter Set: Tx: (\d+) .*- Point (\d+)"),
-            receiver_set=(self._set(r"Receiver Set: Rx: (\d+)") or (None,))[0],
+            transmitter_set=(transmitters[0], transmitters[1]) if transmitters else None,
+            receiver_set=receivers[0] if receivers else None,
             left_out=dict(left_out),
         )
 
