@@ -151,6 +151,18 @@ def test_a_body_of_two_materials_is_one_building(tmp_path: Path) -> None:
     assert site.buildings[0] == ("a",)
 
 
+@pytest.mark.parametrize(("shift", "height", "objects"), [(6.0, 0.3, 1), (10.5, 0.3, 2), (6.0, 0.4, 2), (10.0, 0.3, 2)])
+def test_streets_laid_over_each_other_are_one_facet(tmp_path: Path, shift: float, height: float, objects: int) -> None:
+    """Overlapping sheets of one plane; not sheets that are apart, in another plane, or only touch."""
+    sheets = [
+        [(a, b, z), (a + 10, b, z), (a + 10, b + 9, z), (a, b + 9, z)]
+        for a, b, z in ((0.0, 0.0, 0.3), (shift, 2.0, height))
+    ]
+    (tmp_path / "a.city").write_text(mesh([[face(sheet)] for sheet in sheets]))
+    site = load_scene(tmp_path / "a.city")
+    assert (len(site.objects), site.num_facets) == (objects, objects)
+
+
 def test_absent_and_inactive_features(tmp_path: Path) -> None:
     folder = write_project(tmp_path / "run")
     features = (("town.city", "active"), ("ground.ter", ""), ("trees.veg", "active"), ("gone.city", "active"))

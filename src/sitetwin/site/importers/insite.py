@@ -18,6 +18,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.build import build_site, check_vertices
 from sitetwin.site.importers.blocks import Source, clip, parse_blocks, read_file
 from sitetwin.site.importers.insite_mesh import KINDS, InsiteMesh, parse_mesh, ring_of, triangles_of
+from sitetwin.site.importers.overlaps import overlapping_bodies
 from sitetwin.site.materials import Material
 from sitetwin.site.model import Georeference, Site
 
@@ -58,7 +59,8 @@ def load_insite(path: str | Path) -> Site:
 
     Of a project (its folder, or its ``.setup`` file) the active cities, terrains, objects and floor plans are read, in
     the project's order; of a folder without a ``.setup`` file all of them. Each connected body of a city is an object
-    of its own, so that buildings can be told apart where the file has them all in one structure. A face that repeats
+    of its own, so that buildings can be told apart where the file has them all in one structure; bodies of one
+    material that overlap in a plane (streets laid over each other, shared walls) are one object. A face that repeats
     an earlier one, corner for corner and facing alike, is left out: of two surfaces in one place a ray meets one. The
     ground is a half-space of its material. Foliage is not read.
 
@@ -76,7 +78,7 @@ def load_insite(path: str | Path) -> Site:
     _check_heights(files, assumptions)
     for file in files:
         assumptions += file.mesh.assumptions
-    bodies = list(_bodies(files, assumptions))
+    bodies = _join(list(_bodies(files, assumptions)))
     names = _names([body.base for body in bodies])
     materials = _common_materials(files)
     order = {name: k for k, name in enumerate(materials)}
@@ -216,6 +218,15 @@ def _bodies(files: list[_File], assumptions: list[str]) -> Iterator[_Body]:
             material = np.array([names[faces[k].material] for k in owner])
             for body in range(label.max() + 1):
                 yield _Body(base, corners[label == body], material[label == body])
+
+
+def _join(bodies: list[_Body]) -> list[_Body]:
+    """The bodies, those that overlap in a plane joined, so that their coincident faces become one facet."""
+    corners = np.concatenate([body.corners for body in bodies])
+    owner = np.repeat(np.arange(len(bodies)), [len(body.corners) for body in bodies])
+    material = np.concatenate([body.material for body in bodies])
+    group = overlapping_bodies(corners, owner, np.unique(material, return_inverse=True)[1].reshape(-1))[owner]
+    return [_Body(bodies[k].base, corners[group == k], material[group == k]) for k in np.unique(group)]
 
 
 def _connected(corners: np.ndarray) -> np.ndarray:
