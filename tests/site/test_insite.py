@@ -122,6 +122,7 @@ def test_a_copy_of_the_city_changes_no_geometry(tmp_path: Path) -> None:
     both = load_scene(folder)
     assert both.geometry_hash == alone.geometry_hash
     assert (both.facet_material == alone.facet_material).all()
+    assert both.materials == alone.materials
     assert "10 faces of 'roads.city' repeat earlier faces and are left out" in both.provenance["assumptions"]
 
 

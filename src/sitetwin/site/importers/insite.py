@@ -80,7 +80,8 @@ def load_insite(path: str | Path) -> Site:
         assumptions += file.mesh.assumptions
     bodies = _join(list(_bodies(files, assumptions)))
     names = _names([body.base for body in bodies])
-    materials = _common_materials(files)
+    in_use = {name for body in bodies for name in body.material.tolist()}
+    materials = {name: material for name, material in _common_materials(files).items() if name in in_use}
     order = {name: k for k, name in enumerate(materials)}
     objects: list[str] = []
     object_material: list[int] = []
