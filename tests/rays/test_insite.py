@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays import SPEED_OF_LIGHT, Interaction, Paths, TraceSettings, trace
+from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.rays.compare import match_paths
 from sitetwin.rays.facet_search import point_triangle_distance, search_facets
 from sitetwin.rays.insite import read_insite_paths
@@ -256,12 +257,13 @@ def test_overlapping_coplanar_facets_neither_lose_nor_double_paths() -> None:
     not os.environ.get("SITETWIN_INSITE"), reason="SITETWIN_INSITE names no folder with a run of Wireless InSite"
 )
 @pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
-def test_a_run_of_wireless_insite() -> None:
+def test_a_run_of_wireless_insite(monkeypatch: pytest.MonkeyPatch) -> None:
     """At least 99 % of the listed paths that obey the laws are found; powers agree to 0.05 dB."""
     spec = importlib.util.spec_from_file_location("insite_benchmark", ROOT / "benchmarks" / "insite.py")
     assert spec is not None
     assert spec.loader is not None
     benchmark = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, benchmark)
     spec.loader.exec_module(benchmark)
     folder = Path(os.environ["SITETWIN_INSITE"])
     site, setup = load_scene(folder), read_setup(folder)
@@ -273,5 +275,4 @@ def test_a_run_of_wireless_insite() -> None:
     ours = 20 * np.log10(np.abs(pair.gains[pair.in_ours])) + setup.radios[1].power_dbm
     assert np.sqrt(np.mean((ours - pair.listing.power_dbm[pair.in_listed]) ** 2)) < 0.05
     assert {v[0] for v in pair.verdicts} <= {v.value for v in Verdict}
-    assert SPEED_OF_LIGHT / benchmark.measured_index([pair]) < SPEED_OF_LIGHT
-    assert (pair.ours.kinds <= Interaction.REFLECTION).all()
+    assert 1.0 <= benchmark.measured_index([pair]) < 1.0005  # vacuum, or air
