@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 import sitetwin
 from sitetwin import cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.rays.io import summarise
 from sitetwin.store import Array, TileStore
+from tests.site.insite_files import write_project
 
 
 @pytest.fixture
@@ -140,3 +142,14 @@ def test_warnings_are_sentences(run, monkeypatch, tmp_path):
 def test_wrong_options_are_the_command_lines_own_business(run):
     assert run("store", "info").exit_code == 2
     assert run("no-such-command").exit_code == 2
+
+
+def test_trace_in_a_wireless_insite_project(run, tmp_path):
+    scene = write_project(tmp_path / "run")
+    area = ("--area", "-30,-30,30,-10", "--spacing", 10, "--depth", 1)
+    result = run("trace", scene, "--tx", "0,-20,12", *area, "--out", tmp_path / "p")
+    assert result.exit_code == 0, result.stderr
+    summary = summarise(tmp_path / "p")
+    assert summary.users == 21
+    assert summary.line_of_sight_share == 1.0
+    assert summary.paths >= 2 * summary.users  # each user has the line of sight and the ground

@@ -95,7 +95,12 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
 
 @app.command()
 def trace(
-    scene: Annotated[str, typer.Argument(help="Name of a built-in Sionna RT scene (munich), or a Mitsuba XML file.")],
+    scene: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a built-in Sionna RT scene (munich), a Mitsuba XML file, or a Wireless InSite project."
+        ),
+    ],
     tx: Annotated[str, typer.Option(help="Transmitter X,Y,Z in metres.")],
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],

@@ -279,7 +279,7 @@ class ReferenceEngine:
         ends = users[table["user"]]
         if refine:
             vertices = exact_vertices(self.site, transmitter, ends, facets, vertices, table["kinds"])
-        length, departure, arrival = _unfold(transmitter, ends, vertices)
+        length, departure, arrival = unfold(transmitter, ends, vertices)
         count = len(facets)
         return Paths(
             transmitter=transmitter,
@@ -305,7 +305,7 @@ class ReferenceEngine:
         )
 
 
-def _unfold(
+def unfold(
     transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Length, direction of departure and of arrival of paths, from their vertices (NaN beyond the last)."""

@@ -1,7 +1,7 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
-from sitetwin.site.importers import builtin_scenes, load_scene
+from sitetwin.site.importers import builtin_scenes, load_insite, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
@@ -41,6 +41,7 @@ __all__ = [
     "ground_height",
     "inside_building",
     "itu_material",
+    "load_insite",
     "load_scene",
     "load_site",
     "outdoor_mask",

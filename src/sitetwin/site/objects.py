@@ -9,14 +9,15 @@ import numpy as np
 from sitetwin.site.model import Site
 
 _GROUND_NAME = re.compile(r"(?:^|[^a-z])(ground|terrain|floor|plane|street|road|earth)(?:[^a-z]|$)", re.IGNORECASE)
-_PART_SUFFIX = re.compile(r"-(?:itu[_-].*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)
+_PART_SUFFIX = re.compile(r"-(?:itu[_-].*|part_.*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)
 
 
 def building_name(object_name: str) -> str:
     """Name of the building that an object is a part of.
 
     City scenes keep a building's walls and roof as two objects, named alike up to a suffix: ``X-itu_marble`` and
-    ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``).
+    ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``). An importer that splits a body by
+    material calls its objects ``X-part_material``.
     """
     return _PART_SUFFIX.sub("", object_name)
 

@@ -1,0 +1,204 @@
+"""The grammar of Wireless InSite's files: a statement a line, in blocks ``begin_<tag> label`` ... ``end_<tag>``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from sitetwin.errors import SiteTwinError
+
+LARGEST_FILE = 2**28
+"""Bytes of a file that is read whole; a city of a million faces has about as many."""
+
+_BEGIN = re.compile(r"begin_<([A-Za-z0-9_:]{1,64})>\s*(.*)", re.DOTALL)
+_END = re.compile(r"end_<([A-Za-z0-9_:]{1,64})>")
+_DEEPEST = 32
+
+
+@dataclass(slots=True)
+class Block:
+    """One block of a file.
+
+    Attributes:
+        tag: Its kind, such as "face".
+        label: The rest of its first line, such as the name of a material.
+        line: Number of its first line, from 1.
+        statements: Line number and text of its own lines, without those of blocks within.
+        children: The blocks within, in file order.
+    """
+
+    tag: str
+    label: str
+    line: int
+    statements: list[tuple[int, str]] = field(default_factory=list)
+    children: list[Block] = field(default_factory=list)
+
+    def named(self, *tags: str) -> list[Block]:
+        """The children of some kinds, in file order."""
+        return [child for child in self.children if child.tag in tags]
+
+    def walk(self, tag: str) -> Iterator[Block]:
+        """All blocks of one kind within, however deep."""
+        for child in self.children:
+            if child.tag == tag:
+                yield child
+            yield from child.walk(tag)
+
+    def has(self, word: str) -> bool:
+        """Whether one of its own lines is this word alone."""
+        return any(text == word for _, text in self.statements)
+
+    def get(self, key: str) -> tuple[int, str] | None:
+        """Line and value of its own first statement ``key value``, or None."""
+        for line, text in self.statements:
+            words = text.split(None, 1)
+            if words[0] == key and len(words) == 2:
+                return line, words[1]
+        return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file being read, for messages.
+
+    Attributes:
+        where: Its name.
+    """
+
+    where: str
+
+    def refuse(self, line: int, what: str, mend: str) -> NoReturn:
+        """Raise the sentence for a fault in one line."""
+        raise SiteTwinError(f"'{self.where}', line {line}: {what}; {mend}")
+
+    def need(self, block: Block, key: str) -> tuple[int, str]:
+        """Line and value of a statement that a block must have."""
+        found = block.get(key)
+        if found is None:
+            self.refuse(
+                block.line, f"the block <{block.tag}> has no statement '{key}'", "export the file again from InSite"
+            )
+        return found
+
+    def number(self, line: int, text: str, what: str) -> float:
+        """A finite number."""
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            self.refuse(line, f"{what} is '{clip(text)}', which is no finite number", "correct it")
+        return value
+
+    def count(self, line: int, text: str, what: str, largest: int) -> int:
+        """A whole number from 0 to `largest`."""
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) <= largest):
+            self.refuse(line, f"{what} is '{clip(text)}', not a whole number up to {largest}", "correct it")
+        return int(text)
+
+    def point(self, line: int, text: str) -> tuple[float, float, float]:
+        """Three finite coordinates."""
+        try:
+            x, y, z = map(float, text.split())
+        except ValueError:
+            self.refuse(line, f"'{clip(text)}' should be the three coordinates of a point", "correct it")
+        if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+            self.refuse(line, f"the point '{clip(text)}' is NaN or infinite", "correct it")
+        return x, y, z
+
+    def points(self, block: Block, largest: int) -> list[tuple[float, float, float]]:
+        """The points that follow a block's statement ``nVertices n``, which must be its last."""
+        line, text = self.need(block, "nVertices")
+        size = self.count(line, text, "the number of vertices", largest)
+        rows = [(n, text) for n, text in block.statements if n > line]
+        if len(rows) != size:
+            self.refuse(
+                line,
+                f"the block <{block.tag}> promises {size} vertices and lists {len(rows)}",
+                "it was cut or edited, export it again",
+            )
+        return [self.point(n, text) for n, text in rows]
+
+
+def clip(text: str) -> str:
+    """A text short enough for a message."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_file(path: Path, limit: int = LARGEST_FILE) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        SiteTwinError: There is no such file, it is larger than the limit, or it cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
+        if path.stat().st_size > limit:
+            raise SiteTwinError(f"'{path}' is larger than {limit >> 20} MB; cut it into smaller files")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); check its permissions") from error
+
+
+def parse_blocks(data: bytes, where: str) -> Block:
+    """Read a whole file.
+
+    Args:
+        data: Its content; UTF-8, or else taken for Latin-1.
+        where: Its name, for messages.
+
+    Returns:
+        A block without a tag that holds the file's outermost blocks and statements.
+
+    Raises:
+        SiteTwinError: A block is never ended (the file is truncated), ends where none began, or nests too deeply; or
+            the file is binary.
+    """
+    source = Source(where)
+    if b"\0" in data:
+        raise SiteTwinError(f"'{where}' is a binary file, not a text file of Wireless InSite; check the path")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    root = Block("", "", 1)
+    open_blocks = [root]
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.strip()
+        if line.startswith("begin_<"):
+            _begin(source, open_blocks, number, line)
+        elif line.startswith("end_<"):
+            _end(source, open_blocks, number, line)
+        elif line:
+            open_blocks[-1].statements.append((number, line))
+    if len(open_blocks) > 1:
+        left = open_blocks[-1]
+        source.refuse(
+            left.line, f"the block <{left.tag}> is never ended", "the file is truncated, copy or export it again"
+        )
+    return root
+
+
+def _begin(source: Source, open_blocks: list[Block], number: int, line: str) -> None:
+    match = _BEGIN.fullmatch(line)
+    if match is None:
+        source.refuse(number, f"'{clip(line)}' does not begin a block as begin_<tag> does", "correct it")
+    if len(open_blocks) > _DEEPEST:
+        source.refuse(number, f"blocks nest more than {_DEEPEST} deep", "this is no file of Wireless InSite")
+    block = Block(match[1], match[2], number)
+    open_blocks[-1].children.append(block)
+    open_blocks.append(block)
+
+
+def _end(source: Source, open_blocks: list[Block], number: int, line: str) -> None:
+    match = _END.fullmatch(line)
+    opened = open_blocks[-1]
+    if match is None or match[1] != opened.tag:
+        expected = f"end_<{opened.tag}> (begun in line {opened.line})" if opened.tag else "no block is open"
+        source.refuse(number, f"'{clip(line)}' where {expected} is due", "a part is missing, export the file again")
+    open_blocks.pop()
