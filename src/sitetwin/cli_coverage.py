@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from sitetwin.cli_console import Interrupted, out, plain, progress_bars, say
 from sitetwin.errors import SiteTwinError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SEASONS = ("summer", "winter")
 _POLICIES = ("clamp", "extrapolate", "error")
@@ -160,7 +158,7 @@ def _print_summary(summary: dict[str, Any], seconds: float) -> None:
         if "percentiles" in facts:
             low, middle, high = (facts["percentiles"][key] for key in ("5", "50", "95"))
             table.add_row(f"{name}: 5 %, median, 95 %", f"{low:.1f}, {middle:.1f}, {high:.1f}")
-    table.add_row("users", f"{next(iter(users.values())):,}")
+    table.add_row("users", f"{users['count']:,}")
     table.add_row("dropped, inside buildings", f"{users['dropped_inside_buildings']:,}")
     table.add_row("users without a path", f"{users['without_a_path']:,}")
     table.add_row("seconds", f"{seconds:.1f}")

@@ -33,6 +33,7 @@ THRESHOLDS = {
 }
 """Of which the share of the users above is stated."""
 
+_SIGHT_COLOURS = ("#E69F00", "#0072B2")
 _ROWS_AT_ONCE = 20_000
 
 Progress = Callable[[str, float], None]
@@ -89,7 +90,7 @@ QUANTITIES = {
         5.0,
         "no line of sight",
     ),
-    "line_of_sight": Quantity("", "whether the serving station is in line of sight", "serving station"),
+    "line_of_sight": Quantity("", "whether the serving station is in line of sight", "serving station in line of sight"),
 }
 """The maps, by the name of their files and of their column."""
 
@@ -174,8 +175,8 @@ def _picture(coverage: Coverage, background: Background, raster: GridRaster, nam
             names = [str(station.name) for station in coverage.stations]
             figure = label_map(background, raster, value, names, quantity.label, quantity.missing)
         elif name == "line_of_sight":
-            names = ["obstructed", "in line of sight"]
-            figure = label_map(background, raster, value, names, quantity.label, quantity.missing)
+            names = ["no", "yes"]
+            figure = label_map(background, raster, value, names, quantity.label, quantity.missing, _SIGHT_COLOURS)
         else:
             shown = value * quantity.factor
             figure = value_map(background, raster, shown, quantity.label, quantity.step, quantity.missing)
@@ -256,7 +257,7 @@ def _summary(coverage: Coverage, values: dict[str, np.ndarray], hashes: dict[str
             "share": "of the users, each of whom stands for spacing^2 of area; without a path is below any threshold",
         },
         "users": {
-            "outdoors" if not area.indoors else "all": count,
+            "count": count,
             "dropped_inside_buildings": coverage.dropped,
             "without_a_path": int(np.count_nonzero(coverage.serving < 0)),
         },

@@ -26,6 +26,7 @@ _ROOFS = LinearSegmentedColormap.from_list("roofs", ["#cfcfcf", "#585858"])
 _MISSING = "#e9edf4"
 _TREE = "#2e7d32"
 _MOST_NAMES = 16  # of stations on one map
+_LONGEST_NAME = 14  # characters beside the colour bar
 _ROOF_CELLS = 800  # along the longer side
 _BARE = 0.5  # metres above the lowest point: what is lower is ground
 
@@ -105,7 +106,13 @@ def value_map(
 
 
 def label_map(
-    background: Background, raster: GridRaster, labels: np.ndarray, names: Sequence[str], label: str, missing: str
+    background: Background,
+    raster: GridRaster,
+    labels: np.ndarray,
+    names: Sequence[str],
+    label: str,
+    missing: str,
+    colours: Sequence[str] = PALETTE,
 ) -> Figure:
     """Users coloured by a name.
 
@@ -116,17 +123,16 @@ def label_map(
         names: What the colours mean.
         label: Of the colour bar.
         missing: What NaN means, for the legend.
+        colours: Of the names, in their order; where there are fewer they come round again.
     """
     figure, axes = _begin(background)
     _missing(axes, raster, labels)
     count = len(names)
-    # A station's colour is the same in all pictures of a run; beyond the palette they come round again.
-    colours = ListedColormap([PALETTE[i % len(PALETTE)] for i in range(count)])
     image = axes.imshow(
         np.ma.masked_invalid(raster.image(labels)),
         extent=raster.extent,
         origin="lower",
-        cmap=colours,
+        cmap=ListedColormap([colours[i % len(colours)] for i in range(count)]),
         norm=BoundaryNorm(np.arange(count + 1) - 0.5, count) if count > 1 else Normalize(-0.5, 0.5),
         interpolation="nearest",
         alpha=0.85,
@@ -134,11 +140,15 @@ def label_map(
     )
     bar = _bar(figure, axes, image, label, drawedges=count > 1)
     shown = np.unique(np.linspace(0, count - 1, min(count, _MOST_NAMES)).round().astype(int))
-    bar.set_ticks(shown.tolist(), labels=[names[i] for i in shown])
+    bar.set_ticks(shown.tolist(), labels=[_short(names[i]) for i in shown])
     bar.ax.minorticks_off()
     bar.ax.tick_params(length=0)
     _end(figure, axes, background, missing if np.isnan(labels).any() else None)
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def _begin(background: Background) -> tuple[Figure, Axes]:

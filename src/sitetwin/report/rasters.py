@@ -64,7 +64,6 @@ def geotiff(
         raise SiteTwinError("a GeoTIFF needs the package rasterio; install it with `pip install 'sitetwin[geo]'`")
     import rasterio
     from rasterio.io import MemoryFile
-    from rasterio.transform import from_origin
 
     north = raster.south + raster.shape[0] * raster.spacing
     profile: dict[str, Any] = {
@@ -75,7 +74,7 @@ def geotiff(
         "width": raster.shape[1],
         "nodata": float("nan"),
         "compress": "deflate",
-        "transform": from_origin(raster.west, north, raster.spacing, raster.spacing),
+        "transform": rasterio.Affine(raster.spacing, 0, raster.west, 0, -raster.spacing, north),
     }
     if georeference is not None:
         profile["crs"] = rasterio.crs.CRS.from_proj4(
