@@ -1,5 +1,6 @@
 """Stations from words and files: what is understood, and one sentence for everything else."""
 
+import contextlib
 import json
 
 import pytest
@@ -103,10 +104,8 @@ def test_the_list_as_a_whole():
 
 @given(st.text(max_size=60))
 def test_any_words_give_a_station_or_a_sentence(text):
-    try:
-        parse_station(text)
-    except SiteTwinError as error:
-        assert str(error).startswith("--station")
+    with contextlib.suppress(SiteTwinError):  # whatever else is raised fails the test
+        assert isinstance(parse_station(text), Station)
 
 
 json_values = st.recursive(
@@ -120,7 +119,5 @@ json_values = st.recursive(
 def test_any_json_gives_stations_or_a_sentence(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("j") / "s.json"
     path.write_text(json.dumps({"stations": [value]}))
-    try:
-        read_stations(path)
-    except SiteTwinError as error:
-        assert "station" in str(error)
+    with contextlib.suppress(SiteTwinError):
+        assert isinstance(read_stations(path)[0], Station)

@@ -90,7 +90,9 @@ QUANTITIES = {
         5.0,
         "no line of sight",
     ),
-    "line_of_sight": Quantity("", "whether the serving station is in line of sight", "serving station in line of sight"),
+    "line_of_sight": Quantity(
+        "", "whether the serving station is in line of sight", "serving station in line of sight"
+    ),
 }
 """The maps, by the name of their files and of their column."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -184,8 +186,8 @@ def _missing(axes: Axes, raster: GridRaster, values: np.ndarray) -> None:
 
 
 def _bar(figure: Figure, axes: Axes, image: ScalarMappable, label: str, **options: object):
-    bar = figure.colorbar(image, ax=axes, pad=0.02, shrink=0.92, aspect=32, label=label, **options)  # type: ignore[arg-type]
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    bar = figure.colorbar(image, ax=axes, pad=0.02, shrink=0.92, aspect=32, label=label, **options)
+    bar.outline.set_linewidth(0.5)
     bar.ax.grid(False)
     return bar
 
