@@ -185,7 +185,7 @@ def _missing(axes: Axes, raster: GridRaster, values: np.ndarray) -> None:
     )
 
 
-def _bar(figure: Figure, axes: Axes, image: ScalarMappable, label: str, **options: object):
+def _bar(figure: Figure, axes: Axes, image: ScalarMappable, label: str, **options: Any) -> Colorbar:
     bar = figure.colorbar(image, ax=axes, pad=0.02, shrink=0.92, aspect=32, label=label, **options)
     bar.outline.set_linewidth(0.5)
     bar.ax.grid(False)

@@ -269,7 +269,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_is_left(source, store, 
         assert (tmp_path / name).read_text() == "precious"
     with pytest.raises(SiteTwinError, match="inside the store"):
         write_path_arrays(source, store / "p.npz")
-    with pytest.raises(SiteTwinError, match="neither in .npz nor in .mat"):
+    with pytest.raises(SiteTwinError, match=r"neither in \.npz nor in \.mat"):
         write_path_arrays(source, tmp_path / "p.csv")
 
     def fail(new: "list[int]") -> None:
