@@ -13,6 +13,7 @@ from sitetwin.channel.formats import (
     CirGenerator,
     GainSource,
     arrays,
+    deepmimo,
     write_channel_arrays,
     write_deepmimo,
     write_parquet,
@@ -236,6 +237,15 @@ def test_deepmimo_arrays_hold_the_paths(source, store, tmp_path):
             np.testing.assert_allclose(looks, paths.departure[path], atol=1e-6)
     facts = json.loads((folder / "sitetwin.json").read_text())
     assert facts["phase"].startswith("includes the carrier's")
+
+
+def test_interactions_as_digits():
+    kinds = np.array([[0, 0, 0], [1, 0, 0], [1, 2, 1], [2, 0, 0]], np.uint8)
+    codes = deepmimo._codes(kinds)
+    assert codes.tolist() == [0, 1, 131, 3]
+    assert deepmimo._most(np.append(codes, np.nan))[:5].tolist() == [3, 2, 0, 1, 0]
+    with pytest.raises(SiteTwinError, match="kind 99 have no code"):
+        deepmimo._codes(np.array([[99]], np.uint8))
 
 
 @pytest.mark.parametrize(

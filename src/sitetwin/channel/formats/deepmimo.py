@@ -26,8 +26,8 @@ _FORBIDDEN = "/\\:*?\"'<>|\n"  # in the name of a scenario
 _LINKS = "t000_tx000_r001"  # transmitter set 0, its first transmitter, receiver set 1
 _DIGITS_OF_FLOAT32 = 7
 
-_CODES = {Interaction.NONE: 0, Interaction.REFLECTION: 1, Interaction.CANOPY: 3}
-"""DeepMIMO's: 1 reflection, 2 diffraction, 3 scattering, 4 transmission."""
+_CODES = {"REFLECTION": 1, "DIFFRACTION": 2, "CANOPY": 3, "DIFFUSE": 3, "TRANSMISSION": 4}
+"""DeepMIMO's code of each kind of interaction by name: 1 reflection, 2 diffraction, 3 scattering, 4 transmission."""
 
 
 def write_deepmimo(
@@ -141,36 +141,45 @@ def _scalars(paths: Paths, gain: np.ndarray, rows: np.ndarray) -> dict[str, np.n
 
 def _codes(kinds: np.ndarray) -> np.ndarray:
     """(P,) one decimal digit per interaction, in their order from the transmitter; 0 is a line of sight."""
+    digit = np.zeros(256)
+    for kind in np.unique(kinds[kinds > 0]).tolist():
+        known = kind in set(Interaction) and Interaction(kind).name in _CODES
+        if not known:
+            raise SiteTwinError(
+                f"paths with interactions of kind {kind} have no code in DeepMIMO; export them as npz or parquet"
+            )
+        digit[kind] = _CODES[Interaction(kind).name]
     code = np.zeros(len(kinds))
     for column in kinds.T:
-        unknown = set(np.unique(column).tolist()) - {int(kind) for kind in _CODES}
-        if unknown:
-            raise SiteTwinError(
-                f"paths with interactions of kind {min(unknown)} have no code in DeepMIMO; "
-                "export them as npz or parquet"
-            )
-        digit = np.zeros(256)
-        for kind, number in _CODES.items():
-            digit[int(kind)] = number
         code = np.where(column > 0, 10 * code + digit[column], code)
     return code
+
+
+def _most(inter: np.ndarray) -> np.ndarray:
+    """(10,) largest number of interactions of each code on a path; entry 0 counts all."""
+    left = np.unique(inter[~np.isnan(inter)]).astype(np.int64)
+    count = np.zeros((len(left), 10), np.int64)
+    while left.any():
+        digit = left % 10
+        count[np.arange(len(left)), digit] += digit > 0
+        left = left // 10
+    count[:, 0] = count[:, 1:].sum(axis=1)
+    return count.max(axis=0, initial=0)
 
 
 def _params(
     source: GainSource, arrays: dict[str, np.ndarray], scene: dict[str, Any], active: int, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    inter = np.nan_to_num(arrays["inter"])
-    digits = np.floor(np.log10(np.maximum(inter, 1))).astype(int) + (inter > 0)
-    scatters = bool((source.store.read_tile(0)["kinds"] == Interaction.CANOPY).any())
+    most = _most(arrays["inter"]).tolist()
     rays = {
         "raytracer_name": "sitetwin",
         "raytracer_version": facts["made_by"].split()[-1],
         "frequency": float(source.request.grid.carrier_hz),
-        "max_path_depth": int(digits.max()),
-        "max_reflections": int(digits.max()),
-        "max_diffractions": 0,
-        "max_scattering": int(scatters),
-        "max_transmissions": 0,
+        "max_path_depth": most[0],
+        "max_reflections": most[1],
+        "max_diffractions": most[2],
+        "max_scattering": most[3],
+        "max_transmissions": most[4],
         "diffuse_random_phases": False,
         "terrain_reflection": True,
         "synthetic_array": True,

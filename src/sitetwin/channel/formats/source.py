@@ -17,7 +17,7 @@ from sitetwin.channel.io import check_source, root_attributes
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.io import arrays_to_paths, open_paths
-from sitetwin.rays.paths import Paths
+from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.store import TileStore
 
 Progress = Callable[[str, float], None]
@@ -29,7 +29,7 @@ PATH_CONVENTIONS = {
     "angles": "azimuth from east, counter-clockwise; zenith from up",
     "gain": "complex voltage gain of a path; |gain|^2 is received over transmitted power; the sum over paths of "
     "gain e^{-j 2 pi (f - f_c) delay} is the channel at frequency f",
-    "kinds": "of interactions: 0 none, 1 reflection, 2 scattering in a canopy",
+    "kinds": "of interactions: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in Interaction),
 }
 
 
