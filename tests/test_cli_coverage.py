@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from sitetwin import cli
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.report import rasters
+from sitetwin.report.coverage_maps import Background, label_map
 from sitetwin.report.rasters import GridRaster, geotiff
+from sitetwin.report.style import figure_style
 from sitetwin.site import Georeference
 
 C = 299_792_458.0
@@ -48,6 +50,11 @@ def made(scene, tmp_path_factory):
     result = cover(scene, folder, WEST, EAST)
     assert result.exit_code == 0, result.stderr
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr("sitetwin.report.coverage._picture", lambda *arguments: b"no picture")
 
 
 def table(folder):
@@ -103,8 +110,7 @@ def test_resuming_changes_no_byte(made, scene):
     assert {f.name: f.read_bytes() for f in made.iterdir() if f.is_file()} == before
 
 
-def test_other_powers_need_no_trace(made, scene, tmp_path, monkeypatch):
-    monkeypatch.setattr("sitetwin.report.coverage._picture", lambda *arguments: b"no picture")
+def test_other_powers_need_no_trace(made, scene, tmp_path, monkeypatch, no_pictures):
     monkeypatch.setattr("sitetwin.rays.dense.discover", None)
     monkeypatch.setattr("sitetwin.rays.dense.solve", None)
     shutil.copytree(made, tmp_path / "c")
@@ -122,6 +128,19 @@ def test_pictures_are_pictures(made):
         picture = imread(file)
         assert min(picture.shape[:2]) > 300
         assert picture[..., :3].std() > 0.05
+
+
+def test_more_stations_than_colours():
+    users = np.stack(np.meshgrid(np.arange(30.0), np.arange(4.0)), axis=-1).reshape(-1, 2)
+    raster = GridRaster(users, np.zeros(2), 1.0)
+    background = Background(np.full((4, 4), np.nan), raster.extent, np.zeros((0, 3)), ())
+    names = [f"a very long station name {i}" for i in range(30)]
+    with figure_style():
+        figure = label_map(background, raster, users[:, 0], names, "best server", "none")
+        figure.canvas.draw()
+    labels = [text.get_text() for text in figure.axes[1].get_yticklabels()]
+    assert len(labels) == len(set(labels)) == 16
+    assert max(map(len, labels)) <= 14
 
 
 def test_geotiffs_hold_the_table(made):
@@ -154,7 +173,7 @@ def test_a_georeference_becomes_a_reference_system():
         assert further == pytest.approx(1000.9, abs=0.5)
 
 
-def test_without_rasterio_a_note_names_the_extra(scene, tmp_path, monkeypatch):
+def test_without_rasterio_a_note_names_the_extra(scene, tmp_path, monkeypatch, no_pictures):
     monkeypatch.setattr("sitetwin.report.coverage.can_write_geotiff", lambda: False)
     with warnings.catch_warnings():
         warnings.simplefilter("always", SiteTwinWarning)
@@ -168,7 +187,7 @@ def test_without_rasterio_a_note_names_the_extra(scene, tmp_path, monkeypatch):
         geotiff(GridRaster(np.zeros((1, 2)), np.zeros(2), 1.0), np.zeros(1), None, {})
 
 
-def test_users_out_of_sight_are_holes(tmp_path):
+def test_users_out_of_sight_are_holes(tmp_path, no_pictures):
     """Behind a house and without reflections nothing arrives."""
     result = run(
         "coverage", "simple_street_canyon", "--station", "position=-33,0,3 eirp_dbm=30", "--area=-40,-40,40,40",
@@ -225,7 +244,7 @@ def test_folders_of_something_else_are_left_alone(scene, tmp_path):
     assert (tmp_path / "folder" / "thesis.tex").read_text() == (tmp_path / "file").read_text() == "precious"
 
 
-def test_nobody_with_a_path_is_an_error(tmp_path):
+def test_nobody_with_a_path_is_an_error(tmp_path, no_pictures):
     area = "900000,900000,900010,900010"
     result = cover("simple_street_canyon", tmp_path / "o", "position=-33,0,32 eirp_dbm=40", area=area)
     assert result.exit_code == 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
@@ -114,7 +114,7 @@ def label_map(
     names: Sequence[str],
     label: str,
     missing: str,
-    colours: Sequence[str] = PALETTE,
+    colours: Sequence[Any] | None = None,
 ) -> Figure:
     """Users coloured by a name.
 
@@ -125,11 +125,14 @@ def label_map(
         names: What the colours mean.
         label: Of the colour bar.
         missing: What NaN means, for the legend.
-        colours: Of the names, in their order; where there are fewer they come round again.
+        colours: Of the names, in their order; by default colours that every eye tells apart for up to seven names,
+            twenty for more, which come round again.
     """
     figure, axes = _begin(background)
     _missing(axes, raster, labels)
     count = len(names)
+    if colours is None:
+        colours = PALETTE if count <= len(PALETTE) else colormaps["tab20"].colors  # type: ignore[attr-defined]
     image = axes.imshow(
         np.ma.masked_invalid(raster.image(labels)),
         extent=raster.extent,
@@ -150,7 +153,9 @@ def label_map(
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    """A name cut in its middle: names of stations often differ at their ends."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _begin(background: Background) -> tuple[Figure, Axes]:

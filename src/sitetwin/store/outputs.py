@@ -7,7 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def new_file(path: Path, again: str = "export again") -> Iterator[tuple[Path, Pa
             sync(path.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            if not any(partial.iterdir()):
+            with suppress(OSError):  # another writer is at work in it
                 partial.rmdir()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class GainSource:
         """(3,) metres."""
         return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
 
-    @property
+    @cached_property
     def most_paths(self) -> int:
         """Largest number of paths of any user."""
         return max(
