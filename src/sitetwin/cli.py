@@ -20,6 +20,8 @@ from rich.table import Table
 import sitetwin
 from sitetwin.cli_channels import register_channels
 from sitetwin.cli_console import Group, Interrupted, out, plain, progress_bars, say, writing_store
+from sitetwin.cli_coverage import register_coverage
+from sitetwin.cli_export import register_export
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -282,6 +284,8 @@ class _StudyWatcher:
 
 
 register_channels(app)
+register_coverage(app)
+register_export(app)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ _CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat bey
 _SPACINGS_HZ = (1.0, 1e11)
 _ANGLES_DEG = (-360.0, 360.0)
 _MOST_SUBCARRIERS = 2**20
-_HIGHEST_GAIN_DBI = 100.0
 _CHOICES: dict[str, tuple[str, ...]] = {
     "--quantity": _KINDS,
     "--season": ("summer", "winter"),
@@ -85,7 +84,7 @@ def channels(
     _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
 
     from sitetwin.channel.arrays import Radio
-    from sitetwin.channel.describe import named_array
+    from sitetwin.channel.describe import named_array, named_pattern
     from sitetwin.channel.grid import OfdmGrid
     from sitetwin.channel.io import write_channels
     from sitetwin.channel.request import ChannelRequest
@@ -96,8 +95,8 @@ def channels(
     request = ChannelRequest(
         grid=OfdmGrid(carrier, subcarriers, spacing),
         quantity=quantity,  # type: ignore[arg-type]  # checked above
-        tx=Radio(named_array(bs_array, _pattern(pattern)), (math.radians(bs_yaw), math.radians(bs_downtilt), 0.0)),
-        rx=Radio(named_array(ue_array, _pattern(ue_pattern))),
+        tx=Radio(named_array(bs_array, named_pattern(pattern)), (math.radians(bs_yaw), math.radians(bs_downtilt), 0.0)),
+        rx=Radio(named_array(ue_array, named_pattern(ue_pattern))),
         num_taps=taps,
         season=season,  # type: ignore[arg-type]
         foliage=None if foliage == "none" else foliage,
@@ -129,24 +128,6 @@ def _check_range(option: str, value: float, limits: tuple[float, float], what: s
     low, high = limits
     if not low <= value <= high:  # not a number, too
         raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}".rstrip())
-
-
-def _pattern(text: str) -> Any:
-    """A pattern by its name, or from a file."""
-    from sitetwin.channel.pattern_files import load_pattern
-    from sitetwin.channel.patterns import antenna_pattern
-
-    looks_like_file = Path(text).suffix != "" or "/" in text
-    if not looks_like_file:
-        return antenna_pattern(text)
-    pattern = load_pattern(text)
-    peak = float(pattern.gain_db.max())
-    if peak > _HIGHEST_GAIN_DBI:
-        raise SiteTwinError(
-            f"antenna pattern {text} has a peak of {peak:g} dBi, more than {_HIGHEST_GAIN_DBI:g} dBi; "
-            "check its gains and their unit"
-        )
-    return pattern
 
 
 def _atmosphere(text: str, rain: float) -> Any:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sitetwin.channel.arrays import POLARISATIONS, AntennaArray, Radio
-from sitetwin.channel.patterns import Pattern
+from sitetwin.channel.pattern_files import load_pattern
+from sitetwin.channel.patterns import Pattern, antenna_pattern
 from sitetwin.errors import SiteTwinError
 
 MOST_ELEMENTS = 4096
 """Element positions of an array that is given by its name: the distances between all pairs are taken."""
+
+HIGHEST_GAIN_DBI = 100.0
+"""Of a pattern from a file."""
 
 FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8x8:VH)"
 
@@ -42,6 +47,24 @@ def named_array(text: str, pattern: str | Pattern = "iso") -> AntennaArray:
         raise SiteTwinError(f"antenna array '{text}' is too large; give at most {MOST_ELEMENTS} elements")
     polarisation = {name.lower(): name for name in POLARISATIONS}.get(words[0].lower(), words[0]) if words else "V"
     return AntennaArray.upa(int(counts[0]), int(counts[1]), pattern=pattern, polarisation=polarisation)
+
+
+def named_pattern(text: str) -> Pattern:
+    """A pattern by its name, or from a file where the text has an ending or a slash.
+
+    Raises:
+        SiteTwinError: The name is unknown, the file cannot be read, or its gain is absurd.
+    """
+    if Path(text).suffix == "" and "/" not in text:
+        return antenna_pattern(text)
+    pattern = load_pattern(text)
+    peak = float(pattern.gain_db.max())
+    if peak > HIGHEST_GAIN_DBI:
+        raise SiteTwinError(
+            f"antenna pattern {text} has a peak of {peak:g} dBi, more than {HIGHEST_GAIN_DBI:g} dBi; "
+            "check its gains and their unit"
+        )
+    return pattern
 
 
 def describe_radio(radio: Radio) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def write_channels(
             material's range and the policy refuses that; the folder holds something else; or the disk refuses.
     """
     source = open_paths(paths_store)
-    _check_source(source, site, request)
+    check_source(source, site, request)
     tell = progress or (lambda stage, share: None)
     warned = _Warned()
     with warned.once():  # before the folder is made: a refused frequency leaves nothing behind
@@ -78,7 +78,7 @@ def write_channels(
     store = TileStore.create(
         out,
         {"kind": KIND, "paths": _content_hash(source), "site": site.hash, **request.configuration()},
-        _root_attributes(source, site, request),
+        root_attributes(source, site, request),
         tiles,
         resume=resume,
     )
@@ -140,7 +140,12 @@ def expected_bytes(paths_store: str | Path, request: ChannelRequest) -> int | No
     return open_paths(paths_store).num_users * request.bytes_per_row
 
 
-def _check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
+def check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
+    """Make sure that channels can be made from a store of paths.
+
+    Raises:
+        SiteTwinError: It is not finished, of another geometry than the site, or orientations do not fit its users.
+    """
     missing = source.missing_tiles()
     if missing or not source.tiles:
         raise SiteTwinError(
@@ -200,7 +205,8 @@ def _warn_of_disk(out: Path, users: int, request: ChannelRequest) -> None:
         )
 
 
-def _root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> dict[str, Any]:
+def root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> dict[str, Any]:
+    """What a reader must know of channels or gains: site, paths, radios, carrier, conventions; JSON-serialisable."""
     return {
         "title": f"channels from one transmitter to users: {request.quantity}",
         "frame": "local east, north, up; metres",

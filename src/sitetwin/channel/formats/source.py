@@ -1,0 +1,129 @@
+"""What all formats are made from: the tiles of a store of paths, with the gain of each path."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import sitetwin
+from sitetwin.channel.fields import path_gains
+from sitetwin.channel.io import check_source, root_attributes
+from sitetwin.channel.request import ChannelRequest
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.io import arrays_to_paths, open_paths
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.store import TileStore
+
+Progress = Callable[[str, float], None]
+"""Told the stage ("export") and the finished share of it, 0 to 1."""
+
+PATH_CONVENTIONS = {
+    "frame": "local east, north, up; metres",
+    "directions": "unit vectors that point away from their antenna: arrival looks to where the wave comes from",
+    "angles": "azimuth from east, counter-clockwise; zenith from up",
+    "gain": "complex voltage gain of a path; |gain|^2 is received over transmitted power; the sum over paths of "
+    "gain e^{-j 2 pi (f - f_c) delay} is the channel at frequency f",
+    "kinds": "of interactions: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in Interaction),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GainSource:
+    """Paths of users and their gains between the ports of two radios, tile by tile.
+
+    Attributes:
+        store: The finished store of paths.
+        site: The site in which they were traced.
+        request: Radios, carrier, season; its quantity is "gains".
+    """
+
+    store: TileStore
+    site: Any
+    request: ChannelRequest
+
+    @classmethod
+    def open(cls, path: str | Path, site: Any, request: ChannelRequest) -> GainSource:
+        """Open a store of paths for export.
+
+        Raises:
+            SiteTwinError: It is no finished store of paths, of another geometry than the site, or holds no path.
+        """
+        if request.quantity != "gains":
+            raise SiteTwinError(f"paths are exported with their gains, not as {request.quantity}; ask for 'gains'")
+        store = open_paths(path)
+        check_source(store, site, request)
+        source = cls(store, site, request)
+        if not source.most_paths:
+            raise SiteTwinError(f"no user in {path} has a path, so that there is nothing to export; trace again")
+        return source
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.store.num_users
+
+    @property
+    def transmitter(self) -> np.ndarray:
+        """(3,) metres."""
+        return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
+
+    @cached_property
+    def most_paths(self) -> int:
+        """Largest number of paths of any user."""
+        return max(
+            (int(np.diff(self.store.read_tile(i)["offsets"]).max(initial=0)) for i in range(len(self.store.tiles))),
+            default=0,
+        )
+
+    def tiles(self, tell: Progress | None = None) -> Iterator[tuple[int, Paths, torch.Tensor, ChannelRequest]]:
+        """For each tile: its first user, its paths, their gains (P, n_rx_ports, n_tx_ports) complex64, its radios."""
+        for index, (start, stop) in enumerate(self.store.tiles):
+            group = self.store.read_tile(index)
+            paths = arrays_to_paths(group, self.transmitter, group.attributes)
+            part = replace(self.request, rx=self.request.rx.select_users(torch.arange(start, stop)))
+            with torch.no_grad():
+                gains = path_gains(paths, self.site, part.grid.carrier_hz, part.tx, part.rx, part.options)
+            if not bool(torch.isfinite(torch.view_as_real(gains)).all()):
+                raise SiteTwinError(
+                    f"gains of tile {index} of {self.store.path} are not finite numbers; check the antenna patterns "
+                    f"and the carrier ({part.grid.carrier_hz:g} Hz)"
+                )
+            yield start, paths, gains, part
+            if tell is not None:
+                tell("export", (index + 1) / len(self.store.tiles))
+
+    def facts(self, **more: Any) -> dict[str, Any]:
+        """What a reader must know, JSON-serialisable: conventions, carrier, radios, site and path hashes, versions."""
+        return {
+            "made_by": f"sitetwin {sitetwin.__version__}",
+            **root_attributes(self.store, self.site, self.request),
+            "title": "propagation paths from one transmitter to users, with their gains",
+            **PATH_CONVENTIONS,
+            "versions": {name: importlib.metadata.version(name) for name in ("numpy", "torch")},
+            **more,
+        }
+
+
+def strongest(owner: np.ndarray, power: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest paths of each user, by falling power, the first of equals first.
+
+    Args:
+        owner: (P,) user of each path, ascending.
+        power: (P,).
+        most: Paths kept per user.
+
+    Returns:
+        Rows (N,) of the kept paths, user by user, and the rank (N,) of each within its user.
+    """
+    order = np.lexsort((-power, owner))
+    first = np.searchsorted(owner, owner[order])
+    rank = np.arange(len(order)) - first
+    kept = rank < most
+    return order[kept], rank[kept]

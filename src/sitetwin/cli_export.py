@@ -1,0 +1,108 @@
+"""The command `sitetwin export`: paths and channels for other programs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sitetwin.cli_channels import _ANGLES_DEG, _CARRIERS_HZ, _check, _check_range, _site_of
+from sitetwin.cli_console import progress_bars, say
+from sitetwin.errors import SiteTwinError
+
+FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
+_OF_CHANNELS = ("mat", "npz")
+_LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
+
+
+def register_export(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("export")(export)
+
+
+def export(
+    store: Annotated[Path, typer.Argument(help="Store of paths, or data set of channels (mat and npz).")],
+    form: Annotated[str, typer.Option("--format", help="deepmimo, sionna-cir, mat, npz or parquet.")],
+    to: Annotated[Path, typer.Option("--out", help="File to write, or folder of the DeepMIMO scenario.")],
+    scene: Annotated[
+        str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
+    ] = None,
+    carrier: Annotated[float, typer.Option(help="Carrier in Hz.")] = 3.5e9,
+    bs_array: Annotated[str, typer.Option(help="Array of the transmitter: single, ula:32, upa:8x8:VH.")] = "single",
+    bs_yaw: Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")] = 0.0,
+    bs_downtilt: Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")] = 0.0,
+    pattern: Annotated[str, typer.Option(help="Pattern of its elements, as for `sitetwin channels`.")] = "iso",
+    ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single",
+    ue_pattern: Annotated[str, typer.Option(help="Pattern of the users' elements.")] = "iso",
+    season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
+    foliage: Annotated[
+        str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")
+    ] = "default",
+    out_of_range: Annotated[
+        str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
+    ] = "clamp",
+    max_paths: Annotated[
+        int | None, typer.Option(min=1, help="Strongest paths kept per user of deepmimo (25) and sionna-cir (all).")
+    ] = None,
+) -> None:
+    """Write traced paths with their gains, or a data set of channels, in a format of other programs."""
+    if form not in FORMATS:
+        raise SiteTwinError(f"--format is {form!r}; choose one of {', '.join(FORMATS)}")
+    _check({"--season": season, "--out-of-range": out_of_range})
+    _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
+    _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
+    _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
+    if max_paths is not None and form not in _LIMITED:
+        raise SiteTwinError(f"--max-paths says nothing to {form}, which holds all paths; leave it out")
+
+    from sitetwin.channel.arrays import Radio
+    from sitetwin.channel.describe import named_array, named_pattern
+    from sitetwin.channel.formats import GainSource, write_channel_arrays
+    from sitetwin.channel.grid import OfdmGrid
+    from sitetwin.channel.request import ChannelRequest
+    from sitetwin.store import TileStore
+    from sitetwin.store.outputs import refuse_existing
+
+    refuse_existing(to)
+    if form in _OF_CHANNELS and to.suffix != f".{form}":
+        raise SiteTwinError(f"--out {to} does not end in .{form}, the format asked for; name the file so")
+    opened = TileStore.open(store)
+    with progress_bars() as tell:
+        if opened.configuration.get("kind") == "channels":
+            if form not in _OF_CHANNELS:
+                raise SiteTwinError(
+                    f"{store} holds channels, from which no {form} can be made; give the store of their paths, or "
+                    f"choose one of {', '.join(_OF_CHANNELS)}"
+                )
+            write_channel_arrays(opened, to, tell)
+        else:
+            request = ChannelRequest(
+                OfdmGrid(carrier, 1, 1.0),
+                "gains",
+                tx=Radio(
+                    named_array(bs_array, named_pattern(pattern)),
+                    (math.radians(bs_yaw), math.radians(bs_downtilt), 0.0),
+                ),
+                rx=Radio(named_array(ue_array, named_pattern(ue_pattern))),
+                season=season,  # type: ignore[arg-type]  # checked above
+                foliage=None if foliage == "none" else foliage,
+                out_of_range=out_of_range,  # type: ignore[arg-type]
+            )
+            site = _site_of(opened, scene)
+            _write_paths(form, GainSource.open(store, site, request), to, max_paths, tell)
+    say(str(to))
+
+
+def _write_paths(form: str, source: Any, to: Path, max_paths: int | None, tell: Any) -> None:
+    from sitetwin.channel import formats
+
+    if form == "deepmimo":
+        formats.write_deepmimo(source, to, 25 if max_paths is None else max_paths, tell)
+    elif form == "sionna-cir":
+        formats.write_sionna_cir(source, to, max_paths, tell)
+    elif form == "parquet":
+        formats.write_parquet(source, to, tell)
+    else:
+        formats.write_path_arrays(source, to, tell)

@@ -1,0 +1,96 @@
+"""Values of a grid of users as rasters, and those as GeoTIFF."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site import Georeference
+
+
+class GridRaster:
+    """Users of a regular grid, some of them left out, as an image with one cell around each.
+
+    Args:
+        users_xy: (U, 2) metres, points of the grid.
+        corner: (2,) metres, the grid's south-western point.
+        spacing: Metres between neighbours.
+    """
+
+    def __init__(self, users_xy: np.ndarray, corner: np.ndarray, spacing: float) -> None:
+        place = np.rint((users_xy - corner) / spacing).astype(np.int64)
+        self.shape = (int(place[:, 1].max()) + 1, int(place[:, 0].max()) + 1)
+        self.spacing = spacing
+        self.west, self.south = float(corner[0]) - spacing / 2, float(corner[1]) - spacing / 2
+        self._row, self._column = place[:, 1], place[:, 0]
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """xmin, xmax, ymin, ymax of the cells, metres."""
+        east = self.west + self.shape[1] * self.spacing
+        return self.west, east, self.south, self.south + self.shape[0] * self.spacing
+
+    def image(self, values: np.ndarray) -> np.ndarray:
+        """(rows, columns) float64 of (U,) values, NaN where there is no user; row 0 is south."""
+        image = np.full(self.shape, np.nan)
+        image[self._row, self._column] = values
+        return image
+
+
+def geotiff(
+    raster: GridRaster, values: np.ndarray, georeference: Georeference | None, tags: Mapping[str, str]
+) -> bytes:
+    """One band of float32, NaN for no data, north up.
+
+    The coordinates are those of the site, metres. With a georeference the coordinate reference system is that of the
+    site: a transverse Mercator projection on WGS84 about its origin, scale 1. Without one the file has an affine
+    transform and no reference system.
+
+    Args:
+        raster: Where the users are.
+        values: (U,).
+        georeference: Of the site, or None.
+        tags: For the file's metadata; "units" and "description" become those of the band.
+
+    Raises:
+        SiteTwinError: The package rasterio is not installed.
+    """
+    if not can_write_geotiff():
+        raise SiteTwinError("a GeoTIFF needs the package rasterio; install it with `pip install 'sitetwin[geo]'`")
+    import rasterio
+    from rasterio.io import MemoryFile
+
+    north = raster.south + raster.shape[0] * raster.spacing
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": 1,
+        "height": raster.shape[0],
+        "width": raster.shape[1],
+        "nodata": float("nan"),
+        "compress": "deflate",
+        "transform": rasterio.Affine(raster.spacing, 0, raster.west, 0, -raster.spacing, north),
+    }
+    if georeference is not None:
+        profile["crs"] = rasterio.crs.CRS.from_proj4(
+            f"+proj=tmerc +lat_0={georeference.latitude!r} +lon_0={georeference.longitude!r} +k=1 +x_0=0 +y_0=0 "
+            "+datum=WGS84 +units=m +no_defs"
+        )
+    with warnings.catch_warnings(), MemoryFile() as memory:
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with memory.open(**profile) as target:
+            target.write(np.flipud(raster.image(values)).astype(np.float32), 1)
+            target.update_tags(**tags)
+            target.set_band_description(1, tags.get("description", ""))
+            target.set_band_unit(1, tags.get("units", ""))
+        return bytes(memory.read())
+
+
+def can_write_geotiff() -> bool:
+    """Whether the package that writes GeoTIFF is installed."""
+    return find_spec("rasterio") is not None

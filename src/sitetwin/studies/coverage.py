@@ -1,0 +1,215 @@
+"""Coverage of an area by any number of stations: every station traced to every user, and what users receive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sitetwin.channel.coverage import LinkStatistics, best_server, link_statistics, received_power, sinr
+from sitetwin.channel.fields import FieldOptions, path_gains
+from sitetwin.channel.stations import Station
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.io import arrays_to_paths, trace_to_store
+from sitetwin.rays.paths import Paths
+from sitetwin.site import Site, check_transmitter, user_grid
+from sitetwin.store import TileStore
+
+PATHS = "paths"
+"""Folder, inside that of the coverage, of the stores of paths: one for each position of a station."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Area:
+    """The users: a grid over a rectangle.
+
+    Attributes:
+        bounds: (xmin, ymin, xmax, ymax), metres.
+        spacing: Metres between neighbours.
+        height: Metres above the ground.
+        indoors: Whether users and stations may stand inside buildings.
+    """
+
+    bounds: tuple[float, float, float, float]
+    spacing: float
+    height: float
+    indoors: bool = False
+
+
+@dataclass(frozen=True)
+class CoverageSettings:
+    """How a coverage is made.
+
+    Attributes:
+        trace: Of the tracer.
+        options: Season, foliage, materials out of range.
+        noise_figure_db: Of the users' receivers; 9 dB by default, common for handsets.
+        tile_users: Users traced and summed up at a time.
+    """
+
+    trace: TraceSettings
+    options: FieldOptions
+    noise_figure_db: float = 9.0
+    tile_users: int = 50_000
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """What U users of an area receive from S stations.
+
+    Attributes:
+        site: The site.
+        area: The grid of users.
+        settings: How it was made.
+        stations: S, each with a name.
+        users: (U, 3) metres; those inside buildings are left out.
+        dropped: How many were left out.
+        links: S `LinkStatistics`.
+        received: (S, U) RSRP, W.
+        serving: (U,) station that serves, -1 for none.
+        sinr: (U,) linear, NaN where none serves.
+        stores: Folder of the paths of each station, relative to that of the coverage.
+        chains: Hash and estimated unseen share of each station's chains.
+    """
+
+    site: Site
+    area: Area
+    settings: CoverageSettings
+    stations: tuple[Station, ...]
+    users: np.ndarray
+    dropped: int
+    links: tuple[LinkStatistics, ...]
+    received: np.ndarray
+    serving: np.ndarray
+    sinr: np.ndarray
+    stores: tuple[str, ...]
+    chains: tuple[dict[str, object], ...]
+
+    def of_serving(self, name: str) -> np.ndarray:
+        """(U,) float64 a field of `LinkStatistics` over the link to the serving station; NaN where none serves."""
+        every = np.stack([np.asarray(getattr(link, name), dtype=np.float64) for link in self.links])
+        value = np.take_along_axis(every, np.maximum(self.serving, 0)[None], axis=0)[0]
+        return np.where(self.serving >= 0, value, np.nan)
+
+
+def run_coverage(
+    site: Site,
+    stations: Sequence[Station],
+    area: Area,
+    settings: CoverageSettings,
+    folder: str | Path,
+    progress: Progress | None = None,
+    resume: bool = True,
+) -> Coverage:
+    """Trace all stations to all users, into stores of paths inside a folder, and sum up what users receive.
+
+    Stations at one position share their paths. A killed run goes on with the tiles that are missing; paths hold no
+    power, frequency or pattern, so that other powers and antennas need no new trace. In memory at a time are one tile
+    of paths and, of each station, nine numbers per user.
+
+    Args:
+        site: The site.
+        stations: From `named_stations`.
+        area: The users.
+        settings: Of tracing, fields and receivers.
+        folder: Where the paths go, under `PATHS`.
+        progress: Told the stage and its finished share.
+        resume: Whether to go on with stores that are there.
+
+    Raises:
+        SiteTwinError: A station stands in a wall, there is no user, the folder holds paths of something else, the
+            carrier lies outside a material's range and the policy refuses that, or the disk refuses.
+    """
+    tell = progress or (lambda stage, share: None)
+    for station in stations:
+        try:
+            check_transmitter(site, station.position, allow_indoors=area.indoors)
+        except SiteTwinError as error:
+            raise SiteTwinError(f"station '{station.name}': {error}") from error
+    users, dropped = user_grid(area.bounds, area.spacing, area.height, site, allow_indoors=area.indoors)
+    positions = list(dict.fromkeys(station.position for station in stations))
+    links: dict[int, LinkStatistics] = {}
+    places: dict[int, str] = {}
+    chains: dict[int, dict[str, object]] = {}
+    for number, position in enumerate(positions, 1):
+        place = f"{PATHS}/tx_" + "_".join(repr(value) for value in position)
+
+        def tell_stage(stage: str, share: float, number: int = number) -> None:
+            tell(f"{stage} {number}/{len(positions)}", share)
+
+        store = trace_to_store(
+            Path(folder) / place,
+            site,
+            np.array(position),
+            users,
+            settings.trace,
+            settings.tile_users,
+            tell_stage,
+            resume,
+        )
+        here = [index for index, station in enumerate(stations) if station.position == position]
+        found = _sum_up(store, site, [stations[index] for index in here], settings, tell_stage)
+        facts = _chain_facts(store)
+        for index, link in zip(here, found, strict=True):
+            links[index], places[index], chains[index] = link, place, facts
+    ordered = tuple(links[index] for index in range(len(stations)))
+    downlinks = [station.downlink for station in stations]
+    received = received_power(np.stack([link.path_gain for link in ordered]), downlinks)
+    serving = best_server(received)
+    return Coverage(
+        site=site,
+        area=area,
+        settings=settings,
+        stations=tuple(stations),
+        users=users,
+        dropped=dropped,
+        links=ordered,
+        received=received,
+        serving=serving,
+        sinr=sinr(received, downlinks, serving, settings.noise_figure_db),
+        stores=tuple(places[index] for index in range(len(stations))),
+        chains=tuple(chains[index] for index in range(len(stations))),
+    )
+
+
+def _sum_up(
+    store: TileStore, site: Site, stations: Sequence[Station], settings: CoverageSettings, tell: Progress
+) -> list[LinkStatistics]:
+    """The links of stations that share a store of paths, tile after tile."""
+    transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+    parts: list[list[LinkStatistics]] = [[] for _ in stations]
+    for index in range(len(store.tiles)):
+        group = store.read_tile(index)
+        paths = arrays_to_paths(group, transmitter, group.attributes)
+        for station, own in zip(stations, parts, strict=True):
+            own.append(link_statistics(paths, path_powers(paths, site, station, settings.options)))
+        tell("sum up", (index + 1) / len(store.tiles))
+    names = [field.name for field in fields(LinkStatistics)]
+    return [
+        LinkStatistics(**{name: np.concatenate([getattr(part, name) for part in own]) for name in names})
+        for own in parts
+    ]
+
+
+def path_powers(paths: Paths, site: Site, station: Station, options: FieldOptions) -> np.ndarray:
+    """(P,) received over transmitted power of each path, from the station's antenna to a vertical isotropic one."""
+    with torch.no_grad():
+        gains = path_gains(paths, site, station.carrier_hz, station.radio, None, options)
+    values = gains.numpy()[:, 0, 0].astype(np.complex128)
+    return values.real**2 + values.imag**2
+
+
+def _chain_facts(store: TileStore) -> dict[str, object]:
+    """What the store says of its chains."""
+    group = store.read_group("chains")
+    return {
+        "chains_hash": group.attributes.get("hash"),
+        "unseen_share": float(group["completeness_unseen_share"][0]),
+        "paths_configuration_hash": store.configuration_hash,
+    }

@@ -1,0 +1,123 @@
+"""Stations from words and files: what is understood, and one sentence for everything else."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sitetwin.channel.stations import Station, named_stations, parse_station, read_stations
+from sitetwin.errors import SiteTwinError
+
+GOOD = {"position": [1.0, 2.0, 30.0], "eirp_dbm": 46}
+
+
+def test_words_and_files_say_the_same(tmp_path):
+    text = "name=north position=1,2,30 eirp_dbm=46 yaw_deg=90 downtilt_deg=6 pattern=tr38901 load=0.5 subcarriers=612"
+    (tmp_path / "s.toml").write_text(
+        '[[stations]]\nname = "north"\nposition = [1, 2.0, 30]\neirp_dbm = 46\nyaw_deg = 90\ndowntilt_deg = 6\n'
+        'pattern = "tr38901"\nload = 0.5\nsubcarriers = 612\n'
+    )
+    entry = {**GOOD, "name": "north", "yaw_deg": 90, "downtilt_deg": 6}
+    entry |= {"pattern": "tr38901", "load": 0.5, "subcarriers": 612}
+    (tmp_path / "s.json").write_text(json.dumps({"stations": [entry]}))
+    one = parse_station(text)
+    assert read_stations(tmp_path / "s.toml") == [one]
+    assert read_stations(tmp_path / "s.json") == [one]
+    assert one.downlink.power_dbm == pytest.approx(46 - 8)
+
+
+def test_a_pattern_file_lies_beside_the_list(tmp_path):
+    (tmp_path / "p.msi").write_text(
+        "NAME x\nFREQUENCY 3500\nGAIN 15 dBi\nHORIZONTAL 360\n"
+        + "".join(f"{a} 0\n" for a in range(360))
+        + "VERTICAL 360\n"
+        + "".join(f"{a} 0\n" for a in range(360))
+    )
+    (tmp_path / "s.json").write_text(json.dumps({"stations": [{**GOOD, "pattern": "p.msi"}]}))
+    (station,) = named_stations(read_stations(tmp_path / "s.json"))
+    assert station.downlink.power_dbm == pytest.approx(46 - 15)
+    assert station.name == "BS1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("position=1,2 eirp_dbm=46", "'position.2' is missing|'position'"),
+        ("position=1,2,3", "'eirp_dbm' is missing"),
+        ("position=1,2,3 eirp_dbm=46 tilt=3", "'tilt' is unknown; known are name, position"),
+        ("position=1,2,3 eirp_dbm=46 eirp_dbm=47", "given twice"),
+        ("position=1,2,3 eirp_dbm", "no key=value"),
+        ("position=1,2,nan eirp_dbm=46", "'position.2'"),
+        ("position=1,2,3 eirp_dbm=hot", "'eirp_dbm'"),
+        ("position=1,2,3 eirp_dbm=46 load=1.5", "'load'"),
+        ("position=1,2,3 eirp_dbm=inf", "'eirp_dbm'"),
+        ("position=1,2,3 eirp_dbm=46 name=a,b", "'name'"),
+        ("", "'position' is missing"),
+    ],
+)
+def test_bad_words(text, said):
+    with pytest.raises(SiteTwinError, match=said) as error:
+        parse_station(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("s.toml", b"[[stations]\n", "is no TOML"),
+        ("s.toml", b"\xff\xfe", "is no TOML"),
+        ("s.json", b"{", "is no JSON"),
+        ("s.json", b"[" * 100_000, "is no JSON"),
+        ("s.json", b"[]", "one list named 'stations'"),
+        ("s.json", b'{"stations": [], "more": 1}', "one list named 'stations'"),
+        ("s.json", b'{"stations": [3]}', "station 1"),
+        ("s.json", b'{"stations": [{"position": [1, 2, 3], "eirp_dbm": 46, "pasword": 1}]}', "'pasword' is unknown"),
+        ("s.yaml", b"", "give a .toml or a .json"),
+        ("s.json", b" " * (2**20 + 1), "larger than 1 MiB"),
+    ],
+)
+def test_bad_files(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SiteTwinError, match=said):
+        read_stations(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SiteTwinError, match="cannot be read"):
+        read_stations(tmp_path / "none.toml")
+
+
+def test_the_list_as_a_whole():
+    one = Station(**GOOD)
+    assert [s.name for s in named_stations([one, one])] == ["BS1", "BS2"]
+    with pytest.raises(SiteTwinError, match="no station"):
+        named_stations([])
+    with pytest.raises(SiteTwinError, match="named 'BS2'"):
+        named_stations([one.model_copy(update={"name": "BS2"}), one])
+    with pytest.raises(SiteTwinError, match="pattern 'cone' is unknown"):
+        named_stations([one.model_copy(update={"pattern": "cone"})])
+    with pytest.raises(SiteTwinError, match="does not fit"):
+        named_stations([one.model_copy(update={"carrier_hz": 1e6})])
+
+
+@given(st.text(max_size=60))
+def test_any_words_give_a_station_or_a_sentence(text):
+    with contextlib.suppress(SiteTwinError):  # whatever else is raised fails the test
+        assert isinstance(parse_station(text), Station)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*Station.model_fields]), inner),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_any_json_gives_stations_or_a_sentence(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("j") / "s.json"
+    path.write_text(json.dumps({"stations": [value]}))
+    with contextlib.suppress(SiteTwinError):
+        assert isinstance(read_stations(path)[0], Station)
