@@ -120,8 +120,8 @@ def trace(
 
     import numpy as np
 
+    from sitetwin.rays import summarise, trace_to_store
     from sitetwin.rays.dense import TraceSettings
-    from sitetwin.rays.io import summarise, trace_to_store
     from sitetwin.site import check_transmitter, load_scene, user_grid
 
     begun = time.perf_counter()

@@ -2,8 +2,9 @@
 
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.dense import TraceSettings, discover, solve, trace
-from sitetwin.rays.io import load_paths, save_paths, summarise, trace_to_store
+from sitetwin.rays.io import load_paths, save_paths, summarise
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.run import trace_each_to_store, trace_to_store
 
 __all__ = [
     "SPEED_OF_LIGHT",
@@ -18,5 +19,6 @@ __all__ = [
     "solve",
     "summarise",
     "trace",
+    "trace_each_to_store",
     "trace_to_store",
 ]

@@ -169,7 +169,9 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
     if len(bad):
         raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
-    near = np.flatnonzero((np.abs(users - transmitter) < _LEAST_DISTANCE).all(axis=1))
+    near = np.arange(len(users))
+    for axis in range(3):  # one after the other: few users are left after the first
+        near = near[np.abs(users[near, axis] - transmitter[axis]) < _LEAST_DISTANCE]
     if len(near):
         raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
     return transmitter, users

@@ -1,0 +1,257 @@
+"""Long traces: users cut into tiles, solved here or by Dask workers, into stores that a killed run goes on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.rays import dense
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chains import ChainList
+from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.io import (
+    CHAINS,
+    check_positions,
+    label_arrays,
+    path_width,
+    paths_to_arrays,
+    root_attributes,
+    split_users,
+    trace_configuration,
+    unlabel_arrays,
+    widen,
+    write_paths_tile,
+)
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.workers import WorkerPool, check_workers
+from sitetwin.site import Site
+from sitetwin.store import TileStore
+
+Progress = Callable[[str, float], None]
+"""Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
+
+
+def trace_to_store(
+    path: str | Path,
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings,
+    tile_users: int = 50_000,
+    progress: Progress | None = None,
+    resume: bool = True,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> TileStore:
+    """Trace all users with the dense tracer, tile after tile, into a store; a killed run goes on where it was.
+
+    The chain list is found once for all users, by the calling process, and kept in the store: workers and resumed
+    runs solve the same chains. The bytes written do not depend on where a run was interrupted, nor on the number of
+    workers, nor on the order in which they finish.
+
+    Args:
+        path: Folder of the store; workers on other machines must see it under the same name.
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres.
+        settings: Of discovery.
+        tile_users: Users per tile.
+        progress: Told the stage and its finished share.
+        resume: Whether to go on with an existing store of the same configuration.
+        workers: Processes that solve tiles; 1 works in the calling process.
+        scheduler: Address of a Dask scheduler whose workers are used instead, as ``tcp://10.0.0.1:8786``.
+
+    Returns:
+        The finished store.
+
+    Raises:
+        SiteTwinError: Positions are not finite, there are no users, the folder holds something else, the disk refuses,
+            the scheduler does not answer, or workers die over and over.
+    """
+    return trace_each_to_store([path], site, [transmitter], users, settings, tile_users, progress, resume,
+                               workers=workers, scheduler=scheduler)[0]  # fmt: skip
+
+
+def trace_each_to_store(
+    paths: Sequence[str | Path],
+    site: Site,
+    transmitters: Sequence[np.ndarray] | np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings,
+    tile_users: int = 50_000,
+    progress: Progress | None = None,
+    resume: bool = True,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> list[TileStore]:
+    """As `trace_to_store`, for several transmitters and the same users, one store for each transmitter.
+
+    Workers are shared: while they solve the last tiles of one transmitter, the chains of the next are found.
+
+    Args:
+        paths: Folder of each transmitter's store.
+        site: As in `trace_to_store`, as all that is not named here.
+        transmitters: (3,) metres each.
+        users: See there.
+        settings: See there.
+        tile_users: See there.
+        progress: See there; shares are of all transmitters.
+        resume: See there.
+        workers: See there.
+        scheduler: See there.
+
+    Returns:
+        The finished stores.
+
+    Raises:
+        SiteTwinError: As there.
+    """
+    users = np.ascontiguousarray(users, dtype=np.float64)
+    places = [np.asarray(transmitter, dtype=np.float64) for transmitter in transmitters]
+    for place in places:
+        check_positions(place, users)
+    check_workers(workers)
+    tell = progress or (lambda stage, share: None)
+    stores = [
+        _begin_store(path, site, place, users, settings, tile_users, resume)
+        for path, place in zip(paths, places, strict=True)
+    ]
+    unfinished = [i for i, store in enumerate(stores) if store.missing_tiles() or not store.has_group(CHAINS)]
+    total = sum(len(store.missing_tiles()) for store in stores)
+    solver = TileSolver(site, settings)
+
+    def tasks() -> Iterator[tuple[TileStore, int]]:
+        for number, i in enumerate(unfinished):
+
+            def tell_found(share: float, number: int = number) -> None:
+                tell("discover", (number + share) / len(unfinished))
+
+            solver.find_chains(stores[i], places[i], users, tell_found)
+            for index in stores[i].missing_tiles():
+                yield stores[i], index
+
+    if workers == 1 and scheduler is None:
+        _solve_here(solver, tasks(), users, total, tell)
+    elif unfinished:
+        _solve_on_workers(solver, tasks(), users, total, tell, workers, scheduler)
+    tell("solve", 1.0)
+    return stores
+
+
+def _begin_store(
+    path: str | Path,
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings,
+    tile_users: int,
+    resume: bool,
+) -> TileStore:
+    return TileStore.create(
+        path,
+        trace_configuration(site, transmitter, users, settings, tile_users),
+        {
+            **root_attributes(transmitter),
+            "site": site.name,
+            "site_hash": site.hash,
+            "geometry_hash": site.geometry_hash,
+        },
+        split_users(len(users), tile_users),
+        resume=resume,
+    )
+
+
+class TileSolver:
+    """A site and settings with what solving tiles needs of them, made once in each process.
+
+    Args:
+        site: The site.
+        settings: Of discovery.
+    """
+
+    def __init__(self, site: Site, settings: TraceSettings) -> None:
+        self.site, self.settings = site, settings
+        self._chains: tuple[Path, ChainList] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TileSolver, (self.site, self.settings)  # what was made from them stays in its process
+
+    @cached_property
+    def caster(self) -> RayCaster:
+        return RayCaster(self.site)
+
+    def find_chains(
+        self, store: TileStore, transmitter: np.ndarray, users: np.ndarray, tell: Callable[[float], None]
+    ) -> None:
+        """Find the chain list of a store and write it there, unless it has one."""
+        if not store.has_group(CHAINS):
+            chains = dense.discover(self.site, transmitter, users, self.settings, tell, self.caster)
+            store.write_group(CHAINS, label_arrays(chains.to_arrays()), {"hash": chains.hash})
+        tell(1.0)
+
+    def chains_of(self, store: TileStore) -> ChainList:
+        """The chain list that a store keeps: the first run and a resumed one, here or there, solve the same thing."""
+        if self._chains is None or self._chains[0] != store.path:
+            self._chains = store.path, ChainList.from_arrays(unlabel_arrays(store.read_group(CHAINS)))
+        return self._chains[1]
+
+    def solve(self, store: TileStore, users: np.ndarray, progress: Callable[[float], None] | None = None) -> Paths:
+        """The paths of the users of one tile."""
+        chains = self.chains_of(store)
+        solved = dense.solve(self.site, chains, users, self.settings, progress, self.caster)
+        return widen(solved, path_width(self.site, chains, self.settings))
+
+
+def _solve_here(
+    solver: TileSolver, tasks: Iterator[tuple[TileStore, int]], users: np.ndarray, total: int, tell: Progress
+) -> None:
+    for done, (store, index) in enumerate(tasks):
+
+        def tell_solved(share: float, done: int = done) -> None:
+            tell("solve", (done + share) / total)
+
+        write_paths_tile(store, index, solver.solve(store, users[slice(*store.tiles[index])], tell_solved))
+        tell("solve", (done + 1) / total)
+
+
+def _solve_on_workers(
+    solver: TileSolver,
+    tasks: Iterator[tuple[TileStore, int]],
+    users: np.ndarray,
+    total: int,
+    tell: Progress,
+    workers: int,
+    scheduler: str | None,
+) -> None:
+    """Have tiles solved and written elsewhere; their listing in the manifest is done here, by one process alone."""
+    stores: dict[str, TileStore] = {}
+
+    def jobs() -> Iterator[tuple[tuple[str, int], tuple[Any, ...]]]:
+        for store, index in tasks:
+            path = str(store.path.absolute())
+            stores[path] = store
+            yield (path, index), (path, index, users[slice(*store.tiles[index])])
+
+    with WorkerPool(solver, workers, scheduler) as pool:
+        for done, ((path, index), checksum) in enumerate(pool.run(_solve_tile_aside, jobs())):
+            stores[path].list_tile(index, checksum)
+            tell("solve", (done + 1) / total)
+    for store in stores.values():
+        store.sweep()  # what workers left that died in the middle of a tile
+
+
+def _solve_tile_aside(solver: TileSolver, path: str, index: int, users: np.ndarray) -> str:
+    """A worker's part: solve a tile and write it into its place; returns its checksum.
+
+    Raises:
+        SiteTwinError: The worker does not see the store, or cannot write.
+    """
+    store = TileStore.open(path)
+    paths = solver.solve(store, users)
+    return store.write_tile_aside(index, paths_to_arrays(paths), paths.attributes)
