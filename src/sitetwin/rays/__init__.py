@@ -4,7 +4,7 @@ from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.dense import TraceSettings, discover, solve, trace
 from sitetwin.rays.io import load_paths, save_paths, summarise
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
-from sitetwin.rays.run import trace_each_to_store, trace_to_store
+from sitetwin.rays.run import trace_each_to_store, trace_to_store, trace_transmitters
 
 __all__ = [
     "SPEED_OF_LIGHT",
@@ -21,4 +21,5 @@ __all__ = [
     "trace",
     "trace_each_to_store",
     "trace_to_store",
+    "trace_transmitters",
 ]

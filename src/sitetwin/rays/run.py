@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
@@ -29,7 +30,7 @@ from sitetwin.rays.io import (
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.workers import WorkerPool, check_workers
 from sitetwin.site import Site
-from sitetwin.store import TileStore
+from sitetwin.store import TileStore, begin_collection, finish_collection
 
 Progress = Callable[[str, float], None]
 """Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
@@ -141,6 +142,52 @@ def trace_each_to_store(
     elif unfinished:
         _solve_on_workers(solver, tasks(), users, total, tell, workers, scheduler)
     tell("solve", 1.0)
+    return stores
+
+
+def trace_transmitters(
+    folder: str | Path,
+    site: Site,
+    transmitters: Sequence[np.ndarray] | np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings,
+    tile_users: int = 50_000,
+    progress: Progress | None = None,
+    resume: bool = True,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> list[TileStore]:
+    """As `trace_each_to_store`, into the stores ``tx000``, ``tx001``, ... of one folder, which opens as one tree.
+
+    Each is a store of paths like any other.
+
+    Args:
+        folder: Of the stores.
+        site: As in `trace_each_to_store`, as all that follows.
+        transmitters: See there.
+        users: See there.
+        settings: See there.
+        tile_users: See there.
+        progress: See there.
+        resume: See there.
+        workers: See there.
+        scheduler: See there.
+
+    Returns:
+        The finished stores, in the order of the transmitters.
+
+    Raises:
+        SiteTwinError: As there, or the folder holds other things.
+    """
+    if not len(transmitters):
+        raise SiteTwinError("there is no transmitter to trace from; give at least one position")
+    paths = begin_collection(folder, [f"tx{number:03d}" for number in range(len(transmitters))])
+    stores = trace_each_to_store(
+        paths, site, transmitters, users, settings, tile_users, progress, resume, workers=workers, scheduler=scheduler
+    )
+    title = {"title": f"propagation paths from {len(stores)} transmitters, geometry only"}
+    finish_collection(folder, title, stores)
     return stores
 
 

@@ -13,7 +13,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from sitetwin.errors import SiteTwinError
@@ -26,6 +27,8 @@ CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
 """How long a run waits for a first worker, or for one to come back when all are gone."""
 
+_CLOSE_SECONDS = 20.0  # for workers to end when asked; then they are killed
+_STARTS = 5  # attempts to start, and to reach every worker, while some die
 _DEATHS = 3  # a piece of work whose worker died more often is given up
 _POLL_SECONDS = 5.0
 _WINDOW = 2  # pieces under way for each worker: one at work, one at hand
@@ -66,6 +69,7 @@ class WorkerPool:
 
     def __enter__(self) -> WorkerPool:
         import dask
+        import distributed  # noqa: F401 - its defaults must stand before ours, or they would go when ours do
 
         settings = {
             "distributed.worker.multiprocessing-method": "spawn",
@@ -86,19 +90,11 @@ class WorkerPool:
             self._stack.close()
 
     def _connect(self) -> Any:
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         if self._scheduler is None:
-            cluster = LocalCluster(
-                n_workers=self._workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-            self._stack.callback(cluster.close, timeout=CONNECT_SECONDS)
+            cluster = self._start_cluster()
+            self._stack.callback(_close, cluster)
             return self._stack.enter_context(Client(cluster, set_as_default=False))
         try:
             return self._stack.enter_context(Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
@@ -107,6 +103,28 @@ class WorkerPool:
                 f"no Dask scheduler answers at {self._scheduler!r} within {CONNECT_SECONDS:g} s; check the address "
                 "(tcp://host:port, as `dask scheduler` prints it), or leave it out to work on this machine"
             ) from error
+
+    def _start_cluster(self) -> Any:
+        from distributed import LocalCluster
+
+        for left in reversed(range(_STARTS)):
+            try:
+                return LocalCluster(
+                    n_workers=self._workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
+            except (RuntimeError, OSError) as error:  # a worker died while it started
+                if not left:
+                    raise SiteTwinError(
+                        f"{self._workers} workers cannot be started ({error}); ask for fewer, or see whether memory "
+                        "or processes are limited"
+                    ) from error
+        raise AssertionError  # the last attempt returns or raises
 
     def _hand_over(self) -> None:
         """Give every worker, also those that come later in the place of dead ones, the state."""
@@ -130,12 +148,18 @@ class WorkerPool:
 
                 end(self.name)
 
-        try:
-            self._client.register_plugin(HandOver(self._name, self._state, threads), name=self._name)
-        except ImportError as error:
-            raise SiteTwinError(
-                f"the workers of {self._scheduler} cannot load sitetwin ({error}); install it there too"
-            ) from error
+        plugin = HandOver(self._name, self._state, threads)
+        for left in reversed(range(_STARTS)):
+            try:
+                self._client.register_plugin(plugin, name=self._name)
+                break
+            except ImportError as error:
+                raise SiteTwinError(
+                    f"the workers of {self._scheduler} cannot load sitetwin ({error}); install it there too"
+                ) from error
+            except OSError as error:  # a worker died while it was told
+                if not left:
+                    raise SiteTwinError(f"workers die as soon as they are spoken to ({error})") from error
         self._stack.callback(self._take_back)
 
     def _take_back(self) -> None:
@@ -218,12 +242,28 @@ def apply(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(_states[name], *arguments)
 
 
+def _close(cluster: Any) -> None:
+    """End a cluster of our own and its processes."""
+    nannies = list(cluster.workers.values())
+    try:
+        cluster.close(timeout=_CLOSE_SECONDS)
+    except (OSError, TimeoutError):
+        for nanny in nannies:
+            nanny.auto_restart = False
+            process = nanny.process and nanny.process.pid
+            if process:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back; threads and processes made meanwhile never see it: ending them is their maker's business."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # Started now: whichever thread starts it lets Ctrl-C through again afterwards.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -234,7 +274,7 @@ def _interrupts_held() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What Dask logs of workers that come and go is no news: deaths that matter are raised as errors."""
-    names = ("distributed", "distributed.client", "tornado", "tornado.application")
+    names = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
