@@ -81,12 +81,13 @@ def test_the_workers_of_a_scheduler(street, calm, tmp_path):
         trace_to_store(
             tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, 20, scheduler=cluster.scheduler_address
         )
-        with (
-            pytest.raises(SiteTwinError, match="a tile was given up"),
-            WorkerPool(1, 1, cluster.scheduler_address) as p,
-        ):
-            list(p.run(_die, iter([("a", ())])))
     assert files_of(tmp_path / "p") == files_of(calm / "tx000")
+
+
+@pytest.mark.slow
+def test_a_tile_that_kills_its_workers_is_given_up():
+    with WorkerPool(1, 1) as pool, pytest.raises(SiteTwinError, match="a tile was given up: 4 workers died"):
+        list(pool.run(_die, iter([("a", ())])))
 
 
 def _die(state: int) -> None:
