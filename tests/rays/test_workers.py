@@ -76,7 +76,7 @@ def test_a_folder_of_other_things_is_refused(street, calm, tmp_path):
 def test_the_workers_of_a_scheduler(street, calm, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         trace_to_store(
             tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, 20, scheduler=cluster.scheduler_address

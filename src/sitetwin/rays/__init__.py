@@ -1,6 +1,7 @@
 """Rays: how waves travel from a transmitter to users. Geometry only."""
 
 from sitetwin.rays.chains import ChainList, Completeness
+from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve, trace
 from sitetwin.rays.io import load_paths, save_paths, summarise
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
@@ -10,9 +11,11 @@ __all__ = [
     "SPEED_OF_LIGHT",
     "ChainList",
     "Completeness",
+    "Convergence",
     "Interaction",
     "Paths",
     "TraceSettings",
+    "convergence",
     "discover",
     "load_paths",
     "save_paths",

@@ -83,7 +83,7 @@ def discover(
     Raises:
         SiteTwinError: A position is not finite, or there is no user.
     """
-    transmitter, users = _checked(transmitter, users)
+    transmitter, users = checked_positions(transmitter, users)
     if not len(users):
         raise SiteTwinError("there is no user to trace to: the list of positions is empty")
     return discover_chains(
@@ -121,14 +121,14 @@ def solve(
         SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
             chains are of another site.
     """
-    _, users = _checked(chains.transmitter, users)
+    _, users = checked_positions(chains.transmitter, users)
     if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
         raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
     if len(chains) and int(chains.facets.max()) >= site.num_facets:
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
-    specular = _assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
+    specular = assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
     return add_vegetation(site, specular, settings.canopy_paths, caster)
 
 
@@ -157,7 +157,7 @@ def trace(
     return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
 
 
-def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions as float64, finite and of the right shape."""
     transmitter, users = np.asarray(transmitter, dtype=np.float64), np.asarray(users, dtype=np.float64)
     if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
@@ -177,7 +177,7 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     return transmitter, users
 
 
-def _assemble(
+def assemble(
     solver: SpecularSolver, users: np.ndarray, specular: SpecularPaths, attributes: dict[str, object]
 ) -> Paths:
     """Rows in canonical order: by user, number of interactions, facets."""

@@ -25,7 +25,7 @@ from sitetwin.site import Site
 
 _FIRST_LATTICES = 6
 _MOST_LATTICES = 64
-_PROBE_USERS = 4096
+PROBE_USERS = 4096
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
 
 
@@ -69,16 +69,16 @@ def discover_chains(
     rng = np.random.default_rng(seed)
     grid = CellGrid.over(users)
     near = grid.near(users)
-    probes = users[np.sort(rng.choice(len(users), size=min(_PROBE_USERS, len(users)), replace=False))]
+    probes = users[np.sort(rng.choice(len(users), size=min(PROBE_USERS, len(users)), replace=False))]
     sightings: list[_Sightings] = []
     wanted = _FIRST_LATTICES
     while True:
         while len(sightings) < wanted:
             rotation = Rotation.random(random_state=rng).as_matrix()
-            sightings.append(_shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
+            sightings.append(shoot_lattice(site, caster, transmitter, grid, near, rays_per_lattice, depth, rotation))
             if progress:
                 progress(len(sightings) / _MOST_LATTICES)
-        chains = _merge(sightings, transmitter, grid, depth, users)
+        chains = merge_sightings(sightings, transmitter, grid, depth, users)
         measured = _measure(site, caster, chains, probes, wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
             break
@@ -95,7 +95,7 @@ def discover_chains(
     return replace(chains, completeness=measured)
 
 
-def _shoot_lattice(
+def shoot_lattice(
     site: Site,
     caster: RayCaster,
     transmitter: np.ndarray,
@@ -212,7 +212,7 @@ def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int)
     return _Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
 
 
-def _merge(
+def merge_sightings(
     sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
 ) -> ChainList:
     """One canonical list out of all lattices, each chain's cells widened by their neighbours."""
