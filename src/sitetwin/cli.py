@@ -6,7 +6,6 @@ Commands import what they need when they run: a mistyped option is answered at o
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -20,7 +19,8 @@ from rich.table import Table
 import sitetwin
 from sitetwin.cli_channels import register_channels
 from sitetwin.cli_console import Group, Interrupted, out, plain, progress_bars, say, writing_store
-from sitetwin.cli_trace import numbers, print_traces, read_transmitters, refuse_empty_traces
+from sitetwin.cli_convergence import register_convergence
+from sitetwin.cli_trace import print_traces, read_area, read_transmitters, refuse_empty_traces
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -122,12 +122,7 @@ def trace(
 ) -> None:
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
     positions = read_transmitters(tx)
-    low_x, low_y, high_x, high_y = numbers(area, 4, "--area")
-    for option, value in (("--spacing", spacing), ("--height", height)):
-        if not (math.isfinite(value) and value > 0):
-            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
-    if low_x >= high_x or low_y >= high_y:
-        raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+    box = read_area(area, spacing, height)
 
     import numpy as np
 
@@ -139,7 +134,7 @@ def trace(
     with writing_store(to, resume), progress_bars() as tell:
         site = load_scene(scene)
         places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
-        users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site, allow_indoors=indoors)
+        users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
         settings = TraceSettings(max_depth=depth, seed=seed)
         shared = (users, settings, tile_users, tell, resume)
         if len(places) == 1:
@@ -250,6 +245,7 @@ class _StudyWatcher:
 
 
 register_channels(app)
+register_convergence(app)
 
 
 def main() -> None:

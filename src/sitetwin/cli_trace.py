@@ -30,6 +30,21 @@ def numbers(text: str, count: int, option: str) -> list[float]:
     return values
 
 
+def read_area(area: str, spacing: float, height: float) -> tuple[float, float, float, float]:
+    """The users' rectangle, with the numbers that go with it checked.
+
+    Raises:
+        SiteTwinError: The rectangle is empty or no rectangle, or a number is not positive.
+    """
+    low_x, low_y, high_x, high_y = numbers(area, 4, "--area")
+    for option, value in (("--spacing", spacing), ("--height", height)):
+        if not (math.isfinite(value) and value > 0):
+            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
+    if low_x >= high_x or low_y >= high_y:
+        raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+    return low_x, low_y, high_x, high_y
+
+
 def read_transmitters(given: list[str]) -> list[list[float]]:
     """Positions from the values of ``--tx``: X,Y,Z each, or files with one on each line (empty and # lines skipped).
 

@@ -2,8 +2,12 @@
 
 After n independent lattices the share that all of them missed is estimated by the first-order jackknife (K. P. Burnham,
 W. S. Overton, Biometrika 65(3), 1978): what exactly one of the n saw, times (n - 1) / n. Pairs of one chain are seen or
-missed together, so the chains are what is counted, each with the weight of its pairs or of its power; the interval is
-that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936).
+missed together, so the chains are what is counted, each with the weight of its pairs or of its power; the upper limit
+is that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936). The lower limit is always zero:
+however many chains were seen once, nothing need be missing.
+
+Chains that rays hit far less than once in n lattices leave no trace in what n lattices saw; so with a few lattices the
+limits can be too low, and the stop rule waits for as many as discovery shoots at least.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.dense import Progress, TraceSettings, assemble, checked_positions
-from sitetwin.rays.discovery import PROBE_USERS, merge_sightings, shoot_lattice
+from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.solve import SpecularSolver
 from sitetwin.site import Site
@@ -43,11 +47,9 @@ class ConvergenceRow:
         chains: Distinct chains that they hit.
         paths: Valid paths of the probe users along these chains, line of sight included.
         missed_pairs: Estimated share of the valid reflected (chain, user) pairs that no lattice saw.
-        missed_pairs_low: Lower end of its interval.
-        missed_pairs_high: Upper end.
+        missed_pairs_high: Its upper confidence limit.
         missed_power: Estimated share of a user's power that no lattice saw, mean over the users that have a path.
-        missed_power_low: Lower end of its interval.
-        missed_power_high: Upper end.
+        missed_power_high: Its upper confidence limit.
     """
 
     lattices: int
@@ -55,10 +57,8 @@ class ConvergenceRow:
     chains: int
     paths: int
     missed_pairs: float
-    missed_pairs_low: float
     missed_pairs_high: float
     missed_power: float
-    missed_power_low: float
     missed_power_high: float
 
 
@@ -69,7 +69,7 @@ class Convergence:
     Attributes:
         rows: One for each number of lattices, from one on.
         probe_users: Users on whom every chain was tried.
-        confidence: Of the intervals.
+        confidence: Of the upper limits.
     """
 
     rows: tuple[ConvergenceRow, ...]
@@ -77,7 +77,7 @@ class Convergence:
     confidence: float
 
     def stop(self, pairs: float | None = None, power: float | None = None) -> ConvergenceRow | None:
-        """The stop rule: the first row from which on the upper ends of the intervals keep within the bounds.
+        """The stop rule: the first row of six lattices or more from which on the upper limits keep within the bounds.
 
         Args:
             pairs: Bound on the missed share of pairs, or None.
@@ -87,7 +87,7 @@ class Convergence:
             None where the table ends before the bounds are met.
         """
         found = None
-        for row in self.rows:
+        for row in self.rows[FIRST_LATTICES - 1 :]:
             good = (pairs is None or row.missed_pairs_high <= pairs) and (
                 power is None or row.missed_power_high <= power
             )
@@ -135,7 +135,7 @@ def convergence(
         settings: Depth, rays of a lattice and seed; the bound is not used.
         lattices: How many.
         power: Power of paths, for the share of missed power.
-        confidence: Of the intervals, 0 to 1.
+        confidence: Of the upper limits, 0 to 1.
         progress: Called with the share of the work done, 0..1.
 
     Raises:
@@ -205,9 +205,9 @@ class _Ledger:
         seen = times > 0
         entries: dict[str, Any] = {}
         for name, weight, sure in (("pairs", self.pairs, 0.0), ("power", self.power, self.direct_power)):
-            low, middle, high = _unseen(weight, times, lattices, confidence)
+            middle, high = _unseen(weight, times, lattices, confidence)
             found = weight[seen].sum() + sure
-            for key, value in (("", middle), ("_low", low), ("_high", high)):
+            for key, value in (("", middle), ("_high", high)):
                 entries[f"missed_{name}{key}"] = _share(value, found)
         return ConvergenceRow(
             lattices=lattices,
@@ -218,24 +218,23 @@ class _Ledger:
         )
 
 
-def _unseen(weight: np.ndarray, times: np.ndarray, lattices: int, confidence: float) -> tuple[float, float, float]:
-    """Weight that no lattice saw: lower end, jackknife estimate, upper end.
+def _unseen(weight: np.ndarray, times: np.ndarray, lattices: int, confidence: float) -> tuple[float, float]:
+    """Weight that no lattice saw: jackknife estimate and upper limit.
 
     One lattice alone has nothing to be compared with: it may have missed everything. Where no chain was seen only
-    once, the interval needs the weight that such a chain would have: that of the chains seen least, in proportion to
-    the rate at which rays hit them, for both grow with the width of a chain's beam.
+    once, the limit needs the weight that such a chain would have: that of the chains seen least, in proportion to the
+    rate at which rays hit them, for both grow with the width of a chain's beam.
     """
     worth = (weight > 0) & (times > 0)
     once = worth & (times == 1)
     if lattices == 1 or not worth.any():
-        return 0.0, float(weight[once].sum()), np.inf if weight.any() else 0.0
-    number, tail = int(np.count_nonzero(once)), (1 - confidence) / 2
+        return float(weight[once].sum()), np.inf if weight.any() else 0.0
     least = int(times[worth].min())
     each = float(weight[worth & (times == least)].mean()) * _rate(1, lattices) / _rate(least, lattices)
+    each = max(each, float(weight[worth].min()))
     factor = (lattices - 1) / lattices
-    low = chi2.ppf(tail, 2 * number) / 2 if number else 0.0
-    high = chi2.ppf(1 - tail, 2 * number + 2) / 2
-    return factor * low * each, factor * float(weight[once].sum()), factor * high * each
+    most = float(chi2.ppf(confidence, 2 * np.count_nonzero(once) + 2)) / 2
+    return factor * float(weight[once].sum()), factor * most * each
 
 
 def _rate(times: int, lattices: int) -> float:

@@ -23,7 +23,7 @@ from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.solve import SpecularSolver
 from sitetwin.site import Site
 
-_FIRST_LATTICES = 6
+FIRST_LATTICES = 6
 _MOST_LATTICES = 64
 PROBE_USERS = 4096
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
@@ -71,7 +71,7 @@ def discover_chains(
     near = grid.near(users)
     probes = users[np.sort(rng.choice(len(users), size=min(PROBE_USERS, len(users)), replace=False))]
     sightings: list[_Sightings] = []
-    wanted = _FIRST_LATTICES
+    wanted = FIRST_LATTICES
     while True:
         while len(sightings) < wanted:
             rotation = Rotation.random(random_state=rng).as_matrix()
