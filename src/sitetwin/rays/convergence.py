@@ -182,6 +182,7 @@ class _Ledger:
 
     pairs: np.ndarray
     power: np.ndarray
+    least_power: float
     direct_paths: int
     direct_power: float
 
@@ -195,6 +196,7 @@ class _Ledger:
         return cls(
             pairs=np.bincount(chain_of[reflected], minlength=chains).astype(float),
             power=np.bincount(chain_of[reflected], share[reflected], minlength=chains),
+            least_power=float(share[reflected].min(initial=1.0)),
             direct_paths=int(np.count_nonzero(~reflected)),
             direct_power=float(share[~reflected].sum()),
         )
@@ -204,8 +206,11 @@ class _Ledger:
         times, lattices = np.count_nonzero(hit, axis=0), len(hit)
         seen = times > 0
         entries: dict[str, Any] = {}
-        for name, weight, sure in (("pairs", self.pairs, 0.0), ("power", self.power, self.direct_power)):
-            middle, high = _unseen(weight, times, lattices, confidence)
+        for name, weight, least, sure in (
+            ("pairs", self.pairs, 1.0, 0.0),
+            ("power", self.power, self.least_power, self.direct_power),
+        ):
+            middle, high = _unseen(weight, least, times, lattices, confidence)
             found = weight[seen].sum() + sure
             for key, value in (("", middle), ("_high", high)):
                 entries[f"missed_{name}{key}"] = _share(value, found)
@@ -218,7 +223,9 @@ class _Ledger:
         )
 
 
-def _unseen(weight: np.ndarray, times: np.ndarray, lattices: int, confidence: float) -> tuple[float, float]:
+def _unseen(
+    weight: np.ndarray, least_path: float, times: np.ndarray, lattices: int, confidence: float
+) -> tuple[float, float]:
     """Weight that no lattice saw: jackknife estimate and upper limit.
 
     One lattice alone has nothing to be compared with: it may have missed everything. Where no chain was seen only
@@ -231,7 +238,7 @@ def _unseen(weight: np.ndarray, times: np.ndarray, lattices: int, confidence: fl
         return float(weight[once].sum()), np.inf if weight.any() else 0.0
     least = int(times[worth].min())
     each = float(weight[worth & (times == least)].mean()) * _rate(1, lattices) / _rate(least, lattices)
-    each = max(each, float(weight[worth].min()))
+    each = max(each, least_path)
     factor = (lattices - 1) / lattices
     most = float(chi2.ppf(confidence, 2 * np.count_nonzero(once) + 2)) / 2
     return factor * float(weight[once].sum()), factor * most * each
