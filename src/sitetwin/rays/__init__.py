@@ -3,7 +3,9 @@
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve, trace
+from sitetwin.rays.dynamic import DynamicTrace
 from sitetwin.rays.io import load_paths, save_paths, summarise
+from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.run import trace_each_to_store, trace_to_store, trace_transmitters
 
@@ -12,11 +14,15 @@ __all__ = [
     "ChainList",
     "Completeness",
     "Convergence",
+    "DynamicTrace",
     "Interaction",
     "Paths",
     "TraceSettings",
+    "Trajectory",
     "convergence",
     "discover",
+    "doppler_shifts",
+    "length_rates",
     "load_paths",
     "save_paths",
     "solve",

@@ -128,7 +128,7 @@ def solve(
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster = caster or RayCaster(site)
     solver = SpecularSolver(site, caster, chains)
-    specular = assemble(solver, users, solver.solve(users, progress=progress), _attributes(site, chains, settings))
+    specular = assemble(solver, users, solver.solve(users, progress=progress), trace_attributes(site, chains, settings))
     return add_vegetation(site, specular, settings.canopy_paths, caster)
 
 
@@ -227,7 +227,8 @@ def assemble(
     )
 
 
-def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+    """Facts of a trace, for `Paths.attributes`."""
     return {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},

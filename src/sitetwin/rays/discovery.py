@@ -30,7 +30,7 @@ _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tri
 
 
 @dataclass(frozen=True, eq=False)
-class _Sightings:
+class Sightings:
     """What one lattice saw: distinct (chain, cell) pairs.
 
     `facets` (C, D) int32 holds distinct chains, -1 padded; `chain` (N,) and `cell` (N,) are the pairs.
@@ -70,7 +70,7 @@ def discover_chains(
     grid = CellGrid.over(users)
     near = grid.near(users)
     probes = users[np.sort(rng.choice(len(users), size=min(PROBE_USERS, len(users)), replace=False))]
-    sightings: list[_Sightings] = []
+    sightings: list[Sightings] = []
     wanted = FIRST_LATTICES
     while True:
         while len(sightings) < wanted:
@@ -104,13 +104,26 @@ def shoot_lattice(
     rays: int,
     depth: int,
     rotation: np.ndarray,
-) -> _Sightings:
+) -> Sightings:
     """Follow the specular bounces of one lattice; note every cell near users that a ray enters after a bounce."""
+    return follow(site, caster, transmitter, grid, near, _fibonacci_directions(rays, rotation), depth)
+
+
+def follow(
+    site: Site,
+    caster: RayCaster,
+    transmitter: np.ndarray,
+    grid: CellGrid,
+    near: np.ndarray,
+    direction: Any,
+    depth: int,
+) -> Sightings:
+    """Follow the specular bounces of rays that leave the transmitter in given directions (Mitsuba Vector3f)."""
     import drjit as dr
 
     mi = mitsuba()
+    rays = dr.width(direction)
     normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
-    direction = _fibonacci_directions(rays, rotation)
     origin = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
     rows = np.zeros((1, 0), dtype=np.int32)
     sequence = np.zeros(0, dtype=np.int64)
@@ -196,7 +209,7 @@ def _cells_entered(
     return pairs // len(near_cells), near_cells[pairs % len(near_cells)]
 
 
-def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int) -> _Sightings:
+def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int) -> Sightings:
     """Sequences of every length under one numbering, without those that enter no cell near users."""
     facets, chains, cells, first = [], [], [], 0
     for rows, chain, cell in found:
@@ -208,12 +221,12 @@ def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int)
         cells.append(cell)
         first += len(used)
     if not facets:
-        return _Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return _Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
+        return Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
 
 
 def merge_sightings(
-    sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
+    sightings: list[Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
 ) -> ChainList:
     """One canonical list out of all lattices, each chain's cells widened by their neighbours."""
     facets = np.concatenate([s.facets for s in sightings])

@@ -126,6 +126,28 @@ class SpecularSolver:
         user = cells.order[np.concatenate([f.user for f in found])]
         return SpecularPaths(user, np.concatenate([f.chain for f in found]))
 
+    def holding(self, users: np.ndarray, chain: np.ndarray, user: np.ndarray) -> SpecularPaths:
+        """Those of given (chain, user) pairs that are valid paths.
+
+        Args:
+            users: (U, 3) float64, metres.
+            chain: (N,) index into the chain list, -1 for line of sight.
+            user: (N,) index into the users.
+        """
+        direct = user[chain < 0]
+        sight = self._line_of_sight(array3(users[direct]), len(direct)) if len(direct) else None
+        found = [] if sight is None else [SpecularPaths(direct[sight.user], sight.chain)]
+        points = array3(users)
+        for group in self.groups:
+            own = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
+            for first in range(0, len(own), _LANES):
+                rows = own[first : first + _LANES]
+                lanes = (chain[rows] - group.first).astype(np.uint32), user[rows].astype(np.uint32)
+                found.append(self._solve_lanes(group, points, *lanes))
+        if not found:
+            return SpecularPaths(np.zeros(0, np.int64), np.zeros(0, np.int32))
+        return SpecularPaths(np.concatenate([f.user for f in found]), np.concatenate([f.chain for f in found]))
+
     def _marked_pairs(self, group: DepthGroup, cells: CellUsers) -> tuple[np.ndarray, np.ndarray]:
         """(chain, cell) pairs of a group that are marked, hold users and lie in the chain's beam."""
         marks = slice(self.chains.mark_offsets[group.first], self.chains.mark_offsets[group.first + len(group.facets)])
