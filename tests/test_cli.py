@@ -170,3 +170,14 @@ def test_transmitters_from_a_file_and_by_hand(run, tmp_path):
         assert refused.exit_code == 1
         assert said in refused.stderr
     assert not (tmp_path / "t").exists()
+
+
+def test_the_other_engine(run, tmp_path):
+    where = ("simple_street_canyon", "--tx", "-33,0,32", "--area=-40,-8,40,8", "--spacing", "16", "--depth", "1")
+    result = run("trace", *where, "--engine", "sionna", "--out", tmp_path / "s")
+    assert result.exit_code == 0, result.stderr
+    assert "not stated" in result.stdout  # it says nothing of what it missed
+    assert TileStore.open(tmp_path / "s").configuration["engine"] == "sionna"
+    refused = run("trace", *where, "--engine", "winprop", "--out", tmp_path / "t")
+    assert "choose sitetwin or sionna" in refused.stderr
+    assert not (tmp_path / "t").exists()

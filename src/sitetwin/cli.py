@@ -119,6 +119,9 @@ def trace(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers are used (tcp://host:port).")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="sitetwin, or sionna: Sionna RT in safe batches, as an independent referee.")
+    ] = "sitetwin",
 ) -> None:
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
     positions = read_transmitters(tx)
@@ -128,19 +131,21 @@ def trace(
 
     from sitetwin.rays import summarise, trace_to_store, trace_transmitters
     from sitetwin.rays.dense import TraceSettings
+    from sitetwin.rays.engines import check_engine
     from sitetwin.site import check_transmitter, load_scene, user_grid
 
     begun = time.perf_counter()
     with writing_store(to, resume), progress_bars() as tell:
         site = load_scene(scene)
+        check_engine(engine, site)
         places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
         users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
         settings = TraceSettings(max_depth=depth, seed=seed)
         shared = (users, settings, tile_users, tell, resume)
         if len(places) == 1:
-            stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler)]
+            stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler, engine=engine)]
         else:
-            stores = trace_transmitters(to, site, places, *shared, workers=workers, scheduler=scheduler)
+            stores = trace_transmitters(to, site, places, *shared, workers=workers, scheduler=scheduler, engine=engine)
     summaries = {str(store.path): summarise(store.path) for store in stores}
     print_traces(summaries, dropped, time.perf_counter() - begun)
     say(str(to))

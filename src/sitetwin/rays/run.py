@@ -14,6 +14,7 @@ from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.engines import ENGINES, check_engine, reference_settings
 from sitetwin.rays.io import (
     CHAINS,
     check_positions,
@@ -28,6 +29,7 @@ from sitetwin.rays.io import (
     write_paths_tile,
 )
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.reference import ReferenceEngine
 from sitetwin.rays.workers import WorkerPool, check_workers
 from sitetwin.site import Site
 from sitetwin.store import TileStore, begin_collection, finish_collection
@@ -48,6 +50,7 @@ def trace_to_store(
     *,
     workers: int = 1,
     scheduler: str | None = None,
+    engine: str = ENGINES[0],
 ) -> TileStore:
     """Trace all users with the dense tracer, tile after tile, into a store; a killed run goes on where it was.
 
@@ -66,6 +69,7 @@ def trace_to_store(
         resume: Whether to go on with an existing store of the same configuration.
         workers: Processes that solve tiles; 1 works in the calling process.
         scheduler: Address of a Dask scheduler whose workers are used instead, as ``tcp://10.0.0.1:8786``.
+        engine: See `sitetwin.rays.trace`; ``sionna`` has no chain list.
 
     Returns:
         The finished store.
@@ -75,7 +79,7 @@ def trace_to_store(
             the scheduler does not answer, or workers die over and over.
     """
     return trace_each_to_store([path], site, [transmitter], users, settings, tile_users, progress, resume,
-                               workers=workers, scheduler=scheduler)[0]  # fmt: skip
+                               workers=workers, scheduler=scheduler, engine=engine)[0]  # fmt: skip
 
 
 def trace_each_to_store(
@@ -90,6 +94,7 @@ def trace_each_to_store(
     *,
     workers: int = 1,
     scheduler: str | None = None,
+    engine: str = ENGINES[0],
 ) -> list[TileStore]:
     """As `trace_to_store`, for several transmitters and the same users, one store for each transmitter.
 
@@ -106,6 +111,7 @@ def trace_each_to_store(
         resume: See there.
         workers: See there.
         scheduler: See there.
+        engine: See there.
 
     Returns:
         The finished stores.
@@ -118,14 +124,18 @@ def trace_each_to_store(
     for place in places:
         check_positions(place, users)
     check_workers(workers)
+    check_engine(engine, site)
     tell = progress or (lambda stage, share: None)
     stores = [
-        _begin_store(path, site, place, users, settings, tile_users, resume)
+        _begin_store(path, site, place, users, settings, tile_users, resume, engine)
         for path, place in zip(paths, places, strict=True)
     ]
-    unfinished = [i for i, store in enumerate(stores) if store.missing_tiles() or not store.has_group(CHAINS)]
+    wants_chains = engine == "sitetwin"
+    unfinished = [
+        i for i, store in enumerate(stores) if store.missing_tiles() or (wants_chains and not store.has_group(CHAINS))
+    ]
     total = sum(len(store.missing_tiles()) for store in stores)
-    solver = TileSolver(site, settings)
+    solver = TileSolver(site, settings, engine)
 
     def tasks() -> Iterator[tuple[TileStore, int]]:
         for number, i in enumerate(unfinished):
@@ -133,7 +143,8 @@ def trace_each_to_store(
             def tell_found(share: float, number: int = number) -> None:
                 tell("discover", (number + share) / len(unfinished))
 
-            solver.find_chains(stores[i], places[i], users, tell_found)
+            if wants_chains:
+                solver.find_chains(stores[i], places[i], users, tell_found)
             for index in stores[i].missing_tiles():
                 yield stores[i], index
 
@@ -157,6 +168,7 @@ def trace_transmitters(
     *,
     workers: int = 1,
     scheduler: str | None = None,
+    engine: str = ENGINES[0],
 ) -> list[TileStore]:
     """As `trace_each_to_store`, into the stores ``tx000``, ``tx001``, ... of one folder, which opens as one tree.
 
@@ -173,6 +185,7 @@ def trace_transmitters(
         resume: See there.
         workers: See there.
         scheduler: See there.
+        engine: See there.
 
     Returns:
         The finished stores, in the order of the transmitters.
@@ -184,7 +197,17 @@ def trace_transmitters(
         raise SiteTwinError("there is no transmitter to trace from; give at least one position")
     paths = begin_collection(folder, [f"tx{number:03d}" for number in range(len(transmitters))])
     stores = trace_each_to_store(
-        paths, site, transmitters, users, settings, tile_users, progress, resume, workers=workers, scheduler=scheduler
+        paths,
+        site,
+        transmitters,
+        users,
+        settings,
+        tile_users,
+        progress,
+        resume,
+        workers=workers,
+        scheduler=scheduler,
+        engine=engine,
     )
     title = {"title": f"propagation paths from {len(stores)} transmitters, geometry only"}
     finish_collection(folder, title, stores)
@@ -199,10 +222,12 @@ def _begin_store(
     settings: TraceSettings,
     tile_users: int,
     resume: bool,
+    engine: str,
 ) -> TileStore:
     return TileStore.create(
         path,
-        trace_configuration(site, transmitter, users, settings, tile_users),
+        trace_configuration(site, transmitter, users, settings, tile_users)
+        | ({} if engine == ENGINES[0] else {"engine": engine}),
         {
             **root_attributes(transmitter),
             "site": site.name,
@@ -220,18 +245,23 @@ class TileSolver:
     Args:
         site: The site.
         settings: Of discovery.
+        engine: Its name.
     """
 
-    def __init__(self, site: Site, settings: TraceSettings) -> None:
-        self.site, self.settings = site, settings
+    def __init__(self, site: Site, settings: TraceSettings, engine: str = ENGINES[0]) -> None:
+        self.site, self.settings, self.engine = site, settings, engine
         self._chains: tuple[Path, ChainList] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TileSolver, (self.site, self.settings)  # what was made from them stays in its process
+        return TileSolver, (self.site, self.settings, self.engine)  # what was made from them stays in its process
 
     @cached_property
     def caster(self) -> RayCaster:
         return RayCaster(self.site)
+
+    @cached_property
+    def referee(self) -> ReferenceEngine:
+        return ReferenceEngine(self.site)
 
     def find_chains(
         self, store: TileStore, transmitter: np.ndarray, users: np.ndarray, tell: Callable[[float], None]
@@ -250,6 +280,10 @@ class TileSolver:
 
     def solve(self, store: TileStore, users: np.ndarray, progress: Callable[[float], None] | None = None) -> Paths:
         """The paths of the users of one tile."""
+        if self.engine == "sionna":
+            transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+            tell = progress and (lambda done, total: progress(done / total))
+            return self.referee.trace(transmitter, users, reference_settings(self.settings), progress=tell)[0]
         chains = self.chains_of(store)
         solved = dense.solve(self.site, chains, users, self.settings, progress, self.caster)
         return widen(solved, path_width(self.site, chains, self.settings))
