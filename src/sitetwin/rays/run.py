@@ -282,7 +282,11 @@ class TileSolver:
         """The paths of the users of one tile."""
         if self.engine == "sionna":
             transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
-            tell = progress and (lambda done, total: progress(done / total))
+
+            def tell(done: int, total: int) -> None:
+                if progress:
+                    progress(done / total)
+
             return self.referee.trace(transmitter, users, reference_settings(self.settings), progress=tell)[0]
         chains = self.chains_of(store)
         solved = dense.solve(self.site, chains, users, self.settings, progress, self.caster)
