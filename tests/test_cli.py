@@ -153,3 +153,44 @@ def test_trace_in_a_wireless_insite_project(run, tmp_path):
     assert summary.users == 21
     assert summary.line_of_sight_share == 1.0
     assert summary.paths >= 2 * summary.users  # each user has the line of sight and the ground
+
+
+def test_convergence_writes_a_table_and_a_figure(run, tmp_path):
+    where = ("simple_street_canyon", "--tx", "-33,0,32", "--area=-40,-8,40,8", "--spacing", "8", "--depth", "1")
+    files = [tmp_path / "new" / "c.csv", tmp_path / "new" / "c.png"]
+    result = run("convergence", *where, "--lattices", "6", "--rays", "5000", "--out", files[0], "--out", files[1])
+    assert result.exit_code == 0, result.stderr
+    assert files[0].read_text().startswith("lattices,rays,chains,paths,missed_pairs,")
+    assert files[1].read_bytes().startswith(b"\x89PNG")
+    assert "missed power under 0.0005" in result.stdout
+    refused = run("convergence", *where, "--out", tmp_path / "c.pdf")
+    assert refused.exit_code == 1
+    assert ".csv, .png, .svg" in refused.stderr
+
+
+def test_transmitters_from_a_file_and_by_hand(run, tmp_path):
+    (tmp_path / "sites.csv").write_text("# x,y,z\n-33,0,32\n\n20, 0, 12\n")
+    where = ("simple_street_canyon", "--area=-40,-8,40,8", "--spacing", "8", "--depth", "0")
+    result = run("trace", *where, "--tx", tmp_path / "sites.csv", "--transmitter", "0,0,9", "--out", tmp_path / "s")
+    assert result.exit_code == 0, result.stderr
+    assert [TileStore.open(tmp_path / "s" / f"tx00{k}").attributes["transmitter"][0] for k in range(3)] == [-33, 20, 0]
+    assert "tx002" in result.stdout
+    again = run("trace", *where, "--tx", tmp_path / "sites.csv", "--tx", "0,0,9", "--out", tmp_path / "s")
+    assert "--resume" in again.stderr
+    for content, said in (("1,2\n", "line 1"), ("#\n", "0 transmitters"), ("1,2,nan", "line 1")):
+        (tmp_path / "bad.csv").write_text(content)
+        refused = run("trace", *where, "--tx", tmp_path / "bad.csv", "--out", tmp_path / "t")
+        assert refused.exit_code == 1
+        assert said in refused.stderr
+    assert not (tmp_path / "t").exists()
+
+
+def test_the_other_engine(run, tmp_path):
+    where = ("simple_street_canyon", "--tx", "-33,0,32", "--area=-40,-8,40,8", "--spacing", "16", "--depth", "1")
+    result = run("trace", *where, "--engine", "sionna", "--out", tmp_path / "s")
+    assert result.exit_code == 0, result.stderr
+    assert "not stated" in result.stdout  # it says nothing of what it missed
+    assert TileStore.open(tmp_path / "s").configuration["engine"] == "sionna"
+    refused = run("trace", *where, "--engine", "winprop", "--out", tmp_path / "t")
+    assert "choose sitetwin or sionna" in refused.stderr
+    assert not (tmp_path / "t").exists()

@@ -6,7 +6,6 @@ Commands import what they need when they run: a mistyped option is answered at o
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -20,13 +19,14 @@ from rich.table import Table
 import sitetwin
 from sitetwin.cli_channels import register_channels
 from sitetwin.cli_console import Group, Interrupted, out, plain, progress_bars, say, writing_store
+from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
+from sitetwin.cli_trace import print_traces, read_area, read_transmitters, refuse_empty_traces
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.doctor import Diagnosis
-    from sitetwin.rays.io import TraceSummary
 
 app = typer.Typer(
     cls=Group,
@@ -103,7 +103,14 @@ def trace(
             help="Name of a built-in Sionna RT scene (munich), a Mitsuba XML file, or a Wireless InSite project."
         ),
     ],
-    tx: Annotated[str, typer.Option(help="Transmitter X,Y,Z in metres.")],
+    tx: Annotated[
+        list[str],
+        typer.Option(
+            "--tx",
+            "--transmitter",
+            help="Transmitter X,Y,Z in metres, or a file with one on each line; may be given several times.",
+        ),
+    ],
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
     spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
@@ -120,27 +127,31 @@ def trace(
         bool, typer.Option("--indoors", help="Allow the transmitter and the users inside buildings: for rooms.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that was begun.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers are used (tcp://host:port).")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="sitetwin, or sionna: Sionna RT in safe batches, as an independent referee.")
+    ] = "sitetwin",
 ) -> None:
-    """Trace all paths from one transmitter to a grid of users into a store."""
-    position = _numbers(tx, 3, "--tx")
-    low_x, low_y, high_x, high_y = _numbers(area, 4, "--area")
-    for option, value in (("--spacing", spacing), ("--height", height), ("--diffuse-tile", diffuse_tile)):
-        if not (math.isfinite(value) and value > 0):
-            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
-    if low_x >= high_x or low_y >= high_y:
-        raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+    """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
+    positions = read_transmitters(tx)
+    box = read_area(area, spacing, height)
 
     import numpy as np
 
+    from sitetwin.rays import summarise, trace_to_store, trace_transmitters
     from sitetwin.rays.dense import TraceSettings
-    from sitetwin.rays.io import summarise, trace_to_store
+    from sitetwin.rays.engines import check_engine
     from sitetwin.site import check_transmitter, load_scene, user_grid
 
     begun = time.perf_counter()
     with writing_store(to, resume), progress_bars() as tell:
         site = load_scene(scene)
-        transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
-        users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site, allow_indoors=indoors)
+        check_engine(engine, site)
+        places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
+        users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
         settings = TraceSettings(
             max_depth=depth,
             seed=seed,
@@ -148,42 +159,15 @@ def trace(
             diffuse_paths=diffuse,
             diffuse_tile_m=diffuse_tile,
         )
-        trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
-    summary = summarise(to)
-    _print_trace(summary, dropped, time.perf_counter() - begun)
+        shared = (users, settings, tile_users, tell, resume)
+        if len(places) == 1:
+            stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler, engine=engine)]
+        else:
+            stores = trace_transmitters(to, site, places, *shared, workers=workers, scheduler=scheduler, engine=engine)
+    summaries = {str(store.path): summarise(store.path) for store in stores}
+    print_traces(summaries, dropped, time.perf_counter() - begun)
     say(str(to))
-    if summary.paths == 0:
-        raise SiteTwinError(
-            f"no user has a path: {to} holds {summary.users:,} users and not one path; move the transmitter or the "
-            "area nearer to each other, or allow more reflections with --depth"
-        )
-
-
-def _numbers(text: str, count: int, option: str) -> list[float]:
-    """Finite numbers separated by commas."""
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
-    return values
-
-
-def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
-    unseen = "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}"
-    table = Table(show_header=False)
-    for name, value in (
-        ("users", f"{summary.users:,}"),
-        ("dropped, inside buildings", f"{dropped:,}"),
-        ("users without a path", f"{summary.users_without_path:,}"),
-        ("paths", f"{summary.paths:,}"),
-        ("line-of-sight share", f"{summary.line_of_sight_share:.1%}"),
-        ("unseen share, estimated", unseen),
-        ("seconds", f"{seconds:.1f}"),
-    ):
-        table.add_row(name, value)
-    out.print(table)
+    refuse_empty_traces(summaries)
 
 
 @store_app.command("verify")
@@ -286,6 +270,7 @@ class _StudyWatcher:
 register_channels(app)
 register_coverage(app)
 register_export(app)
+register_convergence(app)
 
 
 def main() -> None:

@@ -7,12 +7,23 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 from typer.core import TyperGroup
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -111,10 +122,26 @@ def say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
+class _TimeLeft(ProgressColumn):
+    """Time left at the rate measured so far: what is left takes as long, share for share, as what was done.
+
+    Shares are of the work of this run alone, so what an earlier run had finished does not flatter the rate. It is
+    reckoned when there is news, and counts down in between.
+    """
+
+    def render(self, task: Task) -> Text:
+        """``left 0:01:40``, or nothing before the first news and after the last."""
+        share, told = task.completed, task.fields.get("told")
+        if told is None or task.elapsed is None or not 0 < share < 1:
+            return Text("")
+        left = max(0.0, told * (1 - share) / share - (task.elapsed - told))
+        return Text(f"left {timedelta(seconds=round(left))}")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, float], None]]:
     """Bars on stderr, one for each stage that is told, from the first news on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), _TimeLeft())
     progress = Progress(*columns, console=err)
     tasks: dict[str, TaskID] = {}
 
@@ -122,7 +149,8 @@ def progress_bars() -> Iterator[Callable[[str, float], None]]:
         if stage not in tasks:
             progress.start()
             tasks[stage] = progress.add_task(stage, total=1.0)
-        progress.update(tasks[stage], completed=share)
+        told = next(task.elapsed for task in progress.tasks if task.id == tasks[stage])
+        progress.update(tasks[stage], completed=share, told=told)
 
     try:
         yield tell
@@ -148,4 +176,5 @@ def writing_store(to: Path, resume: bool) -> Iterator[None]:
 
 
 def _is_begun(to: Path) -> bool:
-    return (to / _MANIFEST).is_file()
+    """Whether a store, or a folder of stores, was begun there."""
+    return (to / _MANIFEST).is_file() or any(to.glob(f"*/{_MANIFEST}"))

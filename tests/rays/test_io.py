@@ -21,10 +21,10 @@ from sitetwin.rays.io import (
     save_paths,
     split_users,
     summarise,
-    trace_to_store,
     widen,
 )
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.run import trace_to_store
 from sitetwin.store import Group, TileStore
 from tests.rays.shapes import box_quads, ground, quad_site
 

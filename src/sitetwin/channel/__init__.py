@@ -12,6 +12,7 @@ from sitetwin.channel.foliage import Cost235, FituR, Weissberger, Woodland, foli
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.io import load_channels, write_channels
 from sitetwin.channel.loader import ChannelLoader
+from sitetwin.channel.motion import advance, paths_over_time, response_over_time
 from sitetwin.channel.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
 from sitetwin.channel.patterns import (
     HalfWaveDipole,
@@ -51,6 +52,7 @@ __all__ = [
     "Tr38901",
     "Weissberger",
     "Woodland",
+    "advance",
     "angle_transform",
     "antenna_pattern",
     "band_nodes",
@@ -72,8 +74,10 @@ __all__ = [
     "parse_csv",
     "parse_msi",
     "path_gains",
+    "paths_over_time",
     "pulse_shape",
     "rain_db_per_km",
+    "response_over_time",
     "rotation_matrix",
     "slab",
     "transition",

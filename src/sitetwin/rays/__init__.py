@@ -1,22 +1,36 @@
 """Rays: how waves travel from a transmitter to users. Geometry only."""
 
 from sitetwin.rays.chains import ChainList, Completeness
-from sitetwin.rays.dense import TraceSettings, discover, solve, trace
-from sitetwin.rays.io import load_paths, save_paths, summarise, trace_to_store
+from sitetwin.rays.convergence import Convergence, convergence
+from sitetwin.rays.dense import TraceSettings, discover, solve
+from sitetwin.rays.dynamic import DynamicTrace
+from sitetwin.rays.engines import ENGINES, trace
+from sitetwin.rays.io import load_paths, save_paths, summarise
+from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.run import trace_each_to_store, trace_to_store, trace_transmitters
 
 __all__ = [
+    "ENGINES",
     "SPEED_OF_LIGHT",
     "ChainList",
     "Completeness",
+    "Convergence",
+    "DynamicTrace",
     "Interaction",
     "Paths",
     "TraceSettings",
+    "Trajectory",
+    "convergence",
     "discover",
+    "doppler_shifts",
+    "length_rates",
     "load_paths",
     "save_paths",
     "solve",
     "summarise",
     "trace",
+    "trace_each_to_store",
     "trace_to_store",
+    "trace_transmitters",
 ]

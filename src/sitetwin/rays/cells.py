@@ -8,6 +8,7 @@ import numpy as np
 
 CELL_SIZE = 16.0  # m
 _MOST_CELLS = 1 << 15  # beyond, cells grow: marks take memory in proportion to chains x cells
+_POINTS_AT_ONCE = 1 << 18  # bounds the memory of temporary arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,13 @@ class CellGrid:
 
     def cell_of(self, points: np.ndarray) -> np.ndarray:
         """(N,) int64 cell of each (N, 3) point; points outside fall to the nearest cell."""
-        index = ((points - self.origin) / self.size).astype(np.int64)
-        index = np.clip(index, 0, np.asarray(self.shape) - 1)
-        return (index[:, 0] * self.shape[1] + index[:, 1]) * self.shape[2] + index[:, 2]
+        cell = np.empty(len(points), dtype=np.int64)
+        for first in range(0, len(points), _POINTS_AT_ONCE):
+            part = slice(first, first + _POINTS_AT_ONCE)
+            index = ((points[part] - self.origin) / self.size).astype(np.int64)
+            index = np.clip(index, 0, np.asarray(self.shape) - 1)
+            cell[part] = (index[:, 0] * self.shape[1] + index[:, 1]) * self.shape[2] + index[:, 2]
+        return cell
 
     def neighbours(self, cells: np.ndarray) -> np.ndarray:
         """(N, 27) int64: each cell and those around it; -1 outside the grid."""

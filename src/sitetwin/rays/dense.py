@@ -128,7 +128,7 @@ def discover(
     Raises:
         SiteTwinError: A position is not finite, or there is no user.
     """
-    transmitter, users = _checked(transmitter, users)
+    transmitter, users = checked_positions(transmitter, users)
     if not len(users):
         raise SiteTwinError("there is no user to trace to: the list of positions is empty")
     caster, tell = caster or RayCaster(site), progress or (lambda share: None)
@@ -181,13 +181,13 @@ def solve(
         SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
             chains are of another site.
     """
-    _, users = _checked(chains.transmitter, users)
+    _, users = checked_positions(chains.transmitter, users)
     if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
         raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
     if _names_too_much(site, chains):
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
     caster, tell = caster or RayCaster(site), progress or (lambda share: None)
-    attributes = _attributes(site, chains, settings)
+    attributes = trace_attributes(site, chains, settings)
     specular = SpecularSolver(site, caster, chains, settings.max_transmissions)
     if chains.edges is None:
         reflected = specular.solve(users, progress=tell)
@@ -231,7 +231,7 @@ def trace(
     return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
 
 
-def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions as float64, finite and of the right shape."""
     transmitter, users = np.asarray(transmitter, dtype=np.float64), np.asarray(users, dtype=np.float64)
     if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
@@ -243,10 +243,21 @@ def _checked(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np
     bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
     if len(bad):
         raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
-    near = np.flatnonzero((np.abs(users - transmitter) < _LEAST_DISTANCE).all(axis=1))
+    near = np.arange(len(users))
+    for axis in range(3):  # one after the other: few users are left after the first
+        near = near[np.abs(users[near, axis] - transmitter[axis]) < _LEAST_DISTANCE]
     if len(near):
         raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
     return transmitter, users
+
+
+def refuse_all_but_reflections(settings: TraceSettings, what: str) -> None:
+    """Raise `SiteTwinError` where settings ask for more than line of sight and reflections."""
+    if settings.diffraction or settings.max_transmissions or settings.diffuse_paths:
+        raise SiteTwinError(
+            f"{what} covers line of sight and reflections only; leave diffraction, max_transmissions and diffuse_paths "
+            "at their defaults"
+        )
 
 
 def _names_too_much(site: Site, chains: ChainList) -> bool:
@@ -257,7 +268,8 @@ def _names_too_much(site: Site, chains: ChainList) -> bool:
     return beyond or (edges is not None and len(edges) > 0 and int(edges.wedge.max()) >= len(site.wedges))
 
 
-def _attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
+    """Facts of a trace, for `Paths.attributes`."""
     opaque = [index for index, material in enumerate(site.materials) if material.thickness is None]
     attributes: dict[str, object] = {
         "engine": "sitetwin dense",

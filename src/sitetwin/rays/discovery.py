@@ -23,14 +23,14 @@ from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.solve import SpecularSolver
 from sitetwin.site import Site
 
-_FIRST_LATTICES = 6
+FIRST_LATTICES = 6
 _MOST_LATTICES = 64
-_PROBE_USERS = 4096
+PROBE_USERS = 4096
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
 
 
 @dataclass(frozen=True, eq=False)
-class _Sightings:
+class Sightings:
     """What one lattice saw: distinct (chain, cell) pairs.
 
     `facets` (C, D) int32 holds distinct chains, -1 padded; `chain` (N,) and `cell` (N,) are the pairs.
@@ -71,20 +71,20 @@ def discover_chains(
     rng = np.random.default_rng(seed)
     grid = CellGrid.over(users)
     near = grid.near(users)
-    probes = users[np.sort(rng.choice(len(users), size=min(_PROBE_USERS, len(users)), replace=False))]
-    sightings: list[_Sightings] = []
-    wanted = _FIRST_LATTICES
+    probes = users[np.sort(rng.choice(len(users), size=min(PROBE_USERS, len(users)), replace=False))]
+    sightings: list[Sightings] = []
+    wanted = FIRST_LATTICES
     while True:
         while len(sightings) < wanted:
             rotation = random_rotation(rng)
             sightings.append(
-                _shoot_lattice(
+                shoot_lattice(
                     site, caster, transmitter, grid, near, rays_per_lattice, depth, max_transmissions, rotation
                 )
             )
             if progress:
                 progress(len(sightings) / _MOST_LATTICES)
-        chains = _merge(sightings, transmitter, grid, depth, users)
+        chains = merge_sightings(sightings, transmitter, grid, depth, users)
         solver = SpecularSolver(site, caster, chains, max_transmissions)
         measured = _measure(solver, probes, wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
@@ -102,7 +102,7 @@ def discover_chains(
     return replace(chains, completeness=measured)
 
 
-def _shoot_lattice(
+def shoot_lattice(
     site: Site,
     caster: RayCaster,
     transmitter: np.ndarray,
@@ -112,14 +112,28 @@ def _shoot_lattice(
     depth: int,
     max_transmissions: int,
     rotation: np.ndarray,
-) -> _Sightings:
+) -> Sightings:
     """Follow the specular bounces of one lattice; note every cell near users that a ray enters after a bounce."""
+    return follow(site, caster, transmitter, grid, near, fibonacci_directions(rays, rotation), depth, max_transmissions)
+
+
+def follow(
+    site: Site,
+    caster: RayCaster,
+    transmitter: np.ndarray,
+    grid: CellGrid,
+    near: np.ndarray,
+    direction: Any,
+    depth: int,
+    max_transmissions: int = 0,
+) -> Sightings:
+    """Follow the specular bounces of rays that leave the transmitter in given directions (Mitsuba Vector3f)."""
     import drjit as dr
 
     mi = mitsuba()
+    rays = dr.width(direction)
     start = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
-    sequence, left = np.zeros(rays, dtype=np.int64), np.full(rays, max_transmissions)
-    wave = _Rays(start, fibonacci_directions(rays, rotation), sequence, left)
+    wave = _Rays(start, direction, np.zeros(rays, dtype=np.int64), np.full(rays, max_transmissions))
     rows = np.zeros((1, 0), dtype=np.int32)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for bounce in range(depth + 1):
@@ -283,7 +297,7 @@ def _cells_entered(
     return pairs // len(near_cells), near_cells[pairs % len(near_cells)]
 
 
-def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int) -> _Sightings:
+def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int) -> Sightings:
     """Sequences of every length under one numbering, without those that enter no cell near users."""
     facets, chains, cells, first = [], [], [], 0
     for rows, chain, cell in found:
@@ -295,12 +309,12 @@ def _collect(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], depth: int)
         cells.append(cell)
         first += len(used)
     if not facets:
-        return _Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return _Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
+        return Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return Sightings(np.concatenate(facets), np.concatenate(chains), np.concatenate(cells))
 
 
-def _merge(
-    sightings: list[_Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
+def merge_sightings(
+    sightings: list[Sightings], transmitter: np.ndarray, grid: CellGrid, depth: int, users: np.ndarray
 ) -> ChainList:
     """One canonical list out of all lattices, each chain's cells widened by their neighbours."""
     facets = np.concatenate([s.facets for s in sightings])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import dense
-from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.paths import Paths
@@ -23,9 +20,6 @@ from sitetwin.store import Array, Group, TileStore
 
 KIND = "paths"
 CHAINS = "chains"  # group of the chain list, beside the tiles
-
-Progress = Callable[[str, float], None]
-"""Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
 
 LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "users": (("user", "xyz"), {"units": "m", "description": "positions, local east, north, up"}),
@@ -124,7 +118,7 @@ def save_paths(paths: Paths, path: str | Path, tile_users: int = 50_000) -> Tile
         "tile_users": tile_users,
     }
     tiles = split_users(paths.num_users, tile_users)
-    store = TileStore.create(path, configuration, _root_attributes(paths.transmitter), tiles)
+    store = TileStore.create(path, configuration, root_attributes(paths.transmitter), tiles)
     for index in store.missing_tiles():
         write_paths_tile(store, index, paths.select_users(np.arange(*store.tiles[index])))
     return store
@@ -204,88 +198,22 @@ def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def trace_to_store(
-    path: str | Path,
-    site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
-    settings: TraceSettings,
-    tile_users: int = 50_000,
-    progress: Progress | None = None,
-    resume: bool = True,
-) -> TileStore:
-    """Trace all users with the dense tracer, tile after tile, into a store; a killed run goes on where it was.
-
-    The chain list is found once for all users and kept in the store, so that a resumed run solves the same chains.
-    The bytes written do not depend on where a run was interrupted.
-
-    Args:
-        path: Folder of the store.
-        site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        settings: Of discovery.
-        tile_users: Users per tile.
-        progress: Told the stage and its finished share.
-        resume: Whether to go on with an existing store of the same configuration.
-
-    Returns:
-        The finished store.
-
-    Raises:
-        SiteTwinError: Positions are not finite, there are no users, the folder holds something else, or the disk
-            refuses.
-    """
-    transmitter = np.asarray(transmitter, dtype=np.float64)
-    users = np.ascontiguousarray(users, dtype=np.float64)
-    _check_positions(transmitter, users)
-    tell = progress or (lambda stage, share: None)
-    store = TileStore.create(
-        path,
-        _trace_configuration(site, transmitter, users, settings, tile_users),
-        {
-            **_root_attributes(transmitter),
-            "site": site.name,
-            "site_hash": site.hash,
-            "geometry_hash": site.geometry_hash,
-        },
-        split_users(len(users), tile_users),
-        resume=resume,
-    )
-    missing = store.missing_tiles()
-    if not missing and store.has_group(CHAINS):
-        tell("solve", 1.0)
-        return store
-    caster = RayCaster(site)
-    chains = _chains_of(store, site, caster, transmitter, users, settings, tell)
-    width = _path_width(site, chains, settings)
-    for done, index in enumerate(missing):
-        start, stop = store.tiles[index]
-
-        def tell_solved(share: float, done: int = done) -> None:
-            tell("solve", (done + share) / len(missing))
-
-        solved = dense.solve(site, chains, users[start:stop], settings, tell_solved, caster)
-        write_paths_tile(store, index, widen(solved, width))
-        tell("solve", (done + 1) / len(missing))
-    tell("solve", 1.0)
-    return store
-
-
-def _trace_configuration(
+def trace_configuration(
     site: Site, transmitter: np.ndarray, users: np.ndarray, settings: TraceSettings, tile_users: int
 ) -> dict[str, Any]:
+    """What decides the paths of a trace, for the manifest: an interrupted run is resumed only with the same."""
+    positions = np.ascontiguousarray(users, dtype="<f8")
     return {
         "kind": KIND,
         "geometry_hash": site.geometry_hash,
         "transmitter": _position(transmitter),
-        "users": {"count": len(users), "sha256": hashlib.sha256(users.astype("<f8").tobytes()).hexdigest()},
+        "users": {"count": len(users), "sha256": hashlib.sha256(positions.reshape(-1).data).hexdigest()},
         "settings": json.loads(json.dumps(asdict(settings))),
         "tile_users": tile_users,
     }
 
 
-def _path_width(site: Site, chains: ChainList, settings: TraceSettings) -> int:
+def path_width(site: Site, chains: ChainList, settings: TraceSettings) -> int:
     """Most interactions of any path, the same for every tile, so that tiles can be put end to end."""
     scatters = settings.canopy_paths > 0 and len(site.vegetation.scatter_centres) > 0
     return max(chains.facets.shape[1] + settings.max_transmissions, int(scatters), int(settings.diffuse_paths > 0))
@@ -304,25 +232,7 @@ def widen(paths: Paths, width: int) -> Paths:
     )
 
 
-def _chains_of(
-    store: TileStore,
-    site: Site,
-    caster: RayCaster,
-    transmitter: np.ndarray,
-    users: np.ndarray,
-    settings: TraceSettings,
-    tell: Progress,
-) -> ChainList:
-    """The chain list that the store keeps, found and written first where it has none."""
-    if not store.has_group(CHAINS):
-        chains = dense.discover(site, transmitter, users, settings, lambda share: tell("discover", share), caster)
-        store.write_group(CHAINS, _label(chains.to_arrays()), {"hash": chains.hash})
-    tell("discover", 1.0)
-    # Read back even when just found: the first run and a resumed one then solve the very same thing.
-    return ChainList.from_arrays(_unlabel(store.read_group(CHAINS)))
-
-
-def _label(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
+def label_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
     """Arrays with an axis label for each axis; scalars become arrays of one entry."""
     return {
         name: Array(
@@ -334,8 +244,8 @@ def _label(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
     }
 
 
-def _unlabel(group: Group) -> dict[str, np.ndarray]:
-    """The inverse of `_label`."""
+def unlabel_arrays(group: Group) -> dict[str, np.ndarray]:
+    """The inverse of `label_arrays`."""
     return {n: a.data.reshape(()) if a.attributes["scalar"] else a.data for n, a in group.arrays.items()}
 
 
@@ -361,7 +271,12 @@ def summarise(path: str | Path) -> TraceSummary:
     return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen)
 
 
-def _check_positions(transmitter: np.ndarray, users: np.ndarray) -> None:
+def check_positions(transmitter: np.ndarray, users: np.ndarray) -> None:
+    """Make sure that a transmitter and users stand somewhere.
+
+    Raises:
+        SiteTwinError: A shape is wrong, a position is not finite, or there are no users.
+    """
     if transmitter.shape != (3,) or not np.isfinite(transmitter).all():
         raise SiteTwinError(
             f"the transmitter's position is {transmitter.tolist()}; give three finite numbers of metres"
@@ -381,7 +296,8 @@ def _position(point: np.ndarray) -> list[float]:
     return [float(x) for x in point]
 
 
-def _root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
+def root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
+    """What a store of paths says of itself to its readers."""
     return {
         "title": "propagation paths from one transmitter, geometry only",
         "frame": "local east, north, up; metres",

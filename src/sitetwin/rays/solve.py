@@ -8,7 +8,7 @@ tracing as a design tool for radio networks", IEEE Network 5(6), 1991 (image met
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -133,6 +133,30 @@ class SpecularSolver:
         user = cells.order[np.concatenate([f.user for f in found])]
         chain, crossed, leg = (np.concatenate([getattr(f, n) for f in found]) for n in ("chain", "crossed", "leg"))
         return SpecularPaths(user, chain, crossed, leg)
+
+    def holding(self, users: np.ndarray, chain: np.ndarray, user: np.ndarray) -> SpecularPaths:
+        """Those of given (chain, user) pairs that are valid paths.
+
+        Args:
+            users: (U, 3) float64, metres.
+            chain: (N,) index into the chain list, -1 for line of sight.
+            user: (N,) index into the users.
+        """
+        none = no_crossings(0, self.max_transmissions)
+        found = [SpecularPaths(np.zeros(0, np.int64), np.zeros(0, np.int32), *none)]
+        direct = user[chain < 0]
+        if len(direct):
+            sight = self._line_of_sight(array3(users[direct]), len(direct))
+            found.append(replace(sight, user=direct[sight.user]))
+        points = array3(users)
+        for group in self.groups:
+            own = np.flatnonzero((chain >= group.first) & (chain < group.first + len(group.facets)))
+            for first in range(0, len(own), _LANES):
+                rows = own[first : first + _LANES]
+                lanes = (chain[rows] - group.first).astype(np.uint32), user[rows].astype(np.uint32)
+                found.append(self._solve_lanes(group, points, *lanes))
+        columns = ("user", "chain", "crossed", "leg")
+        return SpecularPaths(*(np.concatenate([getattr(f, name) for f in found]) for name in columns))
 
     def _marked_pairs(self, group: DepthGroup, cells: CellUsers) -> tuple[np.ndarray, np.ndarray]:
         """(chain, cell) pairs of a group that are marked, hold users and lie in the chain's beam."""

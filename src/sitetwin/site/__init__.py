@@ -5,6 +5,7 @@ from sitetwin.site.importers import builtin_scenes, load_insite, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
+from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects
 from sitetwin.site.objects import building_name, building_of_object
 from sitetwin.site.placement import (
     check_transmitter,
@@ -27,10 +28,12 @@ __all__ = [
     "GeometryError",
     "Georeference",
     "Material",
+    "MovingObject",
     "Site",
     "StreetTrees",
     "Vegetation",
     "Wedges",
+    "box_object",
     "build_site",
     "building_name",
     "building_of_object",
@@ -38,6 +41,7 @@ __all__ = [
     "check_transmitter",
     "derive",
     "distance_to_mesh",
+    "facet_velocities",
     "ground_height",
     "inside_building",
     "itu_material",
@@ -45,6 +49,7 @@ __all__ = [
     "load_scene",
     "load_site",
     "outdoor_mask",
+    "place_objects",
     "plant_street_trees",
     "save_site",
     "surface_height",

@@ -19,6 +19,7 @@ CLEARANCE = 1e-3
 MOST_USERS = 20_000_000
 """Points of a grid; more do not fit the memory of an ordinary machine."""
 
+_POINTS_AT_ONCE = 1 << 18  # of a grid, which bounds the memory of what is computed beside the positions
 _SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (shared edges, two-sided duplicates)
 _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
 
@@ -163,17 +164,20 @@ def user_grid(
             f"choose a wider spacing than {spacing:g} m, or a smaller area"
         )
     nx, ny = (int(step) + 1 for step in steps)
-    x, y = np.meshgrid(xmin + spacing * np.arange(nx), ymin + spacing * np.arange(ny))
-    points = _stand(site, np.stack([x.ravel(), y.ravel()], axis=1), height)
-    if allow_indoors:
-        return points, 0
-    outdoors = ~inside_building(site, points)
-    if not outdoors.any():
+    x, y = xmin + spacing * np.arange(nx), ymin + spacing * np.arange(ny)
+    rows = max(1, _POINTS_AT_ONCE // nx)
+    kept = []
+    for first in range(0, ny, rows):
+        block = np.stack(np.meshgrid(x, y[first : first + rows]), axis=-1).reshape(-1, 2)
+        points = _stand(site, block, height)
+        kept.append(points if allow_indoors else points[~inside_building(site, points)])
+    users = np.concatenate(kept)
+    if not len(users):
         raise SiteTwinError(
-            f"all {len(points)} users of the area {tuple(area)} are inside buildings; move the area outdoors, or allow "
+            f"all {nx * ny} users of the area {tuple(area)} are inside buildings; move the area outdoors, or allow "
             "indoor positions if the scene is a room (--indoors)"
         )
-    return np.ascontiguousarray(points[outdoors]), int(len(points) - np.count_nonzero(outdoors))
+    return users, nx * ny - len(users)
 
 
 def check_transmitter(site: Site, position: np.ndarray | Sequence[float], *, allow_indoors: bool = False) -> np.ndarray:

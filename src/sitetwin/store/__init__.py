@@ -3,8 +3,9 @@
 The lowest layer: it knows arrays, attributes and manifests, and nothing of what they mean.
 """
 
+from sitetwin.store.collection import begin_collection, finish_collection
 from sitetwin.store.compact import compact
 from sitetwin.store.groups import Array, Group
 from sitetwin.store.tiles import TileStore
 
-__all__ = ["Array", "Group", "TileStore", "compact"]
+__all__ = ["Array", "Group", "TileStore", "begin_collection", "compact", "finish_collection"]

@@ -35,7 +35,8 @@ class TileStore:
     with ``xarray.open_datatree(path, engine="zarr")``; every axis is named.
 
     Several processes may write different tiles of one store at the same time (on POSIX systems; the manifest is
-    changed under a lock).
+    changed under a lock). Where locks cannot be trusted, as between machines, the writers write tiles aside and a
+    single process lists them.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -160,6 +161,42 @@ class TileStore:
         self.tiles[index]
         self.write_group(tile_group(index), arrays, attributes)
 
+    def write_tile_aside(
+        self, index: int, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None
+    ) -> str:
+        """Write one tile into its place without listing it; `list_tile`, in whatever process, finishes it.
+
+        Returns:
+            The SHA-256 that `list_tile` wants.
+
+        Raises:
+            As `write_tile`.
+        """
+        self.tiles[index]
+        return self._write_aside(tile_group(index), arrays, attributes)
+
+    def list_tile(self, index: int, checksum: str) -> None:
+        """List a tile in the manifest that `write_tile_aside` wrote.
+
+        Raises:
+            SiteTwinError: The tile is not there (its writer sees another disk), or the disk refuses.
+            IndexError: There is no such tile.
+        """
+        self.tiles[index]
+        group = tile_group(index)
+        with disk_errors(f"listing {group}", self.path):
+            if not (self.path / group / _ROOT).is_file():
+                raise SiteTwinError(
+                    f"{group} of {self.path} was written where this process cannot see it; "
+                    "put the store on a disk that all workers share"
+                )
+            self._list(group, checksum)
+
+    def sweep(self) -> None:
+        """Remove what dead writers left half-written."""
+        with disk_errors("tidying up", self.path):
+            sweep_partials(self.path)
+
     def read_tile(self, index: int, check: bool = True) -> Group:
         """Read one tile; `check` compares its checksum first.
 
@@ -172,16 +209,25 @@ class TileStore:
 
     def write_group(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
         """Write a group beside the tiles: what all tiles share. Raises as `write_tile` does."""
+        checksum = self._write_aside(group, arrays, attributes)
+        with disk_errors(f"writing {group}", self.path):
+            self._list(group, checksum)
+
+    def _write_aside(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None) -> str:
         check_arrays(arrays)
         manifests.check_group_name(group)
-        with disk_errors(f"writing {group}", self.path):
-            with folder_in_the_making(self.path, self.path / group) as folder:
-                write_group(folder, arrays, attributes or {})
-                checksum = hash_folder(folder)
-            with locked(self.path):
-                # Read again: another process may have listed its own groups meanwhile.
-                self._manifest = read_manifest(self.path).with_group(group, checksum)
-                self._write_root()
+        with (
+            disk_errors(f"writing {group}", self.path),
+            folder_in_the_making(self.path, self.path / group) as folder,
+        ):
+            write_group(folder, arrays, attributes or {})
+            return hash_folder(folder)
+
+    def _list(self, group: str, checksum: str) -> None:
+        with locked(self.path):
+            # Read again: another process may have listed its own groups meanwhile.
+            self._manifest = read_manifest(self.path).with_group(group, checksum)
+            self._write_root()
 
     def read_group(self, group: str, check: bool = True) -> Group:
         """Read a group by its path below the root. Raises as `read_tile` does."""

@@ -14,8 +14,9 @@ from sitetwin.channel.fields import FieldOptions, path_gains
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.io import arrays_to_paths, trace_to_store
+from sitetwin.rays.io import arrays_to_paths
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.run import trace_to_store
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.store import TileStore
 

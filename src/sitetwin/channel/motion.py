@@ -1,0 +1,163 @@
+"""Channels along a trajectory: traced anew at every moment, or carried over short intervals by the Doppler phase."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.channel.arrays import Radio
+from sitetwin.channel.cfr import frequency_response
+from sitetwin.channel.fields import FieldOptions, path_gains
+from sitetwin.channel.grid import OfdmGrid
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import SPEED_OF_LIGHT, Paths, TraceSettings, Trajectory, length_rates, trace
+from sitetwin.site import Site
+
+MOST_INTERVALS = 1_000_000
+
+
+def advance(
+    paths: Paths, gains: Tensor, frequency_hz: float, rates: np.ndarray, seconds: np.ndarray | float
+) -> tuple[Paths, Tensor]:
+    """Paths and gains a short while later: lengths and carrier phases move on, all else stays.
+
+    The phase turns by ``2 pi nu t``, nu = -(f / c) dL/dt the Doppler shift. Directions, amplitudes and the set of paths
+    are those of the start; what is left out of the length is t^2 / 2 d^2L/dt^2, some (v t)^2 / (2 L).
+
+    Args:
+        paths: P paths of U users.
+        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
+        frequency_hz: Carrier, Hz.
+        rates: (P,) m/s, dL/dt from `sitetwin.rays.length_rates`.
+        seconds: Time since, for all or (U,).
+
+    Returns:
+        The paths and the gains then.
+    """
+    time = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (paths.num_users,))[paths.user_of_path]
+    change = rates * time
+    turns = np.modf(change * (frequency_hz / SPEED_OF_LIGHT))[0]
+    turned = torch.from_numpy(np.exp(-2j * math.pi * turns)).to(gains.dtype)
+    return replace(paths, length=paths.length + change), gains * turned[:, None, None]
+
+
+def paths_over_time(
+    site: Site,
+    transmitter: np.ndarray,
+    trajectory: Trajectory,
+    times: np.ndarray,
+    frequency_hz: float,
+    settings: TraceSettings | None = None,
+    *,
+    interval_s: float | None = None,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    options: FieldOptions | None = None,
+    dtype: torch.dtype = torch.complex64,
+) -> tuple[Paths, Tensor]:
+    """Paths and gains of one user on a trajectory; the users of the result are the moments.
+
+    With them `frequency_response`, `impulse_response` and the rest give what they give for users: a channel for each
+    moment.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        trajectory: Of the user.
+        times: (N,) seconds, within the trajectory.
+        frequency_hz: Carrier, Hz.
+        settings: Of the trace.
+        interval_s: None traces every moment exactly. A number of seconds traces the middle of each such interval, and
+            carries its paths to the moments within by `advance`; paths that begin or end do so between intervals.
+        tx: Radio of the transmitter.
+        rx: Radio of the user; its orientation does not follow the trajectory.
+        options: See `path_gains`.
+        dtype: See `path_gains`.
+
+    Returns:
+        Paths of N users and gains (P, n_rx_ports, n_tx_ports). The positions are those that were traced.
+
+    Raises:
+        SiteTwinError: A moment lies outside the trajectory, there is none, or the interval is impossible.
+    """
+    moments = np.asarray(times, dtype=np.float64)
+    if moments.ndim != 1 or not len(moments):
+        raise SiteTwinError(f"times of shape {moments.shape}; give one or more moments (N,) in seconds")
+    if interval_s is None:
+        positions, _ = trajectory.at(moments)
+        paths = trace(site, transmitter, positions, settings)
+        return paths, path_gains(paths, site, frequency_hz, tx, rx, options, dtype=dtype)
+    first, span = float(trajectory.times[0]), float(trajectory.times[-1] - trajectory.times[0])
+    if not (math.isfinite(interval_s) and interval_s > 0 and span / interval_s <= MOST_INTERVALS):
+        raise SiteTwinError(f"an interval of {interval_s} s does not divide a trajectory of {span:g} s")
+    trajectory.at(moments)  # refuses moments outside
+    number, which = np.unique(np.floor((moments - first) / interval_s), return_inverse=True)
+    anchors = np.minimum(first + (number + 0.5) * interval_s, trajectory.times[-1])
+    positions, velocities = trajectory.at(anchors)
+    traced = trace(site, transmitter, positions, settings)
+    gains = path_gains(traced, site, frequency_hz, tx, rx, options, dtype=dtype)
+    rates = length_rates(traced, velocities)
+    rows = _rows_of(traced, which)
+    return advance(traced.select_users(which), gains[rows], frequency_hz, rates[rows], moments - anchors[which])
+
+
+def response_over_time(
+    site: Site,
+    transmitter: np.ndarray,
+    trajectory: Trajectory,
+    times: np.ndarray,
+    grid: OfdmGrid,
+    settings: TraceSettings | None = None,
+    *,
+    interval_s: float | None = None,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    options: FieldOptions | None = None,
+    dtype: torch.dtype = torch.complex64,
+) -> Tensor:
+    """Time-varying frequency response ``H[n, r, t, k]`` along a trajectory, n the moment.
+
+    Args:
+        site: As in `paths_over_time`, as all that is not named here.
+        transmitter: See there.
+        trajectory: See there.
+        times: See there.
+        grid: The subcarriers; its carrier is the frequency.
+        settings: See there.
+        interval_s: See there.
+        tx: See there.
+        rx: See there.
+        options: See there.
+        dtype: See there.
+
+    Returns:
+        (N, R, T, K) complex.
+
+    Raises:
+        SiteTwinError: As there.
+    """
+    paths, gains = paths_over_time(
+        site,
+        transmitter,
+        trajectory,
+        times,
+        grid.carrier_hz,
+        settings,
+        interval_s=interval_s,
+        tx=tx,
+        rx=rx,
+        options=options,
+        dtype=dtype,
+    )
+    return frequency_response(paths, gains, grid, tx, rx)
+
+
+def _rows_of(paths: Paths, users: np.ndarray) -> np.ndarray:
+    """Rows of the paths of some users, in the order of `Paths.select_users`."""
+    counts = np.diff(paths.offsets)[users]
+    before = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) + np.repeat(paths.offsets[users] - before, counts)

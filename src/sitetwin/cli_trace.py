@@ -1,0 +1,134 @@
+"""What `sitetwin trace` reads from its options and says at its end."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from sitetwin.cli_console import out, plain
+from sitetwin.errors import SiteTwinError
+
+if TYPE_CHECKING:
+    from sitetwin.rays.io import TraceSummary
+
+MOST_TRANSMITTERS = 1000
+_MOST_BYTES = 1 << 20  # of a file of transmitters
+
+
+def numbers(text: str, count: int, option: str) -> list[float]:
+    """Finite numbers separated by commas.
+
+    Raises:
+        SiteTwinError: They are not.
+    """
+    values = _finite(text, count)
+    if values is None:
+        raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
+    return values
+
+
+def read_area(area: str, spacing: float, height: float) -> tuple[float, float, float, float]:
+    """The users' rectangle, with the numbers that go with it checked.
+
+    Raises:
+        SiteTwinError: The rectangle is empty or no rectangle, or a number is not positive.
+    """
+    low_x, low_y, high_x, high_y = numbers(area, 4, "--area")
+    for option, value in (("--spacing", spacing), ("--height", height)):
+        if not (math.isfinite(value) and value > 0):
+            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
+    if low_x >= high_x or low_y >= high_y:
+        raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+    return low_x, low_y, high_x, high_y
+
+
+def read_transmitters(given: list[str]) -> list[list[float]]:
+    """Positions from the values of ``--tx``: X,Y,Z each, or files with one on each line (empty and # lines skipped).
+
+    Raises:
+        SiteTwinError: A value is neither, a line of a file is no position, or there are none or too many.
+    """
+    places = []
+    for text in given:
+        place = _finite(text, 3)
+        if place is None and Path(text).is_file():
+            places += _transmitters_of(Path(text))
+        else:
+            places.append(place or numbers(text, 3, "--tx"))
+    if not 1 <= len(places) <= MOST_TRANSMITTERS:
+        raise SiteTwinError(f"--tx names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS} in one run")
+    return places
+
+
+def _transmitters_of(file: Path) -> list[list[float]]:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SiteTwinError(f"{file} has more than {_MOST_BYTES} bytes; give X,Y,Z of one transmitter on each line")
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise SiteTwinError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise SiteTwinError(f"{file} is no text; give X,Y,Z of one transmitter on each line") from error
+    places = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place = _finite(line, 3)
+        if place is None:
+            raise SiteTwinError(f"line {number} of {file} is {line[:40]!r}; give X,Y,Z, three numbers in metres")
+        places.append(place)
+    return places
+
+
+def _finite(text: str, count: int) -> list[float] | None:
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def print_traces(summaries: dict[str, TraceSummary], dropped: int, seconds: float) -> None:
+    """A table of finished traces; with several stores, one row for each."""
+    values = {name: _values(summary) for name, summary in summaries.items()}
+    if len(values) > 1:
+        table = Table("store", *next(iter(values.values())))
+        for name, entries in values.items():
+            table.add_row(plain(Path(name).name), *entries.values())
+        out.print(table)
+    table = Table(show_header=False)
+    if len(values) == 1:
+        for entry in next(iter(values.values())).items():
+            table.add_row(*entry)
+    table.add_row("dropped, inside buildings", f"{dropped:,}")
+    table.add_row("seconds", f"{seconds:.1f}")
+    out.print(table)
+
+
+def _values(summary: TraceSummary) -> dict[str, str]:
+    return {
+        "users": f"{summary.users:,}",
+        "users without a path": f"{summary.users_without_path:,}",
+        "paths": f"{summary.paths:,}",
+        "line-of-sight share": f"{summary.line_of_sight_share:.1%}",
+        "unseen share, estimated": "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}",
+    }
+
+
+def refuse_empty_traces(summaries: dict[str, TraceSummary]) -> None:
+    """Say so if a store holds not one path.
+
+    Raises:
+        SiteTwinError: It does not.
+    """
+    for name, summary in summaries.items():
+        if summary.paths == 0:
+            raise SiteTwinError(
+                f"no user has a path: {name} holds {summary.users:,} users and not one path; move the transmitter or "
+                "the area nearer to each other, or allow more reflections with --depth"
+            )

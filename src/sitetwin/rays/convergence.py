@@ -1,0 +1,257 @@
+"""Convergence of discovery: what is found, and what is estimated to be missed, after each lattice of rays.
+
+After n independent lattices the share that all of them missed is estimated by the first-order jackknife (K. P. Burnham,
+W. S. Overton, Biometrika 65(3), 1978): what exactly one of the n saw, times (n - 1) / n. Pairs of one chain are seen or
+missed together, so the chains are what is counted, each with the weight of its pairs or of its power; the upper limit
+is that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936). The lower limit is always zero:
+however many chains were seen once, nothing need be missing.
+
+Chains that rays hit far less than once in n lattices leave no trace in what n lattices saw; so with a few lattices the
+limits can be too low, and the stop rule waits for as many as discovery shoots at least.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from scipy.stats import chi2
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.assemble import assemble
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.cells import CellGrid
+from sitetwin.rays.dense import Progress, TraceSettings, checked_positions, refuse_all_but_reflections
+from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
+from sitetwin.rays.lattice import random_rotation
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.solve import SpecularSolver
+from sitetwin.site import Site
+
+Power = Callable[[Paths], np.ndarray]
+"""(P,) power of paths, in any unit."""
+
+MOST_LATTICES = 256
+
+
+@dataclass(frozen=True)
+class ConvergenceRow:
+    """What is known after some lattices, of the probe users.
+
+    Attributes:
+        lattices: Lattices shot so far.
+        rays: Rays shot so far.
+        chains: Distinct chains that they hit.
+        paths: Valid paths of the probe users along these chains, line of sight included.
+        missed_pairs: Estimated share of the valid reflected (chain, user) pairs that no lattice saw.
+        missed_pairs_high: Its upper confidence limit.
+        missed_power: Estimated share of a user's power that no lattice saw, mean over the users that have a path.
+        missed_power_high: Its upper confidence limit.
+    """
+
+    lattices: int
+    rays: int
+    chains: int
+    paths: int
+    missed_pairs: float
+    missed_pairs_high: float
+    missed_power: float
+    missed_power_high: float
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """A table over the number of lattices.
+
+    Attributes:
+        rows: One for each number of lattices, from one on.
+        probe_users: Users on whom every chain was tried.
+        confidence: Of the upper limits.
+    """
+
+    rows: tuple[ConvergenceRow, ...]
+    probe_users: int
+    confidence: float
+
+    def stop(self, pairs: float | None = None, power: float | None = None) -> ConvergenceRow | None:
+        """The stop rule: the first row of six lattices or more from which on the upper limits keep within the bounds.
+
+        Args:
+            pairs: Bound on the missed share of pairs, or None.
+            power: Bound on the missed share of power, or None.
+
+        Returns:
+            None where the table ends before the bounds are met.
+        """
+        found = None
+        for row in self.rows[FIRST_LATTICES - 1 :]:
+            good = (pairs is None or row.missed_pairs_high <= pairs) and (
+                power is None or row.missed_power_high <= power
+            )
+            found = (found or row) if good else None
+        return found
+
+    def to_csv(self) -> str:
+        """The table, with a line of names."""
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, [f.name for f in fields(ConvergenceRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in self.rows)
+        return stream.getvalue()
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The table by columns."""
+        return {f.name: np.array([getattr(row, f.name) for row in self.rows]) for f in fields(ConvergenceRow)}
+
+
+def spreading_power(paths: Paths) -> np.ndarray:
+    """Power by distance alone, 1 / L^2: reflections cost nothing, so that what is missed is not made light of."""
+    return 1.0 / paths.length**2
+
+
+def convergence(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings | None = None,
+    *,
+    lattices: int = 12,
+    power: Power = spreading_power,
+    confidence: float = 0.95,
+    progress: Progress | None = None,
+) -> Convergence:
+    """Shoot lattices as the discovery of these settings does, however many it would take, and keep account.
+
+    The first rows are those of `discover` with the same settings; its chain list after n lattices is the row n, but for
+    pairs outside the cells that rays entered, which discovery counts apart.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres; up to 4096 of them are probed.
+        settings: Depth, rays of a lattice and seed; the bound is not used.
+        lattices: How many.
+        power: Power of paths, for the share of missed power.
+        confidence: Of the upper limits, 0 to 1.
+        progress: Called with the share of the work done, 0..1.
+
+    Raises:
+        SiteTwinError: A position is not finite, there is no user, or a number is impossible.
+    """
+    settings = settings or TraceSettings()
+    refuse_all_but_reflections(settings, "the convergence report")
+    transmitter, users = checked_positions(transmitter, users)
+    if not len(users):
+        raise SiteTwinError("there is no user to probe: the list of positions is empty")
+    if not 1 <= lattices <= MOST_LATTICES:
+        raise SiteTwinError(f"{lattices} lattices are asked for; shoot 1 to {MOST_LATTICES}")
+    if not 0 < confidence < 1:
+        raise SiteTwinError(f"a confidence of {confidence} is none; give a share between 0 and 1")
+    caster, depth = RayCaster(site), settings.max_depth
+    rng = np.random.default_rng(settings.seed)
+    grid = CellGrid.over(users)
+    near = grid.near(users)
+    probes = users[np.sort(rng.choice(len(users), size=min(PROBE_USERS, len(users)), replace=False))]
+    sightings = []
+    for number in range(lattices):
+        rotation = random_rotation(rng)
+        sightings.append(
+            shoot_lattice(site, caster, transmitter, grid, near, settings.rays_per_lattice, depth, 0, rotation)
+        )
+        if progress:
+            progress((number + 1) / (lattices + 1))
+    chains = merge_sightings(sightings, transmitter, grid, depth, users)
+    solver = SpecularSolver(site, caster, chains)
+    paths, _ = assemble(solver, solver.solve(probes, everywhere=True), None, None, probes, {})
+    number_of = {row.tobytes(): index for index, row in enumerate(chains.facets)}
+    hit = np.zeros((lattices, len(chains)), dtype=bool)
+    for number, seen in enumerate(sightings):
+        hit[number, [number_of[row.tobytes()] for row in seen.facets]] = True
+    ledger = _Ledger.of(paths, [number_of.get(row.tobytes(), -1) for row in paths.facets], len(chains), power(paths))
+    if progress:
+        progress(1.0)
+    rows = tuple(ledger.row(hit[: n + 1], settings.rays_per_lattice, confidence) for n in range(lattices))
+    return Convergence(rows, len(probes), confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ledger:
+    """What each chain is worth, by pairs and by share of power, and what the line of sight is."""
+
+    pairs: np.ndarray
+    power: np.ndarray
+    least_power: float
+    direct_paths: int
+    direct_power: float
+
+    @classmethod
+    def of(cls, paths: Paths, chain: list[int], chains: int, power: np.ndarray) -> _Ledger:
+        user, chain_of = paths.user_of_path, np.array(chain, dtype=np.int64)
+        total = np.bincount(user, power, minlength=paths.num_users)
+        served = max(1, np.count_nonzero(total))
+        share = power / total[user] / served
+        reflected = (paths.kinds != 0).any(axis=1)
+        return cls(
+            pairs=np.bincount(chain_of[reflected], minlength=chains).astype(float),
+            power=np.bincount(chain_of[reflected], share[reflected], minlength=chains),
+            least_power=float(share[reflected].min(initial=1.0)),
+            direct_paths=int(np.count_nonzero(~reflected)),
+            direct_power=float(share[~reflected].sum()),
+        )
+
+    def row(self, hit: np.ndarray, rays_per_lattice: int, confidence: float) -> ConvergenceRow:
+        """The row after the lattices `hit` (n, C)."""
+        times, lattices = np.count_nonzero(hit, axis=0), len(hit)
+        seen = times > 0
+        entries: dict[str, Any] = {}
+        for name, weight, least, sure in (
+            ("pairs", self.pairs, 1.0, 0.0),
+            ("power", self.power, self.least_power, self.direct_power),
+        ):
+            middle, high = _unseen(weight, least, times, lattices, confidence)
+            found = weight[seen].sum() + sure
+            for key, value in (("", middle), ("_high", high)):
+                entries[f"missed_{name}{key}"] = _share(value, found)
+        return ConvergenceRow(
+            lattices=lattices,
+            rays=lattices * rays_per_lattice,
+            chains=int(np.count_nonzero(seen)),
+            paths=int(self.pairs[seen].sum()) + self.direct_paths,
+            **entries,
+        )
+
+
+def _unseen(
+    weight: np.ndarray, least_path: float, times: np.ndarray, lattices: int, confidence: float
+) -> tuple[float, float]:
+    """Weight that no lattice saw: jackknife estimate and upper limit.
+
+    One lattice alone has nothing to be compared with: it may have missed everything. Where no chain was seen only
+    once, the limit needs the weight that such a chain would have: that of the chains seen least, in proportion to the
+    rate at which rays hit them, for both grow with the width of a chain's beam.
+    """
+    worth = (weight > 0) & (times > 0)
+    once = worth & (times == 1)
+    if lattices == 1 or not worth.any():
+        return float(weight[once].sum()), np.inf if weight.any() else 0.0
+    least = int(times[worth].min())
+    each = float(weight[worth & (times == least)].mean()) * _rate(1, lattices) / _rate(least, lattices)
+    each = max(each, least_path)
+    factor = (lattices - 1) / lattices
+    most = float(chi2.ppf(confidence, 2 * np.count_nonzero(once) + 2)) / 2
+    return factor * float(weight[once].sum()), factor * most * each
+
+
+def _rate(times: int, lattices: int) -> float:
+    """Hits per lattice of a chain that so many lattices saw: Poisson hits, and half a lattice's doubt if all did."""
+    return float(-np.log1p(-min(times, lattices - 0.5) / lattices))
+
+
+def _share(missed: float, found: float) -> float:
+    if np.isinf(missed):
+        return 1.0
+    return float(missed / (found + missed)) if found + missed else 0.0

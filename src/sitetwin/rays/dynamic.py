@@ -1,0 +1,256 @@
+"""Moving objects in a site that was traced once: only what they touch is traced again.
+
+The site at rest is traced without any object. Wherever objects then stand,
+
+1. paths at rest with a segment near an object are verified anew, against the mesh with the objects in it; an object
+   can only take away paths between surfaces at rest;
+2. chains that involve a facet of an object are found by rays aimed at the objects: straight, and over every chain at
+   rest whose beam reaches them, to points drawn on their surfaces. The rays go on from there as in discovery, so that
+   chains over several objects, and back over the walls, are found too;
+3. these chains are solved and verified for all users as any others.
+
+The result is that of a new trace with the objects in the mesh, up to the unseen share that each of them states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.rays.assemble import assemble
+from sitetwin.rays.beams import reaches
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import ChainList
+from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_reflections, trace_attributes
+from sitetwin.rays.discovery import Sightings, follow, merge_sightings
+from sitetwin.rays.io import concatenate
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.reference_geometry import exact_vertices
+from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.vegetation import add_vegetation, path_points
+from sitetwin.site import MovingObject, Site, place_objects
+
+_MARGIN = 0.01  # m around an object, within which a segment is verified anew
+_ROUNDS = 6  # independent draws of aimed rays, which tell by comparison how much they all missed
+_RAYS = 512  # aimed at an object over one chain, in one round
+_PATHS_AT_ONCE = 1 << 18
+
+
+class DynamicTrace:
+    """A trace at rest, and what objects make of it.
+
+    Args:
+        site: The site without moving objects.
+        transmitter: (3,) metres.
+        users: (U, 3) metres.
+        settings: See `TraceSettings`.
+        places: (N, 3) metres, some points of where objects will be (a road's ends and bends), so that discovery also
+            finds the chains that lead there; without them, objects must be near users.
+
+    Attributes:
+        site: The site.
+        users: (U, 3) float64, metres.
+        at_rest: The paths without objects; no vegetation.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        transmitter: np.ndarray,
+        users: np.ndarray,
+        settings: TraceSettings | None = None,
+        places: np.ndarray | None = None,
+    ) -> None:
+        self.site, self._settings = site, settings or TraceSettings()
+        refuse_all_but_reflections(self._settings, "a trace with moving objects")
+        self.users = np.ascontiguousarray(users, dtype=np.float64)
+        where = self.users if places is None else np.concatenate([self.users, np.asarray(places, dtype=np.float64)])
+        caster = RayCaster(site)
+        self._chains = discover(site, transmitter, where, self._settings, caster=caster)
+        self._near = self._chains.grid.near(where)
+        solver = SpecularSolver(site, caster, self._chains)
+        attributes = trace_attributes(site, self._chains, self._settings)
+        self.at_rest, _ = assemble(solver, solver.solve(self.users), None, None, self.users, attributes)
+        number = {row.tobytes(): index for index, row in enumerate(self._chains.facets)}
+        self._chain_of_path = np.array([number.get(row.tobytes(), -1) for row in self.at_rest.facets], dtype=np.int64)
+
+    def with_objects(self, objects: Sequence[MovingObject]) -> tuple[Paths, Site]:
+        """The paths with objects where they stand.
+
+        Args:
+            objects: The bodies.
+
+        Returns:
+            The paths, in canonical order, and the site with the objects in its mesh, whose facets the paths name.
+        """
+        placed = place_objects(self.site, objects)
+        caster = RayCaster(placed)
+        kept = self._still_there(placed, caster, objects)
+        chains, times = self._chains_over(placed, caster, objects)
+        solver = SpecularSolver(placed, caster, chains)
+        new, _ = assemble(solver, solver.solve(self.users, everywhere=True), None, None, self.users, {})
+        attributes = {
+            **trace_attributes(placed, self._chains, self._settings),
+            "objects": {
+                "names": [body.name for body in objects],
+                "chains": len(chains),
+                "unseen_share": _unseen_share(chains, times, new),
+            },
+        }
+        merged = replace(_merged(_rows(self.at_rest, kept), new), attributes=attributes)
+        return add_vegetation(placed, merged, self._settings.canopy_paths, caster), placed
+
+    def _still_there(self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]) -> np.ndarray:
+        """(P,) bool: paths at rest that no object interrupts."""
+        rest = self.at_rest
+        doubtful = np.zeros(rest.num_paths, dtype=bool)
+        user = rest.user_of_path
+        for first in range(0, rest.num_paths, _PATHS_AT_ONCE):
+            rows = slice(first, first + _PATHS_AT_ONCE)
+            points = path_points(rest.transmitter, rest.users[user[rows]], rest.vertices[rows])
+            for body in objects:
+                doubtful[rows] |= _enters(points, body.bounds[0] - _MARGIN, body.bounds[1] + _MARGIN)
+        asked = np.flatnonzero(doubtful)
+        if not len(asked):
+            return ~doubtful
+        solver = SpecularSolver(placed, caster, self._chains)
+        held = solver.holding(self.users, self._chain_of_path[asked], user[asked])
+        width = len(self._chains) + 1
+        good = np.isin(user[asked] * width + self._chain_of_path[asked] + 1, held.user * width + held.chain + 1)
+        kept = ~doubtful
+        kept[asked[good]] = True
+        return kept
+
+    def _chains_over(
+        self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]
+    ) -> tuple[ChainList, np.ndarray]:
+        """Chains that involve an object, and (C,) in how many rounds each was hit."""
+        grid, depth, source = self._chains.grid, self._settings.max_depth, self._chains.transmitter
+        rng = np.random.default_rng(self._settings.seed)
+        sightings = [Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        if depth and objects:
+            aims = self._aims(placed, caster, objects)
+            for _ in range(_ROUNDS):
+                direction = self._directions(placed, aims, objects, rng).astype(np.float32)
+                rays = mitsuba().Vector3f(np.ascontiguousarray(direction.T))
+                sightings.append(follow(placed, caster, source, grid, self._near, rays, depth))
+        merged = merge_sightings(sightings, source, grid, depth, self.users)
+        over = (merged.facets >= self.site.num_facets).any(axis=1)
+        chains = replace(
+            merged,
+            facets=merged.facets[over],
+            seen_in=merged.seen_in[over],
+            mark_offsets=np.zeros(int(over.sum()) + 1, dtype=np.int64),
+            mark_cells=np.zeros(0, dtype=np.int64),
+        )
+        return chains, merged.seen_in[over]
+
+    def _aims(self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]) -> tuple[np.ndarray, np.ndarray]:
+        """(A, D) facets of the chains at rest over which an object may be reached, and (A,) the object of each."""
+        depth = self._settings.max_depth
+        prefixes = [np.full((len(objects), depth), -1, dtype=np.int32)]
+        targets = [np.arange(len(objects))]
+        low, high = (np.stack([body.bounds[k] for body in objects]) for k in (0, 1))
+        every = np.arange(len(objects))
+        boxes = CellUsers(every, low, every, np.append(every, len(every)), low - _MARGIN, high + _MARGIN)
+        for group in SpecularSolver(placed, caster, self._chains).groups:
+            if group.depth >= depth:
+                continue
+            chain = np.repeat(np.arange(len(group.facets)), len(objects))
+            target = np.tile(every, len(group.facets))
+            keep = reaches(group.planes, chain, boxes, target)
+            facets = np.full((int(keep.sum()), depth), -1, dtype=np.int32)
+            facets[:, : group.depth] = group.facets[chain[keep]]
+            prefixes.append(facets)
+            targets.append(target[keep])
+        return np.concatenate(prefixes), np.concatenate(targets)
+
+    def _directions(
+        self,
+        placed: Site,
+        aims: tuple[np.ndarray, np.ndarray],
+        objects: Sequence[MovingObject],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """(A * _RAYS, 3) directions from the transmitter that lead over the chains to points on the objects."""
+        prefixes, targets = aims
+        source = self._chains.transmitter
+        points = np.concatenate([_points_on(objects[target], _RAYS, rng) for target in targets])
+        facets = np.repeat(prefixes, _RAYS, axis=0)
+        guess = np.broadcast_to(points[:, None], (*facets.shape, 3))
+        vertices = exact_vertices(placed, source, points, facets, guess)
+        step = np.where(np.isnan(vertices[:, 0]), points, vertices[:, 0]) - source
+        length = np.sqrt((step * step).sum(axis=1))
+        return step[length > 0] / length[length > 0, None]
+
+
+def _enters(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(P,) bool: whether a segment between consecutive points (P, N, 3) meets a box (slab test)."""
+    entered = np.zeros(len(points), dtype=bool)
+    for k in range(points.shape[1] - 1):
+        start, step = points[:, k], points[:, k + 1] - points[:, k]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = (low - start) / step, (high - start) / step
+        # A segment level with a pair of faces is between them all along, or never.
+        level = step == 0
+        between = (start >= low) & (start <= high)
+        near = np.where(level, np.where(between, -np.inf, np.inf), np.minimum(one, other)).max(axis=1)
+        far = np.where(level, np.where(between, np.inf, -np.inf), np.maximum(one, other)).min(axis=1)
+        entered |= (near <= far) & (near <= 1) & (far >= 0)
+    return entered
+
+
+def _points_on(body: MovingObject, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, 3) points on the surface: half spread by area, half by triangle, so that small faces are not left out."""
+    corners = np.asarray(body.vertices)[body.triangles]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.sqrt((cross * cross).sum(axis=1))
+    share = 0.5 * area / area.sum() + 0.5 / len(area)
+    triangle = rng.choice(len(area), size=count, p=share)
+    u, v = rng.random((2, count))
+    over = u + v > 1
+    u, v = np.where(over, 1 - u, u), np.where(over, 1 - v, v)
+    a, b, c = (corners[triangle, k] for k in range(3))
+    return a + u[:, None] * (b - a) + v[:, None] * (c - a)
+
+
+def _unseen_share(chains: ChainList, times: np.ndarray, paths: Paths) -> float:
+    """First-order jackknife over the rounds, on the paths over objects; see `discovery`."""
+    number = {row.tobytes(): index for index, row in enumerate(chains.facets)}
+    seen = np.array([times[number[row.tobytes()]] for row, kind in zip(paths.facets, paths.kinds, strict=True)
+                     if kind.any()])  # fmt: skip
+    once = np.count_nonzero(seen == 1) * (_ROUNDS - 1) / _ROUNDS
+    return float(once / (len(seen) + once)) if len(seen) else 0.0
+
+
+def _rows(paths: Paths, kept: np.ndarray) -> Paths:
+    """Some paths without vegetation, by a mask (P,)."""
+    rows = np.flatnonzero(kept)
+    counts = np.bincount(paths.user_of_path[rows], minlength=paths.num_users)
+    names = ("kinds", "facets", "vertices", "length", "departure", "arrival")
+    return replace(
+        paths,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        crossing_offsets=np.zeros(len(rows) + 1, np.int64),
+        **{name: getattr(paths, name)[rows] for name in names},
+    )
+
+
+def _merged(kept: Paths, new: Paths) -> Paths:
+    """Paths at rest and over objects, of the same users, in canonical order. Both bring the line of sight: one goes."""
+    new = _rows(new, (new.kinds != 0).any(axis=1))
+    both = concatenate([kept, replace(new, users=np.zeros((0, 3)), offsets=np.zeros(1, np.int64))])
+    user = np.concatenate([kept.user_of_path, new.user_of_path])
+    columns = [both.facets[:, k] for k in range(both.max_depth - 1, -1, -1)]
+    order = np.lexsort((*columns, both.depth, user))
+    names = ("kinds", "facets", "vertices", "length", "departure", "arrival")
+    return replace(
+        kept,
+        offsets=np.searchsorted(user[order], np.arange(kept.num_users + 1)),
+        crossing_offsets=np.zeros(len(order) + 1, np.int64),
+        **{name: getattr(both, name)[order] for name in names},
+    )

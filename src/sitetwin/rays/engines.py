@@ -1,0 +1,75 @@
+"""The engines behind one interface: the dense tracer of this project, and Sionna RT as the independent referee."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import dense
+from sitetwin.rays.dense import Progress, TraceSettings
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings
+from sitetwin.site import Site
+
+ENGINES = ("sitetwin", "sionna")
+"""Names of the engines; the first is the default."""
+
+
+def check_engine(engine: str, site: Site) -> None:
+    """Make sure that there is such an engine and that it can do all that the site asks for.
+
+    Raises:
+        SiteTwinError: It cannot.
+    """
+    if engine not in ENGINES:
+        raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
+    if engine == "sionna" and (site.vegetation.num_volumes or len(site.vegetation.scatter_centres)):
+        raise SiteTwinError(
+            f"the engine sionna knows no vegetation, and the site '{site.name}' has {site.vegetation.num_volumes} "
+            "volumes of it; use the engine sitetwin, or a site without vegetation"
+        )
+
+
+def reference_settings(settings: TraceSettings) -> ReferenceSettings:
+    """How Sionna RT is asked for what these settings ask for.
+
+    Depth and seed are theirs. Rays, batch and table are those with which it loses fewest paths: 10^6 rays for each
+    batch of 100 users, as it has no bound on what stays unseen.
+    """
+    return ReferenceSettings(max_depth=settings.max_depth, seed=settings.seed)
+
+
+def trace(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    engine: str = ENGINES[0],
+) -> Paths:
+    """All paths from a transmitter to some users, in memory.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres, U at least 1.
+        settings: See `TraceSettings`; of them, ``sionna`` takes the depth and the seed.
+        progress: Called with the share of the work done, 0..1.
+        engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: line of sight and specular
+            reflections, each chain solved again in double precision; slower by orders of magnitude.
+
+    Raises:
+        SiteTwinError: A position is not finite, there is no user, or the engine cannot do what the site asks for.
+    """
+    settings = settings or TraceSettings()
+    check_engine(engine, site)
+    if engine == "sitetwin":
+        return dense.trace(site, transmitter, users, settings, progress)
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(done / total)
+
+    transmitter, users = dense.checked_positions(transmitter, users)
+    return ReferenceEngine(site).trace(transmitter, users, reference_settings(settings), progress=tell)[0]

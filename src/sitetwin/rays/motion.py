@@ -1,0 +1,157 @@
+"""Motion: trajectories of users, and the Doppler shift of paths between moving ends over moving surfaces.
+
+Sign: a path that becomes shorter has a positive shift, ``nu = -(f / c) dL/dt``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.vegetation import path_points
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Where something is, and how fast, at some moments; between them a cubic Hermite spline.
+
+    Attributes:
+        times: (N,) float64, seconds, ascending, N at least 2.
+        positions: (N, 3) float64, metres.
+        velocities: (N, 3) float64, m/s; from second-order finite differences of the positions where none are given.
+
+    Raises:
+        SiteTwinError: Shapes do not fit, a number is not finite, or times do not ascend.
+    """
+
+    times: np.ndarray
+    positions: np.ndarray
+    velocities: np.ndarray
+
+    def __init__(
+        self,
+        times: np.ndarray | Sequence[float],
+        positions: np.ndarray | Sequence[Sequence[float]],
+        velocities: np.ndarray | Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        time, place = np.asarray(times, dtype=np.float64), np.asarray(positions, dtype=np.float64)
+        if time.ndim != 1 or len(time) < 2 or place.shape != (len(time), 3):
+            raise SiteTwinError(
+                f"a trajectory of {time.shape} times and {place.shape} positions; give two or more times (N,) in "
+                "seconds and positions (N, 3) in metres"
+            )
+        if not (np.isfinite(time).all() and np.isfinite(place).all() and (np.diff(time) > 0).all()):
+            raise SiteTwinError("the times of a trajectory must ascend, and its numbers be finite")
+        if velocities is None:
+            speed = np.gradient(place, time, axis=0, edge_order=2 if len(time) > 2 else 1)
+        else:
+            speed = np.asarray(velocities, dtype=np.float64)
+            if speed.shape != place.shape or not np.isfinite(speed).all():
+                raise SiteTwinError(f"velocities of shape {speed.shape}; give finite m/s, one row for each position")
+        for name, value in (("times", time), ("positions", place), ("velocities", speed)):
+            object.__setattr__(self, name, value)
+
+    def at(self, times: np.ndarray | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (M, 3) in metres and velocities (M, 3) in m/s at other times (M,) in seconds.
+
+        Raises:
+            SiteTwinError: A time lies outside the trajectory.
+        """
+        from scipy.interpolate import CubicHermiteSpline
+
+        wanted = np.asarray(times, dtype=np.float64)
+        if not ((wanted >= self.times[0]) & (wanted <= self.times[-1])).all():
+            raise SiteTwinError(f"a time lies outside the trajectory, {self.times[0]:g} s to {self.times[-1]:g} s")
+        spline = CubicHermiteSpline(self.times, self.positions, self.velocities, axis=0)
+        return spline(wanted), spline(wanted, 1)
+
+
+def length_rates(
+    paths: Paths,
+    user_velocity: np.ndarray,
+    transmitter_velocity: np.ndarray | None = None,
+    facet_velocity: np.ndarray | None = None,
+) -> np.ndarray:
+    """Rate of change of each path's length, dL/dt = sum_i v_i . (u_i - u_{i+1}).
+
+    The sum runs over the corners of the path: u_i is the unit direction in which the wave comes to corner i, u_{i+1}
+    that in which it leaves it, v_i the velocity of the matter there; the ends have one direction each. A corner also
+    slides over its surface, but that changes no length: by Fermat's principle, u_i - u_{i+1} is normal to the surface.
+
+    Args:
+        paths: P paths of U users.
+        user_velocity: (U, 3) m/s, or (3,) for all.
+        transmitter_velocity: (3,) m/s; at rest by default.
+        facet_velocity: (F, 3) m/s, of every facet of the site; at rest by default.
+
+    Returns:
+        (P,) float64, m/s; negative where the ends come nearer to each other along the path.
+
+    Raises:
+        SiteTwinError: A shape does not fit.
+    """
+    users = np.asarray(user_velocity, dtype=np.float64)
+    if users.shape not in ((3,), (paths.num_users, 3)):
+        raise SiteTwinError(f"velocities of users have the shape {users.shape}; give ({paths.num_users}, 3), in m/s")
+    source = np.zeros(3) if transmitter_velocity is None else np.asarray(transmitter_velocity, dtype=np.float64)
+    if source.shape != (3,):
+        raise SiteTwinError(f"the transmitter's velocity has the shape {source.shape}; give (3,), in m/s")
+    user = paths.user_of_path
+    moving = np.broadcast_to(users, (paths.num_users, 3))[user]
+    rate = -_dot(moving, paths.arrival) - _dot(np.broadcast_to(source, moving.shape), paths.departure)
+    if facet_velocity is None or not paths.max_depth:
+        return rate
+    velocity = np.asarray(facet_velocity, dtype=np.float64)
+    hit = (paths.kinds != Interaction.NONE) & (paths.kinds != Interaction.CANOPY)
+    if velocity.ndim != 2 or velocity.shape[1] != 3 or int(paths.facets.max(where=hit, initial=-1)) >= len(velocity):
+        raise SiteTwinError(f"velocities of facets have the shape {velocity.shape}; give (facets of the site, 3), m/s")
+    points = path_points(paths.transmitter, paths.users[user], paths.vertices)
+    for corner in range(paths.max_depth):
+        rows = np.flatnonzero(hit[:, corner])
+        rows = rows[(velocity[paths.facets[rows, corner]] != 0).any(axis=1)]
+        before, here, after = (points[rows, corner + k] for k in range(3))
+        turn = _unit(here - before) - _unit(after - here)
+        rate[rows] += _dot(velocity[paths.facets[rows, corner]], turn)
+    return rate
+
+
+def doppler_shifts(
+    paths: Paths,
+    frequency_hz: float,
+    user_velocity: np.ndarray,
+    transmitter_velocity: np.ndarray | None = None,
+    facet_velocity: np.ndarray | None = None,
+) -> np.ndarray:
+    """Doppler shift of each path, ``nu = (f / c) (v_rx . k_rx + v_tx . k_tx)`` and what moving surfaces add.
+
+    k points away from its antenna: an end that moves towards where its path leads has a positive shift.
+
+    Args:
+        paths: P paths of U users.
+        frequency_hz: Carrier f, Hz.
+        user_velocity: As in `length_rates`, as all that follows.
+        transmitter_velocity: See there.
+        facet_velocity: See there; `sitetwin.site.facet_velocities` makes them.
+
+    Returns:
+        (P,) float64, Hz.
+
+    Raises:
+        SiteTwinError: The frequency is not positive, or a shape does not fit.
+    """
+    if not (np.isfinite(frequency_hz) and frequency_hz > 0):
+        raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
+    rates = length_rates(paths, user_velocity, transmitter_velocity, facet_velocity)
+    return -frequency_hz / SPEED_OF_LIGHT * rates
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.sqrt(_dot(vectors, vectors))[:, None]

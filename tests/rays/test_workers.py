@@ -1,0 +1,131 @@
+"""Tiles on worker processes: the same bytes however many, whatever dies."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import TraceSettings, load_paths, trace_to_store, trace_transmitters, workers
+from sitetwin.rays.workers import WorkerPool
+from sitetwin.store import TileStore
+from tests.kill_run import files_of, kill_often
+from tests.rays.shapes import box_quads, ground, quad_site
+
+SETTINGS = TraceSettings(max_depth=2, rays_per_lattice=20_000)
+PLACES = [np.array([1.0, -28.0, 10.0]), np.array([0.0, 28.0, 12.0])]
+
+
+@pytest.fixture(scope="module")
+def street():
+    """Two blocks on the ground, users between and behind them."""
+    site = quad_site([ground(60.0), *box_quads((-20, -20, 0), (-5, 20, 15)), *box_quads((8, -15, 0), (20, 25, 12))])
+    rng = np.random.default_rng(4)
+    users = np.column_stack([rng.uniform(-4, 7, 90), rng.uniform(-30, 30, 90), np.full(90, 1.5)])
+    return site, users
+
+
+@pytest.fixture(scope="module")
+def calm(street, tmp_path_factory):
+    """What one process writes, without haste."""
+    folder = tmp_path_factory.mktemp("calm") / "p"
+    trace_transmitters(folder, street[0], PLACES, street[1], SETTINGS, 20)
+    return folder
+
+
+def test_two_workers_write_the_bytes_of_one(street, calm, tmp_path):
+    told = []
+    trace_transmitters(
+        tmp_path / "p", street[0], PLACES, street[1], SETTINGS, 20, lambda *news: told.append(news), workers=2
+    )
+    assert files_of(tmp_path / "p") == files_of(calm)
+    shares = [share for stage, share in told if stage == "solve"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_the_order_of_the_tiles_changes_no_byte(street, calm, tmp_path, monkeypatch):
+    forward = TileStore.missing_tiles
+    monkeypatch.setattr(TileStore, "missing_tiles", lambda store: forward(store)[::-1])
+    trace_transmitters(tmp_path / "p", street[0], PLACES, street[1], SETTINGS, 20)
+    assert files_of(tmp_path / "p") == files_of(calm)
+
+
+def test_each_transmitter_has_a_store_and_all_are_one_tree(street, calm):
+    alone = load_paths(calm / "tx001")
+    np.testing.assert_array_equal(alone.transmitter, PLACES[1])
+    assert alone.num_paths > 100
+    with xr.open_datatree(calm, engine="zarr") as tree:
+        length = tree["tx001/tiles/000000"]["length"]
+        np.testing.assert_array_equal(length.values, alone.length[: length.size])
+    assert TileStore.open(calm / "tx000").verify() == []
+
+
+def test_a_folder_of_other_things_is_refused(street, calm, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(SiteTwinError, match=r"mine\.txt"):
+        trace_transmitters(tmp_path, street[0], PLACES, street[1], SETTINGS)
+    with pytest.raises(SiteTwinError, match="not empty"):
+        trace_to_store(calm, street[0], PLACES[0], street[1], SETTINGS)
+    with pytest.raises(SiteTwinError, match="no transmitter"):
+        trace_transmitters(tmp_path / "p", street[0], [], street[1], SETTINGS)
+
+
+def test_the_workers_of_a_scheduler(street, calm, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    ) as cluster:
+        trace_to_store(
+            tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, 20, scheduler=cluster.scheduler_address
+        )
+    assert files_of(tmp_path / "p") == files_of(calm / "tx000")
+
+
+@pytest.mark.slow
+def test_a_tile_that_kills_its_workers_is_given_up():
+    with WorkerPool(1, 1) as pool, pytest.raises(SiteTwinError, match="a tile was given up: 4 workers died"):
+        list(pool.run(_die, iter([("a", ())])))
+
+
+def _die(state: int) -> None:
+    os._exit(state)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address at all", "tcp://", "bogus://x"])
+def test_a_scheduler_that_does_not_answer(street, tmp_path, monkeypatch, address):
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(SiteTwinError, match="no Dask scheduler answers at"):
+        trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, scheduler=address)
+
+
+def test_no_workers_at_all(street, tmp_path):
+    with pytest.raises(SiteTwinError, match="0 workers"):
+        trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, workers=0)
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_state_of_workers_is_small_to_send(street):
+    """A prepared solver travels as site and settings; a worker loads neither torch nor the channel layer for it."""
+    import pickle
+    import subprocess
+    import sys
+
+    from sitetwin.rays.run import TileSolver
+
+    solver = TileSolver(street[0], SETTINGS)
+    size = len(pickle.dumps(solver))
+    _ = solver.caster
+    assert len(pickle.dumps(solver)) == size
+    program = "import sys; import sitetwin.rays.run; sys.exit('torch' in sys.modules)"
+    begun = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert time.monotonic() - begun < 60
+
+
+def test_killed_runs_end_in_the_same_bytes(tmp_path):
+    """One kill of each kind; `python tests/kill_run.py` does a hundred."""
+    counts = kill_often(tmp_path, 3, seed=1)
+    assert counts["finished"] >= 1
