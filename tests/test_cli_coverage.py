@@ -187,6 +187,22 @@ def test_without_rasterio_a_note_names_the_extra(scene, tmp_path, monkeypatch, n
         geotiff(GridRaster(np.zeros((1, 2)), np.zeros(2), 1.0), np.zeros(1), None, {})
 
 
+def test_a_measured_pattern_is_named_without_its_folder(scene, tmp_path, no_pictures):
+    cut = "".join(f"{angle} {'0' if angle < 90 else '20'}\n" for angle in range(360))
+    (tmp_path / "p.msi").write_text(f"NAME x\nGAIN 15 dBi\nHORIZONTAL 360\n{cut}VERTICAL 360\n{cut}")
+    (tmp_path / "s.json").write_text(
+        json.dumps({"stations": [{"position": [0, 0, 20], "eirp_dbm": 55, "pattern": "p.msi"}]})
+    )
+    result = cover(scene, tmp_path / "o", more=["--stations", tmp_path / "s.json"])
+    assert result.exit_code == 0, result.stderr
+    text = (tmp_path / "o" / "coverage.json").read_text()
+    (station,) = json.loads(text)["stations"]
+    assert station["pattern"] == "p.msi"
+    assert str(tmp_path) not in text
+    assert len(station["antenna"]["gain_db_sha256"]) == 64
+    assert station["antenna_power_dbm"] == pytest.approx(40)
+
+
 def test_users_out_of_sight_are_holes(tmp_path, no_pictures):
     """Behind a house and without reflections nothing arrives."""
     result = run(

@@ -16,6 +16,7 @@ import numpy as np
 
 import sitetwin
 from sitetwin.channel.coverage import NOISE_TEMPERATURE, peak_gain_db, thermal_noise_w
+from sitetwin.channel.describe import describe_pattern
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.report.coverage_maps import Background, label_map, value_map
 from sitetwin.report.rasters import GridRaster, can_write_geotiff, geotiff
@@ -275,6 +276,8 @@ def _station(coverage: Coverage, index: int) -> dict[str, Any]:
     downlink = station.downlink
     return {
         **station.model_dump(mode="json"),
+        "pattern": Path(station.pattern).name,  # of a measured one not the folder, which is somebody's own
+        "antenna": describe_pattern(station.antenna),
         "antenna_peak_gain_dbi": peak_gain_db(station.antenna),
         "antenna_power_dbm": downlink.power_dbm,
         "power_per_resource_element_dbm": 10 * math.log10(downlink.power_per_element_w) + 30,
