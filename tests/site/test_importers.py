@@ -170,6 +170,20 @@ def test_materials_by_sionnas_rules(tmp_path: Path) -> None:
     assert any("itu_glass" in a and "0.1 m assumed" in a for a in site.provenance["assumptions"])
 
 
+@pytest.mark.parametrize("kind", ["integer", "float"])
+def test_scattering_lobes_by_sionnas_names(tmp_path: Path, kind: str) -> None:
+    lobes = (
+        '<string name="scattering_pattern" value="backscattering"/><float name="lambda_" value="0.7"/>'
+        f'<{kind} name="alpha_r" value="5"/><{kind} name="alpha_i" value="9"/>'
+    )
+    head = HEAD.replace("</bsdf>", lobes + "</bsdf>")
+    material = load_scene(scene(tmp_path, shape(), head)).materials[0]
+    assert (material.scattering_pattern, material.alpha_r, material.alpha_i) == ("backscattering", 5, 9)
+    assert material.forward_share == 0.7
+    with pytest.raises(SiteTwinError, match=r"alpha_r 2\.5, which is no whole number"):
+        load_scene(scene(tmp_path, shape(), HEAD.replace("</bsdf>", '<float name="alpha_r" value="2.5"/></bsdf>')))
+
+
 NAN = ply(np.array([[0, 0, 0], [1, 0, 0], [0, np.nan, 0.0]]), np.array([[0, 1, 2]]))
 HUGE = ply(np.array([[0, 0, 0], [1, 0, 0], [0, 1e9, 0.0]]), np.array([[0, 1, 2]]))
 BOMB = '<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'

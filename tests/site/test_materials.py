@@ -91,6 +91,9 @@ def test_constants_hold_at_every_frequency() -> None:
         {"itu": "concrete", "thickness": 0.0},
         {"itu": "concrete", "scattering_coefficient": 1.5},
         {"itu": "concrete", "scattering_pattern": "shiny"},
+        {"itu": "concrete", "alpha_r": 0},
+        {"itu": "concrete", "alpha_i": 101},
+        {"itu": "concrete", "forward_share": -0.1},
     ],
 )
 def test_bad_materials_are_refused(wrong: dict) -> None:

@@ -39,7 +39,7 @@ from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
-MOST_TRANSMISSIONS = 16  # some fifty decibels and more; each doubles the rays of the discovery at worst
+MOST_TRANSMISSIONS = 16  # a hundred decibels and more
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 

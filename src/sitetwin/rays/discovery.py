@@ -7,6 +7,7 @@ member of the family of I. J. Good's estimators (Biometrika 40, 1953), applied t
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from sitetwin.site import Site
 FIRST_LATTICES = 6
 _MOST_LATTICES = 64
 PROBE_USERS = 4096
+_RAYS_AT_ONCE = 4_000_000  # with their branches behind slabs
 _TRY_ALL_PAIRS = 2_000_000  # (chain, user) pairs up to which every chain is tried on every user
 
 
@@ -113,8 +115,20 @@ def shoot_lattice(
     max_transmissions: int,
     rotation: np.ndarray,
 ) -> Sightings:
-    """Follow the specular bounces of one lattice; note every cell near users that a ray enters after a bounce."""
-    return follow(site, caster, transmitter, grid, near, fibonacci_directions(rays, rotation), depth, max_transmissions)
+    """Follow the rays of one lattice, so many at once that their branches behind slabs fit into the memory."""
+    import drjit as dr
+
+    mi = mitsuba()
+    directions = fibonacci_directions(rays, rotation)
+    at_once = max(1000, _RAYS_AT_ONCE // math.comb(depth + max_transmissions, depth)) if max_transmissions else rays
+    parts = []
+    for first in range(0, rays, at_once):
+        count = min(at_once, rays - first)
+        some = directions if count == rays else dr.gather(mi.Vector3f, directions, first + dr.arange(mi.UInt32, count))
+        start = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, count)
+        wave = _Rays(start, some, np.zeros(count, dtype=np.int64), np.full(count, max_transmissions))
+        parts.append(_follow(site, caster, grid, near, wave, depth))
+    return _joined(parts, grid) if max_transmissions else parts[0]
 
 
 def follow(
@@ -125,7 +139,6 @@ def follow(
     near: np.ndarray,
     direction: Any,
     depth: int,
-    max_transmissions: int = 0,
 ) -> Sightings:
     """Follow the specular bounces of rays that leave the transmitter in given directions (Mitsuba Vector3f)."""
     import drjit as dr
@@ -133,7 +146,24 @@ def follow(
     mi = mitsuba()
     rays = dr.width(direction)
     start = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
-    wave = _Rays(start, direction, np.zeros(rays, dtype=np.int64), np.full(rays, max_transmissions))
+    wave = _Rays(start, direction, np.zeros(rays, dtype=np.int64), np.zeros(rays, dtype=np.int64))
+    return _follow(site, caster, grid, near, wave, depth)
+
+
+def _joined(parts: list[Sightings], grid: CellGrid) -> Sightings:
+    """What the parts of one lattice saw, each chain and each (chain, cell) pair once, whatever slabs lay between."""
+    facets, number = np.unique(np.concatenate([p.facets for p in parts]), axis=0, return_inverse=True)
+    first = np.cumsum([0, *(len(p.facets) for p in parts)])
+    chain = np.concatenate([number.ravel()[start + p.chain] for start, p in zip(first[:-1], parts, strict=True)])
+    pairs = _distinct(chain * grid.num_cells + np.concatenate([p.cell for p in parts]))
+    return Sightings(facets, pairs // grid.num_cells, pairs % grid.num_cells)
+
+
+def _follow(site: Site, caster: RayCaster, grid: CellGrid, near: np.ndarray, wave: _Rays, depth: int) -> Sightings:
+    """Follow the specular bounces of some rays; note every cell near users that a ray enters after a bounce."""
+    import drjit as dr
+
+    mi = mitsuba()
     rows = np.zeros((1, 0), dtype=np.int32)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for bounce in range(depth + 1):
@@ -147,14 +177,16 @@ def follow(
                 chain, cell = _cells_entered(grid, near, len(rows), wave.sequence, wave.origin, wave.direction, reach)
                 found.append((rows, chain, cell))
             alive = dr.compress(valid)
-            if not dr.width(alive) or (bounce == depth and not max_transmissions):
+            if not dr.width(alive) or (bounce == depth and not wave.left.any()):
                 break
-            hits.append(_Hits.of(site, caster, wave, hit, alive))
-            passing = hits[-1].passing(caster)
+            here = _Hits.of(site, caster, wave, hit, alive)
+            if bounce < depth:
+                hits.append(here)
+            passing = here.passing(caster)
             if not len(passing):
                 break
-            wave = hits[-1].behind(passing)
-        if bounce == depth or not hits:
+            wave = here.behind(passing)
+        if not hits:
             break
         wave, facet = _reflected(hits)
         keys, sequence = _number(wave.sequence * site.num_facets + facet, site.num_facets * len(rows))
