@@ -19,7 +19,7 @@ _HALVINGS = 10  # of a sample spacing, to find where the cover ends: about 1 mm
 
 
 def open_parts(
-    site: Site, ends: np.ndarray, edge: np.ndarray, incident: np.ndarray
+    surfaces: Surfaces, ends: np.ndarray, edge: np.ndarray, incident: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """The parts of edges that no foreign facet covers.
 
@@ -27,7 +27,7 @@ def open_parts(
     halving. A cover between two samples is not seen; rays that would pass it are stopped all the same.
 
     Args:
-        site: The site.
+        surfaces: The site's surfaces.
         ends: (N, 2, 3) float64, metres.
         edge: (N,) number of each edge.
         incident: Sorted keys ``edge number * num_facets + facet`` of the facets that meet at each edge.
@@ -36,12 +36,11 @@ def open_parts(
         The edge (a row of `ends`) of each open part, (M,) int64, ascending; its ends as shares of the edge, (M, 2); and
         how many edges are covered altogether.
     """
-    grid = _TriangleGrid(site)
 
     def covered(row: np.ndarray, share: np.ndarray) -> np.ndarray:
         points = ends[row, 0] + share[:, None] * (ends[row, 1] - ends[row, 0])
-        which, facet = grid.facets_at(points)
-        key = edge[row[which]] * site.num_facets + facet
+        which, facet = surfaces.at(points)
+        key = edge[row[which]] * surfaces.site.num_facets + facet
         foreign = incident[np.minimum(np.searchsorted(incident, key), len(incident) - 1)] != key
         result = np.zeros(len(row), dtype=bool)
         result[which[foreign]] = True
@@ -83,11 +82,11 @@ def _uncovered_runs(
     return row, share
 
 
-class _TriangleGrid:
+class Surfaces:
     """A site's triangles in the cells of a grid, sorted by size into classes with cells of their own."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
         self._corners = site.vertices[site.triangles]
         corners = self._corners
         low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
@@ -120,7 +119,7 @@ class _TriangleGrid:
         order = np.argsort(key, kind="stable")
         return key[order], triangle[meets][order]
 
-    def facets_at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (point, facet) where a point lies on a facet's surface, within the tolerance; repeats are possible."""
         rows, facets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for size, key, triangle in self._levels:
@@ -129,8 +128,8 @@ class _TriangleGrid:
             held = end - begin
             row = np.repeat(np.arange(len(points)), held)
             found = triangle[np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held) + np.repeat(begin, held)]
-            facet = self._site.triangle_facet[found].astype(np.int64)
-            height = np.abs(dot(points[row], self._site.facet_normal[facet]) - self._site.facet_offset[facet])
+            facet = self.site.triangle_facet[found].astype(np.int64)
+            height = np.abs(dot(points[row], self.site.facet_normal[facet]) - self.site.facet_offset[facet])
             close = np.flatnonzero(height <= COVER_TOLERANCE)
             close = close[self._inside(points[row[close]], found[close])]
             rows.append(row[close])

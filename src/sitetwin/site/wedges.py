@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sitetwin.site.edge_cover import COVER_TOLERANCE, open_parts
+from sitetwin.site.edge_cover import COVER_TOLERANCE, Surfaces, open_parts
 from sitetwin.site.facets import components, dot, mesh_tolerance
 from sitetwin.site.model import Site
 
@@ -101,8 +101,8 @@ class _Sectors:
 def find_wedges(site: Site) -> Wedges:
     """The wedges of a site's mesh.
 
-    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. A long
-    edge is cut where an edge without partner ends on it. Edges between coplanar facets are no wedges; collinear
+    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. An
+    edge is cut where another body's corner touches it. Edges between coplanar facets are no wedges; collinear
     neighbours between the same two facets become one. The parts of an edge that lie on the surface of a facet that is
     not its own are covered and cut off (`edge_cover`): a body that merely touches another leaves no gap there.
 
@@ -112,9 +112,11 @@ def find_wedges(site: Site) -> Wedges:
     points, corners = _weld(site.vertices[site.triangles])
     whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
     corners, facet = _turned_outwards(points, corners[whole]), site.triangle_facet[whole]
-    sides = _split(_outline(site, points, _all_sides(points, corners, facet)), points)
+    surfaces = Surfaces(site)
+    sides = _outline(site, points, _all_sides(points, corners, facet))
+    sides = _split(sides, points, _touching(site, points, sides, surfaces))
     sectors = _open_sectors(site, points, sides)
-    points, parts, covered = _open_parts(site, points, sides, sectors)
+    points, parts, covered = _open_parts(site, points, sides, sectors, surfaces)
     merged, ends = _merge_collinear(points, parts)
     return _assemble(site, points, merged, ends, covered)
 
@@ -214,11 +216,19 @@ def _outline(site: Site, points: np.ndarray, sides: _Sides) -> _Sides:
     return sides.take(np.flatnonzero(~inside[edge]))
 
 
-def _split(sides: _Sides, points: np.ndarray) -> _Sides:
-    """Cut edges where the end of an edge that belongs to one face only lies on them."""
+def _touching(site: Site, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
+    """Ends of edges where another edge may be cut: those on a facet that has no corner there, and of lone faces."""
     edge = _edge_number(sides.low, sides.high)
     single = np.bincount(edge)[edge] == 1
-    loose = np.unique(np.concatenate([sides.low[single], sides.high[single]]))
+    corner = np.unique(np.concatenate([sides.low, sides.high]))
+    own = np.concatenate([sides.low, sides.high]) * site.num_facets + np.tile(sides.facet, 2)
+    which, facet = surfaces.at(points[corner])
+    foreign = ~np.isin(corner[which] * site.num_facets + facet, own, kind="sort")
+    return np.unique(np.concatenate([sides.low[single], sides.high[single], corner[which[foreign]]]))
+
+
+def _split(sides: _Sides, points: np.ndarray, loose: np.ndarray) -> _Sides:
+    """Cut edges at those of some points that lie on them."""
     if not len(loose):
         return sides
     a, b = points[sides.low], points[sides.high]
@@ -322,12 +332,14 @@ def _facet_size(site: Site) -> np.ndarray:
     return np.sqrt(dot(span, span))
 
 
-def _open_parts(site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors) -> tuple[np.ndarray, _Sectors, int]:
+def _open_parts(
+    site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors, surfaces: Surfaces
+) -> tuple[np.ndarray, _Sectors, int]:
     """The sectors with the covered parts of their edges cut off, the points with the new ends, and what was covered."""
     count = len(sides.low)
     number = _edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
     incident = np.unique(number[:count] * site.num_facets + sides.facet)
-    row, share, covered = open_parts(site, points[sectors.ends], number[count:], incident)
+    row, share, covered = open_parts(surfaces, points[sectors.ends], number[count:], incident)
     parts = sectors.take(row)
     ends = parts.ends.copy()
     step = points[ends[:, 1]] - points[ends[:, 0]]
