@@ -44,7 +44,8 @@ class TraceSettings:
 
     Attributes:
         max_depth: Most interactions on a path; 0 traces the line of sight alone.
-        unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
+        unseen_bound: Estimated share of valid specular (chain, user) pairs that may stay unseen; that of the diffracted
+            ones is reported, not bounded.
         rays_per_lattice: Rays in each discovery lattice.
         canopy_paths: Most canopy-scattered paths per user.
         seed: Of the discovery.
@@ -123,7 +124,6 @@ def discover(
         before=settings.reflections_before,
         after=settings.reflections_after,
         lit_region=settings.lit_region,
-        unseen_bound=settings.unseen_bound,
         seed=settings.seed,
     )
     tell_edges = lambda share: tell((1 + share) / 2)  # noqa: E731
