@@ -101,7 +101,16 @@ def trace(
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
     spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
     height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
+    depth: Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")] = 3,
+    diffraction: Annotated[
+        bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")
+    ] = False,
+    reflections_before: Annotated[
+        int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path before the edge.")
+    ] = 1,
+    reflections_after: Annotated[
+        int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path after the edge.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
     indoors: Annotated[
@@ -129,7 +138,13 @@ def trace(
         site = load_scene(scene)
         transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
         users, dropped = user_grid((low_x, low_y, high_x, high_y), spacing, height, site, allow_indoors=indoors)
-        settings = TraceSettings(max_depth=depth, seed=seed)
+        settings = TraceSettings(
+            max_depth=depth,
+            seed=seed,
+            diffraction=diffraction,
+            reflections_before=reflections_before,
+            reflections_after=reflections_after,
+        )
         trace_to_store(to, site, transmitter, users, settings, tile_users, tell, resume)
     summary = summarise(to)
     _print_trace(summary, dropped, time.perf_counter() - begun)
@@ -153,7 +168,8 @@ def _numbers(text: str, count: int, option: str) -> list[float]:
 
 
 def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
-    unseen = "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}"
+    shares = [summary.unseen_share, summary.unseen_share_diffracted]
+    unseen, unseen_diffracted = ("not stated" if share is None else f"{share:.2e}" for share in shares)
     table = Table(show_header=False)
     for name, value in (
         ("users", f"{summary.users:,}"),
@@ -162,6 +178,7 @@ def _print_trace(summary: TraceSummary, dropped: int, seconds: float) -> None:
         ("paths", f"{summary.paths:,}"),
         ("line-of-sight share", f"{summary.line_of_sight_share:.1%}"),
         ("unseen share, estimated", unseen),
+        *([("of diffracted paths", unseen_diffracted)] if summary.unseen_share_diffracted is not None else []),
         ("seconds", f"{seconds:.1f}"),
     ):
         table.add_row(name, value)

@@ -113,9 +113,19 @@ def path_gains(
     return out
 
 
+_KNOWN = (Interaction.NONE, Interaction.REFLECTION, Interaction.CANOPY)
+
+
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
+    unknown = np.setdiff1d(np.unique(paths.kinds), _KNOWN)
+    if len(unknown):
+        names = {int(kind): kind.name.lower() for kind in Interaction}
+        raise SiteTwinError(
+            f"the paths have interactions without a field model ({names.get(int(unknown[0]), int(unknown[0]))}); trace "
+            "without them"
+        )
     mirror = paths.kinds == Interaction.REFLECTION
     scatter = paths.kinds == Interaction.CANOPY
     for name, chosen, count in (
