@@ -115,12 +115,21 @@ def trace(
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
     spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
     height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
     transmissions: Annotated[
         int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
     ] = 0,
     diffuse: Annotated[int, typer.Option(min=0, help="Most paths per user that surfaces scatter diffusely.")] = 0,
     diffuse_tile: Annotated[float, typer.Option(help="Longest edge of the tiles that scatter, in metres.")] = 5.0,
+    depth: Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")] = 3,
+    diffraction: Annotated[
+        bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")
+    ] = False,
+    reflections_before: Annotated[
+        int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path before the edge.")
+    ] = 1,
+    reflections_after: Annotated[
+        int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path after the edge.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
     indoors: Annotated[
@@ -155,6 +164,9 @@ def trace(
         settings = TraceSettings(
             max_depth=depth,
             seed=seed,
+            diffraction=diffraction,
+            reflections_before=reflections_before,
+            reflections_after=reflections_after,
             max_transmissions=transmissions,
             diffuse_paths=diffuse,
             diffuse_tile_m=diffuse_tile,

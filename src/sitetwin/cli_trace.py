@@ -117,6 +117,11 @@ def _values(summary: TraceSummary) -> dict[str, str]:
         "paths": f"{summary.paths:,}",
         "line-of-sight share": f"{summary.line_of_sight_share:.1%}",
         "unseen share, estimated": "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}",
+        **(
+            {}
+            if summary.unseen_share_diffracted is None
+            else {"of diffracted paths": f"{summary.unseen_share_diffracted:.2e}"}
+        ),
     }
 
 

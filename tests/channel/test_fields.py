@@ -286,6 +286,13 @@ def test_another_site_is_refused():
         path_gains(twice, site, F)
 
 
+def test_an_interaction_without_a_field_model_is_refused():
+    site, paths, _, _ = random_world(1)
+    diffracted = replace(paths, kinds=np.where(paths.kinds > 0, 3, 0).astype(np.uint8))
+    with pytest.raises(SiteTwinError, match=r"without a field model \(diffraction\)"):
+        path_gains(diffracted, site, F)
+
+
 def test_nodes_follow_the_ripple_of_a_slab():
     """A low-loss pane rings across 400 MHz: nodes are asked for, and between them the gain is met."""
     pane = Material("pane", relative_permittivity=6.3, conductivity=0.001, thickness=0.12)

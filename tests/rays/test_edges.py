@@ -95,10 +95,10 @@ def test_equal_to_exhaustive_enumeration(before: int, after: int) -> None:
     site, judge = street(), LawTest(street())
     transmitter = np.array([-14.0, 2.0, 19.0])
     rng = np.random.default_rng(before + 2 * after)
-    users = np.column_stack([rng.uniform(-45, 45, 8), rng.uniform(-40, 40, 8), rng.uniform(0.5, 17, 8)])
+    users = np.column_stack([rng.uniform(-45, 45, 4), rng.uniform(-40, 40, 4), rng.uniform(0.5, 17, 4)])
     paths = trace(site, transmitter, users, replace(SETTINGS, reflections_before=before, reflections_after=after))
     rows = diffracted(paths)
-    assert len(rows) > 20
+    assert len(rows) > 10
     assert paths.kinds[rows].sum(axis=1).max() == 3 + before + after
     for user, oracle in enumerate(enumerate_edge_paths(site, transmitter, users, before, after, judge)):
         ours = {chain_of(paths, row) for row in rows[paths.user_of_path[rows] == user]}
@@ -110,7 +110,7 @@ def test_every_path_obeys_the_laws_and_stands_in_canonical_order() -> None:
     site = load_scene("simple_street_canyon")
     rng = np.random.default_rng(2)
     users = np.column_stack([rng.uniform(-60, 60, 40), rng.uniform(-30, 30, 40), rng.uniform(1, 30, 40)])
-    paths = trace(site, np.array([-33.0, 11.0, 32.0]), users, replace(SETTINGS, unseen_bound=0.2))
+    paths = trace(site, np.array([-33.0, 11.0, 32.0]), users, SETTINGS)
     judgements = LawTest(site).judge_paths(paths, diffracted(paths))
     assert len(judgements) > 300
     verdicts = [j.verdict for j in judgements]
@@ -162,7 +162,7 @@ def test_reciprocity() -> None:
     np.testing.assert_allclose([forward[k] for k in forward], [backward[k] for k in forward], rtol=1e-13)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_frame_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -204,7 +204,7 @@ def test_tiles_order_and_storage_change_no_bit(tmp_path) -> None:  # type: ignor
     site, transmitter = load_scene("simple_street_canyon"), np.array([-33.0, 11.0, 32.0])
     rng = np.random.default_rng(1)
     users = np.column_stack([rng.uniform(-60, 60, 90), rng.uniform(-30, 30, 90), rng.uniform(1, 30, 90)])
-    wanted = replace(SETTINGS, unseen_bound=0.2)
+    wanted = SETTINGS
     chains = discover(site, transmitter, users, wanted)
     whole = solve(site, chains, users, wanted)
     assert len(diffracted(whole)) > 500

@@ -10,7 +10,9 @@ import pytest
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
+from sitetwin.rays.compare import match_paths
+from sitetwin.rays.dense import TraceSettings, trace
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.reference import ReferenceSettings, trace_reference, trace_reference_gains
 from sitetwin.site import load_scene
 from sitetwin.site.materials import Material, itu_material
@@ -180,6 +182,33 @@ def test_bad_input_gets_a_sentence() -> None:
         trace_reference(
             replace(site, triangles=site.triangles[:0], triangle_facet=site.triangle_facet[:0]), here, here[None]
         )
+
+
+def test_its_diffracted_paths_are_among_ours_and_obey_the_laws() -> None:
+    site = load_scene("simple_street_canyon")
+    transmitter, users = map(np.array, SCENES["simple_street_canyon"])
+    theirs = trace_reference(
+        site, transmitter, users, diffraction=True, edge_diffraction=True, samples=400_000, max_num_paths=1_000_000
+    )
+    bent = theirs.kinds == Interaction.DIFFRACTION
+    at = bent.argmax(axis=1)
+    near = bent.any(axis=1) & (at <= 1) & (theirs.depth - at <= 2)  # up to one reflection on either side
+    assert near.sum() > 20
+    assert {j.verdict for j in LawTest(site).judge_paths(theirs, np.flatnonzero(near))} <= {Verdict.VALID}
+    ours = trace(site, transmitter, users, TraceSettings(max_depth=3, diffraction=True))
+    match = match_paths(ours, theirs)
+    assert not near[match.only_b].any()
+    np.testing.assert_allclose(ours.length[match.a], theirs.length[match.b], rtol=1e-12)
+
+
+def test_only_its_shadow_paths_without_the_lit_region() -> None:
+    site = load_scene("simple_street_canyon")
+    transmitter, users = map(np.array, SCENES["simple_street_canyon"])
+    more = {"diffraction": True, "diffraction_lit_region": False, "samples": 400_000, "max_num_paths": 1_000_000}
+    theirs = trace_reference(site, transmitter, users, max_depth=1, **more)
+    ours = trace(site, transmitter, users, TraceSettings(max_depth=1, diffraction=True, lit_region=False))
+    assert (theirs.kinds == Interaction.DIFFRACTION).any()
+    assert len(match_paths(ours, theirs).only_b) == 0
 
 
 def test_geometry_alone_asks_nothing_of_the_materials() -> None:

@@ -249,3 +249,15 @@ def test_no_triangle_no_wedge() -> None:
         **{**vars(site), "triangles": site.triangles[:0], "triangle_facet": site.triangle_facet[:0]}  # type: ignore[arg-type]
     )
     assert len(empty.wedges) == 0
+
+
+def test_a_corner_is_open_above_the_house_that_leans_on_it() -> None:
+    """A lower house covers the foot of a higher one's upright edge: what is left begins at its roof."""
+    ground = rectangle([(-9, -9, 0), (9, -9, 0), (9, 9, 0), (-9, 9, 0)])
+    site = site_of(box((0, 0, 0), (2, 2, 8)), box((2, -1, 0), (4, 1, 3)), ground)
+    check_frames(site, site.wedges)
+    wedges = site.wedges
+    upright = (np.abs(wedges.direction[:, 2]) > 0.5) & (np.abs(wedges.start[:, :2] - [2, 0]).max(axis=1) < 1e-6)
+    assert upright.sum() == 1
+    assert wedges.start[upright][0, 2] == pytest.approx(3.0, abs=3e-3)
+    assert wedges.end[upright][0, 2] == 8.0

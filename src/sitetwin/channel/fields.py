@@ -131,6 +131,9 @@ def path_gains(
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
+    unknown = np.setdiff1d(np.unique(paths.kinds), [int(kind) for kind in Interaction])
+    if len(unknown):
+        raise SiteTwinError(f"the paths have interactions of kind {unknown[0]}, which has no field model here")
     surface = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
     scatter = paths.kinds == Interaction.CANOPY
     edge = paths.kinds == Interaction.DIFFRACTION

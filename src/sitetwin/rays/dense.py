@@ -49,7 +49,8 @@ class TraceSettings:
 
     Attributes:
         max_depth: Most interactions on a path; 0 traces the line of sight alone.
-        unseen_bound: Estimated share of valid (chain, user) pairs that may stay unseen.
+        unseen_bound: Estimated share of valid specular (chain, user) pairs that may stay unseen; that of the diffracted
+            ones is reported, not bounded.
         rays_per_lattice: Rays in each discovery lattice.
         max_transmissions: Most thin slabs that a specular path passes straight through, reflections besides; 0 keeps
             every wall opaque. Half-spaces always are.
@@ -152,7 +153,6 @@ def discover(
         before=settings.reflections_before,
         after=settings.reflections_after,
         lit_region=settings.lit_region,
-        unseen_bound=settings.unseen_bound,
         seed=settings.seed,
     )
     tell_edges = lambda share: tell((1 + share) / 2)  # noqa: E731

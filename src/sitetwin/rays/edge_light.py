@@ -18,8 +18,8 @@ from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 SETS = 4
 """Independent sets of samples; what only one of them met tells how much all of them missed."""
 
-_SPACING = 2.0  # m between samples of one set on an edge
-_LEAST_SAMPLES = 2  # of one set on an edge
+_SPACING = 1.0  # m between samples of one set on an edge
+_LEAST_SAMPLES = 4  # of one set on an edge
 _FACET_RAYS = 250_000  # of one set, to find the facets that the transmitter lights
 _LANES = 1 << 22
 _PAIRS = 1 << 22

@@ -11,8 +11,8 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
 from sitetwin.rays.solve import gather3
 from sitetwin.site import Site, Wedges
+from sitetwin.site.edge_cover import COVER_TOLERANCE
 from sitetwin.site.facets import dot
-from sitetwin.site.wedges import COVER_TOLERANCE
 
 WEDGE_ROW = 16  # doubles per wedge in its table
 FACET_ROW = 12  # doubles per facet in its table

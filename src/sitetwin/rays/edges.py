@@ -8,13 +8,11 @@ cell.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid, CellUsers
 from sitetwin.rays.edge_bounds import EdgeBounds
@@ -39,7 +37,6 @@ class EdgeSettings:
         before: Most reflections before the wedge, 0 or 1.
         after: Most reflections after it, 0 or 1.
         lit_region: As in `keller.EdgeSolver`.
-        unseen_bound: Share of valid (chain, user) pairs that may stay unseen.
         seed: Of all draws.
     """
 
@@ -47,7 +44,6 @@ class EdgeSettings:
     before: int
     after: int
     lit_region: bool
-    unseen_bound: float
     seed: int
 
 
@@ -116,13 +112,6 @@ def discover_edges(
     probes = users[np.sort(rng.choice(len(users), size=min(_PROBE_USERS, len(users)), replace=False))]
     found = EdgeSolver(scene, chains, settings.lit_region).solve(probes)
     measured = _measure(scene, chains, lit, found.chain, found.user, probes, cells, from_wedges, from_cells)
-    if measured.unseen_share > settings.unseen_bound:
-        warnings.warn(
-            f"the discovery of diffracted paths ended with an estimated unseen share of {measured.unseen_share:.1e}, "
-            f"above the bound of {settings.unseen_bound:.1e}",
-            SiteTwinWarning,
-            stacklevel=2,
-        )
     tell(1.0)
     return replace(chains, completeness=measured)
 

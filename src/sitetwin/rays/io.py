@@ -26,9 +26,9 @@ LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "offsets": (("user_edge",), {"rows": "path", "description": "paths of user u: rows offsets[u]:offsets[u+1]"}),
     "kinds": (
         ("path", "interaction"),
-        {"description": "0 none, 1 reflection, 2 in a canopy, 4 transmission, 5 diffuse"},
+        {"description": "0 none, 1 reflection, 2 in a canopy, 3 diffraction, 4 transmission, 5 diffuse"},
     ),
-    "facets": (("path", "interaction"), {"description": "facet, or scatter centre, of each interaction; -1 none"}),
+    "facets": (("path", "interaction"), {"description": "facet, scatter centre or wedge of each interaction; -1 none"}),
     "vertices": (("path", "interaction", "xyz"), {"units": "m", "description": "interaction points; NaN none"}),
     "length": (("path",), {"units": "m", "description": "unfolded length from transmitter to user"}),
     "departure": (("path", "xyz"), {"units": "1", "description": "unit vector away from the transmitter"}),
@@ -58,6 +58,7 @@ class TraceSummary:
         paths: Number of paths.
         line_of_sight_share: Share of the users with a path of no interaction.
         unseen_share: Estimated share of (chain, user) pairs that discovery missed; None if the store does not say.
+        unseen_share_diffracted: The same for chains with a diffraction; None if none were sought.
     """
 
     users: int
@@ -65,6 +66,7 @@ class TraceSummary:
     paths: int
     line_of_sight_share: float
     unseen_share: float | None
+    unseen_share_diffracted: float | None = None
 
 
 def paths_to_arrays(paths: Paths) -> dict[str, Array]:
@@ -264,11 +266,14 @@ def summarise(path: str | Path) -> TraceSummary:
         empty += int(np.count_nonzero(np.diff(offsets) == 0))
         sighted += int(np.count_nonzero(np.diff(direct[offsets])))
         paths += int(offsets[-1])
-    unseen = None
+    unseen = unseen_diffracted = None
     if store.has_group(CHAINS):
-        unseen = float(store.read_group(CHAINS)["completeness_unseen_share"][0])
+        found = store.read_group(CHAINS)
+        unseen = float(found["completeness_unseen_share"][0])
+        if "edges_completeness_unseen_share" in found.arrays:
+            unseen_diffracted = float(found["edges_completeness_unseen_share"][0])
     users = store.num_users
-    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen)
+    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen, unseen_diffracted)
 
 
 def check_positions(transmitter: np.ndarray, users: np.ndarray) -> None:

@@ -38,7 +38,7 @@ def exact_vertices(
     if kinds is None:
         kinds = np.where(facets >= 0, Interaction.REFLECTION, Interaction.NONE)
     vertices = np.full(guess.shape, np.nan)
-    if not kinds.shape[1]:
+    if not kinds.size:
         return vertices
     depth = np.count_nonzero(kinds, axis=1)
     bent = kinds == Interaction.DIFFRACTION

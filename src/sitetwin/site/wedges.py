@@ -18,11 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from sitetwin.site.edge_cover import COVER_TOLERANCE, Surfaces, open_parts
 from sitetwin.site.facets import components, dot, mesh_tolerance
 from sitetwin.site.model import Site
-
-COVER_TOLERANCE = 1e-3
-"""Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
 
 SAME_ANGLE = 1e-3
 """Radians: faces around an edge closer than this in angle lie on each other."""
@@ -50,8 +48,8 @@ class Wedges:
         normals: (W, 2, 3) float64, unit normals of face 0 and face n into the open space; those of a free edge are
             opposite.
         tangents: (W, 2, 3) float64, unit vectors in face 0 and face n, perpendicular to the edge, away from it.
-        covered: Number of mesh edges that are no wedges because their midpoint lies on the surface of a further facet
-            (a wall that stands on the ground, a house built against a higher one).
+        covered: Number of mesh edges that are no wedges because they lie on the surface of a further facet (a wall that
+            stands on the ground, a house built against a higher one).
     """
 
     start: np.ndarray
@@ -103,10 +101,10 @@ class _Sectors:
 def find_wedges(site: Site) -> Wedges:
     """The wedges of a site's mesh.
 
-    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. A long
-    edge is cut where an edge without partner ends on it. Edges between coplanar facets are no wedges; collinear
-    neighbours between the same two facets become one. A mesh edge whose midpoint lies on the surface of a facet that is
-    not its own is covered and left out: a body that merely touches another leaves no gap there.
+    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. An
+    edge is cut where another body's corner touches it. Edges between coplanar facets are no wedges; collinear
+    neighbours between the same two facets become one. The parts of an edge that lie on the surface of a facet that is
+    not its own are covered and cut off (`edge_cover`): a body that merely touches another leaves no gap there.
 
     Args:
         site: The site.
@@ -114,11 +112,13 @@ def find_wedges(site: Site) -> Wedges:
     points, corners = _weld(site.vertices[site.triangles])
     whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
     corners, facet = _turned_outwards(points, corners[whole]), site.triangle_facet[whole]
-    sides = _split(_outline(site, points, _all_sides(points, corners, facet)), points)
+    surfaces = Surfaces(site)
+    sides = _outline(site, points, _all_sides(points, corners, facet))
+    sides = _split(sides, points, _touching(site, points, sides, surfaces))
     sectors = _open_sectors(site, points, sides)
-    covered = _covered(site, points, sides, sectors)
-    merged, ends = _merge_collinear(points, sectors.take(np.flatnonzero(~covered)))
-    return _assemble(site, points, merged, ends, int(np.count_nonzero(covered)))
+    points, parts, covered = _open_parts(site, points, sides, sectors, surfaces)
+    merged, ends = _merge_collinear(points, parts)
+    return _assemble(site, points, merged, ends, covered)
 
 
 def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -216,11 +216,19 @@ def _outline(site: Site, points: np.ndarray, sides: _Sides) -> _Sides:
     return sides.take(np.flatnonzero(~inside[edge]))
 
 
-def _split(sides: _Sides, points: np.ndarray) -> _Sides:
-    """Cut edges where the end of an edge that belongs to one face only lies on them."""
+def _touching(site: Site, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
+    """Ends of edges where another edge may be cut: those on a facet that has no corner there, and of lone faces."""
     edge = _edge_number(sides.low, sides.high)
     single = np.bincount(edge)[edge] == 1
-    loose = np.unique(np.concatenate([sides.low[single], sides.high[single]]))
+    corner = np.unique(np.concatenate([sides.low, sides.high]))
+    own = np.concatenate([sides.low, sides.high]) * site.num_facets + np.tile(sides.facet, 2)
+    which, facet = surfaces.at(points[corner])
+    foreign = ~np.isin(corner[which] * site.num_facets + facet, own, kind="sort")
+    return np.unique(np.concatenate([sides.low[single], sides.high[single], corner[which[foreign]]]))
+
+
+def _split(sides: _Sides, points: np.ndarray, loose: np.ndarray) -> _Sides:
+    """Cut edges at those of some points that lie on them."""
     if not len(loose):
         return sides
     a, b = points[sides.low], points[sides.high]
@@ -324,74 +332,22 @@ def _facet_size(site: Site) -> np.ndarray:
     return np.sqrt(dot(span, span))
 
 
-def _covered(site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors) -> np.ndarray:
-    """(N,) bool: the midpoint of a sector's edge lies on a facet that has no part in that edge."""
+def _open_parts(
+    site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors, surfaces: Surfaces
+) -> tuple[np.ndarray, _Sectors, int]:
+    """The sectors with the covered parts of their edges cut off, the points with the new ends, and what was covered."""
     count = len(sides.low)
     number = _edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
-    edge, incident = number[count:], number[:count] * site.num_facets + sides.facet
-    middle = points[sectors.ends].mean(axis=1)
-    corners = site.vertices[site.triangles]
-    row, triangle = _near_triangles(middle, corners)
-    facet = site.triangle_facet[triangle].astype(np.int64)
-    height = np.abs(dot(middle[row], site.facet_normal[facet]) - site.facet_offset[facet])
-    close = np.flatnonzero(height <= COVER_TOLERANCE)
-    row, triangle, facet = row[close], triangle[close], facet[close]
-    foreign = ~np.isin(edge[row] * site.num_facets + facet, incident, kind="sort")
-    row, triangle = row[foreign], triangle[foreign]
-    result = np.zeros(len(middle), dtype=bool)
-    result[row[_on_triangle(middle[row], corners[triangle])]] = True
-    return result
-
-
-def _near_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (point, triangle) that share a cell of a grid: all pairs within the cover tolerance, and some others.
-
-    Triangles are sorted by size into classes with cells of their own, so that each lies in a few cells.
-    """
-    low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
-    origin = low.min(axis=0, initial=np.inf) if len(corners) else np.zeros(3)
-    normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    size_class = np.frexp((high - low).max(axis=1, initial=0.0))[1]
-    rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for number in np.unique(size_class):
-        members, size = np.flatnonzero(size_class == number), 2.0 ** (number - 1)
-        first = np.floor((low[members] - origin) / size).astype(np.int64)
-        span = np.floor((high[members] - origin) / size).astype(np.int64) - first + 1
-        counts = span.prod(axis=1)
-        owner = np.repeat(np.arange(len(members)), counts)
-        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        step = np.column_stack([place // (span[owner, 1] * span[owner, 2]), place // span[owner, 2], place])
-        step[:, 1:] %= span[owner, 1:]
-        cell = first[owner] + step
-        centre = origin + (cell + 0.5) * size
-        height = np.abs(dot(centre - corners[members[owner], 0], normal[members[owner]]))
-        meets = height <= 0.5 * size * np.abs(normal[members[owner]]).sum(axis=1) + COVER_TOLERANCE
-        key, triangle = _cell_key(cell[meets]), members[owner[meets]]
-        order = np.argsort(key, kind="stable")
-        key, triangle = key[order], triangle[order]
-        wanted = _cell_key(np.floor((points - origin) / size).astype(np.int64))
-        begin, end = np.searchsorted(key, wanted, "left"), np.searchsorted(key, wanted, "right")
-        held = end - begin
-        rows.append(np.repeat(np.arange(len(points)), held))
-        within = np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held)
-        found.append(triangle[np.repeat(begin, held) + within])
-    return np.concatenate(rows), np.concatenate(found)
-
-
-def _cell_key(cell: np.ndarray) -> np.ndarray:
-    """One number for each (N, 3) cell; cells 2^20 apart may share it, which costs time and nothing else."""
-    wrapped = cell & ((1 << 21) - 1)
-    return (wrapped[:, 0] << 42) | (wrapped[:, 1] << 21) | wrapped[:, 2]
-
-
-def _on_triangle(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(N,) bool: seen along its normal, each point lies inside its triangle or within the cover tolerance of it."""
-    normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    inside = np.ones(len(points), dtype=bool)
-    for k in range(3):
-        side = corners[:, (k + 1) % 3] - corners[:, k]
-        inside &= dot(np.cross(normal, _unit(side)), points - corners[:, k]) >= -COVER_TOLERANCE
-    return inside
+    incident = np.unique(number[:count] * site.num_facets + sides.facet)
+    row, share, covered = open_parts(surfaces, points[sectors.ends], number[count:], incident)
+    parts = sectors.take(row)
+    ends = parts.ends.copy()
+    step = points[ends[:, 1]] - points[ends[:, 0]]
+    for side, limit in ((0, 0.0), (1, 1.0)):
+        cut = np.flatnonzero(share[:, side] != limit)
+        ends[cut, side] = len(points) + np.arange(len(cut))
+        points = np.concatenate([points, points[parts.ends[cut, 0]] + share[cut, side, None] * step[cut]])
+    return points, _Sectors(ends, parts.facets, parts.tangents), covered
 
 
 def _merge_collinear(points: np.ndarray, sectors: _Sectors) -> tuple[_Sectors, np.ndarray]:

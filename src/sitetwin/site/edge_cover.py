@@ -1,0 +1,156 @@
+"""Which parts of mesh edges are open, and which lie on the surface of a facet that has no part in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sitetwin.site.facets import dot
+from sitetwin.site.model import Site
+
+COVER_TOLERANCE = 1e-3
+"""Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
+
+_COARSE = np.array([0.1, 0.5, 0.9])  # where every edge is looked at first
+_FINE = 1.0  # m between samples of an edge that is covered somewhere
+_MOST_SAMPLES = 64  # of one edge
+_HALVINGS = 10  # of a sample spacing, to find where the cover ends: about 1 mm
+
+
+def open_parts(
+    surfaces: Surfaces, ends: np.ndarray, edge: np.ndarray, incident: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The parts of edges that no foreign facet covers.
+
+    Edges are sampled at three places; where one of them is covered, every metre, and the ends of the cover are found by
+    halving. A cover between two samples is not seen; rays that would pass it are stopped all the same.
+
+    Args:
+        surfaces: The site's surfaces.
+        ends: (N, 2, 3) float64, metres.
+        edge: (N,) number of each edge.
+        incident: Sorted keys ``edge number * num_facets + facet`` of the facets that meet at each edge.
+
+    Returns:
+        The edge (a row of `ends`) of each open part, (M,) int64, ascending; its ends as shares of the edge, (M, 2); and
+        how many edges are covered altogether.
+    """
+
+    def covered(row: np.ndarray, share: np.ndarray) -> np.ndarray:
+        points = ends[row, 0] + share[:, None] * (ends[row, 1] - ends[row, 0])
+        which, facet = surfaces.at(points)
+        key = edge[row[which]] * surfaces.site.num_facets + facet
+        foreign = incident[np.minimum(np.searchsorted(incident, key), len(incident) - 1)] != key
+        result = np.zeros(len(row), dtype=bool)
+        result[which[foreign]] = True
+        return result
+
+    count = len(ends)
+    touched = covered(np.repeat(np.arange(count), len(_COARSE)), np.tile(_COARSE, count)).reshape(count, len(_COARSE))
+    whole, partly = np.flatnonzero(~touched.any(axis=1)), np.flatnonzero(touched.any(axis=1))
+    row, share = _uncovered_runs(partly, ends, covered)
+    order = np.argsort(np.concatenate([whole, row]), kind="stable")
+    parts = np.concatenate([np.tile([0.0, 1.0], (len(whole), 1)), share])[order]
+    return np.concatenate([whole, row])[order], parts, len(partly) - len(np.unique(row))
+
+
+def _uncovered_runs(
+    rows: np.ndarray, ends: np.ndarray, covered: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of uncovered samples on some edges, with their ends moved to where the cover begins."""
+    step = ends[rows, 1] - ends[rows, 0]
+    samples = np.clip(np.ceil(np.sqrt(dot(step, step)) / _FINE), 4, _MOST_SAMPLES).astype(np.int64)
+    owner = np.repeat(np.arange(len(rows)), samples)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(samples) - samples, samples)
+    free = ~covered(rows[owner], (number + 0.5) / samples[owner])
+    first = free & ((number == 0) | ~np.roll(free, 1))
+    last = free & ((number == samples[owner] - 1) | ~np.roll(free, -1))
+    begin, end = np.flatnonzero(first), np.flatnonzero(last)
+    row = rows[owner[begin]]
+    size = 1.0 / samples[owner[begin]]
+    share = np.column_stack([np.zeros(len(row)), np.ones(len(row))])
+    for side, at, outermost in ((0, begin, number[begin] == 0), (1, end, number[end] == samples[owner[end]] - 1)):
+        cut = np.flatnonzero(~outermost)
+        good = (number[at[cut]] + 0.5) * size[cut]
+        bad = good + (2 * side - 1) * size[cut]
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (good + bad)
+            free = ~covered(row[cut], middle)
+            good, bad = np.where(free, middle, good), np.where(free, bad, middle)
+        share[cut, side] = good
+    return row, share
+
+
+class Surfaces:
+    """A site's triangles in the cells of a grid, sorted by size into classes with cells of their own."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._corners = site.vertices[site.triangles]
+        corners = self._corners
+        low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
+        self._origin = low.min(axis=0) if len(corners) else np.zeros(3)
+        self._normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        sides = np.roll(corners, -1, axis=1) - corners
+        self._inwards = _unit(np.cross(self._normal[:, None], sides))
+        size_class = np.frexp((high - low).max(axis=1, initial=0.0))[1]
+        self._levels = [
+            (2.0 ** (number - 1), *self._list(np.flatnonzero(size_class == number), 2.0 ** (number - 1), low, high))
+            for number in np.unique(size_class).tolist()
+        ]
+
+    def _list(
+        self, members: np.ndarray, size: float, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cells met by triangles, ascending, and the triangles."""
+        first = np.floor((low[members] - self._origin) / size).astype(np.int64)
+        span = np.floor((high[members] - self._origin) / size).astype(np.int64) - first + 1
+        counts = span.prod(axis=1)
+        owner = np.repeat(np.arange(len(members)), counts)
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        step = np.column_stack([place // (span[owner, 1] * span[owner, 2]), place // span[owner, 2], place])
+        step[:, 1:] %= span[owner, 1:]
+        cell, triangle = first[owner] + step, members[owner]
+        centre = self._origin + (cell + 0.5) * size
+        height = np.abs(dot(centre - self._corners[triangle, 0], self._normal[triangle]))
+        meets = height <= 0.5 * size * np.abs(self._normal[triangle]).sum(axis=1) + COVER_TOLERANCE
+        key = _cell_key(cell[meets])
+        order = np.argsort(key, kind="stable")
+        return key[order], triangle[meets][order]
+
+    def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs (point, facet) where a point lies on a facet's surface, within the tolerance; repeats are possible."""
+        rows, facets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for size, key, triangle in self._levels:
+            wanted = _cell_key(np.floor((points - self._origin) / size).astype(np.int64))
+            begin, end = np.searchsorted(key, wanted, "left"), np.searchsorted(key, wanted, "right")
+            held = end - begin
+            row = np.repeat(np.arange(len(points)), held)
+            found = triangle[np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held) + np.repeat(begin, held)]
+            facet = self.site.triangle_facet[found].astype(np.int64)
+            height = np.abs(dot(points[row], self.site.facet_normal[facet]) - self.site.facet_offset[facet])
+            close = np.flatnonzero(height <= COVER_TOLERANCE)
+            close = close[self._inside(points[row[close]], found[close])]
+            rows.append(row[close])
+            facets.append(facet[close])
+        return np.concatenate(rows), np.concatenate(facets)
+
+    def _inside(self, points: np.ndarray, triangle: np.ndarray) -> np.ndarray:
+        """(N,) bool: seen along its normal, each point lies in its triangle or within the tolerance of it."""
+        result = np.ones(len(points), dtype=bool)
+        for k in range(3):
+            corner, inwards = self._corners[triangle, k], self._inwards[triangle, k]
+            result &= dot(inwards, points - corner) >= -COVER_TOLERANCE
+        return result
+
+
+def _cell_key(cell: np.ndarray) -> np.ndarray:
+    """One number for each (N, 3) cell; cells 2^20 apart may share it, which costs time and nothing else."""
+    wrapped = cell & ((1 << 21) - 1)
+    return (wrapped[:, 0] << 42) | (wrapped[:, 1] << 21) | wrapped[:, 2]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    size = np.sqrt(dot(vectors, vectors))
+    return vectors / np.where(size > 0, size, 1.0)[..., None]
