@@ -6,6 +6,8 @@ Each point runs in a process of its own, so that its peak memory is its own. The
 into a store in a temporary folder (ray caster, discovery, tiles, checksums, writing), after a small run that compiles
 the kernels. The time until the first tile begins does not depend on the users; what is left is the marginal time, whose
 exponent is fitted by least squares in the logarithms.
+
+`reevaluation` compares a new trace with the gains at another frequency on the paths that are there.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sitetwin.rays import TraceSettings, summarise, trace_to_store
+from sitetwin.channel import path_gains
+from sitetwin.rays import TraceSettings, summarise, trace, trace_to_store
 from sitetwin.site import Site, build_site, itu_material, load_scene, user_grid
 
 USERS = (10_000, 30_000, 100_000, 300_000, 1_000_000, 2_000_000)
@@ -100,6 +103,27 @@ def measure(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) 
     }
 
 
+def measure_reevaluation(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) -> dict[str, Any]:
+    """Seconds of a new trace in memory, and of the gains at another frequency on the paths of the last one."""
+    settings = TraceSettings(max_depth=depth)
+    path_gains(trace(site, transmitter, users[:200], settings), site, 3.5e9)  # compiles the kernels
+    marks = [time.perf_counter()]
+    paths = trace(site, transmitter, users, settings)
+    marks.append(time.perf_counter())
+    for frequency in (3.5e9, 7e9, 3.6e9):
+        path_gains(paths, site, frequency)
+        marks.append(time.perf_counter())
+    seconds = np.diff(marks)
+    evaluation = float(np.median(seconds[1:]))
+    return {
+        "users": len(users),
+        "paths": paths.num_paths,
+        "seconds_trace": float(seconds[0]),
+        "seconds_evaluation": evaluation,
+        "ratio": evaluation / float(seconds[0]),
+    }
+
+
 def in_a_process(what: str, size: int, users: int, depth: int) -> dict[str, Any]:
     """The point of `measure` from a fresh process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--point", f"{what},{size},{users},{depth}"]
@@ -108,15 +132,16 @@ def in_a_process(what: str, size: int, users: int, depth: int) -> dict[str, Any]
 
 
 def point(text: str) -> dict[str, Any]:
-    """One point, here: ``munich,0,USERS,DEPTH`` or ``city,TRIANGLES,USERS,DEPTH``."""
+    """One point, here: ``munich,0,USERS,DEPTH``, ``reevaluation,0,USERS,DEPTH`` or ``city,TRIANGLES,USERS,DEPTH``."""
     what, *numbers = text.split(",")
     size, count, depth = map(int, numbers)
-    if what == "munich":
+    if what != "city":
         site, transmitter, span = load_scene("munich"), np.array(MUNICH_TRANSMITTER), MUNICH_SPAN
     else:
         site, span = generated_city(size), CITY_SPAN
         transmitter = np.array([CITY_PITCH / 2 if round(np.sqrt((size - 2) / 10)) % 2 else 0.0, 1.0, 25.0])
-    return measure(site, transmitter, users_in(site, (transmitter[0], transmitter[1]), span, count), depth)
+    users = users_in(site, (transmitter[0], transmitter[1]), span, count)
+    return (measure_reevaluation if what == "reevaluation" else measure)(site, transmitter, users, depth)
 
 
 def slope(x: list[float], y: list[float]) -> float:
@@ -130,6 +155,7 @@ def run(
         map(str, TRIANGLES)
     ),
     mesh_users: Annotated[int, typer.Option(help="Users in the cities.")] = 20_000,
+    reevaluation_users: Annotated[int, typer.Option(help="Users of the new trace and of the evaluation.")] = 200_000,
     depth: Annotated[int, typer.Option(help="Most reflections.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     at: Annotated[str, typer.Option("--point", hidden=True)] = "",
@@ -147,12 +173,14 @@ def run(
 
     points = [told("munich", 0, int(count)) for count in users.split(",")]
     meshes = [told("city", int(size), mesh_users) for size in triangles.split(",") if size]
+    again = told("reevaluation", 0, reevaluation_users)
     result: dict[str, Any] = {
         "scene": "munich",
         "depth": depth,
         "points": points,
         "peak_memory_gb": max(p["peak_memory_gb"] for p in points),
         "meshes": meshes,
+        "reevaluation": again,
     }
     if len(points) > 1:
         last, before = points[-1], points[-2]

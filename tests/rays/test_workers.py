@@ -129,3 +129,22 @@ def test_killed_runs_end_in_the_same_bytes(tmp_path):
     """One kill of each kind; `python tests/kill_run.py` does a hundred."""
     counts = kill_often(tmp_path, 3, seed=1)
     assert counts["finished"] >= 1
+
+
+def test_a_second_tile_compiles_nothing(street):
+    """Kernels know no sizes, positions or chains: each worker compiles them in its first tile."""
+    import drjit as dr
+
+    from sitetwin.rays import discover, solve
+    from sitetwin.rays.caster import RayCaster
+
+    site, users = street
+    caster = RayCaster(site)
+    chains = discover(site, PLACES[0], users, SETTINGS, caster=caster)
+    solve(site, chains, users[:40], SETTINGS, caster=caster)
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        dr.kernel_history()
+        solve(site, chains, users[40:], SETTINGS, caster=caster)
+        launched = [kernel for kernel in dr.kernel_history() if kernel["type"] == dr.KernelType.JIT]
+    assert launched
+    assert all(kernel["cache_hit"] for kernel in launched)
