@@ -288,9 +288,9 @@ def test_another_site_is_refused():
 
 def test_an_interaction_without_a_field_model_is_refused():
     site, paths, _, _ = random_world(1)
-    diffracted = replace(paths, kinds=np.where(paths.kinds > 0, 3, 0).astype(np.uint8))
-    with pytest.raises(SiteTwinError, match=r"without a field model \(diffraction\)"):
-        path_gains(diffracted, site, F)
+    unheard = replace(paths, kinds=np.where(paths.kinds > 0, 9, 0).astype(np.uint8))
+    with pytest.raises(SiteTwinError, match="kind 9"):
+        path_gains(unheard, site, F)
 
 
 def test_nodes_follow_the_ripple_of_a_slab():
