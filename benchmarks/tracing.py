@@ -29,6 +29,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # tests.rays.laws, the judge that neither engine shares code with
 
+from benchmarks import diffraction as bent  # noqa: E402
 from tests.rays.laws import Judgement, LawTest, Verdict  # noqa: E402
 
 from sitetwin.channel.fields import path_gains  # noqa: E402
@@ -390,11 +391,17 @@ def run(
     rate_users: Annotated[int, typer.Option(help="Users on which the peer's rate and recall are swept.")] = 400,
     seeds: Annotated[int, typer.Option(help="Draws of users (and of our lattices) for the recall.")] = 5,
     recall_users: Annotated[int, typer.Option(help="Users in all of these draws; 0 leaves the recall out.")] = 2000,
+    diffraction: Annotated[
+        bool, typer.Option("--diffraction", help="Measure diffracted paths, streamed to a store, instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     memory_only: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Measure both engines and print the comparison."""
     job = make_job(scene, depth, users, frequency, transmitter, span)
+    if memory_only and diffraction:
+        print(json.dumps(bent.streamed(job)))
+        return
     if memory_only:
         trace_ours(job)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
@@ -405,7 +412,12 @@ def run(
             typer.echo(text, err=True)
 
     options = {"scene": scene, "depth": depth, "users": users, "transmitter": transmitter, "span": span}
-    memory = peak_memory_gb([f"--{name}={value}" for name, value in options.items()] + [f"--frequency={frequency}"])
+    arguments = [f"--{name}={value}" for name, value in options.items()] + [f"--frequency={frequency}"]
+    if diffraction:
+        result = {"scene": scene, "depth": depth} | bent.measure(job, arguments, seeds, recall_users, say)
+        print(json.dumps(result, indent=None if as_json else 2))
+        return
+    memory = peak_memory_gb(arguments)
     say(f"ours, alone in a process: {memory:.2f} GB at the peak")
     result, paths = measure_ours(job, say)
     judge = LawTest(job.site)
