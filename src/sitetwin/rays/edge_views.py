@@ -9,10 +9,12 @@ import numpy as np
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import mirror
 from sitetwin.rays.edge_light import SETS, LitWedges
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.solve import gather_points
+from sitetwin.site.facets import dot
 
 _CONE_RAYS = 512  # of one set from each lit wedge
 _VIEW_USERS = 4  # of one set in each cell
@@ -23,8 +25,9 @@ _LANES = 1 << 22
 def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Facets that rays on the Keller cones of lit wedges hit first.
 
-    Each ray leaves a point drawn evenly from the lit part of the edge under the angle at which the light meets the
-    edge there, in a direction drawn evenly from the open space around it.
+    Each ray leaves a point of the lit part of the edge under the angle at which the light meets the edge there, in a
+    direction drawn evenly from the open space around it. The points are spread evenly along the edge for every other
+    ray, and evenly as the source sees the edge for the rest: an edge beside the source sends its cones far apart.
 
     Args:
         scene: The site on the device.
@@ -44,9 +47,8 @@ def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.
         rng = np.random.default_rng([seed, 2, number])
         for first in range(0, len(lit.wedge), at_once):
             rows = np.repeat(np.arange(first, min(first + at_once, len(lit.wedge))), _CONE_RAYS)
-            low, high = lit.lit[rows].T
             drawn = _even_pairs(len(rows) // _CONE_RAYS, _CONE_RAYS, rng)
-            at, share = mi.Float64(low + (high - low) * drawn[:, 0]), mi.Float64(drawn[:, 1])
+            at, share = mi.Float64(_along_edge(scene, lit, rows, drawn[:, 0])), mi.Float64(drawn[:, 1])
             edge = scene.wedge(mi.UInt32(lit.wedge[rows].astype(np.uint32)))
             point = edge.start + edge.direction * at
             before = mi.Int32(lit.before[rows])
@@ -95,6 +97,21 @@ def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np
             keys.append(found)
             sets.append(np.full(len(found), 1 << number, np.uint8))
     return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
+
+
+def _along_edge(scene: EdgeScene, lit: LitWedges, rows: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """(N,) metres from the start of the edges, within their lit parts, for numbers drawn from [0, 1)."""
+    wedges, mirrored = scene.site.wedges, np.maximum(lit.before, 0)
+    image = mirror(scene.transmitter, scene.site.facet_normal[mirrored], scene.site.facet_offset[mirrored])
+    step = np.where(lit.before[:, None] < 0, scene.transmitter, image) - wedges.start[lit.wedge]
+    foot = dot(step, wedges.direction[lit.wedge])
+    across = step - foot[:, None] * wedges.direction[lit.wedge]
+    distance = np.sqrt(dot(across, across))[:, None]
+    seen = np.arctan((lit.lit - foot[:, None]) / distance)[rows]
+    low, high = lit.lit[rows].T
+    evenly = low + (high - low) * drawn
+    by_angle = foot[rows] + distance[rows, 0] * np.tan(seen[:, 0] + (seen[:, 1] - seen[:, 0]) * drawn)
+    return np.where(np.arange(len(rows)) % 2 == 0, evenly, np.clip(by_angle, low, high))
 
 
 def _even_pairs(rows: int, count: int, rng: np.random.Generator) -> np.ndarray:
