@@ -24,7 +24,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sitetwin.channel import path_gains
 from sitetwin.rays import TraceSettings, summarise, trace, trace_to_store
 from sitetwin.site import Site, build_site, itu_material, load_scene, user_grid
 
@@ -105,6 +104,8 @@ def measure(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) 
 
 def measure_reevaluation(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) -> dict[str, Any]:
     """Seconds of a new trace in memory, and of the gains at another frequency on the paths of the last one."""
+    from sitetwin.channel import path_gains  # brings torch, whose memory is not the tracer's
+
     settings = TraceSettings(max_depth=depth)
     path_gains(trace(site, transmitter, users[:200], settings), site, 3.5e9)  # compiles the kernels
     marks = [time.perf_counter()]
