@@ -386,7 +386,7 @@ def _measure(solver: SpecularSolver, probes: np.ndarray, lattices: int, rays: in
     reflected = found.chain >= 0
     chain, user = found.chain[reflected].astype(np.int64), found.user[reflected]
     marked = _pair_keys(chains, np.repeat(np.arange(len(chains)), np.diff(chains.mark_offsets)), chains.mark_cells)
-    tried = np.isin(_pair_keys(chains, chain, chains.grid.cell_of(probes[user])), marked)
+    tried = _among(_pair_keys(chains, chain, chains.grid.cell_of(probes[user])), marked)
     once = np.count_nonzero(chains.seen_in[chain] == 1) * (lattices - 1) / lattices
     missed = np.count_nonzero(~tried)
     total = len(chain) + once
@@ -398,6 +398,14 @@ def _measure(solver: SpecularSolver, probes: np.ndarray, lattices: int, rays: in
         unseen_share=float((once + missed) / total) if total else 0.0,
         bound=bound,
     )
+
+
+def _among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """Whether each value is one of those; like `np.isin`, but they are in order already."""
+    if not len(ascending):
+        return np.zeros(len(values), dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[place] == values)
 
 
 def _pair_keys(chains: ChainList, chain: np.ndarray, cell: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -296,13 +297,21 @@ class TileSolver:
 def _solve_here(
     solver: TileSolver, tasks: Iterator[tuple[TileStore, int]], users: np.ndarray, total: int, tell: Progress
 ) -> None:
-    for done, (store, index) in enumerate(tasks):
+    """Solve tile after tile; while one is written the next is solved, so that two are held at a time."""
+    written: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="sitetwin-store") as writer:
+        for done, (store, index) in enumerate(tasks):
 
-        def tell_solved(share: float, done: int = done) -> None:
-            tell("solve", (done + share) / total)
+            def tell_solved(share: float, done: int = done) -> None:
+                tell("solve", (done + share) / total)
 
-        write_paths_tile(store, index, solver.solve(store, users[slice(*store.tiles[index])], tell_solved))
-        tell("solve", (done + 1) / total)
+            paths = solver.solve(store, users[slice(*store.tiles[index])], tell_solved)
+            if written is not None:
+                written.result()
+            written = writer.submit(write_paths_tile, store, index, paths)
+            tell("solve", (done + 1) / total)
+        if written is not None:
+            written.result()
 
 
 def _solve_on_workers(
