@@ -155,8 +155,8 @@ def discover(
         lit_region=settings.lit_region,
         seed=settings.seed,
     )
-    tell_edges = lambda share: tell((1 + share) / 2)  # noqa: E731
-    return replace(chains, edges=discover_edges(site, caster, transmitter, users, chains.grid, wanted, tell_edges))
+    edges = discover_edges(site, caster, transmitter, users, chains.grid, wanted, lambda share: tell((1 + share) / 2))
+    return replace(chains, edges=edges)
 
 
 def solve(
