@@ -271,7 +271,7 @@ def test_a_full_disk_while_tracing_keeps_what_was_finished(tmp_path, paths, monk
 
 
 def test_ctrl_c_while_tracing_keeps_what_was_finished(tmp_path, paths, monkeypatch):
-    import sitetwin.rays.io as module
+    import sitetwin.rays.run as module
 
     write, room = module.write_paths_tile, iter(range(2))
 

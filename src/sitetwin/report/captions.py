@@ -59,7 +59,7 @@ def _worlds(scene: Scene) -> str:
     if scene.split is not None:
         where = "Right" if sentences else "Shown"
         sentences.append(
-            f"{where}: real samples come only from the training users; test users lie in other blocks, with a guard "
+            f"{where}: target samples come only from the training users; test users lie in other blocks, with a guard "
             "between, so that no test user has a training neighbour."
         )
     return " ".join(sentences)
@@ -100,7 +100,7 @@ def _refinement(results: Results, split: str) -> str:
     entries = [r for r in results.refinement if r.split == split]
     moves = [r for r in entries if r.method != summary.UNREFINED and r.n_real > 0]
     sentences = [
-        "What a few real samples do for a codec that was trained on the twin. Dotted: the codec as the twin left it; "
+        "What a few target samples do for a codec that was trained on the twin. Dotted: the codec as the twin left it; "
         "dash-dotted: the same codec trained on the target alone, with all the samples it was given. "
         + _bands([r.nmse_db for r in entries])
     ]

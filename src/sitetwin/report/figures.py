@@ -124,7 +124,7 @@ def training_figure(results: Results, split: str) -> Figure | None:
 
 
 def refinement_figure(results: Results, split: str) -> Figure | None:
-    """NMSE against real samples: a column per target, a row per codec, a line per method, both ends."""
+    """NMSE against target samples: a column per target, a row per codec, a line per method, both ends."""
     entries = [r for r in results.refinement if r.split == split and r.nmse_db.mean is not None]
     moves = [r for r in entries if r.method != summary.UNREFINED and r.n_real > 0]
     if not moves:
@@ -145,7 +145,7 @@ def refinement_figure(results: Results, split: str) -> Figure | None:
             ends = _ends(axes, results, (target, split, codec))
             _finish(axes, here, f"{codec}, {summary.label(target)}", [e for e in ends if e is not None])
             count_axis(axes, [r.n_real for r in moves], width / len(targets) - 0.6)
-            axes.set(xlabel="real samples of the target", ylabel=_NMSE)
+            axes.set(xlabel="samples of the target", ylabel=_NMSE)
             axes.label_outer()
     handles = [
         Line2D([], [], color=colour, marker=MARKERS[i % len(MARKERS)], label=name)

@@ -23,7 +23,7 @@ _FIGURE_TITLES = {
     "scene": "The site",
     "worlds": "Target against twin, and the split",
     "training": "Error against training size",
-    "refinement": "Error against real samples",
+    "refinement": "Error against target samples",
     "cdf": "Error of single users",
 }
 _USER_COUNTS = {

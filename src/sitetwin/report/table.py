@@ -43,7 +43,7 @@ def methods_table(results: dict[str, Any] | Results) -> Table:
     table.add_column("MACs\nUE", justify="right")
     for name in (
         "trained on\ntwin",
-        f"twin +\n{n_real} real" if n_real is not None else "refined",
+        f"twin + {n_real}\ntarget samples" if n_real is not None else "refined",
         "trained on\ntarget",
     ):
         table.add_column(name, justify="right", width=14)  # as wide as an interval
