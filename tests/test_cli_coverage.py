@@ -266,3 +266,15 @@ def test_nobody_with_a_path_is_an_error(tmp_path, no_pictures):
     assert result.exit_code == 1
     assert "no user has a path" in result.stderr
     assert "unexpected" not in result.stderr
+
+
+def test_edges_serve_users_that_reflections_leave_out(tmp_path):
+    where = ("simple_street_canyon", "--area=-60,-40,60,40", "--spacing", "10", "--depth", "1")
+    station = ("--station", "position=-33,0,12 eirp_dbm=30")
+    served = {}
+    for name, options in (("plain", ()), ("edges", ("--diffraction",))):
+        result = run("coverage", *where, *options, *station, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.stderr
+        summary = json.loads((tmp_path / name / "coverage.json").read_text())
+        served[name] = summary["users"]["count"] - summary["users"]["without_a_path"]
+    assert served["edges"] > served["plain"]

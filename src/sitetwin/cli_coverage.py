@@ -40,7 +40,13 @@ def coverage(
     ] = None,
     spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
     height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
+    depth: Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")] = 3,
+    diffraction: Annotated[
+        bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")
+    ] = False,
+    transmissions: Annotated[
+        int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
+    ] = 0,
     noise_figure: Annotated[float, typer.Option(help="Noise figure of the users' receivers in dB.")] = 9.0,
     season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
     foliage: Annotated[
@@ -90,7 +96,8 @@ def coverage(
         None if foliage == "none" else foliage,
         out_of_range=out_of_range,
     )
-    settings = CoverageSettings(TraceSettings(max_depth=depth, seed=seed), options, noise_figure, tile_users)
+    traced = TraceSettings(max_depth=depth, diffraction=diffraction, max_transmissions=transmissions, seed=seed)
+    settings = CoverageSettings(traced, options, noise_figure, tile_users)
     with _resumable(to), progress_bars() as tell:
         site = load_scene(scene)
         found = run_coverage(site, given, Area(bounds, spacing, height, indoors), settings, to, tell, resume)
