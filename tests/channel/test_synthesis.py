@@ -370,6 +370,28 @@ def test_nodes_across_the_band_meet_every_subcarrier():
     assert squint.shape == with_nodes.shape
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, DOUBLE])
+@pytest.mark.parametrize(("tx", "rx"), RADIOS.values(), ids=RADIOS)
+def test_nodes_are_interpolated_path_by_path(tx, rx, dtype):
+    """Gains that are one polynomial over the band for each path: each subcarrier has the sum with the gains there."""
+    rng = np.random.default_rng(31)
+    paths = free_paths([3, 1, 0, 3], rng)
+    ports = rx.array.num_ports, tx.array.num_ports
+    constant, slope = (random_gains(paths, rng, ports) for _ in range(2))
+    grid = OfdmGrid(F, 6, 1e6)
+
+    def at(frequency):
+        return constant + slope * ((frequency - F) / 3e6) ** 2
+
+    nodes = F + torch.tensor([-2e6, 0.5e6, 3e6], dtype=torch.float64)
+    gains = torch.stack([at(f) for f in nodes.tolist()]).to(dtype)
+    ours = frequency_response(paths, gains, grid, tx, rx, nodes_hz=nodes)
+    theirs = torch.stack(
+        [written_out(paths, at(f), grid, tx, rx)[..., i] for i, f in enumerate(grid.frequencies_hz.tolist())], dim=-1
+    )
+    assert worst(ours, theirs) < (2e-6 if dtype == torch.complex64 else 1e-12)
+
+
 # --- arguments and the loader
 
 

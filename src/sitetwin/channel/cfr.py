@@ -236,7 +236,8 @@ class _Spelled:
             if weights is None:
                 return antennas.contiguous(), self.tones(rows, buffers)
             tones = comb(self.cycles[torch.from_numpy(rows)], self.grid.first, weights.shape[1], self.dtype)
-            return antennas.transpose(0, 1).flatten(1), (tones[:, None, :] * weights).flatten(1)
+            by_path = antennas.transpose(0, 1).flatten(1).contiguous()  # with one antenna `flatten` is but a view
+            return by_path, (tones[:, None, :] * weights).flatten(1)
 
         inner = 1 if weights is None else len(weights)
         return Factors(spell, height, self.grid.num_subcarriers, self.dtype, inner=inner)
