@@ -392,6 +392,32 @@ def test_nodes_are_interpolated_path_by_path(tx, rx, dtype):
     assert worst(ours, theirs) < (2e-6 if dtype == torch.complex64 else 1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, DOUBLE])
+@pytest.mark.parametrize("per_user", [True, False])
+def test_gradients_flow_into_the_delay_reference(dtype, per_user):
+    """Against the derivative ``d/ds e^{j 2 pi f s} = j 2 pi f e^{j 2 pi f s}``, by both routes."""
+    rng = np.random.default_rng(32)
+    paths = free_paths([2, 3], rng)
+    gains, tx = random_gains(paths, rng, dtype=dtype), Radio(AntennaArray.ula(4))
+    nanoseconds = torch.full((2,) if per_user else (), 20.0, dtype=torch.float64, requires_grad=True)
+    taps = torch.from_numpy(rng.standard_normal((2, 1, 4, 8)))
+
+    def loss(channel):
+        return (channel.real * taps + channel.imag * taps.flip(0)).sum()
+
+    over_tones = frequency_response(paths, gains, GRID, tx, delay_reference_s=1e-9 * nanoseconds)
+    rate = 2e-9 * math.pi * (GRID.frequencies_hz - F)
+    (ours,) = torch.autograd.grad((over_tones.abs() ** 2 + over_tones.real).sum(), nanoseconds)
+    theirs = (1j * rate * over_tones.detach()).real.sum(dim=(1, 2, 3))  # turning all tones alike keeps their power
+    direct = delay_angle(paths, gains, GRID, tx, num_taps=8, delay_reference_s=1e-9 * nanoseconds)
+    (short,) = torch.autograd.grad(loss(direct), nanoseconds)
+    over_tones = frequency_response(paths, gains, GRID, tx, delay_reference_s=1e-9 * nanoseconds)
+    (long,) = torch.autograd.grad(loss(delay_angle_from_response(over_tones, tx, 8)), nanoseconds)
+    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == torch.complex64 else {"rtol": 1e-8, "atol": 1e-10}
+    torch.testing.assert_close(ours, theirs if per_user else theirs.sum(), **tolerance)
+    torch.testing.assert_close(short, long, **tolerance)
+
+
 # --- arguments and the loader
 
 

@@ -128,7 +128,7 @@ def frequency_response(
             some = gains.index_select(-3, rows), lengths.index_select(0, rows), centre
             return _element_gains(*some, grid, tx, rx, spherical=spherical)
 
-    flows = recorded(gains, tx, rx)
+    flows = recorded(gains, tx, rx, reference=delay_reference_s)
     height = shape[1] * shape[2]
     if steering == "carrier":
         compiled = gains.dtype == torch.complex64 and not flows
