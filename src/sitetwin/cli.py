@@ -158,9 +158,6 @@ def trace(
     begun = time.perf_counter()
     with writing_store(to, resume), progress_bars() as tell:
         site = load_scene(scene)
-        check_engine(engine, site)
-        places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
-        users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
         settings = TraceSettings(
             max_depth=depth,
             seed=seed,
@@ -171,6 +168,9 @@ def trace(
             diffuse_paths=diffuse,
             diffuse_tile_m=diffuse_tile,
         )
+        check_engine(engine, site, settings)
+        places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
+        users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
         shared = (users, settings, tile_users, tell, resume)
         if len(places) == 1:
             stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler, engine=engine)]

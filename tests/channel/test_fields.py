@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, band_nodes, path_gains
+from sitetwin.channel.fields import _groups
 from sitetwin.channel.phasors import phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
@@ -314,3 +315,13 @@ def test_foliage_and_canopy_need_no_vegetation():
     torch.testing.assert_close(
         path_gains(paths, site, F), path_gains(paths, site, F, options=FieldOptions(foliage=None, season="winter"))
     )
+
+
+def test_long_paths_are_not_taken_for_one_another():
+    site = plane_site([((0, 0, 1), 0.0)])
+    paths = make_paths([0, 0, 5], [[5.0, 0, 2]], site, [[[], [0]]])
+    kinds = np.zeros((4, 40), np.uint8)
+    for row, depth in enumerate((22, 23, 40, 22)):
+        kinds[row, :depth] = 1
+    groups = _groups(replace(paths, kinds=kinds, length=np.ones(4), offsets=np.array([0, 4])), 10)
+    assert sorted(group.tolist() for group in groups) == [[0, 3], [1], [2]]

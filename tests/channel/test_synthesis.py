@@ -370,6 +370,54 @@ def test_nodes_across_the_band_meet_every_subcarrier():
     assert squint.shape == with_nodes.shape
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, DOUBLE])
+@pytest.mark.parametrize(("tx", "rx"), RADIOS.values(), ids=RADIOS)
+def test_nodes_are_interpolated_path_by_path(tx, rx, dtype):
+    """Gains that are one polynomial over the band for each path: each subcarrier has the sum with the gains there."""
+    rng = np.random.default_rng(31)
+    paths = free_paths([3, 1, 0, 3], rng)
+    ports = rx.array.num_ports, tx.array.num_ports
+    constant, slope = (random_gains(paths, rng, ports) for _ in range(2))
+    grid = OfdmGrid(F, 6, 1e6)
+
+    def at(frequency):
+        return constant + slope * ((frequency - F) / 3e6) ** 2
+
+    nodes = F + torch.tensor([-2e6, 0.5e6, 3e6], dtype=torch.float64)
+    gains = torch.stack([at(f) for f in nodes.tolist()]).to(dtype)
+    ours = frequency_response(paths, gains, grid, tx, rx, nodes_hz=nodes)
+    theirs = torch.stack(
+        [written_out(paths, at(f), grid, tx, rx)[..., i] for i, f in enumerate(grid.frequencies_hz.tolist())], dim=-1
+    )
+    assert worst(ours, theirs) < (2e-6 if dtype == torch.complex64 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, DOUBLE])
+@pytest.mark.parametrize("per_user", [True, False])
+def test_gradients_flow_into_the_delay_reference(dtype, per_user):
+    """Against the derivative ``d/ds e^{j 2 pi f s} = j 2 pi f e^{j 2 pi f s}``, by both routes."""
+    rng = np.random.default_rng(32)
+    paths = free_paths([2, 3], rng)
+    gains, tx = random_gains(paths, rng, dtype=dtype), Radio(AntennaArray.ula(4))
+    nanoseconds = torch.full((2,) if per_user else (), 20.0, dtype=torch.float64, requires_grad=True)
+    taps = torch.from_numpy(rng.standard_normal((2, 1, 4, 8)))
+
+    def loss(channel):
+        return (channel.real * taps + channel.imag * taps.flip(0)).sum()
+
+    over_tones = frequency_response(paths, gains, GRID, tx, delay_reference_s=1e-9 * nanoseconds)
+    rate = 2e-9 * math.pi * (GRID.frequencies_hz - F)
+    (ours,) = torch.autograd.grad((over_tones.abs() ** 2 + over_tones.real).sum(), nanoseconds)
+    theirs = (1j * rate * over_tones.detach()).real.sum(dim=(1, 2, 3))  # turning all tones alike keeps their power
+    direct = delay_angle(paths, gains, GRID, tx, num_taps=8, delay_reference_s=1e-9 * nanoseconds)
+    (short,) = torch.autograd.grad(loss(direct), nanoseconds)
+    over_tones = frequency_response(paths, gains, GRID, tx, delay_reference_s=1e-9 * nanoseconds)
+    (long,) = torch.autograd.grad(loss(delay_angle_from_response(over_tones, tx, 8)), nanoseconds)
+    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == torch.complex64 else {"rtol": 1e-8, "atol": 1e-10}
+    torch.testing.assert_close(ours, theirs if per_user else theirs.sum(), **tolerance)
+    torch.testing.assert_close(short, long, **tolerance)
+
+
 # --- arguments and the loader
 
 

@@ -62,3 +62,13 @@ def test_what_it_cannot_do_is_said(site, users, tmp_path):
     assert not (tmp_path / "p").exists()
     with pytest.raises(SiteTwinError, match="no engine 'other'; choose sitetwin or sionna"):
         trace(site, TRANSMITTER, users, SETTINGS, engine="other")
+
+
+@pytest.mark.parametrize("asked", [{"diffraction": True}, {"max_transmissions": 1}, {"diffuse_paths": 4}])
+def test_settings_that_it_cannot_follow_are_refused(site, users, tmp_path, asked):
+    settings = TraceSettings(max_depth=1, **asked)
+    with pytest.raises(SiteTwinError, match="engine sionna covers line of sight and reflections only"):
+        trace(site, TRANSMITTER, users, settings, engine="sionna")
+    with pytest.raises(SiteTwinError, match="engine sionna covers line of sight and reflections only"):
+        trace_to_store(tmp_path / "p", site, TRANSMITTER, users, settings, engine="sionna")
+    assert not (tmp_path / "p").exists()

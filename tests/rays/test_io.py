@@ -21,6 +21,7 @@ from sitetwin.rays.io import (
     save_paths,
     split_users,
     summarise,
+    trace_configuration,
     widen,
 )
 from sitetwin.rays.paths import Paths
@@ -232,3 +233,15 @@ def test_bad_positions_leave_no_folder(street, tmp_path, transmitter, users, sai
     with pytest.raises(SiteTwinError, match=said):
         trace_to_store(tmp_path / "p", street[0], np.array(transmitter), np.array(users), SETTINGS)
     assert not (tmp_path / "p").exists()
+
+
+def test_numbers_of_any_library_ask_for_the_same_trace(street, tmp_path):
+    site, transmitter, users = street
+    plain = TraceSettings(max_depth=1, rays_per_lattice=2000, unseen_bound=0.5, diffuse_tile_m=5.0)
+    other = TraceSettings(np.int64(1), np.float32(0.5), np.uint16(2000), lit_region=np.bool_(True), diffuse_tile_m=5)
+    assert trace_configuration(site, transmitter, users, plain, 40) == trace_configuration(
+        site, transmitter, users, other, 40
+    )
+    trace_to_store(tmp_path / "p", site, transmitter, users[:3], other)
+    with pytest.raises(SiteTwinError, match=r"reflections_after is 0\.0"):
+        TraceSettings(reflections_after=0.0)

@@ -154,3 +154,25 @@ def test_following_rays_in_parts_changes_no_chain(monkeypatch: pytest.MonkeyPatc
     assert parts.hash == whole.hash
     np.testing.assert_array_equal(parts.seen_in, whole.seen_in)
     assert whole.seen_in.max() == whole.completeness.lattices
+
+
+def test_a_run_goes_on_only_with_the_same_walls_to_pass(tmp_path) -> None:
+    """Materials are no part of the geometry, but whether they are slabs decides which paths there are."""
+    site, users = walls(wall(0.0), wall(1.0, SOIL)), np.array([[0.5, 0.0, 0.0]])
+    thin, other = site.variant(materials={SOIL.name: SLAB}), site.variant(materials={SLAB.name: "brick"})
+    kept = [replace(new, thickness=old.thickness) for new, old in zip(other.materials, site.materials, strict=True)]
+    brick = replace(other, materials=tuple(kept))
+    wanted = replace(SETTINGS, max_depth=1, rays_per_lattice=1000, unseen_bound=0.5)
+    for settings, variant, same in (
+        (wanted, thin, False),
+        (wanted, brick, True),
+        (replace(wanted, max_transmissions=0), thin, True),
+    ):
+        folder = tmp_path / f"{settings.max_transmissions} {same}"
+        assert variant.geometry_hash == site.geometry_hash
+        trace_to_store(folder, site, np.array([-3.0, 1, 2]), users, settings)
+        if same:
+            trace_to_store(folder, variant, np.array([-3.0, 1, 2]), users, settings)
+            continue
+        with pytest.raises(SiteTwinError, match="slab_facets_sha256"):
+            trace_to_store(folder, variant, np.array([-3.0, 1, 2]), users, settings)

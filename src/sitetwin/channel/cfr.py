@@ -128,7 +128,7 @@ def frequency_response(
             some = gains.index_select(-3, rows), lengths.index_select(0, rows), centre
             return _element_gains(*some, grid, tx, rx, spherical=spherical)
 
-    flows = recorded(gains, tx, rx)
+    flows = recorded(gains, tx, rx, reference=delay_reference_s)
     height = shape[1] * shape[2]
     if steering == "carrier":
         compiled = gains.dtype == torch.complex64 and not flows
@@ -236,7 +236,8 @@ class _Spelled:
             if weights is None:
                 return antennas.contiguous(), self.tones(rows, buffers)
             tones = comb(self.cycles[torch.from_numpy(rows)], self.grid.first, weights.shape[1], self.dtype)
-            return antennas.transpose(0, 1).flatten(1), (tones[:, None, :] * weights).flatten(1)
+            by_path = antennas.transpose(0, 1).flatten(1).contiguous()  # with one antenna `flatten` is but a view
+            return by_path, (tones[:, None, :] * weights).flatten(1)
 
         inner = 1 if weights is None else len(weights)
         return Factors(spell, height, self.grid.num_subcarriers, self.dtype, inner=inner)

@@ -154,7 +154,7 @@ def delay_angle(
     if out is not None and (tuple(out.shape) != shape or out.dtype != gains.dtype or not out.is_contiguous()):
         raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {gains.dtype}")
     work = _Work(batch, spread_ports(gains, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
-    flows = recorded(gains, tx, rx)
+    flows = recorded(gains, tx, rx, reference=delay_reference_s)
     if work.simple and gains.dtype == torch.complex64 and not flows:
         factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32)
         place = None if out is None else torch.view_as_real(out).view(shape[0], shape[2], 2 * num_taps)

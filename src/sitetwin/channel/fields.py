@@ -180,7 +180,11 @@ def _groups(paths: Paths, chunk: int) -> Iterator[Tensor]:
     if not paths.max_depth:
         label = np.zeros(paths.num_paths, dtype=np.int64)
     else:
-        label = paths.kinds.astype(np.int64) @ (8 ** np.arange(paths.max_depth, dtype=np.int64))
+        label = np.zeros(paths.num_paths, dtype=np.int64)
+        for column in paths.kinds.T:
+            if label.max(initial=0) >> 56:  # so many interactions that the next would overflow
+                label = np.unique(label, return_inverse=True)[1]
+            label = 8 * label + column
     for value in np.unique(label):
         rows = np.flatnonzero(label == value)
         for start in range(0, len(rows), chunk):

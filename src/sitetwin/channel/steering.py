@@ -61,8 +61,10 @@ class PathTensors:
 
 def path_reference(reference: float | Tensor, batch: PathTensors) -> float | Tensor:
     """Delay reference in seconds: one for all, or (P,) from one per user."""
-    if not isinstance(reference, Tensor) or reference.ndim == 0:
+    if not isinstance(reference, Tensor):
         return float(reference)
+    if reference.ndim == 0:
+        return reference.double().expand(len(batch.length))
     if len(reference) != batch.num_users:
         raise SiteTwinError(f"{len(reference)} delay references were given for {batch.num_users} users")
     return reference.double()[batch.user]
@@ -132,9 +134,9 @@ def planar_cycles(direction: Tensor, radio: Radio, user: Tensor | None = None) -
     return vertical * local[:, 2], -horizontal * local[:, 1]
 
 
-def recorded(gains: Tensor, *radios: Radio) -> bool:
-    """Whether gradients are to flow into gains, orientations or element positions."""
-    tensors = [gains, *(r.array.positions for r in radios), *(r.orientation for r in radios)]
+def recorded(gains: Tensor, *radios: Radio, reference: float | Tensor = 0.0) -> bool:
+    """Whether gradients are to flow into gains, orientations, element positions or a delay reference."""
+    tensors = [gains, reference, *(r.array.positions for r in radios), *(r.orientation for r in radios)]
     return torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 
 import numpy as np
@@ -40,6 +40,10 @@ from sitetwin.site import Site
 
 Progress = Callable[[float], None]
 MOST_TRANSMISSIONS = 16  # a hundred decibels and more
+_WHOLE = (
+    "max_depth", "rays_per_lattice", "max_transmissions", "canopy_paths", "diffuse_paths", "seed",
+    "reflections_before", "reflections_after",
+)  # fmt: skip
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
@@ -82,7 +86,7 @@ class TraceSettings:
     lit_region: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_depth", "rays_per_lattice", "max_transmissions", "canopy_paths", "diffuse_paths", "seed"):
+        for name in _WHOLE:
             if not isinstance(getattr(self, name), Integral):
                 raise SiteTwinError(f"{name} is {getattr(self, name)!r}; give a whole number")
         if self.max_depth < 0:
@@ -106,6 +110,8 @@ class TraceSettings:
             raise SiteTwinError(f"diffuse_paths is {self.diffuse_paths}; ask for 0 or more")
         if not (math.isfinite(self.diffuse_tile_m) and self.diffuse_tile_m > 0):
             raise SiteTwinError(f"diffuse_tile_m is {self.diffuse_tile_m}; give a positive number of metres")
+        for setting in fields(self):  # plain numbers, not NumPy's: they go into manifests, where 5 and 5.0 would differ
+            object.__setattr__(self, setting.name, type(setting.default)(getattr(self, setting.name)))
 
 
 def discover(

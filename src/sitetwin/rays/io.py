@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.caster import penetrable_facets
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.paths import Paths
@@ -203,9 +204,14 @@ def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
 def trace_configuration(
     site: Site, transmitter: np.ndarray, users: np.ndarray, settings: TraceSettings, tile_users: int
 ) -> dict[str, Any]:
-    """What decides the paths of a trace, for the manifest: an interrupted run is resumed only with the same."""
+    """What decides the paths of a trace, for the manifest: an interrupted run is resumed only with the same.
+
+    Materials decide nothing but which walls waves may pass, where they may pass any.
+    """
     positions = np.ascontiguousarray(users, dtype="<f8")
+    slabs = hashlib.sha256(penetrable_facets(site).tobytes()).hexdigest()
     return {
+        **({"slab_facets_sha256": slabs} if settings.max_transmissions else {}),
         "kind": KIND,
         "geometry_hash": site.geometry_hash,
         "transmitter": _position(transmitter),
