@@ -62,3 +62,15 @@ def test_what_it_cannot_do_is_said(site, users, tmp_path):
     assert not (tmp_path / "p").exists()
     with pytest.raises(SiteTwinError, match="no engine 'other'; choose sitetwin or sionna"):
         trace(site, TRANSMITTER, users, SETTINGS, engine="other")
+
+
+@pytest.mark.parametrize("wanted", [{"diffraction": True}, {"max_transmissions": 1}, {"diffuse_paths": 2}])
+def test_mechanisms_it_is_not_asked_for_are_refused(site, users, tmp_path, wanted):
+    from dataclasses import replace
+
+    settings = replace(SETTINGS, **wanted)
+    with pytest.raises(SiteTwinError, match="line of sight and reflections only"):
+        trace(site, TRANSMITTER, users, settings, engine="sionna")
+    with pytest.raises(SiteTwinError, match="line of sight and reflections only"):
+        trace_to_store(tmp_path / "p", site, TRANSMITTER, users, settings, engine="sionna")
+    assert not (tmp_path / "p").exists()

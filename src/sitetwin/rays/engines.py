@@ -15,8 +15,8 @@ ENGINES = ("sitetwin", "sionna")
 """Names of the engines; the first is the default."""
 
 
-def check_engine(engine: str, site: Site) -> None:
-    """Make sure that there is such an engine and that it can do all that the site asks for.
+def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
+    """Make sure that there is such an engine and that it can do all that the site and the settings ask for.
 
     Raises:
         SiteTwinError: It cannot.
@@ -28,6 +28,18 @@ def check_engine(engine: str, site: Site) -> None:
             f"the engine sionna knows no vegetation, and the site '{site.name}' has {site.vegetation.num_volumes} "
             "volumes of it; use the engine sitetwin, or a site without vegetation"
         )
+    if engine == "sionna":
+        asked = {
+            "diffraction": settings.diffraction,
+            "transmission": settings.max_transmissions > 0,
+            "diffuse scattering": settings.diffuse_paths > 0,
+        }
+        for mechanism, wanted in asked.items():
+            if wanted:
+                raise SiteTwinError(
+                    f"the engine sionna is asked for line of sight and reflections only, not for {mechanism}; use the "
+                    "engine sitetwin, or leave that out"
+                )
 
 
 def reference_settings(settings: TraceSettings) -> ReferenceSettings:
@@ -63,7 +75,7 @@ def trace(
         SiteTwinError: A position is not finite, there is no user, or the engine cannot do what the site asks for.
     """
     settings = settings or TraceSettings()
-    check_engine(engine, site)
+    check_engine(engine, site, settings)
     if engine == "sitetwin":
         return dense.trace(site, transmitter, users, settings, progress)
 

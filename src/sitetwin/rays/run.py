@@ -125,7 +125,7 @@ def trace_each_to_store(
     for place in places:
         check_positions(place, users)
     check_workers(workers)
-    check_engine(engine, site)
+    check_engine(engine, site, settings)
     tell = progress or (lambda stage, share: None)
     stores = [
         _begin_store(path, site, place, users, settings, tile_users, resume, engine)
