@@ -136,10 +136,10 @@ def test_resuming_what_was_never_begun(tmp_path, paths):
         (("--scheduler", "nonsense"), "no Dask scheduler answers at 'nonsense', which is no address"),
         (
             ("--engine", "sionna", "--diffraction"),
-            "asked for line of sight and reflections only, not for diffraction",
+            "sionna covers line of sight and reflections only; leave",
         ),
-        (("--engine", "sionna", "--transmissions", 1), "not for transmission; use the engine sitetwin"),
-        (("--engine", "sionna", "--diffuse", 1), "not for diffuse scattering"),
+        (("--engine", "sionna", "--transmissions", 1), "sionna covers line of sight and reflections only"),
+        (("--engine", "sionna", "--diffuse", 1), "sionna covers line of sight and reflections only"),
         (("--diffuse", 2, "--diffuse-tile", "nan"), "diffuse_tile_m is nan; give a positive number of metres"),
         (("--diffuse", 2, "--diffuse-tile", "1e-4"), "tiles of 0.0001 m are more than"),
     ],

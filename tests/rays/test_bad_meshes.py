@@ -142,8 +142,8 @@ def test_all_kinds_of_paths_bear_it_too(spoil: Callable[[Mesh], Mesh]) -> None:
 
 
 def test_an_open_mesh_is_what_stands_there() -> None:
-    """A house without roof and front: waves enter it, and users in it are outdoors."""
-    house = [quad for k, quad in enumerate(box_quads((-10, 8, 0), (10, 20, 6))) if k not in (1, 2)]
+    """A house without floor, roof and front: waves enter it, and users in it are outdoors."""
+    house = [quad for k, quad in enumerate(box_quads((-10, 8, 0), (10, 20, 6))) if k > 2]
     site = site_of(mesh_of([[ground(60.0)], house]))
     users = np.array([[1.0, 12.0, 1.5], [-3.3, 17.0, 2.0], [4.0, 2.0, 1.5]])
     paths = trace(site, MAST, users, SETTINGS)
@@ -172,7 +172,7 @@ def test_coincident_walls_of_two_objects_carry_one_path() -> None:
 def test_a_scene_of_one_triangle() -> None:
     """The reflection is there where its point lies in the triangle, and only there."""
     corners = np.array([[-10.0, -10, 0], [50, -10, 0], [20, 30, 0]])
-    site = build_site("one", corners, np.array([[0, 1, 2]]), [0], ["leaf"], [0], [itu_material("concrete")])
+    site = build_site("one", corners, np.array([[0, 1, 2]]), np.array([0]), ["leaf"], [0], [itu_material("concrete")])
     users = np.array([[40.0, 0, 1.5], [-40.0, 0, 1.5], [40.0, 60, 1.5]])
     paths = trace(site, MAST, users, SETTINGS)
     assert paths.counts.tolist() == [2, 1, 1]
@@ -205,15 +205,18 @@ def test_users_in_a_plane_a_line_a_point(name: str) -> None:
 
 
 def test_a_user_at_the_transmitter_and_users_on_walls_break_nothing() -> None:
-    """A path of no length is none; a user on a wall, a set of measure zero, has finite paths."""
+    """A path of no length has no direction; a user on a wall, a roof's corner or the ground has finite paths."""
     site = site_of(mesh_of(STREET))
-    users = np.array([MAST, MAST + [0, 0, 1e-9], [3.0, 8.0, 5.0], [3.0, 2.0, 0.0], [20.0, 8.0, 15.0], [3.0, 2.0, 1.5]])
+    for place in ((0, 0, 10), (0, 0, 10 + 1e-9)):
+        with pytest.raises(SiteTwinError, match="user 1 stands where the transmitter is; keep 0.001 m away"):
+            trace(site, MAST, np.array([(3, 2, 1.5), place]), SETTINGS)
+    users = np.array([[3.0, 8.0, 5.0], [3.0, 2.0, 0.0], [20.0, 8.0, 15.0], [3.0, 2.0, 1.5]])
     paths = trace(site, MAST, users, SETTINGS)
     for values in (paths.length, paths.departure, paths.arrival):
         assert np.isfinite(values).all()
     assert (paths.length > 1e-3).all()
-    alone = trace(site, MAST, users[5:], SETTINGS)
-    np.testing.assert_array_equal(sights(paths)[5], sights(alone)[0])
+    alone = trace(site, MAST, users[3:], SETTINGS)
+    np.testing.assert_array_equal(sights(paths)[3], sights(alone)[0])
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,7 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
             "volumes of it; use the engine sitetwin, or a site without vegetation"
         )
     if engine == "sionna":
-        asked = {
-            "diffraction": settings.diffraction,
-            "transmission": settings.max_transmissions > 0,
-            "diffuse scattering": settings.diffuse_paths > 0,
-        }
-        for mechanism, wanted in asked.items():
-            if wanted:
-                raise SiteTwinError(
-                    f"the engine sionna is asked for line of sight and reflections only, not for {mechanism}; use the "
-                    "engine sitetwin, or leave that out"
-                )
+        dense.refuse_all_but_reflections(settings, "the engine sionna")
 
 
 def reference_settings(settings: TraceSettings) -> ReferenceSettings:
