@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sitetwin import cli
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.io import summarise
 from sitetwin.store import TileStore
 
@@ -125,6 +125,46 @@ def test_resuming_what_was_never_begun(tmp_path, paths):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--reflections-before", 0), "--reflections-before says nothing without --diffraction"),
+        (("--reflections-after", 1), "--reflections-after says nothing without --diffraction"),
+        (("--diffuse-tile", 2), "--diffuse-tile says nothing without --diffuse"),
+        (("--diffraction", "--depth", 0), "--diffraction says nothing with --depth 0"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", 2), "--workers says nothing beside --scheduler"),
+        (("--scheduler", "nonsense"), "no Dask scheduler answers at 'nonsense', which is no address"),
+        (
+            ("--engine", "sionna", "--diffraction"),
+            "sionna covers line of sight and reflections only; leave",
+        ),
+        (("--engine", "sionna", "--transmissions", 1), "sionna covers line of sight and reflections only"),
+        (("--engine", "sionna", "--diffuse", 1), "sionna covers line of sight and reflections only"),
+        (("--diffuse", 2, "--diffuse-tile", "nan"), "diffuse_tile_m is nan; give a positive number of metres"),
+        (("--diffuse", 2, "--diffuse-tile", "1e-4"), "tiles of 0.0001 m are more than"),
+    ],
+)
+def test_options_that_would_say_nothing_are_refused(tmp_path, words, said):
+    result = trace(tmp_path / "o", CANYON, ABOVE, STREET, *words)
+    assert result.exit_code == 1
+    assert re.search(said, result.stderr.splitlines()[-1]), result.stderr
+
+
+def test_exported_channels_take_no_options_of_paths(tmp_path, paths):
+    result = run("channels", paths, "--subcarriers", 4, "--bs-array", "single", "--out", tmp_path / "c")
+    assert result.exit_code == 0, result.stderr
+    for option, value in (("--carrier", "2e9"), ("--bs-array", "single"), ("--season", "winter")):
+        result = run("export", tmp_path / "c", "--format", "npz", "--out", tmp_path / "c.npz", option, value)
+        assert_one_sentence(result, f"{option} says nothing to the channels in .*; leave it out")
+    assert run("export", tmp_path / "c", "--format", "npz", "--out", tmp_path / "c.npz").exit_code == 0
+
+
+def test_scattering_without_scattered_paths_is_noted(tmp_path, paths):
+    with pytest.warns(SiteTwinWarning, match="traced without --diffuse"):
+        result = run("channels", paths, "--quantity", "gains", "--scattering", 0.4, "--out", tmp_path / "c")
+    assert result.exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["trace", "channels", "study", "compact"])
 def test_folders_of_something_else_are_left_alone(tmp_path, paths, command):
     for name in ("file", "folder"):
@@ -189,7 +229,15 @@ def test_damaged_stores_are_refused_and_mended_by_resuming(tmp_path, paths, dama
         (("--atmosphere", "thick"), "--atmosphere is 'thick'; write none, standard"),
         (("--atmosphere", "5,288,7.5"), "give less vapour"),
         (("--atmosphere", "standard", "--carrier", "9e8"), "known from 1 to 1000 GHz, not at 0.9 GHz"),
-        (("--rain", "nan"), "rain_mm_h = nan"),
+        (("--rain", "nan"), "--rain is nan; give a number from 0 to 3000 mm/h"),
+        (("--rain", "1e9"), "--rain is 1000000000.0; give a number from 0 to 3000 mm/h"),
+        (("--rain", "-1"), "--rain is -1.0"),
+        (("--atmosphere", "1e9,288,7"), "--atmosphere's pressure is 1000000000.0; give .* to 2000 hPa"),
+        (("--atmosphere", "1013,15,7"), "--atmosphere's temperature is 15.0; give a number from 100 to 400 K"),
+        (("--atmosphere", "1013,288,-1"), "--atmosphere's vapour is -1.0"),
+        (("--taps", "8"), "--taps says nothing to cfr; leave it out, or ask for delay-angle"),
+        (("--quantity", "gains", "--subcarriers", "8"), "--subcarriers says nothing to gains"),
+        (("--quantity", "gains", "--spacing", "1e4"), "--spacing says nothing to gains"),
         (("--scattering", "1.2"), "--scattering is 1.2; give a number from 0 to 1"),
         (("--bs-array", "ula:1000000000"), "too large; give at most 4096"),
         (("--bs-array", "upa:99999x99999"), "too large"),

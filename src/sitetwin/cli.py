@@ -18,11 +18,11 @@ from rich.table import Table
 
 import sitetwin
 from sitetwin.cli_channels import register_channels
-from sitetwin.cli_console import Group, Interrupted, out, plain, progress_bars, say, writing_store
+from sitetwin.cli_console import Context, Group, Interrupted, out, plain, progress_bars, say, writing_store
 from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
-from sitetwin.cli_trace import print_traces, read_area, read_transmitters, refuse_empty_traces
+from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
 
 @app.command()
 def trace(
+    ctx: Context,
     scene: Annotated[
         str,
         typer.Argument(
@@ -145,6 +146,7 @@ def trace(
     ] = "sitetwin",
 ) -> None:
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
+    check_trace_options(ctx, depth=depth, diffraction=diffraction, diffuse=diffuse, scheduler=scheduler)
     positions = read_transmitters(tx)
     box = read_area(area, spacing, height)
 

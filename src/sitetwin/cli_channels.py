@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sitetwin.cli_console import out, progress_bars, say, writing_store
-from sitetwin.errors import SiteTwinError
+from sitetwin.cli_console import Context, out, progress_bars, refuse_idle, say, writing_store
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 _KINDS = ("cfr", "delay-angle", "gains")
 _ARRAY = "single, ula:32 or upa:8x8; with a polarisation where it is not V: upa:8x8:VH (V, H, VH, cross)."
@@ -20,6 +21,12 @@ _PATTERN = "iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.p
 _CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat beyond
 _SPACINGS_HZ = (1.0, 1e11)
 _ANGLES_DEG = (-360.0, 360.0)
+_RAINS_MM_H = (0.0, 3000.0)  # more than was ever measured over a minute
+_AIR = {  # what the lines of P.676 are given for, widely
+    "pressure": ((0.0, 2000.0), "hPa"),
+    "temperature": ((100.0, 400.0), "K"),
+    "vapour": ((0.0, 200.0), "g/m3"),
+}
 _MOST_SUBCARRIERS = 2**20
 _CHOICES: dict[str, tuple[str, ...]] = {
     "--quantity": _KINDS,
@@ -36,6 +43,7 @@ def register_channels(app: typer.Typer) -> None:
 
 
 def channels(
+    ctx: Context,
     paths: Annotated[Path, typer.Argument(help="Folder of the paths, as `sitetwin trace` wrote it.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the data set to write.")],
     scene: Annotated[
@@ -76,6 +84,11 @@ def channels(
     """Turn traced paths into a data set of channels, readable with xarray alone."""
     given = {"--quantity": quantity, "--season": season, "--out-of-range": out_of_range}
     _check({**given, "--wavefront": wavefront, "--steering": steering})
+    if quantity == "gains":
+        idle = {"subcarriers": "--subcarriers", "spacing": "--spacing"}
+        refuse_idle(ctx, idle, "to gains, which are those at the carrier; leave it out, or ask for cfr")
+    if quantity != "delay-angle":
+        refuse_idle(ctx, {"taps": "--taps"}, f"to {quantity}; leave it out, or ask for delay-angle")
     _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
     _check_range("--spacing", spacing, _SPACINGS_HZ, "hertz, such as 30e3")
     if scattering is not None:
@@ -108,6 +121,12 @@ def channels(
     )
     with writing_store(to, resume), progress_bars() as tell:
         site, summary = _roughened(_site_of(source, scene), scattering), summarise(paths)
+        if scattering and not source.configuration.get("settings", {}).get("diffuse_paths"):
+            warnings.warn(
+                f"{paths} was traced without --diffuse: --scattering weakens reflections, what is scattered is lost",
+                SiteTwinWarning,
+                stacklevel=2,
+            )
         if summary.paths == 0:
             raise SiteTwinError(
                 f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
@@ -134,6 +153,7 @@ def _atmosphere(text: str, rain: float) -> Any:
     """Air and rain as given on the command line; None for a vacuum."""
     from sitetwin.channel.atmosphere import Atmosphere
 
+    _check_range("--rain", rain, _RAINS_MM_H, "mm/h")
     if text == "none" and rain == 0:
         return None
     if text in ("none", "standard"):
@@ -144,6 +164,8 @@ def _atmosphere(text: str, rain: float) -> Any:
         raise SiteTwinError(
             f"--atmosphere is {text!r}; write none, standard, or hPa, K and g/m3 such as 1013.25,288.15,7.5"
         ) from None
+    for value, (name, (limits, unit)) in zip((pressure, temperature, vapour), _AIR.items(), strict=True):
+        _check_range(f"--atmosphere's {name}", value, limits, unit)
     return Atmosphere(pressure, temperature, vapour, rain)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,11 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+
+if TYPE_CHECKING:
+    from typer import Context
+else:
+    Context = typer.Context.__base__  # what commands are given in truth: the class that typer's own derives from
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -110,6 +115,23 @@ def _sentences_for_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = shown
+
+
+def refuse_idle(ctx: Context, options: dict[str, str], why: str) -> None:
+    """Refuse options that were given although they say nothing here: nobody should think that they took effect.
+
+    Args:
+        ctx: Context of the command.
+        options: For each parameter of the command's function its option.
+        why: What makes them say nothing, and how to mend it.
+
+    Raises:
+        SiteTwinError: One of them was given.
+    """
+    for parameter, option in options.items():
+        source = ctx.get_parameter_source(parameter)
+        if source is not None and source.name == "COMMANDLINE":
+            raise SiteTwinError(f"{option} says nothing {why}")
 
 
 def plain(text: str) -> str:

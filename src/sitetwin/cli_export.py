@@ -9,11 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from sitetwin.cli_channels import _ANGLES_DEG, _CARRIERS_HZ, _check, _check_range, _site_of
-from sitetwin.cli_console import progress_bars, say
+from sitetwin.cli_console import Context, progress_bars, refuse_idle, say
 from sitetwin.errors import SiteTwinError
 
 FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
 _OF_CHANNELS = ("mat", "npz")
+_OF_GAINS = (
+    "scene", "carrier", "bs_array", "bs_yaw", "bs_downtilt", "pattern", "ue_array", "ue_pattern", "season", "foliage",
+    "out_of_range",
+)  # fmt: skip
 _LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
 
 
@@ -23,6 +27,7 @@ def register_export(app: typer.Typer) -> None:
 
 
 def export(
+    ctx: Context,
     store: Annotated[Path, typer.Argument(help="Store of paths, or data set of channels (mat and npz).")],
     form: Annotated[str, typer.Option("--format", help="deepmimo, sionna-cir, mat, npz or parquet.")],
     to: Annotated[Path, typer.Option("--out", help="File to write, or folder of the DeepMIMO scenario.")],
@@ -76,6 +81,8 @@ def export(
                     f"{store} holds channels, from which no {form} can be made; give the store of their paths, or "
                     f"choose one of {', '.join(_OF_CHANNELS)}"
                 )
+            idle = {name: f"--{name.replace('_', '-')}" for name in _OF_GAINS}
+            refuse_idle(ctx, idle, f"to the channels in {store}, which were made with their own; leave it out")
             write_channel_arrays(opened, to, tell)
         else:
             request = ChannelRequest(

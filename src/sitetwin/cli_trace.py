@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from sitetwin.cli_console import out, plain
+from sitetwin.cli_console import Context, out, plain, refuse_idle
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.rays.io import TraceSummary
 
 MOST_TRANSMITTERS = 1000
+_OF_DIFFRACTION = {"reflections_before": "--reflections-before", "reflections_after": "--reflections-after"}
 _MOST_BYTES = 1 << 20  # of a file of transmitters
 
 
@@ -61,6 +62,22 @@ def read_transmitters(given: list[str]) -> list[list[float]]:
     if not 1 <= len(places) <= MOST_TRANSMITTERS:
         raise SiteTwinError(f"--tx names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS} in one run")
     return places
+
+
+def check_trace_options(ctx: Context, *, depth: int, diffraction: bool, diffuse: int, scheduler: str | None) -> None:
+    """Make sure that every option that was given means something beside the others.
+
+    Raises:
+        SiteTwinError: One says nothing.
+    """
+    if diffraction and depth == 0:
+        raise SiteTwinError("--diffraction says nothing with --depth 0, the line of sight; give --depth 1 or more")
+    if not diffraction:
+        refuse_idle(ctx, _OF_DIFFRACTION, "without --diffraction; add it, or leave this out")
+    if not diffuse:
+        refuse_idle(ctx, {"diffuse_tile": "--diffuse-tile"}, "without --diffuse; add it, or leave this out")
+    if scheduler is not None:
+        refuse_idle(ctx, {"workers": "--workers"}, "beside --scheduler, which has its own workers; leave one out")
 
 
 def _transmitters_of(file: Path) -> list[list[float]]:

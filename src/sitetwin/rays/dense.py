@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,8 @@ class TraceSettings:
         if not (math.isfinite(self.diffuse_tile_m) and self.diffuse_tile_m > 0):
             raise SiteTwinError(f"diffuse_tile_m is {self.diffuse_tile_m}; give a positive number of metres")
         for setting in fields(self):  # plain numbers, not NumPy's: they go into manifests, where 5 and 5.0 would differ
-            object.__setattr__(self, setting.name, type(setting.default)(getattr(self, setting.name)))
+            plain: Any = type(setting.default)
+            object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
 
 
 def discover(

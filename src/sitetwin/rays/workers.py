@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ _POLL_SECONDS = 5.0
 _WINDOW = 2  # pieces under way for each worker: one at work, one at hand
 _ARGUMENT_BYTES = "1 GiB"  # a tile of users is no large graph; Dask's own threshold would warn
 
+_ADDRESS = re.compile(r"\w+://\S*|[^\s/]+:\d+")
 _states: dict[str, Any] = {}  # in a worker: what its pools work with, by the pools' names
 _one_at_a_time = threading.Lock()  # workers may have several threads; the ray caster uses all cores itself
 _numbers = itertools.count()
@@ -96,6 +98,10 @@ class WorkerPool:
             cluster = self._start_cluster()
             self._stack.callback(_close, cluster)
             return self._stack.enter_context(Client(cluster, set_as_default=False))
+        if not _ADDRESS.fullmatch(self._scheduler):  # Dask would complain of its own when it goes
+            raise SiteTwinError(
+                f"no Dask scheduler answers at {self._scheduler!r}, which is no address; write it as tcp://host:port"
+            )
         try:
             return self._stack.enter_context(Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
         except (OSError, ValueError, TypeError) as error:

@@ -16,6 +16,9 @@ from sitetwin.site.vegetation import Vegetation
 LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
 
+MOST_TRIANGLES = 10_000_000
+"""Of a site. Merging facets takes up to 0.6 kB of memory for each triangle, so that this many take some 6 GB."""
+
 
 def build_site(
     name: str,
@@ -45,9 +48,10 @@ def build_site(
         provenance: Sources and assumptions; the number of dropped degenerate triangles is added.
 
     Raises:
-        SiteTwinError: No triangle is left, an index points outside its table, or a vertex is NaN, infinite or more
-            than 1000 km from the origin.
+        SiteTwinError: No triangle is left, there are more than ten million, an index points outside its table, or a
+            vertex is NaN, infinite or more than 1000 km from the origin.
     """
+    check_triangle_count(len(triangles), f"site '{name}'")
     vertices = np.ascontiguousarray(vertices, dtype=np.float64)
     triangles = np.ascontiguousarray(triangles, dtype=np.int32).reshape(-1, 3)
     triangle_object = np.ascontiguousarray(triangle_object, dtype=np.int32)
@@ -78,6 +82,18 @@ def build_site(
         georeference=georeference,
         provenance=facts,
     )
+
+
+def check_triangle_count(count: int, where: str) -> None:
+    """Refuse meshes that would take the memory of the machine.
+
+    Raises:
+        SiteTwinError: There are more than `MOST_TRIANGLES`.
+    """
+    if count > MOST_TRIANGLES:
+        raise SiteTwinError(
+            f"{where} has more than {MOST_TRIANGLES:,} triangles; cut out the area that matters, or simplify the mesh"
+        )
 
 
 def check_vertices(vertices: np.ndarray, where: str) -> None:

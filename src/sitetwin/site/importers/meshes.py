@@ -10,7 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import check_triangle_count
 
+LARGEST_TEXT_MESH = 2**27
+"""Bytes of a mesh file in text (OBJ, ASCII PLY), of which each takes up to twenty of memory while it is read."""
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
@@ -31,7 +34,7 @@ def read_mesh(data: bytes, kind: str, where: str) -> Mesh:
         where: Name of the file, for messages.
 
     Raises:
-        SiteTwinError: The file is truncated, malformed, or holds faces of more than four corners.
+        SiteTwinError: The file is truncated, malformed, too large, or holds faces of more than four corners.
     """
     try:
         vertices, faces = _read_ply(data, where) if kind == "ply" else _read_obj(data, where)
@@ -81,7 +84,10 @@ def _read_ply(data: bytes, where: str) -> Mesh:
             elements[-1][2].append(words[1:])
     if any(count < 0 or count > len(data) for _, count, _ in elements):
         raise SiteTwinError(f"mesh file '{where}' promises more elements than it has bytes; it is truncated")
+    for name, count, _ in elements:
+        check_triangle_count(count if name == "face" else count // 3, f"mesh file '{where}'")
     if form == "ascii":
+        _check_text(data, where)
         return _ply_ascii(data[body:], elements, where)
     if form not in ("binary_little_endian", "binary_big_endian"):
         raise SiteTwinError(f"mesh file '{where}' has the unknown PLY format '{form}'; export it as binary PLY")
@@ -171,7 +177,15 @@ def _check_corners(size: int, where: str) -> None:
         raise SiteTwinError(f"mesh file '{where}' has a face of {size} corners; triangulate it before the export")
 
 
+def _check_text(data: bytes, where: str) -> None:
+    if len(data) > LARGEST_TEXT_MESH:
+        raise SiteTwinError(
+            f"mesh file '{where}' has more than {LARGEST_TEXT_MESH >> 20} MB of text; export it as binary PLY"
+        )
+
+
 def _read_obj(data: bytes, where: str) -> Mesh:
+    _check_text(data, where)
     vertices: list[list[float]] = []
     polygons: list[tuple[int, ...]] = []
     for line in data.decode("utf-8", "replace").splitlines():

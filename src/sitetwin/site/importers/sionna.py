@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import build_site, check_vertices
+from sitetwin.site.build import build_site, check_triangle_count, check_vertices
 from sitetwin.site.importers.insite import is_insite, load_insite
 from sitetwin.site.importers.meshes import Mesh, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
@@ -76,13 +76,14 @@ def _load_xml(path: Path, source: str) -> Site:
     data = _read(path, LARGEST_SCENE_FILE, f"scene file '{path}'")
     scene = parse_scene(data, str(path))
     digests: dict[str, str] = {}
-    vertices, triangles, owner, first = [], [], [], 0
+    vertices, triangles, owner, first, count = [], [], [], 0, 0
     for number, shape in enumerate(scene.shapes):
         points, faces = _shape_mesh(shape, path.parent, digests)
         vertices.append(points)
         triangles.append(faces + first)
         owner.append(np.full(len(faces), number))
-        first += len(points)
+        first, count = first + len(points), count + len(faces)
+        check_triangle_count(count, f"scene file '{path}'")  # many shapes may name one large file
     order = {name: k for k, name in enumerate(scene.materials)}
     return build_site(
         path.stem,
