@@ -9,7 +9,8 @@ diffraction at a wedge or free edge with up to one reflection before and one aft
 through vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse
 scattering from surfaces. Diffracted and scattered paths pass through no slab.
 
-The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles.
+The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles,
+unless facets coincide (a floor that lies in the ground): which of the two a ray meets first is then chance.
 """
 
 from __future__ import annotations
