@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.site.facets import norm
 
 
 def insert_single_bounces(
@@ -22,7 +23,7 @@ def insert_single_bounces(
         position: (N, 3) float64, metres, the points.
     """
     out, back = position - paths.transmitter, position - paths.users[user]
-    first, second = _norm(out), _norm(back)
+    first, second = norm(out), norm(back)
     width = max(paths.max_depth, 1)
     added = len(user)
 
@@ -55,8 +56,3 @@ def insert_single_bounces(
         crossing_entry=np.zeros(0),
         crossing_exit=np.zeros(0),
     )
-
-
-def _norm(vectors: np.ndarray) -> np.ndarray:
-    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    return np.sqrt(x * x + y * y + z * z)

@@ -18,6 +18,7 @@ from sitetwin.rays.caster import RayCaster, array3
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.surface_tiles import surface_tiles
 from sitetwin.site import Site
+from sitetwin.site.facets import dot
 
 _CANDIDATES_PER_KEPT = (4, 16)
 """Tiles whose view is tested for each path that is kept: first the fewer, the more for users who still lack some."""
@@ -97,7 +98,7 @@ class _Lit:
         step = tiles.centre - transmitter
         square = step[:, 0] ** 2 + step[:, 1] ** 2 + step[:, 2] ** 2
         normal, offset = site.facet_normal[tiles.facet], site.facet_offset[tiles.facet]
-        height = _along(normal, transmitter) - offset
+        height = dot(normal, transmitter) - offset
         side = np.where(height < 0, -1.0, 1.0)
         seen = _sees(caster, np.broadcast_to(transmitter, tiles.centre.shape), tiles.centre, tiles.facet)
         tile = np.flatnonzero(seen & (height != 0))
@@ -118,7 +119,7 @@ class _Lit:
         """(N, L) the bound for N users; 0 or less where the user is behind the tile."""
         step = [users[:, axis, None] - self.centre[:, axis] for axis in range(3)]
         square = step[0] * step[0] + step[1] * step[1] + step[2] * step[2]
-        height = _along(self.normal, users[:, None]) - self.offset
+        height = dot(self.normal, users[:, None]) - self.offset
         return self.weight * height / (square * np.sqrt(square))
 
     def strong_for(self, low: np.ndarray, high: np.ndarray, needed: int) -> np.ndarray:
@@ -186,11 +187,6 @@ def _boxes(users: np.ndarray, members: np.ndarray, size: float) -> Iterator[np.n
     for part in np.split(members[order], fresh):
         if len(part):
             yield part
-
-
-def _along(normal: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Scalar product along the last axis, elementwise: the same bits for any batch."""
-    return normal[..., 0] * point[..., 0] + normal[..., 1] * point[..., 1] + normal[..., 2] * point[..., 2]
 
 
 def _sees(caster: RayCaster, start: np.ndarray, centre: np.ndarray, facet: np.ndarray) -> np.ndarray:

@@ -155,7 +155,7 @@ def _joined(parts: list[Sightings], grid: CellGrid) -> Sightings:
     facets, number = np.unique(np.concatenate([p.facets for p in parts]), axis=0, return_inverse=True)
     first = np.cumsum([0, *(len(p.facets) for p in parts)])
     chain = np.concatenate([number.ravel()[start + p.chain] for start, p in zip(first[:-1], parts, strict=True)])
-    pairs = _distinct(chain * grid.num_cells + np.concatenate([p.cell for p in parts]))
+    pairs = distinct(chain * grid.num_cells + np.concatenate([p.cell for p in parts]))
     return Sightings(facets, pairs // grid.num_cells, pairs % grid.num_cells)
 
 
@@ -282,7 +282,7 @@ def _number(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(present), (np.cumsum(present) - 1)[keys]
 
 
-def _distinct(values: np.ndarray) -> np.ndarray:
+def distinct(values: np.ndarray) -> np.ndarray:
     """Distinct integers, ascending. A sort is several times faster here than the hash table inside `np.unique`."""
     ordered = np.sort(values)
     fresh = np.ones(len(ordered), dtype=bool)
@@ -357,22 +357,22 @@ def merge_sightings(
     fresh[1:] = (sorted_facets[1:] != sorted_facets[:-1]).any(axis=1)
     number = np.empty(len(facets), dtype=np.int64)
     number[order] = np.cumsum(fresh) - 1
-    distinct = sorted_facets[fresh]
+    chain_facets = sorted_facets[fresh]
     start = np.cumsum([0, *(len(s.facets) for s in sightings)])
     chain = np.concatenate([number[first + s.chain] for first, s in zip(start[:-1], sightings, strict=True)])
     cell = np.concatenate([s.cell for s in sightings])
-    if len(distinct) * len(users) <= _TRY_ALL_PAIRS:
+    if len(chain_facets) * len(users) <= _TRY_ALL_PAIRS:
         occupied = np.unique(grid.cell_of(users))
-        pairs = (np.arange(len(distinct))[:, None] * grid.num_cells + occupied).ravel()
+        pairs = (np.arange(len(chain_facets))[:, None] * grid.num_cells + occupied).ravel()
     else:
-        pairs = _distinct(chain * grid.num_cells + cell)
+        pairs = distinct(chain * grid.num_cells + cell)
         around = grid.neighbours(pairs % grid.num_cells)
-        pairs = _distinct(((pairs // grid.num_cells)[:, None] * grid.num_cells + around)[around >= 0])
+        pairs = distinct(((pairs // grid.num_cells)[:, None] * grid.num_cells + around)[around >= 0])
     return ChainList(
         transmitter=transmitter,
-        facets=distinct,
-        seen_in=np.bincount(number, minlength=len(distinct)).astype(np.int32),
-        mark_offsets=np.searchsorted(pairs, np.arange(len(distinct) + 1) * grid.num_cells),
+        facets=chain_facets,
+        seen_in=np.bincount(number, minlength=len(chain_facets)).astype(np.int32),
+        mark_offsets=np.searchsorted(pairs, np.arange(len(chain_facets) + 1) * grid.num_cells),
         mark_cells=pairs % grid.num_cells,
         grid=grid,
         completeness=Completeness(0, 0, 0, 0, 1.0, 0.0),

@@ -10,6 +10,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import mirror
+from sitetwin.rays.discovery import distinct
 from sitetwin.rays.edge_light import SETS, LitWedges
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
@@ -122,12 +123,6 @@ def _even_pairs(rows: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """
     steps = np.arange(count)[:, None] * np.array([0.7548776662466927, 0.5698402909980532])
     return ((rng.random((rows, 1, 2)) + steps) % 1.0).reshape(-1, 2)
-
-
-def distinct(values: np.ndarray) -> np.ndarray:
-    """Distinct integers, ascending. A sort is several times faster here than the hash table inside `np.unique`."""
-    ordered = np.sort(values)
-    return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
 
 
 def _facet_hit(scene: EdgeScene, origin: Any, direction: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.vegetation import path_points
+from sitetwin.site.facets import dot, norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ def length_rates(
         raise SiteTwinError(f"the transmitter's velocity has the shape {source.shape}; give (3,), in m/s")
     user = paths.user_of_path
     moving = np.broadcast_to(users, (paths.num_users, 3))[user]
-    rate = -_dot(moving, paths.arrival) - _dot(np.broadcast_to(source, moving.shape), paths.departure)
+    rate = -dot(moving, paths.arrival) - dot(np.broadcast_to(source, moving.shape), paths.departure)
     if facet_velocity is None or not paths.max_depth:
         return rate
     velocity = np.asarray(facet_velocity, dtype=np.float64)
@@ -115,7 +116,7 @@ def length_rates(
         rows = rows[(velocity[paths.facets[rows, corner]] != 0).any(axis=1)]
         before, here, after = (points[rows, corner + k] for k in range(3))
         turn = _unit(here - before) - _unit(after - here)
-        rate[rows] += _dot(velocity[paths.facets[rows, corner]], turn)
+        rate[rows] += dot(velocity[paths.facets[rows, corner]], turn)
     return rate
 
 
@@ -149,9 +150,5 @@ def doppler_shifts(
     return -frequency_hz / SPEED_OF_LIGHT * rates
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
-
-
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.sqrt(_dot(vectors, vectors))[:, None]
+    return vectors / norm(vectors)[:, None]

@@ -9,6 +9,7 @@ import numpy as np
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.vegetation import path_points
 from sitetwin.site import Site
+from sitetwin.site.facets import dot
 
 
 def insert_crossings(site: Site, paths: Paths, crossed: np.ndarray, leg: np.ndarray) -> Paths:
@@ -30,7 +31,7 @@ def insert_crossings(site: Site, paths: Paths, crossed: np.ndarray, leg: np.ndar
     start, end = points[row, segment], points[row, segment + 1]
     facet = np.where(present, crossed, 0)
     normal, offset = site.facet_normal[facet], site.facet_offset[facet]
-    here, there = _along(normal, start) - offset, _along(normal, end) - offset
+    here, there = dot(normal, start) - offset, dot(normal, end) - offset
     share = np.divide(here, here - there, out=np.zeros_like(here), where=present)
     place = np.concatenate(
         [
@@ -57,8 +58,3 @@ def insert_crossings(site: Site, paths: Paths, crossed: np.ndarray, leg: np.ndar
         departure=paths.departure[rows],
         arrival=paths.arrival[rows],
     )
-
-
-def _along(normal: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Scalar product along the last axis, elementwise: the same bits for any batch."""
-    return normal[..., 0] * point[..., 0] + normal[..., 1] * point[..., 1] + normal[..., 2] * point[..., 2]

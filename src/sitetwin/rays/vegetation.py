@@ -11,6 +11,7 @@ from sitetwin.rays.canopy import canopy_pairs
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site
+from sitetwin.site.facets import norm
 
 _PATHS_AT_ONCE = 1 << 18  # bounds the memory of the segments
 
@@ -96,10 +97,5 @@ def distance_before(points: np.ndarray) -> np.ndarray:
     """
     result = np.zeros(points.shape[:2])
     for k in range(points.shape[1] - 1):
-        result[:, k + 1] = result[:, k] + _norm(points[:, k + 1] - points[:, k])
+        result[:, k + 1] = result[:, k] + norm(points[:, k + 1] - points[:, k])
     return result
-
-
-def _norm(vectors: np.ndarray) -> np.ndarray:
-    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    return np.sqrt(x * x + y * y + z * z)

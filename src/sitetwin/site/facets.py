@@ -46,6 +46,11 @@ def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
+def norm(vectors: np.ndarray) -> np.ndarray:
+    """Length along the last axis of length 3, elementwise like `dot`."""
+    return np.asarray(np.sqrt(dot(vectors, vectors)))
+
+
 def mesh_tolerance(coordinates: np.ndarray) -> np.ndarray:
     """Flatness that can be asked of vertices: 0.05 mm, or the single-precision spacing where that is larger.
 
