@@ -22,6 +22,7 @@ from sitetwin.cli_console import Context, Group, Interrupted, out, plain, progre
 from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
+from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
 from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
 from sitetwin.errors import SiteTwinError
 
@@ -114,17 +115,13 @@ def trace(
     ],
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
-    spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
-    height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
-    transmissions: Annotated[
-        int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
-    ] = 0,
+    spacing: Spacing = 1.0,
+    height: Height = 1.5,
+    transmissions: Transmissions = 0,
     diffuse: Annotated[int, typer.Option(min=0, help="Most paths per user that surfaces scatter diffusely.")] = 0,
     diffuse_tile: Annotated[float, typer.Option(help="Longest edge of the tiles that scatter, in metres.")] = 5.0,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")] = 3,
-    diffraction: Annotated[
-        bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")
-    ] = False,
+    depth: Depth = 3,
+    diffraction: Diffraction = False,
     reflections_before: Annotated[
         int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path before the edge.")
     ] = 1,

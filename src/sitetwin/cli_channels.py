@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import Context, out, progress_bars, refuse_idle, say, writing_store
+from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier, Foliage, OutOfRange, Season, UserArray, UserPattern
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 _KINDS = ("cfr", "delay-angle", "gains")
@@ -50,23 +51,19 @@ def channels(
         str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
     ] = None,
     quantity: Annotated[str, typer.Option(help="cfr, delay-angle, or gains (of each path).")] = "cfr",
-    carrier: Annotated[float, typer.Option(help="Carrier in Hz.")] = 3.5e9,
+    carrier: Carrier = 3.5e9,
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256,
     spacing: Annotated[float, typer.Option(help="Subcarrier spacing in Hz.")] = 30e3,
     taps: Annotated[int, typer.Option(min=1, help="Delay taps kept of delay-angle.")] = 32,
     bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "ula:32",
-    bs_yaw: Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")] = 0.0,
-    bs_downtilt: Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")] = 0.0,
+    bs_yaw: ArrayYaw = 0.0,
+    bs_downtilt: ArrayDowntilt = 0.0,
     pattern: Annotated[str, typer.Option(help=f"Pattern of its elements: {_PATTERN}")] = "iso",
-    ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single",
-    ue_pattern: Annotated[str, typer.Option(help="Pattern of the users' elements.")] = "iso",
-    season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
-    foliage: Annotated[
-        str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")
-    ] = "default",
-    out_of_range: Annotated[
-        str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
-    ] = "clamp",
+    ue_array: UserArray = "single",
+    ue_pattern: UserPattern = "iso",
+    season: Season = "summer",
+    foliage: Foliage = "default",
+    out_of_range: OutOfRange = "clamp",
     atmosphere: Annotated[
         str,
         typer.Option(help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3."),

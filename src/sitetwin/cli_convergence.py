@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import out, progress_bars, say
+from sitetwin.cli_options import Height, Spacing
 from sitetwin.cli_trace import numbers, read_area
 from sitetwin.errors import SiteTwinError
 
@@ -30,8 +31,8 @@ def convergence(
     to: Annotated[
         list[Path] | None, typer.Option("--out", help="FILE.csv, FILE.png or FILE.svg; may be given several times.")
     ] = None,
-    spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
-    height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
+    spacing: Spacing = 1.0,
+    height: Height = 1.5,
     depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     lattices: Annotated[int, typer.Option(min=1, max=256, help="Ray lattices to shoot.")] = 12,

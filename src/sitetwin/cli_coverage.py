@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import Interrupted, out, plain, progress_bars, say
+from sitetwin.cli_options import Depth, Diffraction, Foliage, Height, OutOfRange, Season, Spacing, Transmissions
 from sitetwin.errors import SiteTwinError
 
 _SEASONS = ("summer", "winter")
@@ -38,23 +39,15 @@ def coverage(
     stations: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with a list 'stations' of the same keys.")
     ] = None,
-    spacing: Annotated[float, typer.Option(help="Distance between users in metres.")] = 1.0,
-    height: Annotated[float, typer.Option(help="Height of the users above the ground in metres.")] = 1.5,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")] = 3,
-    diffraction: Annotated[
-        bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")
-    ] = False,
-    transmissions: Annotated[
-        int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
-    ] = 0,
+    spacing: Spacing = 1.0,
+    height: Height = 1.5,
+    depth: Depth = 3,
+    diffraction: Diffraction = False,
+    transmissions: Transmissions = 0,
     noise_figure: Annotated[float, typer.Option(help="Noise figure of the users' receivers in dB.")] = 9.0,
-    season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
-    foliage: Annotated[
-        str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")
-    ] = "default",
-    out_of_range: Annotated[
-        str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
-    ] = "clamp",
+    season: Season = "summer",
+    foliage: Foliage = "default",
+    out_of_range: OutOfRange = "clamp",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users worked on at a time.")] = 50_000,
     indoors: Annotated[

@@ -10,6 +10,7 @@ import typer
 
 from sitetwin.cli_channels import _ANGLES_DEG, _CARRIERS_HZ, _check, _check_range, _site_of
 from sitetwin.cli_console import Context, progress_bars, refuse_idle, say
+from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier, Foliage, OutOfRange, Season, UserArray, UserPattern
 from sitetwin.errors import SiteTwinError
 
 FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
@@ -34,20 +35,16 @@ def export(
     scene: Annotated[
         str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
     ] = None,
-    carrier: Annotated[float, typer.Option(help="Carrier in Hz.")] = 3.5e9,
+    carrier: Carrier = 3.5e9,
     bs_array: Annotated[str, typer.Option(help="Array of the transmitter: single, ula:32, upa:8x8:VH.")] = "single",
-    bs_yaw: Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")] = 0.0,
-    bs_downtilt: Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")] = 0.0,
+    bs_yaw: ArrayYaw = 0.0,
+    bs_downtilt: ArrayDowntilt = 0.0,
     pattern: Annotated[str, typer.Option(help="Pattern of its elements, as for `sitetwin channels`.")] = "iso",
-    ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single",
-    ue_pattern: Annotated[str, typer.Option(help="Pattern of the users' elements.")] = "iso",
-    season: Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")] = "summer",
-    foliage: Annotated[
-        str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")
-    ] = "default",
-    out_of_range: Annotated[
-        str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
-    ] = "clamp",
+    ue_array: UserArray = "single",
+    ue_pattern: UserPattern = "iso",
+    season: Season = "summer",
+    foliage: Foliage = "default",
+    out_of_range: OutOfRange = "clamp",
     max_paths: Annotated[
         int | None, typer.Option(min=1, help="Strongest paths kept per user of deepmimo (25) and sionna-cir (all).")
     ] = None,

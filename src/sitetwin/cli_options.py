@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Spacing = Annotated[float, typer.Option(help="Distance between users in metres.")]
+Height = Annotated[float, typer.Option(help="Height of the users above the ground in metres.")]
+Depth = Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")]
+Diffraction = Annotated[bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")]
+Transmissions = Annotated[
+    int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
+]
+Season = Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")]
+Foliage = Annotated[str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")]
+OutOfRange = Annotated[
+    str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
+]
+Carrier = Annotated[float, typer.Option(help="Carrier in Hz.")]
+ArrayYaw = Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")]
+ArrayDowntilt = Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")]
+UserArray = Annotated[str, typer.Option(help="Array of the users, in the same form.")]
+UserPattern = Annotated[str, typer.Option(help="Pattern of the users' elements.")]
