@@ -17,7 +17,7 @@ class Entry:
 
     Attributes:
         kind: "read", "repaired", "assumed" or "dropped".
-        what: The thing and the reason, in words that do not change from one to the next ("building height from levels").
+        what: The thing and the reason, in words equal for all alike ("building height from levels").
         count: How often.
         examples: Keys of the first few.
     """
