@@ -110,6 +110,32 @@ def test_a_thousand_users_in_single_precision():
     assert torch.equal(ours, frequency_response(paths, gains, GRID, tx))
 
 
+@pytest.mark.parametrize("subcarriers", [16, 48, 256])
+@pytest.mark.parametrize("shape", [(1, 4), (4, 6), (3, 3)])
+def test_tiles_and_what_does_not_fit_them(shape, subcarriers):
+    """Arrays and bands of whole tiles are written by one compiled call, others by batched products."""
+    rng = np.random.default_rng(3)
+    paths = free_paths([4, 0, 1, 9, 25, 2], rng, spread=5000.0)
+    gains = random_gains(paths, rng, dtype=torch.complex64)
+    tx, grid = Radio(AntennaArray.upa(*shape), (0.5, 0.2, -0.1)), OfdmGrid(F, subcarriers, 60e3)
+    theirs = written_out(paths, gains.to(DOUBLE), grid, tx, Radio())
+    assert worst(frequency_response(paths, gains, grid, tx), theirs) < 3e-6
+
+
+def test_large_results_written_past_the_caches():
+    rng = np.random.default_rng(4)
+    paths = free_paths(rng.integers(0, 4, 600), rng)
+    gains = random_gains(paths, rng, dtype=torch.complex64)
+    tx = Radio(AntennaArray.ula(32))
+    theirs = written_out(paths, gains.to(DOUBLE), GRID, tx, Radio())
+    whole = frequency_response(paths, gains, GRID, tx)
+    assert worst(whole, theirs) < 3e-6
+    beside = torch.full((whole.numel() + 1,), torch.nan, dtype=torch.complex64)[1:].view(whole.shape)  # off a line
+    assert torch.equal(frequency_response(paths, gains, GRID, tx, out=beside), whole)
+    some = torch.from_numpy(rng.permutation(600)[:550])
+    assert torch.equal(frequency_response(paths, gains, GRID, tx, users=some), whole[some])
+
+
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 40))
 def test_pieces_hold_each_path_of_each_user_once(counts, most):
     offsets = torch.tensor([0, *np.cumsum(counts).tolist()], dtype=torch.int64)

@@ -14,7 +14,8 @@ from sitetwin.channel.fields import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.kernels import write_both_combs, write_combs
 from sitetwin.channel.phasors import comb, finest_factor, phasor
-from sitetwin.channel.ragged import Buffers, Factors, in_place_order, pieces, sum_over_paths
+from sitetwin.channel.products import TILE_COLUMNS, TILE_ROWS, write_responses
+from sitetwin.channel.ragged import Buffers, Factors, Piece, in_place_order, pieces, sum_over_paths
 from sitetwin.channel.steering import (
     PathTensors,
     centred,
@@ -226,7 +227,13 @@ class _Spelled:
             write_both_combs(rows, *at_array, buffers.left_real, *over_band)
             return buffers.left, buffers.right
 
-        return Factors(spell, tx.array.num_positions, self.grid.num_subcarriers, self.dtype)
+        def write(piece: Piece, to: int, streamed: bool) -> None:
+            over_band = self.coarse, self.fine, first, size, few, to, streamed
+            write_responses(piece.start, piece.width, piece.places, *at_array, *over_band)
+
+        elements = tx.array.num_positions
+        tiled = elements % TILE_ROWS == 0 and size % TILE_COLUMNS == 0
+        return Factors(spell, elements, size, self.dtype, write=write if tiled else None)
 
     def with_gains(self, left: Callable[[Tensor], Tensor], weights: Tensor | None, height: int) -> Factors:
         """From gains between antennas, (n, M), or at the nodes of the band, (N, n, M)."""

@@ -18,11 +18,12 @@ from numba.extending import intrinsic
 
 _TURN = 2 * math.pi
 _LINE = 64  # bytes of a cache line, and of one streaming store
-_COMPILED: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": True, "boundscheck": False}
+COMPILED: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": True, "boundscheck": False}
+"""How the loops are compiled: without Python's lock and without checks of bounds."""
 
 
-@njit(**_COMPILED)
-def _comb(cycles: float, first: float, size: int, real: np.ndarray, imaginary: np.ndarray) -> None:
+@njit(**COMPILED)
+def comb_planes(cycles: float, first: float, size: int, real: np.ndarray, imaginary: np.ndarray) -> None:
     """``e^{-j 2 pi k cycles}`` for ``k = first ... first + size - 1``, without calls, so that the loop is vectorised.
 
     Sine and cosine of half the angle, at most a quarter turn, are the first terms of their Taylor series (the next is
@@ -38,7 +39,7 @@ def _comb(cycles: float, first: float, size: int, real: np.ndarray, imaginary: n
         imaginary[k] = -2 * sine * cosine
 
 
-@njit(**_COMPILED)
+@njit(**COMPILED)
 def write_combs(
     rows: np.ndarray,
     gains: np.ndarray,
@@ -69,8 +70,8 @@ def write_combs(
     same, quarter = turned[0], turned[1]
     for i in range(len(rows)):
         path = rows[i]
-        _comb(coarse[path], coarse_first, many, outer_r, outer_i)
-        _comb(fine[path], fine_first, few, inner_r, inner_i)
+        comb_planes(coarse[path], coarse_first, many, outer_r, outer_i)
+        comb_planes(fine[path], fine_first, few, inner_r, inner_i)
         for b in range(few):
             same[2 * b], same[2 * b + 1] = inner_r[b], inner_i[b]
             quarter[2 * b], quarter[2 * b + 1] = -inner_i[b], inner_r[b]
@@ -86,7 +87,7 @@ def write_combs(
                 place[c] = real * same[c] + imaginary * quarter[c]
 
 
-@njit(**_COMPILED)
+@njit(**COMPILED)
 def write_both_combs(
     rows: np.ndarray,
     gains: np.ndarray,
@@ -139,7 +140,7 @@ def _stream_line(_context: Any, to: Any, source: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _fence(_context: Any) -> Any:
+def fence(_context: Any) -> Any:
     """Make streamed lines visible to other threads."""
 
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
@@ -149,7 +150,7 @@ def _fence(_context: Any) -> Any:
     return types.void(), generate
 
 
-@njit(**_COMPILED)
+@njit(**COMPILED)
 def stream_rows(source: int, places: np.ndarray, to: int, size: int) -> None:
     """Write rows that lie one after the other to places of a larger array, past the caches.
 
@@ -163,10 +164,10 @@ def stream_rows(source: int, places: np.ndarray, to: int, size: int) -> None:
         begin, target = source + i * size, to + places[i] * size
         for at in range(0, size, 64):
             _stream_line(target + at, begin + at)
-    _fence()
+    fence()
 
 
-@njit(**_COMPILED)
+@njit(**COMPILED)
 def write_dirichlet(
     rows: np.ndarray,
     cycles: np.ndarray,

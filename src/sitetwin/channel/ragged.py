@@ -63,6 +63,8 @@ class Factors:
         columns: K.
         dtype: Type of both.
         inner: Terms per path.
+        write: Makes the sums of a piece itself, given it, the address of all the sums (users, height, columns), and
+            whether to write past the caches, in place of `spell` and a batched product; or None.
     """
 
     spell: Spell
@@ -70,6 +72,7 @@ class Factors:
     columns: int
     dtype: torch.dtype
     inner: int = 1
+    write: Callable[[Piece, int, bool], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,9 @@ class _Products:
     def __call__(self, piece: Piece) -> None:
         if not piece.width:
             self.target[torch.from_numpy(piece.places)] = 0
+            return
+        if self.factors.write is not None and self.finish is None:
+            self.factors.write(piece, self.target.data_ptr(), self.streams)
             return
         f, terms, rows = self.factors, piece.width * self.factors.inner, piece.rows
         most = max(1, min(self.users_at_once, BATCH_BYTES // (piece.width * self.path_bytes)))
