@@ -11,6 +11,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= runs/demo
+# Test files go to as many processes as there are cores, four at most: each takes some 2 GB.
+SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
@@ -56,10 +58,10 @@ demo: $(VENV)/.package
 	$(BIN)/sitetwin study csi --profile quick --out $(OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest $(SPREAD) -m 'slow or not slow'
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
