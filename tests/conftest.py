@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 from beartype import BeartypeConf
 from beartype.claw import beartype_package
@@ -26,3 +27,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # Figures need no screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Shells start background jobs with Ctrl-C ignored, which the programs that tests start would inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -29,7 +29,7 @@ TRACE = [
     *("--depth", "2", "--tile-users", "250"),
 ]
 KINDS = ("worker", "parent", "ctrl-c")
-END_SECONDS = 120.0  # in which all processes of a killed run must be gone
+END_SECONDS = 60.0  # in which all processes of a killed run must be gone
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
