@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.codec import Budget, Code, Costs
+from sitetwin.learn.energy import power
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class TwinLookupCodec:
         values, index = [], []
         for part in x.flatten(1).split(512):
             inner = part @ table.mH
-            best = inner.abs().argmax(dim=1)
+            best = power(inner).argmax(dim=1)
             index.append(best)
             values.append(torch.view_as_real(inner.gather(1, best[:, None])[:, 0]))
         return Code(torch.cat(values), torch.cat(index)) if values else Code(torch.zeros(0, 2), torch.zeros(0).long())

@@ -21,6 +21,7 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.codec import Budget, Code, Costs
 from sitetwin.learn.csi import PhaseReference, reference_phase
+from sitetwin.learn.energy import energy, power
 from sitetwin.learn.subspaces import (
     complete_basis,
     k_subspaces,
@@ -104,8 +105,8 @@ class KltCodec:
         coordinates = x.flatten(1).to(torch.complex64) @ self.front.conj()
         values, index = [], []
         for part in coordinates.split(1024):
-            coefficients, energy = subspace_energy(part, self.bases)
-            zone = energy.argmax(dim=1)
+            coefficients, explained = subspace_energy(part, self.bases)
+            zone = explained.argmax(dim=1)
             values.append(coefficients[torch.arange(len(part)), zone])
             index.append(zone)
         own = torch.cat(values) if values else coordinates.new_zeros(0, self.rank)
@@ -204,7 +205,7 @@ class KltCodec:
         """The same codec in front-end coordinates that also hold `x` up to the energy floor."""
         flat = x.flatten(1).to(torch.complex64)
         missing = flat - (flat @ self.front.conj()) @ self.front.T
-        if float(missing.abs().square().sum()) <= self.config.energy_floor * float(flat.abs().square().sum()):
+        if float(energy(missing).sum()) <= self.config.energy_floor * float(energy(flat).sum()):
             return self
         extra = principal_subspace(missing, self.config.energy_floor)
         extra = torch.linalg.qr(extra - self.front @ (self.front.mH @ extra))[0]
@@ -227,15 +228,15 @@ def _replace_zones(bases: Tensor, samples: Tensor, weights: Tensor, measured: in
     already codes are passed over.
     """
     bases, rank = bases.clone(), bases.shape[2]
-    energy = subspace_energy(samples, bases)[1]
-    usage = torch.bincount(energy.argmax(dim=1), weights=weights, minlength=len(bases))
+    explained = subspace_energy(samples, bases)[1]
+    usage = torch.bincount(explained.argmax(dim=1), weights=weights, minlength=len(bases))
     victims = usage.argsort(stable=True)[:count].tolist()
-    total = samples.abs().square().sum(dim=1)
-    covered = energy.max(dim=1).values
+    total = energy(samples)
+    covered = explained.max(dim=1).values
     for zone in victims:
         residual = (total - covered)[-measured:]
         seed = len(samples) - measured + int(residual.argmax())
-        closeness = (samples @ samples[seed].conj()).abs().square() / total.clamp_min(1e-30)
+        closeness = power(samples @ samples[seed].conj()) / total.clamp_min(1e-30)
         nearest = closeness.topk(min(2 * rank, len(samples))).indices
         own = weights[nearest] * closeness[nearest] / total[seed]
         bases[zone] = complete_basis(weighted_basis(samples[nearest], own, rank), rank)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sitetwin.learn.energy import energy, power
+
 
 def principal_subspace(samples: Tensor, floor: float) -> Tensor:
     """(D, r) complex64: fewest orthonormal principal directions that lose at most `floor` of the samples' energy.
@@ -39,7 +41,7 @@ def subspace_energy(samples: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:
     zones, size, rank = bases.shape
     stacked = bases.permute(1, 0, 2).reshape(size, zones * rank)
     coefficients = (samples @ stacked.conj()).unflatten(1, (zones, rank))
-    return coefficients, torch.view_as_real(coefficients).square().sum(dim=(2, 3))
+    return coefficients, energy(coefficients)
 
 
 def weighted_basis(samples: Tensor, weights: Tensor, rank: int) -> Tensor:
@@ -83,7 +85,7 @@ def spread_seeds(samples: Tensor, count: int, generator: torch.Generator) -> Ten
         count: Number of seeds, at most N.
         generator: For the draws.
     """
-    total = samples.abs().square().sum(dim=1)
+    total = energy(samples)
     seeds = [int(torch.randint(len(samples), (1,), generator=generator))]
     best = _overlap(samples, seeds[0], total)
     for _ in range(count - 1):
@@ -95,7 +97,7 @@ def spread_seeds(samples: Tensor, count: int, generator: torch.Generator) -> Ten
 
 
 def _overlap(samples: Tensor, seed: int, total: Tensor) -> Tensor:
-    return (samples @ samples[seed].conj()).abs().square() / total[seed].clamp_min(1e-30)
+    return power(samples @ samples[seed].conj()) / total[seed].clamp_min(1e-30)
 
 
 def k_subspaces(samples: Tensor, zones: int, rank: int, iterations: int, generator: torch.Generator) -> Tensor:
@@ -107,10 +109,10 @@ def k_subspaces(samples: Tensor, zones: int, rank: int, iterations: int, generat
     """
     seeds = samples[spread_seeds(samples, zones, generator)]
     bases = (seeds / torch.linalg.vector_norm(seeds, dim=1, keepdim=True).clamp_min(1e-30))[:, :, None]
-    total = samples.abs().square().sum(dim=1)
+    total = energy(samples)
     for step in range(iterations):
-        energy = torch.cat([subspace_energy(part, bases)[1] for part in samples.split(2048)])
-        best, zone = energy.max(dim=1)
+        explained = torch.cat([subspace_energy(part, bases)[1] for part in samples.split(2048)])
+        best, zone = explained.max(dim=1)
         counts = torch.bincount(zone, minlength=zones)
         worst = (total - best).argsort(descending=True, stable=True)
         for i, empty in enumerate((counts == 0).nonzero()[:, 0].tolist()):
@@ -147,9 +149,9 @@ def zone_members(
     Returns:
         Row indices and memberships (0..1) per zone. A zone that is nobody's neighbour gets its best coded sample.
     """
-    energy = torch.cat([subspace_energy(part, bases)[1] for part in samples.split(2048)])
-    total = samples.abs().square().sum(dim=1, keepdim=True).clamp_min(1e-30)
-    best, zone = energy.topk(min(neighbours, len(bases)), dim=1)
+    explained = torch.cat([subspace_energy(part, bases)[1] for part in samples.split(2048)])
+    total = energy(samples)[:, None].clamp_min(1e-30)
+    best, zone = explained.topk(min(neighbours, len(bases)), dim=1)
     share = torch.softmax(best / total / temperature, dim=1)
     row = torch.arange(len(samples))[:, None].expand_as(zone).flatten()
     zone, share = zone.flatten(), share.flatten()
@@ -158,5 +160,5 @@ def zone_members(
     rows, members = list(row[order].split(counts)), list(share[order].split(counts))
     for k, count in enumerate(counts):
         if count == 0:
-            rows[k], members[k] = energy[:, k].argmax()[None], torch.ones(1)
+            rows[k], members[k] = explained[:, k].argmax()[None], torch.ones(1)
     return rows, members
