@@ -11,8 +11,9 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= runs/demo
-# Test files go to as many processes as there are cores, four at most: each takes some 2 GB.
+# Test files go to as many processes as there are cores, four at most: each takes some 2 GB. One thread each.
 SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(SPREAD)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
@@ -58,10 +59,10 @@ demo: $(VENV)/.package
 	$(BIN)/sitetwin study csi --profile quick --out $(OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(SPREAD)
+	$(PYTEST)
 
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest $(SPREAD) -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

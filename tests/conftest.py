@@ -8,8 +8,8 @@ from beartype.claw import beartype_package
 from hypothesis import HealthCheck, settings
 
 # Every call into the package has its annotations checked. The command line is left out: typer reads its annotations
-# itself, and it imports late what they name. Compiled loops are left out: the compiler checks types itself. Discovery is
-# left out: a checked function that Dr.Jit's loops call is never freed, nor are the rays that it knows.
+# itself, and it imports late what they name. Compiled loops are left out: the compiler checks types itself. Discovery
+# is left out: a checked function that Dr.Jit's loops call is never freed, nor are the rays that it knows.
 SKIPPED = (
     "sitetwin.cli",
     "sitetwin.cli_trace",

@@ -96,7 +96,9 @@ def test_response_is_the_sum_over_paths(name, subcarriers):
     assert not single[1].any()
 
 
-def test_a_thousand_users_in_single_precision():
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_thousand_users_in_single_precision(threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     rng = np.random.default_rng(2)
     counts = rng.integers(0, 16, 1000)
     paths = free_paths(counts, rng, spread=5000.0)  # delays to half the symbol

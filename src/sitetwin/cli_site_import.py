@@ -1,0 +1,307 @@
+"""The commands `sitetwin site import`, `fetch` and `export`: foreign maps and meshes in, and out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from sitetwin.cli_console import Context, out, plain, refuse_idle, say
+from sitetwin.errors import SiteTwinError
+
+if TYPE_CHECKING:
+    from sitetwin.site import Site
+    from sitetwin.site.maps import Clip, Ledger, MapOptions
+
+_MAPS = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
+_CITY_SIGN = b'"CityJSON'
+_LOOKED_AT = 1 << 16  # bytes of a .json file in which its type is sought
+_COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
+_OF_MAPS = {
+    "box": "--box",
+    "around": "--around",
+    "radius": "--radius",
+    "footprints": "--footprints",
+    "terrain": "--terrain",
+    "terrain_spacing": "--terrain-spacing",
+    "default_height": "--default-height",
+    "height_spread": "--height-spread",
+    "level_height": "--level-height",
+    "shared_walls": "--shared-walls",
+    "no_trees": "--no-trees",
+    "no_ground_areas": "--no-ground-areas",
+    "seed": "--seed",
+}
+
+To = Annotated[Path, typer.Option("--out", help="Folder of the site to write.")]
+Materials = Annotated[
+    str, typer.Option(help="Materials by tags: default, mc1, mc2, mc3, or a table of your own (.toml).")
+]
+Terrain = Annotated[Path | None, typer.Option(help="Raster of heights (GeoTIFF); flat ground without.")]
+TerrainSpacing = Annotated[float, typer.Option(help="Metres between the nodes of the terrain.")]
+DefaultHeight = Annotated[float, typer.Option(help="Metres, of a building whose height and levels nobody noted.")]
+HeightSpread = Annotated[float, typer.Option(help="Metres by which such heights are drawn about their default.")]
+LevelHeight = Annotated[float, typer.Option(help="Metres of one level.")]
+SharedWalls = Annotated[str, typer.Option(help="Walls between touching buildings: merge leaves them out, or keep.")]
+NoTrees = Annotated[bool, typer.Option("--no-trees", help="Leave trees and woods out.")]
+NoGroundAreas = Annotated[
+    bool, typer.Option("--no-ground-areas", help="One ground, without roads, water and lawns of their own.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn: heights nobody noted.")]
+
+
+def register_site_import(app: typer.Typer) -> None:
+    """Add the commands to the group `site`."""
+    app.command("import")(import_site)
+    app.command("fetch")(fetch)
+    app.command("export")(export)
+
+
+def import_site(
+    ctx: Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Map (.osm, .osm.pbf, Overpass .json, .geojson; several make one map), or one CityJSON, GLB, glTF, "
+            "OBJ, PLY or Mitsuba XML file or Wireless InSite project.",
+        ),
+    ],
+    to: To,
+    box: Annotated[str | None, typer.Option(help="Part of the map: WEST,SOUTH,EAST,NORTH in degrees.")] = None,
+    around: Annotated[str | None, typer.Option(help="Part of the map: about LATITUDE,LONGITUDE.")] = None,
+    radius: Annotated[float | None, typer.Option(help="Metres about --around.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="LATITUDE,LONGITUDE of the local origin; of a mesh, where its origin lies.")
+    ] = None,
+    footprints: Annotated[
+        bool, typer.Option("--footprints", help="Polygons of GeoJSON that do not say what they are are buildings.")
+    ] = False,
+    materials: Materials = "default",
+    terrain: Terrain = None,
+    terrain_spacing: TerrainSpacing = 10.0,
+    default_height: DefaultHeight = 9.0,
+    height_spread: HeightSpread = 0.0,
+    level_height: LevelHeight = 3.0,
+    shared_walls: SharedWalls = "merge",
+    no_trees: NoTrees = False,
+    no_ground_areas: NoGroundAreas = False,
+    seed: Seed = 0,
+    lod: Annotated[
+        str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of a mesh: m, cm, mm, km, in or ft.")] = None,
+    up: Annotated[str | None, typer.Option(help="Axis of a mesh that points up: y or z.")] = None,
+) -> None:
+    """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
+    from sitetwin.site.maps import Ledger
+
+    ledger = Ledger()
+    if all(_is_map(Path(name)) for name in files):
+        refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
+        options = _map_options(
+            materials,
+            terrain,
+            terrain_spacing,
+            default_height,
+            height_spread,
+            level_height,
+            shared_walls,
+            no_trees,
+            no_ground_areas,
+            seed,
+        )
+        site, ledger = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
+    else:
+        if len(files) > 1:
+            raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
+        refuse_idle(ctx, _OF_MAPS, "for a city model or mesh, which is taken whole; leave it out")
+        site = _site_of_model(ctx, files[0], materials, origin, lod, unit, up, ledger)
+    _finish(site, ledger, to)
+
+
+def fetch(
+    place: Annotated[str, typer.Argument(help="Name of a place, or LATITUDE,LONGITUDE.")],
+    to: To,
+    radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
+    materials: Materials = "default",
+    terrain: Terrain = None,
+    terrain_spacing: TerrainSpacing = 10.0,
+    default_height: DefaultHeight = 9.0,
+    height_spread: HeightSpread = 0.0,
+    level_height: LevelHeight = 3.0,
+    shared_walls: SharedWalls = "merge",
+    no_trees: NoTrees = False,
+    no_ground_areas: NoGroundAreas = False,
+    seed: Seed = 0,
+) -> None:
+    """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
+    from sitetwin.site.maps import Radius, fetch_map
+
+    options = _map_options(
+        materials,
+        terrain,
+        terrain_spacing,
+        default_height,
+        height_spread,
+        level_height,
+        shared_walls,
+        no_trees,
+        no_ground_areas,
+        seed,
+    )
+    fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
+    clip = Radius(fetched.latitude, fetched.longitude, radius)
+    site, ledger = _site_of_map([str(fetched.path)], clip, None, False, options)
+    _finish(site, ledger, to)
+
+
+def export(
+    scene: Annotated[str, typer.Argument(metavar="SITE", help="Saved site, or anything that `site import` reads.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the Mitsuba scene, or file to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="mitsuba (for Sionna RT), glb, or geojson (footprints and trees).")
+    ] = "mitsuba",
+) -> None:
+    """Write a site for other programs, and say what their format cannot hold."""
+    from sitetwin.site import open_site
+    from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
+
+    exporters = {"mitsuba": export_mitsuba, "glb": export_glb, "geojson": export_footprints}
+    if form not in exporters:
+        raise SiteTwinError(f"--format '{form}' is unknown; choose {', '.join(exporters)}")
+    print_ledger(exporters[form](open_site(scene), to))
+    say(str(to))
+
+
+def print_ledger(ledger: Ledger) -> None:
+    """The account of an import or export as a table."""
+    if not ledger.entries:
+        return
+    table = Table(title_justify="left")
+    for column in ("", "what", "how often", "for instance"):
+        table.add_column(column, overflow="fold", justify="right" if column == "how often" else "left")
+    for entry in ledger.entries:
+        kind = f"[{_COLOURS[entry.kind]}]{entry.kind}[/{_COLOURS[entry.kind]}]"
+        table.add_row(kind, plain(entry.what), f"{entry.count:,}", plain(", ".join(entry.examples[:3])))
+    out.print(table)
+
+
+def _finish(site: Site, ledger: Ledger, to: Path) -> None:
+    from sitetwin.site import save_site
+
+    print_ledger(ledger)
+    save_site(site, to)
+    names = site.buildings[0]
+    size = site.bounds[1] - site.bounds[0]
+    grounds = len({site.buildings[1][k] for k in site.ground_objects})
+    say(
+        f"{len(names) - grounds:,} buildings, {site.num_triangles:,} triangles, {site.num_facets:,} facets, "
+        f"{site.vegetation.num_volumes:,} canopy volumes, {size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m"
+    )
+    say(f"site {site.hash[:16]} written to {to}")
+
+
+def _is_map(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix != ".json":
+        return suffix in _MAPS
+    try:
+        with path.open("rb") as file:
+            return _CITY_SIGN not in file.read(_LOOKED_AT)
+    except OSError:
+        return True  # the reader says what is wrong
+
+
+def _clip(box: str | None, around: str | None, radius: float | None) -> Clip | None:
+    from sitetwin.site.maps import Box, Radius
+
+    if box is not None and around is not None:
+        raise SiteTwinError("--box and --around both cut the map; give one of them")
+    if (around is None) != (radius is None):
+        raise SiteTwinError("--around and --radius go together; give both, or neither")
+    if box is not None:
+        return Box.parse(box)
+    return None if around is None or radius is None else Radius.parse(around, radius)
+
+
+def _origin(text: str | None) -> tuple[float, float] | None:
+    from sitetwin.site.maps import Radius
+
+    return None if text is None else Radius.parse(text, 1.0).centre
+
+
+def _map_options(
+    materials: str,
+    terrain: Path | None,
+    terrain_spacing: float,
+    default_height: float,
+    height_spread: float,
+    level_height: float,
+    shared_walls: str,
+    no_trees: bool,
+    no_ground_areas: bool,
+    seed: int,
+) -> MapOptions:
+    from sitetwin.site.maps import BuildingOptions, MapOptions, TreeOptions, load_rules
+
+    policy: Literal["merge", "keep"] = "keep" if shared_walls == "keep" else "merge"
+    if shared_walls not in ("merge", "keep"):
+        raise SiteTwinError(f"--shared-walls '{shared_walls}' is unknown; choose merge or keep")
+    return MapOptions(
+        rules=load_rules(materials),
+        buildings=BuildingOptions(
+            default_height=default_height,
+            default_spread=height_spread,
+            level_height=level_height,
+            shared_walls=policy,
+        ),
+        trees=None if no_trees else TreeOptions(),
+        ground_areas=not no_ground_areas,
+        terrain=terrain,
+        terrain_spacing=terrain_spacing,
+        seed=seed,
+    )
+
+
+def _site_of_map(
+    files: list[str],
+    clip: Clip | None,
+    origin: tuple[float, float] | None,
+    footprints: bool,
+    options: MapOptions,
+) -> tuple[Site, Ledger]:
+    from sitetwin.site.maps import read_maps, site_from_map
+
+    map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
+    return site_from_map(map_data, ledger, options), ledger
+
+
+def _site_of_model(
+    ctx: Context,
+    file: str,
+    materials: str,
+    origin: str | None,
+    lod: str | None,
+    unit: str | None,
+    up: str | None,
+    ledger: Ledger,
+) -> Site:
+    from sitetwin.site import load_scene, with_georeference
+    from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_cityjson, load_mesh
+    from sitetwin.site.maps import load_rules
+
+    suffix = Path(file).suffix.lower()
+    if suffix in CITYJSON_SUFFIXES:
+        refuse_idle(ctx, {"unit": "--unit", "up": "--up", "origin": "--origin"}, "for CityJSON; leave it out")
+        return load_cityjson(file, lod=lod, rules=load_rules(materials), ledger=ledger)
+    refuse_idle(ctx, {"lod": "--lod", "materials": "--materials"}, f"for '{file}', which names its own; leave it out")
+    if suffix in MESH_SUFFIXES:
+        site = load_mesh(file, unit=unit, up=up, ledger=ledger)
+    else:
+        refuse_idle(ctx, {"unit": "--unit", "up": "--up"}, "for a scene in metres with z up; leave it out")
+        site = load_scene(file)
+    place = _origin(origin)
+    return site if place is None else with_georeference(site, *place)

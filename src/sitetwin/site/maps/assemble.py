@@ -1,0 +1,132 @@
+"""From a map to a `Site`: ground, buildings and vegetation on it, with the account of what was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import build_site
+from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.buildings import build_buildings
+from sitetwin.site.maps.features import MapData
+from sitetwin.site.maps.ground import build_ground, ground_extent
+from sitetwin.site.maps.heights import BuildingOptions
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.rules import MaterialRules
+from sitetwin.site.maps.terrain import SPACING, Terrain, load_terrain
+from sitetwin.site.maps.trees import TreeOptions, build_vegetation
+from sitetwin.site.model import Site
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a map becomes a site.
+
+    Attributes:
+        rules: Materials by tags.
+        buildings: What is assumed of buildings.
+        trees: What is assumed of trees, or None to leave all vegetation out.
+        ground_areas: Whether roads, water, lawns and paving get surfaces of their own.
+        terrain: A raster of heights; flat ground at z = 0 without.
+        terrain_spacing: Metres between the nodes of the terrain.
+        seed: Of what is drawn: heights and sizes that the map does not tell, if a spread is asked for.
+    """
+
+    rules: MaterialRules = field(default_factory=MaterialRules.default)
+    buildings: BuildingOptions = field(default_factory=BuildingOptions)
+    trees: TreeOptions | None = field(default_factory=TreeOptions)
+    ground_areas: bool = True
+    terrain: Path | None = None
+    terrain_spacing: float = SPACING
+    seed: int = 0
+
+
+def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None = None) -> Site:
+    """Build a site of a map.
+
+    Args:
+        map_data: What `read_maps` returned.
+        ledger: The account that `read_maps` began; what is built, repaired, assumed and dropped is added.
+        options: How.
+
+    Returns:
+        The site; its provenance holds the source with its hash and, under "import", the whole account.
+
+    Raises:
+        SiteTwinError: The map holds nothing that can stand, or a builder cannot make use of it.
+    """
+    options = options or MapOptions()
+    extent = ground_extent(map_data, ledger)
+    georeference, terrain = map_data.georeference, None
+    if options.terrain is not None:
+        terrain = load_terrain(options.terrain, georeference, extent, ledger, spacing=options.terrain_spacing)
+        georeference = replace(georeference, vertical_datum=terrain.vertical_datum)
+    heights, sizes = (np.random.default_rng(s) for s in np.random.SeedSequence(options.seed).spawn(2))
+    ground, surface = build_ground(map_data, options.rules, ledger, terrain, extent=extent, areas=options.ground_areas)
+    buildings = build_buildings(
+        map_data.features, options.rules, ledger, surface.height, options=options.buildings, rng=heights
+    )
+    vegetation = None
+    if options.trees is not None:
+        vegetation = build_vegetation(map_data.features, ledger, surface.height, options=options.trees, rng=sizes)
+    bodies = [*ground, *buildings]
+    options.rules.note_assumptions(ledger, [body.material for body in bodies])
+    vertices, triangles, owner = index_corners(bodies)
+    names = sorted({body.material for body in bodies})
+    return build_site(
+        map_data.name,
+        vertices,
+        triangles,
+        owner,
+        [body.name for body in bodies],
+        [names.index(body.material) for body in bodies],
+        [options.rules.materials[name] for name in names],
+        vegetation=vegetation,
+        georeference=georeference,
+        provenance=_provenance(map_data, ledger, options, terrain),
+    )
+
+
+def index_corners(bodies: Sequence[Body]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Corners of bodies as vertices that are shared wherever they are equal to the bit.
+
+    Args:
+        bodies: At least one.
+
+    Returns:
+        vertices (V, 3) float64 in ascending order, triangles (T, 3) int32, and (T,) int32 the body of each.
+
+    Raises:
+        SiteTwinError: There is no body.
+    """
+    if not bodies:
+        raise SiteTwinError("there is neither ground nor building; check the map and the area that was asked for")
+    corners = np.concatenate([body.corners for body in bodies]).reshape(-1, 3) + 0.0  # no negative zeros
+    order = np.lexsort(corners.T[::-1])
+    ordered = corners[order]
+    fresh = np.ones(len(ordered), dtype=bool)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    number = np.empty(len(order), dtype=np.int32)
+    number[order] = np.cumsum(fresh) - 1
+    owner = np.repeat(np.arange(len(bodies), dtype=np.int32), [len(body.corners) for body in bodies])
+    return ordered[fresh], number.reshape(-1, 3), owner
+
+
+def _provenance(map_data: MapData, ledger: Ledger, options: MapOptions, terrain: Terrain | None) -> dict[str, Any]:
+    return {
+        "source": {
+            "kind": "map",
+            **map_data.source,
+            "clip_m": None if map_data.clip is None else list(map_data.clip),
+            "material_rules": options.rules.name,
+            "terrain": None if terrain is None else dict(terrain.source),
+            "seed": options.seed,
+        },
+        "assumptions": [f"{e.what} ({e.count:,} times)" for e in ledger.entries if e.kind == "assumed"],
+        "import": ledger.to_list(),
+    }
