@@ -53,7 +53,8 @@ class Box:
         Raises:
             SiteTwinError: It is not four numbers, or no box.
         """
-        return cls(*_numbers(text, 4, "the box", "west,south,east,north"))
+        west, south, east, north = _numbers(text, 4, "the box", "west,south,east,north")
+        return cls(west, south, east, north)
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -120,7 +121,8 @@ class Radius:
         Raises:
             SiteTwinError: It is not two numbers, or no point of the earth.
         """
-        return cls(*_numbers(text, 2, "the point", "latitude,longitude"), metres)
+        latitude, longitude = _numbers(text, 2, "the point", "latitude,longitude")
+        return cls(latitude, longitude, metres)
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -185,11 +187,11 @@ def clip_things(things: Sequence[Drawn], region: shapely.Polygon, ledger: Ledger
 
 def _parts_of_kept(things: Sequence[Drawn], geometry: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """(N,) bool: parts of buildings whose building is kept, by relation or by place."""
-    named = {things[k].key for k in np.flatnonzero(kept)}
+    named = {things[k].key for k in np.flatnonzero(kept).tolist()}
     parts = np.array([t.tags.get("building:part", "no") != "no" for t in things], dtype=bool) & ~kept
     found = np.zeros(len(things), dtype=bool)
     rows = np.flatnonzero(parts)
-    for k in rows:
+    for k in rows.tolist():
         found[k] = things[k].tags.get("sitetwin:building") in named
     if len(rows) and kept.any():
         tree = shapely.STRtree(geometry[kept])

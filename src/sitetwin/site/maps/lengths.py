@@ -1,4 +1,4 @@
-"""Lengths and counts as map makers write them: "12", "12 m", "12,5", "40'", "12'6\\"", "3;4"."""
+"""Lengths and counts as map makers write them: 12, 12 m, 12,5, 40', 6'2", 3;4."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ _FEET_AND_INCHES = re.compile(
     rf"{_APPROXIMATELY}\s*(\d+)\s*(?:'|ft\.?|feet|foot)\s*({_NUMBER})\s*(?:\"|in\.?|inch(?:es)?|)"
 )
 _COUNT = re.compile(rf"\+?({_NUMBER})")
-_PRIMES = str.maketrans({"′": "'", "’": "'", "‘": "'", "´": "'", "`": "'", "″": '"', "”": '"', "“": '"'})
+_PRIMES = str.maketrans(
+    dict.fromkeys("\u2032\u2019\u2018\u00b4`", "'") | dict.fromkeys("\u2033\u201d\u201c", '"')
+)  # of typography
 _LONGEST_TEXT = 255  # what OpenStreetMap allows a value
 
 
 def parse_length(text: str | None) -> float | None:
     """Read a length such as the value of OpenStreetMap's ``height``, ``min_height`` or ``width``.
 
-    A number alone is in metres; m, cm, km, feet and inches are understood, in words or as ' and ", with a decimal point or
-    comma, with the digits of any script, after "~" or "about". Of several values (``3;4``) the largest counts: it is
-    where an obstacle ends.
+    A number alone is in metres; m, cm, km, feet and inches are understood, in words or as ' and ", with a decimal point
+    or comma, with the digits of any script, after "~" or "about". Of several values (``3;4``) the largest counts: it
+    is where an obstacle ends.
 
     Args:
         text: The value, or None where there is none.

@@ -38,8 +38,8 @@ class LocalProjection:
     def __post_init__(self) -> None:
         if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
             raise SiteTwinError(
-                f"the origin latitude {self.latitude:g}, longitude {self.longitude:g} is no point of the earth; give the "
-                "latitude first, within 90 degrees, then the longitude, within 180"
+                f"the origin latitude {self.latitude:g}, longitude {self.longitude:g} is no point of the earth; give "
+                "the latitude first, within 90 degrees, then the longitude, within 180"
             )
 
     @property

@@ -44,10 +44,10 @@ _NOT_A_LETTER = re.compile(r"[^a-z0-9]")
 def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[dict[str, str], bool]:
     """Translate the attributes of one feature.
 
-    Names are compared without case and punctuation ("Bldg_Height" is "bldgheight"). Heights and numbers of storeys of 0 or
-    less are "unknown" in the data sets that have them, and are left out. ``land_use`` of something with a height or with
-    storeys is the use of a building, otherwise OpenStreetMap's ``landuse``. Names that are in no table stay as they
-    are.
+    Names are compared without case and punctuation ("Bldg_Height" is "bldgheight"). Heights and numbers of storeys of 0
+    or less are "unknown" in the data sets that have them, and are left out. ``land_use`` of something with a height or
+    with storeys is the use of a building, otherwise OpenStreetMap's ``landuse``. Names that are in no table stay as
+    they are.
 
     Args:
         properties: Names and values.

@@ -43,9 +43,9 @@ def read_geojson(
 ) -> list[Drawn]:
     """Read GeoJSON.
 
-    What a polygon without a tag of its kind is: a building, if it has an attribute of a height or of storeys (`to_tags`),
-    known or not; a building, if `footprints` says so or the file's name has "building" or "footprint" in it; else it
-    is left out. The ledger names each assumption.
+    What a polygon without a tag of its kind is: a building, if it has an attribute of a height or of storeys
+    (`to_tags`), known or not; a building, if `footprints` says so or the file's name has "building" or "footprint" in
+    it; else it is left out, unless it has other tags. The ledger names each assumption.
 
     Args:
         value: The parsed JSON.
@@ -211,14 +211,20 @@ class _Shapes:
 
     def _rings(self, rings: Sequence[Any], key: str) -> Iterator[np.ndarray]:
         """The usable rings of a polygon; none if the outer one is not usable."""
-        for k, ring in enumerate(rings):
+        outer: np.ndarray | None = None
+        for ring in rings:
             points = self._points(ring, key)
             cleaned = None if points is None else clean_ring(points)
             if points is not None and cleaned is None:
                 self.ledger.note("dropped", "ring of fewer than three corners", key)
             if cleaned is None or points is None:
-                if k == 0:
+                if outer is None:
                     return
+                continue
+            if outer is None:
+                outer = cleaned
+            elif np.any(cleaned.max(axis=0) < outer.min(axis=0)) or np.any(cleaned.min(axis=0) > outer.max(axis=0)):
+                self.ledger.note("dropped", "hole outside its polygon, perhaps in another reference system", key)
                 continue
             if not np.array_equal(points[0], points[-1]):
                 self.ledger.note("repaired", "ring of a polygon that was not closed", key)
@@ -269,8 +275,8 @@ def _crs_member(value: Mapping[str, Any], where: str) -> pyproj.CRS | None:
     except pyproj.exceptions.CRSError:
         pass
     raise SiteTwinError(
-        f"'{where}' names the reference system '{name[:80]}', which is not known; use WGS84 longitude and latitude, or an "
-        "EPSG code"
+        f"'{where}' names the reference system '{name[:80]}', which is not known; use WGS84 longitude and latitude, "
+        "or an EPSG code"
     )
 
 

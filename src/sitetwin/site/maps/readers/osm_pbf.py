@@ -61,7 +61,7 @@ class _Reader:
                 found.nodes.setdefault(node.id, Node(node.id, (node.location.lon, node.location.lat), tags))
             else:
                 self.ledger.note("dropped", "node whose position is not on the earth", f"node/{node.id}")
-        members = set()
+        members: set[int] = set()
         for relation in self._pass(osmium.osm.RELATION, osmium.filter.EmptyTagFilter()):
             taken = Relation(relation.id, tuple(_members(relation)), dict(_tags(relation)))
             if taken.tags.get("type") in _AREA_RELATIONS:
@@ -111,15 +111,8 @@ class _Reader:
                 points = [(n.lon, n.lat) for n in way.nodes if n.location.valid()]
                 array = np.array(points, dtype=float).reshape(-1, 2)
                 found.ways.setdefault(way.id, Way(way.id, array, closed, len(way.nodes) - len(points), tags))
-        points = np.split(*_points_of(lines)) if lines else []
-        for (number, closed, tags), array in zip(rows, points, strict=True):
-            found.ways.setdefault(number, Way(number, array, closed, 0, tags))
-
-
-def _points_of(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 2) points of lines in WKB, one after the other, and where each line but the first starts."""
-    geometry = shapely.from_wkb(lines)
-    return shapely.get_coordinates(geometry), np.cumsum(shapely.get_num_coordinates(geometry))[:-1]
+        for (number, closed, tags), line in zip(rows, shapely.from_wkb(lines), strict=True):
+            found.ways.setdefault(number, Way(number, shapely.get_coordinates(line), closed, 0, tags))
 
 
 def _tags(element: Any) -> Iterable[tuple[str, str]]:

@@ -24,7 +24,8 @@ def read_overpass(value: dict[str, Any], where: str, ledger: Ledger) -> Elements
     remark = value.get("remark")
     if isinstance(remark, str) and "error" in remark.lower():
         raise SiteTwinError(
-            f"the Overpass answer '{where}' is incomplete, it says \"{remark[:120]}\"; ask for a smaller area or a longer timeout"
+            f"the Overpass answer '{where}' is incomplete, it says \"{remark[:120]}\"; ask for a smaller "
+            "area or a longer timeout"
         )
     elements = value.get("elements")
     if not isinstance(elements, list):

@@ -72,24 +72,24 @@ def read_maps(
 ) -> tuple[MapData, Ledger]:
     """Read map files of any of the formats as one map, such as buildings, trees and streets.
 
-    The format of each is told from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass answer in JSON, or
-    GeoJSON; packed by gzip or bzip2 or not. Features are ordered nodes, ways, relations, others, each by number, whatever
-    the order in the file.
+    The format of each is told from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass answer in JSON,
+    or GeoJSON; packed by gzip or bzip2 or not. Features are ordered nodes, ways, relations, others, each by number,
+    whatever the order in the file; GeoJSON without ids is numbered, and so ordered, as the file is.
 
     Args:
         paths: The files. An element that a later file repeats is left out.
         clip: The part of the map that is wanted, or None for all of it. Buildings that it meets are kept whole, other
             lines and areas are cut.
-        origin: (latitude, longitude) degrees of the local frame. Default: the clip's centre; else the centre of the area
-            that the files say they cover; else the centre of what they hold.
+        origin: (latitude, longitude) degrees of the local frame. Default: the clip's centre; else the centre of the
+            area that the files say they cover; else the centre of what they hold.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
 
     Returns:
         The map in local metres, and the account of what was read, repaired, assumed and dropped.
 
     Raises:
-        SiteTwinError: A file cannot be read or is damaged or no map; nothing is in the files or in the clip; the origin is
-            no point of the earth; something lies farther than `FARTHEST` from the origin.
+        SiteTwinError: A file cannot be read or is damaged or no map; nothing is in the files or in the clip; the origin
+            is no point of the earth; something lies farther than `FARTHEST` from the origin.
     """
     if not paths:
         raise SiteTwinError("no map file was named; give at least one")
@@ -115,7 +115,9 @@ def read_geojson_like(
         source: An object with ``__geo_interface__``, or a GeoJSON dictionary. Its ``crs``, if it has one, is that of
             its coordinates; otherwise they are WGS84 longitude and latitude.
         name: Name of the map, also for messages.
-        clip, origin, footprints: As for `read_maps`.
+        clip: As for `read_maps`.
+        origin: As for `read_maps`.
+        footprints: As for `read_maps`.
 
     Returns:
         As `read_maps`.
@@ -183,7 +185,8 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     if clip is not None:
         region = clip.region(projection)
         things = clip_things(things, region, ledger) if things else []
-        rectangle = tuple(float(v) for v in region.bounds)
+        west, south, east, north = region.bounds
+        rectangle = (float(west), float(south), float(east), float(north))
         if not things:
             refuse_miss(clip, whole, where)
     _check_distance(things, where, projection)
@@ -236,8 +239,9 @@ def _check_distance(things: Sequence[Drawn], where: str, projection: LocalProjec
     if reach[worst] > FARTHEST:
         far = f"{reach[worst] / 1000:.0f} km" if math.isfinite(reach[worst]) else "a quarter of the earth or more"
         raise SiteTwinError(
-            f"'{things[worst].key}' of '{where}' lies {far} from the origin (latitude {projection.latitude:.5f}, longitude "
-            f"{projection.longitude:.5f}), a site spans {FARTHEST / 1000:.0f} km at most; clip the map by a box or a radius"
+            f"'{things[worst].key}' of '{where}' lies {far} from the origin (latitude {projection.latitude:.5f}, "
+            f"longitude {projection.longitude:.5f}), where a site reaches {FARTHEST / 1000:.0f} km at most; clip the map "
+            "by a box or a radius"
         )
 
 

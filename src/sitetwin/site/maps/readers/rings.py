@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import shapely
@@ -61,8 +61,8 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
     """The area that ways enclose, by the even-odd rule: a ring in a ring is a hole, a ring in a hole an island.
 
     The rings need not be whole ways, nor all ways of one ring run the same way round. Segments that two ways share
-    cancel, so that rings that touch along an edge merge. Roles are often wrong on maps; they decide one thing only: what
-    no outer way bounds is no area.
+    cancel, so that rings that touch along an edge merge. Roles are often wrong on maps; they decide one thing only:
+    what no outer way bounds is no area.
 
     Args:
         outer: (N, 2) float64 each, degrees, of the ways with the role outer or none.
@@ -99,7 +99,7 @@ def _segments(lines: Sequence[np.ndarray]) -> list[_Segment]:
     count: Counter[_Segment] = Counter()
     for line in lines:
         points = [tuple(p) for p in line.tolist()]
-        count.update((min(a, b), max(a, b)) for a, b in zip(points, points[1:], strict=False) if a != b)
+        count.update((min(a, b), max(a, b)) for a, b in pairwise(points) if a != b)
     return [segment for segment, times in count.items() if times % 2]
 
 
@@ -110,7 +110,8 @@ def _bridges(segments: Sequence[_Segment], assembly: Assembly) -> list[_Segment]
     if len(ends) > _MOST_ENDS:
         return []
     gaps = sorted((_metres(a, b), a, b) for a, b in combinations(ends, 2))
-    known, bridges, used = set(segments), [], set()
+    known, used = set(segments), set[Position]()
+    bridges: list[_Segment] = []
     for gap, a, b in gaps:
         if gap <= LARGEST_GAP and not {a, b} & used and (a, b) not in known:
             bridges.append((a, b))
