@@ -12,7 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.maps.drawn import Drawn, is_building
+from sitetwin.site.maps.drawn import Drawn, is_building, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.projection import FARTHEST, LocalProjection
 
@@ -205,9 +205,9 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry)
         ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
-    pieces = _of_dimension(shapely.intersection(geometry, region), shapely.get_dimensions(thing.geometry))
-    ledger.note("dropped", "the part outside the clip" if pieces else "outside the clip", thing.key)
-    return thing.pieces(pieces)
+    parts = _of_dimension(shapely.intersection(geometry, region), shapely.get_dimensions(thing.geometry))
+    ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)
+    return pieces(thing.key, parts, thing.tags)
 
 
 def _of_dimension(geometry: BaseGeometry, dimension: int) -> list[BaseGeometry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,12 +32,10 @@ class Drawn:
         """This thing with another geometry, such as the same in local metres."""
         return replace(self, geometry=geometry)
 
-    def pieces(self, parts: list[BaseGeometry]) -> list[Drawn]:
-        """This thing in several parts: the first keeps the key, the second is "way/17.2"."""
-        return [
-            replace(self, key=self.key if k == 0 else f"{self.key}.{k + 1}", geometry=part)
-            for k, part in enumerate(parts)
-        ]
+
+def pieces(key: str, parts: Sequence[BaseGeometry], tags: Mapping[str, str]) -> list[Drawn]:
+    """One thing in several parts: the first has its key, the second is "way/17.2"."""
+    return [Drawn(key if k == 0 else f"{key}.{k + 1}", part, tags) for k, part in enumerate(parts)]
 
 
 def sort_key(key: str) -> tuple[int, int, str, int, int]:

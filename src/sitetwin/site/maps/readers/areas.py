@@ -39,6 +39,7 @@ _ONLY: dict[str, frozenset[str]] = {
 }
 """Keys of lines, with the values that are areas nevertheless."""
 
+_KINDS = frozenset((*_EXCEPT, *_ONLY, "barrier", "surface"))
 _ABOUT_THE_MAP = frozenset({"type", "source", "created_by", "note", "fixme", "FIXME", "attribution", "odbl"})
 
 
@@ -53,7 +54,7 @@ def is_area(tags: Mapping[str, str]) -> bool:
 
 def names_kind(tags: Mapping[str, str]) -> bool:
     """Whether tags say what kind of thing this is, by a key of OpenStreetMap's for areas or lines."""
-    return any(tags.get(key, "no") != "no" for key in (*_EXCEPT, *_ONLY, "barrier", "surface"))
+    return any(tags[key] != "no" for key in _KINDS & tags.keys())
 
 
 def same_kind(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:

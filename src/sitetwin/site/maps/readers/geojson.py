@@ -13,7 +13,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.maps.drawn import Drawn
+from sitetwin.site.maps.drawn import Drawn, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import names_kind, says_something
 from sitetwin.site.maps.readers.attributes import to_tags
@@ -133,7 +133,7 @@ class _Reader:
         made = shapes.make()
         things: list[Drawn] = []
         for key, tags, numbers in rows:
-            things += Drawn(key, shapely.Point(), tags).pieces([made[n] for n in numbers])
+            things += pieces(key, [made[n] for n in numbers], tags)
         self.ledger.note("read", "GeoJSON features", count=len(features))
         return things
 

@@ -240,7 +240,7 @@ def _check_distance(things: Sequence[Drawn], where: str, projection: LocalProjec
         far = f"{reach[worst] / 1000:.0f} km" if math.isfinite(reach[worst]) else "a quarter of the earth or more"
         raise SiteTwinError(
             f"'{things[worst].key}' of '{where}' lies {far} from the origin (latitude {projection.latitude:.5f}, "
-            f"longitude {projection.longitude:.5f}), where a site reaches {FARTHEST / 1000:.0f} km at most; clip the map "
+            f"longitude {projection.longitude:.5f}), and a site reaches {FARTHEST / 1000:.0f} km at most; clip the map "
             "by a box or a radius"
         )
 
