@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps import LocalProjection
 
-
 A, F = 6378137.0, 1 / 298.257223563
 ORIGINS = st.tuples(st.floats(-84, 84), st.floats(-180, 180))
 

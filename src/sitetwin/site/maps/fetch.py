@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.clipping import Radius
-from sitetwin.site.maps.download import Download, Unreachable, download
+from sitetwin.site.maps.download import Download, UnreachableError, download
 from sitetwin.store.files import canonical_json, disk_errors, hash_bytes, write_file
 
 OVERPASS = "https://overpass-api.de/api/interpreter"
@@ -73,8 +73,8 @@ def fetch_map(
 
     The folder gets the payload (`MAP`), the query (`QUERY`) and where both come from (`SOURCE`: place, coordinates,
     radius, endpoint, SHA-256, licence). The query covers the square around the circle; things that reach out of it are
-    whole. A folder that holds the payload never needs the network again; one whose payload was downloaded by hand with the
-    query there is frozen as it is.
+    whole. A folder that holds the payload never needs the network again; one whose payload was downloaded by hand with
+    the query there is frozen as it is.
 
     Args:
         place: "latitude,longitude" in degrees, or a name that Nominatim finds.
@@ -93,7 +93,8 @@ def fetch_map(
     folder = Path(folder)
     if not 0 < radius <= LARGEST_RADIUS:
         raise SiteTwinError(
-            f"a radius of {radius:g} m cannot be fetched; give at most {LARGEST_RADIUS:g}, or import an extract of the area"
+            f"a radius of {radius:g} m cannot be fetched; give more than 0, at most {LARGEST_RADIUS:g}, or import an "
+            "extract of the area"
         )
     if not place.strip() or len(place) > _LONGEST_PLACE:
         raise SiteTwinError("the place is empty or too long to be one; give a name or latitude,longitude")
@@ -112,17 +113,23 @@ def fetch_map(
 
 
 def overpass_query(clip: Radius) -> str:
-    """The question to Overpass: buildings, ground, water, vegetation, streets and barriers in the square around a
-    circle, with all nodes and ways they are made of.
-    """  # noqa: D205, D209
+    """The question to Overpass.
+
+    It asks for buildings, ground, water, vegetation, streets and barriers in the square around a circle, with all nodes
+    and ways that they are made of.
+
+    Raises:
+        SiteTwinError: The circle crosses the antimeridian.
+    """
     west, south, east, north = clip.degrees
     if west < -180 or east > 180:
         raise SiteTwinError(
-            f"the {clip} crosses the antimeridian, which Overpass does not; import an extract of the area instead"
+            f"the {clip} crosses the antimeridian, where Overpass does not follow; import an extract of the area"
         )
     box = f"{south:.6f},{west:.6f},{north:.6f},{east:.6f}"
     wanted = "\n".join(f"  {what}({box});" for what in _WANTED)
-    return f"[out:json][timeout:{_SERVER_SECONDS}][maxsize:{2 * LARGEST_ANSWER}];\n(\n{wanted}\n);\n(._;>;);\nout body qt;\n"
+    settings = f"[out:json][timeout:{_SERVER_SECONDS}][maxsize:{2 * LARGEST_ANSWER}];"
+    return f"{settings}\n(\n{wanted}\n);\n(._;>;);\nout body qt;\n"
 
 
 def _locate(place: str, radius: float, geocoder: str, pauses: tuple[float, ...]) -> Radius:
@@ -134,10 +141,8 @@ def _locate(place: str, radius: float, geocoder: str, pauses: tuple[float, ...])
         answer = download(
             Download(geocoder, query={"q": place, "format": "jsonv2", "limit": "1"}, largest=2**20, pauses=pauses)
         )
-    except Unreachable as error:
-        raise SiteTwinError(
-            f"the place '{place}' cannot be looked up ({error}); give latitude,longitude instead"
-        ) from error
+    except UnreachableError as error:
+        raise SiteTwinError(f"the place '{place}' cannot be looked up ({error}); give latitude,longitude") from error
     try:
         found = json.loads(answer)
         latitude, longitude = float(found[0]["lat"]), float(found[0]["lon"])
@@ -172,10 +177,10 @@ def _ask_overpass(query: str, folder: Path, endpoint: str, pauses: tuple[float, 
     )
     try:
         return download(request)
-    except Unreachable as error:
+    except UnreachableError as error:
         raise SiteTwinError(
-            f"the map cannot be downloaded ({error}); on a machine with a network run `curl --data-urlencode data@{QUERY} "
-            f"-o {MAP} {endpoint}` with {folder / QUERY}, put {MAP} beside it, and fetch again"
+            f"the map cannot be downloaded ({error}); on a machine with a network run `curl -o {MAP} "
+            f"--data-urlencode data@{QUERY} {endpoint}` with {folder / QUERY}, put {MAP} beside it, and fetch again"
         ) from error
 
 

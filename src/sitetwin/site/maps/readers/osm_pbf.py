@@ -21,15 +21,13 @@ SLACK = 2**26
 SWELL = 16
 """A file may unpack to `SLACK` bytes and `SWELL` times its own size; real maps swell two to four times."""
 
-_UNKNOWN_ENTITY = {"n": "node", "w": "way", "r": "relation"}
-_AREA_RELATIONS = ("multipolygon", "building")
+_KINDS = {"n": "node", "w": "way", "r": "relation"}
 
 
 def read_osm_pbf(data: bytes, where: str, ledger: Ledger) -> Elements:
     """Read an OpenStreetMap PBF file.
 
-    Untagged nodes and ways that no multipolygon or building relation refers to are left inside libosmium. Where a node
-    is given twice, libosmium picks one position for it.
+    Untagged nodes stay inside libosmium. Where a node is given twice, libosmium picks one position for it.
 
     Args:
         data: The file's content.
@@ -61,14 +59,10 @@ class _Reader:
                 found.nodes.setdefault(node.id, Node(node.id, (node.location.lon, node.location.lat), tags))
             else:
                 self.ledger.note("dropped", "node whose position is not on the earth", f"node/{node.id}")
-        members: set[int] = set()
         for relation in self._pass(osmium.osm.RELATION, osmium.filter.EmptyTagFilter()):
             taken = Relation(relation.id, tuple(_members(relation)), dict(_tags(relation)))
-            if taken.tags.get("type") in _AREA_RELATIONS:
-                members.update(m.id for m in taken.members if m.kind == "way")
             found.relations.setdefault(relation.id, taken)
-        self._ways(found, osmium.filter.EmptyTagFilter())
-        self._ways(found, osmium.filter.IdFilter(sorted(m for m in members - found.ways.keys() if m > 0)))
+        self._ways(found)
         return found
 
     def _bounds(self) -> tuple[float, float, float, float] | None:
@@ -89,17 +83,17 @@ class _Reader:
         with osmium.io.Reader(self._buffer(), entities) as reader:
             for element in osmium.OsmFileIterator(reader, handler, *filters):
                 if element.deleted:
-                    kind = _UNKNOWN_ENTITY[element.type_str()]
+                    kind = _KINDS[element.type_str()]
                     self.ledger.note("dropped", f"deleted {kind}", f"{kind}/{element.id}")
                 else:
                     yield element
 
-    def _ways(self, found: Elements, chosen: Any) -> None:
+    def _ways(self, found: Elements) -> None:
         """Take ways. libosmium writes a whole line as WKB, many times faster than point by point."""
         factory = osmium.geom.WKBFactory()
         rows: list[tuple[int, bool, dict[str, str]]] = []
         lines: list[str] = []
-        for way in self._pass(osmium.osm.WAY, chosen):
+        for way in self._pass(osmium.osm.WAY):
             if way.id in found.ways:
                 continue
             tags = dict(_tags(way))
@@ -121,7 +115,7 @@ def _tags(element: Any) -> Iterable[tuple[str, str]]:
 
 def _members(relation: Any) -> Iterator[Member]:
     for member in relation.members:
-        yield Member(_UNKNOWN_ENTITY.get(member.type, ""), member.ref, member.role)
+        yield Member(_KINDS.get(member.type, ""), member.ref, member.role)
 
 
 def _check_blocks(data: bytes, where: str) -> None:
