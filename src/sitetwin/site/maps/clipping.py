@@ -205,7 +205,7 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry)
         ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
-    parts = _of_dimension(shapely.intersection(geometry, region), shapely.get_dimensions(thing.geometry))
+    parts = _of_dimension(shapely.intersection(geometry, region), int(shapely.get_dimensions(thing.geometry)))
     ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)
     return pieces(thing.key, parts, thing.tags)
 

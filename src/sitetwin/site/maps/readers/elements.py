@@ -89,6 +89,7 @@ class Collector:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.bounds: tuple[float, float, float, float] | None = None
+        self._astray: set[int] = set()
         self._positions: dict[int, Position] = {}
         self._node_tags: dict[int, Tags] = {}
         self._ways: dict[int, tuple[tuple[int, ...], Tags]] = {}
@@ -97,7 +98,9 @@ class Collector:
     def node(self, number: int, longitude: float, latitude: float, tags: Tags) -> None:
         """Take a node; one whose position is not on the earth is dropped."""
         if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-            self.ledger.note("dropped", "node whose position is not on the earth", f"node/{number}")
+            if number not in self._astray:
+                self.ledger.note("dropped", "node whose position is not on the earth", f"node/{number}")
+            self._astray.add(number)
             return
         if self._positions.setdefault(number, (longitude, latitude)) != (longitude, latitude):
             self._twice(f"node/{number}")

@@ -81,17 +81,27 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
     if not dangles.is_empty:
         assembly.notes.append(("dropped", "ring of a multipolygon that is not closed"))
     net = shapely.multilinestrings(lines)
-    if not invalid.is_empty:
-        net = shapely.node(net)
-        assembly.notes.append(("repaired", "rings of a multipolygon that cross each other"))
+    area = _built(net) if invalid.is_empty else None
+    if area is None:
+        area = _built(shapely.node(net))
+        assembly.notes.append(("repaired", "rings of a multipolygon that cross or overlap"))
     bounded = {tuple(p) for line in outer for p in line.tolist()}
-    faces = [p for p in shapely.get_parts(shapely.build_area(net)) if p.geom_type == "Polygon"]
+    faces = [] if area is None else [p for p in shapely.get_parts(area) if p.geom_type == "Polygon"]
     kept = [p for p in faces if any(c in bounded for c in p.exterior.coords)]
     if len(kept) < len(faces):
         assembly.notes.append(("dropped", "hole of a multipolygon outside every outer ring"))
     if kept:
         assembly.area = shapely.normalize(kept[0] if len(kept) == 1 else shapely.multipolygons(kept))
     return assembly
+
+
+def _built(net: BaseGeometry) -> BaseGeometry | None:
+    """The area between lines that meet at their ends only; None if they do not, and it cannot be told."""
+    try:
+        area = shapely.build_area(net)
+    except shapely.GEOSException:
+        return None
+    return area if area.is_valid else None
 
 
 def _segments(lines: Sequence[np.ndarray]) -> list[_Segment]:
