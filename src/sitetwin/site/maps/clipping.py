@@ -1,0 +1,255 @@
+"""The part of a map that is asked for: a box in degrees, or a circle about a point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.drawn import Drawn, is_building, pieces
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.projection import FARTHEST, LocalProjection
+
+_QUARTER_SEGMENTS = 32  # of the polygon that stands for a circle: its area is 0.04 % short
+_METRES_PER_DEGREE = 110_500.0  # of latitude, at the equator, where a degree is shortest
+
+
+@dataclass(frozen=True)
+class Box:
+    """A bounding box; one whose west is greater than its east crosses the antimeridian.
+
+    Attributes:
+        west, south, east, north: Degrees.
+
+    Raises:
+        SiteTwinError: It is empty, or no part of the earth.
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def __post_init__(self) -> None:
+        sides = f"{self.west:g},{self.south:g},{self.east:g},{self.north:g}"
+        if not (abs(self.south) <= 90 and abs(self.north) <= 90 and abs(self.west) <= 180 and abs(self.east) <= 180):
+            _refuse(
+                f"the box {sides} is no part of the earth",
+                "give west,south,east,north in degrees, longitude before latitude",
+            )
+        if self.south >= self.north or self.west == self.east:
+            _refuse(f"the box {sides} is empty", "give west,south,east,north in degrees, south below north")
+
+    @classmethod
+    def parse(cls, text: str) -> Box:
+        """Read "west,south,east,north".
+
+        Raises:
+            SiteTwinError: It is not four numbers, or no box.
+        """
+        west, south, east, north = _numbers(text, 4, "the box", "west,south,east,north")
+        return cls(west, south, east, north)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Latitude and longitude, degrees."""
+        middle = self.west + self._width / 2
+        return (self.south + self.north) / 2, middle if middle <= 180 else middle - 360
+
+    @property
+    def _width(self) -> float:
+        return self.east - self.west if self.west < self.east else self.east + 360 - self.west
+
+    @property
+    def degrees(self) -> tuple[float, float, float, float]:
+        """West, south, east, north; west and east on one side of the antimeridian, so that one may pass 180."""
+        middle = self.centre[1]
+        return middle - self._width / 2, self.south, middle + self._width / 2, self.north
+
+    def region(self, projection: LocalProjection) -> shapely.Polygon:
+        """The rectangle in local metres through the middles of the four sides."""
+        west, south, east, north = self.degrees
+        latitude, longitude = self.centre
+        middles = np.array([[west, latitude], [longitude, south], [east, latitude], [longitude, north]])
+        (x0, _), (_, y0), (x1, _), (_, y1) = projection.to_local(middles)
+        return shapely.box(x0, y0, x1, y1)
+
+    def swapped(self) -> Box:
+        """The box that was meant if latitude stood before longitude."""
+        return Box(self.south, self.west, self.north, self.east)
+
+    def __str__(self) -> str:
+        return f"box {self.west:g},{self.south:g},{self.east:g},{self.north:g}"
+
+
+@dataclass(frozen=True)
+class Radius:
+    """All within a distance of a point.
+
+    Attributes:
+        latitude, longitude: Of the point, degrees.
+        metres: The distance.
+
+    Raises:
+        SiteTwinError: The point is not on the earth, or the distance is not positive or beyond what a plane map bears.
+    """
+
+    latitude: float
+    longitude: float
+    metres: float
+
+    def __post_init__(self) -> None:
+        where = f"{self.latitude:g},{self.longitude:g}"
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
+            _refuse(f"the point {where} is not on the earth", "give latitude,longitude in degrees, latitude first")
+        if not 0 < self.metres <= FARTHEST:
+            _refuse(
+                f"the radius of {self.metres:g} m about {where} cannot be",
+                f"give metres, more than 0, at most {FARTHEST:g}",
+            )
+
+    @classmethod
+    def parse(cls, text: str, metres: float) -> Radius:
+        """Read "latitude,longitude".
+
+        Raises:
+            SiteTwinError: It is not two numbers, or no point of the earth.
+        """
+        latitude, longitude = _numbers(text, 2, "the point", "latitude,longitude")
+        return cls(latitude, longitude, metres)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Latitude and longitude, degrees."""
+        return self.latitude, self.longitude
+
+    @property
+    def degrees(self) -> tuple[float, float, float, float]:
+        """West, south, east, north of a box around; a side may pass 180."""
+        high = self.metres / _METRES_PER_DEGREE
+        wide = min(180.0, high / max(math.cos(math.radians(abs(self.latitude) + high)), 1e-9))
+        if abs(self.latitude) + high >= 90:
+            wide = 180.0
+        return self.longitude - wide, self.latitude - high, self.longitude + wide, self.latitude + high
+
+    def region(self, projection: LocalProjection) -> shapely.Polygon:
+        """The circle in local metres, as a polygon of 128 corners."""
+        centre = projection.to_local(np.array([[self.longitude, self.latitude]]))
+        return shapely.buffer(shapely.Point(centre[0]), self.metres, quad_segs=_QUARTER_SEGMENTS)
+
+    def swapped(self) -> Radius:
+        """The circle that was meant if longitude stood before latitude."""
+        return Radius(self.longitude, self.latitude, self.metres)
+
+    def __str__(self) -> str:
+        return f"circle of {self.metres:g} m about {self.latitude:g},{self.longitude:g}"
+
+
+Clip = Box | Radius
+
+
+def clip_things(things: Sequence[Drawn], region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
+    """Keep what a region holds: buildings whole, points as they are, other lines and areas cut.
+
+    A building stays whole if it meets the region, because half a building is none; so do the parts that lie in it, or
+    that a relation says belong to it.
+
+    Args:
+        things: In local metres.
+        region: In local metres.
+        ledger: Gets what was dropped and cut.
+
+    Returns:
+        What is left, in the same order. A line in several pieces becomes several things.
+    """
+    geometry = np.array([t.geometry for t in things], dtype=object)
+    shapely.prepare(region)
+    meets = np.asarray(shapely.intersects(region, geometry), dtype=bool)
+    inside = np.asarray(shapely.contains_properly(region, geometry), dtype=bool)
+    whole = np.array([is_building(t.tags) for t in things], dtype=bool)
+    keeps = meets | _parts_of_kept(things, geometry, meets & whole)
+    kept: list[Drawn] = []
+    for k, thing in enumerate(things):
+        if not keeps[k]:
+            ledger.note("dropped", "outside the clip", thing.key)
+        elif inside[k] or whole[k]:
+            kept.append(thing)
+        else:
+            kept += _cut(thing, region, ledger)
+    return kept
+
+
+def _parts_of_kept(things: Sequence[Drawn], geometry: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(N,) bool: parts of buildings whose building is kept, by relation or by place."""
+    named = {things[k].key for k in np.flatnonzero(kept).tolist()}
+    parts = np.array([t.tags.get("building:part", "no") != "no" for t in things], dtype=bool) & ~kept
+    found = np.zeros(len(things), dtype=bool)
+    rows = np.flatnonzero(parts)
+    for k in rows.tolist():
+        found[k] = things[k].tags.get("sitetwin:building") in named
+    if len(rows) and kept.any():
+        tree = shapely.STRtree(geometry[kept])
+        found[rows[tree.query(shapely.point_on_surface(geometry[rows]), predicate="intersects")[0]]] = True
+    return found
+
+
+def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
+    """The parts of a line or an area within a region."""
+    geometry = thing.geometry
+    if not geometry.is_valid:
+        geometry = shapely.make_valid(geometry)
+        ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
+    parts = _of_dimension(shapely.intersection(geometry, region), int(shapely.get_dimensions(thing.geometry)))
+    ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)
+    return pieces(thing.key, parts, thing.tags)
+
+
+def _of_dimension(geometry: BaseGeometry, dimension: int) -> list[BaseGeometry]:
+    """The lines (each by itself) or the areas (as one) of an intersection."""
+    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if shapely.get_dimensions(p) == dimension]
+    if dimension < 2 or len(parts) < 2:
+        return parts
+    return [shapely.multipolygons(parts)]
+
+
+def refuse_miss(clip: Clip, whole: np.ndarray, where: str) -> NoReturn:
+    """Say that a clip holds nothing, and why that may be.
+
+    Args:
+        clip: What was asked for.
+        whole: (4,) float64: west, south, east, north of the map, degrees.
+        where: Name of the map.
+    """
+    west, south, east, north = (float(v) for v in whole)
+    mend = "choose a clip within it"
+    try:
+        w, s, e, n = clip.swapped().degrees
+        if w <= east and e >= west and s <= north and n >= south:
+            mend = "latitude and longitude look swapped; exchange them"
+    except SiteTwinError:
+        pass
+    _refuse(
+        f"the {clip} holds nothing of '{where}', which spans {west:.5f},{south:.5f},{east:.5f},{north:.5f} "
+        "(west,south,east,north)",
+        mend,
+    )
+
+
+def _numbers(text: str, count: int, what: str, form: str) -> list[float]:
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(math.isfinite(v) for v in values):
+        _refuse(f"{what} '{text[:60]}' cannot be read", f"write it as {form}, in degrees")
+    return values
+
+
+def _refuse(what: str, mend: str) -> NoReturn:
+    raise SiteTwinError(f"{what}; {mend}")

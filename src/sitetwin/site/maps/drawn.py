@@ -1,0 +1,57 @@
+"""What a reader of one format hands on: things in WGS84 degrees, before the map has an origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+_KEY = re.compile(r"(?:(\d+)/)?([a-z]+)/(-?\d+)(?:\.(\d+))?")
+_RANKS = {"node": 0, "way": 1, "relation": 2, "feature": 3}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One thing on a map, in degrees.
+
+    Attributes:
+        key: As in `sitetwin.site.maps.Feature`.
+        geometry: Point, LineString, Polygon or MultiPolygon; longitude and latitude, degrees.
+        tags: As in `sitetwin.site.maps.Feature`.
+    """
+
+    key: str
+    geometry: BaseGeometry
+    tags: Mapping[str, str]
+
+    def moved(self, geometry: BaseGeometry) -> Drawn:
+        """This thing with another geometry, such as the same in local metres."""
+        return replace(self, geometry=geometry)
+
+
+def pieces(key: str, parts: Sequence[BaseGeometry], tags: Mapping[str, str]) -> list[Drawn]:
+    """One thing in several parts: the first has its key, the second is "way/17.2"."""
+    return [Drawn(key if k == 0 else f"{key}.{k + 1}", part, tags) for k, part in enumerate(parts)]
+
+
+def sort_key(key: str) -> tuple[int, int, str, int, int]:
+    """Where a thing stands in a map: nodes, ways, relations, others, each by number (for `sorted`)."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return (len(_RANKS), 0, key, 0, 0)
+    file, kind, number, piece = match.groups()
+    return (_RANKS.get(kind, len(_RANKS)), int(file or 1), kind, int(number), int(piece or 0))
+
+
+def is_building(tags: Mapping[str, str]) -> bool:
+    """Whether the tags say building, or part of one."""
+    return any(tags.get(key, "no") != "no" for key in ("building", "building:part"))
+
+
+def bounds(things: list[Drawn]) -> np.ndarray:
+    """(N, 4) float64: west, south, east, north of each, degrees."""
+    return np.asarray(shapely.bounds(np.array([t.geometry for t in things], dtype=object))).reshape(-1, 4)

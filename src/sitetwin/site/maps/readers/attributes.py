@@ -1,0 +1,125 @@
+"""From the attributes of other data sets to OpenStreetMap's tags."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.lengths import parse_length
+
+HEIGHTS = frozenset({"height", "buildingheight", "bldgheight", "bldghgt", "measuredheight", "heightm", "hgt"})
+"""Names of a building's height in metres (CityGML, Microsoft, Overture and many cities)."""
+
+HEIGHTS_IN_FEET = frozenset({"heightft", "heightfeet", "buildingheightft", "heightroof"})
+"""Names of a building's height in feet; `heightroof` is New York City's."""
+
+STOREYS = frozenset(
+    {"stories", "storeys", "storey", "levels", "floors", "numfloors", "nofloors", "numstories", "numstoreys"}
+    | {"numberofstories", "numberofstoreys", "storeysaboveground", "buildinglevels", "bldglevels", "floorcount"}
+)
+"""Names of the number of storeys."""
+
+_OTHERS = {
+    "facadematerial": "building:material",
+    "facadecolor": "building:colour",
+    "roofmaterial": "roof:material",
+    "roofshape": "roof:shape",
+    "rooftype": "roof:shape",
+    "roofcolor": "roof:colour",
+    "roofheight": "roof:height",
+    "minheight": "min_height",
+    "minfloor": "building:min_level",
+}
+"""Other names, of Overture and OpenStreetMap with other punctuation."""
+
+_LAND_USE = "landuse"
+_NOT_A_LETTER = re.compile(r"[^a-z0-9]")
+
+
+def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[dict[str, str], bool]:
+    """Translate the attributes of one feature.
+
+    Names are compared without case and punctuation ("Bldg_Height" is "bldgheight"). Heights and numbers of storeys of 0
+    or less are "unknown" in the data sets that have them, and are left out. ``land_use`` of something with a height or
+    with storeys is the use of a building, otherwise OpenStreetMap's ``landuse``. Names that are in no table stay as
+    they are.
+
+    Args:
+        properties: Names and values.
+        ledger: Gets what was assumed and dropped.
+        key: Of the feature, for the ledger.
+
+    Returns:
+        Tags, and whether there was an attribute of a building's height or storeys, known or not.
+    """
+    plain = dict(_flat(properties, ledger, key))
+    short = {name: _NOT_A_LETTER.sub("", name.lower()) for name in plain}
+    of_building = any(s in HEIGHTS or s in HEIGHTS_IN_FEET or s in STOREYS for s in short.values())
+    tags: dict[str, str] = {}
+    translated: dict[str, str] = {}
+    for name, value in plain.items():
+        target = _target(name, short[name], of_building)
+        text = _text(value)
+        if text is None:
+            continue
+        if target in ("height", "building:levels") and short[name] not in _OTHERS:
+            text = _measure(text, target, short[name] in HEIGHTS_IN_FEET, ledger, key)
+        if text:
+            (tags if target == name else translated).setdefault(target, text)
+    return {**translated, **tags}, of_building
+
+
+def _flat(properties: Mapping[str, Any], ledger: Ledger, key: str) -> list[tuple[str, Any]]:
+    """The attributes, with those of a nested "tags" among them (as osmtogeojson once wrote)."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in properties.items():
+        if name == "tags" and isinstance(value, Mapping):
+            rows += _flat({str(k): v for k, v in value.items() if k != "tags"}, ledger, key)
+        elif isinstance(value, (Mapping, list, tuple)):
+            ledger.note("dropped", "attribute that is no text, number or truth value", key)
+        else:
+            rows.append((str(name), value))
+    return rows
+
+
+def _target(name: str, short: str, of_building: bool) -> str:
+    if short in HEIGHTS or short in HEIGHTS_IN_FEET:
+        return "height"
+    if short in STOREYS:
+        return "building:levels"
+    if short == _LAND_USE and name != _LAND_USE:
+        return "building:use" if of_building else _LAND_USE
+    return _OTHERS.get(short, name)
+
+
+def _text(value: Any) -> str | None:
+    """A value as OpenStreetMap would write it; None for no value."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value).strip() or None
+
+
+def _measure(text: str, target: str, feet: bool, ledger: Ledger, key: str) -> str | None:
+    """A height or a number of storeys; None where it means "unknown"."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text  # with a unit, or nonsense: whoever uses the tag reads it
+    if number <= 0:
+        ledger.note("assumed", f"attribute for {target} of 0 or less means unknown", key)
+        return None
+    if not feet:
+        return text
+    metres = parse_length(f"{text} ft")
+    return None if metres is None else f"{metres:.3f}"

@@ -1,0 +1,145 @@
+"""OpenStreetMap's elements as every reader of its formats hands them on: positions looked up, tags as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sitetwin.site.maps.ledger import Ledger
+
+Tags = dict[str, str]
+Position = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A tagged point: longitude and latitude, degrees."""
+
+    id: int
+    position: Position
+    tags: Tags
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """A line, open or closed.
+
+    Attributes:
+        id: Its number.
+        points: (N, 2) float64, longitude and latitude, degrees, of its nodes; those whose position is not known are
+            left out.
+        closed: Whether it ends at the node at which it starts.
+        missing: How many nodes were left out.
+        tags: Keys and values; empty for a mere member of relations.
+    """
+
+    id: int
+    points: np.ndarray
+    closed: bool
+    missing: int
+    tags: Tags
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a relation: "node", "way" or "relation", its number, and its role."""
+
+    kind: str
+    id: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation with its members in their order."""
+
+    id: int
+    members: tuple[Member, ...]
+    tags: Tags
+
+
+@dataclass
+class Elements:
+    """What one file holds.
+
+    Attributes:
+        nodes: Tagged nodes.
+        ways: Ways, by number.
+        relations: Relations, by number.
+        bounds: (west, south, east, north) degrees, the area the file says it covers, or None.
+    """
+
+    nodes: dict[int, Node] = field(default_factory=dict)
+    ways: dict[int, Way] = field(default_factory=dict)
+    relations: dict[int, Relation] = field(default_factory=dict)
+    bounds: tuple[float, float, float, float] | None = None
+
+
+LARGEST_ID = 2**62
+
+
+class Collector:
+    """Gathers elements in any order, and looks the ways' positions up at the end.
+
+    An element that comes twice is one: where it says the same of its place, the tags are united (an Overpass answer may
+    give the skeleton and the tags apart); where it does not, the first counts.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.bounds: tuple[float, float, float, float] | None = None
+        self._astray: set[int] = set()
+        self._positions: dict[int, Position] = {}
+        self._node_tags: dict[int, Tags] = {}
+        self._ways: dict[int, tuple[tuple[int, ...], Tags]] = {}
+        self._relations: dict[int, tuple[tuple[Member, ...], Tags]] = {}
+
+    def node(self, number: int, longitude: float, latitude: float, tags: Tags) -> None:
+        """Take a node; one whose position is not on the earth is dropped."""
+        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+            if number not in self._astray:
+                self.ledger.note("dropped", "node whose position is not on the earth", f"node/{number}")
+            self._astray.add(number)
+            return
+        if self._positions.setdefault(number, (longitude, latitude)) != (longitude, latitude):
+            self._twice(f"node/{number}")
+        elif tags:
+            self._node_tags.setdefault(number, {}).update(tags)
+
+    def way(self, number: int, refs: tuple[int, ...], tags: Tags) -> None:
+        """Take a way, as the numbers of its nodes."""
+        kept = self._ways.setdefault(number, (refs, {}))
+        if kept[0] != refs:
+            self._twice(f"way/{number}")
+        else:
+            kept[1].update(tags)
+
+    def has_way(self, number: int) -> bool:
+        """Whether a way was taken."""
+        return number in self._ways
+
+    def relation(self, number: int, members: tuple[Member, ...], tags: Tags) -> None:
+        """Take a relation."""
+        kept = self._relations.setdefault(number, (members, {}))
+        if kept[0] != members:
+            self._twice(f"relation/{number}")
+        else:
+            kept[1].update(tags)
+
+    def _twice(self, key: str) -> None:
+        self.ledger.note("dropped", "element given a second time, differently", key)
+
+    def elements(self) -> Elements:
+        """All of it, with positions."""
+        found = Elements(bounds=self.bounds)
+        for number, tags in self._node_tags.items():
+            found.nodes[number] = Node(number, self._positions[number], tags)
+        for number, (refs, tags) in self._ways.items():
+            points = [self._positions[ref] for ref in refs if ref in self._positions]
+            closed = len(refs) > 2 and refs[0] == refs[-1]
+            array = np.array(points, dtype=float).reshape(-1, 2)
+            found.ways[number] = Way(number, array, closed, len(refs) - len(points), tags)
+        for number, (members, tags) in self._relations.items():
+            found.relations[number] = Relation(number, members, tags)
+        return found

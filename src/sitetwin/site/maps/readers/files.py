@@ -1,0 +1,161 @@
+"""Bytes of a map file, unpacked within limits, and what format they are in."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.store.files import hash_bytes
+
+LARGEST_MAP = 2**28
+"""Bytes of a map, unpacked. A city of a million people has about half as many as .osm.pbf."""
+
+Format = Literal["OpenStreetMap XML", "OpenStreetMap PBF", "JSON"]
+
+_BLOCK = 2**20
+_MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """A file that was read.
+
+    Attributes:
+        path: Where it is.
+        data: Its content, unpacked.
+        sha256: Of the file as it is on the disk.
+        format: Of the content.
+    """
+
+    path: Path
+    data: bytes
+    sha256: str
+    format: Format
+
+    @property
+    def where(self) -> str:
+        """Its name, for messages."""
+        return self.path.name
+
+
+def read_map_file(path: str | Path) -> MapFile:
+    """Read a file and tell its format from its content; .gz and .bz2 are unpacked.
+
+    Raises:
+        SiteTwinError: There is no such file, it cannot be read, is empty, is larger than `LARGEST_MAP` or unpacks to
+            more, is damaged, or holds no map format.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
+        if path.stat().st_size > LARGEST_MAP:
+            raise _too_large(path)
+        packed = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); check its permissions") from error
+    data = _unpack(packed, path)
+    return MapFile(path, data, hash_bytes(packed), _format_of(data, path))
+
+
+def _too_large(path: Path) -> SiteTwinError:
+    return SiteTwinError(
+        f"'{path.name}' holds more than {LARGEST_MAP >> 20} MB; cut the area out of it first, for example with "
+        "`osmium extract --bbox west,south,east,north`"
+    )
+
+
+def _unpack(data: bytes, path: Path) -> bytes:
+    kind = next((kind for mark, kind in _MARKS.items() if data.startswith(mark)), None)
+    if kind is None:
+        return data
+    try:
+        return _gunzip(data, path) if kind == "gzip" else _bunzip(data, path)
+    except (zlib.error, OSError, EOFError) as error:
+        raise SiteTwinError(f"'{path.name}' is damaged or cut short ({kind}: {error}); download it again") from error
+
+
+def _gunzip(data: bytes, path: Path) -> bytes:
+    """All members of a gzip file, one after the other."""
+    parts, size = [], 0
+    while data:
+        unpacker = zlib.decompressobj(wbits=31)
+        while data and not unpacker.eof:
+            parts.append(unpacker.decompress(data, _BLOCK))
+            size += len(parts[-1])
+            if size > LARGEST_MAP:
+                raise _too_large(path)
+            data = unpacker.unconsumed_tail
+        if not unpacker.eof:
+            raise EOFError("the end is missing")
+        data = unpacker.unused_data
+    return b"".join(parts)
+
+
+def _bunzip(data: bytes, path: Path) -> bytes:
+    """All streams of a bzip2 file, one after the other."""
+    parts, size = [], 0
+    while data:
+        unpacker = bz2.BZ2Decompressor()
+        while not unpacker.eof:
+            if unpacker.needs_input and not data:
+                raise EOFError("the end is missing")
+            parts.append(unpacker.decompress(data, _BLOCK))
+            data = b""
+            size += len(parts[-1])
+            if size > LARGEST_MAP:
+                raise _too_large(path)
+        data = unpacker.unused_data
+    return b"".join(parts)
+
+
+def _format_of(data: bytes, path: Path) -> Format:
+    """By the first bytes; a PBF starts with the length of a header that says "OSMHeader"."""
+    head = data[:64]
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        raise SiteTwinError(f"'{path.name}' is empty; download or export it again")
+    if head.startswith(b"\x00\x00") or b"OSMHeader" in head:
+        return "OpenStreetMap PBF"
+    if text.startswith((b"{", b"[")):
+        return "JSON"
+    if text.startswith(b"<") or head.startswith(_UTF16):
+        return "OpenStreetMap XML"
+    if path.name.lower().endswith((".zip", ".shp", ".gpkg", ".fgb", ".parquet")) or head.startswith(b"PK"):
+        raise SiteTwinError(
+            f"'{path.name}' is not read directly; convert it first, e.g. `ogr2ogr map.geojson {path.name}`"
+        )
+    raise SiteTwinError(
+        f"'{path.name}' is no map that can be read; give OpenStreetMap .osm or .osm.pbf, an Overpass answer in JSON, "
+        "or GeoJSON"
+    )
+
+
+def parse_json(data: bytes, where: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        data: Its text, UTF-8 (with or without a byte-order mark), UTF-16 or UTF-32.
+        where: Name of the file, for messages.
+
+    Raises:
+        SiteTwinError: It is broken, nests too deeply, or is no object.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise SiteTwinError(f"'{where}' nests brackets too deeply for a map; refused") from error
+    except ValueError as error:  # of syntax, of the encoding, of numbers with thousands of digits
+        reason = str(error)[:100]
+        raise SiteTwinError(f"'{where}' is no well-formed JSON ({reason}); download or export it again") from error
+    if not isinstance(value, dict):
+        raise SiteTwinError(
+            f"'{where}' is no map: its outermost value is no object; give GeoJSON or an Overpass answer"
+        )
+    return value

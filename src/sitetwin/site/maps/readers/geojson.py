@@ -1,0 +1,315 @@
+"""GeoJSON (RFC 7946, and the "crs" member of its 2008 predecessor), and objects that speak it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.drawn import Drawn, pieces
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.readers.areas import names_kind, says_something
+from sitetwin.site.maps.readers.attributes import to_tags
+from sitetwin.site.maps.readers.rings import clean_ring
+
+_CRS84 = re.compile(r"urn:ogc:def:crs:OGC:[0-9.]*:CRS84|OGC:CRS84|CRS84")
+_EPSG = re.compile(r"(?:urn:ogc:def:crs:EPSG:[0-9.]*:|EPSG::?)(\d{4,6})", re.IGNORECASE)
+_OSM_ID = re.compile(r"(?:node|way|relation)/\d{1,18}")
+_NUMBER = re.compile(r"\d{1,18}")
+_GEOMETRIES = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
+_FOOTPRINTS = re.compile(r"building|footprint", re.IGNORECASE)
+
+
+def is_geojson(value: Mapping[str, Any]) -> bool:
+    """Whether a JSON object says that it is GeoJSON."""
+    return value.get("type") in {"FeatureCollection", "Feature", *_GEOMETRIES}
+
+
+def read_geojson(
+    value: Mapping[str, Any],
+    where: str,
+    ledger: Ledger,
+    *,
+    prefix: str = "",
+    footprints: bool = False,
+    crs: pyproj.CRS | None = None,
+) -> list[Drawn]:
+    """Read GeoJSON.
+
+    What a polygon without a tag of its kind is: a building, if it has an attribute of a height or of storeys
+    (`to_tags`), known or not; a building, if `footprints` says so or the file's name has "building" or "footprint" in
+    it; else it is left out, unless it has other tags. The ledger names each assumption.
+
+    Args:
+        value: The parsed JSON.
+        where: Name of the file, for messages.
+        ledger: Gets what was read, repaired, assumed and dropped.
+        prefix: Stands before the keys, so that those of several files differ.
+        footprints: Whether polygons that do not say what they are are buildings.
+        crs: Of the coordinates, where the object has it beside the GeoJSON; None: what the "crs" member says, or WGS84.
+
+    Returns:
+        Things in degrees, in the order of the file.
+
+    Raises:
+        SiteTwinError: It is no GeoJSON, names a reference system that is not known, or all of it lies off the earth.
+    """
+    features = _features(value, where)
+    reader = _Reader(where, ledger, footprints or bool(_FOOTPRINTS.search(where)), footprints)
+    drawn = reader.read(features, [prefix + key for key in _keys(features, ledger)])
+    crs = crs or _crs_member(value, where)
+    if crs is not None and not crs.equals(pyproj.CRS("OGC:CRS84")):
+        drawn = _to_wgs84(drawn, crs, where)
+    return _on_earth(drawn, where, ledger)
+
+
+def _features(value: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    """The features; a bare geometry is one without attributes."""
+    kind = value.get("type")
+    if kind in _GEOMETRIES:
+        return [{"type": "Feature", "geometry": value, "properties": {}}]
+    if kind == "Feature":
+        return [value]
+    features = value.get("features")
+    if kind != "FeatureCollection" or not isinstance(features, (list, tuple)):
+        raise SiteTwinError(f"'{where}' is no GeoJSON FeatureCollection; export it as GeoJSON")
+    return [f if isinstance(f, Mapping) else {} for f in features]
+
+
+def _keys(features: Sequence[Mapping[str, Any]], ledger: Ledger) -> list[str]:
+    """Keys by the features' ids, if all have one of their own; else by their place in the file."""
+    keys = [_id_key(f) for f in features]
+    if None not in keys and len(set(keys)) == len(keys):
+        return [str(key) for key in keys]
+    if any(keys):
+        ledger.note("assumed", "features whose ids are not unique and numeric are numbered in the order of the file")
+    return [f"feature/{k}" for k in range(len(features))]
+
+
+def _id_key(feature: Mapping[str, Any]) -> str | None:
+    properties = feature.get("properties")
+    candidates = (feature.get("id"), properties.get("@id") if isinstance(properties, Mapping) else None)
+    for candidate in candidates:
+        text = str(candidate) if isinstance(candidate, (str, int)) else ""
+        if _OSM_ID.fullmatch(text):
+            return text
+        if _NUMBER.fullmatch(text):
+            return f"feature/{int(text)}"
+    return None
+
+
+@dataclass
+class _Reader:
+    """State while features are read."""
+
+    where: str
+    ledger: Ledger
+    footprints: bool
+    asked: bool
+
+    def read(self, features: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[Drawn]:
+        shapes = _Shapes(self.ledger)
+        rows = []
+        for feature, key in zip(features, keys, strict=True):
+            geometry, properties = feature.get("geometry"), feature.get("properties")
+            if not isinstance(geometry, Mapping):
+                self.ledger.note("dropped", "feature without a geometry", key)
+                continue
+            tags, of_building = to_tags(properties if isinstance(properties, Mapping) else {}, self.ledger, key)
+            kind = str(geometry.get("type"))
+            if kind in ("Polygon", "MultiPolygon"):
+                tags = self._kind_of_polygon(tags, of_building, key)
+            if not says_something(tags):
+                self.ledger.note("dropped", "feature that does not say what it is", key)
+                continue
+            rows.append((key, tags, shapes.add(kind, geometry.get("coordinates"), key)))
+        made = shapes.make()
+        things: list[Drawn] = []
+        for key, tags, numbers in rows:
+            things += pieces(key, [made[n] for n in numbers], tags)
+        self.ledger.note("read", "GeoJSON features", count=len(features))
+        return things
+
+    def _kind_of_polygon(self, tags: dict[str, str], of_building: bool, key: str) -> dict[str, str]:
+        """The tags, with building=yes where that is what the polygon must be."""
+        if names_kind(tags):
+            return tags
+        if of_building:
+            self.ledger.note("assumed", "polygon with an attribute of height or storeys is a building", key)
+        elif self.footprints:
+            reason = "as asked" if self.asked else "because the file's name says so"
+            self.ledger.note("assumed", f"polygon that does not say what it is is a building, {reason}", key)
+        else:
+            return tags
+        return {"building": "yes", **tags}
+
+
+class _Shapes:
+    """Gathers coordinates; makes all geometries at the end, in few calls."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.simple: list[tuple[int, BaseGeometry]] = []
+        self.polygons: list[tuple[int, list[list[np.ndarray]]]] = []
+        self.count = 0
+
+    def add(self, kind: str, coordinates: Any, key: str) -> list[int]:
+        """Take a geometry; the numbers under which `make` gives its pieces."""
+        if kind == "Polygon":
+            return self._areas([coordinates], key)
+        if kind == "MultiPolygon":
+            return self._areas(_listed(coordinates), key)
+        if kind in ("Point", "LineString"):
+            return self._simple([coordinates], kind, key)
+        if kind in ("MultiPoint", "MultiLineString"):
+            return self._simple(_listed(coordinates), kind.removeprefix("Multi"), key)
+        self.ledger.note("dropped", "geometry of a kind that is not read (collections, unknown ones)", key)
+        return []
+
+    def make(self) -> list[BaseGeometry]:
+        made: dict[int, BaseGeometry] = dict(self.simple)
+        areas = [rings for _, polygons in self.polygons for rings in polygons]
+        shapes = iter(_polygons(areas))
+        for number, polygons in self.polygons:
+            parts = [next(shapes) for _ in polygons]
+            made[number] = parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
+        return [made[n] for n in range(self.count)]
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def _simple(self, parts: Sequence[Any], kind: str, key: str) -> list[int]:
+        numbers = []
+        for part in parts:
+            points = self._points([part] if kind == "Point" else part, key)
+            if points is None:
+                continue
+            if kind == "LineString" and (len(points) < 2 or np.all(points == points[0])):
+                self.ledger.note("dropped", "line of fewer than two points", key)
+                continue
+            numbers.append(self._next())
+            self.simple.append(
+                (numbers[-1], shapely.Point(points[0]) if kind == "Point" else shapely.LineString(points))
+            )
+        return numbers
+
+    def _areas(self, polygons: Sequence[Any], key: str) -> list[int]:
+        kept = [rings for polygon in polygons if (rings := list(self._rings(_listed(polygon), key)))]
+        if not kept:
+            self.ledger.note("dropped", "polygon without a usable outer ring", key)
+            return []
+        self.polygons.append((self._next(), kept))
+        return [self.count - 1]
+
+    def _rings(self, rings: Sequence[Any], key: str) -> Iterator[np.ndarray]:
+        """The usable rings of a polygon; none if the outer one is not usable."""
+        outer: np.ndarray | None = None
+        for ring in rings:
+            points = self._points(ring, key)
+            cleaned = None if points is None else clean_ring(points)
+            if points is not None and cleaned is None:
+                self.ledger.note("dropped", "ring of fewer than three corners", key)
+            if cleaned is None or points is None:
+                if outer is None:
+                    return
+                continue
+            if outer is None:
+                outer = cleaned
+            elif np.any(cleaned.max(axis=0) < outer.min(axis=0)) or np.any(cleaned.min(axis=0) > outer.max(axis=0)):
+                self.ledger.note("dropped", "hole outside its polygon, perhaps in another reference system", key)
+                continue
+            if not np.array_equal(points[0], points[-1]):
+                self.ledger.note("repaired", "ring of a polygon that was not closed", key)
+            yield cleaned
+
+    def _points(self, positions: Any, key: str) -> np.ndarray | None:
+        """(N, 2) float64, or None for what is no list of finite positions."""
+        try:
+            points = np.array(positions, dtype=float)
+        except (ValueError, TypeError, OverflowError):
+            points = np.empty(0)
+        if points.ndim != 2 or points.shape[1] < 2:
+            self.ledger.note("dropped", "broken list of coordinates", key)
+            return None
+        if not np.isfinite(points[:, :2]).all():
+            self.ledger.note("dropped", "coordinates that are not finite numbers", key)
+            return None
+        return points[:, :2]
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else []
+
+
+def _polygons(areas: Sequence[Sequence[np.ndarray]]) -> list[BaseGeometry]:
+    """Polygons of an outer ring and holes each."""
+    rings = [ring for area in areas for ring in area]
+    if not rings:
+        return []
+    of_ring = np.repeat(np.arange(len(rings)), [len(r) for r in rings])
+    of_area = np.repeat(np.arange(len(areas)), [len(a) for a in areas])
+    return list(shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=of_ring), indices=of_area))
+
+
+def _crs_member(value: Mapping[str, Any], where: str) -> pyproj.CRS | None:
+    """The reference system of GeoJSON of 2008. Only registered codes: a name could make PROJ open files."""
+    member = value.get("crs")
+    if member is None:
+        return None
+    properties = member.get("properties") if isinstance(member, Mapping) else None
+    name = str(properties.get("name")) if isinstance(properties, Mapping) else str(member)
+    if _CRS84.fullmatch(name):
+        return None
+    code = _EPSG.fullmatch(name)
+    try:
+        if code is not None:
+            return pyproj.CRS.from_epsg(int(code[1]))
+    except pyproj.exceptions.CRSError:
+        pass
+    raise SiteTwinError(
+        f"'{where}' names the reference system '{name[:80]}', which is not known; use WGS84 longitude and latitude, "
+        "or an EPSG code"
+    )
+
+
+def _to_wgs84(drawn: list[Drawn], crs: pyproj.CRS, where: str) -> list[Drawn]:
+    try:
+        transformer = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise SiteTwinError(f"the reference system of '{where}' has no way to WGS84; reproject it first") from error
+
+    def transform(points: np.ndarray) -> np.ndarray:
+        return np.stack(transformer.transform(points[:, 0], points[:, 1]), axis=1)
+
+    geometry = shapely.transform(np.array([d.geometry for d in drawn], dtype=object), transform)
+    return [Drawn(d.key, g, d.tags) for d, g in zip(drawn, geometry, strict=True)]
+
+
+def _on_earth(drawn: list[Drawn], where: str, ledger: Ledger) -> list[Drawn]:
+    """Without what lies beyond the poles or the antimeridian; all of it doing so has one reason."""
+    if not drawn:
+        return []
+    box = np.asarray(shapely.bounds(np.array([d.geometry for d in drawn], dtype=object))).reshape(-1, 4)
+    fine = (np.abs(box[:, [0, 2]]) <= 180).all(axis=1) & (np.abs(box[:, [1, 3]]) <= 90).all(axis=1)
+    if not fine.any():
+        west, south, *_ = (float(v) for v in box[0])
+        mend = (
+            'reproject it to WGS84, or name its reference system in a "crs" member'
+            if max(abs(west), abs(south)) > 360 or not np.isfinite(box).all()
+            else "exchange them, longitude stands first"
+        )
+        raise SiteTwinError(
+            f"'{where}' has positions such as {west:g}, {south:g} that are no longitude and latitude in degrees; {mend}"
+        )
+    for thing, good in zip(drawn, fine, strict=True):
+        if not good:
+            ledger.note("dropped", "feature whose position is not on the earth", thing.key)
+    return [thing for thing, good in zip(drawn, fine, strict=True) if good]

@@ -1,0 +1,256 @@
+"""From files to a map: read each in its format, choose the origin, project, clip, put in order."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.clipping import Clip, clip_things, refuse_miss
+from sitetwin.site.maps.drawn import Drawn, bounds, sort_key
+from sitetwin.site.maps.features import Feature, MapData
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.projection import FARTHEST, LocalProjection
+from sitetwin.site.maps.readers.files import MapFile, parse_json, read_map_file
+from sitetwin.site.maps.readers.geojson import is_geojson, read_geojson
+from sitetwin.site.maps.readers.osm import draw_elements
+from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
+from sitetwin.site.maps.readers.osm_xml import read_osm_xml
+from sitetwin.site.maps.readers.overpass import read_overpass
+from sitetwin.store.files import canonical_json
+
+_MARGIN = 0.02
+"""Degrees around a clip within which things are projected: parts of a building reach out of it no farther."""
+
+_SMALLEST_AREA = 1e-4  # m^2
+
+Extent = tuple[float, float, float, float]
+"""West, south, east, north, degrees."""
+
+
+@dataclass
+class _Read:
+    """What has been read so far, of all files."""
+
+    name: str
+    ledger: Ledger = field(default_factory=Ledger)
+    things: dict[str, Drawn] = field(default_factory=dict)
+    extents: list[Extent] = field(default_factory=list)
+    files: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, things: Sequence[Drawn]) -> None:
+        for thing in things:
+            if self.things.setdefault(thing.key, thing) is not thing:
+                self.ledger.note("dropped", "element that an earlier file has as well", thing.key)
+
+
+def read_map(
+    path: str | Path,
+    *,
+    clip: Clip | None = None,
+    origin: tuple[float, float] | None = None,
+    footprints: bool = False,
+) -> tuple[MapData, Ledger]:
+    """Read a map file; see `read_maps`, which reads several as one."""
+    return read_maps([path], clip=clip, origin=origin, footprints=footprints)
+
+
+def read_maps(
+    paths: Sequence[str | Path],
+    *,
+    clip: Clip | None = None,
+    origin: tuple[float, float] | None = None,
+    footprints: bool = False,
+) -> tuple[MapData, Ledger]:
+    """Read map files of any of the formats as one map, such as buildings, trees and streets.
+
+    The format of each is told from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass answer in JSON,
+    or GeoJSON; packed by gzip or bzip2 or not. Features are ordered nodes, ways, relations, others, each by number,
+    whatever the order in the file; GeoJSON without ids is numbered, and so ordered, as the file is.
+
+    Args:
+        paths: The files. An element that a later file repeats is left out.
+        clip: The part of the map that is wanted, or None for all of it. Buildings that it meets are kept whole, other
+            lines and areas are cut.
+        origin: (latitude, longitude) degrees of the local frame. Default: the clip's centre; else the centre of the
+            area that the files say they cover; else the centre of what they hold.
+        footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
+
+    Returns:
+        The map in local metres, and the account of what was read, repaired, assumed and dropped.
+
+    Raises:
+        SiteTwinError: A file cannot be read or is damaged or no map; nothing is in the files or in the clip; the origin
+            is no point of the earth; something lies farther than `FARTHEST` from the origin.
+    """
+    if not paths:
+        raise SiteTwinError("no map file was named; give at least one")
+    read = _Read(Path(paths[0]).name.split(".")[0])
+    for number, path in enumerate(paths):
+        file = read_map_file(path)
+        kind = _read_file(file, read, "" if number == 0 else f"{number + 1}/", footprints)
+        read.files.append({"name": file.where, "format": kind, "sha256": file.sha256})
+    return _finish(read, ", ".join(f["name"] for f in read.files), clip, origin)
+
+
+def read_geojson_like(
+    source: Any,
+    *,
+    name: str = "map",
+    clip: Clip | None = None,
+    origin: tuple[float, float] | None = None,
+    footprints: bool = False,
+) -> tuple[MapData, Ledger]:
+    """Make a map of an object in memory that speaks GeoJSON, such as a GeoDataFrame of geopandas.
+
+    Args:
+        source: An object with ``__geo_interface__``, or a GeoJSON dictionary. Its ``crs``, if it has one, is that of
+            its coordinates; otherwise they are WGS84 longitude and latitude.
+        name: Name of the map, also for messages.
+        clip: As for `read_maps`.
+        origin: As for `read_maps`.
+        footprints: As for `read_maps`.
+
+    Returns:
+        As `read_maps`.
+
+    Raises:
+        SiteTwinError: It does not speak GeoJSON, or as for `read_maps`.
+    """
+    value = source if isinstance(source, Mapping) else getattr(source, "__geo_interface__", None)
+    if not isinstance(value, Mapping):
+        raise SiteTwinError(f"the source of the map '{name}' does not speak GeoJSON; give it a __geo_interface__")
+    read = _Read(name)
+    crs = getattr(source, "crs", None)
+    try:
+        crs = None if crs is None else pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as error:
+        raise SiteTwinError(f"the reference system of the map '{name}' is not known; give an EPSG code") from error
+    read.add(read_geojson(value, name, read.ledger, footprints=footprints, crs=crs))
+    read.files.append({"name": name, "format": "features in memory", "sha256": _digest(read.things.values())})
+    return _finish(read, name, clip, origin)
+
+
+def _digest(things: Any) -> str:
+    """SHA-256 over what things are and where, for a source that is no file."""
+    digest = hashlib.sha256(b"sitetwin-features-1")
+    for thing in things:
+        digest.update(canonical_json([thing.key, dict(thing.tags)]).encode())
+        digest.update(shapely.to_wkb(thing.geometry, byte_order=1))
+    return digest.hexdigest()
+
+
+def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str:
+    """Add what a file holds; the name of its format."""
+    if file.format != "JSON":
+        reader = read_osm_xml if file.format == "OpenStreetMap XML" else read_osm_pbf
+        elements, kind = reader(file.data, file.where, read.ledger), str(file.format)
+    else:
+        value = parse_json(file.data, file.where)
+        if is_geojson(value):
+            read.add(read_geojson(value, file.where, read.ledger, prefix=prefix, footprints=footprints))
+            return "GeoJSON"
+        elements, kind = read_overpass(value, file.where, read.ledger), "Overpass JSON"
+    if elements.bounds is not None:
+        read.extents.append(elements.bounds)
+    read.add(draw_elements(elements, read.ledger))
+    return kind
+
+
+def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, float] | None) -> tuple[MapData, Ledger]:
+    """Project, clip and order what was read."""
+    ledger = read.ledger
+    things = sorted(read.things.values(), key=lambda t: sort_key(t.key))
+    if not things:
+        raise SiteTwinError(
+            f"'{where}' holds nothing that can be built: no feature with tags; check that it is the right file"
+        )
+    if origin is None:
+        origin = clip.centre if clip is not None else _centre(read.extents, things)
+    projection = LocalProjection(float(origin[0]), float(origin[1]))
+    whole = _whole(things)
+    if clip is not None:
+        things = _near(things, clip, ledger)
+    projected = projection.project(np.array([t.geometry for t in things], dtype=object))
+    things = [t.moved(g) for t, g in zip(things, projected, strict=True)]
+    rectangle = None
+    if clip is not None:
+        region = clip.region(projection)
+        things = clip_things(things, region, ledger) if things else []
+        west, south, east, north = region.bounds
+        rectangle = (float(west), float(south), float(east), float(north))
+        if not things:
+            refuse_miss(clip, whole, where)
+    _check_distance(things, where, projection)
+    things = _with_area(things, ledger)
+    source = {"kind": "map", "files": read.files, "clip": None if clip is None else str(clip)}
+    features = tuple(Feature(t.key, t.geometry, dict(sorted(t.tags.items()))) for t in things)
+    return MapData(read.name, features, projection.georeference, rectangle, source), ledger
+
+
+def _whole(things: Sequence[Drawn]) -> np.ndarray:
+    """(4,) west, south, east, north of all things."""
+    box = bounds(list(things))
+    return np.concatenate([box[:, :2].min(axis=0), box[:, 2:].max(axis=0)])
+
+
+def _centre(extents: Sequence[Extent], things: Sequence[Drawn]) -> tuple[float, float]:
+    """Latitude and longitude of the middle of the extents, or of what there is; at the antimeridian as elsewhere."""
+    if extents:
+        corners = np.array(extents).reshape(-1, 2)
+    else:
+        corners = shapely.get_coordinates(np.array([t.geometry for t in things], dtype=object))
+    longitude, latitude = corners[:, 0], corners[:, 1]
+    eastern = np.where(longitude < 0, longitude + 360, longitude)
+    if np.ptp(longitude) > 180 and np.ptp(eastern) < np.ptp(longitude):
+        longitude = eastern
+    middle = float(longitude.min() + longitude.max()) / 2
+    return float(latitude.min() + latitude.max()) / 2, middle if middle <= 180 else middle - 360
+
+
+def _near(things: Sequence[Drawn], clip: Clip, ledger: Ledger) -> list[Drawn]:
+    """Things in or near a clip, by their boxes: what is far away need not be projected."""
+    box = bounds(list(things))
+    west, south, east, north = clip.degrees
+    sideways = _MARGIN / max(math.cos(math.radians(min(89.9, max(abs(south), abs(north))))), 1e-3)
+    near = np.zeros(len(things), dtype=bool)
+    for turn in (-360.0, 0.0, 360.0):
+        near |= (box[:, 0] + turn <= east + sideways) & (box[:, 2] + turn >= west - sideways)
+    near &= (box[:, 1] <= north + _MARGIN) & (box[:, 3] >= south - _MARGIN)
+    for thing, keep in zip(things, near, strict=True):
+        if not keep:
+            ledger.note("dropped", "outside the clip", thing.key)
+    return [thing for thing, keep in zip(things, near, strict=True) if keep]
+
+
+def _check_distance(things: Sequence[Drawn], where: str, projection: LocalProjection) -> None:
+    """Refuse a map that reaches farther than a plane map bears."""
+    box = np.abs(bounds(list(things)))
+    reach = np.where(np.isfinite(box), box, np.inf).max(axis=1)
+    worst = int(np.argmax(reach))
+    if reach[worst] > FARTHEST:
+        far = f"{reach[worst] / 1000:.0f} km" if math.isfinite(reach[worst]) else "a quarter of the earth or more"
+        raise SiteTwinError(
+            f"'{things[worst].key}' of '{where}' lies {far} from the origin (latitude {projection.latitude:.5f}, "
+            f"longitude {projection.longitude:.5f}), and a site reaches {FARTHEST / 1000:.0f} km at most; clip the map "
+            "by a box or a radius"
+        )
+
+
+def _with_area(things: Sequence[Drawn], ledger: Ledger) -> list[Drawn]:
+    """Without polygons whose corners lie on a line. One that crosses itself may have area 0 but has a hull."""
+    geometry = np.array([t.geometry for t in things], dtype=object)
+    flat = (shapely.get_dimensions(geometry) == 2) & (shapely.area(geometry) < _SMALLEST_AREA)
+    flat[flat] = shapely.area(shapely.convex_hull(geometry[flat])) < _SMALLEST_AREA
+    for thing, drop in zip(things, flat, strict=True):
+        if drop:
+            ledger.note("dropped", "area without extent: its corners lie on a line", thing.key)
+    return [thing for thing, drop in zip(things, flat, strict=True) if not drop]
