@@ -30,7 +30,7 @@ def test_sea_conducts_as_standard_sea_water():
 
 
 def test_soil_between_its_parts():
-    """Dry loam is near 3; water makes it denser and lossier; loams at 1.4 GHz with 20 % water are measured at 9 to 13."""
+    """Dry loam is near 3; water makes it denser and lossier; loams with 20 % water measure 9 to 13."""
     assert soil(5.0, 0.01).real == pytest.approx(3.0, abs=0.5)
     assert 9 < soil(1.4, 0.2).real < 13
     for f in (1.0, 3.5, 28.0, 60.0):
