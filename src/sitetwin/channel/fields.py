@@ -8,8 +8,8 @@ direction is mirrored; at a transmission it stays. At an edge the basis turns in
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
 with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves, trunks and air.
-Rain takes its share of the vertical and the horizontal component of every segment. The matrix of an edge holds the factor
-by which the diffracted field spreads otherwise than 1 / L.
+Rain takes its share of the vertical and the horizontal component of every segment. The matrix of an edge holds the
+factor by which the diffracted field spreads otherwise than 1 / L.
 """
 
 from __future__ import annotations

@@ -139,7 +139,10 @@ def build_ground(
         found = []
     materials = [rules.base_ground, *sorted({a.material for a in found} - {rules.base_ground})]
     names = ["ground", *(f"ground-{name}" for name in materials[1:])]
-    cells = terrain.cells if terrain is not None else Cells.over(extent, _FLAT_CELL, diagonal=False)
+    if terrain is not None:
+        cells: Cells | None = terrain.cells
+    else:
+        cells = Cells.over(extent, _FLAT_CELL, diagonal=False) if found else None
     kinds = [materials.index(a.material) for a in found]
     flat, kind = partition(extent, [a.geometry for a in found], kinds, cells)
     height = np.zeros(flat.shape[:2]) if terrain is None else terrain.height(flat.reshape(-1, 2)).reshape(-1, 3)

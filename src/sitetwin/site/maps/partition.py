@@ -68,15 +68,18 @@ class Cells:
 
 
 def partition(
-    extent: tuple[float, float, float, float], areas: Sequence[shapely.Geometry], kinds: Sequence[int], cells: Cells
+    extent: tuple[float, float, float, float],
+    areas: Sequence[shapely.Geometry],
+    kinds: Sequence[int],
+    cells: Cells | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a rectangle into triangles, each of the kind of the first area that covers it.
 
     Args:
         extent: (west, south, east, north), metres.
         areas: Polygons, the one on top first.
-        kinds: Kind of each area, at least 1.
-        cells: Where to cut besides.
+        kinds: Kind of each area.
+        cells: Where to cut besides, if anywhere.
 
     Returns:
         (T, 3, 2) float64 corners, counter-clockwise, metres on the grid of 1 mm, and (T,) int64 the kind of each
@@ -84,13 +87,13 @@ def partition(
     """
     frame = shapely.box(*(round(v / GRID) * GRID for v in extent))
     outlines = shapely.boundary(np.array([frame, *areas], dtype=object))
-    lines = shapely.union_all([*outlines, *cells.lines()], grid_size=GRID)
+    lines = shapely.union_all([*outlines, *(cells.lines() if cells else ())], grid_size=GRID)
     faces = shapely.get_parts(shapely.polygonize([lines]))
     inner = shapely.point_on_surface(faces)
     inside = shapely.intersects(frame, inner)
     faces, inner = faces[inside], inner[inside]
     kind = _kind_of(inner, areas, np.asarray(kinds, dtype=np.int64))
-    cell = cells.number(shapely.get_coordinates(inner))
+    cell = cells.number(shapely.get_coordinates(inner)) if cells else np.zeros(len(faces), dtype=np.int64)
     faces, kind = _dissolve(faces, kind, cell)
     corners, owner = _triangles(faces)
     return corners, kind[owner]

@@ -191,7 +191,8 @@ class _Raster:
         inverse = ~data.transform
 
         def pixel(xy: np.ndarray) -> np.ndarray:
-            column, row = inverse * into.transform(xy[:, 0], xy[:, 1])
+            x, y = into.transform(xy[:, 0], xy[:, 1])
+            column, row = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
             return np.stack([row, column], axis=1) - 0.5
 
         at = pixel(needed)
