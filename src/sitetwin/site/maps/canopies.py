@@ -39,7 +39,8 @@ def prisms(
         leaf_cycle: As in `Vegetation`.
     """
     found: list[ExtrudedPolygon] = []
-    waiting = [p for p in reversed(shapely.get_parts(shapely.simplify(area, SIMPLIFY))) if p.geom_type == "Polygon"]
+    parts = shapely.get_parts(shapely.get_parts(shapely.simplify(area, SIMPLIFY)))  # twice: areas in a collection
+    waiting = [part for part in parts[::-1] if part.geom_type == "Polygon"]
     while waiting:
         piece = waiting.pop()
         if piece.area < _LEAST_AREA:

@@ -54,6 +54,7 @@ WATERWAYS = {"river": 12.0, "canal": 10.0, "stream": 2.0, "ditch": 1.0, "drain":
 _WIDTHS = (0.3, 200.0)  # metres that a width may have
 _ROAD, _WATER, _OTHER = range(3)
 _BELOW = {"yes", "culvert", "flooded", "avalanche_protector"}
+_STACKED = {"underground", "multi-storey", "rooftop"}
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,9 @@ def _ground_material(feature: Feature, rules: MaterialRules, ledger: Ledger) -> 
         return None
     material = rules.ground(tags)
     if material is None:
+        return None
+    if tags.get("parking") in _STACKED:
+        ledger.note("dropped", "parking that is not on the ground", feature.key)
         return None
     if tags.get("tunnel") in _BELOW or tags.get("location") == "underground" or _below(tags.get("layer", "")):
         ledger.note("dropped", f"'{_key(tags)}' below the ground", feature.key)

@@ -163,8 +163,8 @@ _DEFAULTS = {f.name: f.default for f in fields(Material)}
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are among TOML's, but for DEL, which must be escaped."""
-    return json.dumps(text).replace("\x7f", "\\u007f")
+    """A TOML basic string: JSON's escapes are among TOML's, which wants DEL escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def load_rules(source: str | Path) -> MaterialRules:

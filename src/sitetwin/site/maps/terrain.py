@@ -1,4 +1,4 @@
-"""Terrain from a raster of heights: any format and projection that GDAL reads, as a regular net of triangles."""
+"""Terrain from a raster of heights in any projection, as a regular net of triangles."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SPACING = 20.0
 MOST_NODES = 4_000_000
 """Of a net."""
 
+_DRIVERS = ("GTiff", "AAIGrid", "SRTMHGT")  # formats that cannot refer to other files
 _MOST_PIXELS = 64_000_000
 _MOST_HOLES = 0.05  # share of the nodes that may lack a height and take that of the nearest
 _LARGEST_HEIGHT = 20_000.0
@@ -74,7 +75,7 @@ def load_terrain(
     metres above the raster's height at the origin.
 
     Args:
-        path: A GeoTIFF or another raster that GDAL reads; the first band is the height.
+        path: A GeoTIFF, an Arc/Info ASCII grid or an SRTM tile; the first band is the height.
         georeference: Origin of the local frame.
         extent: (west, south, east, north), metres.
         ledger: Takes note of filled holes.
@@ -163,7 +164,7 @@ class _Raster:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a raster without a geotransform is refused below
-                with rasterio.open(path) as data:
+                with rasterio.open(path, driver=list(_DRIVERS)) as data:
                     needed = np.concatenate([needed, [[0.0, 0.0]]])
                     return cls._window(data, path, georeference, needed, wanted, spacing)
         except (rasterio.errors.RasterioError, pyproj.exceptions.ProjError, ValueError, OSError, MemoryError) as error:

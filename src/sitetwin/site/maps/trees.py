@@ -80,6 +80,7 @@ class _Planting:
         self.features = [f for f in features if not f.geometry.is_empty]
         built = [_valid(f.geometry) for f in self.features if _is_built(f)]
         self.built = shapely.STRtree(built)
+        self.kept_clear = shapely.STRtree(_ways_and_waters(self.features))
         self.woods: list[shapely.Geometry] = []
         self.volumes: list[Volume] = []
         self.stems = 0
@@ -117,7 +118,8 @@ class _Planting:
         if self.frame is not None:
             area = shapely.intersection(area, self.frame)
         near = self.built.geometries[np.sort(self.built.query(area))]
-        return shapely.difference(area, shapely.union_all([*near, *self.woods]))
+        woods = np.array(self.woods, dtype=object)
+        return shapely.difference(area, shapely.union_all([*near, *woods[shapely.intersects(woods, area)]]))
 
     def _wood(self, feature: Feature) -> None:
         area = self._free(feature.geometry)
@@ -186,14 +188,8 @@ class _Planting:
         if len(mapped.query(area, predicate="intersects")):
             self.ledger.note("read", "park or orchard with trees on the map: none assumed", feature.key)
             return
-        kept_clear = [
-            shapely.buffer(f.geometry, _WAY_CLEARANCE, quad_segs=2) if "highway" in f.tags else _valid(f.geometry)
-            for f in self.features
-            if ("highway" in f.tags or f.tags.get("natural") == "water")
-            and f.geometry.geom_type in (*_LINES, *_POLYGONS)
-            and shapely.intersects(shapely.box(*f.geometry.bounds), shapely.box(*area.bounds))
-        ]
-        area = shapely.difference(self._free(area), shapely.union_all(kept_clear))
+        taken = self.kept_clear.geometries[np.sort(self.kept_clear.query(area))]
+        area = shapely.difference(self._free(area), shapely.union_all(taken))
         if area.is_empty:
             return
         self._count_stems(area.area / self.options.park_spacing**2, "parks", "park_spacing")
@@ -252,6 +248,17 @@ def _is_built(feature: Feature) -> bool:
     kind = feature.tags.get("building", "no")
     below = feature.tags.get("location") == "underground"
     return feature.geometry.geom_type in _POLYGONS and kind not in ("no", "roof", "carport") and not below
+
+
+def _ways_and_waters(features: Sequence[Feature]) -> list[shapely.Geometry]:
+    """Where the trees that are assumed in a park do not stand."""
+    areas = []
+    for feature in features:
+        if "highway" in feature.tags and feature.geometry.geom_type in (*_LINES, *_POLYGONS):
+            areas.append(shapely.buffer(feature.geometry, _WAY_CLEARANCE, quad_segs=2))
+        elif feature.tags.get("natural") == "water" and feature.geometry.geom_type in _POLYGONS:
+            areas.append(_valid(feature.geometry))
+    return areas
 
 
 def _valid(geometry: shapely.Geometry) -> shapely.Geometry:
