@@ -290,8 +290,8 @@ def foliage_loss_db(
     Returns:
         (P,) float64, dB.
     """
-    in_leaf, crown = volumes_in_leaf(vegetation, season), ~vegetation.is_trunk
-    leafy, bare = (torch.from_numpy(vegetation_depth(paths, crown & some)) for some in (in_leaf, ~in_leaf))
+    clad, crown = volumes_in_leaf(vegetation, season), ~vegetation.is_trunk
+    leafy, bare = (torch.from_numpy(vegetation_depth(paths, crown & some)) for some in (clad, ~clad))
     total = leafy + bare
     chosen = foliage_model(model, frequency_hz)
     loss = torch.zeros_like(total)

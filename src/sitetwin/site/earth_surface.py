@@ -6,6 +6,7 @@ Frequencies in GHz, temperatures in degrees Celsius; ``eps = eps' - j eps''`` un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 VACUUM_PERMITTIVITY = 8.8541878188e-12
@@ -104,6 +105,10 @@ def soil(
     return complex(real ** (1 / alpha), -(loss ** (1 / alpha)))
 
 
-EARTH_SURFACES = {"fresh_water": fresh_water, "sea_water": sea_water, "moist_soil": soil}
+EARTH_SURFACES: dict[str, Callable[[float], complex]] = {
+    "fresh_water": fresh_water,
+    "sea_water": sea_water,
+    "moist_soil": soil,
+}
 """Media of P.527-6 by the name that a material may carry: water at 15 degrees Celsius, the sea with 35 g/kg of salt,
 and a loam (42 % sand, 8.5 % clay, 1.58 g/cm3) with a fifth of its volume water, at 15 degrees Celsius."""

@@ -114,10 +114,9 @@ class TreeSize:
 
     def volumes(self, x: float, y: float, z: float) -> tuple[Ellipsoid, Cylinder]:
         """An ellipsoidal crown, and below it a trunk that stands at (x, y, z)."""
-        leaves = {"leaf_type": self.leaf_type, "leaf_cycle": self.leaf_cycle}
-        half = 0.5 * (self.height - self.base)
-        crown = Ellipsoid((x, y, z + self.base + half), (0.5 * self.crown, 0.5 * self.crown, half), **leaves)
-        return crown, Cylinder((x, y), 0.5 * self.trunk, z, z + self.base, part="trunk", **leaves)
+        half, kind, cycle = 0.5 * (self.height - self.base), self.leaf_type, self.leaf_cycle
+        crown = Ellipsoid((x, y, z + self.base + half), (0.5 * self.crown, 0.5 * self.crown, half), 0.0, kind, cycle)
+        return crown, Cylinder((x, y), 0.5 * self.trunk, z, z + self.base, kind, cycle, part="trunk")
 
 
 def leaves(tags: Mapping[str, str], options: TreeOptions) -> tuple[str, str]:
