@@ -14,7 +14,9 @@ Transmissions = Annotated[
     int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
 ]
 Season = Annotated[str, typer.Option(help="summer or winter: whether deciduous trees bear leaves.")]
-Foliage = Annotated[str, typer.Option(help="Loss in leaves: default, woodland, weissberger, fitu-r, cost235 or none.")]
+Foliage = Annotated[
+    str, typer.Option(help="Loss in leaves: default, woodland, nzg, weissberger, fitu-r, cost235 or none.")
+]
 OutOfRange = Annotated[
     str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
 ]

@@ -15,14 +15,17 @@ from sitetwin.channel import (
     Cost235,
     FieldOptions,
     FituR,
+    NonzeroGradient,
     Weissberger,
     Woodland,
     foliage_loss_db,
     foliage_model,
     path_gains,
+    trunk_loss_db,
 )
 from sitetwin.channel.canopy import projected_areas
 from sitetwin.channel.foliage import volumes_in_leaf
+from sitetwin.channel.trunks import wood_db_per_m
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from tests.channel.worlds import make_paths, plane_site
@@ -34,6 +37,8 @@ MODELS = [
     (Weissberger(), 28 * GHZ),
     (FituR(), 20 * GHZ),
     (Cost235(), 20 * GHZ),
+    (NonzeroGradient(), 28 * GHZ),
+    (NonzeroGradient(20.0), 60 * GHZ),
 ]
 
 
@@ -64,6 +69,35 @@ def test_published_values(model, frequency, depth, expected):
     assert float(model(metres(depth), frequency)) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize(("frequency", "in_leaf", "bare"), [(28, 24.7, 11.4), (60, 24.0, 10.8)])
+def test_the_non_zero_gradient_in_leaf_and_out(frequency, in_leaf, bare):
+    """10 m of trees, 2 m2 of them lit."""
+    for leaves, expected in ((True, in_leaf), (False, bare)):
+        assert float(NonzeroGradient()(metres(10.0), frequency * GHZ, leaves)) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("frequency", [5, 6, 10, 28, 60])
+def test_the_non_zero_gradient_bends_from_its_first_slope_to_its_last(frequency, leaves):
+    model = NonzeroGradient()
+    first, last, k = model.constants(frequency * GHZ, leaves)
+    assert first > last > 0
+    near, far = (model(metres(d, d + 1e-3), frequency * GHZ, leaves) for d in (0.0, 5000.0))
+    assert float(near.diff()) / 1e-3 == pytest.approx(first, rel=1e-3)
+    assert float(far.diff()) / 1e-3 == pytest.approx(last, rel=1e-3)
+    assert float(far[0]) == pytest.approx(5000 * last + k, rel=1e-6)
+
+
+def test_the_default_does_not_jump_where_it_changes_hands():
+    """Woodland and non-zero gradient at 6 GHz over a crown; a wider beam loses less."""
+    woodland, gradient = (float(m(metres(10.0), 6 * GHZ)) for m in (Woodland(), NonzeroGradient()))
+    assert abs(woodland - gradient) < 1.0
+    losses = [float(NonzeroGradient(area)(metres(20.0), 28 * GHZ)) for area in (0.5, 2.0, 10.0, 100.0)]
+    assert losses == sorted(losses, reverse=True)
+    with pytest.raises(SiteTwinError, match="illuminated area of 0"):
+        NonzeroGradient(0.0)
+
+
 def test_woodland_begins_at_gamma_and_ends_at_its_limit():
     model = Woodland()
     assert float(model(metres(1e-6), 3.5 * GHZ)) / 1e-6 == pytest.approx(0.7, rel=1e-4)
@@ -85,11 +119,14 @@ def test_extrapolation_is_said():
         Weissberger()(metres(500.0), 3.5 * GHZ)
     with pytest.warns(SiteTwinWarning, match="cost235"):
         Cost235()(metres(5.0), 3.5 * GHZ)
+    with pytest.warns(SiteTwinWarning, match="nzg"):
+        NonzeroGradient()(metres(5.0), 3.5 * GHZ)
 
 
 def test_default_by_frequency_and_unknown_names():
     assert foliage_model("default", 3.5 * GHZ).name.startswith("woodland")
-    assert foliage_model("default", 28 * GHZ).name == "weissberger"
+    assert foliage_model("default", 28 * GHZ).name == foliage_model("default", 60 * GHZ).name == "nzg"
+    assert foliage_model("default", 73 * GHZ).name == "weissberger"
     with pytest.raises(SiteTwinError, match="unknown"):
         foliage_model("jungle", GHZ)
     with pytest.raises(SiteTwinError, match="unknown"):
@@ -125,6 +162,46 @@ def test_loss_along_a_path(grove):
     expected = 8 / 14 * model(metres(14.0), 3.5 * GHZ, False) + 6 / 14 * model(metres(14.0), 3.5 * GHZ, True)
     assert winter == pytest.approx(float(expected))
     assert list(volumes_in_leaf(site.vegetation, "winter")) == [False, True]
+
+
+@pytest.fixture
+def tree():
+    """A crown on a trunk; one path runs through the crown, one through the trunk, one through both."""
+    volumes = (
+        Ellipsoid((50.0, 0.0, 8.0), (4.0, 4.0, 4.0)),
+        Cylinder((50.0, 0.0), 0.2, 0.0, 4.0, part="trunk"),
+    )
+    site = plane_site([], vegetation=Vegetation(volumes))
+    crossings = [(0, 0, 46.0, 54.0), (1, 1, 49.8, 50.2), (2, 0, 46.0, 54.0), (2, 1, 60.0, 60.3)]
+    paths = make_paths(
+        [0, 0, 5], [[100.0, 0, 5], [100.0, 9, 5], [100.0, 20, 5]], site, [[[]], [[]], [[]]], crossings=crossings
+    )
+    return site, paths
+
+
+def test_a_trunk_is_wood_in_every_season(tree):
+    """dB per metre from the complex propagation constant in wood, and not from the leaves around it."""
+    site, paths = tree
+    f = 3.5 * GHZ
+    eta = complex(1.99, -0.0047 * 3.5**1.0718 / (2 * math.pi * f * 8.8541878188e-12))
+    gamma = 1j * 2 * math.pi * f / 299_792_458.0 * eta**0.5
+    assert wood_db_per_m(f) == pytest.approx(-20 * math.log10(abs(np.exp(-gamma))), rel=1e-9)
+    np.testing.assert_allclose(trunk_loss_db(paths, site.vegetation, f), np.array([0, 0.4, 0.3]) * wood_db_per_m(f))
+    leaves = foliage_loss_db(paths, site.vegetation, f)
+    np.testing.assert_allclose(leaves, np.array([1, 0, 1]) * float(Woodland()(metres(8.0), f)))
+    clear = path_gains(paths, site, f, options=FieldOptions(foliage=None), dtype=torch.complex128).flatten()
+    summer, winter = (
+        path_gains(paths, site, f, options=FieldOptions(season=s), dtype=torch.complex128).flatten()
+        for s in ("summer", "winter")
+    )
+    assert summer[1] == winter[1]
+    np.testing.assert_allclose((summer / clear).abs()[2], 10 ** (-(leaves[2] + 0.3 * wood_db_per_m(f)) / 20))
+    assert winter[2].abs() > summer[2].abs()
+
+
+@given(st.floats(0.1e9, 95e9), st.floats(1.01, 1.2))
+def test_wood_takes_more_at_higher_frequencies(frequency, factor):
+    assert wood_db_per_m(frequency * factor) > wood_db_per_m(frequency) > 0
 
 
 def test_gain_falls_by_the_loss_and_by_nothing_else(grove):

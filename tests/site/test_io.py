@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site import GeometryError, Georeference, Site, build_site, load_site, plant_street_trees, save_site
+from sitetwin.site import (
+    Cylinder,
+    GeometryError,
+    Georeference,
+    Site,
+    Vegetation,
+    build_site,
+    load_site,
+    plant_street_trees,
+    save_site,
+)
 
 
 @pytest.fixture
@@ -33,6 +43,15 @@ def test_round_trip(rich: Site, tmp_path: Path) -> None:
     assert again.vegetation.volumes == rich.vegetation.volumes
     assert np.array_equal(again.vertices, rich.vertices)
     assert [p.name for p in folder.parent.iterdir()] == ["site"]  # nothing left beside it
+
+
+def test_trunks_are_kept_and_change_the_hash_but_not_the_geometry(town: Site, tmp_path: Path) -> None:
+    trunk, crown = (Cylinder((60, 60), 0.2, 0.0, 3.0, part=part) for part in ("trunk", "crown"))
+    wooden, leafy = (town.variant(vegetation=Vegetation((volume,))) for volume in (trunk, crown))
+    again = load_site(save_site(wooden, tmp_path / "s"))
+    assert again.vegetation.volumes == (trunk,)
+    assert again.hash == wooden.hash != leafy.hash
+    assert wooden.geometry_hash == leafy.geometry_hash
 
 
 def test_replaced_in_one_step(rich: Site, town: Site, tmp_path: Path) -> None:

@@ -198,9 +198,23 @@ def test_canonical_bytes_and_round_trip(rng: np.random.Generator) -> None:
         wood.scatter_centres[0] = 0
 
 
+def test_a_trunk_is_a_label_that_only_trunks_carry() -> None:
+    """What was stored before there were trunks is described by the same words, and its hash does not change."""
+    crown, trunk = (Cylinder((0, 0), 0.2, 0.0, 3.0, part=part) for part in ("crown", "trunk"))
+    wood = Vegetation((crown, trunk, Ellipsoid((0, 0, 5), (2, 2, 2))))
+    assert list(wood.is_trunk) == [False, True, False]
+    entries = wood.to_dict()["volumes"]
+    assert ["part" in entry for entry in entries] == [False, True, False]
+    assert set(entries[0]) == {"shape", "centre", "radius", "z_min", "z_max", "leaf_type", "leaf_cycle"}
+    assert Vegetation.from_dict(json.loads(json.dumps(wood.to_dict()))).volumes == wood.volumes
+    assert Vegetation((crown,)).geometry_bytes() == Vegetation((trunk,)).geometry_bytes()
+    assert wood.with_scatter_centres(2, np.random.default_rng(0)).scatter_volume.tolist() == [0, 0, 2, 2]
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: Cylinder((0, 0), 1.0, 0.0, 5.0, part="root"),
         lambda: Ellipsoid((0, 0, 0), (1, 0, 1)),
         lambda: Ellipsoid((0, math.nan, 0), (1, 1, 1)),
         lambda: Ellipsoid((0, 0, 0), (1, 1, 1), leaf_type="plastic"),

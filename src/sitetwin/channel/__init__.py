@@ -8,7 +8,15 @@ from sitetwin.channel.cir import ideal_response, impulse_response, pulse_shape
 from sitetwin.channel.delay_angle import angle_transform, delay_angle, delay_angle_from_response
 from sitetwin.channel.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
 from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
-from sitetwin.channel.foliage import Cost235, FituR, Weissberger, Woodland, foliage_loss_db, foliage_model
+from sitetwin.channel.foliage import (
+    Cost235,
+    FituR,
+    NonzeroGradient,
+    Weissberger,
+    Woodland,
+    foliage_loss_db,
+    foliage_model,
+)
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.io import load_channels, write_channels
 from sitetwin.channel.loader import ChannelLoader
@@ -28,6 +36,7 @@ from sitetwin.channel.reflection import Surfaces, complex_permittivity, half_spa
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.channel.rotation import rotation_matrix
 from sitetwin.channel.transition import transition
+from sitetwin.channel.trunks import trunk_loss_db
 
 __all__ = [
     "POLARISATIONS",
@@ -43,6 +52,7 @@ __all__ = [
     "FituR",
     "HalfWaveDipole",
     "Isotropic",
+    "NonzeroGradient",
     "OfdmGrid",
     "Pattern",
     "Radio",
@@ -81,6 +91,7 @@ __all__ = [
     "rotation_matrix",
     "slab",
     "transition",
+    "trunk_loss_db",
     "write_channels",
     "write_csv",
 ]

@@ -7,9 +7,9 @@ direction is mirrored; at a transmission it stays. At an edge the basis turns in
 
     a = lambda / (4 pi L) * F_rx^T  R_n ... R_1  F_tx * 10^(-A / 20) * e^{-j 2 pi f_c tau},
 
-with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves and in air. Rain
-takes its share of the vertical and the horizontal component of every segment. The matrix of an edge holds the factor by
-which the diffracted field spreads otherwise than 1 / L.
+with F the antenna fields in (theta-hat, phi-hat), L the whole unfolded length and A the loss in leaves, trunks and air.
+Rain takes its share of the vertical and the horizontal component of every segment. The matrix of an edge holds the
+factor by which the diffracted field spreads otherwise than 1 / L.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -35,9 +35,11 @@ from sitetwin.channel.phasors import phasor
 from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.rotation import cross, dot, spherical_basis
 from sitetwin.channel.scattering import DiffuseTiles, RoughSurfaces, jones
+from sitetwin.channel.trunks import trunk_loss_db
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.vegetation import distance_before, path_points
+from sitetwin.site.materials import OutOfRange
 
 CHUNK_PATHS = 32_000
 """Paths worked on at once: the dozens of small tensors of a chunk stay in a core's cache. PyTorch runs operations of
@@ -52,7 +54,7 @@ class FieldOptions:
 
     Attributes:
         season: "summer" or "winter".
-        foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies without loss.
+        foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies and trunks without loss.
         canopy: How scatter centres scatter.
         out_of_range: Policy for materials outside the range of P.2040-4.
         relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
@@ -169,6 +171,8 @@ def _free_space(
     size = (SPEED_OF_LIGHT / frequency_hz / (4 * math.pi)) / length
     if options.foliage is not None and len(paths.crossing_volume):
         loss = foliage_loss_db(paths, site.vegetation, frequency_hz, season=options.season, model=options.foliage)
+        policy = cast(OutOfRange, options.out_of_range)
+        loss = loss + trunk_loss_db(paths, site.vegetation, frequency_hz, out_of_range=policy)
         size = size * 10 ** (-loss / 20)
     if options.atmosphere is not None:
         size = size * 10 ** (-length * (options.atmosphere.gas_db_per_km(frequency_hz) / 20e3))

@@ -16,9 +16,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT
-
-VACUUM_PERMITTIVITY = 8.8541878188e-12
-"""F/m, CODATA 2022."""
+from sitetwin.site.earth_surface import VACUUM_PERMITTIVITY
 
 _TINY = 1e-30
 

@@ -1,14 +1,16 @@
-"""Radio materials: the table of Recommendation ITU-R P.2040-4 and materials given by their constants."""
+"""Radio materials: the table of ITU-R P.2040-4, the media of ITU-R P.527-6, and materials given by their constants."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.site.earth_surface import EARTH_SURFACES, RANGE_GHZ, VACUUM_PERMITTIVITY
 
 OutOfRange = Literal["clamp", "extrapolate", "error"]
 
@@ -21,37 +23,62 @@ LARGEST_ALPHA = 100
 """Of the exponents of scattering lobes; published fits end at 50."""
 
 GROUNDS = frozenset({"very_dry_ground", "medium_dry_ground", "wet_ground"})
-"""Rows of the table that describe soil up to 10 GHz and must never be extrapolated (P.527 continues them)."""
+"""Rows of the table that describe soil up to 10 GHz and must never be extrapolated; P.527 (`moist_soil`) goes on."""
 
 
 @dataclass(frozen=True)
-class MaterialRange:
-    """One row of Table 3 of P.2040-4: ``eps_r = a f**b`` and ``sigma = c f**d`` with f in GHz.
+class _Range:
+    """Frequencies in GHz for which a Recommendation gives a material.
 
     Attributes:
         low_ghz: Lower edge of the range, GHz.
         high_ghz: Upper edge of the range, GHz.
-        a: Relative permittivity at 1 GHz.
-        b: Exponent of the relative permittivity.
-        c: Conductivity at 1 GHz, S/m.
-        d: Exponent of the conductivity.
     """
 
     low_ghz: float
     high_ghz: float
-    a: float
-    b: float
-    c: float
-    d: float
 
     def contains(self, frequency_ghz: float) -> bool:
         """Whether the frequency lies in the range, its edges included with a relative tolerance of 1e-6."""
         low, high = self.low_ghz * (1 - EDGE_TOLERANCE), self.high_ghz * (1 + EDGE_TOLERANCE)
         return low <= frequency_ghz <= high
 
+
+@dataclass(frozen=True)
+class MaterialRange(_Range):
+    """One row of Table 3 of P.2040-4: ``eps_r = a f**b`` and ``sigma = c f**d`` with f in GHz.
+
+    Attributes:
+        a: Relative permittivity at 1 GHz.
+        b: Exponent of the relative permittivity.
+        c: Conductivity at 1 GHz, S/m.
+        d: Exponent of the conductivity.
+    """
+
+    a: float
+    b: float
+    c: float
+    d: float
+
     def at(self, frequency_ghz: float) -> tuple[float, float]:
         """Relative permittivity and conductivity (S/m)."""
         return self.a * frequency_ghz**self.b, self.c * frequency_ghz**self.d
+
+
+@dataclass(frozen=True)
+class EarthRange(_Range):
+    """A medium of P.527-6.
+
+    Attributes:
+        permittivity: Frequency in GHz to relative complex permittivity.
+    """
+
+    permittivity: Callable[[float], complex]
+
+    def at(self, frequency_ghz: float) -> tuple[float, float]:
+        """Relative permittivity and conductivity (S/m), ``sigma = eps'' omega eps_0``."""
+        value = self.permittivity(frequency_ghz)
+        return value.real, -value.imag * 2e9 * math.pi * frequency_ghz * VACUUM_PERMITTIVITY
 
 
 def _rows(*rows: tuple[float, float, float, float, float, float]) -> tuple[MaterialRange, ...]:
@@ -101,17 +128,22 @@ ITU_TABLE: dict[str, tuple[MaterialRange, ...]] = {
 }
 """Recommendation ITU-R P.2040-4 (09/2025), Table 3. Where ranges overlap, the first that fits wins."""
 
+EARTH_TABLE = {name: (EarthRange(*RANGE_GHZ, formula),) for name, formula in EARTH_SURFACES.items()}
+"""Recommendation ITU-R P.527-6: water and soil, which P.2040-4 lacks or ends at 10 GHz."""
+
+_KNOWN: dict[str, tuple[MaterialRange, ...] | tuple[EarthRange, ...]] = {**ITU_TABLE, **EARTH_TABLE}
+
 
 @dataclass(frozen=True)
 class Material:
     """What a surface is made of, as radio waves see it.
 
-    Either `itu` names a row of P.2040-4, or `relative_permittivity` and `conductivity` are given and hold at every
-    frequency.
+    Either `itu` names a row of P.2040-4 or a medium of P.527-6, or `relative_permittivity` and `conductivity` are given
+    and hold at every frequency.
 
     Attributes:
         name: Name in this site.
-        itu: Name in the table of P.2040-4, or None.
+        itu: Name in `ITU_TABLE` or `EARTH_TABLE`, or None.
         relative_permittivity: Real part of the relative permittivity, at least 1; None with `itu`.
         conductivity: S/m, at least 0; None with `itu`.
         thickness: Slab thickness in metres, None for a half-space.
@@ -142,7 +174,7 @@ class Material:
     def __post_init__(self) -> None:
         given = (self.relative_permittivity is not None, self.conductivity is not None)
         if self.itu is not None:
-            if self.itu not in ITU_TABLE:
+            if self.itu not in _KNOWN:
                 raise SiteTwinError(_unknown(self.itu))
             if any(given):
                 raise SiteTwinError(
@@ -176,7 +208,7 @@ class Material:
             )
 
     def evaluate(self, frequency_hz: float, out_of_range: OutOfRange = "clamp") -> tuple[float, float]:
-        """Real relative permittivity and conductivity at a frequency (P.2040-4, section 2.1.4).
+        """Real relative permittivity and conductivity at a frequency (P.2040-4, section 2.1.4; P.527-6, section 5).
 
         Args:
             frequency_hz: Frequency, Hz.
@@ -199,7 +231,7 @@ class Material:
             assert self.conductivity is not None
             return float(self.relative_permittivity), float(self.conductivity)
         frequency_ghz = float(frequency_hz) / 1e9
-        for row in ITU_TABLE[self.itu]:
+        for row in _KNOWN[self.itu]:
             if row.contains(frequency_ghz):
                 return row.at(frequency_ghz)
         return self._outside(frequency_ghz, out_of_range)
@@ -207,19 +239,20 @@ class Material:
     def _outside(self, frequency_ghz: float, policy: OutOfRange) -> tuple[float, float]:
         """The policy for a frequency that no range contains."""
         assert self.itu is not None
-        rows = ITU_TABLE[self.itu]
+        rows = _KNOWN[self.itu]
         edge, row = min(
             ((e, r) for r in rows for e in (r.low_ghz, r.high_ghz)), key=lambda pair: abs(pair[0] - frequency_ghz)
         )
         ranges = ", ".join(f"{r.low_ghz:g}-{r.high_ghz:g}" for r in rows)
-        fact = f"ITU-R P.2040-4 defines '{self.itu}' for {ranges} GHz only, not at {frequency_ghz:g} GHz"
+        source = "P.2040-4" if self.itu in ITU_TABLE else "P.527-6"
+        fact = f"ITU-R {source} defines '{self.itu}' for {ranges} GHz only, not at {frequency_ghz:g} GHz"
         if policy == "error":
             raise SiteTwinError(f"{fact}; choose another material or out_of_range='clamp'")
         if policy == "extrapolate":
             if self.itu in GROUNDS:
                 raise SiteTwinError(
-                    f"{fact} and its ground rows must not be extrapolated; use another model, such as ITU-R P.527 "
-                    "constants or 'asphalt_concrete'"
+                    f"{fact} and its ground rows must not be extrapolated; use another model, such as 'moist_soil' of "
+                    "ITU-R P.527 or 'asphalt_concrete'"
                 )
             warnings.warn(f"{fact}; its formula was extrapolated", SiteTwinWarning, stacklevel=3)
             return row.at(frequency_ghz)
@@ -244,10 +277,10 @@ class Material:
 
 
 def itu_material(name: str, thickness: float | None = None, **options: Any) -> Material:
-    """A material of ITU-R P.2040-4 by its name.
+    """A material of ITU-R P.2040-4 or P.527-6 by its name.
 
     Args:
-        name: Name in the table, such as "concrete" (a prefix "itu_" is accepted).
+        name: Name in `ITU_TABLE` or `EARTH_TABLE`, such as "concrete" (a prefix "itu_" is accepted).
         thickness: Slab thickness in metres, None for a half-space.
         **options: Further attributes of `Material`, such as ``scattering_coefficient``.
 
@@ -255,12 +288,12 @@ def itu_material(name: str, thickness: float | None = None, **options: Any) -> M
         SiteTwinError: The name is not in the table; the message lists close ones.
     """
     key = name.strip().lower().removeprefix("itu_").removeprefix("itu-")
-    if key not in ITU_TABLE:
+    if key not in _KNOWN:
         raise SiteTwinError(_unknown(name))
     return Material(name=key, itu=key, thickness=thickness, **options)
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, ITU_TABLE, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(ITU_TABLE)}"
-    return f"'{name}' is no material of ITU-R P.2040-4; {hint}"
+    close = difflib.get_close_matches(name, _KNOWN, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(_KNOWN)}"
+    return f"'{name}' is no material of ITU-R P.2040-4 or P.527-6; {hint}"

@@ -9,6 +9,7 @@ import numpy as np
 from sitetwin.site.model import Site
 
 _GROUND_NAME = re.compile(r"(?:^|[^a-z])(ground|terrain|floor|plane|street|road|earth)(?:[^a-z]|$)", re.IGNORECASE)
+_GROUND_PART = re.compile(r"ground(?:-.+)?$")
 _PART_SUFFIX = re.compile(r"-(?:itu[_-].*|part_.*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)
 
 
@@ -49,9 +50,10 @@ def object_bounds(site: Site) -> np.ndarray:
 def find_ground_objects(site: Site) -> tuple[int, ...]:
     """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
 
-    By name: the object covers at least 5 % of the site's bounding rectangle and is wider than high. By shape: it covers
-    at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to within
-    1 m of the lowest one: ceilings are no ground. Foundations may reach deeper than the ground.
+    "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they face the sky everywhere.
+    By other names: the object covers at least 5 % of the site's bounding rectangle and is wider than high. By shape: it
+    covers at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to
+    within 1 m of the lowest ground: ceilings are no ground. Foundations may reach deeper than the ground.
     """
     bounds = object_bounds(site)
     extent = np.maximum(bounds[:, 1] - bounds[:, 0], 0.0)
@@ -62,5 +64,16 @@ def find_ground_objects(site: Site) -> tuple[int, ...]:
     by_name = named & (share >= 0.05) & (extent[:, 2] <= 0.5 * width)
     by_shape = (share >= 0.5) & (extent[:, 2] <= 0.01 * width)
     grounds = by_name | by_shape
-    lowest = bounds[grounds, 0, 2].min(initial=np.inf)
-    return tuple(int(i) for i in np.flatnonzero(grounds & (bounds[:, 0, 2] <= lowest + 1.0)))
+    surely = np.array([_GROUND_PART.match(name) is not None for name in site.objects], dtype=bool)
+    surely &= _faces_the_sky(site)
+    lowest = bounds[grounds | surely, 0, 2].min(initial=np.inf)
+    return tuple(int(i) for i in np.flatnonzero(surely | (grounds & (bounds[:, 0, 2] <= lowest + 1.0))))
+
+
+def _faces_the_sky(site: Site) -> np.ndarray:
+    """(O,) bool: objects of which every triangle faces up."""
+    corners = site.vertices[site.triangles][..., :2]
+    e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    up = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0] > 0
+    faces = np.bincount(site.triangle_object, minlength=len(site.objects))
+    return (faces > 0) & (np.bincount(site.triangle_object, up, len(site.objects)) == faces)

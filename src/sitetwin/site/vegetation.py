@@ -1,7 +1,8 @@
 """Vegetation: canopies as volumes that a ray crosses, kept out of the mesh.
 
 A canopy is a medium. Its loss depends on the length of the crossed chord, which a closed mesh of thin slabs gets wrong
-(the loss would rise as the chord shrinks). Volumes are ellipsoids, vertical cylinders or extruded polygons.
+(the loss would rise as the chord shrinks). Volumes are ellipsoids, vertical cylinders or extruded polygons. Trunks are
+cylinders of wood.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sitetwin.site.chords import VolumeTable, crossings
 
 LEAF_TYPES = ("broadleaved", "needleleaved")
 LEAF_CYCLES = ("deciduous", "evergreen")
+PARTS = ("crown", "trunk")
 
 
 def _check(volume: Ellipsoid | Cylinder | ExtrudedPolygon, numbers: Sequence[float], positive: Sequence[float]) -> None:
@@ -78,7 +80,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Cylinder:
-    """A vertical cylinder.
+    """A vertical cylinder: a crown, or the trunk of a tree.
 
     Attributes:
         centre: (x, y) of the axis, metres.
@@ -87,6 +89,7 @@ class Cylinder:
         z_max: Upper end, metres.
         leaf_type: "broadleaved" or "needleleaved".
         leaf_cycle: "deciduous" or "evergreen".
+        part: "crown" (leaves and branches) or "trunk" (wood, the same in every season).
     """
 
     centre: tuple[float, float]
@@ -95,12 +98,15 @@ class Cylinder:
     z_max: float
     leaf_type: str = "broadleaved"
     leaf_cycle: str = "deciduous"
+    part: str = "crown"
     shape: ClassVar[str] = "cylinder"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "centre", tuple(float(x) for x in self.centre))
         if len(self.centre) != 2:
             raise SiteTwinError("vegetation cylinder needs a centre of two numbers (x, y)")
+        if self.part not in PARTS:
+            raise SiteTwinError(f"vegetation cylinder: part must be one of {', '.join(PARTS)}, not '{self.part}'")
         _check(self, (*self.centre, self.z_min), (self.radius, self.z_max - self.z_min))
 
     @property
@@ -174,6 +180,14 @@ def _tuples(values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_tuples(v) if isinstance(v, (list, tuple)) else float(v) for v in values)
 
 
+def _entry(volume: Ellipsoid | Cylinder | ExtrudedPolygon) -> dict[str, Any]:
+    """Shape and attributes. Only trunks name their part, so that the hashes of sites without trunks stay."""
+    entry = {"shape": volume.shape, **asdict(volume)}
+    if entry.get("part") == "crown":
+        del entry["part"]
+    return entry
+
+
 Volume = Ellipsoid | Cylinder | ExtrudedPolygon
 _SHAPES: dict[str, type[Volume]] = {c.shape: c for c in (Ellipsoid, Cylinder, ExtrudedPolygon)}
 
@@ -231,6 +245,11 @@ class Vegetation:
         return tuple(v.leaf_cycle for v in self.volumes)
 
     @cached_property
+    def is_trunk(self) -> np.ndarray:
+        """(V,) bool: volumes of wood instead of leaves."""
+        return np.array([isinstance(v, Cylinder) and v.part == "trunk" for v in self.volumes], dtype=bool)
+
+    @cached_property
     def _table(self) -> VolumeTable:
         return VolumeTable.of([(v.shape, v.numbers) for v in self.volumes])
 
@@ -260,7 +279,7 @@ class Vegetation:
         return crossings(self._table, starts, ends)
 
     def with_scatter_centres(self, per_volume: int, rng: np.random.Generator) -> Vegetation:
-        """The same canopies with new scatter centres, uniform in each volume.
+        """The same canopies with new scatter centres, uniform in each volume but the trunks.
 
         Args:
             per_volume: Number of centres in each volume.
@@ -268,9 +287,10 @@ class Vegetation:
         """
         if per_volume < 0:
             raise SiteTwinError(f"{per_volume} scatter centres per volume were asked for; give 0 or more")
-        points = [v.sample(per_volume, rng) for v in self.volumes]
+        crowns = np.flatnonzero(~self.is_trunk).astype(np.int32)
+        points = [self.volumes[i].sample(per_volume, rng) for i in crowns]
         centres = np.concatenate(points) if points else np.zeros((0, 3))
-        owner = np.repeat(np.arange(self.num_volumes, dtype=np.int32), per_volume)
+        owner = np.repeat(crowns, per_volume)
         return replace(self, scatter_centres=centres, scatter_volume=owner)
 
     def geometry_bytes(self) -> bytes:
@@ -285,7 +305,7 @@ class Vegetation:
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-serialisable."""
         return {
-            "volumes": [{"shape": v.shape, **asdict(v)} for v in self.volumes],
+            "volumes": [_entry(v) for v in self.volumes],
             "scatter_centres": self.scatter_centres.tolist(),
             "scatter_volume": self.scatter_volume.tolist(),
         }

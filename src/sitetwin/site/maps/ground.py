@@ -1,0 +1,150 @@
+"""The ground: flat or on terrain, with roads, water, lawns and paving as surfaces of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.features import Feature, MapData
+from sitetwin.site.maps.ground_areas import ground_areas
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.partition import GRID, Cells, bodies, partition
+from sitetwin.site.maps.rules import MaterialRules
+from sitetwin.site.maps.terrain import Terrain
+from sitetwin.site.verticals import VerticalIndex
+
+MARGIN = 30.0
+"""Metres of ground around what stands, where no rectangle was asked for."""
+
+LARGEST_SIDE = 100_000.0
+"""Metres."""
+
+Extent = tuple[float, float, float, float]
+
+_FLAT_CELL = 500.0  # metres: large polygons are cut here, for cutting into triangles takes the square of their size
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The surface that everything stands on.
+
+    Attributes:
+        extent: (west, south, east, north), metres.
+        corners: (T, 3, 3) float64, all triangles of the ground, metres.
+        terrain: The net of heights, or None for flat ground at z = 0.
+    """
+
+    extent: Extent
+    corners: np.ndarray
+    terrain: Terrain | None = None
+
+    @cached_property
+    def _index(self) -> VerticalIndex:
+        return VerticalIndex(self.corners)
+
+    def height(self, points: np.ndarray) -> np.ndarray:
+        """Height of the triangles themselves under points.
+
+        Args:
+            points: (N, 2) metres; those outside the extent take the height of the nearest point of its rim.
+
+        Returns:
+            (N,) float64, metres.
+        """
+        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        if self.terrain is None:
+            return np.zeros(len(points))
+        points = np.clip(points, np.array(self.extent[:2]), np.array(self.extent[2:]))
+        height = np.full(len(points), -np.inf)
+        hits = self._index.hits(points)
+        np.maximum.at(height, hits.point, hits.z)
+        return np.where(np.isfinite(height), height, self.terrain.height(points))
+
+
+def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> Extent:
+    """The rectangle of the ground: the one asked for, else around the buildings, else around everything.
+
+    Args:
+        map_data: The map.
+        ledger: Takes note of the assumption.
+        margin: Metres around what stands.
+
+    Returns:
+        (west, south, east, north), metres on a grid of 1 mm.
+
+    Raises:
+        SiteTwinError: There is nothing to go by, the rectangle is empty, or a side is longer than 100 km.
+    """
+    if map_data.clip is not None:
+        extent = map_data.clip
+    else:
+        built = [f.geometry for f in map_data.features if "building" in f.tags]
+        what = "buildings" if built else "features"
+        bounds = shapely.bounds(np.array(built or [f.geometry for f in map_data.features], dtype=object))
+        bounds = bounds.reshape(-1, 4)
+        bounds = bounds[np.isfinite(bounds).all(axis=1)]
+        if not len(bounds):
+            raise SiteTwinError(f"the map '{map_data.name}' has no feature; choose an area with something in it")
+        low, high = bounds[:, :2].min(axis=0) - margin, bounds[:, 2:].max(axis=0) + margin
+        extent = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        ledger.note("assumed", f"ground reaches {margin:g} m beyond the {what}")
+    west, south, east, north = (float(np.round(v / GRID) * GRID) for v in extent)
+    if not (0 < east - west <= LARGEST_SIDE and 0 < north - south <= LARGEST_SIDE):
+        raise SiteTwinError(
+            f"the ground of the map '{map_data.name}' would be {east - west:g} m x {north - south:g} m; cut out a "
+            f"rectangle with sides above 0 and up to {LARGEST_SIDE / 1e3:g} km"
+        )
+    return west, south, east, north
+
+
+def build_ground(
+    map_data: MapData,
+    rules: MaterialRules,
+    ledger: Ledger,
+    terrain: Terrain | None = None,
+    *,
+    extent: Extent | None = None,
+    areas: bool = True,
+) -> tuple[list[Body], Ground]:
+    """Make the surfaces of the ground; they also run under the buildings.
+
+    On top of each other lie, highest first: roads, wider before narrower, then road areas; water; everything else, the
+    smaller area on the larger. Where nothing is, the rules' own ground remains. Neighbours share their corners to the
+    bit, and together the surfaces are the rectangle, once.
+
+    Args:
+        map_data: The map.
+        rules: Materials; `rules.ground(tags)` decides which features are ground at all.
+        ledger: Takes note of widths that were assumed, repairs, and what was left out.
+        terrain: Heights from `load_terrain` for the same extent; flat at z = 0 without.
+        extent: (west, south, east, north) metres, `ground_extent` by default.
+        areas: Whether roads, water and the like get surfaces of their own.
+
+    Returns:
+        Bodies "ground" and "ground-<material>", facing up, and the surface to stand on.
+
+    Raises:
+        SiteTwinError: See `ground_extent`.
+    """
+    extent = extent or ground_extent(map_data, ledger)
+    features: Sequence[Feature] = map_data.features if areas else ()
+    found = ground_areas(features, rules, ledger, extent)
+    if all(area.material == rules.base_ground for area in found):
+        found = []
+    materials = [rules.base_ground, *sorted({a.material for a in found} - {rules.base_ground})]
+    names = ["ground", *(f"ground-{name}" for name in materials[1:])]
+    if terrain is not None:
+        cells: Cells | None = terrain.cells
+    else:
+        cells = Cells.over(extent, _FLAT_CELL, diagonal=False) if found else None
+    kinds = [materials.index(a.material) for a in found]
+    flat, kind = partition(extent, [a.geometry for a in found], kinds, cells)
+    height = np.zeros(flat.shape[:2]) if terrain is None else terrain.height(flat.reshape(-1, 2)).reshape(-1, 3)
+    corners = np.concatenate([flat, height[..., None]], axis=2)
+    return bodies(corners, kind, names, materials), Ground(extent, corners, terrain)

@@ -1,0 +1,283 @@
+"""Materials of walls, roofs and the ground from tags, by the rules of a small table that a user can edit."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.materials import Material
+
+TARGETS = ("wall", "roof", "ground")
+
+PRESETS = ("default", "mc1", "mc2", "mc3")
+"""Tables by name. "mc1" to "mc3" are the material choices of Haider et al., Table II: concrete for the ground plane and
+roads throughout, and marble, marble, brick for walls with metal, wood, wood for roofs."""
+
+_CHOICES = {"mc1": ("marble", "metal"), "mc2": ("marble", "wood"), "mc3": ("brick", "wood")}
+_CHOICE_THICKNESS = 0.1  # metres: the paper names none; that of Sionna RT, which it uses
+_LARGEST_TABLE = 1 << 20
+_MATERIAL_KEYS = {f.name for f in fields(Material)} - {"name"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a tag says about a material.
+
+    Attributes:
+        target: "wall", "roof" or "ground".
+        key: Key of the tag.
+        values: Values in lower case; "*" stands for any but "no".
+        material: Name of the material.
+    """
+
+    target: str
+    key: str
+    values: tuple[str, ...]
+    material: str
+
+    def fits(self, tags: Mapping[str, str]) -> bool:
+        """Whether the tags have the key with one of the values."""
+        if self.key not in tags:
+            return False
+        parts = [part.strip().lower() for part in tags[self.key].split(";")]
+        return any(part in self.values for part in parts) or ("*" in self.values and parts != ["no"])
+
+
+@dataclass(frozen=True)
+class MaterialRules:
+    """A table of rules; the first one that fits wins.
+
+    Attributes:
+        name: Preset or file that it came from.
+        base: Material by target where no rule fits: "wall", "roof", and "ground" for the ground that is nothing else.
+        materials: The materials by name.
+        rules: In order.
+
+    Raises:
+        SiteTwinError: A rule or a base names a material that the table lacks, or a target is missing or unknown.
+    """
+
+    name: str
+    base: Mapping[str, str]
+    materials: Mapping[str, Material]
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        for target in TARGETS:
+            if target not in self.base:
+                raise SiteTwinError(f"the material rules '{self.name}' lack a base for {target}; add it to [base]")
+        for target, material in self.base.items():
+            _check_target(self.name, "[base]", target)
+            self._check_material(f"[base] {target}", material)
+        for number, rule in enumerate(self.rules, start=1):
+            _check_target(self.name, f"rule {number}", rule.target)
+            self._check_material(f"rule {number} ({rule.key})", rule.material)
+
+    def _check_material(self, where: str, material: str) -> None:
+        if material in self.materials:
+            return
+        close = difflib.get_close_matches(material, self.materials, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(self.materials) or 'none'}"
+        raise SiteTwinError(f"the material rules '{self.name}', {where}: there is no material '{material}'; {hint}")
+
+    @classmethod
+    def default(cls) -> MaterialRules:
+        """The table that comes with sitetwin."""
+        text = files("sitetwin.site.maps").joinpath("rules_default.toml").read_text(encoding="utf-8")
+        return parse_rules(text, "default")
+
+    @classmethod
+    def preset(cls, name: str) -> MaterialRules:
+        """A table by its name, see `PRESETS`.
+
+        Raises:
+            SiteTwinError: There is none of that name.
+        """
+        if name == "default":
+            return cls.default()
+        if name not in _CHOICES:
+            raise SiteTwinError(f"there are no material rules '{name}'; choose {', '.join(PRESETS)} or give a file")
+        wall, roof = _CHOICES[name]
+        walls = {m: Material(m, itu=m, thickness=_CHOICE_THICKNESS) for m in (wall, roof)}
+        return cls(
+            name=name,
+            base={"wall": wall, "roof": roof, "ground": "concrete"},
+            materials={**walls, "concrete": Material("concrete", itu="concrete")},
+        )
+
+    @property
+    def base_ground(self) -> str:
+        """Material of the ground that is nothing else."""
+        return self.base["ground"]
+
+    def wall(self, tags: Mapping[str, str]) -> str:
+        """Name of the material of a building's walls."""
+        return self._first("wall", tags) or self.base["wall"]
+
+    def roof(self, tags: Mapping[str, str]) -> str:
+        """Name of the material of a building's roof."""
+        return self._first("roof", tags) or self.base["roof"]
+
+    def ground(self, tags: Mapping[str, str]) -> str | None:
+        """Name of the material of a piece of ground, or None for a thing that is no ground of its own."""
+        return self._first("ground", tags)
+
+    def _first(self, target: str, tags: Mapping[str, str]) -> str | None:
+        return next((rule.material for rule in self.rules if rule.target == target and rule.fits(tags)), None)
+
+    def note_assumptions(self, ledger: Ledger, used: Iterable[str]) -> None:
+        """Put the assumed thickness of every slab that is used into the account.
+
+        Args:
+            ledger: The account.
+            used: Names of materials, one for each surface.
+        """
+        for name in used:
+            thickness = self.materials[name].thickness
+            if thickness is not None:
+                ledger.note("assumed", f"material '{name}': {thickness:g} m thick", name)
+
+    def to_toml(self) -> str:
+        """The table as TOML; `load_rules` reads it."""
+        lines = ["[base]", *(f"{key} = {_quoted(self.base[key])}" for key in TARGETS), "", "[materials]"]
+        for name, material in self.materials.items():
+            values = {k: v for k, v in material.to_dict().items() if k != "name" and v != _DEFAULTS[k]}
+            body = ", ".join(f"{k} = {_quoted(v) if isinstance(v, str) else repr(v)}" for k, v in values.items())
+            lines.append(f"{_quoted(name)} = {{ {body} }}")
+        for rule in self.rules:
+            lines += ["", "[[rule]]", f"target = {_quoted(rule.target)}", f"key = {_quoted(rule.key)}"]
+            lines.append(f"values = [{', '.join(map(_quoted, rule.values))}]")
+            lines.append(f"material = {_quoted(rule.material)}")
+        return "\n".join(lines) + "\n"
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Material)}
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are among TOML's, which wants DEL escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def load_rules(source: str | Path) -> MaterialRules:
+    """Material rules by the name of a preset, or from a TOML file.
+
+    Args:
+        source: One of `PRESETS`, or a path.
+
+    Raises:
+        SiteTwinError: There is no such preset or file, or the table is refused, see `parse_rules`.
+    """
+    if str(source) in PRESETS:
+        return MaterialRules.preset(str(source))
+    path = Path(source)
+    try:
+        if not path.is_file():
+            raise SiteTwinError(
+                f"'{source}' is neither a file nor one of the material rules {', '.join(PRESETS)}; check the path"
+            )
+        if path.stat().st_size > _LARGEST_TABLE:
+            raise SiteTwinError(f"'{path}' is larger than 1 MB, which no table of material rules is; check the path")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SiteTwinError(f"'{source}' cannot be read as text ({type(error).__name__}); check the file") from error
+    return parse_rules(text, path.name)
+
+
+def parse_rules(text: str, name: str) -> MaterialRules:
+    """Material rules from the text of a TOML table; see the default one for how it is written.
+
+    Args:
+        text: TOML.
+        name: For messages.
+
+    Raises:
+        SiteTwinError: It is no TOML, has a key that is not known, lacks one, or names a material that it does not have.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SiteTwinError(f"the material rules '{name}' are no TOML ({error}); mend the line") from error
+    _only(table, {"base", "materials", "rule"}, name, "the table")
+    base = _mapping(table.get("base", {}), name, "[base]")
+    materials = {
+        key: _material(key, _mapping(value, name, f"[materials] {key}"), name)
+        for key, value in _mapping(table.get("materials", {}), name, "[materials]").items()
+    }
+    rules = table.get("rule", [])
+    if not isinstance(rules, list):
+        raise SiteTwinError(f"the material rules '{name}': write each rule under [[rule]], not [rule]")
+    return MaterialRules(
+        name=name,
+        base={key: _text(value, name, f"[base] {key}") for key, value in base.items()},
+        materials=materials,
+        rules=tuple(_rule(value, name, f"rule {number}") for number, value in enumerate(rules, start=1)),
+    )
+
+
+def _only(table: Mapping[str, Any], known: set[str], name: str, where: str) -> None:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(sorted(known))}"
+            raise SiteTwinError(f"the material rules '{name}', {where}: '{key[:40]}' is no key; {hint}")
+
+
+def _mapping(value: Any, name: str, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SiteTwinError(f"the material rules '{name}', {where}: give a table of keys and values")
+    return value
+
+
+def _text(value: Any, name: str, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise SiteTwinError(f"the material rules '{name}', {where}: give a text in quotes")
+    return value
+
+
+def _check_target(name: str, where: str, target: str) -> None:
+    if target not in TARGETS:
+        raise SiteTwinError(
+            f"the material rules '{name}', {where}: '{target[:40]}' is no target; choose {', '.join(TARGETS)}"
+        )
+
+
+def _material(key: str, values: dict[str, Any], name: str) -> Material:
+    where = f"[materials] {key}"
+    _only(values, _MATERIAL_KEYS, name, where)
+    for attribute, value in values.items():
+        expected: tuple[type, ...] = (str,) if attribute in ("itu", "scattering_pattern") else (int, float)
+        if isinstance(value, bool) or not isinstance(value, expected):
+            kind = "a text in quotes" if str in expected else "a number"
+            raise SiteTwinError(f"the material rules '{name}', {where}: {attribute} must be {kind}")
+    try:
+        return Material(key, **values)
+    except SiteTwinError as error:
+        raise SiteTwinError(f"the material rules '{name}', {where}: {error}") from error
+
+
+def _rule(value: Any, name: str, where: str) -> Rule:
+    entry = _mapping(value, name, where)
+    _only(entry, {"target", "key", "values", "material"}, name, where)
+    for key in ("target", "key", "values", "material"):
+        if key not in entry:
+            raise SiteTwinError(f"the material rules '{name}', {where}: it lacks '{key}'")
+    values = entry["values"]
+    if not isinstance(values, list) or not values or not all(isinstance(v, str) and v for v in values):
+        raise SiteTwinError(
+            f"the material rules '{name}', {where}: values must be a list of texts, such as [\"brick\"]"
+        )
+    return Rule(
+        target=_text(entry["target"], name, where),
+        key=_text(entry["key"], name, where),
+        values=tuple(v.lower() for v in values),
+        material=_text(entry["material"], name, where),
+    )
