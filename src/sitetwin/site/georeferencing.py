@@ -29,8 +29,8 @@ def check_origin(latitude: float, longitude: float, vertical_datum: str = "local
         raise SiteTwinError("a latitude or longitude is NaN or infinite; give WGS84 degrees")
     if abs(latitude) > 89.0 or not -180.0 <= longitude <= 360.0:
         raise SiteTwinError(
-            f"latitude {latitude:g}, longitude {longitude:g} is no origin of a site; give WGS84 degrees, latitude first, "
-            "at most 89 degrees from the equator"
+            f"latitude {latitude:g}, longitude {longitude:g} is no origin of a site; give WGS84 degrees, latitude "
+            "first, at most 89 degrees from the equator"
         )
     return Georeference(float(latitude), float(longitude - 360.0 * (longitude > 180.0)), vertical_datum)
 

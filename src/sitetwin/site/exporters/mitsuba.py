@@ -9,7 +9,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.site.exporters.files import write_folder
 from sitetwin.site.exporters.parts import part_name, parts_of, unique_name
 from sitetwin.site.maps.ledger import Ledger
@@ -19,8 +18,8 @@ from sitetwin.site.model import Site
 SCENE_FILE = "scene.xml"
 
 HALF_SPACE_THICKNESS = 100.0
-"""Metres of the slab that stands for a half-space. A wave that crosses it twice comes back from dry ground at 1 GHz, the
-least lossy case of the table, 28 dB weaker, and from concrete not at all."""
+"""Metres of the slab that stands for a half-space. What comes back from its far side has crossed it twice: 28 dB weaker
+in very dry ground at 1 GHz, the least lossy ground of the table, and gone in concrete."""
 
 _UNFIT = re.compile("[^ -#%-~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, and the dollar sign, which begins a parameter in a Mitsuba file."""
@@ -29,11 +28,11 @@ _UNFIT = re.compile("[^ -#%-~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def export_mitsuba(site: Site, folder: str | Path) -> Ledger:
     """Write a site as a scene that ``sionna.rt.load_scene(folder + "/scene.xml")`` loads unchanged.
 
-    Each object is a shape of its own (one per material where it has several); ``merge_shapes=False`` keeps them apart in
-    Sionna RT. Materials of ITU-R P.2040 become ``itu-radio-material``, others ``radio-material`` with their constants.
-    Vertices are rounded to single precision, which the tracer of Sionna RT has throughout. A half-space becomes a slab of
-    `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference are left out, because
-    a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
+    Each object is a shape of its own (one per material where it has several); ``merge_shapes=False`` keeps them apart
+    in Sionna RT. Materials of ITU-R P.2040 become ``itu-radio-material``, others ``radio-material`` with their
+    constants. Vertices are rounded to single precision, which the tracer of Sionna RT has throughout. A half-space
+    becomes a slab of `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference
+    are left out, because a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
 
     Args:
         site: The site.
@@ -108,10 +107,8 @@ def _bsdf(material: Material, name: str, ledger: Ledger) -> list[str]:
         "xpd_coefficient": material.xpd_coefficient,
     }
     if material.itu is None:
-        if material.relative_permittivity is None or material.conductivity is None:
-            raise SiteTwinError(
-                f"material '{material.name}' has neither an ITU name nor constants; give one of the two"
-            )
+        assert material.relative_permittivity is not None  # a material has an ITU name or constants
+        assert material.conductivity is not None
         numbers = {
             "relative_permittivity": material.relative_permittivity,
             "conductivity": material.conductivity,

@@ -52,8 +52,9 @@ def triangulate(polygon: np.ndarray) -> np.ndarray | None:
 def triangulate_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
     """Cut a planar polygon with holes into triangles that face as its outer ring does.
 
-    Ears are clipped in the projection along the normal's largest axis (the library Mapbox Earcut), which is fast for many
-    corners and always ends; what it makes of an outline that crosses itself covers another area than `rings_area` says.
+    Ears are clipped in the projection along the normal's largest axis (the library Mapbox Earcut), which is fast for
+    many corners and always ends; what it makes of an outline that crosses itself covers another area than `rings_area`
+    says.
 
     Args:
         rings: Outer ring first, then the holes; each (n, 3) float64 corners in order around, metres, none repeated.
