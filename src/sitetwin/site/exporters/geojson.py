@@ -12,16 +12,13 @@ import shapely
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.exporters.files import write_file
 from sitetwin.site.facets import norm
+from sitetwin.site.footprints import footprint
 from sitetwin.site.georeferencing import to_wgs84
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.placement import ground_height
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 
-_GRID = 1e-4
-"""Metres to which outlines are snapped, so that neighbouring triangles close up."""
-
-_LEAST_AREA = 1e-2  # m^2 of a footprint, and of a triangle's projection where it is no wall
 _STEEP = 0.5  # upward or downward part of a unit normal below which a surface is a wall
 _DECIMALS = 9  # of degrees: 0.1 mm
 
@@ -84,24 +81,6 @@ def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
         features.append({"type": "Feature", "id": name, "properties": tags, "geometry": outline})
         ledger.note("read", "building footprints written")
     return features
-
-
-def footprint(corners: np.ndarray) -> shapely.Geometry:
-    """Union of the projections of triangles.
-
-    Args:
-        corners: (T, 3, 3) metres.
-
-    Returns:
-        Polygon or MultiPolygon in canonical order; empty where all triangles are upright.
-    """
-    a, b, c = (corners[:, k, :2] for k in range(3))
-    flat = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) > 1e-6
-    polygons = shapely.polygons(corners[flat][..., :2])
-    union = shapely.union_all(polygons, grid_size=_GRID)
-    # Only corners in a straight line go: no area is lost that a map could show.
-    pieces = [p for p in shapely.get_parts(shapely.simplify(union, 10 * _GRID)) if p.area > _LEAST_AREA]
-    return shapely.normalize(shapely.union_all(pieces)) if pieces else shapely.Polygon()
 
 
 def _ground_under(site: Site, points: list[shapely.Point]) -> np.ndarray:
