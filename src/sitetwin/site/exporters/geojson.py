@@ -137,7 +137,7 @@ def _canopy(volume: Volume) -> tuple[shapely.Geometry, float, dict[str, Any]]:
 def _degrees(shape: shapely.Geometry, georeference: Georeference) -> dict[str, Any]:
     """A local shape as a GeoJSON geometry: outer rings counter-clockwise, as RFC 7946 has it."""
     placed = shapely.transform(shape, lambda xy: np.round(to_wgs84(georeference, xy), _DECIMALS))
-    return json.loads(shapely.to_geojson(shapely.orient_polygons(placed)))
+    return json.loads(shapely.to_geojson(shapely.reverse(shapely.normalize(placed))))  # normal rings are clockwise
 
 
 def _metres(value: float) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sitetwin.site.materials import Material
 
 
+@runtime_checkable
 class SurfaceRules(Protocol):
     """Materials by the tags of a thing on the map, as in OpenStreetMap."""
 
