@@ -109,15 +109,17 @@ class Gltf:
             SiteTwinError: It is of another type, runs out of its buffer, is sparse or has no data.
         """
         entry = self.entry("accessors", index)
-        if entry.get("type") != kind or entry.get("componentType") not in _COMPONENTS:
+        code = entry.get("componentType")
+        if entry.get("type") != kind or not is_whole(code) or code not in _COMPONENTS:
             self.refuse(f"has an accessor of another type where {kind} is due")
         if "sparse" in entry or "bufferView" not in entry:
             self.refuse("has an accessor that is sparse or without data", "export it with plain accessors")
-        component = np.dtype(_COMPONENTS[entry["componentType"]])
+        component = np.dtype(_COMPONENTS[code])
         size = component.itemsize * _WIDTHS[kind]
         count = self.whole(entry, "count")
         view = self.entry("bufferViews", entry["bufferView"])
-        if any(name in view.get("extensions", {}) for name in _COMPRESSION):
+        extensions = view.get("extensions")
+        if isinstance(extensions, dict) and any(name in extensions for name in _COMPRESSION):
             self._refuse_compression()
         data = self._buffer(view.get("buffer"))
         start, length = self.whole(view, "byteOffset", 0), self.whole(view, "byteLength")

@@ -93,7 +93,8 @@ def load_mesh(
         vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
     if unit is None:
         _check_unit(vertices, path)
-    vertices = vertices * UNITS[unit or "m"]
+    with np.errstate(over="ignore"):  # what overflows is refused with the site
+        vertices = vertices * UNITS[unit or "m"]
     parts = name_parts(surfaces, ledger)
     ledger.note("read", "mesh objects", count=len(parts.objects))
     return _site(path, vertices, surfaces, parts, files, ledger, georeference, unit or "m", "y" if y_up else "z")
@@ -146,7 +147,8 @@ def _check_finite(surface: Surface, path: Path) -> None:
 
 def _check_unit(vertices: np.ndarray, path: Path) -> None:
     """Refuse a mesh that is too large to be in metres; nothing is scaled silently."""
-    extent = np.ptp(vertices, axis=0)
+    with np.errstate(over="ignore"):
+        extent = np.ptp(vertices, axis=0)
     width, height = float(extent[:2].max()), float(extent[2])
     if width <= _WIDEST and height <= _HIGHEST:
         return
