@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -250,7 +251,7 @@ def test_inner_shells_closures_and_crossed_outlines_are_accounted_for(tmp_path: 
     city = CityWriter()
     geometry = solid(city, box_rings((0, 0, 0), (10, 10, 8)))
     geometry["boundaries"].append(solid(city, box_rings((2, 2, 2), (4, 4, 4)))["boundaries"][0])
-    bow = [[(20, 0, 5), (30, 10, 5), (30, 0, 5), (20, 10, 5)]]
+    bow = [[(20, 0, 5), (30, 10, 5), (30, 0, 5), (20, 6, 5)]]
     closure = multi(city, [[(0, 0, 9), (1, 0, 9), (1, 1, 9)]], lod="2")
     closure["semantics"] = {"surfaces": [{"type": "ClosureSurface"}], "values": [0]}
     city.add("h", "Building", [geometry, closure, multi(city, bow, lod="2"), {"type": "MultiPoint", "boundaries": [0]}])
@@ -334,5 +335,6 @@ def test_any_document_ends_in_a_site_or_a_sentence(tmp_path: Path, data: st.Data
         for step in above:
             place = place[step]
         place[key] = data.draw(JSON)
-    with contextlib.suppress(SiteTwinError):
+    with contextlib.suppress(SiteTwinError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SiteTwinWarning)
         load(save(document, tmp_path))

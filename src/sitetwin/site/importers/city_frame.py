@@ -8,11 +8,13 @@ import numpy as np
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from sitetwin.site.build import LARGEST_COORDINATE, check_vertices
+from sitetwin.site.build import check_vertices
 from sitetwin.site.georeferencing import check_origin, local_crs
 from sitetwin.site.importers.cityjson_file import City
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference
+
+_NEAR = 1e4  # m; to here the ray caster's single precision resolves half a millimetre
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +65,8 @@ class CityFrame:
 def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
     """The local frame of a file: around the middle of its points.
 
-    A file without a reference system keeps its coordinates, in metres, if its own origin lies among its points, and is
-    shifted to the middle of them otherwise.
+    A file without a reference system keeps its coordinates, in metres, if all lie within 10 km of its own origin, and
+    is shifted to the middle of them otherwise.
 
     Args:
         city: The file.
@@ -79,11 +81,9 @@ def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
         middle = (low / 2 + high / 2).round(3)
     if city.epsg is None:
         ledger.note("assumed", "coordinates are metres, east and north: the file names no reference system")
-        inside = (
-            bool((low[:2] <= 0).all() and (high[:2] >= 0).all()) and float(np.abs(points).max()) < LARGEST_COORDINATE
-        )
-        shift = (0.0, 0.0, 0.0) if inside else (float(middle[0]), float(middle[1]), 0.0)
-        return CityFrame(city.where, None, None, shift, 1.0, not inside)
+        near = float(np.abs(points).max()) <= _NEAR
+        shift = (0.0, 0.0, 0.0) if near else (float(middle[0]), float(middle[1]), 0.0)
+        return CityFrame(city.where, None, None, shift, 1.0, not near)
     horizontal, vertical = _systems(city, city.epsg)
     unit = _vertical_unit(horizontal, vertical, ledger)
     try:

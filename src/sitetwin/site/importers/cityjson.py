@@ -29,6 +29,7 @@ GROUND_MARGIN = 50.0
 """Metres by which a ground that the file does not have reaches beyond the buildings."""
 
 _BUILT = ("Building", "Bridge", "OtherConstruction", "CityFurniture", "GenericCityObject", "+GenericCityObject")
+_STANDING = ("Building", "BuildingPart")
 _INTERIOR = ("Room", "Storey", "Unit", "Furniture", "HollowSpace")
 _PLANTS = ("SolitaryVegetationObject", "PlantCover")
 _SURFACES = {
@@ -50,7 +51,6 @@ class _Family:
     """A building with its parts, in the reference system of the file."""
 
     tags: dict[str, str]
-    kind: str
     pieces: list[Surfaces] = field(default_factory=list)
 
 
@@ -146,9 +146,10 @@ def _sort(
             ledger.note("dropped", "coarser body of a building whose parts are there in more detail", key)
             continue
         root = _root(city, key)
-        owner = city.objects[root]
-        family = families.setdefault(root, _Family(_tags(owner), owner.kind))
+        family = families.setdefault(root, _Family(_tags(city.objects[root])))
         family.tags = {**_tags(city.objects[key]), **family.tags}
+        if city.objects[key].kind not in _STANDING:  # a balcony's or a bridge's underside is in the air
+            found = replace(found, role=np.where(found.role == GROUND, WALL, found.role))
         family.pieces.append(found)
         ledger.note("read", f"{city.objects[key].kind} at level of detail {'.'.join(map(str, found.lod))}", key)
     return families, grounds, plants
@@ -237,8 +238,6 @@ def _draw_down(families: dict[str, _Family], level: float, ledger: Ledger) -> No
     """Draw the feet of buildings down to the flat ground: the corners that a ground surface shares with the walls."""
     highest = level
     for key, family in families.items():
-        if not family.kind.startswith("Building"):
-            continue
         corners = np.concatenate([piece.corners for piece in family.pieces]).reshape(-1, 3)
         role = np.repeat(np.concatenate([piece.role for piece in family.pieces]), 3)
         _, index = np.unique(corners, axis=0, return_inverse=True)
@@ -260,14 +259,11 @@ def _draw_down(families: dict[str, _Family], level: float, ledger: Ledger) -> No
 
 
 def _building_bodies(key: str, family: _Family, rules: SurfaceRules, ledger: Ledger) -> Iterator[Body]:
-    """Walls and roof of a building; the ground surface of anything but a building is its underside."""
+    """Walls and roof of a building."""
     corners = np.concatenate([piece.corners for piece in family.pieces])
     role = np.concatenate([piece.role for piece in family.pieces])
-    if family.kind.startswith("Building"):
-        if (role == GROUND).any():
-            ledger.note("dropped", "ground surface of a building: it lies on the ground", key)
-    else:
-        role = np.where(role == GROUND, WALL, role)
+    if (role == GROUND).any():
+        ledger.note("dropped", "ground surface of a building: it lies on the ground", key)
     for suffix, part, material in (("walls", WALL, rules.wall(family.tags)), ("roof", ROOF, rules.roof(family.tags))):
         if (role == part).any():
             yield Body(f"{key}-{suffix}", corners[role == part], material)

@@ -17,6 +17,7 @@ from sitetwin.site.importers.gltf import load_json
 LARGEST_CITYJSON = 2**29
 """Bytes."""
 
+_FARTHEST = 1e9
 _VERSIONS = ("1.0", "1.1", "2.0")
 _EPSG = re.compile(r"EPSG(?:::|:|/[0-9.]+/)(\d{4,6})$", re.IGNORECASE)
 
@@ -88,8 +89,7 @@ def read_city(path: Path) -> City:
             _refuse(where, f"has a line {number + 1} that is no CityJSONFeature", "export the sequence again")
         with np.errstate(all="ignore"):  # what overflows is refused at once
             vertices = _points(document.get("vertices", []), where) * scale + translate
-        if not np.isfinite(vertices).all():
-            _refuse(where, "has a transform that takes its vertices to infinity", "repair the file")
+        check_range(vertices, where)
         for key, entry in _dictionary(document.get("CityObjects", {}), "CityObjects", where).items():
             if key in objects:
                 _refuse(where, f"has two objects '{clip(key)}'", "give each its own identifier")
@@ -103,6 +103,16 @@ def read_city(path: Path) -> City:
         _geometries(templates.get("templates", []), where),
         _points(templates.get("vertices-templates", []), where),
     )
+
+
+def check_range(points: np.ndarray, where: str) -> None:
+    """Refuse coordinates that no reference system of the earth has.
+
+    Raises:
+        SiteTwinError: One is NaN, infinite or beyond a million kilometres.
+    """
+    if points.size and not np.abs(points).max() <= _FARTHEST:
+        _refuse(where, f"has a transform that takes a vertex beyond {_FARTHEST:g} or to infinity", "repair the file")
 
 
 def _documents(data: bytes, where: str) -> Iterator[dict[str, Any]]:

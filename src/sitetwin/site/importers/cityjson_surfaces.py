@@ -11,7 +11,7 @@ import numpy as np
 
 from sitetwin.site.build import MOST_TRIANGLES, check_triangle_count
 from sitetwin.site.importers.blocks import clip
-from sitetwin.site.importers.cityjson_file import City, CityObject
+from sitetwin.site.importers.cityjson_file import City, CityObject, check_range
 from sitetwin.site.importers.gltf import is_whole
 from sitetwin.site.importers.polygons import rings_area, triangulate_rings
 from sitetwin.site.maps.ledger import Ledger
@@ -114,12 +114,16 @@ def _resolve(city: City, thing: CityObject, geometry: dict[str, Any]) -> tuple[d
         if not np.isfinite(matrix).all():
             city.refuse(f"has an instance in '{clip(thing.key)}' whose matrix is not sixteen numbers")
         points = city.template_vertices
-        moved = [np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)]
-        template = city.templates[index]
-        return (
-            (template, np.stack(moved, axis=1) + thing.vertices[anchor[0]]) if template.get("type") in _DEPTH else None
-        )
-    return (geometry, thing.vertices) if geometry.get("type") in _DEPTH else None
+        with np.errstate(all="ignore"):  # what overflows is refused with the vertices
+            moved = [np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)]
+        template, placed = city.templates[index], np.stack(moved, axis=1) + thing.vertices[anchor[0]]
+        check_range(placed, city.where)
+        return (template, placed) if _has_surfaces(template) else None
+    return (geometry, thing.vertices) if _has_surfaces(geometry) else None
+
+
+def _has_surfaces(geometry: dict[str, Any]) -> bool:
+    return isinstance(geometry.get("type"), str) and geometry["type"] in _DEPTH
 
 
 def _triangles(
@@ -205,6 +209,9 @@ def _cut(vertices: np.ndarray, rings: list[list[int]], key: str, ledger: Ledger)
         return np.zeros((0, 3, 3))
     joined = np.concatenate(points)
     cut = joined[triangulate_rings(points)]
+    if not len(cut):
+        ledger.note("dropped", "surface without area", key)
+        return cut
     area = 0.5 * np.linalg.norm(np.cross(cut[:, 1] - cut[:, 0], cut[:, 2] - cut[:, 0]), axis=1).sum()
     size = max(float(np.ptp(joined, axis=0).max()), 1e-9)
     # The vectors of a polygon that is a little out of plane sum to a little less than the areas of its triangles.
