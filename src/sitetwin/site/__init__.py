@@ -1,7 +1,9 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
-from sitetwin.site.importers import builtin_scenes, load_insite, load_scene
+from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
+from sitetwin.site.georeferencing import with_georeference
+from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
@@ -41,11 +43,16 @@ __all__ = [
     "check_transmitter",
     "derive",
     "distance_to_mesh",
+    "export_footprints",
+    "export_glb",
+    "export_mitsuba",
     "facet_velocities",
     "ground_height",
     "inside_building",
     "itu_material",
+    "load_cityjson",
     "load_insite",
+    "load_mesh",
     "load_scene",
     "load_site",
     "outdoor_mask",
@@ -54,4 +61,5 @@ __all__ = [
     "save_site",
     "surface_height",
     "user_grid",
+    "with_georeference",
 ]

@@ -1,6 +1,9 @@
 """Importers: foreign descriptions of a place become a `Site`."""
 
+from sitetwin.site.importers.cityjson import load_cityjson
 from sitetwin.site.importers.insite import load_insite
-from sitetwin.site.importers.sionna import builtin_scenes, load_scene
+from sitetwin.site.importers.load import load_scene
+from sitetwin.site.importers.mesh_files import load_mesh
+from sitetwin.site.importers.sionna import builtin_scenes
 
-__all__ = ["builtin_scenes", "load_insite", "load_scene"]
+__all__ = ["builtin_scenes", "load_cityjson", "load_insite", "load_mesh", "load_scene"]

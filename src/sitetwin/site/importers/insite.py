@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.build import build_site, check_vertices
 from sitetwin.site.importers.blocks import Source, clip, parse_blocks, read_file
+from sitetwin.site.importers.connected import connected_bodies
 from sitetwin.site.importers.insite_mesh import KINDS, InsiteMesh, parse_mesh, ring_of, triangles_of
 from sitetwin.site.importers.overlaps import overlapping_bodies
 from sitetwin.site.materials import Material
@@ -213,7 +212,7 @@ def _bodies(files: list[_File], assumptions: list[str]) -> Iterator[_Body]:
             base = file.mesh.parts[part] or file.path.stem
             label = np.zeros(len(corners), np.int64)
             if file.mesh.kind == "city":
-                label = _connected(corners)
+                label = connected_bodies(corners)
             elif file.mesh.kind == "terrain":
                 base = f"terrain {base}"
             material = np.array([names[faces[k].material] for k in owner])
@@ -228,19 +227,6 @@ def _join(bodies: list[_Body]) -> list[_Body]:
     material = np.concatenate([body.material for body in bodies])
     group = overlapping_bodies(corners, owner, np.unique(material, return_inverse=True)[1].reshape(-1))[owner]
     return [_Body(bodies[k].base, corners[group == k], material[group == k]) for k in np.unique(group)]
-
-
-def _connected(corners: np.ndarray) -> np.ndarray:
-    """(T,) int64 body of each triangle: triangles that share a corner belong together; numbered by first triangle."""
-    vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
-    index = index.reshape(-1, 3)
-    ends = np.concatenate([index[:, :2], index[:, 1:]])
-    graph = coo_array((np.ones(len(ends), np.int8), ends.T), shape=(len(vertices), len(vertices)))
-    label = connected_components(graph, directed=False)[1][index[:, 0]]
-    _, first, place = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[place]
 
 
 def _names(bases: list[str]) -> list[str]:

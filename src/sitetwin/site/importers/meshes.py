@@ -11,9 +11,8 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import check_triangle_count
+from sitetwin.site.importers.obj import check_text, parse_obj
 
-LARGEST_TEXT_MESH = 2**27
-"""Bytes of a mesh file in text (OBJ, ASCII PLY), of which each takes up to twenty of memory while it is read."""
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
@@ -87,7 +86,7 @@ def _read_ply(data: bytes, where: str) -> Mesh:
     for name, count, _ in elements:
         check_triangle_count(count if name == "face" else count // 3, f"mesh file '{where}'")
     if form == "ascii":
-        _check_text(data, where)
+        check_text(data, where)
         return _ply_ascii(data[body:], elements, where)
     if form not in ("binary_little_endian", "binary_big_endian"):
         raise SiteTwinError(f"mesh file '{where}' has the unknown PLY format '{form}'; export it as binary PLY")
@@ -177,23 +176,8 @@ def _check_corners(size: int, where: str) -> None:
         raise SiteTwinError(f"mesh file '{where}' has a face of {size} corners; triangulate it before the export")
 
 
-def _check_text(data: bytes, where: str) -> None:
-    if len(data) > LARGEST_TEXT_MESH:
-        raise SiteTwinError(
-            f"mesh file '{where}' has more than {LARGEST_TEXT_MESH >> 20} MB of text; export it as binary PLY"
-        )
-
-
 def _read_obj(data: bytes, where: str) -> Mesh:
-    _check_text(data, where)
-    vertices: list[list[float]] = []
-    polygons: list[tuple[int, ...]] = []
-    for line in data.decode("utf-8", "replace").splitlines():
-        words = line.split()
-        if words[:1] == ["v"]:
-            vertices.append([float(w) for w in words[1:4]])
-        elif words[:1] == ["f"]:
-            corners = [int(w.split("/")[0]) for w in words[1:]]
-            _check_corners(len(corners), where)
-            polygons.append(tuple(c - 1 if c > 0 else len(vertices) + c for c in corners))
-    return np.array(vertices, dtype=np.float64).reshape(-1, 3), _triangulate(polygons)
+    vertices, faces = parse_obj(data, where)
+    for face in faces:
+        _check_corners(len(face.corners), where)
+    return vertices, _triangulate([face.corners for face in faces])

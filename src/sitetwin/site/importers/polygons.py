@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import mapbox_earcut
 import numpy as np
 
 _COLLINEAR = 1e-9
@@ -44,6 +47,39 @@ def triangulate(polygon: np.ndarray) -> np.ndarray | None:
         del left[place]
     rows.append((left[0], left[1], left[2]))
     return np.array(rows, dtype=np.int64)
+
+
+def triangulate_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
+    """Cut a planar polygon with holes into triangles that face as its outer ring does.
+
+    Ears are clipped in the projection along the normal's largest axis (the library Mapbox Earcut), which is fast for
+    many corners and always ends; what it makes of an outline that crosses itself covers another area than `rings_area`
+    says.
+
+    Args:
+        rings: Outer ring first, then the holes; each (n, 3) float64 corners in order around, metres, none repeated.
+
+    Returns:
+        (m, 3) int64 indices into the corners of all rings, one after the other; none for a polygon without area.
+    """
+    normal = newell_normal(rings[0])
+    axis = int(np.abs(normal).argmax())
+    if normal[axis] == 0:
+        return np.zeros((0, 3), np.int64)
+    keep = [(axis + 1) % 3, (axis + 2) % 3]
+    flat = np.concatenate(rings)[:, keep] - rings[0][0, keep]
+    ends = np.cumsum([len(ring) for ring in rings]).astype(np.uint32)
+    rows = mapbox_earcut.triangulate_float64(np.ascontiguousarray(flat), ends).astype(np.int64).reshape(-1, 3)
+    a, b, c = (flat[rows[:, k]] for k in range(3))
+    turned = _cross(b - a, c - a) * normal[axis] < 0
+    rows[turned] = rows[turned][:, ::-1]
+    return rows
+
+
+def rings_area(rings: Sequence[np.ndarray]) -> float:
+    """Area of a planar polygon with holes, square metres: that of the outer ring less those of the holes."""
+    sizes = [0.5 * float(np.linalg.norm(newell_normal(ring))) for ring in rings]
+    return sizes[0] - sum(sizes[1:])
 
 
 def newell_normal(polygon: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import build_site, check_triangle_count, check_vertices
-from sitetwin.site.importers.insite import is_insite, load_insite
 from sitetwin.site.importers.meshes import Mesh, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
 from sitetwin.site.model import Site
@@ -40,35 +39,38 @@ def builtin_scenes() -> tuple[str, ...]:
     return tuple(sorted(f.parent.name for f in _builtin_folder().glob("*/*.xml") if f.stem == f.parent.name))
 
 
-def load_scene(name_or_path: str | Path) -> Site:
-    """Make a site of a Sionna RT scene or of a Wireless InSite project (see `load_insite`).
+def load_mitsuba(path: str | Path) -> Site:
+    """Make a site of a Mitsuba XML file as Sionna RT reads and writes them.
 
     Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep their slab
     thickness as the scene gives it; a thickness that is not given is Sionna RT's 0.1 m and is listed in
     ``provenance["assumptions"]``.
 
     Args:
-        name_or_path: Name of a built-in scene in any case ("munich"), or path of a Mitsuba XML file (".xml") or of a
-            Wireless InSite project: its folder, its ".setup" file, or one of its meshes (".city", ".ter", ...).
+        path: The scene file; its meshes are looked for beside it.
 
     Raises:
-        SiteTwinError: No such scene, or the file, one of its meshes or materials cannot be used; the message says
-            which and how to mend it.
+        SiteTwinError: The file, one of its meshes or materials cannot be used; the message says which and how to mend
+            it.
     """
-    path = Path(name_or_path)
-    if str(name_or_path).strip() and is_insite(path):
-        return load_insite(path)
-    if path.suffix.lower() == ".xml" or path.is_file():
-        return _load_xml(path, "Mitsuba scene file")
-    text, names = str(name_or_path), builtin_scenes()
+    return _load_xml(Path(path), "Mitsuba scene file")
+
+
+def load_builtin(text: str) -> Site:
+    """Make a site of a scene that comes with Sionna RT, by its name in any case.
+
+    Raises:
+        SiteTwinError: There is none of that name; the message lists those that there are.
+    """
+    names = builtin_scenes()
     name = text.strip().lower()
     if name in names:
         return _load_xml(_builtin_folder() / name / f"{name}.xml", f"Sionna RT built-in scene '{name}'")
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     raise SiteTwinError(
-        f"'{text}' is neither a scene file (.xml), nor a Wireless InSite project, nor a built-in scene{hint} "
-        f"Built-in are: {', '.join(names)}"
+        f"'{text}' is neither a scene file (.xml, .glb, .gltf, .obj, .ply, CityJSON), nor a Wireless InSite project, "
+        f"nor a built-in scene{hint} Built-in are: {', '.join(names)}"
     )
 
 

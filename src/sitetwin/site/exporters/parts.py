@@ -1,0 +1,57 @@
+"""The mesh of a site cut into parts of one object and one material each, as other programs keep them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitetwin.site.model import Site
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Triangles of one object and one material.
+
+    Attributes:
+        object: Index into `Site.objects`.
+        material: Index into `Site.materials`.
+        vertices: (V, 3) float64, metres, those in use only.
+        triangles: (T, 3) int64, facing as in the site.
+    """
+
+    object: int
+    material: int
+    vertices: np.ndarray
+    triangles: np.ndarray
+
+
+def parts_of(site: Site) -> list[Part]:
+    """The parts of a site, by object and material."""
+    material = site.facet_material[site.triangle_facet]
+    order = np.lexsort((material, site.triangle_object))
+    label = site.triangle_object[order].astype(np.int64) * len(site.materials) + material[order]
+    parts = []
+    for rows in np.split(order, np.flatnonzero(np.diff(label)) + 1):
+        used, index = np.unique(site.triangles[rows], return_inverse=True)
+        first = int(rows[0])
+        parts.append(
+            Part(int(site.triangle_object[first]), int(material[first]), site.vertices[used], index.reshape(-1, 3))
+        )
+    return parts
+
+
+def part_name(site: Site, part: Part, alone: bool) -> str:
+    """Name of a part: the object's, with ``-part_<material>`` where an object is of several materials."""
+    name = site.objects[part.object]
+    return name if alone else f"{name}-part_{site.materials[part.material].name}"
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet, numbered if it must be; it is taken from then on."""
+    found, count = name, 1
+    while found in taken:
+        count += 1
+        found = f"{name} {count}"
+    taken.add(found)
+    return found

@@ -1,0 +1,126 @@
+"""From the reference system of a CityJSON file to the local frame of a site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+
+from sitetwin.site.build import check_vertices
+from sitetwin.site.georeferencing import check_origin, local_crs
+from sitetwin.site.importers.cityjson_file import City
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.model import Georeference
+
+_NEAR = 1e4  # m; to here the ray caster's single precision resolves half a millimetre
+
+
+@dataclass(frozen=True, eq=False)
+class CityFrame:
+    """How coordinates of a file become local ones.
+
+    Attributes:
+        where: Name of the file, for messages.
+        georeference: Origin of the local frame, or None.
+        transformer: From the file's horizontal system to the local frame, or None where they differ by a shift.
+        origin: (x, y, z) what is the local origin, in the file's system and units.
+        vertical_unit: Metres in a unit of height.
+        shifts: Whether the local frame is another than the file's.
+    """
+
+    where: str
+    georeference: Georeference | None
+    transformer: Transformer | None
+    origin: tuple[float, float, float]
+    vertical_unit: float
+    shifts: bool
+
+    def local(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) local metres of points (N, 3) of the file.
+
+        Raises:
+            SiteTwinError: A point lies outside the area of the reference system.
+        """
+        if self.transformer is None:
+            placed = points - np.asarray(self.origin)
+        else:
+            x, y = self.transformer.transform(points[:, 0], points[:, 1])
+            placed = np.column_stack([x, y, (points[:, 2] - self.origin[2]) * self.vertical_unit])
+        check_vertices(placed, f"'{self.where}' in local coordinates")
+        return placed
+
+    def raised(self, height: float) -> CityFrame:
+        """The frame with its origin raised by some metres."""
+        x, y, z = self.origin
+        above = z + height / self.vertical_unit
+        georeference = self.georeference
+        if georeference is not None:
+            datum = f"{georeference.vertical_datum} {above * self.vertical_unit:+.3f} m"
+            georeference = replace(georeference, vertical_datum=datum)
+        return replace(self, origin=(x, y, above), georeference=georeference)
+
+
+def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
+    """The local frame of a file: around the middle of its points.
+
+    A file without a reference system keeps its coordinates, in metres, if all lie within 10 km of its own origin, and
+    is shifted to the middle of them otherwise.
+
+    Args:
+        city: The file.
+        points: (N, 3) points in use, in the file's reference system.
+        ledger: Takes what was assumed of units.
+
+    Raises:
+        SiteTwinError: The code is unknown, or its system is not a projected one.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    with np.errstate(over="ignore"):
+        middle = (low / 2 + high / 2).round(3)
+    if city.epsg is None:
+        ledger.note("assumed", "coordinates are metres, east and north: the file names no reference system")
+        near = float(np.abs(points).max()) <= _NEAR
+        shift = (0.0, 0.0, 0.0) if near else (float(middle[0]), float(middle[1]), 0.0)
+        return CityFrame(city.where, None, None, shift, 1.0, not near)
+    horizontal, vertical = _systems(city, city.epsg)
+    unit = _vertical_unit(horizontal, vertical, ledger)
+    try:
+        to_wgs84 = Transformer.from_crs(horizontal, "EPSG:4326", always_xy=True)
+        longitude, latitude = to_wgs84.transform(float(middle[0]), float(middle[1]), errcheck=True)
+        datum = vertical.name if vertical is not None else "heights of the file"
+        georeference = check_origin(round(latitude, 7), round(longitude, 7), datum)
+        transformer = Transformer.from_crs(horizontal, local_crs(georeference), always_xy=True)
+    except (ProjError, ValueError):
+        city.refuse(
+            f"has coordinates outside the area of EPSG:{city.epsg}", "correct its reference system or transform"
+        )
+    return CityFrame(city.where, georeference, transformer, (float(middle[0]), float(middle[1]), 0.0), unit, True)
+
+
+def _systems(city: City, epsg: int) -> tuple[CRS, CRS | None]:
+    """Horizontal and vertical system of a file's code."""
+    try:
+        crs = CRS.from_epsg(epsg)
+    except CRSError:
+        city.refuse(f"names the reference system EPSG:{city.epsg}, which PROJ does not know", "correct the code")
+    horizontal, vertical = (crs.sub_crs_list[0], crs.sub_crs_list[1]) if crs.is_compound else (crs, None)
+    if not horizontal.is_projected:
+        city.refuse(
+            f"is in EPSG:{city.epsg} ({crs.name}), which is not a projected system",
+            "reproject it to one in metres, such as UTM",
+        )
+    return horizontal, vertical
+
+
+def _vertical_unit(horizontal: CRS, vertical: CRS | None, ledger: Ledger) -> float:
+    """Metres in a unit of height: that of the vertical system, or else of the horizontal one."""
+    if vertical is not None:
+        return float(vertical.axis_info[0].unit_conversion_factor)
+    axes = horizontal.axis_info
+    if len(axes) < 3:
+        ledger.note(
+            "assumed", f"heights are in the unit of the plane ({axes[0].unit_name}): no vertical system is named"
+        )
+    return float(axes[-1].unit_conversion_factor)

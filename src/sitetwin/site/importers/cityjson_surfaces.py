@@ -1,0 +1,246 @@
+"""Geometries of CityJSON: the level of detail that is taken, and its polygons as triangles with a role each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.site.build import MOST_TRIANGLES, check_triangle_count
+from sitetwin.site.importers.blocks import clip
+from sitetwin.site.importers.cityjson_file import City, CityObject, check_range
+from sitetwin.site.importers.gltf import is_whole
+from sitetwin.site.importers.polygons import rings_area, triangulate_rings
+from sitetwin.site.maps.ledger import Ledger
+
+WALL, ROOF, GROUND = "wall", "roof", "ground"
+
+_DEPTH = {"MultiSurface": 1, "CompositeSurface": 1, "Solid": 2, "MultiSolid": 3, "CompositeSolid": 3}
+"""Levels of lists above a surface."""
+
+_ROLES = {
+    "WallSurface": WALL, "Window": WALL, "Door": WALL, "OuterCeilingSurface": WALL, "RoofSurface": ROOF,
+    "OuterFloorSurface": ROOF, "GroundSurface": GROUND, "TrafficArea": ROOF, "AuxiliaryTrafficArea": ROOF,
+    "WaterSurface": ROOF, "InteriorWallSurface": None, "CeilingSurface": None, "FloorSurface": None,
+    "ClosureSurface": None, "WaterGroundSurface": None, "WaterClosureSurface": None,
+}  # fmt: skip
+"""What each semantic surface is: the upper side of everything is a roof, and None is no outer surface of a body."""
+
+_UPWARD = 0.25
+"""Upward part of a unit normal from which a surface without semantics is a roof: roofs of up to 75 degrees."""
+
+_AT_THE_FOOT = 0.01  # of the file's unit: a downward surface this near the lowest vertex is the ground surface
+_MOST_LISTS = 5 * MOST_TRIANGLES
+_AREA_TOLERANCE = 1e-6
+
+Lod = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """Triangles of one object.
+
+    Attributes:
+        lod: Level of detail they are of.
+        corners: (T, 3, 3) float64, in the file's reference system.
+        role: (T,) texts: "wall", "roof" (the upper side) or "ground" (the underside, on the ground).
+    """
+
+    lod: Lod
+    corners: np.ndarray
+    role: np.ndarray
+
+
+def parse_lod(value: Any) -> Lod | None:
+    """A level of detail ("2", "2.2", 1) as numbers that compare; None for anything else."""
+    match = re.fullmatch(r"([0-4])(?:\.(\d))?", str(value)) if not isinstance(value, bool) else None
+    if match is None:
+        return None
+    return (int(match[1]),) if match[2] is None or match[2] == "0" else (int(match[1]), int(match[2]))
+
+
+def surfaces_of(city: City, thing: CityObject, asked: Lod | None, least: Lod, ledger: Ledger) -> Surfaces | None:
+    """Triangles of the highest level of detail of an object.
+
+    Args:
+        city: The file.
+        thing: The object.
+        asked: Level to take: of "2" the highest of 2.x; where the object has none, the highest one below. None for the
+            highest.
+        least: Levels below it are passed over (a building's footprint is no body).
+        ledger: Takes what is repaired and dropped.
+
+    Returns:
+        The surfaces, or None where no geometry is left.
+    """
+    found: list[tuple[Lod, dict[str, Any], np.ndarray]] = []
+    for geometry in thing.geometries:
+        resolved = _resolve(city, thing, geometry)
+        if resolved is None:
+            ledger.note("dropped", f"geometry of type {clip(str(geometry.get('type')))}: no surface", thing.key)
+            continue
+        lod = parse_lod(resolved[0].get("lod", "0"))
+        if lod is None:
+            city.refuse(f"has a geometry of '{clip(thing.key)}' with the level of detail '{geometry.get('lod')}'")
+        found.append((lod, *resolved))
+    levels = {lod for lod, _, _ in found if lod >= least}
+    if asked is not None:
+        levels = {lod for lod in levels if lod[: len(asked)] == asked or lod < asked}
+    if not levels:
+        return None
+    best = max(levels)
+    pieces = [_triangles(city, thing, geometry, points, ledger) for lod, geometry, points in found if lod == best]
+    return Surfaces(best, np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces]))
+
+
+def _resolve(city: City, thing: CityObject, geometry: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray] | None:
+    """A geometry of surfaces and its vertices; an instance is that of its template, moved."""
+    if geometry.get("type") == "GeometryInstance":
+        index, anchor = geometry.get("template"), geometry.get("boundaries")
+        if not is_whole(index) or not 0 <= index < len(city.templates):
+            city.refuse(f"has an instance in '{clip(thing.key)}' of a template that it does not have")
+        if not isinstance(anchor, list) or len(anchor) != 1 or not is_whole(anchor[0]):
+            city.refuse(f"has an instance in '{clip(thing.key)}' without an anchor")
+        if not 0 <= anchor[0] < len(thing.vertices):
+            city.refuse(f"names a vertex in '{clip(thing.key)}' that it does not have")
+        values = geometry.get("transformationMatrix")
+        try:
+            matrix = np.array(values, dtype=np.float64).reshape(4, 4)
+        except (ValueError, TypeError, OverflowError):
+            matrix = np.full((4, 4), np.nan)
+        if not np.isfinite(matrix).all():
+            city.refuse(f"has an instance in '{clip(thing.key)}' whose matrix is not sixteen numbers")
+        points = city.template_vertices
+        with np.errstate(all="ignore"):  # what overflows is refused with the vertices
+            moved = [np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)]
+        template, placed = city.templates[index], np.stack(moved, axis=1) + thing.vertices[anchor[0]]
+        check_range(placed, city.where)
+        return (template, placed) if _has_surfaces(template) else None
+    return (geometry, thing.vertices) if _has_surfaces(geometry) else None
+
+
+def _has_surfaces(geometry: dict[str, Any]) -> bool:
+    return isinstance(geometry.get("type"), str) and geometry["type"] in _DEPTH
+
+
+def _triangles(
+    city: City, thing: CityObject, geometry: dict[str, Any], vertices: np.ndarray, ledger: Ledger
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 3, 3) corners and (T,) roles of one geometry."""
+    kinds, values = _semantics(geometry)
+    faces: list[list[list[int]]] = []
+    roles: list[str] = []
+    budget = [_MOST_LISTS]
+    for surface, index in _walk(city, thing, geometry.get("boundaries"), values, _DEPTH[geometry["type"]], budget):
+        if surface is None:
+            ledger.note("dropped", "inner shell of a solid: nothing outside can see it", thing.key)
+            continue
+        kind = kinds[index] if is_whole(index) and 0 <= index < len(kinds) else ""
+        role = _ROLES.get(kind, "")
+        if role is None:
+            ledger.note("dropped", f"{kind}: no outer surface of a body", thing.key)
+            continue
+        faces.append(_rings(city, thing, surface, len(vertices)))
+        roles.append(role)
+    check_triangle_count(sum(sum(map(len, rings)) for rings in faces) // 3, f"'{city.where}'")
+    corners: list[np.ndarray] = []
+    owner: list[int] = []
+    for number, rings in enumerate(faces):
+        cut = _cut(vertices, rings, thing.key, ledger)
+        corners.append(cut)
+        owner += [number] * len(cut)
+    if not owner:
+        return np.zeros((0, 3, 3)), np.zeros(0, dtype="U6")
+    joined, face = np.concatenate(corners), np.array(owner)
+    return _with_roles(joined, face, np.array(roles, dtype="U6"), ledger, thing.key)
+
+
+def _semantics(geometry: dict[str, Any]) -> tuple[list[str], Any]:
+    """Types of the semantic surfaces, and the nested indices into them."""
+    semantics = geometry.get("semantics")
+    if not isinstance(semantics, dict) or not isinstance(semantics.get("surfaces"), list):
+        return [], None
+    kinds = [str(entry.get("type", "")) if isinstance(entry, dict) else "" for entry in semantics["surfaces"]]
+    return kinds, semantics.get("values")
+
+
+def _walk(
+    city: City, thing: CityObject, boundaries: Any, values: Any, depth: int, budget: list[int]
+) -> Iterator[tuple[Any, Any]]:
+    """Surfaces below nested lists with the index of their semantics; (None, None) for an inner shell."""
+    if not isinstance(boundaries, list):
+        city.refuse(f"has a malformed geometry in '{clip(thing.key)}'")
+    budget[0] -= len(boundaries)
+    if budget[0] < 0:
+        check_triangle_count(MOST_TRIANGLES + 1, f"'{city.where}'")
+    for k, child in enumerate(boundaries):
+        value = values[k] if isinstance(values, list) and k < len(values) else None
+        if depth == 1:
+            yield child, value
+        elif depth == 2 and k > 0:
+            yield None, None
+        else:
+            yield from _walk(city, thing, child, value, depth - 1, budget)
+
+
+def _rings(city: City, thing: CityObject, surface: Any, size: int) -> list[list[int]]:
+    """Rings of vertex indices, checked; a first corner that is repeated at the end is dropped."""
+    if not isinstance(surface, list) or not all(isinstance(ring, list) for ring in surface):
+        city.refuse(f"has a malformed surface in '{clip(thing.key)}'")
+    rings = []
+    for ring in surface:
+        if not all(is_whole(index) and 0 <= index < size for index in ring):
+            city.refuse(f"names a vertex in '{clip(thing.key)}' that it does not have")
+        rings.append(ring[:-1] if len(ring) > 1 and ring[0] == ring[-1] else ring)
+    return rings
+
+
+def _cut(vertices: np.ndarray, rings: list[list[int]], key: str, ledger: Ledger) -> np.ndarray:
+    """(m, 3, 3) triangles of a polygon with holes."""
+    if len(rings) == 1 and len(rings[0]) == 3:
+        return vertices[rings[0]][None]
+    points = [_without_repeats(vertices[ring]) for ring in rings if len(ring) >= 3]
+    points = [ring for k, ring in enumerate(points) if len(ring) >= 3 or k == 0]
+    if not points or len(points[0]) < 3:
+        ledger.note("dropped", "surface without area", key)
+        return np.zeros((0, 3, 3))
+    joined = np.concatenate(points)
+    cut = joined[triangulate_rings(points)]
+    if not len(cut):
+        ledger.note("dropped", "surface without area", key)
+        return cut
+    area = 0.5 * np.linalg.norm(np.cross(cut[:, 1] - cut[:, 0], cut[:, 2] - cut[:, 0]), axis=1).sum()
+    size = max(float(np.ptp(joined, axis=0).max()), 1e-9)
+    # The vectors of a polygon that is a little out of plane sum to a little less than the areas of its triangles.
+    if abs(area - rings_area(points)) > 1e-3 * size * size + _AREA_TOLERANCE * area:
+        ledger.note("repaired", "outline that crosses itself or is far from plane, cut as far as it goes", key)
+    return cut
+
+
+def _without_repeats(ring: np.ndarray) -> np.ndarray:
+    return ring[(ring != np.roll(ring, 1, axis=0)).any(axis=1)]
+
+
+def _with_roles(
+    corners: np.ndarray, face: np.ndarray, roles: np.ndarray, ledger: Ledger, key: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Roles of surfaces without semantics by their direction; roofs that face down are turned."""
+    area = np.zeros((len(roles), 3))
+    np.add.at(area, face, np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    upward = area[:, 2] / np.maximum(np.linalg.norm(area, axis=1), 1e-300)
+    unknown = roles == ""
+    highest = np.full(len(roles), -np.inf)
+    np.maximum.at(highest, face, corners[..., 2].max(axis=1))
+    at_foot = highest <= corners[..., 2].min() + _AT_THE_FOOT
+    roles = np.where(unknown, WALL, roles)
+    roles[unknown & (upward > _UPWARD)] = ROOF
+    roles[unknown & (upward < -_UPWARD) & at_foot] = GROUND
+    wrong = (roles == ROOF) & (upward < -_UPWARD)
+    if wrong.any():
+        ledger.note("repaired", "upper surface that faced down turned around", key, int(wrong.sum()))
+        turned = wrong[face]
+        corners[turned] = corners[turned][:, ::-1]
+    return corners, roles[face]

@@ -1,0 +1,27 @@
+"""Bodies of a mesh: triangles that hang together."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def connected_bodies(corners: np.ndarray) -> np.ndarray:
+    """Label triangles by the body they belong to: triangles that share a corner belong together.
+
+    Args:
+        corners: (T, 3, 3) float64.
+
+    Returns:
+        (T,) int64, numbered by first triangle.
+    """
+    vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
+    index = index.reshape(-1, 3)
+    ends = np.concatenate([index[:, :2], index[:, 1:]])
+    graph = coo_array((np.ones(len(ends), np.int8), ends.T), shape=(len(vertices), len(vertices)))
+    label = connected_components(graph, directed=False)[1][index[:, 0]]
+    _, first, place = np.unique(label, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[place]

@@ -1,0 +1,36 @@
+"""Which importer reads what: a file by its suffix, a built-in scene by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sitetwin.site.importers.cityjson import CITYJSON_SUFFIXES, load_cityjson
+from sitetwin.site.importers.insite import is_insite, load_insite
+from sitetwin.site.importers.mesh_files import MESH_SUFFIXES, load_mesh
+from sitetwin.site.importers.sionna import load_builtin, load_mitsuba
+from sitetwin.site.model import Site
+
+
+def load_scene(name_or_path: str | Path) -> Site:
+    """Make a site of a scene file, of a project, or of a scene that comes with Sionna RT.
+
+    Args:
+        name_or_path: Path of a Mitsuba XML file (".xml"), of a Wireless InSite project (its folder, its ".setup" file,
+            or one of its meshes: ".city", ".ter", ...), of a CityJSON file (".json", ".jsonl"), of a mesh (".glb",
+            ".gltf", ".obj", ".ply"); or the name of a built-in scene in any case ("munich").
+
+    Raises:
+        SiteTwinError: No such scene, or the file, one of its meshes or materials cannot be used; the message says
+            which and how to mend it.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path).strip() and is_insite(path):
+        return load_insite(path)
+    suffix = path.suffix.lower()
+    if suffix in MESH_SUFFIXES:
+        return load_mesh(path)
+    if suffix in CITYJSON_SUFFIXES:
+        return load_cityjson(path)
+    if suffix == ".xml" or path.is_file():
+        return load_mitsuba(path)
+    return load_builtin(str(name_or_path))

@@ -1,0 +1,236 @@
+"""Mesh files of modelling programs (glTF, OBJ, PLY) become a `Site`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import build_site, check_triangle_count, check_vertices
+from sitetwin.site.georeferencing import check_origin
+from sitetwin.site.importers.blocks import read_file
+from sitetwin.site.importers.connected import connected_bodies
+from sitetwin.site.importers.gltf import Gltf, read_gltf
+from sitetwin.site.importers.gltf_nodes import gltf_surfaces
+from sitetwin.site.importers.meshes import read_mesh
+from sitetwin.site.importers.obj import ObjFace, parse_obj
+from sitetwin.site.importers.polygons import triangulate_rings
+from sitetwin.site.importers.surfaces import NamedParts, Surface, name_parts
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.model import Georeference, Site
+
+MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
+
+UNITS = {
+    "m": 1.0,
+    "km": 1e3,
+    "cm": 1e-2,
+    "mm": 1e-3,
+    "ft": 0.3048,
+    "us-ft": 1200.0 / 3937.0,
+    "in": 0.0254,
+}
+"""Metres in a unit of length."""
+
+_WIDEST = 20e3  # m; no site is wider
+_HIGHEST = 1e3  # m; above the tallest building, and above what a site's terrain rises
+_LARGEST_MESH_FILE = 2**30  # bytes
+
+
+def load_mesh(
+    path: str | Path,
+    *,
+    unit: str | None = None,
+    up: str | None = None,
+    georeference: Georeference | None = None,
+    ledger: Ledger | None = None,
+) -> Site:
+    """Make a site of a glTF (.glb, .gltf), Wavefront OBJ or PLY file.
+
+    Each mesh node of a glTF file and each object or group of an OBJ file is an object of the site; where a file names
+    none, each connected body is one. A material is known by its name (``itu_concrete``, ``Brick.001``); others are
+    taken for concrete. Slabs are 0.1 m thick, soils are half-spaces. Positions keep the precision of the file.
+
+    Args:
+        path: The file.
+        unit: Of its coordinates, a key of `UNITS`. By default metres, and a mesh wider than 20 km or higher than 1 km
+            is refused, because such a one is drawn in centimetres or millimetres; say "m" to take it as it is.
+        up: Axis that points up, "y" or "z": by default "y" for glTF, whose specification says so, and "z" for others.
+        georeference: Where the origin lies; by default that which `export_glb` wrote, or none.
+        ledger: Takes the account of the import; it also stands in ``provenance["account"]``.
+
+    Raises:
+        SiteTwinError: The file is missing, malformed, truncated, compressed, too large or of a doubtful unit; the
+            message says how to mend it.
+    """
+    path, ledger = Path(path), ledger if ledger is not None else Ledger()
+    if unit is not None and unit not in UNITS:
+        raise SiteTwinError(f"'{unit}' is no unit of length; choose one of {', '.join(UNITS)}")
+    if up not in (None, "y", "z"):
+        raise SiteTwinError(f"'{up}' is no upward axis; choose y or z")
+    kind = path.suffix.lower()
+    if kind not in MESH_SUFFIXES:
+        raise SiteTwinError(f"'{path}' is no mesh file known here; give one of {', '.join(MESH_SUFFIXES)}")
+    if kind in (".glb", ".gltf"):
+        gltf, data = read_gltf(path)
+        surfaces = gltf_surfaces(gltf, ledger)
+        files = {path.name: data, **gltf.digested}
+        georeference = georeference or _stored_origin(gltf)
+    else:
+        data = read_file(path, _LARGEST_MESH_FILE)
+        surfaces = _obj_surfaces(data, path, ledger) if kind == ".obj" else _ply_surfaces(data, path, ledger)
+        files = {path.name: data}
+    surfaces = [surface for surface in surfaces if len(surface.triangles)]
+    if not surfaces:
+        raise SiteTwinError(f"'{path}' has no triangle; export a file with at least one surface")
+    for surface in surfaces:
+        _check_finite(surface, path)
+    y_up = (up or ("y" if kind in (".glb", ".gltf") else "z")) == "y"
+    vertices = np.concatenate([surface.vertices for surface in surfaces])
+    if y_up:
+        vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
+    if unit is None:
+        _check_unit(vertices, path)
+    with np.errstate(over="ignore"):  # what overflows is refused with the site
+        vertices = vertices * UNITS[unit or "m"]
+    parts = name_parts(surfaces, ledger)
+    ledger.note("read", "mesh objects", count=len(parts.objects))
+    return _site(path, vertices, surfaces, parts, files, ledger, georeference, unit or "m", "y" if y_up else "z")
+
+
+def _site(
+    path: Path,
+    vertices: np.ndarray,
+    surfaces: list[Surface],
+    parts: NamedParts,
+    files: dict[str, bytes],
+    ledger: Ledger,
+    georeference: Georeference | None,
+    unit: str,
+    up: str,
+) -> Site:
+    first = np.cumsum([0] + [len(surface.vertices) for surface in surfaces[:-1]])
+    return build_site(
+        path.stem,
+        vertices,
+        np.concatenate([surface.triangles + start for surface, start in zip(surfaces, first, strict=True)]),
+        np.repeat(parts.part, [len(surface.triangles) for surface in surfaces]),
+        parts.objects,
+        parts.object_material,
+        parts.materials,
+        georeference=georeference,
+        provenance={
+            "source": {
+                "kind": f"mesh file ({path.suffix.lower()})",
+                "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+                "unit": unit,
+                "up": up,
+            },
+            "assumptions": [
+                "triangles are two-sided",
+                *(f"{e.what} ({', '.join(e.examples)})" for e in ledger.entries if e.kind == "assumed"),
+            ],
+            "account": ledger.to_list(),
+        },
+    )
+
+
+def _check_finite(surface: Surface, path: Path) -> None:
+    bad = ~np.isfinite(surface.vertices).all(axis=1)
+    if bad.any():
+        raise SiteTwinError(
+            f"'{path}': object '{surface.object}' has a vertex that is NaN or infinite; repair the mesh"
+        )
+
+
+def _check_unit(vertices: np.ndarray, path: Path) -> None:
+    """Refuse a mesh that is too large to be in metres; nothing is scaled silently."""
+    with np.errstate(over="ignore"):
+        extent = np.ptp(vertices, axis=0)
+    width, height = float(extent[:2].max()), float(extent[2])
+    if width <= _WIDEST and height <= _HIGHEST:
+        return
+    choices = ", ".join(f"'{u}' makes it {width * UNITS[u]:,.4g} m by {height * UNITS[u]:,.4g} m" for u in ("cm", "mm"))
+    others = ", ".join(u for u in UNITS if u not in ("m", "cm", "mm"))
+    raise SiteTwinError(
+        f"'{path}' would be {width:,.4g} m wide and {height:,.4g} m high in metres, which no site is; give its unit "
+        f"(--unit cm): {choices}, 'm' takes it as it is, and others are {others}"
+    )
+
+
+def _stored_origin(gltf: Gltf) -> Georeference | None:
+    """The origin that a site was exported with."""
+    extras = gltf.document["asset"].get("extras")
+    stored = extras.get("georeference") if isinstance(extras, dict) else None
+    if not isinstance(stored, dict):
+        return None
+    latitude, longitude, datum = (stored.get(key) for key in ("latitude", "longitude", "vertical_datum"))
+    if isinstance(latitude, (int, float)) and isinstance(longitude, (int, float)) and isinstance(datum, str):
+        return check_origin(float(latitude), float(longitude), datum)
+    return None
+
+
+def _obj_surfaces(data: bytes, path: Path, ledger: Ledger) -> list[Surface]:
+    """Surfaces of an OBJ file, one for each object and material."""
+    try:
+        vertices, faces = parse_obj(data, str(path))
+    except (ValueError, IndexError, OverflowError, MemoryError) as error:
+        raise SiteTwinError(f"mesh file '{path}' is malformed or truncated; export it again") from error
+    check_triangle_count(sum(max(len(face.corners) - 2, 0) for face in faces), f"mesh file '{path}'")
+    if any(not 0 <= corner < len(vertices) for face in faces for corner in face.corners):
+        raise SiteTwinError(f"mesh file '{path}' has a face that names a vertex it does not have; export it again")
+    if not np.isfinite(vertices).all():
+        raise SiteTwinError(f"mesh file '{path}' has a vertex that is NaN or infinite; repair the mesh")
+    groups: dict[tuple[str, str], list[ObjFace]] = {}
+    for face in faces:
+        if len(face.corners) < 3:
+            ledger.note("dropped", "face of less than three corners", face.object)
+        else:
+            groups.setdefault((face.object, face.material), []).append(face)
+    named = any(name for name, _ in groups)
+    surfaces: list[Surface] = []
+    owners: dict[str, int] = {}
+    for (name, material), members in groups.items():
+        triangles = _faces_to_triangles(vertices, members)
+        if not len(triangles):
+            continue
+        if named:
+            owner = owners.setdefault(name, len(owners))
+            used, index = np.unique(triangles, return_inverse=True)
+            surfaces.append(Surface(owner, name or path.stem, material, vertices[used], index.reshape(-1, 3)))
+        else:
+            surfaces += _bodies(vertices[triangles], path.stem, material, len(surfaces), ledger)
+    return surfaces
+
+
+def _faces_to_triangles(vertices: np.ndarray, faces: list[ObjFace]) -> np.ndarray:
+    rows = []
+    for face in faces:
+        corners = np.array(face.corners, dtype=np.int64)
+        rows.append(corners[None] if len(corners) == 3 else corners[triangulate_rings([vertices[corners]])])
+    return np.concatenate(rows)
+
+
+def _ply_surfaces(data: bytes, path: Path, ledger: Ledger) -> list[Surface]:
+    """The connected bodies of a PLY file, which has no names."""
+    vertices, triangles = read_mesh(data, "ply", str(path))
+    check_triangle_count(len(triangles), f"mesh file '{path}'")
+    if not np.isfinite(vertices).all():
+        check_vertices(vertices, f"mesh file '{path}'")
+    return _bodies(vertices[triangles], path.stem, "", 0, ledger) if len(triangles) else []
+
+
+def _bodies(corners: np.ndarray, name: str, material: str, first: int, ledger: Ledger) -> list[Surface]:
+    """Surfaces of the connected bodies among triangles (T, 3, 3)."""
+    label = connected_bodies(corners)
+    order = np.argsort(label, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    if len(groups) > 1:
+        ledger.note("assumed", "connected bodies are objects, the file names none", count=len(groups))
+    surfaces = []
+    for k, rows in enumerate(groups):
+        vertices, index = np.unique(corners[rows].reshape(-1, 3), axis=0, return_inverse=True)
+        surfaces.append(Surface(first + k, name, material, vertices, index.reshape(-1, 3)))
+    return surfaces

@@ -1,0 +1,127 @@
+"""Named surfaces of a mesh file on their way to a site: objects, materials by name, the account of what was assumed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sitetwin.site.importers.mitsuba_xml import DEFAULT_THICKNESS
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.materials import GROUNDS, ITU_TABLE, Material
+
+DEFAULT_MATERIAL = "concrete"
+"""Row of ITU-R P.2040 for a material whose name says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Triangles of one object and one material.
+
+    Attributes:
+        owner: Number of the object in the file: two objects may have one name.
+        object: Name of the object.
+        material: Name of the material, "" where none is given.
+        vertices: (V, 3) float64, in the file's own axes and unit.
+        triangles: (T, 3) int64.
+        constants: Radio constants, where the file has them.
+    """
+
+    owner: int
+    object: str
+    material: str
+    vertices: np.ndarray
+    triangles: np.ndarray
+    constants: Material | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NamedParts:
+    """What `name_parts` makes of surfaces: for each its row among the objects, the objects and the materials.
+
+    Attributes:
+        part: (S,) row among `objects` of each surface.
+        objects: Object names, each once.
+        object_material: Row among `materials` of each object.
+        materials: The materials.
+    """
+
+    part: tuple[int, ...]
+    objects: tuple[str, ...]
+    object_material: tuple[int, ...]
+    materials: tuple[Material, ...]
+
+
+def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
+    """Give every object and material of a file a name of its own, and every material its constants.
+
+    An object of several materials becomes several, called ``X-part_<material>``. Objects that share a name are
+    numbered.
+    """
+    materials: dict[str, Material] = {}
+    chosen: dict[tuple[str, Material | None], str] = {}
+    for surface in surfaces:
+        key = (surface.material, surface.constants)
+        if key not in chosen:
+            material = surface.constants or radio_material(surface.material, ledger)
+            chosen[key] = _add_material(materials, material)
+    of_owner: dict[int, dict[str, None]] = {}
+    for surface in surfaces:
+        of_owner.setdefault(surface.owner, {})[chosen[surface.material, surface.constants]] = None
+    order = {name: k for k, name in enumerate(materials)}
+    taken: dict[str, int] = {}
+    rows: dict[tuple[int, str], int] = {}
+    objects: list[str] = []
+    object_material: list[int] = []
+    for surface in surfaces:
+        material_name = chosen[surface.material, surface.constants]
+        if (surface.owner, material_name) in rows:
+            continue
+        several = len(of_owner[surface.owner]) > 1
+        wanted = f"{surface.object}-part_{material_name}" if several else surface.object
+        rows[surface.owner, material_name] = len(objects)
+        objects.append(_numbered(wanted, taken))
+        object_material.append(order[material_name])
+    part = tuple(rows[s.owner, chosen[s.material, s.constants]] for s in surfaces)
+    return NamedParts(part, tuple(objects), tuple(object_material), tuple(materials.values()))
+
+
+def radio_material(name: str, ledger: Ledger) -> Material:
+    """The material that a name stands for.
+
+    Names of ITU-R P.2040 are known in any case, with a prefix ``mat-`` or ``itu_`` and with a number that a modelling
+    program appended (``itu_brick.001``). Everything else is taken for concrete. No mesh file gives a thickness:
+    Sionna RT's 0.1 m is assumed, and soils are half-spaces. All of it is noted.
+    """
+    plain = re.sub(r"^(?:mat-)?(?:itu[_-])?|\.\d+$", "", name.strip().lower()).replace(" ", "_").replace("-", "_")
+    itu = plain if plain in ITU_TABLE else DEFAULT_MATERIAL
+    if plain != itu:
+        what = "material without radio constants" if name else "surface without a material"
+        ledger.note("assumed", f"{what} taken for {DEFAULT_MATERIAL}", name)
+    thickness = None if itu in GROUNDS else DEFAULT_THICKNESS
+    if thickness is not None:
+        ledger.note("assumed", f"slab thickness {thickness:g} m, none is given", name or itu)
+    return Material(name=itu if plain == itu or not name else name, itu=itu, thickness=thickness)
+
+
+def _add_material(materials: dict[str, Material], material: Material) -> str:
+    """Name under which a material is in the table: numbered where another one has its name."""
+    name, count = material.name, 1
+    while name in materials and replace(materials[name], name=material.name) != material:
+        count += 1
+        name = f"{material.name} ({count})"
+    materials[name] = replace(material, name=name)
+    return name
+
+
+def _numbered(name: str, taken: dict[str, int]) -> str:
+    count = taken.get(name, 0)
+    found = name
+    while found in taken:
+        count += 1
+        found = f"{name} ({count + 1})"
+    taken[name] = count
+    taken.setdefault(found, 0)
+    return found
