@@ -90,4 +90,4 @@ def crossing_ticks(plan: Arrangement, columns: Columns, volumes: Volumes) -> np.
     middle = low + share[:, None] * (high - low)
     step = high - low
     across = np.column_stack([-step[:, 1], step[:, 0]]) / np.hypot(step[:, 0], step[:, 1])[:, None] * _TICK
-    return np.unique(shapely.linestrings(np.stack([middle - across, middle + across], axis=1)))
+    return np.asarray(shapely.linestrings(np.unique(np.stack([middle - across, middle + across], axis=1), axis=0)))

@@ -45,10 +45,12 @@ def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapel
         For each feature its polygons, in GEOS's normal order; none where the feature has no area.
     """
     shapes = np.array([_as_area(feature, ledger) for feature in features], dtype=object)
-    clean = shapely.remove_repeated_points(shapes)
+    far = _is_far(shapes)
+    clean = np.where(far, shapes, shapely.remove_repeated_points(np.where(far, None, shapes)))
     for row in np.flatnonzero(shapely.get_num_coordinates(clean) < shapely.get_num_coordinates(shapes)).tolist():
         ledger.note("repaired", "building outline with repeated corners", features[row].key)
-    sound = shapely.is_valid(clean) & ~_has_spike(clean) & ~_is_far(clean)
+    sound = ~far & shapely.is_valid(clean)
+    sound[sound] = ~_has_spike(clean[sound])
     clean[sound] = shapely.set_precision(clean[sound], GRID, mode="pointwise")
     sound &= shapely.is_valid(clean)
     for row in np.flatnonzero(~sound & ~shapely.is_missing(clean)).tolist():
@@ -91,7 +93,10 @@ def _credible(coordinates: np.ndarray) -> np.ndarray:
 
 
 def _has_spike(shapes: np.ndarray) -> np.ndarray:
+    result = np.zeros(len(shapes), dtype=bool)
     polygons, owner = shapely.get_parts(shapes, return_index=True)
+    if not len(polygons):
+        return result
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     corners, ring = shapely.get_coordinates(rings, return_index=True)
     last = np.append(ring[1:] != ring[:-1], True)  # repeats the first
@@ -102,7 +107,6 @@ def _has_spike(shapes: np.ndarray) -> np.ndarray:
     before = np.empty_like(following)
     before[following] = np.arange(len(ring))
     sharp = _turns_back(corners[before], corners, corners[following])
-    result = np.zeros(len(shapes), dtype=bool)
     result[owner[polygon[ring[sharp]]]] = True
     return result
 
