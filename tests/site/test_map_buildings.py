@@ -12,6 +12,7 @@ from sitetwin.site.facets import flatness_excess
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.buildings import build_buildings
 from sitetwin.site.maps.features import Feature
+from sitetwin.site.maps.footprints import SMALLEST_AREA
 from sitetwin.site.maps.heights import BuildingOptions
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.watertight import enclosed_volume, open_edges
@@ -466,3 +467,32 @@ def test_materials_names_and_what_is_no_building():
     ]
     assert ledger_words(ledger, "dropped") == {"building under the ground": 1}
     assert build([]) == []
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), st.sampled_from(["flat", *SHAPES]))
+def test_roofs_cover_any_polygon(seed, shape):
+    """Stars with holes, anywhere and of any size: the roof's area in plan is the polygon's, and its facets are flat."""
+    rng = np.random.default_rng(seed)
+    corners = int(rng.integers(3, 25))
+    angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    radius = rng.uniform(0.3, 1.0, corners) * 10 ** rng.uniform(0, 2)
+    star = shapely.Polygon(
+        np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) + rng.uniform(-3e3, 3e3, 2)
+    )
+    for _ in range(int(rng.integers(0, 3))):
+        hole = shapely.Point(star.representative_point()).buffer(radius.min() * rng.uniform(0.1, 0.6), quad_segs=3)
+        star = star.difference(shapely.affinity.translate(hole, *rng.uniform(-0.5, 0.5, 2) * radius.min()))
+    if star.geom_type not in ("Polygon", "MultiPolygon") or star.buffer(0).area < 0.1:
+        return
+    ledger = Ledger()
+    bodies = build([building(1, star, height=12, roof__shape=shape)], ledger=ledger)
+    roof = corners_of(bodies, "roof")
+    assert open_edges(corners_of(bodies)) == 0
+    assert (plan_areas(roof) > 0).all()
+    if "spike of a building outline, cut off" not in ledger_words(ledger, "repaired"):
+        pieces = [part.area for part in shapely.get_parts(shapely.make_valid(star))]
+        assert plan_areas(roof).sum() == pytest.approx(sum(a for a in pieces if a >= SMALLEST_AREA), rel=1e-3)
+    site = site_of(bodies)
+    excess = flatness_excess(site.vertices[site.triangles], site.triangle_facet, site.facet_normal, site.facet_offset)
+    assert excess.max() <= 1

@@ -46,7 +46,8 @@ def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapel
     """
     shapes = np.array([_as_area(feature, ledger) for feature in features], dtype=object)
     far = _is_far(shapes)
-    clean = np.where(far, shapes, shapely.remove_repeated_points(np.where(far, None, shapes)))
+    clean = shapes.copy()
+    clean[~far] = shapely.remove_repeated_points(shapes[~far])
     for row in np.flatnonzero(shapely.get_num_coordinates(clean) < shapely.get_num_coordinates(shapes)).tolist():
         ledger.note("repaired", "building outline with repeated corners", features[row].key)
     sound = ~far & shapely.is_valid(clean)
@@ -57,13 +58,14 @@ def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapel
         clean[row] = _mended(clean[row], features[row].key, ledger)
     polygons, owner = shapely.get_parts(shapely.normalize(clean), return_index=True)
     large = shapely.area(polygons) >= SMALLEST_AREA
-    polygons, owner = polygons[large], owner[large]
-    ends = np.cumsum(np.bincount(owner, minlength=len(features)))
-    result = [tuple(group) for group in np.split(polygons, ends[:-1])] if len(features) else []
-    for row in np.flatnonzero(np.diff(ends, prepend=0) == 0).tolist():
-        if shapes[row] is not None:
-            what = f"building with a footprint of less than {SMALLEST_AREA:g} m2"
-            ledger.note("dropped", what, features[row].key)
+    ends = np.cumsum(np.bincount(owner[large], minlength=len(features)))
+    result = [tuple(group) for group in np.split(polygons[large], ends[:-1])] if len(features) else []
+    for row in np.flatnonzero(~shapely.is_missing(shapes)).tolist():
+        if not result[row]:
+            ledger.note("dropped", f"building with a footprint of less than {SMALLEST_AREA:g} m2", features[row].key)
+    for row in owner[~large].tolist():
+        if result[row]:
+            ledger.note("dropped", f"piece of a building of less than {SMALLEST_AREA:g} m2", features[row].key)
     return result
 
 
