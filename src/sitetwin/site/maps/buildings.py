@@ -1,0 +1,117 @@
+"""Buildings: closed bodies with walls and roofs from the outlines on a map.
+
+Outlines are repaired (`footprints`), parts replace what they cover of their building (`parts`, `pieces`), heights and
+roofs come from tags or stated assumptions (`heights`, `roofs`). All outlines together, with the breaks of roofs, divide
+the plan into faces (`arrangement`); over each face stands a column of solid intervals (`columns`), and the surface
+around all columns (`surfaces`) is closed, whatever touches or overlaps whatever. Nothing is solid twice, and there is
+no wall where two solids touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.features import Feature
+from sitetwin.site.maps.heights import BuildingOptions
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.pieces import GroundHeight, Piece, find_pieces
+from sitetwin.site.maps.solids import Solids, make_solids, surface_of
+from sitetwin.site.maps.surfaces import Surface
+from sitetwin.site.maps.watertight import open_edges
+
+_CEDED = 0.01  # m2: smaller overlaps are rounding of the map's coordinates, and not worth an entry
+
+_DEFAULTS = BuildingOptions()
+
+
+@runtime_checkable
+class SurfaceMaterials(Protocol):
+    """Names of materials from tags."""
+
+    def wall(self, tags: Mapping[str, str]) -> str:
+        """Material of a building's walls."""
+
+    def roof(self, tags: Mapping[str, str]) -> str:
+        """Material of its roof."""
+
+
+def build_buildings(
+    features: Sequence[Feature],
+    rules: SurfaceMaterials,
+    ledger: Ledger,
+    ground_height: GroundHeight,
+    *,
+    options: BuildingOptions = _DEFAULTS,
+    rng: np.random.Generator | None = None,
+) -> list[Body]:
+    """Walls and roofs of all buildings on a map.
+
+    All bodies together are one closed surface that faces outwards: each edge is passed equally often in both directions
+    (with shared walls kept: but for those walls). Each building stands on the lowest ground along its outline, from
+    which its heights are measured, and reaches `options.foundation` below that, so that it floats nowhere and its floor
+    is under the ground. The volume of a building with a flat roof is its area times its height above that ground, and
+    the foundation besides. The result does not depend on the order of the features.
+
+    Where the outlines of two buildings overlap, each height belongs to the one that reaches higher there. Roofs that
+    stand without walls (`building=roof`, carports, `wall=no`) are slabs of the roof's material.
+
+    Args:
+        features: What is on the map; what is no building is passed over.
+        rules: Names of materials. A part's tags are looked at together with those of its building.
+        ledger: Takes what was read, repaired, assumed and dropped.
+        ground_height: Ground height of (N, 2) points, (N,) metres; NaN where there is none.
+        options: What is assumed.
+        rng: Draws default heights where `options.default_spread` asks for it; one for each of them, by key.
+
+    Returns:
+        "<key>-walls" (with undersides) and "<key>-roof" of each building, by key. Those of a part are called
+        "<key>-part_<key of the part>-walls" and so on, so that they go with their building.
+
+    Raises:
+        SiteTwinError: A spread of heights is asked for without a generator, the ground's heights have the wrong shape,
+            or the surface is not closed.
+    """
+    pieces = find_pieces(features, ground_height, ledger)
+    solids = make_solids(pieces, options, ledger, rng)
+    if not len(solids.piece):
+        return []
+    surface, ceded = surface_of(solids, keep_shared=options.shared_walls == "keep")
+    _note_overlaps(solids, surface, ceded, pieces, ledger)
+    leaks = open_edges(surface.corners[~surface.is_shared])
+    if leaks:
+        raise SiteTwinError(f"the buildings' surface has {leaks} open edges; simplify the map's outlines")
+    return _bodies(solids, surface, pieces, rules)
+
+
+def _note_overlaps(solids: Solids, surface: Surface, ceded: np.ndarray, pieces: list[Piece], ledger: Ledger) -> None:
+    lost, left = np.zeros(len(pieces)), np.zeros(len(pieces), dtype=bool)
+    np.add.at(lost, solids.piece, ceded)
+    left[solids.piece[surface.owner]] = True
+    for row in np.flatnonzero((lost > _CEDED) & left):
+        what = "overlap of buildings, given to the one that reaches higher"
+        ledger.note("repaired", what, pieces[row].feature.key)
+    for row in np.flatnonzero((lost > 0) & ~left):
+        ledger.note(
+            "dropped", "building inside of another that reaches higher, or drawn twice", pieces[row].feature.key
+        )
+
+
+def _bodies(solids: Solids, surface: Surface, pieces: list[Piece], rules: SurfaceMaterials) -> list[Body]:
+    group = 2 * solids.piece[surface.owner] + surface.is_roof
+    order = np.argsort(group, kind="stable")
+    bodies = []
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        number, is_roof = divmod(int(group[rows[0]]), 2)
+        piece = pieces[number]
+        name = piece.building.key
+        if piece.feature is not piece.building:
+            name += f"-part_{piece.feature.key}"
+        tags = {**piece.building.tags, **piece.feature.tags}
+        material = rules.roof(tags) if is_roof or solids.slab[number] else rules.wall(tags)
+        bodies.append(Body(f"{name}-{'roof' if is_roof else 'walls'}", surface.corners[rows], material))
+    return bodies

@@ -1,0 +1,62 @@
+"""Building parts and the outlines they belong to (OpenStreetMap's Simple 3D Buildings)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+
+from sitetwin.site.maps.footprints import GRID, SMALLEST_AREA
+from sitetwin.site.maps.ledger import Ledger
+
+LEAST_SHARE = 0.5
+"""Of a part's area that must lie in an outline for it to belong there."""
+
+SEAM = 0.25
+"""Metres: what remains of an outline between and beside its parts counts as drawn by mistake if it is at most twice as
+wide."""
+
+Polygons = tuple[shapely.Polygon, ...]
+
+
+def outline_of_part(outlines: Sequence[Polygons], parts: Sequence[Polygons]) -> np.ndarray:
+    """(P,) the outline that holds most of each part, -1 if none holds half of it.
+
+    Args:
+        outlines: Polygons of each outline.
+        parts: Polygons of each part.
+    """
+    result = np.full(len(parts), -1)
+    if not outlines or not parts:
+        return result
+    whole = np.array([shapely.MultiPolygon(outline) for outline in outlines], dtype=object)
+    tree = shapely.STRtree(whole)
+    for number, part in enumerate(parts):
+        shape = shapely.MultiPolygon(part)
+        near = np.sort(tree.query(shape, predicate="intersects"))
+        if len(near):
+            common = shapely.area(shapely.intersection(whole[near], shape))
+            if common.max() >= LEAST_SHARE * shape.area:
+                result[number] = near[int(np.argmax(common))]
+    return result
+
+
+def uncovered(outline: Polygons, parts: Sequence[Polygons], key: str, ledger: Ledger) -> Polygons:
+    """What is left of an outline beside its parts; narrow strips are left out.
+
+    Args:
+        outline: Polygons of the outline.
+        parts: Polygons of each of its parts.
+        key: The outline's key.
+        ledger: Takes what is replaced, kept and left out.
+    """
+    covers = shapely.union_all([polygon for part in parts for polygon in part], grid_size=GRID)
+    rest = shapely.difference(shapely.MultiPolygon(outline), covers, grid_size=GRID)
+    pieces = [p for p in shapely.get_parts(shapely.normalize(rest)) if p.geom_type == "Polygon" and p.area > 0]
+    kept = tuple(p for p in pieces if p.area >= SMALLEST_AREA and not p.buffer(-SEAM, join_style="mitre").is_empty)
+    ledger.note("read", "building outline replaced by its parts" + (" where they cover it" if kept else ""), key)
+    if len(kept) < len(pieces):
+        what = f"strips of a building outline beside its parts, up to {2 * SEAM:g} m wide"
+        ledger.note("dropped", what, key, len(pieces) - len(kept))
+    return kept

@@ -1,0 +1,114 @@
+"""Which features are buildings or parts of them, what of their outlines is built, and the ground under each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.features import Feature
+from sitetwin.site.maps.footprints import GRID, footprints
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.parts import Polygons, outline_of_part, uncovered
+
+GROUND_SPACING = 5.0
+"""Metres: the ground under a building is looked at along its outline at least this often."""
+
+GroundHeight = Callable[[np.ndarray], np.ndarray]
+"""Ground height of (N, 2) points, (N,) metres; NaN where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A building, a part of one, or what the parts leave of it.
+
+    Attributes:
+        feature: What it is on the map.
+        building: The feature of the building it belongs to: itself, but for parts.
+        polygons: Its area; possibly none, where parts cover it.
+        ground: Lowest ground along the outlines of the building and all its parts, metres.
+    """
+
+    feature: Feature
+    building: Feature
+    polygons: Polygons
+    ground: float
+
+
+def is_building(tags: Mapping[str, str]) -> bool:
+    """Whether tags call something a building."""
+    return tags.get("building", "no") != "no"
+
+
+def is_part(tags: Mapping[str, str]) -> bool:
+    """Whether tags call something a part of a building, and no building of its own."""
+    return not is_building(tags) and tags.get("building:part", "no") != "no"
+
+
+def find_pieces(features: Sequence[Feature], ground_height: GroundHeight, ledger: Ledger) -> list[Piece]:
+    """What is to be built, by key.
+
+    Args:
+        features: The map; what is no building is passed over, what is under the ground or beyond the terrain dropped.
+        ground_height: The ground.
+        ledger: Takes what is read, repaired and dropped.
+
+    Raises:
+        SiteTwinError: The ground's heights have the wrong shape.
+    """
+    standing = _standing(features, ledger)
+    drawn = [item for item in zip(standing, footprints(standing, ledger), strict=True) if item[1]]
+    wholes = [item for item in drawn if is_building(item[0].tags)]
+    parts = [item for item in drawn if is_part(item[0].tags)]
+    parent = outline_of_part([polygons for _, polygons in wholes], [polygons for _, polygons in parts]).tolist()
+    rows = wholes + parts
+    building = np.array(
+        [*range(len(wholes)), *(len(wholes) + i if p < 0 else p for i, p in enumerate(parent))], np.int64
+    )
+    ground = _lowest_ground([polygons for _, polygons in rows], building, ground_height)
+    covers: dict[int, list[Polygons]] = {}
+    for (_, polygons), number in zip(parts, parent, strict=True):
+        covers.setdefault(number, []).append(polygons)
+    pieces = []
+    for row, (feature, polygons) in enumerate(rows):
+        level = ground[building[row]]
+        if np.isnan(level):
+            ledger.note("dropped", "building outside of the terrain", feature.key)
+            continue
+        built = uncovered(polygons, covers[row], feature.key, ledger) if row in covers else polygons
+        pieces.append(Piece(feature, rows[building[row]][0], built, float(level)))
+    return sorted(pieces, key=lambda piece: piece.feature.key)
+
+
+def _standing(features: Sequence[Feature], ledger: Ledger) -> list[Feature]:
+    """Buildings and parts above the ground, by key."""
+    standing = []
+    for feature in sorted(features, key=lambda feature: feature.key):
+        if not (is_building(feature.tags) or is_part(feature.tags)):
+            continue
+        if feature.tags.get("location") == "underground":
+            ledger.note("dropped", "building under the ground", feature.key)
+            continue
+        ledger.note("read", "building" if is_building(feature.tags) else "building part", feature.key)
+        standing.append(feature)
+    return standing
+
+
+def _lowest_ground(shapes: list[Polygons], building: np.ndarray, ground_height: GroundHeight) -> np.ndarray:
+    """(N,) lowest ground under the outlines of each building, metres, rounded down to the grid; NaN where unknown."""
+    lowest = np.full(len(shapes), np.inf)
+    if shapes:
+        polygons = np.array([polygon for group in shapes for polygon in group], dtype=object)
+        owner = np.repeat(np.arange(len(shapes)), [len(group) for group in shapes])
+        points, polygon = shapely.get_coordinates(shapely.segmentize(polygons, GROUND_SPACING), return_index=True)
+        height = np.asarray(ground_height(points), dtype=np.float64)
+        if height.shape != (len(points),):
+            raise SiteTwinError(
+                f"the ground gave heights of shape {height.shape} for {len(points)} points; one each is due"
+            )
+        known = np.isfinite(height)
+        np.minimum.at(lowest, building[owner[polygon[known]]], height[known])
+    return np.where(np.isfinite(lowest), np.floor(lowest / GRID) * GRID, np.nan)

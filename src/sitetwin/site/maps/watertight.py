@@ -1,0 +1,39 @@
+"""Whether triangles form a closed surface that faces outwards."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sitetwin.site.facets import dot
+
+
+def open_edges(corners: np.ndarray) -> int:
+    """Number of edges that the triangles do not pass equally often in both directions.
+
+    Zero for a closed, consistently wound surface: each edge has an even number of triangles, in balanced directions.
+    Corners must agree to the bit.
+
+    Args:
+        corners: (T, 3, 3) metres.
+    """
+    flat = np.ascontiguousarray(corners + 0.0, dtype=np.float64).reshape(-1, 3)
+    order = np.lexsort((flat[:, 2], flat[:, 1], flat[:, 0]))
+    fresh = (np.diff(flat[order], axis=0, prepend=np.nan) != 0).any(axis=1)
+    point = np.empty(len(flat), dtype=np.int64)
+    point[order] = np.cumsum(fresh)
+    begin, end = point, np.roll(point.reshape(-1, 3), -1, axis=1).ravel()
+    edge = np.minimum(begin, end) * (len(flat) + 1) + np.maximum(begin, end)
+    _, number = np.unique(edge, return_inverse=True)
+    return int(np.count_nonzero(np.bincount(number, np.sign(end - begin))))
+
+
+def enclosed_volume(corners: np.ndarray) -> float:
+    """Volume inside a closed surface, cubic metres; positive where it faces outwards.
+
+    Args:
+        corners: (T, 3, 3) metres.
+    """
+    if not len(corners):
+        return 0.0
+    a, b, c = np.moveaxis(corners - corners[0, 0], 1, 0)
+    return float(dot(a, np.cross(b, c)).sum() / 6.0)
