@@ -138,7 +138,7 @@ def fetch(
     seed: Seed = 0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
-    from sitetwin.site.maps import Radius, fetch_map
+    from sitetwin.site.maps import fetch_map
 
     options = _map_options(
         materials,
@@ -153,8 +153,7 @@ def fetch(
         seed,
     )
     fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
-    clip = Radius(fetched.latitude, fetched.longitude, radius)
-    site, ledger = _site_of_map([str(fetched.path)], clip, None, False, options)
+    site, ledger = _site_of_map([str(fetched.path)], fetched.clip, None, False, options)
     _finish(site, ledger, to)
 
 

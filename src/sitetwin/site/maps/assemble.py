@@ -19,7 +19,8 @@ from sitetwin.site.maps.heights import BuildingOptions
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.maps.terrain import SPACING, Terrain, load_terrain
-from sitetwin.site.maps.trees import TreeOptions, build_vegetation
+from sitetwin.site.maps.tree_sizes import TreeOptions
+from sitetwin.site.maps.trees import build_vegetation
 from sitetwin.site.model import Site
 
 
@@ -73,7 +74,9 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
     )
     vegetation = None
     if options.trees is not None:
-        vegetation = build_vegetation(map_data.features, ledger, surface.height, options=options.trees, rng=sizes)
+        vegetation = build_vegetation(
+            map_data.features, ledger, surface.height, options=options.trees, extent=extent, rng=sizes
+        )
     bodies = [*ground, *buildings]
     options.rules.note_assumptions(ledger, [body.material for body in bodies])
     vertices, triangles, owner = index_corners(bodies)
