@@ -23,6 +23,7 @@ from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
 from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
+from sitetwin.cli_site import site_app
 from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
 from sitetwin.errors import SiteTwinError
 
@@ -40,6 +41,7 @@ store_app = typer.Typer(help="Look after stores of paths and data sets.", no_arg
 app.add_typer(store_app, name="store")
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
+app.add_typer(site_app, name="site")
 
 
 def _print_version(wanted: bool) -> None:

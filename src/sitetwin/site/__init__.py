@@ -1,12 +1,14 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
+from sitetwin.site.check import Finding, SiteReport, check_site
 from sitetwin.site.importers import builtin_scenes, load_insite, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects
 from sitetwin.site.objects import building_name, building_of_object
+from sitetwin.site.opening import open_site
 from sitetwin.site.placement import (
     check_transmitter,
     distance_to_mesh,
@@ -25,11 +27,13 @@ __all__ = [
     "Cylinder",
     "Ellipsoid",
     "ExtrudedPolygon",
+    "Finding",
     "GeometryError",
     "Georeference",
     "Material",
     "MovingObject",
     "Site",
+    "SiteReport",
     "StreetTrees",
     "Vegetation",
     "Wedges",
@@ -38,6 +42,7 @@ __all__ = [
     "building_name",
     "building_of_object",
     "builtin_scenes",
+    "check_site",
     "check_transmitter",
     "derive",
     "distance_to_mesh",
@@ -48,6 +53,7 @@ __all__ = [
     "load_insite",
     "load_scene",
     "load_site",
+    "open_site",
     "outdoor_mask",
     "place_objects",
     "plant_street_trees",
