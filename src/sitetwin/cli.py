@@ -25,6 +25,7 @@ from sitetwin.cli_export import register_export
 from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
 from sitetwin.cli_site import site_app
 from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
+from sitetwin.cli_view import register_view
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -284,6 +285,7 @@ register_channels(app)
 register_coverage(app)
 register_export(app)
 register_convergence(app)
+register_view(app)
 
 
 def main() -> None:
