@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 
 from sitetwin.report.style import PALETTE
 from sitetwin.view.quantities import Quantity
@@ -74,14 +75,24 @@ def legend(quantity: Quantity, scale: Scale) -> str:
         ]
     else:
         stops = ",".join(_css(colormaps[_MAP](share)) for share in np.linspace(0, 1, _STOPS))
-        ticks = "".join(f"<span>{value:.4g}</span>" for value in np.linspace(scale.low, scale.high, 5))
+        ticks = "".join(_tick(value, scale) for value in MaxNLocator(5).tick_values(scale.low, scale.high))
         parts.append(
             f'<div style="height:14px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
-            f'<div style="display:flex;justify-content:space-between">{ticks}</div>'
+            f'<div style="position:relative;height:1.5em">{ticks}</div>'
         )
     if missing:
         parts.append(_swatch("#{:02x}{:02x}{:02x}".format(*NO_VALUE), f"no value: {missing:,}"))
     return f'<div style="padding:4px 12px;font-size:13px;line-height:1.5">{"".join(parts)}</div>'
+
+
+def _tick(value: float, scale: Scale) -> str:
+    """A number under its place on the colour bar; nothing for one beyond its ends."""
+    share = (value - scale.low) / (scale.high - scale.low)
+    if not -1e-9 <= share <= 1 + 1e-9:
+        return ""
+    anchor = -100 * share  # per cent of its own width: the outermost numbers stay within the bar
+    text = f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    return f'<span style="position:absolute;left:{100 * share:.2f}%;transform:translateX({anchor:.2f}%)">{text}</span>'
 
 
 def _swatch(colour: str, text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import viser
+from scipy.spatial import cKDTree
 
 from sitetwin.channel.arrays import Radio
 from sitetwin.errors import SiteTwinError
@@ -93,7 +94,8 @@ class Viewer:
 
     def stop(self) -> None:
         """Close the page's connections and the port."""
-        self._server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._server.stop()
 
     def _build_menus(self) -> None:
         gui, scene = self._server.gui, self._server.scene
@@ -161,9 +163,9 @@ class Viewer:
         extent = max(extent, 20.0)
         camera = self._server.initial_camera
         camera.look_at = (middle[0], middle[1], low[2])
-        camera.position = (middle[0], middle[1] - 0.85 * extent, low[2] + 0.75 * extent)
-        camera.near = max(1e-4 * extent, 0.05)
-        camera.far = 50.0 * float(np.linalg.norm(world.site.bounds[1] - world.site.bounds[0]))
+        camera.position = (middle[0], middle[1] - 0.75 * extent, low[2] + 0.85 * extent)
+        camera.near = max(2e-3 * extent, 0.05)  # the depth buffer tells points from the ground under them
+        camera.far = 20.0 * float(np.linalg.norm(world.site.bounds[1] - world.site.bounds[0]))
 
     def _show_trees(self) -> None:
         world, leaves = self._worlds[self._world], self._leaves_menu.value
@@ -360,6 +362,8 @@ def _about(world: World) -> str:
 
 
 def _spacing(users: np.ndarray) -> float:
-    """About the distance between users, metres: of a full grid it is exact."""
-    extent = np.ptp(users[:, :2], axis=0)
-    return float(np.sqrt(max(float(extent[0] * extent[1]), 1.0) / max(len(users), 1)))
+    """Distance between neighbouring users, metres: the median over some of them."""
+    if len(users) < 2:
+        return 1.0
+    some = users[:: max(1, len(users) // 1000)]
+    return float(np.median(cKDTree(users).query(some, k=2)[0][:, 1]))
