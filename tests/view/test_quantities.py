@@ -104,9 +104,7 @@ def test_best_beam_goes_with_the_power() -> None:
     azimuths = np.array([0.0, math.asin(0.5)])
     directions = np.stack([np.cos(azimuths), np.sin(azimuths), np.zeros(2)], axis=1)
     paths = line_of_sight(directions)
-    both = Paths(
-        **{**vars(paths), "users": paths.users[:1].repeat(3, axis=0), "offsets": np.array([0, 2, 2, 2])}
-    )
+    both = Paths(**{**vars(paths), "users": paths.users[:1].repeat(3, axis=0), "offsets": np.array([0, 2, 2, 2])})
     radio = Radio(AntennaArray.ula(8))
     assert best_beam(both, np.array([1.0, 0.1]), radio).tolist() == [4, -1, -1]
     assert best_beam(both, np.array([0.1, 1.0]), radio).tolist() == [6, -1, -1]

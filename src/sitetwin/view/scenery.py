@@ -21,6 +21,7 @@ IN_LEAF, BARE = (74, 138, 72), (139, 119, 92)
 _MOST_TRIANGLES = 400_000  # of one mesh: larger ones go in pieces, which the browser draws as they arrive
 _FEW_CANOPIES = 3000  # up to here crowns are round, beyond they have 20 faces each
 _SIDES = 12  # of a cylinder
+_PIECES, _SHORT = 30, 20.0  # triangles longer than a 30th of the site, and than 20 m, are cut
 _ROOF_SHADE, _GROUND_TINT = 0.82, 0.35
 _FACES_UP = 0.5
 _GROUND_NAME = re.compile(r"ground(?:-.*)?$")
@@ -53,6 +54,7 @@ def city_meshes(site: Site) -> list[ColouredMesh]:
     part = np.where(ground, 0, np.where(lying, 1, 2))
     material = site.facet_material[site.triangle_facet]
     colours = [np.array(to_rgb(colour)) for colour in material_colours(site.materials)]
+    limit = max(float(np.ptp(site.bounds, axis=0).max()) / _PIECES, _SHORT)
     meshes = []
     for index, material_name in enumerate(m.name for m in site.materials):
         for kind, name in enumerate(("ground", "roofs", "walls")):
@@ -63,17 +65,62 @@ def city_meshes(site: Site) -> list[ColouredMesh]:
                 colours[index],
             )[kind]
             colour = [round(255 * float(c)) for c in shade]
-            for piece, start in enumerate(range(0, len(rows), _MOST_TRIANGLES)):
-                used, faces = np.unique(site.triangles[rows[start : start + _MOST_TRIANGLES]], return_inverse=True)
+            long = _edge_lengths(corners[rows]).max(axis=1) > limit
+            parts = [
+                _indexed(site, rows[~long][start : start + _MOST_TRIANGLES])
+                for start in range(0, int((~long).sum()), _MOST_TRIANGLES)
+            ]
+            if long.any():
+                pieces = split_long(corners[rows[long]], limit)
+                parts.append((pieces.reshape(-1, 3), np.arange(3 * len(pieces)).reshape(-1, 3)))
+            for number, (vertices, faces) in enumerate(parts):
                 meshes.append(
                     ColouredMesh(
-                        f"{name}/{material_name}/{piece}",
-                        site.vertices[used].astype(np.float32),
-                        faces.reshape(-1, 3).astype(np.uint32),
+                        f"{name}/{material_name}/{number}",
+                        vertices.astype(np.float32),
+                        faces.astype(np.uint32),
                         (colour[0], colour[1], colour[2]),
                     )
                 )
     return meshes
+
+
+def _indexed(site: Site, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of some triangles, with the site's shared vertices."""
+    used, faces = np.unique(site.triangles[rows], return_inverse=True)
+    return site.vertices[used], faces.reshape(-1, 3)
+
+
+def split_long(corners: np.ndarray, limit: float) -> np.ndarray:
+    """Triangles cut at the middle of their longest edges until none is longer than a limit.
+
+    A browser interpolates depth along a triangle in single precision; along one that spans the site and reaches
+    behind the eye it is wrong by metres, and users vanish in the ground.
+
+    Args:
+        corners: (T, 3, 3) metres.
+        limit: Metres.
+
+    Returns:
+        (T', 3, 3) with the same facings and the same area.
+    """
+    done = []
+    while len(corners):
+        lengths = _edge_lengths(corners)
+        short = lengths.max(axis=1) <= limit
+        done.append(corners[short])
+        corners, first = corners[~short], lengths[~short].argmax(axis=1)
+        row = np.arange(len(corners))
+        a, b, c = (corners[row, (first + k) % 3] for k in range(3))
+        middle = 0.5 * (a + b)
+        corners = np.concatenate([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)])
+    return np.concatenate(done) if done else corners
+
+
+def _edge_lengths(corners: np.ndarray) -> np.ndarray:
+    """(T, 3) metres, edge k from corner k to the next."""
+    steps = np.roll(corners, -1, axis=1) - corners
+    return np.sqrt((steps**2).sum(axis=2))
 
 
 def canopy_mesh(vegetation: Vegetation, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -86,6 +86,7 @@ class Viewer:
         self._build_menus()
         self._show_world()
         self._server.scene.on_click()(self._clicked)
+        self._server.on_client_connect(self._set_depth_range)
 
     @property
     def url(self) -> str:
@@ -164,8 +165,16 @@ class Viewer:
         camera = self._server.initial_camera
         camera.look_at = (middle[0], middle[1], low[2])
         camera.position = (middle[0], middle[1] - 0.75 * extent, low[2] + 0.85 * extent)
-        camera.near = max(2e-3 * extent, 0.05)  # the depth buffer tells points from the ground under them
-        camera.far = 20.0 * float(np.linalg.norm(world.site.bounds[1] - world.site.bounds[0]))
+        # A near plane that is not too near: else the depth buffer does not tell users from the ground under them.
+        self._near = max(4e-3 * extent, 0.05)
+        self._far = 20.0 * max(float(np.linalg.norm(world.site.bounds[1] - world.site.bounds[0])), extent)
+        camera.near, camera.far = self._near, self._far
+        for client in self._server.get_clients().values():
+            self._set_depth_range(client)
+
+    def _set_depth_range(self, client: Any) -> None:
+        """The initial camera's range reaches a page only if it is there before the page: say it again."""
+        client.camera.near, client.camera.far = self._near, self._far
 
     def _show_trees(self) -> None:
         world, leaves = self._worlds[self._world], self._leaves_menu.value
