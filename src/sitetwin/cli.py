@@ -23,7 +23,9 @@ from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
 from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
+from sitetwin.cli_site import site_app
 from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
+from sitetwin.cli_view import register_view
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ store_app = typer.Typer(help="Look after stores of paths and data sets.", no_arg
 app.add_typer(store_app, name="store")
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
+app.add_typer(site_app, name="site")
 
 
 def _print_version(wanted: bool) -> None:
@@ -152,11 +155,11 @@ def trace(
     from sitetwin.rays import summarise, trace_to_store, trace_transmitters
     from sitetwin.rays.dense import TraceSettings
     from sitetwin.rays.engines import check_engine
-    from sitetwin.site import check_transmitter, load_scene, user_grid
+    from sitetwin.site import check_transmitter, open_site, user_grid
 
     begun = time.perf_counter()
     with writing_store(to, resume), progress_bars() as tell:
-        site = load_scene(scene)
+        site = open_site(scene)
         settings = TraceSettings(
             max_depth=depth,
             seed=seed,
@@ -282,6 +285,7 @@ register_channels(app)
 register_coverage(app)
 register_export(app)
 register_convergence(app)
+register_view(app)
 
 
 def main() -> None:

@@ -168,15 +168,15 @@ def _atmosphere(text: str, rain: float) -> Any:
 
 def _site_of(source: Any, scene: str | None) -> Any:
     """The site of the given scene, or of the one that the paths name."""
-    from sitetwin.site import load_scene
+    from sitetwin.site import open_site
 
     if scene is not None:
-        return load_scene(scene)
+        return open_site(scene)
     name = source.attributes.get("site")
     if name is None:
         raise SiteTwinError(f"{source.path} does not name the scene of its paths; give it with --scene")
     try:
-        return load_scene(name)
+        return open_site(name)
     except SiteTwinError as error:
         raise SiteTwinError(
             f"the paths in {source.path} are of the scene '{name}', which is not built in; give its file with --scene"

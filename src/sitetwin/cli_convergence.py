@@ -63,10 +63,10 @@ def convergence(
     from sitetwin.rays import Paths, TraceSettings
     from sitetwin.rays import convergence as converge
     from sitetwin.report.convergence import draw_convergence
-    from sitetwin.site import check_transmitter, load_scene, user_grid
+    from sitetwin.site import check_transmitter, open_site, user_grid
     from sitetwin.store.files import disk_errors, write_file
 
-    site = load_scene(scene)
+    site = open_site(scene)
 
     def power(paths: Paths) -> np.ndarray:
         return path_gains(paths, site, carrier)[:, 0, 0].abs().square().numpy().astype(np.float64)

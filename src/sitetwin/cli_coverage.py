@@ -74,7 +74,7 @@ def coverage(
     from sitetwin.channel.stations import named_stations, parse_station, read_stations
     from sitetwin.rays.dense import TraceSettings
     from sitetwin.report.coverage import write_coverage
-    from sitetwin.site import load_scene
+    from sitetwin.site import open_site
     from sitetwin.studies.coverage import Area, CoverageSettings, run_coverage
 
     begun = time.perf_counter()
@@ -92,7 +92,7 @@ def coverage(
     traced = TraceSettings(max_depth=depth, diffraction=diffraction, max_transmissions=transmissions, seed=seed)
     settings = CoverageSettings(traced, options, noise_figure, tile_users)
     with _resumable(to), progress_bars() as tell:
-        site = load_scene(scene)
+        site = open_site(scene)
         found = run_coverage(site, given, Area(bounds, spacing, height, indoors), settings, to, tell, resume)
         summary = write_coverage(found, to, tell)
     _print_summary(summary, time.perf_counter() - begun)

@@ -1,6 +1,7 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
+from sitetwin.site.check import Finding, SiteReport, check_site
 from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
 from sitetwin.site.georeferencing import with_georeference
 from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
@@ -9,6 +10,7 @@ from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects
 from sitetwin.site.objects import building_name, building_of_object
+from sitetwin.site.opening import open_site
 from sitetwin.site.placement import (
     check_transmitter,
     distance_to_mesh,
@@ -27,11 +29,13 @@ __all__ = [
     "Cylinder",
     "Ellipsoid",
     "ExtrudedPolygon",
+    "Finding",
     "GeometryError",
     "Georeference",
     "Material",
     "MovingObject",
     "Site",
+    "SiteReport",
     "StreetTrees",
     "Vegetation",
     "Wedges",
@@ -40,6 +44,7 @@ __all__ = [
     "building_name",
     "building_of_object",
     "builtin_scenes",
+    "check_site",
     "check_transmitter",
     "derive",
     "distance_to_mesh",
@@ -55,6 +60,7 @@ __all__ = [
     "load_mesh",
     "load_scene",
     "load_site",
+    "open_site",
     "outdoor_mask",
     "place_objects",
     "plant_street_trees",

@@ -83,6 +83,11 @@ def save_site(site: Site, folder: str | Path) -> Path:
     return folder
 
 
+def is_saved_site(folder: str | Path) -> bool:
+    """Whether a folder looks like one that `save_site` wrote."""
+    return (Path(folder) / _DESCRIPTION).is_file()
+
+
 def load_site(folder: str | Path) -> Site:
     """Read a site that `save_site` wrote, and check it against the hash in its description.
 

@@ -24,7 +24,7 @@ from sitetwin.site import (
     Site,
     check_transmitter,
     inside_building,
-    load_scene,
+    open_site,
     plant_street_trees,
     user_grid,
 )
@@ -96,7 +96,7 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
         SiteTwinError: A scene is missing, the base station stands in a wall, or no user has a path.
     """
     settings = TraceSettings(max_depth=study.max_depth, seed=study.trace_seed)
-    city = load_scene(study.site.scene)
+    city = open_site(study.site.scene)
     station = check_transmitter(city, np.asarray(study.site.base_station))
     planted = plant_street_trees(
         city, np.random.default_rng(study.trees.seed), _planted_area(study), study.trees.spacing
@@ -197,7 +197,7 @@ def _target_b(
 
 def _wrong_site(study: CsiStudy, settings: TraceSettings, progress: Progress) -> tuple[World, np.ndarray]:
     cell: Cell = study.wrong_site
-    city = load_scene(cell.scene)
+    city = open_site(cell.scene)
     station = check_transmitter(city, np.asarray(cell.base_station))
     users, _ = user_grid(cell.area, cell.spacing, cell.user_height, city)
     paths = trace(city, station, users, settings, lambda x: progress("trace the wrong site", x))

@@ -1,0 +1,1 @@
+"""The city in the browser: surfaces, canopies, users coloured by what they receive, and the rays that reach them."""

@@ -1,0 +1,127 @@
+"""What users are coloured by: numbers per user, from the powers of their paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from sitetwin.channel.arrays import Radio
+from sitetwin.channel.coverage import link_statistics
+from sitetwin.channel.fields import FieldOptions, path_gains
+from sitetwin.channel.steering import responses
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.site import Site
+
+Leaves = Literal["in leaf", "out of leaf", "no trees"]
+LEAVES: tuple[Leaves, ...] = ("in leaf", "out of leaf", "no trees")
+
+_PATHS_AT_ONCE = 1 << 17
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """One number per user.
+
+    Attributes:
+        label: With the unit.
+        values: (U,) float64, NaN where there is none; may be infinite.
+        step: The ends of the colour scale are multiples of it; 0 takes the values' own ends.
+        names: Of the values 0, 1, ..., where they are labels; empty for numbers.
+    """
+
+    label: str
+    values: np.ndarray
+    step: float = 0.0
+    names: tuple[str, ...] = ()
+
+
+def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: Leaves) -> np.ndarray:
+    """Received over transmitted power of each path, with trees in a state of leaf.
+
+    Without trees, canopies neither weaken paths nor scatter, so that paths scattered in them carry nothing. All other
+    paths are the same with trees and without.
+
+    Args:
+        paths: P paths.
+        site: Their site.
+        carrier_hz: Hz.
+        tx: Radio of the transmitter, with one antenna.
+        leaves: "in leaf", "out of leaf" (deciduous trees are bare) or "no trees".
+
+    Returns:
+        (P,) float64.
+    """
+    if leaves == "no trees":
+        options = FieldOptions(foliage=None)
+    else:
+        options = FieldOptions(season="summer" if leaves == "in leaf" else "winter")
+    gains = path_gains(paths, site, carrier_hz, tx=tx, options=options)
+    power = gains.reshape(paths.num_paths, -1)[:, 0].abs().double().square().numpy()
+    if leaves == "no trees":
+        power = np.where((paths.kinds == Interaction.CANOPY).any(axis=1), 0.0, power)
+    return power
+
+
+def user_quantities(paths: Paths, power: np.ndarray, beams: Radio) -> dict[str, Quantity]:
+    """All quantities of the users, by name.
+
+    Args:
+        paths: P paths of U users.
+        power: (P,) received over transmitted power of each path.
+        beams: Radio of the codebook, a linear array of N elements.
+
+    Returns:
+        "path gain", "delay spread", "K-factor", "best beam", "line of sight", as `link_statistics` defines them.
+    """
+    link = link_statistics(paths, power)
+    reached = link.path_gain > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain_db = np.where(reached, 10 * np.log10(link.path_gain), np.nan)
+        k_db = 10 * np.log10(link.rician_k)
+    beam = best_beam(paths, power, beams)
+    sight = np.where(reached, link.line_of_sight.astype(np.float64), np.nan)
+    return {
+        "path gain": Quantity("path gain (dB)", gain_db, 5.0),
+        "delay spread": Quantity("rms delay spread (ns)", 1e9 * link.delay_spread, 10.0),
+        "K-factor": Quantity("Rician K-factor (dB); grey: no line of sight", k_db, 5.0),
+        "best beam": Quantity(
+            f"best of {beams.array.num_antennas} DFT beams; {beams.array.num_antennas // 2} is broadside",
+            np.where(beam >= 0, beam, np.nan),
+        ),
+        "line of sight": Quantity("line of sight", sight, names=("no", "yes")),
+    }
+
+
+def best_beam(paths: Paths, power: np.ndarray, radio: Radio) -> np.ndarray:
+    """The beam of a DFT codebook that brings each user most power, the mean over small-scale fading.
+
+    Beam b of N weighs element n with ``e^{-j 2 pi n b / N} / sqrt(N)``, counted like the angles of delay-angle
+    channels: after an fftshift, so that N // 2 is broadside.
+
+    Args:
+        paths: P paths of U users.
+        power: (P,) power of each path between single antennas.
+        radio: The array at the transmitter: linear, one port.
+
+    Returns:
+        (U,) int64, -1 for users without power.
+    """
+    best = np.full(paths.num_users, -1, dtype=np.int64)
+    departure = torch.from_numpy(np.ascontiguousarray(paths.departure))
+    first = 0
+    while first < paths.num_users:
+        begin = int(paths.offsets[first])
+        last = int(np.searchsorted(paths.offsets, begin + _PATHS_AT_ONCE, side="right")) - 1
+        last = min(max(last, first + 1), paths.num_users)
+        rows = slice(begin, int(paths.offsets[last]))
+        response = responses(departure[rows], radio, None, torch.complex128).numpy()
+        beams = np.abs(np.fft.fftshift(np.fft.fft(response, axis=1), axes=1)) ** 2 / response.shape[1]
+        some = first + np.flatnonzero(np.diff(paths.offsets[first : last + 1]))
+        if len(some):
+            totals = np.add.reduceat(beams * power[rows, None], paths.offsets[some] - begin, axis=0)
+            best[some] = np.where(totals.max(axis=1) > 0, totals.argmax(axis=1), -1)
+        first = last
+    return best
