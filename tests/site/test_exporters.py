@@ -315,6 +315,21 @@ def test_georeference_by_hand(town: Site) -> None:
             with_georeference(town, latitude, longitude)
 
 
+@pytest.mark.skipif(
+    "SITETWIN_ASU_CAMPUS" not in os.environ, reason="set SITETWIN_ASU_CAMPUS to the folder of that city"
+)
+def test_a_real_campus_is_placed_by_its_corners() -> None:
+    """Its local extents and their degrees are known; the latter are off by 5 m from east to west, as published."""
+    folder = Path(os.environ["SITETWIN_ASU_CAMPUS"])
+    facts = json.loads((folder / "georeference.json").read_text())
+    origin = [float(np.interp(0.0, facts[axis], facts[angle])) for axis, angle in (("y", "lat"), ("x", "lon"))]
+    site = with_georeference(load_scene(folder), *origin)
+    assert site.georeference is not None
+    corners = from_wgs84(site.georeference, np.column_stack([facts["lon"], facts["lat"]]))
+    np.testing.assert_allclose(corners[:, 0], facts["x"], atol=6.0)
+    np.testing.assert_allclose(corners[:, 1], facts["y"], atol=0.5)
+
+
 def test_what_cannot_be_written_ends_in_a_sentence(tmp_path: Path, town: Site) -> None:
     with pytest.raises(SiteTwinError, match="no georeference"):
         export_footprints(town, tmp_path / "a.geojson")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from pyproj import CRS, Transformer
@@ -80,13 +81,21 @@ def to_wgs84(georeference: Georeference, points_xy: np.ndarray) -> np.ndarray:
     Returns:
         (N, 2) float64, WGS84 degrees, longitude first.
     """
-    transformer = Transformer.from_crs(local_crs(georeference), _WGS84, always_xy=True)
     points_xy = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack(transformer.transform(points_xy[:, 0], points_xy[:, 1]))
+    return np.column_stack(_transformers(georeference)[0].transform(points_xy[:, 0], points_xy[:, 1]))
 
 
 def from_wgs84(georeference: Georeference, longitude_latitude: np.ndarray) -> np.ndarray:
     """Local points of longitudes and latitudes; the inverse of `to_wgs84`."""
-    transformer = Transformer.from_crs(_WGS84, local_crs(georeference), always_xy=True)
     degrees = np.asarray(longitude_latitude, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack(transformer.transform(degrees[:, 0], degrees[:, 1]))
+    return np.column_stack(_transformers(georeference)[1].transform(degrees[:, 0], degrees[:, 1]))
+
+
+@lru_cache(maxsize=8)
+def _transformers(georeference: Georeference) -> tuple[Transformer, Transformer]:
+    """From the local frame to WGS84 and back; making one takes longer than a thousand points."""
+    local = local_crs(georeference)
+    return (
+        Transformer.from_crs(local, _WGS84, always_xy=True),
+        Transformer.from_crs(_WGS84, local, always_xy=True),
+    )

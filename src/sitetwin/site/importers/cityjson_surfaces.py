@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.site.build import MOST_TRIANGLES, check_triangle_count
+from sitetwin.site.facets import norm
 from sitetwin.site.importers.blocks import clip
 from sitetwin.site.importers.cityjson_file import City, CityObject, check_range
 from sitetwin.site.importers.gltf import is_whole
@@ -34,7 +35,8 @@ _UPWARD = 0.25
 
 _AT_THE_FOOT = 0.01  # of the file's unit: a downward surface this near the lowest vertex is the ground surface
 _MOST_LISTS = 5 * MOST_TRIANGLES
-_AREA_TOLERANCE = 1e-6
+_AREA_TOLERANCE = 1e-3
+"""Share of the area: the normal of a polygon a little out of plane is a little shorter than its triangles' sum."""
 
 Lod = tuple[int, ...]
 
@@ -146,16 +148,26 @@ def _triangles(
         faces.append(_rings(city, thing, surface, len(vertices)))
         roles.append(role)
     check_triangle_count(sum(sum(map(len, rings)) for rings in faces) // 3, f"'{city.where}'")
-    corners: list[np.ndarray] = []
-    owner: list[int] = []
-    for number, rings in enumerate(faces):
-        cut = _cut(vertices, rings, thing.key, ledger)
-        corners.append(cut)
-        owner += [number] * len(cut)
-    if not owner:
+    if not faces:
         return np.zeros((0, 3, 3)), np.zeros(0, dtype="U6")
-    joined, face = np.concatenate(corners), np.array(owner)
-    return _with_roles(joined, face, np.array(roles, dtype="U6"), ledger, thing.key)
+    cuts = [_cut(vertices, rings) for rings in faces]
+    corners = np.concatenate([cut for cut, _ in cuts])
+    face = np.repeat(np.arange(len(faces)), [len(cut) for cut, _ in cuts])
+    _check_areas(corners, face, np.array([expected for _, expected in cuts]), thing.key, ledger)
+    return _with_roles(corners, face, np.array(roles, dtype="U6"), ledger, thing.key)
+
+
+def _check_areas(corners: np.ndarray, face: np.ndarray, expected: np.ndarray, key: str, ledger: Ledger) -> None:
+    """Note the surfaces whose triangles do not cover what their rings enclose."""
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.bincount(face, 0.5 * norm(normal), minlength=len(expected))
+    empty = area == 0
+    if empty.any():
+        ledger.note("dropped", "surface without area", key, int(empty.sum()))
+    wrong = ~empty & (expected >= 0) & (np.abs(area - expected) > _AREA_TOLERANCE * area)
+    if wrong.any():
+        what = "outline that crosses itself or is far from plane, cut as far as it goes"
+        ledger.note("repaired", what, key, int(wrong.sum()))
 
 
 def _semantics(geometry: dict[str, Any]) -> tuple[list[str], Any]:
@@ -187,41 +199,25 @@ def _walk(
 
 
 def _rings(city: City, thing: CityObject, surface: Any, size: int) -> list[list[int]]:
-    """Rings of vertex indices, checked; a first corner that is repeated at the end is dropped."""
+    """Rings of vertex indices, checked; a corner that repeats the one before it is dropped."""
     if not isinstance(surface, list) or not all(isinstance(ring, list) for ring in surface):
         city.refuse(f"has a malformed surface in '{clip(thing.key)}'")
     rings = []
     for ring in surface:
         if not all(is_whole(index) and 0 <= index < size for index in ring):
             city.refuse(f"names a vertex in '{clip(thing.key)}' that it does not have")
-        rings.append(ring[:-1] if len(ring) > 1 and ring[0] == ring[-1] else ring)
+        rings.append([index for k, index in enumerate(ring) if index != ring[k - 1]])
     return rings
 
 
-def _cut(vertices: np.ndarray, rings: list[list[int]], key: str, ledger: Ledger) -> np.ndarray:
-    """(m, 3, 3) triangles of a polygon with holes."""
+def _cut(vertices: np.ndarray, rings: list[list[int]]) -> tuple[np.ndarray, float]:
+    """(m, 3, 3) triangles of a polygon with holes, and the area that they should have; negative for "not asked"."""
+    if not rings or len(rings[0]) < 3:
+        return np.zeros((0, 3, 3)), -1.0
     if len(rings) == 1 and len(rings[0]) == 3:
-        return vertices[rings[0]][None]
-    points = [_without_repeats(vertices[ring]) for ring in rings if len(ring) >= 3]
-    points = [ring for k, ring in enumerate(points) if len(ring) >= 3 or k == 0]
-    if not points or len(points[0]) < 3:
-        ledger.note("dropped", "surface without area", key)
-        return np.zeros((0, 3, 3))
-    joined = np.concatenate(points)
-    cut = joined[triangulate_rings(points)]
-    if not len(cut):
-        ledger.note("dropped", "surface without area", key)
-        return cut
-    area = 0.5 * np.linalg.norm(np.cross(cut[:, 1] - cut[:, 0], cut[:, 2] - cut[:, 0]), axis=1).sum()
-    size = max(float(np.ptp(joined, axis=0).max()), 1e-9)
-    # The vectors of a polygon that is a little out of plane sum to a little less than the areas of its triangles.
-    if abs(area - rings_area(points)) > 1e-3 * size * size + _AREA_TOLERANCE * area:
-        ledger.note("repaired", "outline that crosses itself or is far from plane, cut as far as it goes", key)
-    return cut
-
-
-def _without_repeats(ring: np.ndarray) -> np.ndarray:
-    return ring[(ring != np.roll(ring, 1, axis=0)).any(axis=1)]
+        return vertices[rings[0]][None], -1.0
+    points = [vertices[ring] for ring in rings if len(ring) >= 3]
+    return np.concatenate(points)[triangulate_rings(points)], rings_area(points)
 
 
 def _with_roles(

@@ -130,7 +130,11 @@ def _site(
             },
             "assumptions": [
                 "triangles are two-sided",
-                *(f"{e.what} ({', '.join(e.examples)})" for e in ledger.entries if e.kind == "assumed"),
+                *(
+                    ": ".join([e.what, *filter(None, [", ".join(e.examples)])])
+                    for e in ledger.entries
+                    if e.kind == "assumed"
+                ),
             ],
             "account": ledger.to_list(),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import mapbox_earcut
@@ -78,14 +79,15 @@ def triangulate_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
 
 def rings_area(rings: Sequence[np.ndarray]) -> float:
     """Area of a planar polygon with holes, square metres: that of the outer ring less those of the holes."""
-    sizes = [0.5 * float(np.linalg.norm(newell_normal(ring))) for ring in rings]
+    sizes = [0.5 * math.hypot(*newell_normal(ring).tolist()) for ring in rings]
     return sizes[0] - sum(sizes[1:])
 
 
 def newell_normal(polygon: np.ndarray) -> np.ndarray:
     """(3,) normal of a polygon, as long as twice its area."""
     shifted = polygon - polygon[0]
-    return np.cross(shifted, np.roll(shifted, -1, axis=0)).sum(axis=0)
+    (x, y, z), (u, v, w) = shifted.T, np.concatenate([shifted[1:], shifted[:1]]).T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1).sum(axis=0)
 
 
 def _best_ear(ring: np.ndarray) -> tuple[int, bool] | None:
