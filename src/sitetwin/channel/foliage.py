@@ -159,7 +159,7 @@ class NonzeroGradient:
 
     Args:
         illuminated_area: A_min, m2: the part of the foliage that both antennas' beams light. 2 m2, a beam some 1.6 m
-            across, is assumed where nothing is said; 10 m2 takes 4 dB from the loss of a deep canopy at 28 GHz.
+            across, is assumed where nothing is said; 10 m2 takes 5 dB from the loss of a deep canopy at 28 GHz.
 
     Raises:
         SiteTwinError: The area is not positive and finite.

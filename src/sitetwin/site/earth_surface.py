@@ -13,7 +13,7 @@ VACUUM_PERMITTIVITY = 8.8541878188e-12
 """F/m, CODATA 2022."""
 
 RANGE_GHZ = (0.001, 1000.0)
-"""Where P.527-6 gives its formulas for use here; the Recommendation itself goes up to 1000 GHz."""
+"""GHz for which the formulas are taken; the Recommendation goes up to 1000 GHz."""
 
 
 @dataclass(frozen=True)
@@ -70,38 +70,31 @@ def sea_conductivity(temperature: float, salinity: float) -> float:
     return standard * at_15 * (1 + a0 * (t - 15) / (a1 + t))
 
 
-def soil(
-    frequency_ghz: float,
-    water: float = 0.2,
-    temperature: float = 15.0,
-    *,
-    sand_percent: float = 42.0,
-    clay_percent: float = 8.5,
-    specific_gravity: float = 2.70,
-    bulk_density: float = 1.58,
-) -> complex:
-    """Relative complex permittivity of soil (P.527-6, section 5.2); a loam by default.
+SAND, CLAY = 42.0, 8.5
+"""Percent of weight, of the loam that stands for soil."""
+
+GRAINS, BULK = 2.70, 1.58
+"""Densities of that loam's grains, and of the loam when dry, g/cm3."""
+
+
+def soil(frequency_ghz: float, water: float = 0.2, temperature: float = 15.0) -> complex:
+    """Relative complex permittivity of loam (P.527-6, section 5.2).
 
     Args:
         frequency_ghz: GHz.
         water: Volumetric water content, m3/m3, above 0.
         temperature: Degrees Celsius, above freezing.
-        sand_percent: Share of sand by weight.
-        clay_percent: Share of clay by weight.
-        specific_gravity: Density of the soil's grains, g/cm3.
-        bulk_density: Density of the dry soil, g/cm3.
     """
-    f, rho, grains = frequency_ghz, bulk_density, specific_gravity
-    low = 0.0467 + 0.2204 * rho - 0.004111 * sand_percent - 0.006614 * clay_percent
-    high = -1.645 + 1.939 * rho - 0.0225622 * sand_percent + 0.01594 * clay_percent
-    x = f / 1.35
-    ionic = 18 * (grains - rho) / (f * grains * water) * (low - high) / (1 + x * x)
-    steady = 18 * (grains - rho) / (f * grains * water) * high
-    free = fresh_water(f, temperature) + complex(x * ionic, -(ionic + steady))
+    low = 0.0467 + 0.2204 * BULK - 0.004111 * SAND - 0.006614 * CLAY
+    high = -1.645 + 1.939 * BULK - 0.0225622 * SAND + 0.01594 * CLAY
+    x = frequency_ghz / 1.35
+    share = 18 * (GRAINS - BULK) / (frequency_ghz * GRAINS * water)
+    step = (low - high) / (1 + x * x)
+    free = fresh_water(frequency_ghz, temperature) + share * complex(x * step, -(high + step))
     alpha = 0.65
-    dry = (rho / grains) * (((1.01 + 0.44 * grains) ** 2 - 0.062) ** alpha - 1)
-    real = 1 + dry + water ** (1.2748 - 0.00519 * sand_percent - 0.00152 * clay_percent) * free.real**alpha - water
-    loss = water ** (1.33797 - 0.00603 * sand_percent - 0.00166 * clay_percent) * (-free.imag) ** alpha
+    dry = (BULK / GRAINS) * (((1.01 + 0.44 * GRAINS) ** 2 - 0.062) ** alpha - 1)
+    real = 1 + dry + water ** (1.2748 - 0.00519 * SAND - 0.00152 * CLAY) * free.real**alpha - water
+    loss = water ** (1.33797 - 0.00603 * SAND - 0.00166 * CLAY) * (-free.imag) ** alpha
     return complex(real ** (1 / alpha), -(loss ** (1 / alpha)))
 
 

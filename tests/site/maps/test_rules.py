@@ -93,28 +93,24 @@ def test_written_and_read(name: str, tmp_path: Path) -> None:
 
 
 words = st.text(min_size=1, max_size=12)
-materials = st.builds(
-    lambda eps, sigma, thickness: {"relative_permittivity": eps, "conductivity": sigma, "thickness": thickness},
-    st.floats(1, 100),
-    st.floats(0, 1e7),
-    st.one_of(st.none(), st.floats(1e-3, 5)),
-)
+constants = st.tuples(st.floats(1, 100), st.floats(0, 1e7), st.one_of(st.none(), st.floats(1e-3, 5)))
+rows = st.tuples(st.sampled_from(("wall", "roof", "ground")), words, st.lists(words, min_size=1, max_size=3))
 
 
 @settings(max_examples=60)
-@given(st.dictionaries(words, materials, min_size=1, max_size=4), st.data())
-def test_any_table_survives_the_file(named, data) -> None:
-    table = {name: Material(name, **values) for name, values in named.items()}
-    name = st.sampled_from(sorted(table))
-    rule = st.builds(
-        Rule,
-        st.sampled_from(("wall", "roof", "ground")),
-        words,
-        st.lists(words.map(str.lower), min_size=1, max_size=3).map(tuple),
-        name,
+@given(st.dictionaries(words, constants, min_size=1, max_size=4), st.lists(rows, max_size=4))
+def test_any_table_survives_the_file(named, drawn) -> None:
+    table = {
+        name: Material(name, relative_permittivity=eps, conductivity=sigma, thickness=thickness)
+        for name, (eps, sigma, thickness) in named.items()
+    }
+    first, last = min(table), max(table)
+    rules = MaterialRules(
+        "any",
+        {"wall": first, "roof": last, "ground": first},
+        table,
+        tuple(Rule(target, key, tuple(v.lower() for v in values), last) for target, key, values in drawn),
     )
-    base = {target: data.draw(name) for target in ("wall", "roof", "ground")}
-    rules = MaterialRules("any", base, table, tuple(data.draw(st.lists(rule, max_size=4))))
     assert same(parse_rules(rules.to_toml(), "again"), rules)
 
 

@@ -121,6 +121,8 @@ def test_bad_rasters_get_a_sentence(tmp_path: Path) -> None:
             load_terrain(tmp_path / name, ORIGIN, (-50, -50, 50, 50), Ledger())
     with pytest.raises(SiteTwinError, match="cannot be read"):
         load_terrain(tmp_path / "absent.tif", ORIGIN, EXTENT, Ledger())
+    with pytest.raises(SiteTwinError, match="by its name"):
+        load_terrain(tmp_path / "links.vrt", ORIGIN, EXTENT, Ledger())
     with pytest.raises(SiteTwinError, match="nodes is too large"):
         load_terrain(good, ORIGIN, EXTENT, Ledger(), spacing=0.1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +10,7 @@ import shapely
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.bodies import Body
-from sitetwin.site.maps.features import Feature, MapData
+from sitetwin.site.maps.features import MapData
 from sitetwin.site.maps.ground_areas import ground_areas
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.partition import GRID, Cells, bodies, partition
@@ -110,7 +109,6 @@ def build_ground(
     terrain: Terrain | None = None,
     *,
     extent: Extent | None = None,
-    areas: bool = True,
 ) -> tuple[list[Body], Ground]:
     """Make the surfaces of the ground; they also run under the buildings.
 
@@ -124,17 +122,17 @@ def build_ground(
         ledger: Takes note of widths that were assumed, repairs, and what was left out.
         terrain: Heights from `load_terrain` for the same extent; flat at z = 0 without.
         extent: (west, south, east, north) metres, `ground_extent` by default.
-        areas: Whether roads, water and the like get surfaces of their own.
 
     Returns:
         Bodies "ground" and "ground-<material>", facing up, and the surface to stand on.
 
     Raises:
-        SiteTwinError: See `ground_extent`.
+        SiteTwinError: The terrain does not reach over the extent; or see `ground_extent`.
     """
     extent = extent or ground_extent(map_data, ledger)
-    features: Sequence[Feature] = map_data.features if areas else ()
-    found = ground_areas(features, rules, ledger, extent)
+    if terrain is not None:
+        _check_reach(terrain, extent)
+    found = ground_areas(map_data.features, rules, ledger, extent)
     if all(area.material == rules.base_ground for area in found):
         found = []
     materials = [rules.base_ground, *sorted({a.material for a in found} - {rules.base_ground})]
@@ -148,3 +146,11 @@ def build_ground(
     height = np.zeros(flat.shape[:2]) if terrain is None else terrain.height(flat.reshape(-1, 2)).reshape(-1, 3)
     corners = np.concatenate([flat, height[..., None]], axis=2)
     return bodies(corners, kind, names, materials), Ground(extent, corners, terrain)
+
+
+def _check_reach(terrain: Terrain, extent: Extent) -> None:
+    x, y = terrain.cells.x, terrain.cells.y
+    if x[0] > extent[0] or y[0] > extent[1] or x[-1] < extent[2] or y[-1] < extent[3]:
+        raise SiteTwinError(
+            "the terrain does not reach over the whole ground; load it for the extent that the ground has"
+        )

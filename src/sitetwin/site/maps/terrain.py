@@ -23,7 +23,7 @@ SPACING = 20.0
 MOST_NODES = 4_000_000
 """Of a net."""
 
-_DRIVERS = ("GTiff", "AAIGrid", "SRTMHGT")  # formats that cannot refer to other files
+_DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".asc": "AAIGrid", ".hgt": "SRTMHGT"}  # none refers to other files
 _MOST_PIXELS = 64_000_000
 _MOST_HOLES = 0.05  # share of the nodes that may lack a height and take that of the nearest
 _LARGEST_HEIGHT = 20_000.0
@@ -161,10 +161,13 @@ class _Raster:
             import rasterio
         except ImportError as error:
             raise SiteTwinError("terrain rasters need rasterio; install sitetwin[geo]") from error
+        driver = _DRIVERS.get(path.suffix.lower())
+        if driver is None:
+            raise SiteTwinError(f"'{path}' is no raster of heights by its name; give a {', '.join(_DRIVERS)} file")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a raster without a geotransform is refused below
-                with rasterio.open(path, driver=list(_DRIVERS)) as data:
+                with rasterio.open(path, driver=driver) as data:
                     needed = np.concatenate([needed, [[0.0, 0.0]]])
                     return cls._window(data, path, georeference, needed, wanted, spacing)
         except (rasterio.errors.RasterioError, pyproj.exceptions.ProjError, ValueError, OSError, MemoryError) as error:
