@@ -158,20 +158,30 @@ def fetch(
 
 
 def export(
+    ctx: Context,
     scene: Annotated[str, typer.Argument(metavar="SITE", help="Saved site, or anything that `site import` reads.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the Mitsuba scene, or file to write.")],
     form: Annotated[
         str, typer.Option("--format", help="mitsuba (for Sionna RT), glb, or geojson (footprints and trees).")
     ] = "mitsuba",
+    carrier: Annotated[
+        float, typer.Option(help="Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
+    ] = 3.5e9,
 ) -> None:
     """Write a site for other programs, and say what their format cannot hold."""
     from sitetwin.site import open_site
     from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
 
-    exporters = {"mitsuba": export_mitsuba, "glb": export_glb, "geojson": export_footprints}
-    if form not in exporters:
-        raise SiteTwinError(f"--format '{form}' is unknown; choose {', '.join(exporters)}")
-    print_ledger(exporters[form](open_site(scene), to))
+    if form not in ("mitsuba", "glb", "geojson"):
+        raise SiteTwinError(f"--format '{form}' is unknown; choose mitsuba, glb or geojson")
+    if form != "mitsuba":
+        refuse_idle(ctx, {"carrier": "--carrier"}, f"with --format {form}; leave it out")
+    site = open_site(scene)
+    if form == "mitsuba":
+        ledger = export_mitsuba(site, to, carrier)
+    else:
+        ledger = export_glb(site, to) if form == "glb" else export_footprints(site, to)
+    print_ledger(ledger)
     say(str(to))
 
 

@@ -123,6 +123,8 @@ def test_a_box_over_the_antimeridian(tmp_path: Path) -> None:
         ("1,1,1,2", "empty"),
         ("1,2,2,1", "empty"),
         ("52.5,113.4,52.6,113.5", "longitude before latitude"),
+        ("-180,-90,180,90", "spans"),
+        ("13,52,15,52.1", "spans"),
     ],
 )
 def test_boxes_that_cannot_be(text: str, reason: str) -> None:
@@ -156,6 +158,15 @@ def test_circles_that_cannot_be(text: str, metres: float, reason: str) -> None:
 def test_a_clip_beside_the_map(tmp_path: Path, clip: Box | Radius, reason: str) -> None:
     with pytest.raises(SiteTwinError, match=reason):
         read_map(write(tmp_path / "a.osm", xml(town())), clip=clip)
+
+
+@pytest.mark.parametrize("origin", [(0.0, 0.0), (-52.5, -166.6), (10.0, 103.4)])
+def test_an_origin_far_from_the_clip(tmp_path: Path, origin: tuple[float, float]) -> None:
+    file = write(tmp_path / "a.osm", xml(town()))
+    with pytest.raises(SiteTwinError, match="choose it nearer"):
+        read_map(file, clip=Radius(52.5, 13.4, 300.0), origin=origin)
+    with pytest.raises(SiteTwinError, match="from the origin"):
+        read_map(file, origin=origin)
 
 
 def test_far_things_beside_a_clip_are_no_trouble(tmp_path: Path) -> None:

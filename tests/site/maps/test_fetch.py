@@ -71,7 +71,7 @@ def test_it_is_frozen_and_never_asked_for_again(server: Server, tmp_path: Path) 
     server.answers = [(200, PAYLOAD)]
     first = fetch_map(HERE, 300.0, tmp_path / "site", endpoint=server.url)
     assert first.path.read_bytes() == PAYLOAD
-    path, form, agent = server.asked[0]
+    _, form, agent = server.asked[0]
     assert (
         form["data"] == [overpass_query(Radius(52.5004, 13.4004, 300.0))] == [(tmp_path / "site" / QUERY).read_text()]
     )

@@ -171,6 +171,12 @@ def test_projected_coordinates_land_where_they_are(name: str) -> None:
     assert shapely.get_coordinates(found.features[0].geometry) == pytest.approx(expected, abs=1e-3)
 
 
+def test_half_characters_do_not_come_through(tmp_path: Path) -> None:
+    value = collection(feature({"building": "yes", "name": "\ud800x", "n\udfff": "ö"}))
+    found, _ = read_map(write(tmp_path / "a.geojson", value))
+    assert found.features[0].tags == {"building": "yes", "name": "?x", "n?": "ö"}
+
+
 class Frame:
     """What a GeoDataFrame shows of itself."""
 

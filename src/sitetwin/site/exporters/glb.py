@@ -41,8 +41,11 @@ _COLOURS = {
     "very_dry_ground": "c9b68d",
     "medium_dry_ground": "8f8a5b",
     "wet_ground": "5d6b46",
+    "fresh_water": "4f86a8",
+    "sea_water": "2f6690",
+    "moist_soil": "75623f",
 }
-"""sRGB of the materials of ITU-R P.2040."""
+"""sRGB of the materials of ITU-R P.2040 and P.527."""
 
 _OTHER_COLOURS = ("b07aa1", "76b7b2", "edc948", "f28e2b", "9c755f", "4e79a7")
 _LEAVES = {"broadleaved": "5a8f3d", "needleleaved": "2f6147"}

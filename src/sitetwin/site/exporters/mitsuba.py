@@ -21,22 +21,25 @@ HALF_SPACE_THICKNESS = 100.0
 """Metres of the slab that stands for a half-space. What comes back from its far side has crossed it twice: 28 dB weaker
 in very dry ground at 1 GHz, the least lossy ground of the table, and gone in concrete."""
 
+DEFAULT_CARRIER_HZ = 3.5e9
+
 _UNFIT = re.compile("[^ -#%-~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, and the dollar sign, which begins a parameter in a Mitsuba file."""
 
 
-def export_mitsuba(site: Site, folder: str | Path) -> Ledger:
+def export_mitsuba(site: Site, folder: str | Path, carrier_hz: float = DEFAULT_CARRIER_HZ) -> Ledger:
     """Write a site as a scene that ``sionna.rt.load_scene(folder + "/scene.xml")`` loads unchanged.
 
     Each object is a shape of its own (one per material where it has several); ``merge_shapes=False`` keeps them apart
     in Sionna RT. Materials of ITU-R P.2040 become ``itu-radio-material``, others ``radio-material`` with their
-    constants. Vertices are rounded to single precision, which the tracer of Sionna RT has throughout. A half-space
+    constants; water and soil of P.527, which Sionna RT does not know, with those at one carrier. Vertices are rounded to single precision, which the tracer of Sionna RT has throughout. A half-space
     becomes a slab of `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference
     are left out, because a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
 
     Args:
         site: The site.
         folder: The folder to make; one of an earlier export is replaced.
+        carrier_hz: Where the constants of what Sionna RT does not know are taken, Hz.
 
     Returns:
         The account: what was written, what was changed and what the format cannot express.
@@ -58,7 +61,7 @@ def export_mitsuba(site: Site, folder: str | Path) -> Ledger:
     material_names = {k: unique_name(_material_name(site.materials[k]), taken) for k in used}
     lines = ['<scene version="2.1.0">']
     for k in used:
-        lines += _bsdf(site.materials[k], material_names[k], ledger)
+        lines += _bsdf(site.materials[k], material_names[k], carrier_hz, ledger)
     files: dict[str, bytes] = {}
     for number, (part, name) in enumerate(zip(parts, names, strict=True)):
         file = f"meshes/{number:05d}-{re.sub('[^A-Za-z0-9_-]+', '_', name)[:48]}.ply"
@@ -89,10 +92,10 @@ def _material_name(material: Material) -> str:
     material for anything else.
     """
     name = re.sub("^(?:mat-|itu[_-])+", "", _UNFIT.sub("_", material.name), flags=re.IGNORECASE) or "material"
-    return f"{name}_custom" if material.itu is None and name in ITU_TABLE else name
+    return f"{name}_custom" if material.itu not in ITU_TABLE and name in ITU_TABLE else name
 
 
-def _bsdf(material: Material, name: str, ledger: Ledger) -> list[str]:
+def _bsdf(material: Material, name: str, carrier_hz: float, ledger: Ledger) -> list[str]:
     thickness = material.thickness
     if thickness is None:
         thickness = HALF_SPACE_THICKNESS
@@ -106,17 +109,15 @@ def _bsdf(material: Material, name: str, ledger: Ledger) -> list[str]:
         "scattering_coefficient": material.scattering_coefficient,
         "xpd_coefficient": material.xpd_coefficient,
     }
-    if material.itu is None:
-        assert material.relative_permittivity is not None  # a material has an ITU name or constants
-        assert material.conductivity is not None
-        numbers = {
-            "relative_permittivity": material.relative_permittivity,
-            "conductivity": material.conductivity,
-            **numbers,
-        }
-    kind = "radio-material" if material.itu is None else "itu-radio-material"
+    known = material.itu in ITU_TABLE
+    if not known:
+        permittivity, conductivity = material.evaluate(carrier_hz)
+        numbers = {"relative_permittivity": permittivity, "conductivity": conductivity, **numbers}
+    if material.itu is not None and not known:
+        ledger.note("assumed", f"constants at {carrier_hz / 1e9:g} GHz for a medium of ITU-R P.527", material.name)
+    kind = "itu-radio-material" if known else "radio-material"
     lines = [f'    <bsdf type="{kind}" id={quoteattr("mat-" + name)}>']
-    if material.itu is not None:
+    if known:
         lines.append(f'        <string name="type" value="{material.itu}"/>')
     lines += [f'        <float name="{key}" value="{float(value)!r}"/>' for key, value in numbers.items()]
     return [*lines, "    </bsdf>"]

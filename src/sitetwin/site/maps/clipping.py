@@ -28,7 +28,7 @@ class Box:
         west, south, east, north: Degrees.
 
     Raises:
-        SiteTwinError: It is empty, or no part of the earth.
+        SiteTwinError: It is empty, too wide for a plane map, or no part of the earth.
     """
 
     west: float
@@ -45,6 +45,13 @@ class Box:
             )
         if self.south >= self.north or self.west == self.east:
             _refuse(f"the box {sides} is empty", "give west,south,east,north in degrees, south below north")
+
+        high = (self.north - self.south) * _METRES_PER_DEGREE
+        wide = self._width * _METRES_PER_DEGREE * math.cos(math.radians(min(abs(self.south), abs(self.north))))
+        if max(high, wide) > 2 * FARTHEST:
+            _refuse(
+                f"the box {sides} spans {max(high, wide) / 1000:.0f} km", f"a site spans {FARTHEST / 500:g} at most"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Box:

@@ -14,6 +14,7 @@ MOST = 500.0
 
 _UNITS = {
     **dict.fromkeys(("", "m", "m.", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
     **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
     **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
     **dict.fromkeys(("'", "ft", "ft.", "foot", "feet"), 0.3048),
@@ -38,9 +39,9 @@ _LONGEST_TEXT = 255  # what OpenStreetMap allows a value
 def parse_length(text: str | None) -> float | None:
     """Read a length such as the value of OpenStreetMap's ``height``, ``min_height`` or ``width``.
 
-    A number alone is in metres; m, cm, km, feet and inches are understood, in words or as ' and ", with a decimal point
-    or comma, with the digits of any script, after "~" or "about". Of several values (``3;4``) the largest counts: it
-    is where an obstacle ends.
+    A number alone is in metres; m, mm, cm, km, feet and inches are understood, in words or as ' and ", with a decimal
+    point or comma, with the digits of any script, after "~" or "about". Of several values (``3;4``) the largest counts:
+    it is where an obstacle ends.
 
     Args:
         text: The value, or None where there is none.

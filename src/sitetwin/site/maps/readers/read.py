@@ -183,6 +183,7 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     things = [t.moved(g) for t, g in zip(things, projected, strict=True)]
     rectangle = None
     if clip is not None:
+        _check_origin(clip, projection)
         region = clip.region(projection)
         things = clip_things(things, region, ledger) if things else []
         west, south, east, north = region.bounds
@@ -192,7 +193,7 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     _check_distance(things, where, projection)
     things = _with_area(things, ledger)
     source = {"kind": "map", "files": read.files, "clip": None if clip is None else str(clip)}
-    features = tuple(Feature(t.key, t.geometry, dict(sorted(t.tags.items()))) for t in things)
+    features = tuple(Feature(t.key, t.geometry, _clean_tags(t.tags)) for t in things)
     return MapData(read.name, features, projection.georeference, rectangle, source), ledger
 
 
@@ -229,6 +230,26 @@ def _near(things: Sequence[Drawn], clip: Clip, ledger: Ledger) -> list[Drawn]:
         if not keep:
             ledger.note("dropped", "outside the clip", thing.key)
     return [thing for thing, keep in zip(things, near, strict=True) if keep]
+
+
+def _clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags in the order of their keys, fit for UTF-8 (JSON may hold half characters)."""
+    return {_encodable(key): _encodable(value) for key, value in sorted(tags.items())}
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _check_origin(clip: Clip, projection: LocalProjection) -> None:
+    """Refuse an origin that is far from the clip."""
+    latitude, longitude = clip.centre
+    distance = float(np.hypot(*projection.to_local(np.array([[longitude, latitude]]))[0]))
+    if not distance <= FARTHEST:
+        raise SiteTwinError(
+            f"the origin (latitude {projection.latitude:.5f}, longitude {projection.longitude:.5f}) is farther than "
+            f"{FARTHEST / 1000:.0f} km from the {clip}; choose it nearer, or leave it out"
+        )
 
 
 def _check_distance(things: Sequence[Drawn], where: str, projection: LocalProjection) -> None:

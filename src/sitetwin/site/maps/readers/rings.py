@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
@@ -73,35 +73,62 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
     """
     assembly = Assembly()
     segments = _segments([*outer, *inner])
-    segments += _bridges(segments, assembly)
+    segments = _without_dangles([*segments, *_bridges(segments, assembly)], assembly)
     if not segments:
         return assembly
-    lines = shapely.linestrings(np.array(sorted(segments)))
-    _, _, dangles, invalid = shapely.polygonize_full(lines)
-    if not dangles.is_empty:
-        assembly.notes.append(("dropped", "ring of a multipolygon that is not closed"))
-    net = shapely.multilinestrings(lines)
-    area = _built(net) if invalid.is_empty else None
-    if area is None:
-        area = _built(shapely.node(net))
+    ends = np.array(sorted(segments))
+    net = shapely.node(shapely.multilinestrings(shapely.linestrings(ends)))
+    lines = shapely.get_parts(net)
+    if shapely.get_num_coordinates(net) - len(lines) != len(ends):
         assembly.notes.append(("repaired", "rings of a multipolygon that cross or overlap"))
+    faces = shapely.get_parts(shapely.polygonize(lines))
+    faces = faces[_is_odd(shapely.get_coordinates(shapely.point_on_surface(faces)), ends)]
+    parts = shapely.get_parts(shapely.union_all(faces))
     bounded = {tuple(p) for line in outer for p in line.tolist()}
-    faces = [] if area is None else [p for p in shapely.get_parts(area) if p.geom_type == "Polygon"]
-    kept = [p for p in faces if any(c in bounded for c in p.exterior.coords)]
-    if len(kept) < len(faces):
+    kept = [p for p in parts if any(c in bounded for c in p.exterior.coords)]
+    if len(kept) < len(parts):
         assembly.notes.append(("dropped", "hole of a multipolygon outside every outer ring"))
     if kept:
         assembly.area = shapely.normalize(kept[0] if len(kept) == 1 else shapely.multipolygons(kept))
     return assembly
 
 
-def _built(net: BaseGeometry) -> BaseGeometry | None:
-    """The area between lines that meet at their ends only; None if they do not, and it cannot be told."""
-    try:
-        area = shapely.build_area(net)
-    except shapely.GEOSException:
-        return None
-    return area if area.is_valid else None
+def _is_odd(points: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(P,) bool: whether a ray from a point to the east crosses an odd number of segments.
+
+    Args:
+        points: (P, 2) float64.
+        ends: (S, 2, 2) float64, two ends of each segment.
+    """
+    (x0, y0), (x1, y1) = ends[:, 0].T, ends[:, 1].T
+    odd = np.zeros(len(points), dtype=bool)
+    for k, (x, y) in enumerate(points):
+        spans = (y0 > y) != (y1 > y)
+        at = x0[spans] + (y - y0[spans]) / (y1[spans] - y0[spans]) * (x1[spans] - x0[spans])
+        odd[k] = np.count_nonzero(at > x) % 2
+    return odd
+
+
+def _without_dangles(segments: Sequence[_Segment], assembly: Assembly) -> list[_Segment]:
+    """The segments but for those that lead nowhere: chains with a free end."""
+    at: dict[Position, set[_Segment]] = defaultdict(set)
+    for segment in segments:
+        for point in segment:
+            at[point].add(segment)
+    loose = [point for point, around in at.items() if len(around) == 1]
+    if loose:
+        assembly.notes.append(("dropped", "ring of a multipolygon that is not closed"))
+    removed: set[_Segment] = set()
+    while loose:
+        point = loose.pop()
+        for segment in list(at[point]):
+            other = segment[1] if segment[0] == point else segment[0]
+            removed.add(segment)
+            at[point].discard(segment)
+            at[other].discard(segment)
+            if len(at[other]) == 1:
+                loose.append(other)
+    return [segment for segment in segments if segment not in removed]
 
 
 def _segments(lines: Sequence[np.ndarray]) -> list[_Segment]:
