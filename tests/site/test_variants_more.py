@@ -243,7 +243,7 @@ def check_parking(before: Site, after: Site) -> None:
     assert [after.materials[m].itu for m in used] == (["metal"] if rows else [])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     boxes=st.lists(
@@ -270,7 +270,7 @@ def test_vehicles_line_the_street_and_keep_the_lanes_free(town: Site) -> None:
     bounds = object_bounds(full)[parked(full)]
     middle = bounds.mean(axis=1)
     assert len(middle) == 20
-    along_x, along_y = np.abs(np.abs(middle[:, 1]) - 3.9) < 0.2, np.abs(np.abs(middle[:, 0]) - 3.9) < 0.2
+    along_x, along_y = np.abs(np.abs(middle[:, 1]) - 3.9) < 0.3, np.abs(np.abs(middle[:, 0]) - 3.9) < 0.3
     assert (along_x ^ along_y).all()
     assert 0 < along_x.sum() < 20
     crossing = shapely.box(-5, -5, 5, 5)

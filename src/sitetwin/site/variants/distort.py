@@ -84,7 +84,7 @@ def distort(
         body = touching_groups(site, moves)
         base, top = _of_groups(body, base, top)
         moves &= body == np.arange(len(moves))  # the first of a group stands for it
-    height = np.where(moves & (top > base), top - base, 0.0)
+    height = np.subtract(top, base, out=np.zeros(len(moves)), where=moves & (top > base))
     shift, scale = np.zeros((len(moves), 2)), np.ones(len(moves))
     differences = []
     if walls is not None:

@@ -182,13 +182,14 @@ def _body(name: str, centre: np.ndarray, foot: float, size: np.ndarray, yaw: flo
 def _kerbs(site: Site, vehicles: ParkedVehicles) -> tuple[list[_Kerb], list[BaseGeometry]]:
     """All kerbs, and the carriageways of the streets."""
     if vehicles.streets:
-        lines, half = [shapely.LineString(line) for line in vehicles.streets], vehicles.street_width / 2
-        kerbs = [
-            _Kerb(part, -side, number)
-            for number, line in enumerate(lines)
-            for side in (1.0, -1.0)
-            for part in shapely.get_parts(line.offset_curve(side * half, join_style="mitre", mitre_limit=2.0))
-        ]
+        lines, half = _streets(vehicles), vehicles.street_width / 2
+        with np.errstate(all="ignore"):  # of divisions within GEOS, where a street folds back on itself
+            kerbs = [
+                _Kerb(part, -side, number)
+                for number, line in enumerate(lines)
+                for side in (1.0, -1.0)
+                for part in shapely.get_parts(line.offset_curve(side * half, join_style="mitre", mitre_limit=2.0))
+            ]
         return kerbs, [line.buffer(half, cap_style="flat") for line in lines]
     chosen = standing_buildings(site)[site.buildings[1][site.triangle_object]]
     if not chosen.any():
@@ -199,6 +200,12 @@ def _kerbs(site: Site, vehicles: ParkedVehicles) -> tuple[list[_Kerb], list[Base
     oriented = [shapely.geometry.polygon.orient(part) for part in shapely.get_parts(shape)]
     rings = [ring for part in oriented for ring in (part.exterior, *part.interiors)]
     return [_Kerb(shapely.LineString(ring.coords), -1.0, -1) for ring in rings], []
+
+
+def _streets(vehicles: ParkedVehicles) -> list[BaseGeometry]:
+    """Centre lines to the millimetre; those without length are no streets."""
+    lines = [shapely.LineString(np.round(line, 3)) for line in vehicles.streets]
+    return [line for line in lines if line.length > 0]
 
 
 def _bays(kerbs: Sequence[_Kerb]) -> _Bays:
