@@ -194,7 +194,7 @@ def test_street_users_keep_to_the_street(town: Site) -> None:
     assert dropped == 0
     assert len(users) * 0.31**2 == pytest.approx(130 * 6, rel=0.05)
     lanes, _ = lane_users(town, [line], [-1.5, 1.5], 2.0, 1.5)
-    np.testing.assert_allclose(shapely.distance(line, shapely.points(lanes[:, :2])), 1.5, atol=1e-6)
+    np.testing.assert_allclose(shapely.distance(line, shapely.points(lanes[:, :2])), 1.5, atol=5e-3)
     steps = np.hypot(*np.diff(lanes[:, :2], axis=0).T)
     assert (np.abs(steps - 2.0) < 1e-9).mean() > 0.9
     with pytest.raises(SiteTwinError, match="no street"):

@@ -1,6 +1,7 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
+from sitetwin.site.grids import area_grid, lane_users, latlon_box, street_grid
 from sitetwin.site.importers import builtin_scenes, load_insite, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
@@ -17,7 +18,21 @@ from sitetwin.site.placement import (
     user_grid,
 )
 from sitetwin.site.planting import StreetTrees, plant_street_trees
-from sitetwin.site.variants import GeometryError, derive
+from sitetwin.site.pose import Pose
+from sitetwin.site.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
+from sitetwin.site.variants import (
+    GeometryError,
+    HiddenMaterials,
+    MissingBuildings,
+    ParkedVehicles,
+    PoseError,
+    TreeError,
+    VariantRecipe,
+    derive,
+    fidelity_sweep,
+    pose_error,
+    read_recipe,
+)
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from sitetwin.site.wedges import Wedges
 
@@ -27,12 +42,20 @@ __all__ = [
     "ExtrudedPolygon",
     "GeometryError",
     "Georeference",
+    "HiddenMaterials",
     "Material",
+    "MissingBuildings",
     "MovingObject",
+    "ParkedVehicles",
+    "Pose",
+    "PoseError",
     "Site",
     "StreetTrees",
+    "TreeError",
+    "VariantRecipe",
     "Vegetation",
     "Wedges",
+    "area_grid",
     "box_object",
     "build_site",
     "building_name",
@@ -42,16 +65,29 @@ __all__ = [
     "derive",
     "distance_to_mesh",
     "facet_velocities",
+    "fidelity_sweep",
+    "ground_area",
     "ground_height",
     "inside_building",
     "itu_material",
+    "lamp_post",
+    "lane_users",
+    "latlon_box",
     "load_insite",
     "load_scene",
     "load_site",
+    "mast",
     "outdoor_mask",
+    "place",
+    "place_latlon",
     "place_objects",
     "plant_street_trees",
+    "pose_error",
+    "read_recipe",
+    "roof_edge",
     "save_site",
+    "street_area",
+    "street_grid",
     "surface_height",
     "user_grid",
 ]

@@ -33,7 +33,9 @@ _MOST_TRIES = 2000
 _WALL_GAP = 0.3  # metres in plan, at least, between a lamp post and a building
 
 
-def place(site: Site, x: float, y: float, height: float, above: Above = "ground") -> Pose:
+def place(
+    site: Site, x: float, y: float, height: float, above: Above = "ground", *, allow_indoors: bool = False
+) -> Pose:
     """A radio at a place in plan.
 
     Args:
@@ -42,6 +44,7 @@ def place(site: Site, x: float, y: float, height: float, above: Above = "ground"
         y: Metres north.
         height: Metres.
         above: What the height counts from: "ground"; "roof", the highest surface there; or "datum", the site's z = 0.
+        allow_indoors: Accept a place inside a building.
 
     Raises:
         SiteTwinError: Nothing lies under the place that the height could count from, or a radio cannot stand there.
@@ -53,10 +56,19 @@ def place(site: Site, x: float, y: float, height: float, above: Above = "ground"
     foot = float(find[above](site, point)[0]) if above in find else 0.0
     if math.isnan(foot):
         raise SiteTwinError(f"at ({x:g}, {y:g}) m the site '{site.name}' has no {above}; choose a place within it")
-    return Pose(tuple(check_transmitter(site, np.array([x, y, foot + height])).tolist()))
+    position = check_transmitter(site, np.array([x, y, foot + height]), allow_indoors=allow_indoors)
+    return Pose(tuple(position.tolist()))
 
 
-def place_latlon(site: Site, latitude: float, longitude: float, height: float, above: Above = "ground") -> Pose:
+def place_latlon(
+    site: Site,
+    latitude: float,
+    longitude: float,
+    height: float,
+    above: Above = "ground",
+    *,
+    allow_indoors: bool = False,
+) -> Pose:
     """A radio at geographic coordinates.
 
     Args:
@@ -65,12 +77,13 @@ def place_latlon(site: Site, latitude: float, longitude: float, height: float, a
         longitude: WGS84, degrees.
         height: Metres.
         above: As for `place`.
+        allow_indoors: As there.
 
     Raises:
         SiteTwinError: As for `place`; or the site has no georeference, or the coordinates are not near it.
     """
     x, y = to_local(site, [latitude], [longitude])[0].tolist()
-    return place(site, x, y, height, above)
+    return place(site, x, y, height, above, allow_indoors=allow_indoors)
 
 
 def mast(site: Site, at: tuple[float, float], height: float) -> Pose:
