@@ -169,6 +169,33 @@ def roof_edge(
     )
 
 
+def roof_places(site: Site, building: str, spacing: float, *, above: float = 2.0, inset: float = 0.3) -> list[Pose]:
+    """Places along the edge of a roof at which a radio can stand, without orientation.
+
+    Args:
+        site: The site.
+        building: Name of the building.
+        spacing: Metres between them.
+        above: As for `roof_edge`.
+        inset: As there.
+
+    Raises:
+        SiteTwinError: No such building, the roof is narrower than twice the inset, or the spacing is not positive.
+    """
+    if not (math.isfinite(spacing) and spacing > 0):
+        raise SiteTwinError(f"places {spacing} m apart cannot be; give a positive number")
+    roof, edge = _roof_and_edge(site, building, inset)
+    poses = []
+    for line in shapely.get_parts(edge):
+        at = spacing * np.arange(max(1, int(line.length / spacing)))
+        for point in shapely.get_coordinates(shapely.line_interpolate_point(line, at)):
+            try:
+                poses.append(_over_roof(site, roof, point, above))
+            except SiteTwinError:
+                continue  # under another roof, or against a higher part of this one
+    return poses
+
+
 def lamp_post(
     site: Site,
     near: tuple[float, float],
