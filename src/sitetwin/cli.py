@@ -23,8 +23,9 @@ from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
 from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
+from sitetwin.cli_places import transmitter_position
 from sitetwin.cli_site import site_app
-from sitetwin.cli_trace import check_trace_options, print_traces, read_area, read_transmitters, refuse_empty_traces
+from sitetwin.cli_trace import check_trace_options, print_traces, read_places, read_transmitters, refuse_empty_traces
 from sitetwin.cli_view import register_view
 from sitetwin.errors import SiteTwinError
 
@@ -113,11 +114,19 @@ def trace(
         typer.Option(
             "--tx",
             "--transmitter",
-            help="Transmitter X,Y,Z in metres, or a file with one on each line; may be given several times.",
+            help="Transmitter X,Y,Z in metres or latlon:LAT,LON,HEIGHT (metres above the ground; roof+HEIGHT above the "
+            "roof), or a file with one on each line; may be given several times.",
         ),
     ],
-    area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")],
+    area: Annotated[str | None, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")] = None,
+    area_latlon: Annotated[
+        str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees, for a site with a georeference.")
+    ] = None,
+    gpx: Annotated[
+        Path | None,
+        typer.Option(help="Or a GPX file: users stand along its tracks, --spacing apart."),
+    ] = None,
     spacing: Spacing = 1.0,
     height: Height = 1.5,
     transmissions: Transmissions = 0,
@@ -148,14 +157,12 @@ def trace(
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
     check_trace_options(ctx, depth=depth, diffraction=diffraction, diffuse=diffuse, scheduler=scheduler)
     positions = read_transmitters(tx)
-    box = read_area(area, spacing, height)
-
-    import numpy as np
+    users_at = read_places(area, area_latlon, gpx, spacing, height)
 
     from sitetwin.rays import summarise, trace_to_store, trace_transmitters
     from sitetwin.rays.dense import TraceSettings
     from sitetwin.rays.engines import check_engine
-    from sitetwin.site import check_transmitter, open_site, user_grid
+    from sitetwin.site import open_site
 
     begun = time.perf_counter()
     with writing_store(to, resume), progress_bars() as tell:
@@ -171,8 +178,8 @@ def trace(
             diffuse_tile_m=diffuse_tile,
         )
         check_engine(engine, site, settings)
-        places = [check_transmitter(site, np.array(place), allow_indoors=indoors) for place in positions]
-        users, dropped = user_grid(box, spacing, height, site, allow_indoors=indoors)
+        places = [transmitter_position(site, place, allow_indoors=indoors) for place in positions]
+        users, dropped = users_at.users(site, allow_indoors=indoors)
         shared = (users, settings, tile_users, tell, resume)
         if len(places) == 1:
             stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler, engine=engine)]

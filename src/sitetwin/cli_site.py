@@ -6,9 +6,11 @@ import typer
 
 from sitetwin.cli_site_check import register_site_check
 from sitetwin.cli_site_import import register_site_import
+from sitetwin.cli_site_variant import register_site_variant
 
 site_app = typer.Typer(
     help="Make sites of maps and meshes, look after them, and write them for others.", no_args_is_help=True
 )
 register_site_import(site_app)
 register_site_check(site_app)
+register_site_variant(site_app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from sitetwin.cli_console import Context, out, plain, refuse_idle
+from sitetwin.cli_places import LATLON, LatLon, UserPlaces, parse_latlon
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -38,23 +39,51 @@ def read_area(area: str, spacing: float, height: float) -> tuple[float, float, f
         SiteTwinError: The rectangle is empty or no rectangle, or a number is not positive.
     """
     low_x, low_y, high_x, high_y = numbers(area, 4, "--area")
-    for option, value in (("--spacing", spacing), ("--height", height)):
-        if not (math.isfinite(value) and value > 0):
-            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
+    _check_positive(spacing, height)
     if low_x >= high_x or low_y >= high_y:
         raise SiteTwinError(f"--area {area} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
     return low_x, low_y, high_x, high_y
 
 
-def read_transmitters(given: list[str]) -> list[list[float]]:
-    """Positions from the values of ``--tx``: X,Y,Z each, or files with one on each line (empty and # lines skipped).
+def read_places(
+    area: str | None, area_latlon: str | None, gpx: Path | None, spacing: float, height: float
+) -> UserPlaces:
+    """Where the users are, from the three options that may say so.
 
     Raises:
-        SiteTwinError: A value is neither, a line of a file is no position, or there are none or too many.
+        SiteTwinError: None or several of them were given, or one is not what it should be.
     """
-    places = []
+    given = {"--area": area, "--area-latlon": area_latlon, "--gpx": gpx}
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) != 1:
+        said = " and ".join(named) or "no place for users"
+        raise SiteTwinError(f"{said} was given; give one of {', '.join(given)}")
+    if area is not None:
+        return UserPlaces(read_area(area, spacing, height), None, None, spacing, height)
+    _check_positive(spacing, height)
+    if area_latlon is None:
+        return UserPlaces(None, None, gpx, spacing, height)
+    south, west, north, east = numbers(area_latlon, 4, "--area-latlon")
+    return UserPlaces(None, (south, west, north, east), None, spacing, height)
+
+
+def _check_positive(spacing: float, height: float) -> None:
+    for option, value in (("--spacing", spacing), ("--height", height)):
+        if not (math.isfinite(value) and value > 0):
+            raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
+
+
+def read_transmitters(given: list[str]) -> list[list[float] | LatLon]:
+    """Places from the values of ``--tx``: X,Y,Z or latlon:LAT,LON,HEIGHT each, or files with one on each line.
+
+    In files, empty lines and those that begin with # are skipped.
+
+    Raises:
+        SiteTwinError: A value is neither, a line of a file is no place, or there are none or too many.
+    """
+    places: list[list[float] | LatLon] = []
     for text in given:
-        place = _finite(text, 3)
+        place = _place(text)
         if place is None and Path(text).is_file():
             places += _transmitters_of(Path(text))
         else:
@@ -80,7 +109,7 @@ def check_trace_options(ctx: Context, *, depth: int, diffraction: bool, diffuse:
         refuse_idle(ctx, {"workers": "--workers"}, "beside --scheduler, which has its own workers; leave one out")
 
 
-def _transmitters_of(file: Path) -> list[list[float]]:
+def _transmitters_of(file: Path) -> list[list[float] | LatLon]:
     try:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
@@ -91,15 +120,19 @@ def _transmitters_of(file: Path) -> list[list[float]]:
         raise SiteTwinError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
         raise SiteTwinError(f"{file} is no text; give X,Y,Z of one transmitter on each line") from error
-    places = []
+    places: list[list[float] | LatLon] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        place = _finite(line, 3)
+        place = _place(line.strip())
         if place is None:
             raise SiteTwinError(f"line {number} of {file} is {line[:40]!r}; give X,Y,Z, three numbers in metres")
         places.append(place)
     return places
+
+
+def _place(text: str) -> list[float] | LatLon | None:
+    return parse_latlon(text) if text.startswith(LATLON) else _finite(text, 3)
 
 
 def _finite(text: str, count: int) -> list[float] | None:

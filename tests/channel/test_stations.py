@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sitetwin.channel.stations import Station, named_stations, parse_station, read_stations
 from sitetwin.errors import SiteTwinError
+from sitetwin.site import Pose
 
 GOOD = {"position": [1.0, 2.0, 30.0], "eirp_dbm": 46}
 
@@ -121,3 +124,17 @@ def test_any_json_gives_stations_or_a_sentence(tmp_path_factory, value):
     path.write_text(json.dumps({"stations": [value]}))
     with contextlib.suppress(SiteTwinError):
         assert isinstance(read_stations(path)[0], Station)
+
+
+def test_a_station_takes_the_pose_that_a_rule_or_an_error_gives():
+    pose = Pose((1.0, 2.0, 30.0)).facing((20.0, 2.0, 1.5))
+    station = Station(position=(0, 0, 10), eirp_dbm=46).at(pose)
+    assert station.position == pose.position
+    assert station.pose.orientation == pytest.approx(pose.orientation)
+    assert np.allclose(station.radio.orientation, pose.orientation)
+    assert station.eirp_dbm == 46
+    turned = station.at(Pose(pose.position, 3.5 * math.pi, 0.1, -0.2))
+    assert turned.yaw_deg == pytest.approx(-90.0)
+    assert turned.roll_deg == pytest.approx(math.degrees(-0.2))
+    with pytest.raises(SiteTwinError, match="downtilt_deg"):
+        station.at(Pose(pose.position, 0.0, 2.0))

@@ -17,6 +17,7 @@ from sitetwin.channel.describe import named_pattern
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.patterns import Pattern
 from sitetwin.errors import SiteTwinError
+from sitetwin.site import Pose
 
 LARGEST_FILE = 2**20
 """Bytes of a file of stations."""
@@ -45,6 +46,7 @@ class Station(BaseModel):
         spacing_hz: Subcarrier spacing.
         yaw_deg: Boresight, degrees from east, counter-clockwise.
         downtilt_deg: Boresight, degrees below the horizon.
+        roll_deg: Turn of the antenna about its boresight, degrees.
         pattern: iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv.
         load: Share of its resource elements in use, with which it interferes.
     """
@@ -59,6 +61,7 @@ class Station(BaseModel):
     spacing_hz: float = Field(default=30e3, ge=1, le=1e11)
     yaw_deg: float = Field(default=0.0, ge=-360, le=360)
     downtilt_deg: float = Field(default=0.0, ge=-90, le=90)
+    roll_deg: float = Field(default=0.0, ge=-180, le=180)
     pattern: str = "iso"
     load: float = Field(default=1.0, ge=0, le=1)
 
@@ -75,8 +78,22 @@ class Station(BaseModel):
     @property
     def radio(self) -> Radio:
         """Its vertically polarised antenna, turned."""
-        orientation = (math.radians(self.yaw_deg), math.radians(self.downtilt_deg), 0.0)
-        return Radio(AntennaArray.single(self.antenna), orientation)
+        return Radio(AntennaArray.single(self.antenna), self.pose.orientation)
+
+    @property
+    def pose(self) -> Pose:
+        """Where it stands and how its antenna is turned."""
+        return Pose(self.position, *(math.radians(a) for a in (self.yaw_deg, self.downtilt_deg, self.roll_deg)))
+
+    def at(self, pose: Pose) -> Station:
+        """The station at another pose.
+
+        Raises:
+            SiteTwinError: The boresight is tilted by more than 90 degrees.
+        """
+        yaw, pitch, roll = (math.degrees(math.remainder(angle, 2 * math.pi)) for angle in pose.orientation)
+        changes = {"position": pose.position, "yaw_deg": yaw, "downtilt_deg": pitch, "roll_deg": roll}
+        return _station({**self.model_dump(), **changes}, f"station '{self.name or ''}' at another pose")
 
     @property
     def downlink(self) -> Downlink:

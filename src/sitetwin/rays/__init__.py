@@ -3,6 +3,7 @@
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve
+from sitetwin.rays.drives import resample, trajectories_from_gpx
 from sitetwin.rays.dynamic import DynamicTrace
 from sitetwin.rays.engines import ENGINES, trace
 from sitetwin.rays.io import load_paths, save_paths, summarise
@@ -26,6 +27,7 @@ __all__ = [
     "doppler_shifts",
     "length_rates",
     "load_paths",
+    "resample",
     "save_paths",
     "solve",
     "summarise",
@@ -33,4 +35,5 @@ __all__ = [
     "trace_each_to_store",
     "trace_to_store",
     "trace_transmitters",
+    "trajectories_from_gpx",
 ]

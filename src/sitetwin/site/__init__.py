@@ -4,6 +4,7 @@ from sitetwin.site.build import build_site
 from sitetwin.site.check import Finding, SiteReport, check_site
 from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
 from sitetwin.site.georeferencing import with_georeference
+from sitetwin.site.grids import area_grid, lane_users, latlon_box, street_grid
 from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
@@ -21,7 +22,21 @@ from sitetwin.site.placement import (
     user_grid,
 )
 from sitetwin.site.planting import StreetTrees, plant_street_trees
-from sitetwin.site.variants import GeometryError, derive
+from sitetwin.site.pose import Pose
+from sitetwin.site.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
+from sitetwin.site.variants import (
+    GeometryError,
+    HiddenMaterials,
+    MissingBuildings,
+    ParkedVehicles,
+    PoseError,
+    TreeError,
+    VariantRecipe,
+    derive,
+    fidelity_sweep,
+    pose_error,
+    read_recipe,
+)
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from sitetwin.site.wedges import Wedges
 
@@ -32,13 +47,21 @@ __all__ = [
     "Finding",
     "GeometryError",
     "Georeference",
+    "HiddenMaterials",
     "Material",
+    "MissingBuildings",
     "MovingObject",
+    "ParkedVehicles",
+    "Pose",
+    "PoseError",
     "Site",
     "SiteReport",
     "StreetTrees",
+    "TreeError",
+    "VariantRecipe",
     "Vegetation",
     "Wedges",
+    "area_grid",
     "box_object",
     "build_site",
     "building_name",
@@ -52,19 +75,32 @@ __all__ = [
     "export_glb",
     "export_mitsuba",
     "facet_velocities",
+    "fidelity_sweep",
+    "ground_area",
     "ground_height",
     "inside_building",
     "itu_material",
+    "lamp_post",
+    "lane_users",
+    "latlon_box",
     "load_cityjson",
     "load_insite",
     "load_mesh",
     "load_scene",
     "load_site",
+    "mast",
     "open_site",
     "outdoor_mask",
+    "place",
+    "place_latlon",
     "place_objects",
     "plant_street_trees",
+    "pose_error",
+    "read_recipe",
+    "roof_edge",
     "save_site",
+    "street_area",
+    "street_grid",
     "surface_height",
     "user_grid",
     "with_georeference",

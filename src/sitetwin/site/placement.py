@@ -121,11 +121,11 @@ def outdoor_mask(site: Site, points_xy: np.ndarray) -> np.ndarray:
         SiteTwinError: A position is NaN or infinite.
     """
     points_xy = _finite(points_xy, 2)
-    return ~inside_building(site, _stand(site, points_xy, _WALKING_HEIGHT))
+    return ~inside_building(site, over_ground(site, points_xy, _WALKING_HEIGHT))
 
 
-def _stand(site: Site, points_xy: np.ndarray, height: float) -> np.ndarray:
-    """(N, 3) points at a height above the ground."""
+def over_ground(site: Site, points_xy: np.ndarray, height: float) -> np.ndarray:
+    """(N, 3) points at a height above the ground; above the lowest point of the site where it has none."""
     ground = ground_height(site, points_xy)
     ground = np.where(np.isnan(ground), site.bounds[0, 2], ground)
     return np.concatenate([points_xy, (ground + height)[:, None]], axis=1)
@@ -169,7 +169,7 @@ def user_grid(
     kept = []
     for first in range(0, ny, rows):
         block = np.stack(np.meshgrid(x, y[first : first + rows]), axis=-1).reshape(-1, 2)
-        points = _stand(site, block, height)
+        points = over_ground(site, block, height)
         kept.append(points if allow_indoors else points[~inside_building(site, points)])
     users = np.concatenate(kept)
     if not len(users):

@@ -32,9 +32,10 @@ def export_mitsuba(site: Site, folder: str | Path, carrier_hz: float = DEFAULT_C
 
     Each object is a shape of its own (one per material where it has several); ``merge_shapes=False`` keeps them apart
     in Sionna RT. Materials of ITU-R P.2040 become ``itu-radio-material``, others ``radio-material`` with their
-    constants; water and soil of P.527, which Sionna RT does not know, with those at one carrier. Vertices are rounded to single precision, which the tracer of Sionna RT has throughout. A half-space
-    becomes a slab of `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference
-    are left out, because a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
+    constants; water and soil of P.527, which Sionna RT does not know, with those at one carrier. Vertices are rounded
+    to single precision, which the tracer of Sionna RT has throughout. A half-space becomes a slab of
+    `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference are left out,
+    because a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
 
     Args:
         site: The site.

@@ -11,12 +11,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from xml.parsers import expat
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material, itu_material
+from sitetwin.site.xml import parse_xml
 
 LARGEST_SCENE_FILE = 64 * 2**20
 """Bytes; Sionna RT's own city scenes have under 2 MB of XML."""
@@ -26,7 +26,6 @@ DEFAULT_THICKNESS = 0.1
 
 SHAPE_TYPES = ("ply", "obj", "cube", "rectangle")
 _IGNORED = {"integrator", "sensor", "emitter", "film", "sampler", "rfilter", "medium", "texture", "default"}
-_DEEPEST = 32
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def parse_scene(data: bytes, where: str) -> Scene:
         SiteTwinError: The file is too large, is not well-formed XML, declares a document type or entities, includes
             other scene files, has no shape, or uses a shape or material type that is not known here.
     """
-    root = _parse_xml(data, where)
+    root = parse_xml(data, f"scene file '{where}'", LARGEST_SCENE_FILE)
     if root.tag != "scene":
         raise SiteTwinError(f"'{where}' is not a Mitsuba scene: its outermost element is <{root.tag}>, not <scene>")
     defaults = {d.get("name", ""): d.get("value", "") for d in root.iter("default")}
@@ -79,41 +78,6 @@ def parse_scene(data: bytes, where: str) -> Scene:
             if "$" in value:
                 element.set(key, _substitute(value, defaults, where))
     return _Reader(where).read(root)
-
-
-def _parse_xml(data: bytes, where: str) -> ET.Element:
-    """Well-formed XML without document type, entities or deep nesting."""
-    if len(data) > LARGEST_SCENE_FILE:
-        raise SiteTwinError(f"scene file '{where}' is larger than {LARGEST_SCENE_FILE >> 20} MB; that is no scene file")
-    builder, depth = ET.TreeBuilder(), 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise SiteTwinError(f"scene file '{where}' nests more than {_DEEPEST} elements; refused")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def refuse(*_: object) -> NoReturn:
-        raise SiteTwinError(
-            f"scene file '{where}' declares a document type or entities; refused, remove <!DOCTYPE ...>"
-        )
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-        return builder.close()
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise SiteTwinError(
-            f"scene file '{where}' is not well-formed XML ({error}); repair or export it again"
-        ) from error
 
 
 def _substitute(value: str, defaults: dict[str, str], where: str) -> str:

@@ -1,23 +1,18 @@
-"""Variants of a site: other worlds derived from one, each difference listed.
-
-A *target* (the stand-in for reality) and its *twin* are variants of one site. Buildings move and grow as rigid wholes;
-the ground stays. Facet ids survive, so that materials and figures stay comparable.
-"""
+"""Walls and heights that are wrong: buildings, or groups of touching ones, displaced and stretched as wholes."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import dot, flatness_excess, merge_facets, plane_offsets
-from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Site
-from sitetwin.site.vegetation import Vegetation
+from sitetwin.site.plan import standing_buildings, touching_groups
+from sitetwin.site.variants.draws import digest
 
 _LEAST_SCALE = 0.2  # a building never loses more than four fifths of its height
 
@@ -33,6 +28,8 @@ class GeometryError:
     Raises:
         SiteTwinError: A number is negative or not finite.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     sigma: float = 0.0
     largest: float | None = None
@@ -55,109 +52,70 @@ class GeometryError:
         return errors * np.minimum(1.0, self.largest / np.maximum(size, 1e-300))
 
 
-def derive(
-    site: Site,
-    *,
-    name: str | None = None,
-    vegetation: Vegetation | None = None,
-    walls: GeometryError | None = None,
-    heights: GeometryError | None = None,
-    materials: Mapping[str, Material | str] | None = None,
-    scatter_centres: int | None = None,
-    rng: np.random.Generator | None = None,
-) -> Site:
-    """Another world made from a site; ``provenance["differences"]`` lists each difference.
-
-    Args:
-        site: The site to start from; it is not changed.
-        name: Name of the variant, the site's own by default.
-        vegetation: Canopies in place of the site's; ``Vegetation.none()`` fells them all.
-        walls: Horizontal displacement of each building as a rigid whole, its walls and roof together.
-        heights: Error of each building's roof height: it is stretched above its own lowest point. A building never
-            shrinks below a fifth of its height.
-        materials: By the name of a material in the site, what takes its place: a `Material`, or an ITU name (then
-            thickness and scattering stay as they were).
-        scatter_centres: Number of scatter centres drawn in each canopy volume, in place of those that are there.
-        rng: Source of randomness for walls, heights and scatter centres.
-
-    Raises:
-        SiteTwinError: A random change without `rng`, or an unknown material name.
-    """
-    if rng is None and (walls is not None or heights is not None or scatter_centres is not None):
-        raise SiteTwinError(
-            "moved walls, wrong heights and scatter centres are drawn at random; give a generator as rng"
-        )
-    parent = site.hash
-    differences: list[dict[str, Any]] = []
-    if vegetation is not None:
-        differences.append(_vegetation_difference(site.vegetation, vegetation))
-        site = replace(site, vegetation=vegetation)
-    if walls is not None or heights is not None:
-        assert rng is not None
-        site = _distort(site, walls, heights, rng, differences)
-    if materials:
-        site = _exchange_materials(site, materials, differences)
-    if scatter_centres is not None:
-        assert rng is not None
-        planted = site.vegetation.with_scatter_centres(scatter_centres, rng)
-        site = replace(site, vegetation=planted)
-        differences.append(
-            {"what": "scatter centres", "per_volume": scatter_centres, "sha256": _digest(planted.scatter_centres)}
-        )
-    provenance = {
-        **site.provenance,
-        "parent": parent,
-        "differences": [*site.provenance.get("differences", []), *differences],
-    }
-    return replace(site, name=name or site.name, provenance=provenance)
-
-
-def _vegetation_difference(old: Vegetation, new: Vegetation) -> dict[str, Any]:
-    return {
-        "what": "vegetation",
-        "volumes_before": old.num_volumes,
-        "volumes": new.num_volumes,
-        "scatter_centres": new.num_scatter_centres,
-        "sha256": hashlib.sha256(new.geometry_bytes()).hexdigest(),
-    }
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array, "<f8").tobytes()).hexdigest()
-
-
-def _distort(
+def distort(
     site: Site,
     walls: GeometryError | None,
     heights: GeometryError | None,
     rng: np.random.Generator,
-    differences: list[dict[str, Any]],
-) -> Site:
-    """Displace and stretch the buildings; planes transform with their vertices."""
-    names, building = site.buildings
-    moves = np.ones(len(names), dtype=bool)
-    moves[building[list(site.ground_objects)]] = False
+    *,
+    together: bool = False,
+) -> tuple[Site, list[dict[str, Any]]]:
+    """The site with its buildings displaced and stretched, and the entries for its list of differences.
+
+    Planes transform with their vertices. Each body is stretched above its foot, its lowest point; the foot of a group
+    is that of its highest house, so that the houses further down a slope stay on the ground (unless one of them ends
+    below it: then it is the lowest point of all).
+
+    Args:
+        site: The site.
+        walls: Horizontal displacement of each body, or None.
+        heights: Error of each body's height, or None.
+        rng: Source of randomness.
+        together: A body is a group of touching buildings, not a building: party walls stay closed.
+    """
+    building = site.buildings[1]
+    moves = standing_buildings(site)
     vertices, triangles, owner = _own_vertices(site, building)
-    base, top = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    base, top = np.full(len(moves), np.inf), np.full(len(moves), -np.inf)
     np.minimum.at(base, owner, vertices[:, 2])
     np.maximum.at(top, owner, vertices[:, 2])
-    height = np.where(moves & (top > base), top - base, 0.0)
-    shift, scale = np.zeros((len(names), 2)), np.ones(len(names))
+    body = np.arange(len(moves))
+    if together:
+        body = touching_groups(site, moves)
+        base, top = _of_groups(body, base, top)
+        moves &= body == np.arange(len(moves))  # the first of a group stands for it
+    height = np.subtract(top, base, out=np.zeros(len(moves)), where=moves & (top > base))
+    shift, scale = np.zeros((len(moves), 2)), np.ones(len(moves))
+    differences = []
     if walls is not None:
         shift[moves] = walls.draw(int(moves.sum()), 2, rng)
         distance = np.hypot(shift[moves, 0], shift[moves, 1])
         differences.append(_summary("walls moved", walls, shift, distance))
     if heights is not None:
-        error = heights.draw(len(names), 1, rng)[:, 0]
+        error = heights.draw(len(moves), 1, rng)[:, 0]
         tall = height > 0
         scale[tall] = np.maximum(1.0 + error[tall] / height[tall], _LEAST_SCALE)
         differences.append(_summary("building heights", heights, scale, np.abs((scale - 1.0) * height)[tall]))
+    if together:
+        differences = [{**entry, "together": True} for entry in differences]
+    shift, scale, base = shift[body], scale[body], base[body]
     moved = vertices.copy()
     moved[:, :2] += shift[owner]
-    stretched = scale[owner] != 1.0
     foot = base[owner]
+    stretched = (scale[owner] != 1.0) & (vertices[:, 2] > foot)
     moved[:, 2] = np.where(stretched, foot + (vertices[:, 2] - foot) * scale[owner], vertices[:, 2])
-    return _with_geometry(site, moved, triangles, _facet_scale(site, building, scale))
+    return _with_geometry(site, moved, triangles, _facet_scale(site, building, scale)), differences
+
+
+def _of_groups(body: np.ndarray, base: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Foot and top of each group of buildings, at the row of its first."""
+    lowest, foot = np.full(len(body), np.inf), np.full(len(body), -np.inf)
+    lowest_top, highest = np.full(len(body), np.inf), np.full(len(body), -np.inf)
+    np.minimum.at(lowest, body, base)
+    np.maximum.at(foot, body, base)
+    np.minimum.at(lowest_top, body, top)
+    np.maximum.at(highest, body, top)
+    return np.where(foot < lowest_top, foot, lowest), highest
 
 
 def _summary(what: str, asked: GeometryError, drawn: np.ndarray, size: np.ndarray) -> dict[str, Any]:
@@ -168,7 +126,7 @@ def _summary(what: str, asked: GeometryError, drawn: np.ndarray, size: np.ndarra
         "bound_m": asked.largest,
         "rms_m": float(np.sqrt(np.mean(size**2))) if len(size) else 0.0,
         "largest_m": float(size.max(initial=0.0)),
-        "sha256": _digest(drawn),
+        "sha256": digest(drawn),
     }
 
 
@@ -217,19 +175,3 @@ def _with_geometry(site: Site, vertices: np.ndarray, triangles: np.ndarray, face
         facet_offset=facets.offset,
         facet_material=(facets.group % len(site.materials)).astype(np.int32),
     )
-
-
-def _exchange_materials(site: Site, exchange: Mapping[str, Material | str], differences: list[dict[str, Any]]) -> Site:
-    known = [m.name for m in site.materials]
-    for name in exchange:
-        if name not in known:
-            raise SiteTwinError(f"the site '{site.name}' has no material '{name}'; it has {', '.join(known)}")
-    materials = []
-    for old in site.materials:
-        new = exchange.get(old.name, old)
-        if isinstance(new, str):
-            new = replace(old, itu=itu_material(new).itu, relative_permittivity=None, conductivity=None)
-        if new != old:
-            differences.append({"what": "material", "before": old.to_dict(), "after": new.to_dict()})
-        materials.append(new)
-    return replace(site, materials=tuple(materials))

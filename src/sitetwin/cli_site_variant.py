@@ -1,0 +1,55 @@
+"""The command `sitetwin site variant`: another world made from a site by a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from sitetwin.cli_console import out, plain, say
+from sitetwin.errors import SiteTwinError
+
+
+def register_site_variant(site_app: typer.Typer) -> None:
+    """Add the command to the group of commands about sites."""
+    site_app.command("variant")(variant)
+
+
+def variant(
+    site: Annotated[str, typer.Argument(help="Folder of a saved site, or a scene as for `sitetwin trace`.")],
+    recipe: Annotated[str, typer.Option(help="TOML file of a recipe, or a level of fidelity such as lod2.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the site to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")] = 0,
+) -> None:
+    """Make another world from a site: walls, heights, trees, buildings, vehicles or materials differ by a recipe."""
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise SiteTwinError(f"{to} exists already; choose another folder")
+
+    import numpy as np
+
+    from sitetwin.site import read_recipe, save_site
+    from sitetwin.site.variants import FIDELITY, fidelity_recipe
+
+    known = recipe in FIDELITY or (not Path(recipe).exists() and not Path(recipe).suffix)
+    chosen = fidelity_recipe(recipe) if known else read_recipe(recipe)
+    made = chosen.apply(_open(site), np.random.default_rng(seed))
+    save_site(made, to)
+    _print_differences(made)
+    say(str(to))
+
+
+def _open(name: str) -> Any:
+    from sitetwin.site import load_scene, load_site
+
+    return load_site(name) if (Path(name) / "site.json").is_file() else load_scene(name)
+
+
+def _print_differences(made: Any) -> None:
+    table = Table("difference", "in numbers")
+    for entry in made.provenance["differences"]:
+        facts = [f"{key} {value}" for key, value in entry.items() if key not in ("what", "sha256")]
+        table.add_row(plain(str(entry["what"])), plain(", ".join(facts)))
+    out.print(table)
+    say(f"{made.name}: {made.num_triangles:,} triangles, hash {made.hash}")

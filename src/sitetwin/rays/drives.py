@@ -1,0 +1,207 @@
+"""Trajectories from what a GPS receiver recorded: cleaned, put on the ground, smoothed, resampled."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from pathlib import Path
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.motion import Trajectory
+from sitetwin.site.gpx import GpxTrack, read_gpx
+from sitetwin.site.latlon import to_local
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.model import Site
+from sitetwin.site.placement import ground_height
+
+MOST_POINTS = 5_000_000
+"""Of a resampled trajectory."""
+
+_WORST_CLOCK = 0.1  # share of points with times out of order from which a track is refused
+_REACH = 3.0  # standard deviations of the smoothing window that are summed
+_SUBSTEPS = 16  # chords per interval of a spline, for its length
+
+
+def trajectories_from_gpx(
+    path: str | Path,
+    site: Site,
+    *,
+    height: float = 1.5,
+    zero_elevation: float | None = None,
+    speed: float | None = None,
+    smoothing_s: float = 0.0,
+    ledger: Ledger | None = None,
+) -> list[Trajectory]:
+    """The drives and walks of a GPX file through a site, one for each stretch within the site's bounds.
+
+    Points without a time, of a time that was there already, or that break the ascent of the times are dropped (the
+    fewest that mend it). Where all times are missing, `speed` makes them. Tracks are cut where they leave the bounding
+    rectangle of the mesh.
+
+    Args:
+        path: Name of the file.
+        site: The site; it needs a georeference.
+        height: Height over the ground, metres (over the site's lowest point where there is no ground).
+        zero_elevation: Elevation of the site's z = 0 in the file, metres: then the file's elevations are used, and the
+            ground plus `height` where a point has none. None ignores them: those of receivers are metres off.
+        speed: m/s along tracks that have no times at all.
+        smoothing_s: Standard deviation of a Gaussian window in time, seconds: place and velocity at each point are
+            those of a straight motion fitted to its neighbours with these weights (local linear regression). 0 keeps
+            the places, with velocities from their finite differences.
+        ledger: Where to count what was read and dropped.
+
+    Returns:
+        The trajectories; seconds count from the first time in the file.
+
+    Raises:
+        SiteTwinError: As `read_gpx`; the site has no georeference; a number is not positive; times are missing
+            throughout and no `speed` is given, or more than a tenth of them are out of order; or no stretch of two
+            points lies within the site.
+    """
+    if not (math.isfinite(smoothing_s) and smoothing_s >= 0) or (speed is not None and not speed > 0):
+        raise SiteTwinError(f"a smoothing of {smoothing_s} s and a speed of {speed} m/s cannot be; give positive ones")
+    account = ledger if ledger is not None else Ledger()
+    tracks = read_gpx(path)
+    starts = [float(np.nanmin(track.times)) for track in tracks if not np.isnan(track.times).all()]
+    first = min(starts, default=0.0)
+    found: list[Trajectory] = []
+    for number, track in enumerate(tracks, start=1):
+        where = f"GPX file '{path}', part {number}"
+        account.note("read", "track points", track.name, len(track.times))
+        plan = to_local(site, track.latitude, track.longitude)
+        kept, times = _clock(track, plan, first, speed, where, account)
+        z = _heights(site, plan[kept], track.elevation[kept], height, zero_elevation)
+        places = np.column_stack([plan[kept], z])
+        for stretch in _stretches(site, places, account):
+            found.append(_smoothed(times[stretch], places[stretch], smoothing_s))
+    if not found:
+        raise SiteTwinError(
+            f"no stretch of GPX file '{path}' lies within the site '{site.name}'; check that both are of the same place"
+        )
+    return found
+
+
+def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing_m: float | None = None) -> Trajectory:
+    """The same motion at other moments: at equal intervals of time, or of way.
+
+    Args:
+        trajectory: The motion; its spline is followed.
+        interval_s: Seconds between moments, or
+        spacing_m: metres of way between them. One of the two; the start is the first, and what is left at the end is
+            cut off.
+
+    Raises:
+        SiteTwinError: None or both are given, one is not positive, or it leaves fewer than two or more than five
+            million moments.
+    """
+    if (interval_s is None) == (spacing_m is None):
+        raise SiteTwinError("give either interval_s or spacing_m to resample a trajectory")
+    step = interval_s if interval_s is not None else spacing_m
+    assert step is not None
+    if not (math.isfinite(step) and step > 0):
+        raise SiteTwinError(f"a trajectory cannot be resampled every {step}; give a positive number")
+    if interval_s is not None:
+        clock = way = trajectory.times[[0, -1]]
+    else:
+        share = np.arange(_SUBSTEPS) / _SUBSTEPS
+        inner = trajectory.times[:-1, None] + np.diff(trajectory.times)[:, None] * share
+        clock = np.append(inner.ravel(), trajectory.times[-1])
+        chords = np.diff(trajectory.at(clock)[0], axis=0)
+        way = np.concatenate([[0.0], np.cumsum(np.sqrt((chords**2).sum(axis=1)))])
+    count = (way[-1] - way[0]) / step + 1e-9
+    if not 1 <= count < MOST_POINTS:
+        raise SiteTwinError(
+            f"a step of {step:g} leaves {count:.0f} steps of the trajectory; between 1 and {MOST_POINTS:,} are possible"
+        )
+    times = np.interp(way[0] + step * np.arange(int(count) + 1), way, clock)
+    positions, velocities = trajectory.at(times)
+    return Trajectory(times, positions, velocities)
+
+
+def _clock(
+    track: GpxTrack, plan: np.ndarray, first: float, speed: float | None, where: str, account: Ledger
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose times ascend, and these times since the first of the file; from 0 where a speed makes them."""
+    if np.isnan(track.times).all():
+        if speed is None:
+            raise SiteTwinError(f"{where} has no times; give a speed in m/s to make them")
+        step = np.hypot(*np.diff(plan, axis=0).T) if len(plan) > 1 else np.zeros(0)
+        way = np.concatenate([[0.0], np.cumsum(step)])
+        rows = np.flatnonzero(np.concatenate([[True], np.diff(way) > 0]))
+        account.note("assumed", "times from a speed", track.name, len(rows))
+        account.note("dropped", "track points of the same place without a time", track.name, len(way) - len(rows))
+        return rows, way[rows] / speed
+    timed = np.flatnonzero(~np.isnan(track.times))
+    if len(timed) < len(plan):
+        account.note("dropped", "track points without a time", track.name, len(plan) - len(timed))
+    fresh = timed[np.concatenate([[True], np.diff(track.times[timed]) != 0])]
+    if len(fresh) < len(timed):
+        account.note("dropped", "track points of the same time", track.name, len(timed) - len(fresh))
+    rows = fresh[ascending(track.times[fresh])]
+    disorder = len(fresh) - len(rows)
+    if disorder > _WORST_CLOCK * len(fresh):
+        raise SiteTwinError(
+            f"{where}: the times of {disorder} of its {len(fresh)} points are out of order; sort the points, or split "
+            "the track where the clock was set"
+        )
+    if disorder:
+        account.note("dropped", "track points whose time is out of order", track.name, disorder)
+    return rows, track.times[rows] - first
+
+
+def ascending(values: np.ndarray) -> np.ndarray:
+    """Rows of a longest strictly ascending subsequence (patience sorting): what is left after dropping the fewest."""
+    tails: list[float] = []
+    last: list[int] = []
+    before = np.full(len(values), -1, dtype=np.int64)
+    for row, value in enumerate(values.tolist()):
+        place = bisect_left(tails, value)
+        before[row] = last[place - 1] if place else -1
+        tails[place : place + 1], last[place : place + 1] = [value], [row]
+    rows, row = [], last[-1] if last else -1
+    while row >= 0:
+        rows.append(row)
+        row = int(before[row])
+    return np.array(rows[::-1], dtype=np.int64)
+
+
+def _heights(
+    site: Site, plan: np.ndarray, elevation: np.ndarray, height: float, zero_elevation: float | None
+) -> np.ndarray:
+    ground = ground_height(site, plan)
+    z = np.where(np.isnan(ground), site.bounds[0, 2], ground) + height
+    return z if zero_elevation is None else np.where(np.isnan(elevation), z, elevation - zero_elevation)
+
+
+def _stretches(site: Site, places: np.ndarray, account: Ledger) -> list[slice]:
+    """Runs of two points or more within the bounding rectangle of the mesh."""
+    low, high = site.bounds[:, :2]
+    inside = ((places[:, :2] >= low) & (places[:, :2] <= high)).all(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
+    runs = [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= 2]
+    lost = len(places) - sum(run.stop - run.start for run in runs)
+    if lost:
+        account.note("dropped", "track points outside the site", count=lost)
+    return runs
+
+
+def _smoothed(times: np.ndarray, places: np.ndarray, sigma: float) -> Trajectory:
+    """Place and slope at each time of a line fitted with Gaussian weights in time."""
+    if sigma == 0.0:
+        return Trajectory(times, places)
+    first = np.searchsorted(times, times - _REACH * sigma)
+    last = np.searchsorted(times, times + _REACH * sigma, "right")
+    position, velocity = places.copy(), np.gradient(places, times, axis=0)
+    for row, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        if stop - start < 3:
+            continue  # alone in its window: nothing to smooth with
+        lag = times[start:stop] - times[row]
+        weight = np.exp(-0.5 * (lag / sigma) ** 2)
+        weight /= weight.sum()
+        mean_lag, mean = (weight * lag).sum(), (weight[:, None] * places[start:stop]).sum(axis=0)
+        spread = (weight * (lag - mean_lag) ** 2).sum()
+        velocity[row] = (weight[:, None] * (lag - mean_lag)[:, None] * places[start:stop]).sum(axis=0) / spread
+        position[row] = mean - mean_lag * velocity[row]
+    return Trajectory(times, position, velocity)

@@ -1,0 +1,72 @@
+"""The roof edge that sees most of an area: a first choice of place for a base station."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.caster import RayCaster, array3
+from sitetwin.site import Pose, Site
+from sitetwin.site.radios import roof_places
+
+
+def visible(site: Site, position: np.ndarray, users: np.ndarray, caster: RayCaster | None = None) -> np.ndarray:
+    """Whether the straight line from a place to each user passes no surface; canopies do not count.
+
+    Args:
+        site: The site.
+        position: (3,) metres.
+        users: (N, 3) metres.
+        caster: Of the site, where many places are tried.
+
+    Returns:
+        (N,) bool.
+    """
+    import drjit as dr
+
+    from sitetwin.backend import mitsuba
+
+    casts = caster or RayCaster(site)
+    active = dr.full(mitsuba().Bool, True, len(users))
+    return np.array(casts.clear(array3(position[None]), array3(users), active)).astype(bool)
+
+
+def best_roof_edge(
+    site: Site,
+    users: np.ndarray,
+    buildings: Sequence[str],
+    *,
+    spacing: float = 5.0,
+    above: float = 2.0,
+    inset: float = 0.3,
+) -> tuple[Pose, float]:
+    """The place along the roof edges of some buildings with the largest share of users in line of sight.
+
+    Args:
+        site: The site.
+        users: (N, 3) metres, such as `sitetwin.site.area_grid` makes them.
+        buildings: Names of the buildings that come into question.
+        spacing: Metres between places along an edge.
+        above: Height over the roof, metres.
+        inset: Distance from the roof's edge, metres.
+
+    Returns:
+        The pose, facing the middle of the users that it sees, and their share. Of equal ones the first.
+
+    Raises:
+        SiteTwinError: There is no user, a building is unknown or too narrow, or no place sees any user.
+    """
+    if not len(users):
+        raise SiteTwinError("there are no users to see; give at least one position")
+    caster = RayCaster(site)
+    best, seen = None, np.zeros(len(users), dtype=bool)
+    for name in buildings:
+        for pose in roof_places(site, name, spacing, above=above, inset=inset):
+            sight = visible(site, np.array(pose.position), users, caster)
+            if np.count_nonzero(sight) > np.count_nonzero(seen):
+                best, seen = pose, sight
+    if best is None:
+        raise SiteTwinError(f"no place along the roof edges of {len(buildings)} buildings sees a user; name others")
+    return best.facing(users[seen].mean(axis=0)), float(seen.mean())

@@ -1,0 +1,81 @@
+"""Geographic coordinates in a site's local frame: transverse Mercator about its origin, scale 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.build import LARGEST_COORDINATE
+from sitetwin.site.model import Georeference, Site
+
+
+@lru_cache(maxsize=8)
+def _projection(latitude: float, longitude: float) -> Any:
+    import pyproj  # only sites with a georeference need it
+
+    return pyproj.Proj(proj="tmerc", ellps="WGS84", lat_0=latitude, lon_0=longitude, k=1.0, x_0=0.0, y_0=0.0)
+
+
+def origin_of(site: Site) -> Georeference:
+    """The site's georeference.
+
+    Raises:
+        SiteTwinError: It has none.
+    """
+    if site.georeference is None:
+        raise SiteTwinError(
+            f"the site '{site.name}' does not say where on earth it lies, so that latitude and longitude mean nothing "
+            "in it; give x, y in metres"
+        )
+    return site.georeference
+
+
+def to_local(site: Site, latitude: Sequence[float] | np.ndarray, longitude: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Plan coordinates of geographic ones.
+
+    Args:
+        site: The site; it needs a georeference.
+        latitude: (N,) WGS84 degrees.
+        longitude: (N,) WGS84 degrees.
+
+    Returns:
+        (N, 2) float64: x east and y north, metres.
+
+    Raises:
+        SiteTwinError: The site has no georeference, a number is no latitude or longitude, or a point is more than
+            1000 km from the origin.
+    """
+    origin = origin_of(site)
+    lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
+    bad = ~((np.abs(lat) <= 90) & (np.abs(lon) <= 180))
+    if bad.any():
+        k = int(np.argmax(bad))
+        raise SiteTwinError(
+            f"{lat[k]:g}, {lon[k]:g} are no latitude and longitude; give degrees north (-90 to 90), then east "
+            "(-180 to 180)"
+        )
+    x, y = _projection(origin.latitude, origin.longitude)(lon, lat)
+    plan = np.stack([np.asarray(x), np.asarray(y)], axis=-1)
+    far = ~(np.abs(plan) <= LARGEST_COORDINATE).all(axis=-1)
+    if far.any():
+        k = int(np.argmax(far))
+        raise SiteTwinError(
+            f"{lat[k]:g}, {lon[k]:g} (latitude, longitude) lies more than {LARGEST_COORDINATE / 1e3:g} km from the "
+            f"site '{site.name}' at {origin.latitude:g}, {origin.longitude:g}"
+        )
+    return plan
+
+
+def to_geographic(site: Site, points_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude, each (N,) WGS84 degrees, of points (N, 2) in metres.
+
+    Raises:
+        SiteTwinError: The site has no georeference.
+    """
+    origin, points = origin_of(site), np.asarray(points_xy, dtype=np.float64)
+    lon, lat = _projection(origin.latitude, origin.longitude)(points[:, 0], points[:, 1], inverse=True)
+    return np.asarray(lat), np.asarray(lon)

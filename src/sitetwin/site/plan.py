@@ -1,0 +1,71 @@
+"""Buildings in plan: which bodies of a site are buildings, what they cover, and which of them touch."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from sitetwin.site.facets import components
+from sitetwin.site.model import Site
+
+PARKED = "parked_vehicle_"
+"""Names of parked vehicles begin so: they stand in the mesh, but they are no buildings."""
+
+TOUCHING = 0.05
+"""Metres in plan: buildings nearer than this touch, as the houses of a row do."""
+
+_UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
+
+
+def standing_buildings(site: Site) -> np.ndarray:
+    """(B,) bool: which of `Site.buildings` are buildings indeed, neither ground nor parked vehicles."""
+    names, building = site.buildings
+    stands = np.array([not (n.startswith((PARKED, "ground-")) or n == "ground") for n in names], dtype=bool)
+    stands[building[list(site.ground_objects)]] = False
+    return stands
+
+
+def lying(corners: np.ndarray) -> np.ndarray:
+    """(T,) bool: triangles (T, 3, 3) that cover something in plan."""
+    e1, e2 = (corners[:, k, :2] - corners[:, 0, :2] for k in (1, 2))
+    return np.asarray(np.abs(e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]) > 2 * _UPRIGHT)
+
+
+def plan_shapes(corners: np.ndarray) -> np.ndarray:
+    """(T',) shapely polygons: triangles seen from above; upright ones are left out.
+
+    Args:
+        corners: (T, 3, 3) metres.
+    """
+    return np.asarray(shapely.polygons(corners[lying(corners)][:, [0, 1, 2, 0], :2]))
+
+
+def footprints(site: Site, chosen: np.ndarray) -> np.ndarray:
+    """(B,) shapely geometries: what each building covers in plan; empty for those that are not chosen.
+
+    Args:
+        site: The site.
+        chosen: (B,) bool, of `Site.buildings`.
+    """
+    of_triangle = site.buildings[1][site.triangle_object]
+    order = np.argsort(of_triangle, kind="stable")
+    starts = np.searchsorted(of_triangle[order], np.arange(len(chosen) + 1))
+    shapes = np.full(len(chosen), shapely.from_wkt("POLYGON EMPTY"), dtype=object)
+    for k in np.flatnonzero(chosen):
+        rows = order[starts[k] : starts[k + 1]]
+        shapes[k] = shapely.union_all(plan_shapes(site.vertices[site.triangles[rows]]), grid_size=1e-6)
+    return shapes
+
+
+def touching_groups(site: Site, chosen: np.ndarray) -> np.ndarray:
+    """(B,) int64 group of each building: the lowest number among those it touches, over any number of neighbours.
+
+    Args:
+        site: The site.
+        chosen: (B,) bool; others stay by themselves.
+    """
+    shapes = footprints(site, chosen)
+    rows = np.flatnonzero(chosen & ~shapely.is_empty(shapes))
+    tree = shapely.STRtree(shapes[rows])
+    first, second = tree.query(shapes[rows], predicate="dwithin", distance=TOUCHING)
+    return components(len(chosen), rows[first], rows[second])

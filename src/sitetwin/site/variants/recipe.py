@@ -1,0 +1,186 @@
+"""Recipes of variants: how a world differs, as one frozen value that a file can hold and a study can loop over."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.model import Site
+from sitetwin.site.pose import Pose
+from sitetwin.site.variants.derive import derive
+from sitetwin.site.variants.distort import GeometryError
+from sitetwin.site.variants.draws import children
+from sitetwin.site.variants.materials import HiddenMaterials
+from sitetwin.site.variants.missing import MissingBuildings
+from sitetwin.site.variants.pose import PoseError, pose_error
+from sitetwin.site.variants.trees import TreeError
+from sitetwin.site.variants.vehicles import ParkedVehicles
+from sitetwin.site.vegetation import Vegetation
+
+LARGEST_RECIPE = 2**20
+"""Bytes of a recipe file."""
+
+_MOST_CENTRES = 10_000
+
+
+class VariantRecipe(BaseModel):
+    """How a world differs from the one that it is made from; what is left out stays as it is.
+
+    Attributes:
+        name: Of the recipe; the variant is called "SITE, NAME".
+        no_trees: Whether all canopies are felled.
+        trees: Errors of the canopies.
+        missing_buildings: Buildings that are left out.
+        walls: Horizontal errors of the buildings.
+        heights: Errors of their heights.
+        together: Whether touching buildings move and grow as one.
+        parked_vehicles: Vehicles in the streets.
+        materials: By the name of a material in the site, an ITU name to put in its place everywhere.
+        hidden_materials: Materials of walls, drawn building by building.
+        scatter_centres: In each canopy volume.
+        pose: Error of the base stations' poses; `apply_pose` draws it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="variant", min_length=1, max_length=80)
+    no_trees: bool = False
+    trees: TreeError | None = None
+    missing_buildings: MissingBuildings | None = None
+    walls: GeometryError | None = None
+    heights: GeometryError | None = None
+    together: bool = False
+    parked_vehicles: ParkedVehicles | None = None
+    materials: Mapping[str, str] = Field(default_factory=dict)
+    hidden_materials: HiddenMaterials | None = None
+    scatter_centres: int | None = Field(default=None, ge=0, le=_MOST_CENTRES)
+    pose: PoseError | None = None
+
+    def apply(self, site: Site, rng: np.random.Generator) -> Site:
+        """The variant of a site.
+
+        Each kind of change draws from a generator of its own, made from `rng`: with equal generators, recipes that
+        differ in one kind of change agree in all others, and displacements of other sizes have the same directions.
+
+        Args:
+            site: The site.
+            rng: Source of randomness; the same amount is taken from it whatever the recipe.
+
+        Raises:
+            SiteTwinError: As `derive`.
+        """
+        grouped = {"together": True} if self.together else {}
+        steps: list[tuple[Any, dict[str, Any]]] = [
+            (self.trees, {"trees": self.trees}),
+            (self.missing_buildings, {"missing": self.missing_buildings}),
+            (self.heights, {"heights": self.heights, **grouped}),  # before walls: who touches whom is as in the site
+            (self.walls, {"walls": self.walls, **grouped}),
+            (self.parked_vehicles, {"vehicles": self.parked_vehicles}),
+            (self.hidden_materials, {"materials": self.materials, "hidden_materials": self.hidden_materials}),
+            (self.scatter_centres, {"scatter_centres": self.scatter_centres}),
+        ]
+        variant = derive(site, vegetation=Vegetation.none()) if self.no_trees else site
+        for (change, arguments), stream in zip(steps, children(rng, len(steps)), strict=True):
+            if change is not None or arguments.get("materials"):
+                variant = derive(variant, **arguments, rng=stream)
+        provenance = {**variant.provenance, "parent": site.hash, "recipe": self.model_dump(mode="json")}
+        return replace(variant, name=f"{site.name}, {self.name}", provenance=provenance)
+
+    def apply_pose(self, pose: Pose, rng: np.random.Generator, site: Site | None = None) -> tuple[Pose, dict[str, Any]]:
+        """The pose of a base station with the recipe's error, and what was changed; see `pose_error`."""
+        return pose_error(pose, self.pose or PoseError(), rng, site)
+
+
+def read_recipe(path: str | Path) -> VariantRecipe:
+    """A recipe from a TOML file; see docs/variants.md.
+
+    Raises:
+        SiteTwinError: The file cannot be read, is no TOML, or a key or value is not understood.
+    """
+    where = f"recipe {path}"
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(LARGEST_RECIPE + 1)
+    except OSError as error:
+        raise SiteTwinError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
+    if len(data) > LARGEST_RECIPE:
+        raise SiteTwinError(f"{where} is larger than {LARGEST_RECIPE >> 20} MiB; check that it is the right file")
+    try:
+        content = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SiteTwinError(f"{where} is no TOML: {str(error).splitlines()[0]}") from error
+    try:
+        return VariantRecipe.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            raise SiteTwinError(f"{where}: '{key}' is unknown; see docs/variants.md for what a recipe holds") from error
+        raise SiteTwinError(f"{where}: '{key}': {problem['msg'][:200]}; mend it") from error
+
+
+def _lod(number: int, accuracy: float) -> VariantRecipe:
+    error = GeometryError(sigma=accuracy)
+    return VariantRecipe(name=f"lod{number}", walls=error, heights=error, together=True)
+
+
+FIDELITY: Mapping[str, VariantRecipe] = MappingProxyType(
+    {
+        "exact": VariantRecipe(name="exact"),
+        "lod4": _lod(4, 0.2),
+        "lod3": _lod(3, 0.5),
+        "lod2": _lod(2, 2.0),
+        "lod1": _lod(1, 5.0),
+        "no-trees": VariantRecipe(name="no-trees", no_trees=True),
+        "trees-surveyed-roughly": VariantRecipe(
+            name="trees-surveyed-roughly",
+            trees=TreeError(position=GeometryError(sigma=1.0), size_sigma=0.2, missing=0.1),
+        ),
+        "missing-buildings": VariantRecipe(name="missing-buildings", missing_buildings=MissingBuildings(share=0.05)),
+        "parked-vehicles": VariantRecipe(name="parked-vehicles", parked_vehicles=ParkedVehicles()),
+        "hidden-materials": VariantRecipe(name="hidden-materials", hidden_materials=HiddenMaterials()),
+    }
+)
+"""Named levels of fidelity.
+
+lod4 to lod1 have the absolute accuracies of position and height that OGC 12-019, CityGML 2.0, Table 1, asks of its
+levels of detail (0.2, 0.5, 2 and 5 m, standard deviations of a coordinate). The others change one thing each, by
+round figures of our own.
+"""
+
+
+def fidelity_recipe(level: str) -> VariantRecipe:
+    """A recipe of `FIDELITY` by its name.
+
+    Raises:
+        SiteTwinError: There is none of this name.
+    """
+    if level not in FIDELITY:
+        raise SiteTwinError(f"there is no level of fidelity '{level}'; choose one of {', '.join(FIDELITY)}")
+    return FIDELITY[level]
+
+
+def fidelity_sweep(
+    site: Site, rng: np.random.Generator, recipes: Mapping[str, VariantRecipe] = FIDELITY
+) -> Iterator[tuple[str, Site]]:
+    """Variants of a site, one for each recipe, all drawn from the same random numbers.
+
+    So buildings move in the same directions at every level, farther at the coarser ones: differences between levels
+    are those of their fidelity, not of other draws.
+
+    Args:
+        site: The site.
+        rng: Source of randomness, of which one number is taken.
+        recipes: By name.
+    """
+    seed = int(rng.integers(2**63))
+    for name, recipe in recipes.items():
+        yield name, recipe.apply(site, np.random.default_rng(seed))

@@ -1,0 +1,228 @@
+"""GPX files: clean ones become the drive that they record, broken ones are mended or refused, hostile ones refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import Trajectory
+from sitetwin.rays.drives import ascending, resample, trajectories_from_gpx
+from sitetwin.site import Georeference, Site
+from sitetwin.site.gpx import read_gpx
+from sitetwin.site.latlon import to_geographic
+from sitetwin.site.maps.ledger import Ledger
+from tests.site.conftest import make_town
+
+BEGIN = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def field() -> Site:
+    return replace(make_town([]), georeference=Georeference(48.14, 11.58))
+
+
+def gpx(site: Site, places: np.ndarray, times: list[float | None] | None = None, elevation: float | None = None) -> str:
+    lat, lon = to_geographic(site, places)
+    rows = []
+    for k in range(len(places)):
+        inner = "" if elevation is None else f"<ele>{elevation}</ele>"
+        if times is not None and times[k] is not None:
+            inner += f"<time>{(BEGIN + timedelta(seconds=times[k])).isoformat().replace('+00:00', 'Z')}</time>"
+        rows.append(f'<trkpt lat="{lat[k]:.10f}" lon="{lon[k]:.10f}">{inner}</trkpt>')
+    points = "".join(rows)
+    return (
+        '<?xml version="1.0"?><gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1"><trk><name>drive</name>'
+        f"<trkseg>{points}</trkseg></trk></gpx>"
+    )
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "drive.gpx"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_straight_drive_comes_back(field: Site, tmp_path: Path) -> None:
+    times = np.arange(0.0, 20.0, 0.5)
+    places = np.column_stack([-50 + 5.0 * times, 10 + 0 * times])
+    file = write(tmp_path, gpx(field, places, times.tolist()))
+    ledger = Ledger()
+    (drive,) = trajectories_from_gpx(file, field, height=1.2, ledger=ledger)
+    np.testing.assert_allclose(drive.times, times, atol=1e-6)
+    np.testing.assert_allclose(drive.positions, np.column_stack([places, 1.2 + 0 * times]), atol=1e-4)
+    np.testing.assert_allclose(drive.velocities, np.tile([5.0, 0.0, 0.0], (40, 1)), atol=1e-3)
+    assert ledger.count("dropped") == 0
+    assert ledger.count("read") == 40
+
+
+def test_smoothing_takes_noise_off_place_and_speed(field: Site, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    times = np.arange(0.0, 30.0, 1.0)
+    truth = np.column_stack([-60 + 4.0 * times, -20 + 1.0 * times])
+    file = write(tmp_path, gpx(field, truth + rng.normal(0, 1.0, truth.shape), times.tolist()))
+    (raw,), (smooth,) = (trajectories_from_gpx(file, field, smoothing_s=s) for s in (0.0, 3.0))
+    wrong = [np.sqrt(np.mean((t.velocities[:, :2] - [4.0, 1.0]) ** 2)) for t in (raw, smooth)]
+    assert wrong[1] < 0.4 * wrong[0]
+    off = [np.sqrt(np.mean((t.positions[:, :2] - truth) ** 2)) for t in (raw, smooth)]
+    assert off[1] < 0.7 * off[0]
+    clean = write(tmp_path, gpx(field, truth, times.tolist()))
+    (straight,) = trajectories_from_gpx(clean, field, smoothing_s=3.0)  # a line is left as it is, ends included
+    np.testing.assert_allclose(straight.positions[:, :2], truth, atol=1e-4)
+    np.testing.assert_allclose(straight.velocities[:, :2], np.tile([4.0, 1.0], (30, 1)), atol=1e-4)
+
+
+def test_elevations_are_used_only_with_a_datum(field: Site, tmp_path: Path) -> None:
+    places = np.array([[0.0, 0.0], [5.0, 0.0], [10.0, 0.0]])
+    file = write(tmp_path, gpx(field, places, [0.0, 1.0, 2.0], elevation=523.0))
+    (ground,) = trajectories_from_gpx(file, field)
+    (given_,) = trajectories_from_gpx(file, field, zero_elevation=520.0)
+    assert (ground.positions[:, 2] == 1.5).all()
+    assert (given_.positions[:, 2] == 3.0).all()
+    without = write(tmp_path, gpx(field, places, [0.0, 1.0, 2.0]))
+    (drive,) = trajectories_from_gpx(without, field, zero_elevation=520.0)
+    assert (drive.positions[:, 2] == 1.5).all()
+
+
+def test_tracks_are_cut_at_the_edge_of_the_site(field: Site, tmp_path: Path) -> None:
+    times = np.arange(0.0, 60.0)
+    x = 140 * np.sin(times / 5)
+    file = write(tmp_path, gpx(field, np.column_stack([x, 0 * x]), times.tolist()))
+    ledger = Ledger()
+    drives = trajectories_from_gpx(file, field, ledger=ledger)
+    assert len(drives) > 2
+    assert all(np.abs(d.positions[:, :2]).max() <= 100 for d in drives)
+    assert sum(len(d.times) for d in drives) + ledger.count("dropped") == 60
+    away = write(tmp_path, gpx(field, np.array([[500.0, 0], [510, 0]]), [0.0, 1.0]))
+    with pytest.raises(SiteTwinError, match="no stretch"):
+        trajectories_from_gpx(away, field)
+
+
+def test_missing_and_doubled_times(field: Site, tmp_path: Path) -> None:
+    places = np.column_stack([np.arange(24.0), np.zeros(24)])
+    times: list[float | None] = [float(k) for k in range(24)]
+    times[3], times[8], times[20] = None, 7.0, 2.0  # missing, doubled, thrown back
+    file = write(tmp_path, gpx(field, places, times))
+    ledger = Ledger()
+    (drive,) = trajectories_from_gpx(file, field, ledger=ledger)
+    assert np.array_equal(np.round(drive.times), [k for k in range(24) if k not in (3, 8, 20)])
+    np.testing.assert_allclose(drive.positions[:, 0], drive.times, atol=1e-4)
+    assert ledger.count("dropped") == 3
+    assert len(ledger.entries) == 4
+    backwards = write(tmp_path, gpx(field, places, [float(-k) for k in range(24)]))
+    with pytest.raises(SiteTwinError, match="out of order"):
+        trajectories_from_gpx(backwards, field)
+
+
+def test_routes_without_times_need_a_speed(field: Site, tmp_path: Path) -> None:
+    places = np.array([[0.0, 0.0], [30.0, 0.0], [30.0, 0.0], [30.0, 40.0]])
+    text = (
+        gpx(field, places)
+        .replace("trkseg>", "rte>")
+        .replace("trkpt", "rtept")
+        .replace("<trk>", "")
+        .replace("</trk>", "")
+    )
+    file = write(tmp_path, text)
+    (drive,) = trajectories_from_gpx(file, field, speed=10.0)
+    np.testing.assert_allclose(drive.times, [0.0, 3.0, 7.0], atol=1e-4)
+    with pytest.raises(SiteTwinError, match="has no times; give a speed"):
+        trajectories_from_gpx(file, field)
+    with pytest.raises(SiteTwinError, match="positive"):
+        trajectories_from_gpx(file, field, speed=-1.0)
+
+
+def test_resampling_in_time_and_in_way() -> None:
+    """A quarter of a circle at constant speed: equal steps of way are equal steps of time."""
+    angle = np.linspace(0, math.pi / 2, 30)
+    circle = 50 * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+    drive = Trajectory(10 * angle, circle)
+    by_way, by_time = resample(drive, spacing_m=2.5), resample(drive, interval_s=0.5)
+    np.testing.assert_allclose(by_way.times, by_time.times, atol=2e-3)
+    assert len(by_way.times) == int(25 * math.pi / 2.5) + 1
+    np.testing.assert_allclose(np.hypot(*by_way.positions[:, :2].T), 50, atol=1e-2)
+    np.testing.assert_allclose(by_time.velocities, drive.at(by_time.times)[1])
+    stop = Trajectory([0.0, 1.0, 5.0, 6.0], [[0, 0, 0], [5, 0, 0], [5, 0, 0], [10, 0, 0]], np.zeros((4, 3)))
+    np.testing.assert_allclose(np.diff(resample(stop, spacing_m=1.0).positions[:, 0]), 1.0, atol=0.02)
+    for arguments in ({}, {"interval_s": 1.0, "spacing_m": 1.0}, {"interval_s": 0.0}, {"spacing_m": 1e6}):
+        with pytest.raises(SiteTwinError):
+            resample(drive, **arguments)
+
+
+@given(st.lists(st.integers(-5, 5), max_size=12))
+def test_the_fewest_points_are_dropped(values: list[int]) -> None:
+    rows = ascending(np.array(values, dtype=float))
+    kept = np.array(values, dtype=float)[rows]
+    assert (np.diff(rows) > 0).all()
+    assert (np.diff(kept) > 0).all()
+    best = [1] * len(values)
+    for k in range(len(values)):  # by the quadratic recurrence
+        best[k] = 1 + max((best[j] for j in range(k) if values[j] < values[k]), default=0)
+    assert len(rows) == max(best, default=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(-95, 95), st.floats(-95, 95), st.one_of(st.none(), st.integers(0, 40).map(float))),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_any_track_becomes_a_sound_drive_or_a_sentence(field: Site, tmp_path_factory, rows) -> None:
+    places = np.array([row[:2] for row in rows])
+    file = write(tmp_path_factory.mktemp("gpx"), gpx(field, places, [row[2] for row in rows]))
+    ledger = Ledger()
+    try:
+        drives = trajectories_from_gpx(file, field, smoothing_s=1.0, ledger=ledger)
+    except SiteTwinError:
+        return  # none of its stretches has two points, or its clock ran backwards
+    assert sum(len(d.times) for d in drives) + ledger.count("dropped") == len(rows)
+    for drive in drives:
+        assert (np.diff(drive.times) > 0).all()
+        assert np.abs(drive.positions[:, :2]).max() < 250  # a fitted line may leave the box, not the neighbourhood
+        assert np.isfinite(drive.velocities).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not well-formed"),
+        ("<gpx", "not well-formed"),
+        ("<kml/>", "outermost element is <kml>"),
+        ("<gpx/>", "no track and no route"),
+        ("<gpx><trk><trkseg/></trk></gpx>", "no track and no route"),
+        ('<gpx><wpt lat="1" lon="2"/></gpx>', "no track"),
+        ('<gpx><trk><trkseg><trkpt lat="91" lon="2"/></trkseg></trk></gpx>', "latitude is '91'"),
+        ('<gpx><trk><trkseg><trkpt lat="1"/></trkseg></trk></gpx>', "longitude is 'missing'"),
+        ('<gpx><trk><trkseg><trkpt lat="nan" lon="2"/></trkseg></trk></gpx>', "latitude is 'nan'"),
+        ('<gpx><rte><rtept lat="1" lon="2"><time>noon</time></rtept></rte></gpx>', "time is 'noon'"),
+        ('<gpx><rte><rtept lat="1" lon="2"><ele>inf</ele></rtept></rte></gpx>', "elevation is 'inf'"),
+        ('<!DOCTYPE gpx [<!ENTITY a "b">]><gpx>&a;</gpx>', "document type"),
+        ("<gpx>" + "<a>" * 40 + "</a>" * 40 + "</gpx>", "nests more than"),
+    ],
+)
+def test_bad_files_get_a_sentence(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SiteTwinError, match=says) as caught:
+        read_gpx(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_prefixes_zones_and_fractions_are_understood(tmp_path: Path) -> None:
+    points = (
+        '<g:trkpt lat="1" lon="2"><g:time>2024-05-01T14:00:00.250+02:00</g:time><g:ele> 3 </g:ele></g:trkpt>'
+        '<g:trkpt lat="1" lon="2"><g:time>2024-05-01T12:00:01</g:time></g:trkpt>'
+    )
+    text = f'<g:gpx xmlns:g="http://www.topografix.com/GPX/1/1"><g:trk><g:trkseg>{points}</g:trkseg></g:trk></g:gpx>'
+    (track,) = read_gpx(write(tmp_path, text))
+    assert np.diff(track.times) == pytest.approx([0.75])
+    assert track.times[0] == BEGIN.timestamp() + 0.25
+    assert track.elevation[0] == 3.0
+    assert math.isnan(track.elevation[1])
