@@ -31,7 +31,6 @@ _OF_MAPS = {
     "level_height": "--level-height",
     "shared_walls": "--shared-walls",
     "no_trees": "--no-trees",
-    "no_ground_areas": "--no-ground-areas",
     "seed": "--seed",
 }
 
@@ -46,9 +45,6 @@ HeightSpread = Annotated[float, typer.Option(help="Metres by which such heights 
 LevelHeight = Annotated[float, typer.Option(help="Metres of one level.")]
 SharedWalls = Annotated[str, typer.Option(help="Walls between touching buildings: merge leaves them out, or keep.")]
 NoTrees = Annotated[bool, typer.Option("--no-trees", help="Leave trees and woods out.")]
-NoGroundAreas = Annotated[
-    bool, typer.Option("--no-ground-areas", help="One ground, without roads, water and lawns of their own.")
-]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn: heights nobody noted.")]
 
 
@@ -87,7 +83,6 @@ def import_site(
     level_height: LevelHeight = 3.0,
     shared_walls: SharedWalls = "merge",
     no_trees: NoTrees = False,
-    no_ground_areas: NoGroundAreas = False,
     seed: Seed = 0,
     lod: Annotated[
         str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")
@@ -110,7 +105,6 @@ def import_site(
             level_height,
             shared_walls,
             no_trees,
-            no_ground_areas,
             seed,
         )
         site, ledger = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
@@ -134,7 +128,6 @@ def fetch(
     level_height: LevelHeight = 3.0,
     shared_walls: SharedWalls = "merge",
     no_trees: NoTrees = False,
-    no_ground_areas: NoGroundAreas = False,
     seed: Seed = 0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
@@ -149,7 +142,6 @@ def fetch(
         level_height,
         shared_walls,
         no_trees,
-        no_ground_areas,
         seed,
     )
     fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
@@ -251,7 +243,6 @@ def _map_options(
     level_height: float,
     shared_walls: str,
     no_trees: bool,
-    no_ground_areas: bool,
     seed: int,
 ) -> MapOptions:
     from sitetwin.site.maps import BuildingOptions, MapOptions, TreeOptions, load_rules
@@ -268,7 +259,6 @@ def _map_options(
             shared_walls=policy,
         ),
         trees=None if no_trees else TreeOptions(),
-        ground_areas=not no_ground_areas,
         terrain=terrain,
         terrain_spacing=terrain_spacing,
         seed=seed,

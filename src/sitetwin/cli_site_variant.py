@@ -29,21 +29,15 @@ def variant(
 
     import numpy as np
 
-    from sitetwin.site import read_recipe, save_site
+    from sitetwin.site import open_site, read_recipe, save_site
     from sitetwin.site.variants import FIDELITY, fidelity_recipe
 
     known = recipe in FIDELITY or (not Path(recipe).exists() and not Path(recipe).suffix)
     chosen = fidelity_recipe(recipe) if known else read_recipe(recipe)
-    made = chosen.apply(_open(site), np.random.default_rng(seed))
+    made = chosen.apply(open_site(site), np.random.default_rng(seed))
     save_site(made, to)
     _print_differences(made)
     say(str(to))
-
-
-def _open(name: str) -> Any:
-    from sitetwin.site import load_scene, load_site
-
-    return load_site(name) if (Path(name) / "site.json").is_file() else load_scene(name)
 
 
 def _print_differences(made: Any) -> None:

@@ -18,10 +18,15 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import Ellipsoid, ExtrudedPolygon, Material, Site, ground_height, itu_material, load_scene
 from sitetwin.site import load_cityjson as load
-from sitetwin.site.georeferencing import to_wgs84
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.projection import LocalProjection
 from tests.site.city_files import CityWriter, box_rings, courtyard_house, multi, solid
 from tests.site.test_mesh_files import JSON, places
+
+
+def frame_of(site: Site) -> LocalProjection:
+    assert site.georeference is not None
+    return LocalProjection.of(site.georeference)
 
 
 def save(city: CityWriter | dict[str, Any], folder: Path, name: str = "a.city.json") -> Path:
@@ -101,12 +106,12 @@ def test_a_reference_system_becomes_the_local_frame(tmp_path: Path) -> None:
     np.testing.assert_allclose(roof[:, 2], 18.0, atol=1e-9)
     from pyproj import Transformer
 
-    want = Transformer.from_crs(4326, 25832, always_xy=True).transform(*to_wgs84(site.georeference, roof[:, :2]).T)
+    want = Transformer.from_crs(4326, 25832, always_xy=True).transform(*frame_of(site).to_wgs84(roof[:, :2]).T)
     np.testing.assert_allclose(np.sort(np.unique(np.round(want[0], 3))), [x - 100, x + 100], atol=2e-3)
     np.testing.assert_allclose(np.sort(np.unique(np.round(want[1], 3))), [y - 60, y + 60], atol=2e-3)
     from pyproj import Geod
 
-    a, b = to_wgs84(site.georeference, roof[:2, :2])
+    a, b = frame_of(site).to_wgs84(roof[:2, :2])
     true = Geod(ellps="WGS84").inv(*a, *b)[2]
     assert np.linalg.norm(roof[0, :2] - roof[1, :2]) == pytest.approx(true, rel=1e-7)
 

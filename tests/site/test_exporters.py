@@ -36,7 +36,7 @@ from sitetwin.site import (
 )
 from sitetwin.site.exporters.canopies import canopy_mesh
 from sitetwin.site.exporters.mitsuba import HALF_SPACE_THICKNESS
-from sitetwin.site.georeferencing import from_wgs84, to_wgs84
+from sitetwin.site.projection import LocalProjection
 
 TREES = Vegetation(
     (
@@ -45,6 +45,11 @@ TREES = Vegetation(
         ExtrudedPolygon(((-70, -70), (-40, -70), (-40, -40), (-55, -60), (-70, -40)), 0.0, 12.0),
     )
 )
+
+
+def frame_of(site: Site) -> LocalProjection:
+    assert site.georeference is not None
+    return LocalProjection.of(site.georeference)
 
 
 def corners_by_object(site: Site) -> dict[str, list[tuple[float, ...]]]:
@@ -252,9 +257,7 @@ def test_footprints_have_holes_heights_and_materials(tmp_path: Path) -> None:
     export_footprints(site, tmp_path / "yard.geojson")
     features = {f["id"]: f for f in json.loads((tmp_path / "yard.geojson").read_text())["features"]}
     house = features["way/1"]
-    shape = shapely.transform(
-        shapely.from_geojson(json.dumps(house["geometry"])), lambda p: from_wgs84(site.georeference, p)
-    )
+    shape = shapely.transform(shapely.from_geojson(json.dumps(house["geometry"])), lambda p: frame_of(site).to_local(p))
     assert shape.area == pytest.approx(60 * 40 - 25 * 15, rel=1e-5)
     assert len(shape.interiors) == 1
     assert shapely.is_ccw(shape.exterior)
@@ -269,7 +272,9 @@ def test_footprints_have_holes_heights_and_materials(tmp_path: Path) -> None:
     assert (features["way/2"]["properties"]["min_height"], features["way/2"]["properties"]["height"]) == (4.0, 6.0)
     tree = features["canopy/0"]
     np.testing.assert_allclose(
-        from_wgs84(site.georeference, np.array([tree["geometry"]["coordinates"]])), [[-60, 30]], atol=1e-3
+        frame_of(site).to_local(np.array([tree["geometry"]["coordinates"]])),
+        [[-60, 30]],
+        atol=1e-3,
     )
     assert tree["properties"] == {
         "natural": "tree",
@@ -287,7 +292,7 @@ def test_footprint_areas_are_those_of_the_roofs(tmp_path: Path, town: Site) -> N
     areas = {}
     for feature in json.loads((tmp_path / "town.geojson").read_text())["features"]:
         shape = shapely.from_geojson(json.dumps(feature["geometry"]))
-        areas[feature["id"]] = shapely.transform(shape, lambda p: from_wgs84(site.georeference, p)).area
+        areas[feature["id"]] = shapely.transform(shape, lambda p: frame_of(site).to_local(p)).area
     assert areas == pytest.approx({"house_1": 800.0, "house_2": 800.0, "tower": 100.0}, rel=1e-3)
 
 
@@ -295,11 +300,15 @@ def test_the_local_frame_is_a_transverse_mercator_of_scale_one() -> None:
     """Along the meridian of the origin lengths are those on the ellipsoid: 1' of latitude at 45 degrees is 1852.2 m."""
     site = with_georeference(odd_names(), 45.0, 7.0)
     assert site.georeference is not None
-    north = from_wgs84(site.georeference, np.array([[7.0, 45.0 + 1 / 60]]))[0]
+    north = frame_of(site).to_local(np.array([[7.0, 45.0 + 1 / 60]]))[0]
     assert north[0] == pytest.approx(0.0, abs=1e-6)
     assert north[1] == pytest.approx(1852.2, abs=0.2)
     points = np.random.default_rng(1).uniform(-3000, 3000, (50, 2))
-    np.testing.assert_allclose(from_wgs84(site.georeference, to_wgs84(site.georeference, points)), points, atol=1e-6)
+    np.testing.assert_allclose(
+        frame_of(site).to_local(frame_of(site).to_wgs84(points)),
+        points,
+        atol=1e-6,
+    )
 
 
 def test_georeference_by_hand(town: Site) -> None:
@@ -325,7 +334,7 @@ def test_a_real_campus_is_placed_by_its_corners() -> None:
     origin = [float(np.interp(0.0, facts[axis], facts[angle])) for axis, angle in (("y", "lat"), ("x", "lon"))]
     site = with_georeference(load_scene(folder), *origin)
     assert site.georeference is not None
-    corners = from_wgs84(site.georeference, np.column_stack([facts["lon"], facts["lat"]]))
+    corners = frame_of(site).to_local(np.column_stack([facts["lon"], facts["lat"]]))
     np.testing.assert_allclose(corners[:, 0], facts["x"], atol=6.0)
     np.testing.assert_allclose(corners[:, 1], facts["y"], atol=0.5)
 

@@ -1,18 +1,12 @@
-"""Where on earth a site lies: the local frame and WGS84, and origins given by hand."""
+"""Where on earth a site lies: origins given by hand."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
-
-import numpy as np
-from pyproj import CRS, Transformer
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.model import Georeference, Site
-
-_WGS84 = "EPSG:4326"
 
 
 def check_origin(latitude: float, longitude: float, vertical_datum: str = "local ground") -> Georeference:
@@ -61,41 +55,3 @@ def with_georeference(site: Site, latitude: float, longitude: float, vertical_da
         change = {"what": "georeference", "before": vars(before), "after": vars(after)}
         provenance = {**provenance, "differences": [*provenance.get("differences", []), change]}
     return replace(site, georeference=after, provenance=provenance)
-
-
-def local_crs(georeference: Georeference) -> CRS:
-    """The local frame: transverse Mercator centred on the origin with scale 1, metres, on the WGS84 ellipsoid."""
-    return CRS.from_proj4(
-        f"+proj=tmerc +lat_0={georeference.latitude!r} +lon_0={georeference.longitude!r} +k=1 +x_0=0 +y_0=0 "
-        "+datum=WGS84 +units=m +no_defs"
-    )
-
-
-def to_wgs84(georeference: Georeference, points_xy: np.ndarray) -> np.ndarray:
-    """Longitude and latitude of local points.
-
-    Args:
-        georeference: Origin of the local frame.
-        points_xy: (N, 2) metres, east and north.
-
-    Returns:
-        (N, 2) float64, WGS84 degrees, longitude first.
-    """
-    points_xy = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack(_transformers(georeference)[0].transform(points_xy[:, 0], points_xy[:, 1]))
-
-
-def from_wgs84(georeference: Georeference, longitude_latitude: np.ndarray) -> np.ndarray:
-    """Local points of longitudes and latitudes; the inverse of `to_wgs84`."""
-    degrees = np.asarray(longitude_latitude, dtype=np.float64).reshape(-1, 2)
-    return np.column_stack(_transformers(georeference)[1].transform(degrees[:, 0], degrees[:, 1]))
-
-
-@lru_cache(maxsize=8)
-def _transformers(georeference: Georeference) -> tuple[Transformer, Transformer]:
-    """From the local frame to WGS84 and back; making one takes longer than a thousand points."""
-    local = local_crs(georeference)
-    return (
-        Transformer.from_crs(local, _WGS84, always_xy=True),
-        Transformer.from_crs(_WGS84, local, always_xy=True),
-    )

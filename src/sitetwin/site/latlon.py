@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import LARGEST_COORDINATE
 from sitetwin.site.model import Georeference, Site
-
-
-@lru_cache(maxsize=8)
-def _projection(latitude: float, longitude: float) -> Any:
-    import pyproj  # only sites with a georeference need it
-
-    return pyproj.Proj(proj="tmerc", ellps="WGS84", lat_0=latitude, lon_0=longitude, k=1.0, x_0=0.0, y_0=0.0)
+from sitetwin.site.projection import LocalProjection
 
 
 def origin_of(site: Site) -> Georeference:
@@ -58,8 +50,7 @@ def to_local(site: Site, latitude: Sequence[float] | np.ndarray, longitude: Sequ
             f"{lat[k]:g}, {lon[k]:g} are no latitude and longitude; give degrees north (-90 to 90), then east "
             "(-180 to 180)"
         )
-    x, y = _projection(origin.latitude, origin.longitude)(lon, lat)
-    plan = np.stack([np.asarray(x), np.asarray(y)], axis=-1)
+    plan = LocalProjection.of(origin).to_local(np.stack([lon, lat], axis=-1))
     far = ~(np.abs(plan) <= LARGEST_COORDINATE).all(axis=-1)
     if far.any():
         k = int(np.argmax(far))
@@ -76,6 +67,5 @@ def to_geographic(site: Site, points_xy: np.ndarray) -> tuple[np.ndarray, np.nda
     Raises:
         SiteTwinError: The site has no georeference.
     """
-    origin, points = origin_of(site), np.asarray(points_xy, dtype=np.float64)
-    lon, lat = _projection(origin.latitude, origin.longitude)(points[:, 0], points[:, 1], inverse=True)
-    return np.asarray(lat), np.asarray(lon)
+    lonlat = LocalProjection.of(origin_of(site)).to_wgs84(np.asarray(points_xy, dtype=np.float64))
+    return lonlat[:, 1], lonlat[:, 0]

@@ -14,8 +14,9 @@ from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ground import build_ground
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import load_rules
-from sitetwin.site.maps.terrain import load_terrain, local_projection
+from sitetwin.site.maps.terrain import load_terrain
 from sitetwin.site.model import Georeference
+from sitetwin.site.projection import LocalProjection
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -36,7 +37,7 @@ def raster(path: Path, height, *, crs: str = "EPSG:32632", pixel: float = 5.0, r
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     flat = pyproj.CRS(crs)
     flat = flat.sub_crs_list[0] if flat.is_compound else flat
-    back = pyproj.Transformer.from_crs(flat, local_projection(ORIGIN), always_xy=True)
+    back = pyproj.Transformer.from_crs(flat, LocalProjection.of(ORIGIN).crs, always_xy=True)
     local = np.stack(back.transform(grid[..., 0], grid[..., 1]), axis=-1)
     values = np.asarray(height(local[..., 0], local[..., 1]), dtype="f4")
     hole = options.pop("hole", None)

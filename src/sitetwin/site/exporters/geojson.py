@@ -13,10 +13,10 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.exporters.files import write_file
 from sitetwin.site.facets import norm
 from sitetwin.site.footprints import footprint
-from sitetwin.site.georeferencing import to_wgs84
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.placement import ground_height
+from sitetwin.site.projection import LocalProjection
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 
 _STEEP = 0.5  # upward or downward part of a unit normal below which a surface is a wall
@@ -136,7 +136,7 @@ def _canopy(volume: Volume) -> tuple[shapely.Geometry, float, dict[str, Any]]:
 
 def _degrees(shape: shapely.Geometry, georeference: Georeference) -> dict[str, Any]:
     """A local shape as a GeoJSON geometry: outer rings counter-clockwise, as RFC 7946 has it."""
-    placed = shapely.transform(shape, lambda xy: np.round(to_wgs84(georeference, xy), _DECIMALS))
+    placed = shapely.transform(shape, lambda xy: np.round(LocalProjection.of(georeference).to_wgs84(xy), _DECIMALS))
     return json.loads(shapely.to_geojson(shapely.reverse(shapely.normalize(placed))))  # normal rings are clockwise
 
 

@@ -9,10 +9,11 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
 from sitetwin.site.build import check_vertices
-from sitetwin.site.georeferencing import check_origin, local_crs
+from sitetwin.site.georeferencing import check_origin
 from sitetwin.site.importers.cityjson_file import City
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference
+from sitetwin.site.projection import LocalProjection
 
 _NEAR = 1e4  # m; to here the ray caster's single precision resolves half a millimetre
 
@@ -91,7 +92,7 @@ def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
         longitude, latitude = to_wgs84.transform(float(middle[0]), float(middle[1]), errcheck=True)
         datum = vertical.name if vertical is not None else "heights of the file"
         georeference = check_origin(round(latitude, 7), round(longitude, 7), datum)
-        transformer = Transformer.from_crs(horizontal, local_crs(georeference), always_xy=True)
+        transformer = Transformer.from_crs(horizontal, LocalProjection.of(georeference).crs, always_xy=True)
     except (ProjError, ValueError):
         city.refuse(
             f"has coordinates outside the area of EPSG:{city.epsg}", "correct its reference system or transform"

@@ -10,12 +10,12 @@ from sitetwin.site.maps.ground import Ground, build_ground
 from sitetwin.site.maps.heights import BuildingOptions
 from sitetwin.site.maps.ledger import Entry, Ledger
 from sitetwin.site.maps.lengths import parse_count, parse_length
-from sitetwin.site.maps.projection import LocalProjection
 from sitetwin.site.maps.readers import read_geojson_like, read_map, read_maps
 from sitetwin.site.maps.rules import MaterialRules, load_rules
 from sitetwin.site.maps.terrain import Terrain, load_terrain
 from sitetwin.site.maps.tree_sizes import TreeOptions
 from sitetwin.site.maps.trees import build_vegetation
+from sitetwin.site.projection import LocalProjection
 
 __all__ = [
     "Body",

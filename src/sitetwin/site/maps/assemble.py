@@ -32,7 +32,6 @@ class MapOptions:
         rules: Materials by tags.
         buildings: What is assumed of buildings.
         trees: What is assumed of trees, or None to leave all vegetation out.
-        ground_areas: Whether roads, water, lawns and paving get surfaces of their own.
         terrain: A raster of heights; flat ground at z = 0 without.
         terrain_spacing: Metres between the nodes of the terrain.
         seed: Of what is drawn: heights and sizes that the map does not tell, if a spread is asked for.
@@ -41,7 +40,6 @@ class MapOptions:
     rules: MaterialRules = field(default_factory=MaterialRules.default)
     buildings: BuildingOptions = field(default_factory=BuildingOptions)
     trees: TreeOptions | None = field(default_factory=TreeOptions)
-    ground_areas: bool = True
     terrain: Path | None = None
     terrain_spacing: float = SPACING
     seed: int = 0
@@ -68,7 +66,7 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
         terrain = load_terrain(options.terrain, georeference, extent, ledger, spacing=options.terrain_spacing)
         georeference = replace(georeference, vertical_datum=terrain.vertical_datum)
     heights, sizes = (np.random.default_rng(s) for s in np.random.SeedSequence(options.seed).spawn(2))
-    ground, surface = build_ground(map_data, options.rules, ledger, terrain, extent=extent, areas=options.ground_areas)
+    ground, surface = build_ground(map_data, options.rules, ledger, terrain, extent=extent)
     buildings = build_buildings(
         map_data.features, options.rules, ledger, surface.height, options=options.buildings, rng=heights
     )

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.drawn import Drawn, is_building, pieces
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.projection import FARTHEST, LocalProjection
+from sitetwin.site.projection import FARTHEST, LocalProjection
 
 _QUARTER_SEGMENTS = 32  # of the polygon that stands for a circle: its area is 0.04 % short
 _METRES_PER_DEGREE = 110_500.0  # of latitude, at the equator, where a degree is shortest

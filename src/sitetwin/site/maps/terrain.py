@@ -16,6 +16,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.partition import Cells
 from sitetwin.site.model import Georeference
+from sitetwin.site.projection import LocalProjection
 
 SPACING = 20.0
 """Metres between the nodes of the net; each cell gives two facets to trace."""
@@ -129,20 +130,6 @@ def _filled(points: np.ndarray, heights: np.ndarray, ledger: Ledger, path: str) 
     return heights
 
 
-def local_projection(georeference: Georeference) -> pyproj.CRS:
-    """The local frame: transverse Mercator about the origin with scale 1 (WGS84)."""
-    return pyproj.CRS.from_dict(
-        {
-            "proj": "tmerc",
-            "lat_0": georeference.latitude,
-            "lon_0": georeference.longitude,
-            "k": 1,
-            "datum": "WGS84",
-            "units": "m",
-        }
-    )
-
-
 @dataclass(frozen=True)
 class _Raster:
     """Heights of a window, NaN where there are none, and where its pixels lie."""
@@ -191,7 +178,7 @@ class _Raster:
             raise SiteTwinError(f"'{path}' does not say where it lies (no projection); give a georeferenced raster")
         crs = pyproj.CRS.from_user_input(data.crs.to_wkt())
         flat = crs.sub_crs_list[0] if crs.is_compound else crs
-        into = pyproj.Transformer.from_crs(local_projection(georeference), flat, always_xy=True)
+        into = pyproj.Transformer.from_crs(LocalProjection.of(georeference).crs, flat, always_xy=True)
         inverse = ~data.transform
 
         def pixel(xy: np.ndarray) -> np.ndarray:

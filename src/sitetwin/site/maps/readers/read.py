@@ -18,13 +18,13 @@ from sitetwin.site.maps.clipping import Clip, clip_things, refuse_miss
 from sitetwin.site.maps.drawn import Drawn, bounds, sort_key
 from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.projection import FARTHEST, LocalProjection
 from sitetwin.site.maps.readers.files import MapFile, parse_json, read_map_file
 from sitetwin.site.maps.readers.geojson import is_geojson, read_geojson
 from sitetwin.site.maps.readers.osm import draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
 from sitetwin.site.maps.readers.osm_xml import read_osm_xml
 from sitetwin.site.maps.readers.overpass import read_overpass
+from sitetwin.site.projection import FARTHEST, LocalProjection
 from sitetwin.store.files import canonical_json
 
 _MARGIN = 0.02

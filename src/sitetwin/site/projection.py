@@ -42,10 +42,23 @@ class LocalProjection:
                 "the latitude first, within 90 degrees, then the longitude, within 180"
             )
 
+    @classmethod
+    def of(cls, georeference: Georeference) -> LocalProjection:
+        """The local frame of a site."""
+        return cls(georeference.latitude, georeference.longitude)
+
     @property
     def georeference(self) -> Georeference:
         """The origin, as a site keeps it."""
         return Georeference(self.latitude, self.longitude)
+
+    @cached_property
+    def crs(self) -> pyproj.CRS:
+        """The local frame as a reference system, for transformations from other ones."""
+        return pyproj.CRS.from_proj4(
+            f"+proj=tmerc +lat_0={self.latitude!r} +lon_0={self.longitude!r} +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m "
+            "+no_defs"
+        )
 
     @cached_property
     def _proj(self) -> pyproj.Proj:
