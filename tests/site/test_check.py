@@ -258,7 +258,8 @@ def test_trees_in_wrong_places() -> None:
 def test_slivers_distance_and_missing_ground() -> None:
     thin = {"wire": np.array([[[0.0, 0.0, 1.0], [5.0, 0.0, 1.0], [5.0, 0.0, 1.004]]])}
     assert found(check_site(site_of(house("a", (0, 0, 0), (10, 10, 8)), thin)))["slivers"] == 1
-    assert found(check_site(site_of(house("a", (0, 0, 0), (10, 10, 8)), ground=None)))["no ground"] == 1
+    apart = (house("a", (0, 0, 0), (10, 10, 8)), house("b", (40, 40, 0), (50, 50, 8)))
+    assert found(check_site(site_of(*apart, ground=None)))["no ground"] == 1
     far = site_of(house("a", (3e4, 0, 0), (3e4 + 10, 10, 8)), ground=GROUND + np.array([3e4, 0.0, 0.0]))
     assert found(check_site(far))["far from the origin"] == 1
 

@@ -23,7 +23,7 @@ from sitetwin.report.surface_colours import material_colours
 from sitetwin.report.top_view import top_view
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site
 
-_CELLS = 1600  # along the longer side: more than the pixels of the picture
+_CELLS = 1200  # along the longer side: more than the pixels of the picture
 _ROOFS = LinearSegmentedColormap.from_list("roofs", colormaps["magma_r"](np.linspace(0.08, 0.85, 64)))
 _EMPTY = "#ffffff"
 _CANOPY, _CANOPY_EDGE = "#3f8f45", "#1d5a25"

@@ -67,9 +67,7 @@ def _portions(cells: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarra
 
 def _keep_highest(height: np.ndarray, seen: np.ndarray, cell: np.ndarray, triangle: np.ndarray, z: np.ndarray) -> None:
     """Put the highest of the new samples of each cell into the buffers, where it is higher than what is there."""
-    order = np.lexsort((-triangle, z, cell))  # of equal heights the first triangle
-    cell, triangle, z = cell[order], triangle[order], z[order]
-    top = np.flatnonzero(np.concatenate([cell[1:] != cell[:-1], np.ones(min(len(cell), 1), dtype=bool)]))
-    cell, triangle, z = cell[top], triangle[top], z[top]
-    higher = z > height[cell]
-    height[cell[higher]], seen[cell[higher]] = z[higher], triangle[higher]
+    before = height[cell]
+    np.maximum.at(height, cell, z)
+    wins = np.flatnonzero((z > before) & (z == height[cell]))[::-1]  # written last: of equal heights the first triangle
+    seen[cell[wins]] = triangle[wins]

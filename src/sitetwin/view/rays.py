@@ -16,7 +16,7 @@ REACH = math.radians(1.5)
 """Largest angle between a click and a user that it can mean."""
 
 _TIE = math.radians(0.15)  # users this much farther from the click than the nearest one still count as hit
-_MAP = "plasma"
+_MAP = "YlOrRd"
 _TABLE_ROWS = 12
 _WORDS = {
     Interaction.REFLECTION: "reflection",
@@ -78,7 +78,7 @@ def ray_segments(paths: Paths, power: np.ndarray, user: int) -> tuple[np.ndarray
         pieces = np.stack([points[:-1], points[1:]], axis=1)
         below = 10 * math.log10(power[row] / power[rows[0]])
         share = 1 - min(below / WEAKEST_DB, 1.0)
-        colour = np.rint(255 * np.array(colormaps[_MAP](0.05 + 0.8 * share)[:3])).astype(np.uint8)
+        colour = np.rint(255 * np.array(colormaps[_MAP](0.3 + 0.7 * share)[:3])).astype(np.uint8)
         segments.append(pieces)
         colours.append(np.broadcast_to(colour, pieces.shape))
     return np.concatenate(segments), np.concatenate(colours)

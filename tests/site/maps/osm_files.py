@@ -75,10 +75,12 @@ def _xml_tags(tags: dict[str, str]) -> str:
     return "".join(f'<tag k="{k}" v="{v}"/>' for k, v in quoted.items())
 
 
-def pbf(made: Town, path: Path) -> Path:
+def pbf(made: Town, path: Path, bounds: tuple[float, float, float, float] | None = None) -> Path:
     """OpenStreetMap PBF, by pyosmium."""
-    kind = osmium.osm.mutable
-    with osmium.SimpleWriter(str(path), overwrite=True) as writer:
+    kind, header = osmium.osm.mutable, osmium.io.Header()
+    if bounds:
+        header.add_box(osmium.osm.Box(*bounds))
+    with osmium.SimpleWriter(str(path), overwrite=True, header=header) as writer:
         for i, (x, y, tags) in sorted(made.nodes.items()):
             writer.add_node(kind.Node(id=i, location=(round(x, 7), round(y, 7)), tags=tags))
         for i, (refs, tags) in sorted(made.ways.items()):

@@ -21,7 +21,6 @@ from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import Collector, Member
 from sitetwin.site.maps.readers.osm import BUILDING, draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
-from sitetwin.site.maps.readers.osm_xml import read_osm_xml
 from sitetwin.site.maps.readers.overpass import read_overpass
 from sitetwin.site.maps.readers.rings import assemble_area
 from tests.site.maps.osm_files import Town, overpass, pbf, town, write, xml
@@ -77,8 +76,11 @@ def test_sizes_are_those_on_the_earth(tmp_path: Path) -> None:
 
 
 def test_origin_is_the_centre_of_what_the_file_covers(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.osm", xml(town(), bounds=(13.4, 52.5, 13.402, 52.501)))
+    bounds = (13.4, 52.5, 13.402, 52.501)
+    file = write(tmp_path / "a.osm", xml(town(), bounds=bounds))
     found, _ = read_map(file)
+    packed, _ = read_map(pbf(town(), tmp_path / "a.osm.pbf", bounds))
+    assert content(packed) == content(found)
     assert found.georeference.latitude == pytest.approx(52.5005)
     assert found.georeference.longitude == pytest.approx(13.401)
     moved, _ = read_map(file, origin=(52.5, 13.4))
@@ -352,13 +354,11 @@ def test_damaged_files_give_a_map_or_a_sentence(tmp_path_factory: pytest.TempPat
     assert all(np.isfinite(shapely.get_coordinates(f.geometry)).all() for f in found.features)
 
 
-@given(st.binary(max_size=300))
-def test_random_bytes_are_no_map(data: bytes) -> None:
-    for reader in (read_osm_xml, read_osm_pbf):
-        try:
-            reader(data, "x", Ledger())
-        except SiteTwinError:
-            continue
+@given(st.sampled_from([b"", b"{", b"<osm>", b"\x1f\x8b\x08", b"BZh9", b"\x00\x00\x00\x0d"]), st.binary(max_size=300))
+def test_random_bytes_are_no_map(tmp_path_factory: pytest.TempPathFactory, start: bytes, data: bytes) -> None:
+    file = write(tmp_path_factory.mktemp("random") / "map", start + data)
+    with pytest.raises(SiteTwinError):
+        read_map(file)
 
 
 JSON = st.recursive(
@@ -380,6 +380,7 @@ JSON = st.recursive(
         max_size=6,
     )
 )
+@settings(max_examples=50)
 def test_any_overpass_elements_are_read_or_dropped(elements: list[dict[str, Any]]) -> None:
     ledger = Ledger()
     draw_elements(read_overpass({"elements": elements}, "x", ledger), ledger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[di
         Tags, and whether there was an attribute of a building's height or storeys, known or not.
     """
     plain = dict(_flat(properties, ledger, key))
-    short = {name: _NOT_A_LETTER.sub("", name.lower()) for name in plain}
+    short = {name: _short(name) for name in plain}
     of_building = any(s in HEIGHTS or s in HEIGHTS_IN_FEET or s in STOREYS for s in short.values())
     tags: dict[str, str] = {}
     translated: dict[str, str] = {}
@@ -85,6 +86,12 @@ def _flat(properties: Mapping[str, Any], ledger: Ledger, key: str) -> list[tuple
         else:
             rows.append((str(name), value))
     return rows
+
+
+@lru_cache(maxsize=1024)
+def _short(name: str) -> str:
+    """A name without case and punctuation; files have the same few names a thousand times."""
+    return _NOT_A_LETTER.sub("", name.lower())
 
 
 def _target(name: str, short: str, of_building: bool) -> str:

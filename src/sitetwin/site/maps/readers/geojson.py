@@ -226,7 +226,7 @@ class _Shapes:
             elif np.any(cleaned.max(axis=0) < outer.min(axis=0)) or np.any(cleaned.min(axis=0) > outer.max(axis=0)):
                 self.ledger.note("dropped", "hole outside its polygon, perhaps in another reference system", key)
                 continue
-            if not np.array_equal(points[0], points[-1]):
+            if (points[0] != points[-1]).any():
                 self.ledger.note("repaired", "ring of a polygon that was not closed", key)
             yield cleaned
 

@@ -50,7 +50,7 @@ def clean_ring(points: np.ndarray) -> np.ndarray | None:
         return None
     steps = np.any(points[1:] != points[:-1], axis=1)
     ring = points[np.concatenate([[True], steps])]
-    if np.array_equal(ring[0], ring[-1]):
+    if (ring[0] == ring[-1]).all():
         ring = ring[:-1]
     if len(ring) < 3:
         return None
