@@ -89,14 +89,14 @@ def test_trace_says_that_a_scene_has_no_place_on_earth(tmp_path: Path) -> None:
     assert "--area-latlon" in result.stderr
 
 
-def test_a_drive_is_traced(place: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sitetwin.site.load_scene", lambda name: place)
+def test_a_drive_is_traced(place: Site, tmp_path: Path) -> None:
+    site = str(save_site(place, tmp_path / "here"))
     file = tmp_path / "walk.gpx"
     file.write_text(gpx(place, np.column_stack([np.linspace(-50, 50, 21), np.full(21, -20.0)])))
     lat, lon = degrees(place, (20.0, 20.0))
     transmitter = f"latlon:{lat:.9f},{lon:.9f},roof+2"
     places = ["--tx", transmitter, "--gpx", str(file), "--spacing", "5"]
-    result = CliRunner().invoke(cli.app, ["trace", "here", *places, "--depth", "1", "--out", str(tmp_path / "store")])
+    result = CliRunner().invoke(cli.app, ["trace", site, *places, "--depth", "1", "--out", str(tmp_path / "store")])
     assert result.exit_code == 0, result.stderr
     assert summarise(tmp_path / "store").users in (20, 21)
 
