@@ -28,7 +28,6 @@ from sitetwin.site.check_places import (
 )
 from sitetwin.site.check_surfaces import duplicate_triangles, inverted_bodies, shared_planes
 from sitetwin.site.facets import components, norm
-from sitetwin.site.materials import ITU_TABLE
 from sitetwin.site.model import Site
 
 Severity = Literal["error", "warning", "note"]
@@ -460,8 +459,7 @@ def _materials(view: _View, frequency_hz: float | None) -> list[dict[str, Any]]:
     for material, covered in zip(site.materials, area, strict=True):
         inside: bool | None = None
         if frequency_hz is not None:
-            rows = ITU_TABLE[material.itu] if material.itu else ()
-            inside = not material.itu or any(row.contains(frequency_hz / 1e9) for row in rows)
+            inside = not material.ranges or any(row.contains(frequency_hz / 1e9) for row in material.ranges)
         found.append(
             {
                 "name": material.name,
@@ -469,6 +467,7 @@ def _materials(view: _View, frequency_hz: float | None) -> list[dict[str, Any]]:
                 "thickness_m": material.thickness,
                 "area_share": float(covered) / total if total else 0.0,
                 "in_range": inside,
+                "ranges_ghz": [[row.low_ghz, row.high_ghz] for row in material.ranges],
             }
         )
     return found
@@ -478,13 +477,12 @@ def _material_findings(materials: list[dict[str, Any]], frequency_hz: float | No
     outside = [m for m in materials if m["in_range"] is False and m["area_share"] > 0]
     if outside and frequency_hz is not None:
         ranges = "; ".join(
-            f"{m['name']}: {', '.join(f'{r.low_ghz:g}-{r.high_ghz:g}' for r in ITU_TABLE[m['itu']])} GHz"
-            for m in outside
+            f"{m['name']}: {', '.join(f'{low:g}-{high:g}' for low, high in m['ranges_ghz'])} GHz" for m in outside
         )
         yield Finding(
             "warning",
             "material range",
-            f"ITU-R P.2040-4 does not give {len(outside)} materials at {frequency_hz / 1e9:g} GHz ({ranges})",
+            f"the ITU-R does not give {len(outside)} materials at {frequency_hz / 1e9:g} GHz ({ranges})",
             len(outside),
             tuple(m["name"] for m in outside[:_EXAMPLES]),
             "take another material or constants of your own; by default the values at the nearest edge are used",

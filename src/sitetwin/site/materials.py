@@ -207,6 +207,11 @@ class Material:
                 f"choose one of {', '.join(SCATTERING_PATTERNS)}"
             )
 
+    @property
+    def ranges(self) -> tuple[MaterialRange, ...] | tuple[EarthRange, ...]:
+        """Rows of the table that define the material; none where it has constants of its own."""
+        return () if self.itu is None else _KNOWN[self.itu]
+
     def evaluate(self, frequency_hz: float, out_of_range: OutOfRange = "clamp") -> tuple[float, float]:
         """Real relative permittivity and conductivity at a frequency (P.2040-4, section 2.1.4; P.527-6, section 5).
 
