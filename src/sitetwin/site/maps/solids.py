@@ -17,7 +17,7 @@ from sitetwin.site.maps.pieces import Piece
 from sitetwin.site.maps.roofs import break_lines, roof_form
 from sitetwin.site.maps.surfaces import Surface, enclose
 
-_MOST_ROUNDS = 4  # of cutting edges where surfaces cross; after the second only rounding is left
+_MOST_ROUNDS = 3  # of cutting edges where surfaces cross; after the second only rounding is left
 
 
 @dataclass(frozen=True, eq=False)
