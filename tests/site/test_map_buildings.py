@@ -249,6 +249,9 @@ def test_a_building_stands_on_the_lowest_ground():
         ({"building__levels": 4}, 12),
         ({"building__levels": 4, "roof__levels": 1, "roof__shape": "gabled"}, 15),
         ({"building__levels": 2.5}, 7.5),
+        ({"building__levels": 0, "roof__levels": 1}, 3),
+        ({"building__levels": 0, "roof__levels": 1, "roof__shape": "gabled", "roof__height": 0}, 0.1),
+        ({"building__levels": 1, "roof__levels": 2, "roof__shape": "gabled", "min_height": 5}, 11),
         ({"height": "tall", "building__levels": 2}, 6),
         ({"height": -3}, 9),
         ({"building": "shed"}, 3),
@@ -261,6 +264,7 @@ def test_a_building_stands_on_the_lowest_ground():
 def test_heights_from_tags(tags, top):
     bodies = build([building(1, shapely.box(0, 0, 10, 6), **tags)])
     assert corners_of(bodies)[..., 2].max() == pytest.approx(top, abs=1e-5)
+    assert volume_above(bodies) > 0
     assert len(open_edges(corners_of(bodies))) == 0
 
 
