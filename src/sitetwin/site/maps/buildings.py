@@ -83,8 +83,12 @@ def build_buildings(
     surface, ceded = surface_of(solids, keep_shared=options.shared_walls == "keep")
     _note_overlaps(solids, surface, ceded, pieces, ledger)
     leaks = open_edges(surface.corners[~surface.is_shared])
-    if leaks:
-        raise SiteTwinError(f"the buildings' surface has {leaks} open edges; simplify the map's outlines")
+    if len(leaks):
+        x, y, z = leaks[0, 0]
+        raise SiteTwinError(
+            f"the buildings' surface has {len(leaks)} open edges, the first at ({x:.2f}, {y:.2f}, {z:.2f}) m; simplify "
+            "the outlines there"
+        )
     return _bodies(solids, surface, pieces, rules)
 
 

@@ -7,6 +7,7 @@ import shapely
 
 from sitetwin.site.maps.arrangement import Arrangement
 from sitetwin.site.maps.columns import Columns, Volumes, heights_at
+from sitetwin.site.maps.footprints import GRID
 from sitetwin.site.maps.surfaces import SAME_HEIGHT, edge_intervals
 
 MARGIN = 0.01
@@ -84,7 +85,9 @@ def crossing_ticks(plan: Arrangement, columns: Columns, volumes: Volumes) -> np.
     ours, theirs = volumes.planes[plane[first]], volumes.planes[plane[second]]
     at_low = heights_at(ours, low) - heights_at(theirs, low)
     at_high = heights_at(ours, high) - heights_at(theirs, high)
-    cross = (np.sign(at_low) * np.sign(at_high) < 0) & (np.minimum(np.abs(at_low), np.abs(at_high)) > 0.5 * SAME_HEIGHT)
+    steepness = np.hypot(*(ours - theirs)[:, :2].T)
+    resolved = 0.5 * SAME_HEIGHT + GRID * steepness  # what a corner on the grid leaves
+    cross = (np.sign(at_low) * np.sign(at_high) < 0) & (np.minimum(np.abs(at_low), np.abs(at_high)) > resolved)
     low, high = low[cross], high[cross]
     share = at_low[cross] / (at_low[cross] - at_high[cross])
     middle = low + share[:, None] * (high - low)

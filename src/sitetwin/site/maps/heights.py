@@ -23,7 +23,8 @@ ONE_STOREY = frozenset({"carport", "garage", "garages", "hut", "kiosk", "roof", 
 """Kinds of building that are taken for one level high where nothing else is said."""
 
 _MOST_LEVELS = 300.0
-_SHORTEST = 0.1  # m: from the bottom to the top of whatever stands
+SHORTEST = 0.1
+"""Metres: least height of whatever stands."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class BuildingOptions:
             value = getattr(self, name)
             if not 0.01 <= value <= high:
                 raise SiteTwinError(f"{name} of buildings is {value:g} m; give 0.01 to {high:g} m")
-        if not 0 <= self.default_spread <= self.default_height - _SHORTEST:
+        if not 0 <= self.default_spread <= self.default_height - SHORTEST:
             raise SiteTwinError(
                 f"default_spread of buildings is {self.default_spread:g} m; give 0 to less than their default height "
                 f"({self.default_height:g} m)"
@@ -68,12 +69,14 @@ class Heights:
         bottom: Its underside; None if it stands on the ground.
         top: Its highest point, or None if that is the eaves and the roof on top of them.
         eaves: Where its roof begins, or None if that is the top less the roof.
+        loft: Height of the levels in the roof, which a flat roof has below it.
         slab: It is a roof without walls: its underside is `SLAB` below the eaves, unless `bottom` says otherwise.
     """
 
     bottom: float | None
     top: float | None
     eaves: float | None
+    loft: float
     slab: bool
 
 
@@ -113,14 +116,15 @@ def heights(
     bottom = _length(key, tags, "min_height", ledger)
     if bottom is None:
         bottom = (_count(key, tags, "building:min_level", ledger) or 0.0) * options.level_height
-    reach = top if top is not None else (eaves or 0.0) + roof_levels * options.level_height
-    if bottom > reach - _SHORTEST:
+    loft = roof_levels * options.level_height
+    reach = top if top is not None else (eaves or 0.0) + loft
+    if bottom > reach - SHORTEST:
         ledger.note("repaired", "min_height not below the top of its building, ignored", key)
         bottom = 0.0
-    if top is not None and top < _SHORTEST:
-        ledger.note("repaired", f"building lower than {_SHORTEST:g} m, raised to it", key)
-        top = _SHORTEST
-    return Heights(bottom if bottom > 0 else None, top, eaves, _has_no_walls(tags))
+    if top is not None and top < SHORTEST:
+        ledger.note("repaired", f"building lower than {SHORTEST:g} m, raised to it", key)
+        top = SHORTEST
+    return Heights(bottom if bottom > 0 else None, top, eaves, loft, _has_no_walls(tags))
 
 
 def _with_outline_height(

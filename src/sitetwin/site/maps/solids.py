@@ -11,13 +11,13 @@ from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
 from sitetwin.site.maps.crossings import MARGIN, crossing_lines, crossing_ticks
 from sitetwin.site.maps.footprints import GRID
-from sitetwin.site.maps.heights import SLAB, BuildingOptions, Heights, heights, roof_height
+from sitetwin.site.maps.heights import SHORTEST, SLAB, BuildingOptions, Heights, heights, roof_height
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.pieces import Piece
 from sitetwin.site.maps.roofs import break_lines, roof_form
 from sitetwin.site.maps.surfaces import Surface, enclose
 
-_MOST_ROUNDS = 4  # of cutting edges where surfaces cross; after the second only rounding is left
+_MOST_ROUNDS = 3  # of cutting edges where surfaces cross; after the second only rounding is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,9 @@ def _bottom_and_roof(
             rise = max(room, 0.0)
         eaves = limits.top - rise
     else:
-        eaves = limits.eaves or 0.0
+        foot = limits.bottom or 0.0
+        eaves = (limits.eaves or 0.0) + (limits.loft if form is None else 0.0)
+        eaves = max(eaves, foot, foot + SHORTEST - rise)
     if limits.bottom is not None:
         bottom = limits.bottom
     elif limits.slab:

@@ -124,7 +124,27 @@ def _levels(plan: Arrangement, columns: Columns, volumes: Volumes, edge: np.ndar
     apart = (np.diff(point[order], prepend=-1) != 0) | (np.diff(z[order], prepend=-np.inf) > SAME_HEIGHT)
     level = np.empty(len(key), dtype=np.int64)
     level[order] = np.cumsum(apart) - 1
-    return _Levels(key, level, z[order][apart], size)
+    levels = _Levels(key, level, z[order][apart], size)
+    followed = ~np.isin(interval + 1, columns.offset)  # by another interval over the same face
+    pairs = []
+    for end in (plan.low[edge], plan.high[edge]):
+        lower, upper = levels.at(end, columns.lower[interval]), levels.at(end, columns.upper[interval])
+        above = levels.at(end[followed], columns.lower[interval[followed] + 1])
+        pairs += [np.column_stack([lower, upper]), np.column_stack([upper[followed], above])]
+    return _in_order(levels, np.concatenate(pairs))
+
+
+def _in_order(levels: _Levels, pairs: np.ndarray) -> _Levels:
+    """Levels in which the first of each pair is not above the second.
+
+    Where a steep roof meets another surface, the rounding of the corner in plan may exchange them by some micrometres;
+    the levels from one to the other become one.
+    """
+    joined = np.zeros(len(levels.z), dtype=bool)  # with the level below
+    for low, high in np.unique(pairs[pairs[:, 0] > pairs[:, 1]], axis=0):
+        joined[high + 1 : low + 1] = True
+    number = np.cumsum(~joined) - 1
+    return _Levels(levels.key, number[levels.level], levels.z[~joined], levels.planes)
 
 
 def _walls(
@@ -147,7 +167,7 @@ def _walls(
     )
     first, last = np.split(place, 2)
     owner = np.full((2, len(steps)), -1)
-    count = np.maximum(last - first, 0)
+    count = last - first
     strip = np.repeat(first, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     owner[np.repeat(side, count), strip] = np.repeat(columns.owner[interval], count)
 
@@ -187,6 +207,9 @@ def _strip_triangles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Triangles of wall strips whose upright sides are cut at every level between.
 
+    A strip whose upper end is the lower one on one side (surfaces that cross within rounding) turns over there: what it
+    shares with its neighbours stays the same.
+
     Args:
         ends: (S, 2, 2) points in plan, the solid on the left of the way from the first to the second, metres.
         lower: (S, 2) levels at both ends.
@@ -201,13 +224,16 @@ def _strip_triangles(
         0,
         1,
     ):  # a fan from the second end's foot to the first side, one from the first end's head to the second
-        count = np.maximum(upper[:, end] - lower[:, end], 0)
+        rise = upper[:, end] - lower[:, end]
+        count = np.abs(rise)
         strip = np.repeat(np.arange(len(ends)), count)
-        level = lower[strip, end] + np.arange(len(strip)) - np.repeat(np.cumsum(count) - count, count)
+        step = np.arange(len(strip)) - np.repeat(np.cumsum(count) - count, count)
+        up = np.sign(rise)[strip]
+        level = lower[strip, end] + step * up
         apex = lower[strip, 1] if end == 0 else upper[strip, 0]
         here, there = ends[strip, end], ends[strip, 1 - end]
         foot = np.column_stack([here, z[level]])
-        head = np.column_stack([here, z[level + 1]])
+        head = np.column_stack([here, z[level + up]])
         across = np.column_stack([there, z[apex]])
         made.append(np.stack([head, foot, across] if end == 0 else [foot, head, across], axis=1))
         source.append(strip)

@@ -7,14 +7,17 @@ import numpy as np
 from sitetwin.site.facets import dot
 
 
-def open_edges(corners: np.ndarray) -> int:
-    """Number of edges that the triangles do not pass equally often in both directions.
+def open_edges(corners: np.ndarray) -> np.ndarray:
+    """Edges that the triangles do not pass equally often in both directions.
 
-    Zero for a closed, consistently wound surface: each edge has an even number of triangles, in balanced directions.
+    None for a closed, consistently wound surface: each edge has an even number of triangles, in balanced directions.
     Corners must agree to the bit.
 
     Args:
         corners: (T, 3, 3) metres.
+
+    Returns:
+        (N, 2, 3) ends of the open edges, metres.
     """
     flat = np.ascontiguousarray(corners + 0.0, dtype=np.float64).reshape(-1, 3)
     order = np.lexsort((flat[:, 2], flat[:, 1], flat[:, 0]))
@@ -23,8 +26,9 @@ def open_edges(corners: np.ndarray) -> int:
     point[order] = np.cumsum(fresh)
     begin, end = point, np.roll(point.reshape(-1, 3), -1, axis=1).ravel()
     edge = np.minimum(begin, end) * (len(flat) + 1) + np.maximum(begin, end)
-    _, number = np.unique(edge, return_inverse=True)
-    return int(np.count_nonzero(np.bincount(number, np.sign(end - begin))))
+    _, first, number = np.unique(edge, return_index=True, return_inverse=True)
+    unequal = first[np.bincount(number, np.sign(end - begin)) != 0]
+    return np.stack([flat[unequal], np.roll(flat.reshape(-1, 3, 3), -1, axis=1).reshape(-1, 3)[unequal]], axis=1)
 
 
 def enclosed_volume(corners: np.ndarray) -> float:
