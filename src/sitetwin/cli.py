@@ -256,13 +256,16 @@ def study_csi(
             help="quick (minutes), anchor (hours: CSINet+ as published, one size) or paper (days: all sizes)."
         ),
     ] = "quick",
+    cell: Annotated[
+        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
 ) -> None:
-    """CSI compression and feedback: what a digital twin of Munich is worth, from the city to a refined codec."""
+    """CSI compression and feedback: what a digital twin of a city is worth, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
-    from sitetwin.studies import csi_study, run_csi_study
+    from sitetwin.studies import csi_study, read_cell, run_csi_study
 
-    study = csi_study(profile)
+    study = csi_study(profile) if cell is None else csi_study(profile, read_cell(cell))
     try:
         with progress_bars() as tell:
             run_csi_study(study, to, _StudyWatcher(tell), workers)

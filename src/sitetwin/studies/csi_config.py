@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
+from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sitetwin.errors import SiteTwinError
 
@@ -26,7 +28,7 @@ class Cell(Frozen):
     """One base station and the area that it serves.
 
     Attributes:
-        scene: Built-in scene, or path of a Mitsuba XML file.
+        scene: Built-in scene, saved site, or anything else that `sitetwin.site.open_site` reads.
         base_station: Position, metres.
         yaw_deg: Heading of the array's boresight, degrees from east, counter-clockwise; the elements stand across it.
         area: (xmin, ymin, xmax, ymax) of the users, metres.
@@ -61,7 +63,7 @@ class RadioLink(Frozen):
 
 
 class Trees(Frozen):
-    """Street trees, in the targets only.
+    """Street trees, in the targets only; a site that has trees of its own keeps those.
 
     Attributes:
         spacing: Least distance between trunks, metres.
@@ -259,3 +261,23 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
         evaluation=_EVALUATION[profile],
         models=_MODELS[profile],
     )
+
+
+def read_cell(path: Path) -> Cell:
+    """A cell from a TOML file with the keys of `Cell`.
+
+    Raises:
+        SiteTwinError: The file cannot be read, is no TOML, or says something that is no cell.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+        return Cell(**content)
+    except OSError as error:
+        raise SiteTwinError(f"the cell '{path}' cannot be read: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SiteTwinError(f"the cell '{path}' is no TOML file ({error}); mend the line it names") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise SiteTwinError(f"the cell '{path}': {where}: {first['msg']}; see docs/csi-study.md") from error

@@ -22,6 +22,7 @@ from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import (
     GeometryError,
     Site,
+    Vegetation,
     check_transmitter,
     inside_building,
     open_site,
@@ -98,9 +99,7 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     settings = TraceSettings(max_depth=study.max_depth, seed=study.trace_seed)
     city = open_site(study.site.scene)
     station = check_transmitter(city, np.asarray(study.site.base_station))
-    planted = plant_street_trees(
-        city, np.random.default_rng(study.trees.seed), _planted_area(study), study.trees.spacing
-    )
+    planted = _planted(study, city)
     distorted = _distorted(study, planted)
     check_transmitter(distorted, station)
     users, indoors = user_grid(study.site.area, study.site.spacing, study.site.user_height, city)
@@ -111,7 +110,8 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     paths = trace(planted, station, users, settings, lambda x: progress("trace twin and target A", x))
     radio = _radio(study, study.site.yaw_deg)
     none = np.zeros(0, dtype=np.int64)
-    twin = World("twin", "Twin: the city without trees", city, paths, radio, None, (), none, None)
+    bare = city.variant(vegetation=Vegetation.none()) if city.vegetation.num_volumes else city
+    twin = World("twin", "Twin: the city without trees", bare, paths, radio, None, (), none, None)
     target_a = World(
         "target_a",
         "Target A: foliage attenuates",
@@ -119,7 +119,7 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
         paths,
         radio,
         "default",
-        (f"{planted.vegetation.num_volumes} street trees that attenuate",),
+        (f"{planted.vegetation.num_volumes} canopy volumes that attenuate",),
         none,
         None,
     )
@@ -144,6 +144,14 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     return Worlds(worlds, users, wrong_users, counts)
 
 
+def _planted(study: CsiStudy, city: Site) -> Site:
+    """The city with the trees of its map, or with street trees where it has none."""
+    if city.vegetation.num_volumes:
+        return city
+    rng = np.random.default_rng(study.trees.seed)
+    return plant_street_trees(city, rng, _planted_area(study), study.trees.spacing)
+
+
 def _planted_area(study: CsiStudy) -> tuple[float, float, float, float]:
     xmin, ymin, xmax, ymax = study.site.area
     margin = study.trees.margin
@@ -157,6 +165,7 @@ def _distorted(study: CsiStudy, planted: Site) -> Site:
         name=f"{planted.name}, target B",
         walls=GeometryError(sigma=wrong.wall_rms_m / np.sqrt(2)),  # per horizontal coordinate
         heights=GeometryError(sigma=wrong.height_rms_m),
+        together=planted.provenance["source"].get("kind") == "map",  # whose touching buildings have no wall between
         scatter_centres=study.trees.scatter_centres,
         rng=np.random.default_rng(wrong.seed),
     )
@@ -183,7 +192,7 @@ def _target_b(
         )
         other_paths = add_vegetation(site, reference, settings.canopy_paths)
     differences = (
-        f"{site.vegetation.num_volumes} street trees that attenuate",
+        f"{site.vegetation.num_volumes} canopy volumes that attenuate",
         f"their crowns scatter at {len(site.vegetation.scatter_centres)} fixed centres",
         f"buildings displaced by {wrong.wall_rms_m:g} m (root mean square)",
         f"roof heights off by {wrong.height_rms_m:g} m (root mean square)",
