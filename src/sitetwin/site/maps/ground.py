@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.bodies import Body
@@ -67,7 +68,7 @@ class Ground:
 
 
 def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> Extent:
-    """The rectangle of the ground: the one asked for, else around the buildings, else around everything.
+    """The rectangle of the ground: the one asked for and what stands on it, else around the buildings, or everything.
 
     Args:
         map_data: The map.
@@ -80,19 +81,18 @@ def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> 
     Raises:
         SiteTwinError: There is nothing to go by, the rectangle is empty, or a side is longer than 100 km.
     """
+    built = _bounds([f.geometry for f in map_data.features if f.tags.get("building", "no") != "no"])
     if map_data.clip is not None:
-        extent = map_data.clip
+        low, high = np.array(map_data.clip[:2]), np.array(map_data.clip[2:])
+        if len(built) and (low < high).all():  # buildings at the rim are whole and must not stand beyond the ground
+            low, high = np.minimum(low, built[:, :2].min(axis=0)), np.maximum(high, built[:, 2:].max(axis=0))
     else:
-        built = [f.geometry for f in map_data.features if "building" in f.tags]
-        what = "buildings" if built else "features"
-        bounds = shapely.bounds(np.array(built or [f.geometry for f in map_data.features], dtype=object))
-        bounds = bounds.reshape(-1, 4)
-        bounds = bounds[np.isfinite(bounds).all(axis=1)]
+        bounds = built if len(built) else _bounds([f.geometry for f in map_data.features])
         if not len(bounds):
             raise SiteTwinError(f"the map '{map_data.name}' has no feature; choose an area with something in it")
         low, high = bounds[:, :2].min(axis=0) - margin, bounds[:, 2:].max(axis=0) + margin
-        extent = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        ledger.note("assumed", f"ground reaches {margin:g} m beyond the {what}")
+        ledger.note("assumed", f"ground reaches {margin:g} m beyond the {'buildings' if len(built) else 'features'}")
+    extent = (*low, *high)
     west, south, east, north = (float(np.round(v / GRID) * GRID) for v in extent)
     if not (0 < east - west <= LARGEST_SIDE and 0 < north - south <= LARGEST_SIDE):
         raise SiteTwinError(
@@ -100,6 +100,12 @@ def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> 
             f"rectangle with sides above 0 and up to {LARGEST_SIDE / 1e3:g} km"
         )
     return west, south, east, north
+
+
+def _bounds(geometries: list[BaseGeometry]) -> np.ndarray:
+    """(N, 4) west, south, east, north of those that are not empty."""
+    bounds = shapely.bounds(np.array(geometries, dtype=object)).reshape(-1, 4)
+    return bounds[np.isfinite(bounds).all(axis=1)]
 
 
 def build_ground(
