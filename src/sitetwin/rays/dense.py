@@ -279,7 +279,6 @@ def _names_too_much(site: Site, chains: ChainList) -> bool:
 
 def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
     """Facts of a trace, for `Paths.attributes`."""
-    opaque = [index for index, material in enumerate(site.materials) if material.thickness is None]
     attributes: dict[str, object] = {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
@@ -288,8 +287,13 @@ def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> 
         "chains_hash": chains.hash,
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
-        **({"opaque_materials": opaque} if settings.max_transmissions else {}),
+        **({"opaque_materials": opaque_materials(site)} if settings.max_transmissions else {}),
     }
     if chains.edges is not None:
         attributes["completeness_diffraction"] = asdict(chains.edges.completeness)
     return attributes
+
+
+def opaque_materials(site: Site) -> list[int]:
+    """The materials that let nothing through."""
+    return [index for index, material in enumerate(site.materials) if material.thickness is None]

@@ -15,7 +15,7 @@ from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.engines import ENGINES, check_engine, reference_settings
+from sitetwin.rays.engines import ENGINES, check_engine
 from sitetwin.rays.io import (
     CHAINS,
     check_positions,
@@ -31,6 +31,7 @@ from sitetwin.rays.io import (
 )
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.reference import ReferenceEngine
+from sitetwin.rays.reference_scope import trace_as_asked
 from sitetwin.rays.workers import WorkerPool, check_workers
 from sitetwin.site import Site
 from sitetwin.store import TileStore, begin_collection, finish_collection
@@ -288,7 +289,7 @@ class TileSolver:
                 if progress:
                     progress(done / total)
 
-            return self.referee.trace(transmitter, users, reference_settings(self.settings), progress=tell)[0]
+            return trace_as_asked(self.referee, transmitter, users, self.settings, tell)
         chains = self.chains_of(store)
         solved = dense.solve(self.site, chains, users, self.settings, progress, self.caster)
         return widen(solved, path_width(self.site, chains, self.settings))
