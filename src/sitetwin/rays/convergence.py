@@ -25,11 +25,12 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid
-from sitetwin.rays.dense import Progress, TraceSettings, checked_positions, refuse_all_but_reflections
+from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_reflections
 from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.lattice import random_rotation
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.positions import checked_positions
+from sitetwin.rays.solving import SpecularSolver
 from sitetwin.site import Site
 
 Power = Callable[[Paths], np.ndarray]
@@ -145,8 +146,6 @@ def convergence(
     settings = settings or TraceSettings()
     refuse_all_but_reflections(settings, "the convergence report")
     transmitter, users = checked_positions(transmitter, users)
-    if not len(users):
-        raise SiteTwinError("there is no user to probe: the list of positions is empty")
     if not 1 <= lattices <= MOST_LATTICES:
         raise SiteTwinError(f"{lattices} lattices are asked for; shoot 1 to {MOST_LATTICES}")
     if not 0 < confidence < 1:

@@ -14,7 +14,7 @@ from sitetwin.rays.discovery import distinct
 from sitetwin.rays.edge_light import SETS, LitWedges
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.solve import gather_points
+from sitetwin.rays.solving import gather_points
 from sitetwin.site.facets import dot
 
 _CONE_RAYS = 512  # of one set from each lit wedge

@@ -10,6 +10,7 @@ from sitetwin.rays.dense import Progress, TraceSettings
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.reference import ReferenceEngine
 from sitetwin.rays.reference_scope import trace_as_asked
+from sitetwin.rays.surface_tiles import surface_tiles
 from sitetwin.site import Site
 
 ENGINES = ("sitetwin", "sionna")
@@ -20,7 +21,7 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
     """Make sure that there is such an engine and that it can do all that the site and the settings ask for.
 
     Raises:
-        SiteTwinError: It cannot.
+        SiteTwinError: It cannot, or surfaces would be cut into too many tiles.
     """
     if engine not in ENGINES:
         raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
@@ -34,6 +35,8 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
             "the engine sionna scatters at a random point for each ray, not at tiles that a store of paths could name; "
             "leave diffuse_paths at 0, or use the engine sitetwin"
         )
+    if settings.diffuse_paths:
+        surface_tiles(site, settings.diffuse_tile_m)  # kept for the trace; too many are refused here
 
 
 def trace(
@@ -70,5 +73,4 @@ def trace(
         if progress:
             progress(done / total)
 
-    transmitter, users = dense.checked_positions(transmitter, users)
     return trace_as_asked(ReferenceEngine(site), transmitter, users, settings, tell)

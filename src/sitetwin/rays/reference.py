@@ -17,6 +17,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.reference_geometry import exact_vertices, nearest_wedge
 from sitetwin.rays.reference_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
 from sitetwin.site.model import Site
@@ -207,7 +208,7 @@ class ReferenceEngine:
         Raises:
             SiteTwinError: A position is not finite or has the wrong shape.
         """
-        transmitter, users = _positions(transmitter, users)
+        transmitter, users = checked_positions(transmitter, users)
         parts = []
         for first in range(0, len(users), settings.batch):
             chunk = users[first : first + settings.batch]
@@ -345,19 +346,6 @@ def _canonical(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = np.any(key[1:] != key[:-1], axis=1)
     return {name: column[order[fresh]] for name, column in table.items()}
-
-
-def _positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    transmitter = np.array(transmitter, dtype=np.float64)
-    users = np.array(users, dtype=np.float64)
-    if transmitter.shape != (3,) or not np.isfinite(transmitter).all():
-        raise SiteTwinError("the transmitter's position must be three finite numbers in metres")
-    if users.ndim != 2 or users.shape[1] != 3:
-        raise SiteTwinError(f"user positions must have the shape (users, 3), not {users.shape}")
-    bad = ~np.isfinite(users).all(axis=1)
-    if bad.any():
-        raise SiteTwinError(f"{bad.sum()} user positions are not finite (the first is user {bad.argmax()}); drop them")
-    return transmitter, users
 
 
 def _release_memory() -> None:

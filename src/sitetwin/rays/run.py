@@ -18,7 +18,6 @@ from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.engines import ENGINES, check_engine
 from sitetwin.rays.io import (
     CHAINS,
-    check_positions,
     label_arrays,
     path_width,
     paths_to_arrays,
@@ -30,6 +29,7 @@ from sitetwin.rays.io import (
     write_paths_tile,
 )
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.reference import ReferenceEngine
 from sitetwin.rays.reference_scope import trace_as_asked
 from sitetwin.rays.workers import WorkerPool, check_workers
@@ -122,9 +122,7 @@ def trace_each_to_store(
         SiteTwinError: As there.
     """
     users = np.ascontiguousarray(users, dtype=np.float64)
-    places = [np.asarray(transmitter, dtype=np.float64) for transmitter in transmitters]
-    for place in places:
-        check_positions(place, users)
+    places = [checked_positions(transmitter, users)[0] for transmitter in transmitters]
     check_workers(workers)
     check_engine(engine, site, settings)
     tell = progress or (lambda stage, share: None)
