@@ -36,8 +36,8 @@ from sitetwin.rays.edges import EdgeSettings, discover_edges
 from sitetwin.rays.keller import EdgeSolver
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.positions import checked_positions
-from sitetwin.rays.solving import SpecularSolver, no_crossings
-from sitetwin.rays.transmission import insert_crossings
+from sitetwin.rays.solving import SpecularSolver
+from sitetwin.rays.transmission import with_crossings
 from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
@@ -205,9 +205,7 @@ def solve(
         diffracted = edges.solve(users, progress=lambda share: tell((1 + share) / 2))
         paths, place = assemble(specular, reflected, edges, diffracted, users, attributes)
     if settings.max_transmissions:
-        crossed, leg = no_crossings(paths.num_paths, settings.max_transmissions)
-        crossed[place], leg[place] = reflected.crossed, reflected.leg
-        paths = insert_crossings(site, paths, crossed, leg)
+        paths = with_crossings(site, paths, place, reflected)
     if settings.diffuse_paths:
         paths = add_diffuse(site, paths, settings.diffuse_paths, settings.diffuse_tile_m, caster)
     return add_vegetation(site, paths, settings.canopy_paths, caster)
@@ -238,13 +236,13 @@ def trace(
     return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
 
 
-def refuse_all_but_reflections(settings: TraceSettings, what: str) -> None:
-    """Raise `SiteTwinError` where settings ask for more than line of sight and reflections."""
-    if settings.diffraction or settings.max_transmissions or settings.diffuse_paths:
-        raise SiteTwinError(
-            f"{what} covers line of sight and reflections only; leave diffraction, max_transmissions and diffuse_paths "
-            "at their defaults"
-        )
+def refuse_all_but_reflections(settings: TraceSettings, what: str, *, transmissions: bool = False) -> None:
+    """Raise `SiteTwinError` where settings ask for more than line of sight, reflections and, if so, transmissions."""
+    covered, left = ("line of sight and reflections only", "diffraction, max_transmissions and diffuse_paths")
+    if transmissions:
+        covered, left = "line of sight, reflections and transmissions only", "diffraction and diffuse_paths"
+    if settings.diffraction or settings.diffuse_paths or (settings.max_transmissions and not transmissions):
+        raise SiteTwinError(f"{what} covers {covered}; leave {left} at their defaults")
 
 
 def _names_too_much(site: Site, chains: ChainList) -> bool:
