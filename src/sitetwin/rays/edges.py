@@ -1,8 +1,8 @@
 """Discovery of chains with one diffraction, without any receiver but the users' cells.
 
 Three things are found by sampling, once for all users: which wedges the transmitter lights (`edge_light`), which
-facets Keller's cones strike from there, and which facets users see (`edge_views`): rays in all directions find the large
-ones, rays aimed at each facet that a cone struck find the small ones too. A chain R..D..R is tried in a cell
+facets Keller's cones strike from there, and which facets users see (`edge_views`): rays in all directions find the
+large ones, rays aimed at each facet that a cone struck find the small ones too. A chain R..D..R is tried in a cell
 where all three agree and where interval bounds over the cell allow it (`edge_bounds`); no ray is shot from a wedge to a
 cell.
 """
