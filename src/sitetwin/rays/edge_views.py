@@ -12,9 +12,9 @@ from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import mirror
 from sitetwin.rays.discovery import distinct
 from sitetwin.rays.edge_light import SETS, LitWedges
-from sitetwin.rays.edge_scene import EdgeScene, norm, split
+from sitetwin.rays.edge_scene import FACET_ROW, EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.solving import gather_points
+from sitetwin.rays.solving import gather3, gather_points
 from sitetwin.site.facets import dot
 
 _CONE_RAYS = 512  # of one set from each lit wedge
@@ -101,15 +101,35 @@ def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np
     return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
 
 
+def sides_struck(scene: EdgeScene, wedge: np.ndarray, facet: np.ndarray) -> np.ndarray:
+    """(F, 2) bool, whether wedges lie, even partly, before the facets that their cones strike, or behind them.
+
+    Args:
+        scene: The site on the device.
+        wedge: (N,) wedges.
+        facet: (N,) facet struck from each.
+    """
+    site = scene.site
+    normal, offset = site.facet_normal[facet], site.facet_offset[facet]
+    sides = np.zeros((site.num_facets, 2), dtype=bool)
+    for end in (site.wedges.start[wedge], site.wedges.end[wedge]):
+        height = dot(normal, end) - offset
+        sides[facet[height > 0], 0] = True
+        sides[facet[height < 0], 1] = True
+    return sides
+
+
 def facets_in_sight(
-    scene: EdgeScene, cells: CellUsers, wanted: np.ndarray, seed: int
+    scene: EdgeScene, cells: CellUsers, sides: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of some facets users see: one ray of each set from each cell to each facet, however small it looks.
+    """Which facets users see: one ray of each set from each cell to each facet, however small it looks.
+
+    A facet reflects what stands on one side of it to the same side, so no ray is aimed at it from the other.
 
     Args:
         scene: The site on the device.
         cells: The users by cell.
-        wanted: (G,) facets.
+        sides: (F, 2) bool, the sides of each facet that matter, before it and behind it.
         seed: Of the choice of users and of points on the facets.
 
     Returns:
@@ -118,8 +138,10 @@ def facets_in_sight(
     import drjit as dr
 
     mi = mitsuba()
+    wanted = np.flatnonzero(sides.any(axis=1))
     facets, count, many = scene.site.num_facets, len(cells.cells), len(wanted)
     points, names = array3(cells.points), mi.Int32(wanted.astype(np.int32))
+    before, behind = (mi.Bool(np.ascontiguousarray(sides[wanted, side])) for side in range(2))
     keys, sets = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
     at_once = max(1, _LANES // max(many, 1))
     for number in range(SETS if many else 0):
@@ -130,15 +152,27 @@ def facets_in_sight(
         targets = array3(_points_on(scene, wanted, rng).reshape(-1, 3))
         for first in range(0, count, at_once):
             lane = dr.arange(mi.UInt32, min(at_once, count - first) * many)
-            cell, place = first + lane // many, lane % many
-            origin = gather_points(points, dr.gather(mi.UInt32, users, cell * _VIEW_USERS + place % _VIEW_USERS))
-            target = gather_points(targets, place * _FACET_POINTS + (cell + place // _VIEW_USERS) % _FACET_POINTS)
-            seen = _first_hit(scene, origin, target - origin) == dr.gather(mi.Int32, names, place)
-            lane = dr.compress(seen).numpy().astype(np.int64)
-            found = (first + lane // many) * facets + wanted[lane % many]
+            origin, target = _aims(points, users, targets, first + lane // many, lane % many)
+            place = lane % many
+            height = dr.dot(gather3(scene.facets, dr.gather(mi.Int32, names, place) * FACET_ROW), origin - target)
+            faces = (height > 0) & dr.gather(mi.Bool, before, place) | (height < 0) & dr.gather(mi.Bool, behind, place)
+            lane = dr.gather(mi.UInt32, lane, dr.compress(faces))
+            origin, target = _aims(points, users, targets, first + lane // many, lane % many)
+            seen = _first_hit(scene, origin, target - origin) == dr.gather(mi.Int32, names, lane % many)
+            index = dr.gather(mi.UInt32, lane, dr.compress(seen)).numpy().astype(np.int64)
+            found = (first + index // many) * facets + wanted[index % many]
             keys.append(found)
             sets.append(np.full(len(found), 1 << number, np.uint8))
     return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
+
+
+def _aims(points: Any, users: Any, targets: Any, cell: Any, place: Any) -> tuple[Any, Any]:
+    """A user of each cell and a point of each facet (Dr.Jit), a different combination in each cell."""
+    import drjit as dr
+
+    user = dr.gather(mitsuba().UInt32, users, cell * _VIEW_USERS + place % _VIEW_USERS)
+    target = place * _FACET_POINTS + (cell + place // _VIEW_USERS) % _FACET_POINTS
+    return gather_points(points, user), gather_points(targets, target)
 
 
 def _points_on(scene: EdgeScene, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:

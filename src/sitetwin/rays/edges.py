@@ -20,7 +20,7 @@ from sitetwin.rays.edge_bounds import EdgeBounds
 from sitetwin.rays.edge_chains import EdgeChains, EdgeCompleteness
 from sitetwin.rays.edge_light import LitWedges, lit_wedges
 from sitetwin.rays.edge_scene import EdgeScene
-from sitetwin.rays.edge_views import SETS, facets_from_cells, facets_from_wedges, facets_in_sight
+from sitetwin.rays.edge_views import SETS, facets_from_cells, facets_from_wedges, facets_in_sight, sides_struck
 from sitetwin.rays.keller import EdgeSolver
 from sitetwin.site import Site
 
@@ -173,8 +173,10 @@ def _views(
         return _everything(len(lit.wedge), facets), _everything(len(cells.cells), facets)
     from_wedges = _Views(*facets_from_wedges(scene, lit, seed))
     looked = facets_from_cells(scene, cells, seed)
-    aimed = facets_in_sight(scene, cells, np.unique(from_wedges.facet), seed)
-    from_cells = _union(*(np.concatenate(columns) for columns in zip(looked, aimed, strict=True)), facets)
+    sides = sides_struck(scene, lit.wedge[from_wedges.row], from_wedges.facet)
+    aimed = facets_in_sight(scene, cells, sides, seed)
+    row, facet, sets = (np.concatenate(columns) for columns in zip(looked, aimed, strict=True))
+    from_cells = _union(row, facet, sets, facets)
     return _shared_by_wedge(from_wedges, lit, facets), _widened(from_cells, cells, grid, facets)
 
 
