@@ -28,6 +28,7 @@ from sitetwin.rays import TraceSettings, summarise, trace, trace_to_store
 from sitetwin.rays.compare import match_paths
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings
+from sitetwin.rays.reference_scope import singly_diffracted
 
 TILE_USERS = 10_000
 SAMPLES = 1_000_000
@@ -68,12 +69,9 @@ def streamed_alone(arguments: list[str]) -> dict:
     return result
 
 
-def in_scope(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+def in_scope(paths: Paths, asked: TraceSettings) -> tuple[np.ndarray, np.ndarray]:
     """(P,) bool twice: reflections alone; one diffraction with at most one reflection on either side."""
-    bent = paths.kinds == Interaction.DIFFRACTION
-    at = bent.argmax(axis=1)
-    one = bent.sum(axis=1) == 1
-    return ~bent.any(axis=1), one & (at <= 1) & (paths.depth - at - 1 <= 1)
+    return ~(paths.kinds == Interaction.DIFFRACTION).any(axis=1), singly_diffracted(paths, asked)
 
 
 def recall(job: Any, engine: ReferenceEngine, judge: LawTest, seeds: int, total: int, say: Callable) -> dict:
@@ -95,7 +93,7 @@ def recall(job: Any, engine: ReferenceEngine, judge: LawTest, seeds: int, total:
         strength = np.abs(gains.gain) ** 2
         lacking = np.zeros(theirs.num_paths, dtype=bool)
         lacking[match.only_b] = True
-        for name, rows in zip(("specular", "diffracted"), in_scope(theirs), strict=True):
+        for name, rows in zip(("specular", "diffracted"), in_scope(theirs, settings(job.depth)), strict=True):
             count[name] += int(rows.sum())
             power[name] += float(strength[rows].sum())
             lost = np.flatnonzero(rows & lacking)
@@ -103,7 +101,7 @@ def recall(job: Any, engine: ReferenceEngine, judge: LawTest, seeds: int, total:
                 label = f"{name}: {judgement}"
                 missed[label] += 1
                 missed_power[label] += float(strength[row])
-        count["ours diffracted"] += int(in_scope(mine)[1].sum())
+        count["ours diffracted"] += int(in_scope(mine, settings(job.depth))[1].sum())
     result: dict[str, Any] = {"recall_users": (total // seeds) * seeds, "ours_diffracted": count["ours diffracted"]}
     for name in ("specular", "diffracted"):
         labels = [label for label in missed if label.startswith(name)]

@@ -14,6 +14,7 @@ SKIPPED = (
     "sitetwin.cli",
     "sitetwin.cli_trace",
     "sitetwin.cli_convergence",
+    "sitetwin.cli_fields",
     "sitetwin.cli_site_import",
     "sitetwin.channel.kernels",
     "sitetwin.channel.products",

@@ -121,6 +121,33 @@ def test_other_powers_need_no_trace(made, scene, tmp_path, monkeypatch, no_pictu
         assert float(after[key]) == pytest.approx(float(before[key]) + 6, abs=1e-4)
 
 
+def test_rain_weakens_and_rough_ground_adds(scene, tmp_path, no_pictures):
+    """At 28 GHz, over a bare plane: the loss of P.838 per kilometre; what the ground scatters comes on top."""
+    station = f"{WEST} carrier_hz=28e9"
+    found = {}
+    for name, more in {
+        "dry": (),
+        "rain": ("--rain", 50),
+        "rough": ("--diffuse", 8, "--diffuse-tile", 20, "--scattering", 0.7),
+    }.items():
+        result = cover(scene, tmp_path / name, station, more=more)
+        assert result.exit_code == 0, result.stderr
+        found[name] = np.array([float(row["rsrp_dbm west"]) for row in table(tmp_path / name)])
+    places = np.array([[float(row[key]) for key in ("x_m", "y_m", "z_m")] for row in table(tmp_path / "dry")])
+    per_km = (found["dry"] - found["rain"]) / np.linalg.norm(places - [-50, 0, 20], axis=1) * 1e3
+    assert 7 < per_km.min() <= per_km.max() < 11
+    assert (found["rough"] > found["dry"]).all()
+    settings = json.loads((tmp_path / "rain" / "coverage.json").read_text())["settings"]
+    assert settings["atmosphere"]["rain_mm_h"] == 50
+
+
+def test_diffuse_options_without_diffuse_paths_are_refused(scene, tmp_path):
+    for option in ("--diffuse-tile", "--diffuse-seed"):
+        result = cover(scene, tmp_path / "c", WEST, more=(option, 2))
+        assert result.exit_code == 1
+        assert f"{option} says nothing without --diffuse" in result.stderr
+
+
 def test_pictures_are_pictures(made):
     from matplotlib.image import imread
 

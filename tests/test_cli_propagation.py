@@ -72,3 +72,34 @@ def test_transmission(rough, tmp_path):
     free = 299_792_458.0 / 28e9 / (4 * np.pi * paths.length)
     loss = -20 * np.log10(np.abs(found) / free)
     assert (loss[through == 2] > 10).all()  # concrete and the like at 28 GHz
+
+
+@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
+def test_exports_take_air_rain_and_roughness_too(rough, tmp_path):
+    folder, _ = rough
+    switches = ("--atmosphere", "1000,300,12", "--rain", 20, "--scattering", 0.5, "--diffuse-seed", 3)
+    want = gains(folder, tmp_path / "c", *switches)
+    run("export", folder, "--format", "npz", "--out", tmp_path / "p.npz", "--carrier", 28e9, *switches)
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["gain"].reshape(-1), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rain", -1), "--rain is -1.0; give a number from 0 to 3000 mm/h"),
+        (("--atmosphere", "wet"), "--atmosphere is 'wet'; write none, standard"),
+        (("--scattering", 1.5), "--scattering is 1.5; give a number from 0 to 1"),
+    ],
+)
+def test_impossible_weather_is_refused_by_every_command(rough, tmp_path, words, said):
+    of_paths = (rough[0], "--out", tmp_path / "o")
+    for command in (
+        ("export", *of_paths, "--format", "npz"),
+        ("channels", *of_paths),
+        ("coverage", "box", "--area=-1,-1,1,1", "--out", tmp_path / "o", "--station", "position=0,0,1 eirp_dbm=1"),
+    ):
+        result = CliRunner().invoke(cli.app, [str(word) for word in (*command, *words)])
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert not (tmp_path / "o").exists()

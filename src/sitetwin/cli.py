@@ -22,7 +22,7 @@ from sitetwin.cli_console import Context, Group, Interrupted, out, plain, progre
 from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
-from sitetwin.cli_options import Depth, Diffraction, Height, Spacing, Transmissions
+from sitetwin.cli_options import Depth, Diffraction, Diffuse, DiffuseTile, Height, Spacing, Transmissions
 from sitetwin.cli_places import transmitter_position
 from sitetwin.cli_site import site_app
 from sitetwin.cli_trace import check_trace_options, print_traces, read_places, read_transmitters, refuse_empty_traces
@@ -130,8 +130,8 @@ def trace(
     spacing: Spacing = 1.0,
     height: Height = 1.5,
     transmissions: Transmissions = 0,
-    diffuse: Annotated[int, typer.Option(min=0, help="Most paths per user that surfaces scatter diffusely.")] = 0,
-    diffuse_tile: Annotated[float, typer.Option(help="Longest edge of the tiles that scatter, in metres.")] = 5.0,
+    diffuse: Diffuse = 0,
+    diffuse_tile: DiffuseTile = 5.0,
     depth: Depth = 3,
     diffraction: Diffraction = False,
     reflections_before: Annotated[

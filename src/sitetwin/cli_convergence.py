@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import out, progress_bars, say
-from sitetwin.cli_options import Height, Spacing
+from sitetwin.cli_options import Height, Spacing, Transmissions
 from sitetwin.cli_trace import numbers, read_area
 from sitetwin.errors import SiteTwinError
 
@@ -34,6 +34,7 @@ def convergence(
     spacing: Spacing = 1.0,
     height: Height = 1.5,
     depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
+    transmissions: Transmissions = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     lattices: Annotated[int, typer.Option(min=1, max=256, help="Ray lattices to shoot.")] = 12,
     rays: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Rays of a lattice.")] = 250_000,
@@ -74,7 +75,7 @@ def convergence(
     with progress_bars() as tell:
         transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
         users, _ = user_grid(box, spacing, height, site, allow_indoors=indoors)
-        settings = TraceSettings(max_depth=depth, seed=seed, rays_per_lattice=rays)
+        settings = TraceSettings(max_depth=depth, max_transmissions=transmissions, seed=seed, rays_per_lattice=rays)
         table = converge(
             site,
             transmitter,

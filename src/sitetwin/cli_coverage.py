@@ -12,12 +12,25 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sitetwin.cli_console import Interrupted, out, plain, progress_bars, say
-from sitetwin.cli_options import Depth, Diffraction, Foliage, Height, OutOfRange, Season, Spacing, Transmissions
+from sitetwin.cli_console import Context, Interrupted, out, plain, progress_bars, refuse_idle, say
+from sitetwin.cli_fields import atmosphere_of, check_choices, check_scattering, roughened, warn_of_lost_scattering
+from sitetwin.cli_options import (
+    Air,
+    Depth,
+    Diffraction,
+    Diffuse,
+    DiffuseSeed,
+    DiffuseTile,
+    Foliage,
+    Height,
+    OutOfRange,
+    Rain,
+    Scattering,
+    Season,
+    Spacing,
+    Transmissions,
+)
 from sitetwin.errors import SiteTwinError
-
-_SEASONS = ("summer", "winter")
-_POLICIES = ("clamp", "extrapolate", "error")
 
 
 def register_coverage(app: typer.Typer) -> None:
@@ -26,6 +39,7 @@ def register_coverage(app: typer.Typer) -> None:
 
 
 def coverage(
+    ctx: Context,
     scene: Annotated[str, typer.Argument(help="Name of a built-in Sionna RT scene (munich), or a Mitsuba XML file.")],
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the maps to write.")],
@@ -44,10 +58,16 @@ def coverage(
     depth: Depth = 3,
     diffraction: Diffraction = False,
     transmissions: Transmissions = 0,
+    diffuse: Diffuse = 0,
+    diffuse_tile: DiffuseTile = 5.0,
     noise_figure: Annotated[float, typer.Option(help="Noise figure of the users' receivers in dB.")] = 9.0,
     season: Season = "summer",
     foliage: Foliage = "default",
     out_of_range: OutOfRange = "clamp",
+    atmosphere: Air = "none",
+    rain: Rain = 0.0,
+    scattering: Scattering = None,
+    diffuse_seed: DiffuseSeed = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users worked on at a time.")] = 50_000,
     indoors: Annotated[
@@ -64,9 +84,12 @@ def coverage(
             raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
     if not 0 <= noise_figure <= 100:
         raise SiteTwinError(f"--noise-figure is {noise_figure}; give a number from 0 to 100 dB")
-    for option, word, known in (("--season", season, _SEASONS), ("--out-of-range", out_of_range, _POLICIES)):
-        if word not in known:
-            raise SiteTwinError(f"{option} is {word!r}; choose one of {', '.join(known)}")
+    check_choices({"--season": season, "--out-of-range": out_of_range})
+    check_scattering(scattering)
+    air = atmosphere_of(atmosphere, rain)
+    if not diffuse:
+        idle = {"diffuse_tile": "--diffuse-tile", "diffuse_seed": "--diffuse-seed"}
+        refuse_idle(ctx, idle, "without --diffuse; add it, or leave this out")
     _check_folder(to, resume)
 
     from sitetwin.channel.fields import FieldOptions
@@ -84,15 +107,27 @@ def coverage(
     for one in given:
         if foliage != "none":
             foliage_model(foliage, one.carrier_hz)
+        if air is not None:
+            air.gas_db_per_km(one.carrier_hz)
     options = FieldOptions(
         season,  # type: ignore[arg-type]  # checked above
         None if foliage == "none" else foliage,
         out_of_range=out_of_range,
+        atmosphere=air,
+        diffuse_seed=diffuse_seed,
     )
-    traced = TraceSettings(max_depth=depth, diffraction=diffraction, max_transmissions=transmissions, seed=seed)
+    traced = TraceSettings(
+        max_depth=depth,
+        diffraction=diffraction,
+        max_transmissions=transmissions,
+        diffuse_paths=diffuse,
+        diffuse_tile_m=diffuse_tile,
+        seed=seed,
+    )
+    warn_of_lost_scattering(scattering, diffuse, "the coverage is traced")
     settings = CoverageSettings(traced, options, noise_figure, tile_users)
     with _resumable(to), progress_bars() as tell:
-        site = open_site(scene)
+        site = roughened(open_site(scene), scattering)
         found = run_coverage(site, given, Area(bounds, spacing, height, indoors), settings, to, tell, resume)
         summary = write_coverage(found, to, tell)
     _print_summary(summary, time.perf_counter() - begun)

@@ -8,16 +8,39 @@ from typing import Annotated, Any
 
 import typer
 
-from sitetwin.cli_channels import _ANGLES_DEG, _CARRIERS_HZ, _check, _check_range, _site_of
 from sitetwin.cli_console import Context, progress_bars, refuse_idle, say
-from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier, Foliage, OutOfRange, Season, UserArray, UserPattern
+from sitetwin.cli_fields import (
+    ANGLES_DEG,
+    CARRIERS_HZ,
+    atmosphere_of,
+    check_choices,
+    check_range,
+    check_scattering,
+    roughened,
+    site_of_paths,
+    warn_of_lost_scattering,
+)
+from sitetwin.cli_options import (
+    Air,
+    ArrayDowntilt,
+    ArrayYaw,
+    Carrier,
+    DiffuseSeed,
+    Foliage,
+    OutOfRange,
+    Rain,
+    Scattering,
+    Season,
+    UserArray,
+    UserPattern,
+)
 from sitetwin.errors import SiteTwinError
 
 FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
 _OF_CHANNELS = ("mat", "npz")
 _OF_GAINS = (
     "scene", "carrier", "bs_array", "bs_yaw", "bs_downtilt", "pattern", "ue_array", "ue_pattern", "season", "foliage",
-    "out_of_range",
+    "out_of_range", "atmosphere", "rain", "scattering", "diffuse_seed",
 )  # fmt: skip
 _LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
 
@@ -45,6 +68,10 @@ def export(
     season: Season = "summer",
     foliage: Foliage = "default",
     out_of_range: OutOfRange = "clamp",
+    atmosphere: Air = "none",
+    rain: Rain = 0.0,
+    scattering: Scattering = None,
+    diffuse_seed: DiffuseSeed = 0,
     max_paths: Annotated[
         int | None, typer.Option(min=1, help="Strongest paths kept per user of deepmimo (25) and sionna-cir (all).")
     ] = None,
@@ -52,10 +79,12 @@ def export(
     """Write traced paths with their gains, or a data set of channels, in a format of other programs."""
     if form not in FORMATS:
         raise SiteTwinError(f"--format is {form!r}; choose one of {', '.join(FORMATS)}")
-    _check({"--season": season, "--out-of-range": out_of_range})
-    _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
-    _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
-    _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
+    check_choices({"--season": season, "--out-of-range": out_of_range})
+    check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
+    check_range("--bs-yaw", bs_yaw, ANGLES_DEG, "degrees")
+    check_range("--bs-downtilt", bs_downtilt, ANGLES_DEG, "degrees")
+    check_scattering(scattering)
+    air = atmosphere_of(atmosphere, rain)
     if max_paths is not None and form not in _LIMITED:
         raise SiteTwinError(f"--max-paths says nothing to {form}, which holds all paths; leave it out")
 
@@ -93,8 +122,12 @@ def export(
                 season=season,  # type: ignore[arg-type]  # checked above
                 foliage=None if foliage == "none" else foliage,
                 out_of_range=out_of_range,  # type: ignore[arg-type]
+                atmosphere=air,
+                diffuse_seed=diffuse_seed,
             )
-            site = _site_of(opened, scene)
+            site = roughened(site_of_paths(opened, scene), scattering)
+            scattered = opened.configuration.get("settings", {}).get("diffuse_paths", 0)
+            warn_of_lost_scattering(scattering, scattered, f"{store} was traced")
             _write_paths(form, GainSource.open(store, site, request), to, max_paths, tell)
     say(str(to))
 

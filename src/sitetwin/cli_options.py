@@ -20,6 +20,20 @@ Foliage = Annotated[
 OutOfRange = Annotated[
     str, typer.Option(help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error.")
 ]
+Diffuse = Annotated[int, typer.Option(min=0, help="Most paths per user that surfaces scatter diffusely.")]
+DiffuseTile = Annotated[float, typer.Option(help="Longest edge of the tiles that scatter, in metres.")]
+Scattering = Annotated[
+    float | None,
+    typer.Option(help="Scattering coefficient of all surfaces, 0 to 1; by default what the scene says."),
+]
+DiffuseSeed = Annotated[int, typer.Option(min=0, help="Seed of the phases of diffuse scattering.")]
+Air = Annotated[
+    str,
+    typer.Option(
+        "--atmosphere", help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3."
+    ),
+]
+Rain = Annotated[float, typer.Option(help="Rain in mm/h; with rain, the air is standard if not given.")]
 Carrier = Annotated[float, typer.Option(help="Carrier in Hz.")]
 ArrayYaw = Annotated[float, typer.Option(help="Its boresight in degrees, from east, counter-clockwise.")]
 ArrayDowntilt = Annotated[float, typer.Option(help="Its boresight in degrees below the horizon.")]

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sitetwin.cli_channels import _CARRIERS_HZ, _check_range
 from sitetwin.cli_console import out, plain, say
+from sitetwin.cli_fields import CARRIERS_HZ, check_range
 from sitetwin.errors import SiteTwinError
 
 REPORT, MAP = "check.json", "map.png"
@@ -38,7 +38,7 @@ def check(
 ) -> None:
     """Check a site's mesh, places and materials; exit status 1 if there are errors."""
     if carrier is not None:
-        _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
+        check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
 
     from sitetwin.site import check_site, open_site
 

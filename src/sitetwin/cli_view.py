@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli_channels import _ANGLES_DEG, _CARRIERS_HZ, _check_range
 from sitetwin.cli_console import say
+from sitetwin.cli_fields import ANGLES_DEG, CARRIERS_HZ, check_range
 from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier
 from sitetwin.errors import SiteTwinWarning
 
@@ -52,9 +52,9 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080,
 ) -> None:
     """Show sites, users and their rays in the browser, until Ctrl-C."""
-    _check_range("--carrier", carrier, _CARRIERS_HZ, "hertz, such as 3.5e9")
-    _check_range("--bs-yaw", bs_yaw, _ANGLES_DEG, "degrees")
-    _check_range("--bs-downtilt", bs_downtilt, _ANGLES_DEG, "degrees")
+    check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
+    check_range("--bs-yaw", bs_yaw, ANGLES_DEG, "degrees")
+    check_range("--bs-downtilt", bs_downtilt, ANGLES_DEG, "degrees")
 
     from sitetwin.channel.arrays import AntennaArray, Radio
     from sitetwin.channel.describe import named_array, named_pattern

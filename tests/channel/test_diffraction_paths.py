@@ -257,6 +257,8 @@ def test_two_edges_and_unknown_wedges_are_refused():
     paths = edge_paths(around(9.0, 0.8), around(5.0, 3.9), site)
     with pytest.raises(SiteTwinError, match="name wedge 3 but the site has 1"):
         path_gains(replace(paths, facets=paths.facets + 3), site, F)
+    with pytest.raises(SiteTwinError, match="name no wedge where they meet one"):
+        path_gains(replace(paths, facets=np.full_like(paths.facets, -1)), site, F)
     twice = replace(
         paths,
         kinds=np.full((1, 2), Interaction.DIFFRACTION, np.uint8),

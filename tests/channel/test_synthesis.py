@@ -519,3 +519,14 @@ def test_loader_routes_what_has_no_closed_form(street):
         ChannelLoader(paths, site, grid, tx, kind="cir", wavefront="spherical")
     with pytest.raises(SiteTwinError, match=r"0\.\.1"):
         ChannelLoader(paths, site, grid, tx, users=torch.tensor([2]))
+
+
+@pytest.mark.parametrize("count", [256.5, 256.0, True, "64"])
+def test_subcarriers_are_counted_in_whole_numbers(count):
+    grid = OfdmGrid(F, 64)
+    object.__setattr__(grid, "num_subcarriers", np.int64(32))  # past the tests' own checks of types
+    grid.__post_init__()
+    assert type(grid.num_subcarriers) is int
+    object.__setattr__(grid, "num_subcarriers", count)
+    with pytest.raises(SiteTwinError, match="is not a whole number"):
+        grid.__post_init__()

@@ -111,6 +111,11 @@ def soup(mesh: Mesh) -> Mesh:
     return vertices[triangles[order]].reshape(-1, 3), np.arange(3 * len(order)).reshape(-1, 3), owner[order]
 
 
+def doubled_and_flipped(mesh: Mesh) -> Mesh:
+    """Every face twice, and every third of the lot inside out, so that some copies look both ways."""
+    return flipped(doubled(mesh))
+
+
 def unused(mesh: Mesh) -> Mesh:
     """With corners that no face names."""
     return np.concatenate([mesh[0], np.full((9, 3), 500.0)]), mesh[1], mesh[2]
@@ -132,7 +137,7 @@ def test_what_a_mesh_may_suffer_without_harm(spoil: Callable[[Mesh], Mesh], clea
     assert site.provenance["dropped_degenerate_triangles"] == (4 if spoil is degenerate else 0)
 
 
-@pytest.mark.parametrize("spoil", [degenerate, back_to_back, flipped, all_flipped, soup])
+@pytest.mark.parametrize("spoil", [degenerate, doubled, doubled_and_flipped, back_to_back, flipped, all_flipped, soup])
 def test_all_kinds_of_paths_bear_it_too(spoil: Callable[[Mesh], Mesh]) -> None:
     """Edges, slabs and tiles that scatter are those of the clean mesh."""
     users = street_users()[:4]

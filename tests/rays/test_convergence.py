@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import Convergence, TraceSettings, convergence, discover
+from sitetwin.rays import Convergence, Interaction, TraceSettings, convergence, discover, solve
+from sitetwin.rays.convergence import spreading_power
 from sitetwin.site import Site
 from tests.rays.enumeration import enumerate_paths
 from tests.rays.laws import Verdict
@@ -74,16 +75,47 @@ def test_more_rays_never_find_less(cases):
             assert columns[f"{name}_high"][0] == 1.0  # one lattice knows nothing of what it missed
 
 
-def test_a_row_is_what_discovery_reports():
-    """Same seed, same lattices: the estimate is discovery's own."""
+@pytest.mark.parametrize("slabs", [0, 2])
+def test_a_row_is_what_discovery_reports(slabs):
+    """Same seed, same lattices: the estimate is discovery's own, and the paths are those of a trace."""
     site = scattered_boxes(101)
     rng = np.random.default_rng(1)
     transmitter, users = np.array([3.0, 1.0, 9.0]), np.column_stack([rng.uniform(-40, 40, (30, 2)), np.full(30, 1.5)])
-    settings = TraceSettings(max_depth=2, rays_per_lattice=COARSE, unseen_bound=0.999, seed=1)
+    settings = TraceSettings(max_depth=2, rays_per_lattice=COARSE, unseen_bound=0.999, seed=1, max_transmissions=slabs)
     chains = discover(site, transmitter, users, settings)
     row = convergence(site, transmitter, users, settings, lattices=6).rows[5]
     assert (chains.completeness.lattices, len(chains)) == (6, row.chains)
     assert row.missed_pairs == pytest.approx(chains.completeness.unseen_share)
+    traced = solve(site, chains, users, settings)
+    assert row.paths == traced.num_paths
+    assert (traced.kinds == Interaction.TRANSMISSION).any() == bool(slabs)
+
+
+def test_power_behind_walls_is_weighed_with_them():
+    """What `power` is asked about are the whole paths, with the slabs that they pass."""
+    site = quad_site([ground(60.0), *box_quads((-4, -4, 0), (4, 4, 3))])
+    users = np.array([[0.5, 1.0, 1.5], [20.0, 3.0, 1.5]])
+    settings = TraceSettings(max_depth=1, rays_per_lattice=20_000, max_transmissions=1)
+    asked = []
+
+    def power(paths):
+        asked.append(paths)
+        return np.where((paths.kinds == Interaction.TRANSMISSION).any(axis=1), 0.0, spreading_power(paths))
+
+    table = convergence(site, np.array([9.0, 0.0, 8.0]), users, settings, lattices=3, power=power)
+    (paths,) = asked
+    through = (paths.kinds == Interaction.TRANSMISSION).any(axis=1)
+    assert through[paths.user_of_path == 0].all()
+    assert not through.all()
+    assert table.rows[-1].paths == paths.num_paths
+
+
+def test_edges_and_rough_surfaces_have_no_lattices():
+    for asked in ({"diffraction": True}, {"diffuse_paths": 1}):
+        with pytest.raises(SiteTwinError, match="covers line of sight, reflections and transmissions only"):
+            convergence(
+                quad_site([ground()]), np.array([0, 0, 5.0]), np.array([[3.0, 0, 1]]), TraceSettings(1, **asked)
+            )
 
 
 def test_power_is_what_it_is_weighed_by(cases):

@@ -1,16 +1,36 @@
 """Both engines behind one interface: the same paths, and a sentence for what one cannot do."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, load_paths, summarise, trace, trace_to_store
+from sitetwin.channel import path_gains
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.rays import TraceSettings, load_paths, reference_scope, summarise, trace, trace_to_store
 from sitetwin.rays.compare import match_paths
+from sitetwin.rays.paths import Interaction
 from sitetwin.site import Ellipsoid, Vegetation
+from sitetwin.site.materials import itu_material
 from tests.rays.shapes import box_quads, ground, quad_site
 
 SETTINGS = TraceSettings(max_depth=2, rays_per_lattice=100_000)
 TRANSMITTER = np.array([-10.0, 1.0, 9.0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tables():
+    """Sionna RT's table is as large as it is for cities; a few surfaces need less, and less time."""
+    full = reference_scope.reference_settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            reference_scope,
+            "reference_settings",
+            lambda asked: replace(full(asked), max_num_paths=2_000_000, samples=500_000),
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +72,7 @@ def test_a_store_by_the_other_engine(site, users, theirs, tmp_path):
 
 
 def test_what_it_cannot_do_is_said(site, users, tmp_path):
-    import dataclasses
-
-    wooded = dataclasses.replace(site, vegetation=Vegetation((Ellipsoid((0, 0, 5), (2, 2, 2)),)))
+    wooded = replace(site, vegetation=Vegetation((Ellipsoid((0, 0, 5), (2, 2, 2)),)))
     with pytest.raises(SiteTwinError, match="knows no vegetation"):
         trace(wooded, TRANSMITTER, users, SETTINGS, engine="sionna")
     with pytest.raises(SiteTwinError, match="knows no vegetation"):
@@ -64,11 +82,97 @@ def test_what_it_cannot_do_is_said(site, users, tmp_path):
         trace(site, TRANSMITTER, users, SETTINGS, engine="other")
 
 
-@pytest.mark.parametrize("asked", [{"diffraction": True}, {"max_transmissions": 1}, {"diffuse_paths": 4}])
-def test_settings_that_it_cannot_follow_are_refused(site, users, tmp_path, asked):
-    settings = TraceSettings(max_depth=1, **asked)
-    with pytest.raises(SiteTwinError, match="engine sionna covers line of sight and reflections only"):
+def test_diffuse_paths_are_refused_with_the_reason(site, users, tmp_path):
+    settings = TraceSettings(max_depth=1, diffuse_paths=4)
+    with pytest.raises(SiteTwinError, match="engine sionna scatters at a random point"):
         trace(site, TRANSMITTER, users, settings, engine="sionna")
-    with pytest.raises(SiteTwinError, match="engine sionna covers line of sight and reflections only"):
+    with pytest.raises(SiteTwinError, match="engine sionna scatters at a random point"):
         trace_to_store(tmp_path / "p", site, TRANSMITTER, users, settings, engine="sionna")
     assert not (tmp_path / "p").exists()
+
+
+@pytest.fixture(scope="module")
+def glazed():
+    """Two panes of glass beside an opaque house on open ground."""
+    glass, brick = itu_material("glass", 0.006), itu_material("brick")
+    panes = [[(x, -7, 0), (x, 7, 0), (x, 7, 9), (x, -7, 9)] for x in (2.0, 6.0)]
+    return quad_site([ground(60.0), *box_quads((-30, 8, 0), (20, 20, 15)), *panes], [brick] * 7 + [glass] * 2)
+
+
+@pytest.fixture(scope="module")
+def both(glazed):
+    """All kinds of paths of both engines; users keep clear of the panes and stand behind the house too."""
+    rng = np.random.default_rng(5)
+    places = np.array([[-6.0, 0, 1.5], [4, 0, 1.5], [12, 0, 1.5], [-4, 27, 1.5], [25, 15, 1.5]])
+    users = np.repeat(places, 4, axis=0) + rng.uniform(-1.5, 1.5, (20, 3)) * [1, 1, 0.3]
+    settings = TraceSettings(max_depth=2, max_transmissions=2, diffraction=True, rays_per_lattice=100_000)
+    ours = trace(glazed, TRANSMITTER, users, settings)
+    with pytest.warns(SiteTwinWarning, match="diffracted paths of Sionna RT were dropped"):
+        theirs = trace(glazed, TRANSMITTER, users, settings, engine="sionna")
+    return users, settings, ours, theirs
+
+
+def test_the_engines_find_the_same_diffracted_and_transmitted_paths(both):
+    _, _, ours, theirs = both
+    match = match_paths(ours, theirs)
+    assert len(match.only_b) == 0
+    bent, through = ((ours.kinds == kind).sum(axis=1) for kind in (Interaction.DIFFRACTION, Interaction.TRANSMISSION))
+    assert set(through) == {0, 1, 2}
+    assert through[match.only_a].max(initial=0) == 0
+    assert (bent[match.a] > 0).sum() > 0.9 * (bent > 0).sum() > 100
+    np.testing.assert_array_equal(ours.facets[match.a], theirs.facets[match.b])
+    np.testing.assert_allclose(ours.vertices[match.a], theirs.vertices[match.b], atol=1e-9)
+    np.testing.assert_allclose(ours.length[match.a], theirs.length[match.b], atol=1e-9)
+
+
+def test_edges_that_are_none_are_dropped_and_counted(both):
+    """The feet of the walls are free edges of a house's own mesh; on the ground they are concave corners."""
+    theirs = both[3]
+    assert theirs.attributes["dropped_at_no_wedge"] > 10
+    assert (theirs.facets[theirs.kinds > 0] >= 0).all()
+    edges = theirs.vertices[theirs.kinds == Interaction.DIFFRACTION]
+    assert edges[np.abs(edges[:, :2]).max(axis=1) < 59, 2].min() > 0.01  # the ground's own rim is an edge
+
+
+def test_both_engines_paths_have_the_same_gains(both, glazed):
+    _, _, ours, theirs = both
+    match = match_paths(ours, theirs)
+    gains = [path_gains(paths, glazed, 3.5e9, dtype=torch.complex128).ravel() for paths in (ours, theirs)]
+    np.testing.assert_allclose(gains[0][match.a], gains[1][match.b], rtol=1e-6)
+    slabs = replace(glazed, materials=tuple(itu_material(m.name, 0.2) for m in glazed.materials))
+    with pytest.raises(SiteTwinError, match="was opaque when the paths were traced"):
+        path_gains(theirs, slabs, 3.5e9)
+
+
+def test_only_shadow_paths_where_only_they_are_asked_for(both, glazed):
+    users, settings, _, _ = both
+    settings = replace(settings, lit_region=False, max_transmissions=0)
+    ours = trace(glazed, TRANSMITTER, users, settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SiteTwinWarning)
+        theirs = trace(glazed, TRANSMITTER, users, settings, engine="sionna")
+    match = match_paths(ours, theirs)
+    assert len(match.only_b) == 0
+    assert ((ours.kinds[match.a] == Interaction.DIFFRACTION).any(axis=1)).sum() > 20
+
+
+def test_a_store_of_all_that_the_other_engine_finds(both, glazed, tmp_path):
+    users, settings, _, theirs = both
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SiteTwinWarning)
+        trace_to_store(tmp_path / "p", glazed, TRANSMITTER, users, settings, 20, engine="sionna")
+    loaded = load_paths(tmp_path / "p")
+    np.testing.assert_array_equal(loaded.kinds, theirs.kinds)
+    np.testing.assert_array_equal(loaded.facets, theirs.facets)
+    assert loaded.attributes["dropped_at_no_wedge"] == theirs.attributes["dropped_at_no_wedge"]
+
+
+def test_diffracted_paths_keep_to_the_reflections_asked_for(both, glazed):
+    users, settings, _, _ = both
+    settings = replace(settings, max_depth=3, max_transmissions=0, reflections_before=0, reflections_after=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SiteTwinWarning)
+        theirs = trace(glazed, TRANSMITTER, users[::4], settings, engine="sionna")
+    at = np.nonzero(theirs.kinds == Interaction.DIFFRACTION)
+    assert set(at[1]) == {0}
+    assert set(theirs.depth[at[0]]) == {1, 2}

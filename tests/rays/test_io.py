@@ -224,9 +224,10 @@ def test_another_trace_in_the_same_folder_is_refused_by_name(street, tmp_path):
     [
         ([0, 0, np.nan], np.zeros((2, 3)), "transmitter"),
         ([0, 0], np.zeros((2, 3)), "transmitter"),
-        ([0, 0, 1], np.zeros((0, 3)), "no users"),
+        ([0, 0, 1], np.zeros((0, 3)), "no user to trace to"),
         ([0, 0, 1], np.zeros((2, 2)), "shape"),
-        ([0, 0, 1], [[0, 0, 0], [0, np.inf, 0]], "1 users .* user 1"),
+        ([0, 0, 1], [[0, 0, 0], [0, 0, 1]], "user 1 stands where the transmitter is"),
+        ([0, 0, 1], [[0, 0, 0], [0, np.inf, 0]], "1 user positions .* number 1"),
     ],
 )
 def test_bad_positions_leave_no_folder(street, tmp_path, transmitter, users, said):

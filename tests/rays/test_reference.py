@@ -169,9 +169,9 @@ def test_bad_input_gets_a_sentence() -> None:
     here = np.array([0.0, 0.0, 3.0])
     with pytest.raises(SiteTwinError, match="1 user positions are not finite"):
         trace_reference(site, here, np.array([[1.0, 1, 1], [np.nan, 0, 1]]))
-    with pytest.raises(SiteTwinError, match=r"shape \(users, 3\)"):
+    with pytest.raises(SiteTwinError, match=r"shapes \(3,\) .* and \(3,\)"):
         trace_reference(site, here, np.zeros(3))
-    with pytest.raises(SiteTwinError, match="no users"):
+    with pytest.raises(SiteTwinError, match="no user to trace to"):
         trace_reference(site, here, np.zeros((0, 3)))
     with pytest.raises(SiteTwinError, match="transmitter"):
         trace_reference(site, np.array([0.0, np.inf, 3.0]), np.ones((1, 3)))

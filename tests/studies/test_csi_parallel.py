@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 import sitetwin.studies
 from sitetwin.cli import app
+from sitetwin.errors import SiteTwinError
+from sitetwin.studies.csi_parallel import _CONTEXT, _workers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="finds the workers in /proc")
 
@@ -117,3 +119,10 @@ def test_the_command_says_how_to_go_on_after_ctrl_c(tmp_path: Path, monkeypatch:
     assert result.exit_code == 130
     (sentence,) = result.stderr.splitlines()
     assert "run the same command again" in sentence
+
+
+def test_a_killed_worker_is_a_sentence() -> None:
+    """As when the system is out of memory."""
+    said = r"a worker of the study was killed.*fewer --workers"
+    with pytest.raises(SiteTwinError, match=said), _workers(1, _CONTEXT.Queue()) as pool:
+        pool.submit(signal.raise_signal, signal.SIGKILL).result()

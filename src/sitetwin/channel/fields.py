@@ -144,6 +144,10 @@ def _check(paths: Paths, site: Any) -> None:
         ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
         ("wedge", edge, len(site.wedges.exterior_angle) if edge.any() else 0),
     ):
+        if bool((paths.facets < 0)[chosen].any()):
+            raise SiteTwinError(
+                f"some paths name no {name} where they meet one (-1), so that they have no field; drop those paths"
+            )
         highest = int(paths.facets.max(where=chosen, initial=-1))
         if highest >= count:
             raise SiteTwinError(

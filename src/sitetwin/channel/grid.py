@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -19,6 +20,10 @@ class OfdmGrid:
         carrier_hz: Carrier, Hz.
         num_subcarriers: K; for odd K the first index is ``-(K // 2)``.
         spacing_hz: Subcarrier spacing, Hz.
+
+    Raises:
+        SiteTwinError: A frequency is not positive, the number of subcarriers is no whole one above 0, or the band does
+            not fit around the carrier.
     """
 
     carrier_hz: float
@@ -30,6 +35,11 @@ class OfdmGrid:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise SiteTwinError(f"OFDM grid: {name} = {value} is not a positive number")
+        if not isinstance(self.num_subcarriers, Integral) or isinstance(self.num_subcarriers, bool):
+            raise SiteTwinError(
+                f"OFDM grid: num_subcarriers = {self.num_subcarriers!r} is not a whole number; give one"
+            )
+        object.__setattr__(self, "num_subcarriers", int(self.num_subcarriers))  # a plain one: it goes into manifests
         if self.num_subcarriers < 1:
             raise SiteTwinError(f"OFDM grid: {self.num_subcarriers} subcarriers were asked for; give at least 1")
         if self.bandwidth_hz / 2 >= self.carrier_hz:

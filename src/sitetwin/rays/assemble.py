@@ -7,7 +7,7 @@ import numpy as np
 from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.rays.keller import EdgePaths, EdgeSolver
 from sitetwin.rays.paths import Interaction, Paths
-from sitetwin.rays.solve import Geometry, SpecularPaths, SpecularSolver
+from sitetwin.rays.solving import Geometry, SpecularPaths, SpecularSolver
 
 
 def assemble(

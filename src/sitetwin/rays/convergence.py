@@ -25,11 +25,13 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid
-from sitetwin.rays.dense import Progress, TraceSettings, checked_positions, refuse_all_but_reflections
+from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_reflections
 from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.lattice import random_rotation
-from sitetwin.rays.paths import Paths
-from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.positions import checked_positions
+from sitetwin.rays.solving import SpecularSolver
+from sitetwin.rays.transmission import with_crossings
 from sitetwin.site import Site
 
 Power = Callable[[Paths], np.ndarray]
@@ -46,7 +48,7 @@ class ConvergenceRow:
         lattices: Lattices shot so far.
         rays: Rays shot so far.
         chains: Distinct chains that they hit.
-        paths: Valid paths of the probe users along these chains, line of sight included.
+        paths: Valid paths of the probe users along these chains, those without a reflection included.
         missed_pairs: Estimated share of the valid reflected (chain, user) pairs that no lattice saw.
         missed_pairs_high: Its upper confidence limit.
         missed_power: Estimated share of a user's power that no lattice saw, mean over the users that have a path.
@@ -133,7 +135,7 @@ def convergence(
         site: The site.
         transmitter: (3,) metres.
         users: (U, 3) metres; up to 4096 of them are probed.
-        settings: Depth, rays of a lattice and seed; the bound is not used.
+        settings: Depth, transmissions, rays of a lattice and seed; the bound is not used.
         lattices: How many.
         power: Power of paths, for the share of missed power.
         confidence: Of the upper limits, 0 to 1.
@@ -143,15 +145,13 @@ def convergence(
         SiteTwinError: A position is not finite, there is no user, or a number is impossible.
     """
     settings = settings or TraceSettings()
-    refuse_all_but_reflections(settings, "the convergence report")
+    refuse_all_but_reflections(settings, "the convergence report", transmissions=True)
     transmitter, users = checked_positions(transmitter, users)
-    if not len(users):
-        raise SiteTwinError("there is no user to probe: the list of positions is empty")
     if not 1 <= lattices <= MOST_LATTICES:
         raise SiteTwinError(f"{lattices} lattices are asked for; shoot 1 to {MOST_LATTICES}")
     if not 0 < confidence < 1:
         raise SiteTwinError(f"a confidence of {confidence} is none; give a share between 0 and 1")
-    caster, depth = RayCaster(site), settings.max_depth
+    caster, depth, slabs = RayCaster(site), settings.max_depth, settings.max_transmissions
     rng = np.random.default_rng(settings.seed)
     grid = CellGrid.over(users)
     near = grid.near(users)
@@ -160,27 +160,39 @@ def convergence(
     for number in range(lattices):
         rotation = random_rotation(rng)
         sightings.append(
-            shoot_lattice(site, caster, transmitter, grid, near, settings.rays_per_lattice, depth, 0, rotation)
+            shoot_lattice(site, caster, transmitter, grid, near, settings.rays_per_lattice, depth, slabs, rotation)
         )
         if progress:
             progress((number + 1) / (lattices + 1))
     chains = merge_sightings(sightings, transmitter, grid, depth, users)
-    solver = SpecularSolver(site, caster, chains)
-    paths, _ = assemble(solver, solver.solve(probes, everywhere=True), None, None, probes, {})
+    solver = SpecularSolver(site, caster, chains, slabs)
+    found = solver.solve(probes, everywhere=True)
+    paths, place = assemble(solver, found, None, None, probes, {})
+    if slabs:
+        paths = with_crossings(site, paths, place, found)
     number_of = {row.tobytes(): index for index, row in enumerate(chains.facets)}
     hit = np.zeros((lattices, len(chains)), dtype=bool)
     for number, seen in enumerate(sightings):
         hit[number, [number_of[row.tobytes()] for row in seen.facets]] = True
-    ledger = _Ledger.of(paths, [number_of.get(row.tobytes(), -1) for row in paths.facets], len(chains), power(paths))
+    chain = [number_of.get(row.tobytes(), -1) for row in _reflecting(paths, depth)]
+    ledger = _Ledger.of(paths, chain, len(chains), power(paths))
     if progress:
         progress(1.0)
     rows = tuple(ledger.row(hit[: n + 1], settings.rays_per_lattice, confidence) for n in range(lattices))
     return Convergence(rows, len(probes), confidence)
 
 
+def _reflecting(paths: Paths, depth: int) -> np.ndarray:
+    """(P, depth) int32, the facets that reflect each path, -1 beyond the last; what it passes through is left out."""
+    bounce = paths.kinds == Interaction.REFLECTION
+    order = np.argsort(~bounce, axis=1, kind="stable")[:, :depth]
+    facets = np.where(bounce, paths.facets, -1)
+    return np.ascontiguousarray(np.take_along_axis(facets, order, axis=1), dtype=np.int32)
+
+
 @dataclass(frozen=True, eq=False)
 class _Ledger:
-    """What each chain is worth, by pairs and by share of power, and what the line of sight is."""
+    """What each chain is worth, by pairs and by share of power, and what comes straight, through slabs or not."""
 
     pairs: np.ndarray
     power: np.ndarray
@@ -193,8 +205,8 @@ class _Ledger:
         user, chain_of = paths.user_of_path, np.array(chain, dtype=np.int64)
         total = np.bincount(user, power, minlength=paths.num_users)
         served = max(1, np.count_nonzero(total))
-        share = power / total[user] / served
-        reflected = (paths.kinds != 0).any(axis=1)
+        share = power / np.where(total > 0, total, 1.0)[user] / served  # users without power count in neither
+        reflected = chain_of >= 0
         return cls(
             pairs=np.bincount(chain_of[reflected], minlength=chains).astype(float),
             power=np.bincount(chain_of[reflected], share[reflected], minlength=chains),

@@ -35,8 +35,9 @@ from sitetwin.rays.edge_scene import EdgeScene
 from sitetwin.rays.edges import EdgeSettings, discover_edges
 from sitetwin.rays.keller import EdgeSolver
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.solve import SpecularSolver, no_crossings
-from sitetwin.rays.transmission import insert_crossings
+from sitetwin.rays.positions import checked_positions
+from sitetwin.rays.solving import SpecularSolver
+from sitetwin.rays.transmission import with_crossings
 from sitetwin.rays.vegetation import add_vegetation
 from sitetwin.site import Site
 
@@ -46,7 +47,6 @@ _WHOLE = (
     "max_depth", "rays_per_lattice", "max_transmissions", "canopy_paths", "diffuse_paths", "seed",
     "reflections_before", "reflections_after",
 )  # fmt: skip
-_LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,6 @@ def discover(
         SiteTwinError: A position is not finite, or there is no user.
     """
     transmitter, users = checked_positions(transmitter, users)
-    if not len(users):
-        raise SiteTwinError("there is no user to trace to: the list of positions is empty")
     caster, tell = caster or RayCaster(site), progress or (lambda share: None)
     diffracts = settings.diffraction and settings.max_depth > 0
     chains = discover_chains(
@@ -190,7 +188,7 @@ def solve(
         SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
             chains are of another site.
     """
-    _, users = checked_positions(chains.transmitter, users)
+    _, users = checked_positions(chains.transmitter, users, none_will_do=True)
     if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
         raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
     if _names_too_much(site, chains):
@@ -207,9 +205,7 @@ def solve(
         diffracted = edges.solve(users, progress=lambda share: tell((1 + share) / 2))
         paths, place = assemble(specular, reflected, edges, diffracted, users, attributes)
     if settings.max_transmissions:
-        crossed, leg = no_crossings(paths.num_paths, settings.max_transmissions)
-        crossed[place], leg[place] = reflected.crossed, reflected.leg
-        paths = insert_crossings(site, paths, crossed, leg)
+        paths = with_crossings(site, paths, place, reflected)
     if settings.diffuse_paths:
         paths = add_diffuse(site, paths, settings.diffuse_paths, settings.diffuse_tile_m, caster)
     return add_vegetation(site, paths, settings.canopy_paths, caster)
@@ -240,33 +236,13 @@ def trace(
     return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
 
 
-def checked_positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions as float64, finite and of the right shape."""
-    transmitter, users = np.asarray(transmitter, dtype=np.float64), np.asarray(users, dtype=np.float64)
-    if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
-        raise SiteTwinError(
-            f"positions have shapes {transmitter.shape} (transmitter) and {users.shape} (users); give (3,) and (U, 3)"
-        )
-    if not np.isfinite(transmitter).all():
-        raise SiteTwinError(f"the transmitter's position {transmitter.tolist()} is not finite; give three numbers")
-    bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
-    if len(bad):
-        raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
-    near = np.arange(len(users))
-    for axis in range(3):  # one after the other: few users are left after the first
-        near = near[np.abs(users[near, axis] - transmitter[axis]) < _LEAST_DISTANCE]
-    if len(near):
-        raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
-    return transmitter, users
-
-
-def refuse_all_but_reflections(settings: TraceSettings, what: str) -> None:
-    """Raise `SiteTwinError` where settings ask for more than line of sight and reflections."""
-    if settings.diffraction or settings.max_transmissions or settings.diffuse_paths:
-        raise SiteTwinError(
-            f"{what} covers line of sight and reflections only; leave diffraction, max_transmissions and diffuse_paths "
-            "at their defaults"
-        )
+def refuse_all_but_reflections(settings: TraceSettings, what: str, *, transmissions: bool = False) -> None:
+    """Raise `SiteTwinError` where settings ask for more than line of sight, reflections and, if so, transmissions."""
+    covered, left = ("line of sight and reflections only", "diffraction, max_transmissions and diffuse_paths")
+    if transmissions:
+        covered, left = "line of sight, reflections and transmissions only", "diffraction and diffuse_paths"
+    if settings.diffraction or settings.diffuse_paths or (settings.max_transmissions and not transmissions):
+        raise SiteTwinError(f"{what} covers {covered}; leave {left} at their defaults")
 
 
 def _names_too_much(site: Site, chains: ChainList) -> bool:
@@ -279,7 +255,6 @@ def _names_too_much(site: Site, chains: ChainList) -> bool:
 
 def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
     """Facts of a trace, for `Paths.attributes`."""
-    opaque = [index for index, material in enumerate(site.materials) if material.thickness is None]
     attributes: dict[str, object] = {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
@@ -288,8 +263,13 @@ def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> 
         "chains_hash": chains.hash,
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
-        **({"opaque_materials": opaque} if settings.max_transmissions else {}),
+        **({"opaque_materials": opaque_materials(site)} if settings.max_transmissions else {}),
     }
     if chains.edges is not None:
         attributes["completeness_diffraction"] = asdict(chains.edges.completeness)
     return attributes
+
+
+def opaque_materials(site: Site) -> list[int]:
+    """The materials that let nothing through."""
+    return [index for index, material in enumerate(site.materials) if material.thickness is None]

@@ -21,7 +21,7 @@ from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.solving import SpecularSolver
 from sitetwin.site import Site
 
 FIRST_LATTICES = 6

@@ -30,7 +30,7 @@ from sitetwin.rays.discovery import Sightings, follow, merge_sightings
 from sitetwin.rays.io import concatenate
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.reference_geometry import exact_vertices
-from sitetwin.rays.solve import SpecularSolver
+from sitetwin.rays.solving import SpecularSolver
 from sitetwin.rays.vegetation import add_vegetation, path_points
 from sitetwin.site import MovingObject, Site, place_objects
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.edge_scene import FACET_ROW, EdgeScene, norm, split
-from sitetwin.rays.solve import gather3
+from sitetwin.rays.solving import gather3
 
 _MARGIN = 1e-3  # m; bounds are widened by this much against rounding, the exact test follows
 _LANES = 1 << 22

@@ -9,7 +9,7 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
-from sitetwin.rays.solve import gather3
+from sitetwin.rays.solving import gather3
 from sitetwin.site import Site, Wedges
 from sitetwin.site.edge_cover import COVER_TOLERANCE
 from sitetwin.site.facets import dot

@@ -12,14 +12,15 @@ from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import mirror
 from sitetwin.rays.discovery import distinct
 from sitetwin.rays.edge_light import SETS, LitWedges
-from sitetwin.rays.edge_scene import EdgeScene, norm, split
+from sitetwin.rays.edge_scene import FACET_ROW, EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.solve import gather_points
+from sitetwin.rays.solving import gather3, gather_points
 from sitetwin.site.facets import dot
 
 _CONE_RAYS = 512  # of one set from each lit wedge
 _VIEW_USERS = 4  # of one set in each cell
 _VIEW_RAYS = 512  # of one set from each such user
+_FACET_POINTS = 16  # of one set on each facet, for the sights from cells
 _LANES = 1 << 22
 
 
@@ -100,6 +101,98 @@ def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np
     return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
 
 
+def sides_struck(scene: EdgeScene, wedge: np.ndarray, facet: np.ndarray) -> np.ndarray:
+    """(F, 2) bool, whether wedges lie, even partly, before the facets that their cones strike, or behind them.
+
+    Args:
+        scene: The site on the device.
+        wedge: (N,) wedges.
+        facet: (N,) facet struck from each.
+    """
+    site = scene.site
+    normal, offset = site.facet_normal[facet], site.facet_offset[facet]
+    sides = np.zeros((site.num_facets, 2), dtype=bool)
+    for end in (site.wedges.start[wedge], site.wedges.end[wedge]):
+        height = dot(normal, end) - offset
+        sides[facet[height > 0], 0] = True
+        sides[facet[height < 0], 1] = True
+    return sides
+
+
+def facets_in_sight(
+    scene: EdgeScene, cells: CellUsers, sides: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which facets users see: one ray of each set from each cell to each facet, however small it looks.
+
+    A facet reflects what stands on one side of it to the same side, so no ray is aimed at it from the other.
+
+    Args:
+        scene: The site on the device.
+        cells: The users by cell.
+        sides: (F, 2) bool, the sides of each facet that matter, before it and behind it.
+        seed: Of the choice of users and of points on the facets.
+
+    Returns:
+        As `facets_from_cells`.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    wanted = np.flatnonzero(sides.any(axis=1))
+    facets, count, many = scene.site.num_facets, len(cells.cells), len(wanted)
+    points, names = array3(cells.points), mi.Int32(wanted.astype(np.int32))
+    before, behind = (mi.Bool(np.ascontiguousarray(sides[wanted, side])) for side in range(2))
+    keys, sets = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
+    at_once = max(1, _LANES // max(many, 1))
+    for number in range(SETS if many else 0):
+        rng = np.random.default_rng([seed, 5, number])
+        held = np.diff(cells.offsets)[:, None]
+        user = cells.offsets[:-1, None] + (rng.random((count, _VIEW_USERS)) * held).astype(np.int64)
+        users = mi.UInt32(user.ravel().astype(np.uint32))
+        targets = array3(_points_on(scene, wanted, rng).reshape(-1, 3))
+        for first in range(0, count, at_once):
+            lane = dr.arange(mi.UInt32, min(at_once, count - first) * many)
+            origin, target = _aims(points, users, targets, first + lane // many, lane % many)
+            place = lane % many
+            height = dr.dot(gather3(scene.facets, dr.gather(mi.Int32, names, place) * FACET_ROW), origin - target)
+            faces = (height > 0) & dr.gather(mi.Bool, before, place) | (height < 0) & dr.gather(mi.Bool, behind, place)
+            lane = dr.gather(mi.UInt32, lane, dr.compress(faces))
+            origin, target = _aims(points, users, targets, first + lane // many, lane % many)
+            seen = _first_hit(scene, origin, target - origin) == dr.gather(mi.Int32, names, lane % many)
+            index = dr.gather(mi.UInt32, lane, dr.compress(seen)).numpy().astype(np.int64)
+            found = (first + index // many) * facets + wanted[index % many]
+            keys.append(found)
+            sets.append(np.full(len(found), 1 << number, np.uint8))
+    return _distinct_pairs(np.concatenate(keys), np.concatenate(sets), facets)
+
+
+def _aims(points: Any, users: Any, targets: Any, cell: Any, place: Any) -> tuple[Any, Any]:
+    """A user of each cell and a point of each facet (Dr.Jit), a different combination in each cell."""
+    import drjit as dr
+
+    user = dr.gather(mitsuba().UInt32, users, cell * _VIEW_USERS + place % _VIEW_USERS)
+    target = place * _FACET_POINTS + (cell + place // _VIEW_USERS) % _FACET_POINTS
+    return gather_points(points, user), gather_points(targets, target)
+
+
+def _points_on(scene: EdgeScene, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(G, _FACET_POINTS, 3) points drawn evenly from facets, metres."""
+    site = scene.site
+    corners = site.vertices[site.triangles]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    order = np.argsort(site.triangle_facet, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum(np.sqrt(dot(normal, normal))[order])])
+    edges = np.searchsorted(site.triangle_facet[order], np.arange(site.num_facets + 1))
+    low, high = total[edges[wanted]][:, None], total[edges[wanted + 1]][:, None]
+    drawn = low + (high - low) * rng.random((len(wanted), _FACET_POINTS))
+    place = np.searchsorted(total, drawn, side="right") - 1
+    triangle = order[np.clip(place, edges[wanted][:, None], edges[wanted + 1][:, None] - 1)]
+    u, v = rng.random((2, len(wanted), _FACET_POINTS, 1))
+    root = np.sqrt(u)
+    a, b, c = (corners[triangle, k] for k in range(3))
+    return np.asarray(a * (1 - root) + b * (root * (1 - v)) + c * (root * v))
+
+
 def _along_edge(scene: EdgeScene, lit: LitWedges, rows: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """(N,) metres from the start of the edges, within their lit parts, for numbers drawn from [0, 1)."""
     wedges, mirrored = scene.site.wedges, np.maximum(lit.before, 0)
@@ -127,6 +220,11 @@ def _even_pairs(rows: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _facet_hit(scene: EdgeScene, origin: Any, direction: Any) -> np.ndarray:
     """(N,) facet first hit, -1 where there is none."""
+    return np.asarray(_first_hit(scene, origin, direction).numpy()).astype(np.int64)
+
+
+def _first_hit(scene: EdgeScene, origin: Any, direction: Any) -> Any:
+    """The same as Dr.Jit Int32."""
     import drjit as dr
 
     mi = mitsuba()
@@ -134,8 +232,7 @@ def _facet_hit(scene: EdgeScene, origin: Any, direction: Any) -> np.ndarray:
     ray = mi.Ray3f(mi.Point3f(origin), step / dr.norm(step))
     hit = scene.caster.scene.ray_intersect_preliminary(ray, coherent=False)
     valid = hit.is_valid()
-    facet = dr.select(valid, dr.gather(mi.Int32, scene.caster.triangle_facet, hit.prim_index, valid), -1)
-    return np.asarray(facet.numpy()).astype(np.int64)
+    return dr.select(valid, dr.gather(mi.Int32, scene.caster.triangle_facet, hit.prim_index, valid), -1)
 
 
 def _distinct_pairs(keys: np.ndarray, sets: np.ndarray, facets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """Discovery of chains with one diffraction, without any receiver but the users' cells.
 
 Three things are found by sampling, once for all users: which wedges the transmitter lights (`edge_light`), which
-facets Keller's cones strike from there, and which facets users see (`edge_views`). A chain R..D..R is tried in a cell
+facets Keller's cones strike from there, and which facets users see (`edge_views`): rays in all directions find the
+large ones, rays aimed at each facet that a cone struck find the small ones too. A chain R..D..R is tried in a cell
 where all three agree and where interval bounds over the cell allow it (`edge_bounds`); no ray is shot from a wedge to a
 cell.
 """
@@ -19,7 +20,7 @@ from sitetwin.rays.edge_bounds import EdgeBounds
 from sitetwin.rays.edge_chains import EdgeChains, EdgeCompleteness
 from sitetwin.rays.edge_light import LitWedges, lit_wedges
 from sitetwin.rays.edge_scene import EdgeScene
-from sitetwin.rays.edge_views import SETS, facets_from_cells, facets_from_wedges
+from sitetwin.rays.edge_views import SETS, facets_from_cells, facets_from_wedges, facets_in_sight, sides_struck
 from sitetwin.rays.keller import EdgeSolver
 from sitetwin.site import Site
 
@@ -171,7 +172,11 @@ def _views(
     if len(lit.wedge) * facets * users <= _TRY_ALL_PAIRS:
         return _everything(len(lit.wedge), facets), _everything(len(cells.cells), facets)
     from_wedges = _Views(*facets_from_wedges(scene, lit, seed))
-    from_cells = _Views(*facets_from_cells(scene, cells, seed))
+    looked = facets_from_cells(scene, cells, seed)
+    sides = sides_struck(scene, lit.wedge[from_wedges.row], from_wedges.facet)
+    aimed = facets_in_sight(scene, cells, sides, seed)
+    row, facet, sets = (np.concatenate(columns) for columns in zip(looked, aimed, strict=True))
+    from_cells = _union(row, facet, sets, facets)
     return _shared_by_wedge(from_wedges, lit, facets), _widened(from_cells, cells, grid, facets)
 
 

@@ -8,7 +8,9 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.dense import Progress, TraceSettings
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings
+from sitetwin.rays.reference import ReferenceEngine
+from sitetwin.rays.reference_scope import trace_as_asked
+from sitetwin.rays.surface_tiles import surface_tiles
 from sitetwin.site import Site
 
 ENGINES = ("sitetwin", "sionna")
@@ -19,7 +21,7 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
     """Make sure that there is such an engine and that it can do all that the site and the settings ask for.
 
     Raises:
-        SiteTwinError: It cannot.
+        SiteTwinError: It cannot, or surfaces would be cut into too many tiles.
     """
     if engine not in ENGINES:
         raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
@@ -28,17 +30,13 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
             f"the engine sionna knows no vegetation, and the site '{site.name}' has {site.vegetation.num_volumes} "
             "volumes of it; use the engine sitetwin, or a site without vegetation"
         )
-    if engine == "sionna":
-        dense.refuse_all_but_reflections(settings, "the engine sionna")
-
-
-def reference_settings(settings: TraceSettings) -> ReferenceSettings:
-    """How Sionna RT is asked for what these settings ask for.
-
-    Depth and seed are theirs. Rays, batch and table are those with which it loses fewest paths: 10^6 rays for each
-    batch of 100 users, as it has no bound on what stays unseen.
-    """
-    return ReferenceSettings(max_depth=settings.max_depth, seed=settings.seed)
+    if engine == "sionna" and settings.diffuse_paths:
+        raise SiteTwinError(
+            "the engine sionna scatters at a random point for each ray, not at tiles that a store of paths could name; "
+            "leave diffuse_paths at 0, or use the engine sitetwin"
+        )
+    if settings.diffuse_paths:
+        surface_tiles(site, settings.diffuse_tile_m)  # kept for the trace; too many are refused here
 
 
 def trace(
@@ -56,10 +54,11 @@ def trace(
         site: The site.
         transmitter: (3,) metres.
         users: (U, 3) metres, U at least 1.
-        settings: See `TraceSettings`; of them, ``sionna`` takes the depth and the seed.
+        settings: See `TraceSettings`; ``sionna`` has no bound on what stays unseen and no diffuse paths.
         progress: Called with the share of the work done, 0..1.
-        engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: line of sight and specular
-            reflections, each chain solved again in double precision; slower by orders of magnitude.
+        engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: each chain that it finds is
+            solved again in double precision; slower by orders of magnitude. It draws the interaction at each hit of a
+            ray, and so finds a share of the diffracted and transmitted paths.
 
     Raises:
         SiteTwinError: A position is not finite, there is no user, or the engine cannot do what the site or the
@@ -74,5 +73,4 @@ def trace(
         if progress:
             progress(done / total)
 
-    transmitter, users = dense.checked_positions(transmitter, users)
-    return ReferenceEngine(site).trace(transmitter, users, reference_settings(settings), progress=tell)[0]
+    return trace_as_asked(ReferenceEngine(site), transmitter, users, settings, tell)

@@ -282,27 +282,6 @@ def summarise(path: str | Path) -> TraceSummary:
     return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen, unseen_diffracted)
 
 
-def check_positions(transmitter: np.ndarray, users: np.ndarray) -> None:
-    """Make sure that a transmitter and users stand somewhere.
-
-    Raises:
-        SiteTwinError: A shape is wrong, a position is not finite, or there are no users.
-    """
-    if transmitter.shape != (3,) or not np.isfinite(transmitter).all():
-        raise SiteTwinError(
-            f"the transmitter's position is {transmitter.tolist()}; give three finite numbers of metres"
-        )
-    if users.ndim != 2 or users.shape[1] != 3:
-        raise SiteTwinError(f"users have the shape {users.shape}; give an array of positions (users, 3) in metres")
-    if not len(users):
-        raise SiteTwinError("there are no users to trace; give an area with free ground, or a smaller spacing")
-    bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
-    if bad.size:
-        raise SiteTwinError(
-            f"{bad.size} users have positions that are not finite, the first is user {bad[0]}; drop them"
-        )
-
-
 def _position(point: np.ndarray) -> list[float]:
     return [float(x) for x in point]
 

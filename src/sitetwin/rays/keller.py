@@ -20,7 +20,7 @@ from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
-from sitetwin.rays.solve import Geometry, gather_points, lanes, rows_of, surviving
+from sitetwin.rays.solving import Geometry, gather_points, lanes, rows_of, surviving
 
 
 @dataclass(frozen=True, eq=False)

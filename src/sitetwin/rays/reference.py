@@ -17,11 +17,13 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.reference_geometry import exact_vertices, nearest_wedge
 from sitetwin.rays.reference_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
 from sitetwin.site.model import Site
 
-_SPECULAR, _DIFFRACTION = 1, 8  # sionna.rt.constants.InteractionType
+_KINDS = {1: Interaction.REFLECTION, 4: Interaction.TRANSMISSION, 8: Interaction.DIFFRACTION}
+"""Ours for `sionna.rt.constants.InteractionType`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ReferenceSettings:
             takes a diffraction in a fifth of the cases, so it finds a share of them that grows with `samples`.
         edge_diffraction: Whether edges with one face (of one mesh; here one mesh holds all of a material) count too.
         diffraction_lit_region: Whether diffracted paths outside the shadow of their edge are kept.
+        transmission: Whether paths pass straight through slabs; each counts as an interaction. At each hit the way is
+            drawn by the powers that the material reflects and lets through.
     """
 
     max_depth: int = 3
@@ -51,6 +55,7 @@ class ReferenceSettings:
     diffraction: bool = False
     edge_diffraction: bool = False
     diffraction_lit_region: bool = True
+    transmission: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +89,11 @@ def trace_reference(
     diffraction: bool = False,
     edge_diffraction: bool = False,
     diffraction_lit_region: bool = True,
+    transmission: bool = False,
     refine: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Paths:
-    """Specular and singly diffracted paths by Sionna RT.
+    """Specular, transmitted and singly diffracted paths by Sionna RT.
 
     Args:
         site: The site. Vegetation is unknown to Sionna RT: the result has no crossings.
@@ -102,6 +108,7 @@ def trace_reference(
         diffraction: See `ReferenceSettings`, as the next two.
         edge_diffraction: Whether edges with one face count.
         diffraction_lit_region: Whether diffracted paths outside the shadow are kept.
+        transmission: Whether paths pass straight through slabs.
         refine: Solve each chain again in double precision; else keep its single-precision vertices.
         progress: Called with (users done, users in all) after each batch.
 
@@ -118,6 +125,7 @@ def trace_reference(
         diffraction,
         edge_diffraction,
         diffraction_lit_region,
+        transmission,
     )
     engine = ReferenceEngine(site)
     return engine.trace(transmitter, users, settings, refine=refine, progress=progress)[0]
@@ -154,8 +162,8 @@ class ReferenceEngine:
 
     Args:
         site: The site.
-        frequency: Carrier in Hz, at which its materials are evaluated; None for geometry alone, with every surface of
-            metal, so that no path is lost for want of power.
+        frequency: Carrier in Hz, at which its materials are evaluated; None for geometry alone, with half-spaces of
+            metal and slabs that reflect about half, so that no path is lost for want of power.
 
     Raises:
         SiteTwinError: The site has no triangles, or a half-space has no loss and so cannot be handed over as a slab.
@@ -179,7 +187,7 @@ class ReferenceEngine:
             los=settings.line_of_sight,
             specular_reflection=True,
             diffuse_reflection=False,
-            refraction=False,
+            refraction=settings.transmission,
             diffraction=settings.diffraction,
             edge_diffraction=settings.edge_diffraction,
             diffraction_lit_region=settings.diffraction_lit_region,
@@ -200,7 +208,7 @@ class ReferenceEngine:
         Raises:
             SiteTwinError: A position is not finite or has the wrong shape.
         """
-        transmitter, users = _positions(transmitter, users)
+        transmitter, users = checked_positions(transmitter, users)
         parts = []
         for first in range(0, len(users), settings.batch):
             chunk = users[first : first + settings.batch]
@@ -244,22 +252,23 @@ class ReferenceEngine:
         }
         kinds, shapes, primitives = (taken[name].T for name in ("interactions", "objects", "primitives"))
         vertices = np.moveaxis(taken["vertices"], 0, 1).astype(np.float64)
-        if not np.isin(kinds, (0, _SPECULAR, _DIFFRACTION)).all():
-            raise SiteTwinError("Sionna RT returned an interaction other than a reflection or diffraction")
+        if not np.isin(kinds, (0, *_KINDS)).all():
+            raise SiteTwinError("Sionna RT returned an interaction other than those it was asked for")
+        ours = np.zeros(kinds.shape, dtype=np.uint8)
+        for theirs, kind in _KINDS.items():
+            ours[kinds == theirs] = kind
         facets = np.full((len(user), max_depth), -1, dtype=np.int32)
         for shape, triangles in self._triangles_of_shape.items():
-            here = (kinds == _SPECULAR) & (shapes == shape)
+            here = np.isin(ours, (Interaction.REFLECTION, Interaction.TRANSMISSION)) & (shapes == shape)
             facets[here] = self.site.triangle_facet[triangles[primitives[here]]]
-        vertices[kinds == 0] = np.nan
-        bent = kinds == _DIFFRACTION
+        vertices[ours == Interaction.NONE] = np.nan
+        bent = ours == Interaction.DIFFRACTION
         facets[bent] = nearest_wedge(self.site, vertices[bent])
         gain, delay = raw.cir(normalize_delays=False, out_type="numpy")
         real, imaginary = (part.numpy()[user, 0, 0, 0, column] for part in raw.a)
         return {
             "user": user.astype(np.int64),
-            "kinds": np.select(
-                [kinds == _SPECULAR, bent], [Interaction.REFLECTION, Interaction.DIFFRACTION], Interaction.NONE
-            ).astype(np.uint8),
+            "kinds": ours,
             "facets": facets,
             "vertices": vertices,
             "gain": gain[user, 0, 0, 0, column, 0].astype(np.complex64),
@@ -337,19 +346,6 @@ def _canonical(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = np.any(key[1:] != key[:-1], axis=1)
     return {name: column[order[fresh]] for name, column in table.items()}
-
-
-def _positions(transmitter: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    transmitter = np.array(transmitter, dtype=np.float64)
-    users = np.array(users, dtype=np.float64)
-    if transmitter.shape != (3,) or not np.isfinite(transmitter).all():
-        raise SiteTwinError("the transmitter's position must be three finite numbers in metres")
-    if users.ndim != 2 or users.shape[1] != 3:
-        raise SiteTwinError(f"user positions must have the shape (users, 3), not {users.shape}")
-    bad = ~np.isfinite(users).all(axis=1)
-    if bad.any():
-        raise SiteTwinError(f"{bad.sum()} user positions are not finite (the first is user {bad.argmax()}); drop them")
-    return transmitter, users
 
 
 def _release_memory() -> None:

@@ -21,13 +21,13 @@ def exact_vertices(
     guess: np.ndarray,
     kinds: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Points of reflection and diffraction of chains by the image method, in double precision.
+    """Points of reflection, diffraction and transmission of chains by the image method, in double precision.
 
     Args:
         site: The site.
         transmitter: (3,) metres.
         users: (P, 3) metres, the user of each path.
-        facets: (P, D) facet of each bounce, or wedge of a diffraction, -1 beyond the last.
+        facets: (P, D) facet of each bounce or transmission, or wedge of a diffraction, -1 beyond the last.
         guess: (P, D, 3) metres, returned where a chain has no unique solution: a segment parallel to its facet, or a
             diffraction without a wedge.
         kinds: (P, D) `Interaction`; reflections where there are facets, by default.
@@ -37,6 +37,33 @@ def exact_vertices(
     """
     if kinds is None:
         kinds = np.where(facets >= 0, Interaction.REFLECTION, Interaction.NONE)
+    crosses = kinds == Interaction.TRANSMISSION
+    if not crosses.any():
+        return _bounces(site, transmitter, users, facets, guess, kinds)
+    row = np.arange(len(kinds))[:, None]
+    order = np.argsort(crosses | (kinds == Interaction.NONE), axis=1, kind="stable")  # bounces first
+    left = np.where(crosses, Interaction.NONE, kinds)[row, order]
+    bounces = _bounces(site, transmitter, users, facets[row, order], guess[row, order], left)
+    vertices = np.empty(guess.shape)
+    vertices[row, order] = bounces
+    corners = np.concatenate([np.broadcast_to(transmitter, (len(row), 1, 3)), bounces, users[:, None]], axis=1)
+    last = np.count_nonzero(left, axis=1)
+    path, at = np.nonzero(crosses)
+    before = np.cumsum(~crosses, axis=1)[path, at]
+    start, facet = corners[path, before], facets[path, at]
+    end = np.where((before == last[path])[:, None], users[path], corners[path, np.minimum(before + 1, last[path])])
+    normal, offset = site.facet_normal[facet], site.facet_offset[facet]
+    here, there = dot(normal, start) - offset, dot(normal, end) - offset
+    oblique = np.abs(here - there) > 1e-12
+    share = here / np.where(oblique, here - there, 1.0)
+    vertices[path, at] = np.where(oblique[:, None], start + share[:, None] * (end - start), guess[path, at])
+    return vertices
+
+
+def _bounces(
+    site: Site, transmitter: np.ndarray, users: np.ndarray, facets: np.ndarray, guess: np.ndarray, kinds: np.ndarray
+) -> np.ndarray:
+    """Points of reflection and diffraction of chains without transmissions."""
     vertices = np.full(guess.shape, np.nan)
     if not kinds.size:
         return vertices

@@ -24,6 +24,8 @@ THICKEST_SLAB = 1e4
 
 VACUUM_PERMITTIVITY = 8.8541878188e-12  # F/m, CODATA 2022
 _METAL = (1.0, 1e7, 0.1)
+_HALF_MIRROR = (5.83, 0.0, 0.0089)
+"""Permittivity (1 + sqrt(2))^2, a quarter of a wavelength thick at 3.5 GHz: reflects half of the power head on."""
 
 
 def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.ndarray]]:
@@ -31,7 +33,8 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
 
     Args:
         site: The site.
-        frequency: Carrier in Hz at which materials are evaluated; None puts metal everywhere, for geometry alone.
+        frequency: Carrier in Hz at which materials are evaluated; None for geometry alone: metal for half-spaces, and
+            for slabs what reflects about as much as it lets through.
 
     Returns:
         The scene, and the site's triangles by Sionna RT's number of the mesh.
@@ -58,7 +61,7 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
         parameters["vertex_positions"] = mi.Float(site.vertices[used].astype(np.float32).ravel())
         parameters["faces"] = mi.UInt32(corner.astype(np.uint32).ravel())
         parameters.update()
-        permittivity, conductivity, thickness = _METAL if frequency is None else _slab(material, frequency)
+        permittivity, conductivity, thickness = _slab(material, frequency)
         mesh.set_bsdf(
             rt.RadioMaterial(
                 f"material-{index}",
@@ -95,8 +98,10 @@ def _scattering(material: Material) -> dict[str, Any]:
     }
 
 
-def _slab(material: Material, frequency: float) -> tuple[float, float, float]:
+def _slab(material: Material, frequency: float | None) -> tuple[float, float, float]:
     """Relative permittivity, conductivity in S/m and thickness in metres for Sionna RT, which knows slabs only."""
+    if frequency is None:
+        return _METAL if material.thickness is None else _HALF_MIRROR
     permittivity, conductivity = material.evaluate(frequency)
     if material.thickness is not None:
         return permittivity, conductivity, float(material.thickness)

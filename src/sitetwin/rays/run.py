@@ -15,10 +15,9 @@ from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.engines import ENGINES, check_engine, reference_settings
+from sitetwin.rays.engines import ENGINES, check_engine
 from sitetwin.rays.io import (
     CHAINS,
-    check_positions,
     label_arrays,
     path_width,
     paths_to_arrays,
@@ -30,7 +29,9 @@ from sitetwin.rays.io import (
     write_paths_tile,
 )
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.reference import ReferenceEngine
+from sitetwin.rays.reference_scope import trace_as_asked
 from sitetwin.rays.workers import WorkerPool, check_workers
 from sitetwin.site import Site
 from sitetwin.store import TileStore, begin_collection, finish_collection
@@ -121,9 +122,7 @@ def trace_each_to_store(
         SiteTwinError: As there.
     """
     users = np.ascontiguousarray(users, dtype=np.float64)
-    places = [np.asarray(transmitter, dtype=np.float64) for transmitter in transmitters]
-    for place in places:
-        check_positions(place, users)
+    places = [checked_positions(transmitter, users)[0] for transmitter in transmitters]
     check_workers(workers)
     check_engine(engine, site, settings)
     tell = progress or (lambda stage, share: None)
@@ -288,7 +287,7 @@ class TileSolver:
                 if progress:
                     progress(done / total)
 
-            return self.referee.trace(transmitter, users, reference_settings(self.settings), progress=tell)[0]
+            return trace_as_asked(self.referee, transmitter, users, self.settings, tell)
         chains = self.chains_of(store)
         solved = dense.solve(self.site, chains, users, self.settings, progress, self.caster)
         return widen(solved, path_width(self.site, chains, self.settings))

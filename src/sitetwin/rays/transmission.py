@@ -7,9 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.solving import SpecularPaths, no_crossings
 from sitetwin.rays.vegetation import path_points
 from sitetwin.site import Site
 from sitetwin.site.facets import dot
+
+
+def with_crossings(site: Site, paths: Paths, place: np.ndarray, found: SpecularPaths) -> Paths:
+    """Assembled paths with what the specular ones among them pass through.
+
+    Args:
+        site: The site.
+        paths: All paths.
+        place: Rows of the specular ones.
+        found: The specular ones, with their crossings.
+    """
+    crossed, leg = no_crossings(paths.num_paths, found.crossed.shape[1])
+    crossed[place], leg[place] = found.crossed, found.leg
+    return insert_crossings(site, paths, crossed, leg)
 
 
 def insert_crossings(site: Site, paths: Paths, crossed: np.ndarray, leg: np.ndarray) -> Paths:

@@ -248,6 +248,8 @@ def _summary(coverage: Coverage, values: dict[str, np.ndarray], hashes: dict[str
             "season": options.season,
             "foliage": foliage,
             "out_of_range": options.out_of_range,
+            "atmosphere": asdict(options.atmosphere) if options.atmosphere else None,
+            "diffuse_seed": options.diffuse_seed,
             "noise_figure_db": settings.noise_figure_db,
             "noise_temperature_k": NOISE_TEMPERATURE,
         },

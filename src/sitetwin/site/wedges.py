@@ -7,8 +7,8 @@ Which sectors are open: a face's winding says which of its sides is outside. A c
 other, or that is wound inside out, is turned first, unless it is wound alike and encloses everything else: then it is a
 room. Both faces of a sector agree in a consistently wound mesh. Where they contradict each other and two faces meet,
 the larger sector is open (the body is on the smaller-angle side); where three or more meet, every sector is open that
-is not enclosed by two backs (sheets joined along a line). A face that is there
-twice, once for each winding, has no say.
+is not enclosed by two backs (sheets joined along a line). A face of an
+open sheet that is there twice, once for each winding, has no say.
 """
 
 from __future__ import annotations
@@ -140,10 +140,13 @@ def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _turned_outwards(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Triangles (T, 3) of closed bodies, turned so that all of a body's faces look outwards.
 
-    Triangles that share an edge with just one other are one body. Its faces are turned to agree with its first one; if
-    its volume is then negative all are turned. The volume is taken about its middle, so that a body that lacks its
-    floor counts too; a body whose faces look mostly one way is no closed one and stays as it is.
+    Triangles that share an edge with just one other are one body; copies of a triangle count once. A body's faces are
+    turned to agree with its first one; if its volume is then negative all are turned. The volume is taken about its
+    middle, so that a body that lacks its floor counts too; a body whose faces look mostly one way is no closed one and
+    stays as it is.
     """
+    whole = corners
+    corners, copy, contradicted = _distinct(whole)
     count = len(corners)
     one, other, agree = _pairs_across_edges(corners)
     body = components(count, one, other)
@@ -165,11 +168,25 @@ def _turned_outwards(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     looks = np.column_stack([np.bincount(body, area[:, axis] / 2.0, count) for axis in range(3)])
     closed = np.sqrt(dot(looks, looks)) < 0.5 * surface
     lowest, highest = low.min(axis=0, initial=np.inf), high.max(axis=0, initial=-np.inf)
-    disagreed = np.bincount(body, turned, count) > 0
+    disagreed = np.bincount(body, turned | contradicted, count) > 0
     room = ((low <= lowest) & (high >= highest)).all(axis=1) & ~disagreed
     inside_out = ~room & (volume < -1e-6 * surface**1.5)
-    turned = np.where(closed[body], turned ^ inside_out[body], False)
-    return np.where(turned[:, None], corners[:, ::-1], corners)
+    turned = turned ^ inside_out[body]
+    outwards = np.where(turned[:, None], corners[:, ::-1], corners)
+    return np.where(closed[body][copy][:, None], outwards[copy], whole)
+
+
+def _distinct(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The different ones of triangles (T, 3), which of them each is, and (D,) bool: its copies face both ways."""
+    a, b, c = corners.T
+    forward = (b > a) ^ (c > b) ^ (a > c)  # for any rotation of the same three corners the same
+    ordered = np.sort(corners, axis=1)
+    span = int(corners.max(initial=0)) + 1
+    edge = _edge_number(ordered[:, 0], ordered[:, 1])
+    _, first, copy = np.unique(edge * span + ordered[:, 2], return_index=True, return_inverse=True)
+    copy = copy.reshape(-1)
+    count, ahead = np.bincount(copy), np.bincount(copy, forward)
+    return corners[first], copy, (ahead > 0) & (ahead < count)
 
 
 def _pairs_across_edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import queue
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.csi_config import CsiStudy
 from sitetwin.studies.csi_seed import PARTS, Case, CaseData, SeedData, SeedResult, SeedRun
@@ -53,6 +55,9 @@ def run_seeds(
 
     Returns:
         The results in the order of the seeds and parts.
+
+    Raises:
+        SiteTwinError: A worker was killed from outside, or the disk refuses.
     """
     (folder / "seeds").mkdir(parents=True, exist_ok=True)
     (folder / "models").mkdir(exist_ok=True)
@@ -100,10 +105,15 @@ def _workers(count: int, news: News) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(count, mp_context=_CONTEXT, initializer=_begin_worker, initargs=(news,))
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
         pool.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise SiteTwinError(
+                "a worker of the study was killed, as systems do that run out of memory; run it again with fewer "
+                "--workers: finished parts are kept"
+            ) from error
         raise
     pool.shutdown()
 

@@ -1,0 +1,48 @@
+"""Where a transmitter and users stand: checked once, whoever traces them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+
+_LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
+
+
+def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Positions as contiguous float64.
+
+    Args:
+        transmitter: (3,) metres.
+        users: (U, 3) metres.
+        none_will_do: Whether U may be 0, as for a tile without users.
+
+    Returns:
+        Both, float64.
+
+    Raises:
+        SiteTwinError: A shape is wrong, a position is not finite, there is no user, or one stands within a millimetre
+            of the transmitter.
+    """
+    transmitter = np.ascontiguousarray(transmitter, dtype=np.float64)
+    users = np.ascontiguousarray(users, dtype=np.float64)
+    if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
+        raise SiteTwinError(
+            f"positions have the shapes {transmitter.shape} (transmitter) and {users.shape} (users); give (3,) and "
+            "(U, 3), in metres"
+        )
+    if not np.isfinite(transmitter).all():
+        raise SiteTwinError(f"the transmitter's position {transmitter.tolist()} is not finite; give three numbers")
+    if not len(users) and not none_will_do:
+        raise SiteTwinError("there is no user to trace to; give an area with free ground, or a smaller spacing")
+    bad = np.flatnonzero(~np.isfinite(users).all(axis=1))
+    if len(bad):
+        raise SiteTwinError(f"{len(bad)} user positions are not finite, the first is number {bad[0]}; drop them")
+    near = np.arange(len(users))
+    for axis in range(3):  # one after the other: few users are left after the first
+        near = near[np.abs(users[near, axis] - transmitter[axis]) < _LEAST_DISTANCE]
+    if len(near):
+        raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
+    return transmitter, users
