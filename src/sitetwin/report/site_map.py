@@ -6,6 +6,7 @@ import io
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, patheffects
@@ -142,7 +143,12 @@ def _canopies(axes: Axes, site: Site) -> list[Patch]:
     volumes = site.vegetation.volumes
     if not volumes:
         return []
-    style = {"facecolors": (*to_rgb(_CANOPY), 0.75), "edgecolors": _CANOPY_EDGE, "linewidths": 0.3, "zorder": 3}
+    style: dict[str, Any] = {
+        "facecolors": (*to_rgb(_CANOPY), 0.75),
+        "edgecolors": _CANOPY_EDGE,
+        "linewidths": 0.3,
+        "zorder": 3,
+    }
     round_ones = [
         (*v.centre[:2], 2 * v.semi_axes[0], 2 * v.semi_axes[1], math.degrees(v.yaw))
         if isinstance(v, Ellipsoid)
@@ -188,7 +194,7 @@ def _compass(axes: Axes, window: tuple[float, float, float, float]) -> None:
     west, south, east, north = window
     length = _round_length((east - west) / 4)
     x, y = west + 0.03 * (east - west), south + 0.03 * (north - south)
-    halo = [patheffects.withStroke(linewidth=4, foreground="white")]
+    halo: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=4, foreground="white")]
     axes.plot([x, x + length], [y, y], color="black", linewidth=2, zorder=7, path_effects=halo, solid_capstyle="butt")
     label = f"{length / 1e3:g} km" if length >= 1000 else f"{length:g} m"
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]

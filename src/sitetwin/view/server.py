@@ -155,7 +155,7 @@ class Viewer:
         self._show_users()
 
     def _place_camera(self, world: World) -> None:
-        """Look from the south and above at the users, or at the whole site."""
+        """Look from the south, and steeply from above all roofs, at the users or at the whole site."""
         low, high = world.site.bounds
         if world.links:
             users = world.links[self._link].paths.users
@@ -164,7 +164,7 @@ class Viewer:
         extent = max(extent, 20.0)
         camera = self._server.initial_camera
         camera.look_at = (middle[0], middle[1], low[2])
-        camera.position = (middle[0], middle[1] - 0.75 * extent, low[2] + 0.85 * extent)
+        camera.position = (middle[0], middle[1] - 0.45 * extent, world.site.bounds[1, 2] + extent)
         # A near plane that is not too near: else the depth buffer does not tell users from the ground under them.
         self._near = max(4e-3 * extent, 0.05)
         self._far = 20.0 * max(float(np.linalg.norm(world.site.bounds[1] - world.site.bounds[0])), extent)
