@@ -188,7 +188,7 @@ def test_glb_round_trip_keeps_geometry_materials_and_place(tmp_path: Path, town:
     assert material_of_object(again) == material_of_object(site)
     assert again.num_facets == site.num_facets
     assert again.georeference == site.georeference
-    assert any("canopies" in e["what"] for e in again.provenance["account"])
+    assert any("canopies" in e["what"] for e in again.provenance["import"])
     assert load_mesh(tmp_path / "a.glb").hash == again.hash
 
 

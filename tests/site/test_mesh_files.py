@@ -102,7 +102,7 @@ def test_instances_materials_and_names(tmp_path: Path) -> None:
     account = {(e.kind, e.what): e for e in ledger.entries}
     assert account["assumed", "material without radio constants taken for concrete"].examples == ["Facade.003"]
     assert account["dropped", "points or lines: they are no surface"].count == 2
-    assert site.provenance["account"] == ledger.to_list()
+    assert site.provenance["import"] == ledger.to_list()
 
 
 @pytest.mark.parametrize(("mode", "want"), [(5, [[0, 1, 2], [1, 3, 2]]), (6, [[1, 2, 0], [2, 3, 0]])])
@@ -269,7 +269,7 @@ def test_bodies_of_a_file_without_names(tmp_path: Path) -> None:
         assert is_closed(site)
     site = load_scene(tmp_path / "two.ply")
     assert site.objects == ("two", "two (2)")
-    assert any("connected bodies" in e["what"] for e in site.provenance["account"])
+    assert any("connected bodies" in e["what"] for e in site.provenance["import"])
 
 
 @pytest.mark.parametrize("form", ["glb", "obj", "ply"])

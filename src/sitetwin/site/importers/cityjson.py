@@ -75,7 +75,7 @@ def load_cityjson(
             highest level below. By default each object's highest. Level 0 of a building is no body.
         rules: Materials by tags (attributes of the file, translated where OpenStreetMap has a key); `PlainRules` by
             default.
-        ledger: Takes the account of the import; it also stands in ``provenance["account"]``.
+        ledger: Takes the account of the import; it also stands in ``provenance["import"]``.
 
     Raises:
         SiteTwinError: The file is missing, malformed or truncated, its reference system is unknown or in degrees, or
@@ -318,6 +318,6 @@ def _site(
                 "origin": list(frame.origin),
             },
             "assumptions": [e.what for e in ledger.entries if e.kind == "assumed"],
-            "account": ledger.to_list(),
+            "import": ledger.to_list(),
         },
     )

@@ -59,7 +59,7 @@ def load_mesh(
             is refused, because such a one is drawn in centimetres or millimetres; say "m" to take it as it is.
         up: Axis that points up, "y" or "z": by default "y" for glTF, whose specification says so, and "z" for others.
         georeference: Where the origin lies; by default that which `export_glb` wrote, or none.
-        ledger: Takes the account of the import; it also stands in ``provenance["account"]``.
+        ledger: Takes the account of the import; it also stands in ``provenance["import"]``.
 
     Raises:
         SiteTwinError: The file is missing, malformed, truncated, compressed, too large or of a doubtful unit; the
@@ -136,7 +136,7 @@ def _site(
                     if e.kind == "assumed"
                 ),
             ],
-            "account": ledger.to_list(),
+            "import": ledger.to_list(),
         },
     )
 
