@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
-from sitetwin.studies import CsiStudy, claim_folder, csi_study, run_csi_study
-from sitetwin.studies.csi_config import Cell, Evaluation, Imperfections, Models, Trees
+from sitetwin.site import Ellipsoid, Site, Vegetation, open_site, save_site
+from sitetwin.studies import Cell, CsiStudy, claim_folder, csi_study, read_cell, run_csi_study
+from sitetwin.studies.csi_config import Evaluation, Imperfections, Models, Trees
 from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_users
 from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
 from sitetwin.studies.csi_summary import estimate
@@ -273,3 +275,36 @@ def test_a_single_seed_has_no_interval() -> None:
     two = estimate([-3.0, -5.0])
     # Student's t with one degree of freedom at 95 %: 12.706 times the standard error of 1.
     np.testing.assert_allclose([two["low"], two["high"]], [-4 - 12.706, -4 + 12.706], atol=2e-3)
+
+
+def test_a_cell_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "cell.toml"
+    text = 'scene = "x"\nbase_station = [1, 2, 3]\narea = [0, 0, 10, 10]\n'
+    file.write_text(text)
+    assert read_cell(file) == Cell(scene="x", base_station=(1, 2, 3), area=(0, 0, 10, 10))
+    for wrong, words in ((text + "colour = 3\n", "colour"), (text + "spacing = 0\n", "spacing"), ("a b", "no TOML")):
+        file.write_text(wrong)
+        with pytest.raises(SiteTwinError, match=words):
+            read_cell(file)
+    with pytest.raises(SiteTwinError, match="cannot be read"):
+        read_cell(tmp_path / "nowhere.toml")
+
+
+def test_a_site_keeps_its_own_trees() -> None:
+    """Mapped trees are the targets' vegetation; the twin has none."""
+    crown = Ellipsoid((-50.0, 0.0, 5.0), (2.0, 2.0, 2.0))
+    study = small_study(imperfections=Imperfections(other_engine_users=0))
+    with_tree = open_site(STREET.scene).variant(vegetation=Vegetation((crown,)))
+    worlds = build_worlds_of(with_tree, study)
+    assert worlds.worlds["twin"].site.vegetation.num_volumes == 0
+    assert worlds.worlds["target_a"].site.vegetation.volumes == (crown,)
+    assert worlds.worlds["target_b"].site.vegetation.num_volumes == 1
+    assert worlds.counts["trees"] == 1
+
+
+def build_worlds_of(site: Site, study: CsiStudy) -> Worlds:
+    """The worlds of a study whose cell is on a site that was saved."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = save_site(site, Path(place) / "site")
+        cell = study.site.model_copy(update={"scene": str(folder), "spacing": 2.0})
+        return build_worlds(study.model_copy(update={"site": cell}), lambda stage, share: None)
