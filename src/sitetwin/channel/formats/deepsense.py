@@ -57,10 +57,10 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
             skipped[reason] += int(hit.sum())
             keep[hit] = False
 
-    drop(~(np.nan_to_num(power) > 0).any(axis=1), "without power")
+    drop(np.asarray(~(np.nan_to_num(power) > 0).any(axis=1)), "without power")
     drop(~np.isfinite(local).all(axis=1), "without position")
     with np.errstate(invalid="ignore"):
-        drop(np.hypot(*local.T) > max_range_m, f"farther than {max_range_m:g} m from the base station")
+        drop(np.hypot(local[:, 0], local[:, 1]) > max_range_m, f"farther than {max_range_m:g} m from the base station")
     drop(_repeats(power, raw.position, keep), "repeating an earlier row")
     if not keep.any():
         raise SiteTwinError(f"no row of '{path}' can be used: {dict(skipped)}")

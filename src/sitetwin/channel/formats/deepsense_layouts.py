@@ -247,7 +247,7 @@ def _station(position: np.ndarray, relative: np.ndarray, folder: Path) -> np.nda
     utm = Transformer.from_crs("EPSG:4326", f"EPSG:{(32600 if lat >= 0 else 32700) + zone}", always_xy=True)
     east, north = utm.transform(position[good, 1], position[good, 0])
     origin = np.median(np.stack([east, north], axis=1) - relative[good], axis=0)
-    longitude, latitude = utm.transform(*origin, direction="INVERSE")
+    longitude, latitude = utm.transform(float(origin[0]), float(origin[1]), direction="INVERSE")
     return np.array([latitude, longitude])
 
 

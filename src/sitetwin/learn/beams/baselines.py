@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from sitetwin.learn.beams.metrics import best_beams
 
@@ -37,8 +38,7 @@ def nearest(position: np.ndarray, power: np.ndarray, asked: np.ndarray, neighbou
         neighbours: k.
     """
     relative = np.nan_to_num(power / np.nanmax(power, axis=1, keepdims=True))
-    distance = ((asked[:, None] - position[None]) ** 2).sum(axis=2)
-    chosen = np.argsort(distance, axis=1, kind="stable")[:, :neighbours]
+    chosen = cKDTree(position).query(asked, k=list(range(1, neighbours + 1)))[1]
     return relative[chosen].mean(axis=1)
 
 

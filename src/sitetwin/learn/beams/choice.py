@@ -1,10 +1,10 @@
 """Which rows to measure: a Bayesian choice from positions alone.
 
 The direction in which the array sees a row is the geometry plus an error that the fit must learn. To first order that
-error is Gaussian, linear in the unknowns, with the prior of the structured model; its posterior variance does not depend
-on what is measured, so that the whole choice can be made before any power is known. Greedily, the row is taken that
-lowers the variance summed over the pool most (integrated variance reduction: D. Cohn, Z. Ghahramani, M. Jordan, "Active
-learning with statistical models", J. Artif. Intell. Res. 4, 1996).
+error is Gaussian, linear in the unknowns, with the prior of the structured model; its posterior variance does not
+depend on what is measured, so that the whole choice can be made before any power is known. Greedily, the row is taken
+that lowers the variance summed over the pool most (integrated variance reduction: D. Cohn, Z. Ghahramani, M. Jordan,
+"Active learning with statistical models", J. Artif. Intell. Res. 4, 1996).
 """
 
 from __future__ import annotations
