@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_rows
 from sitetwin.learn.beams.metrics import (
     adaptive_sweep,
@@ -22,7 +23,7 @@ from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.sessions import find_sessions
 from sitetwin.learn.beams.splits import drive_folds, random_splits
-from sitetwin.learn.beams.structured import StructuredTwin
+from sitetwin.learn.beams.structured import StructuredConfig, StructuredTwin
 
 AZIMUTH = np.radians(np.linspace(-86, 94, 211))
 PEAKS = np.linspace(40, -40, 16)
@@ -71,7 +72,7 @@ def test_metrics_by_hand():
     np.testing.assert_allclose(distance_based_accuracy(score, power), [(0.8 + 1 + 1) / 3, 1])
     assert fixed_sweep(np.array([0, 0, 0, 3]), 0.75).beams == 1
     assert fixed_sweep(np.array([0, 0, 0, 3]), 0.95).beams == 4
-    assert label_ceiling(np.eye(4)[[0, 0, 1, 1]], np.arange(4), np.array([0, 0, 0, 1])) == 0.5
+    assert label_ceiling(np.eye(4)[[0, 0, 1, 1]], np.arange(4), np.array([0, 0, 0, 1])) == pytest.approx(0.5**0.5)
 
 
 @given(st.integers(0, 10_000))
@@ -160,6 +161,24 @@ def test_fits_side_by_side_do_not_touch_each_other():
     both = model.fit(frame.rows(rows), power[rows])
     alone = model.fit(frame.rows(rows[1:]), power[rows[1:]])
     torch.testing.assert_close(both.unknowns["boresight_deg"][1:], alone.unknowns["boresight_deg"], rtol=0, atol=0.05)
+
+
+def test_certainty_is_chosen_inside_the_rows_of_each_fit_alone():
+    place, drive = street(drives=4)
+    power = measured(place, drive, noise_db=0.2)
+    frame = Street.of(place, drive)
+    order = np.random.default_rng(2).permutation(len(place))
+    model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60), sessions=False)
+    unseen = np.full_like(power, np.nan)
+    unseen[order[:20]] = power[order[:20]]
+    alone = calibrate(model, frame, order[None, :20], unseen)
+    spoiled = power.copy()
+    spoiled[order[20:40]] = power[order[20:40]][:, ::-1]
+    both = calibrate(model, frame, order[:40].reshape(2, 20), spoiled)
+    assert (both[0][0], both[1][0]) == (alone[0][0], alone[1][0])
+    assert both[0][1] >= alone[0][0]
+    few = calibrate(model, frame, order[None, :5], power)
+    assert few[0].tolist() == [model.config.spread_m]
 
 
 def test_rows_are_chosen_by_position_alone_and_spread():

@@ -191,14 +191,14 @@ def _facts(data: xr.Dataset) -> dict[str, Any]:
 
 
 def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
-    """Agreement of neighbours in time on the best beam: no predictor from positions gets far beyond it."""
+    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam."""
     order = np.arange(data.sizes["sample"])
     alive = np.flatnonzero(~data.dead.values)
     protocol = np.intersect1d(np.arange(study.first_beam, data.sizes["beam"], study.beam_step), alive)
     return [
         {
             "beams": len(beams),
-            "neighbours_agree": round(label_ceiling(data.power.values[:, beams], order, data.drive.values), 4),
+            "label_noise_top1": round(label_ceiling(data.power.values[:, beams], order, data.drive.values), 4),
         }
         for beams in (protocol, alive)
     ]

@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_rows
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
@@ -121,7 +122,8 @@ def structured(bench: Bench) -> Iterator[dict[str, Any]]:
         use = echoes if with_echoes else None
         model = StructuredTwin(bench.pattern, bench.azimuth, known=known, sessions=sessions)
         fitted = model.fit(bench.street.rows(rows, use), bench.power[rows])
-        answer = model.probabilities(fitted, bench.street.rows(test, use))
+        sure = calibrate(model, bench.street, rows, bench.power, use)
+        answer = model.probabilities(fitted, bench.street.rows(test, use), *sure)
         unknowns = {
             name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std(correction=0)), 3)}
             for name, v in fitted.unknowns.items()

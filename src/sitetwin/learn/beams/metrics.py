@@ -94,10 +94,10 @@ def adaptive_sweep(probability: np.ndarray, power: np.ndarray, reliability: floa
 
 
 def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> float:
-    """Share of neighbours in time that agree on the best beam: what label noise leaves of top-1 accuracy, about.
+    """What label noise leaves of top-1 accuracy, about: root of the share of neighbours that agree on the best beam.
 
-    Rows one after the other in a drive stand some decimetres apart. Where their best beams differ, no predictor from
-    the position can be right about both but by chance.
+    Rows one after the other in a drive stand some decimetres apart. If each label is that of the true beam with
+    probability p, errors apart from each other and scattered, two neighbours agree with probability p^2.
 
     Args:
         power: (N, B) linear.
@@ -109,4 +109,4 @@ def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> fl
     same = drive[rows][1:] == drive[rows][:-1]
     if not same.any():
         return float("nan")
-    return float((best[1:] == best[:-1])[same].mean())
+    return float(np.sqrt((best[1:] == best[:-1])[same].mean()))

@@ -180,12 +180,20 @@ class StructuredTwin:
         self,
         calibration: Calibration,
         rows: BeamRows,
-        spread_m: float | None = None,
-        tie_db: float | None = None,
+        spread_m: np.ndarray | None = None,
+        tie_db: np.ndarray | None = None,
     ) -> np.ndarray:
-        """(R, M, B) probability that each beam is the best: over the position's error and the array's sessions."""
-        spread = self.config.spread_m if spread_m is None else spread_m
-        tie = self.config.tie_db if tie_db is None else tie_db
+        """(R, M, B) probability that each beam is the best: over the position's error and the array's sessions.
+
+        Args:
+            calibration: From `fit`.
+            rows: R sets of M rows.
+            spread_m: (R,) error of the positions, metres; that of the configuration by default.
+            tie_db: (R,) difference in dB over which two beams are about equally likely; likewise.
+        """
+        fits = len(rows.drive)
+        spread = torch.from_numpy(np.full(fits, self.config.spread_m) if spread_m is None else spread_m).float()
+        tie = torch.from_numpy(np.full(fits, self.config.tie_db) if tie_db is None else tie_db).float()
         state = self._state(calibration)
         nodes, weights = np.polynomial.hermite_e.hermegauss(9)
         share = torch.from_numpy(calibration.sessions.shares(rows.drive.numpy())).float()
@@ -196,9 +204,9 @@ class StructuredTwin:
                     continue
                 turn = calibration.session_deg[:, session, None]
                 for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-                    shift = torch.full_like(rows.heading, float(node) * spread)
+                    shift = (float(node) * spread)[:, None].expand_as(rows.heading)
                     level = self._levels(state, rows, self._azimuth(state, rows, shift) - turn)
-                    total += weight * share[..., session, None] * torch.softmax(level / tie, dim=-1)
+                    total += weight * share[..., session, None] * torch.softmax(level / tie[:, None, None], dim=-1)
         return total.numpy().astype(np.float64)
 
     def azimuth_deg(self, calibration: Calibration, rows: BeamRows) -> np.ndarray:
