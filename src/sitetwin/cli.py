@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 import sitetwin
+from sitetwin.cli_beams import register_beams
 from sitetwin.cli_channels import register_channels
 from sitetwin.cli_console import Context, Group, Interrupted, out, plain, progress_bars, say, writing_store
 from sitetwin.cli_convergence import register_convergence
@@ -291,6 +292,7 @@ class _StudyWatcher:
         self._tell(name, share)
 
 
+register_beams(study_app)
 register_channels(app)
 register_coverage(app)
 register_export(app)

@@ -1,0 +1,113 @@
+"""Arrays of real numbers from MATLAB 5 files, by a reader of their own small part of the format.
+
+Level 5 MAT-file format, MathWorks, "MAT-File Format" (2023). SciPy's reader is meant for files one trusts: a damaged
+file can end the whole process inside it. Here every length is checked before it is used, a compressed element may not
+grow beyond a bound, and cells, structures, objects and sparse or complex arrays are passed over unread.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+
+_MOST_BYTES = 1 << 30
+_MATRIX, _COMPRESSED, _INT8, _INT32, _UINT32 = 14, 15, 1, 5, 6
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
+_COMPLEX = 0x0800
+
+
+class _DamagedError(Exception):
+    """A length or type that cannot be."""
+
+
+def read_mat(path: Path) -> np.ndarray:
+    """The only array of real numbers in a MATLAB 5 file, as float64.
+
+    Raises:
+        SiteTwinError: The file is missing, damaged, too large, of another version, or holds no or several such arrays.
+    """
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= _MOST_BYTES else b""
+    except OSError as error:
+        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror or type(error).__name__}); check it") from error
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if not content.startswith(b"MATLAB 5.0 MAT-file") or order is None:
+        raise SiteTwinError(f"'{path}' is no MATLAB 5 file; save it with -v7 or earlier")
+    try:
+        arrays = list(_arrays(content[128:], order))
+    except (_DamagedError, zlib.error, struct.error) as error:
+        raise SiteTwinError(f"'{path}' is damaged or truncated ({str(error)[:80]}); copy it again") from error
+    if len(arrays) != 1:
+        raise SiteTwinError(f"'{path}' holds {len(arrays)} arrays of real numbers where one is expected; check it")
+    return arrays[0]
+
+
+def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
+    """Every array of real numbers at the top level."""
+    for kind, data in _elements(content, order):
+        if kind == _COMPRESSED:
+            inflate = zlib.decompressobj()
+            whole = inflate.decompress(data, _MOST_BYTES)
+            if not inflate.eof:
+                raise _DamagedError("a compressed element does not end")
+            inner = list(_elements(whole, order))
+            if len(inner) != 1:
+                raise _DamagedError("a compressed element holds other than one element")
+            kind, data = inner[0]
+        if kind == _MATRIX:
+            array = _array(data, order)
+            if array is not None:
+                yield array
+
+
+def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Type and data of elements one after the other."""
+    at = 0
+    while at < len(content):
+        if at + 8 > len(content):
+            raise _DamagedError("an element's tag is cut off")
+        kind, size = struct.unpack_from(order + "II", content, at)
+        if kind >> 16:  # the short form: both in four bytes, and the data in the next four
+            kind, size, begin, after = kind & 0xFFFF, kind >> 16, at + 4, at + 8
+            if size > 4:
+                raise _DamagedError("a short element is too long")
+        else:
+            begin = at + 8
+            after = begin + size + (-size % 8 if kind != _COMPRESSED else 0)
+        if begin + size > len(content):
+            raise _DamagedError("an element is cut off")
+        yield kind, content[begin : begin + size]
+        at = after
+
+
+def _array(content: bytes, order: str) -> np.ndarray | None:
+    """The array of a matrix element; None where it is no full array of real numbers."""
+    parts = _elements(content, order)
+    flags_kind, flags = next(parts, (0, b""))
+    if flags_kind != _UINT32 or len(flags) != 8:
+        raise _DamagedError("an array has no flags")
+    word = struct.unpack_from(order + "I", flags)[0]
+    if word & 0xFF not in _NUMERIC_CLASSES or word & _COMPLEX:
+        return None
+    shape_kind, shape_data = next(parts, (0, b""))
+    if shape_kind != _INT32 or len(shape_data) % 4 or not 8 <= len(shape_data) <= 128:
+        raise _DamagedError("an array has no shape")
+    shape = struct.unpack(f"{order}{len(shape_data) // 4}i", shape_data)
+    if next(parts, (0, b""))[0] != _INT8:
+        raise _DamagedError("an array has no name")
+    kind, data = next(parts, (0, b""))
+    if kind not in _TYPES or min(shape) < 0 or 8 * math.prod(shape) > _MOST_BYTES:
+        raise _DamagedError("an array's numbers are of no known type or size")
+    values = np.frombuffer(data, dtype=order + _TYPES[kind]) if len(data) % int(_TYPES[kind][1]) == 0 else None
+    if values is None or values.size != math.prod(shape):
+        raise _DamagedError("an array has not as many numbers as its shape says")
+    return values.astype(np.float64).reshape(shape, order="F")

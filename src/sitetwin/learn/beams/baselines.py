@@ -1,0 +1,67 @@
+"""What an expert would try first on position-aided beam prediction: geometry, look-up tables, neighbours, majority."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sitetwin.learn.beams.metrics import best_beams
+
+
+def geometric(position: np.ndarray, pattern: np.ndarray, azimuth: np.ndarray, boresight: float) -> np.ndarray:
+    """(N, B) power of each beam's measured pattern in the direction of the user: line of sight, nothing fitted.
+
+    Args:
+        position: (N, 2) metres east and north of the station.
+        pattern: (B, A) linear power.
+        azimuth: (A,) radians from boresight, rising.
+        boresight: Radians from east, counter-clockwise.
+    """
+    local = np.arctan2(position[:, 1], position[:, 0]) - boresight
+    local = (local + np.pi) % (2 * np.pi) - np.pi
+    return np.stack([np.interp(local, azimuth, row) for row in pattern], axis=1)
+
+
+def majority(power: np.ndarray, rows: int) -> np.ndarray:
+    """(rows, B) how often each beam was the best of the measured rows (N, B); the same for every user."""
+    count = np.bincount(best_beams(power), minlength=power.shape[1]).astype(np.float64)
+    return np.tile(count / count.sum(), (rows, 1))
+
+
+def nearest(position: np.ndarray, power: np.ndarray, asked: np.ndarray, neighbours: int = 5) -> np.ndarray:
+    """(M, B) mean power, each row relative to its strongest beam, of the nearest measured rows.
+
+    Args:
+        position: (N, 2) metres, of the measured rows.
+        power: (N, B) linear; NaN counts as no power.
+        asked: (M, 2) metres.
+        neighbours: k.
+    """
+    relative = np.nan_to_num(power / np.nanmax(power, axis=1, keepdims=True))
+    chosen = cKDTree(position).query(asked, k=list(range(1, neighbours + 1)))[1]
+    return relative[chosen].mean(axis=1)
+
+
+def lookup_table(position: np.ndarray, power: np.ndarray, asked: np.ndarray, cells: int = 25) -> np.ndarray:
+    """(M, B) counts of best beams in the cell of a table over the measured area (arXiv 2205.09054).
+
+    Cells split the range of the measured positions evenly, `cells` by `cells`. Empty cells answer with the counts of
+    all rows, and these break ties.
+
+    Args:
+        position: (N, 2) metres.
+        power: (N, B) linear.
+        asked: (M, 2) metres; outside the range, the cell at the rim answers.
+        cells: Along each axis.
+    """
+    low, high = position.min(axis=0), position.max(axis=0)
+    width = np.maximum((high - low) / cells, 1e-9)
+
+    def cell(points: np.ndarray) -> np.ndarray:
+        index = np.clip(np.floor((points - low) / width).astype(np.int64), 0, cells - 1)
+        return index[:, 0] * cells + index[:, 1]
+
+    best = best_beams(power)
+    table = np.zeros((cells * cells, power.shape[1]))
+    np.add.at(table, (cell(position), best), 1.0)
+    return table[cell(asked)] + majority(power, 1) * 0.5

@@ -1,0 +1,112 @@
+"""How good a ranking of beams is: accuracy, power lost, distance, sweeping overhead, and what label noise allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+
+DBA_TOLERANCE = 5
+"""Beams of distance at which the distance-based accuracy reaches zero (DeepSense 6G challenge)."""
+
+
+def best_beams(power: np.ndarray) -> np.ndarray:
+    """(N,) int64: strongest beam of each row; NaN powers are never the strongest.
+
+    Raises:
+        SiteTwinError: A row has no power at all.
+    """
+    if bool(np.isnan(power).all(axis=1).any()):
+        raise SiteTwinError("a row has no measured power on the beams in use; drop it first")
+    return np.nanargmax(power, axis=1)
+
+
+def ranking(score: np.ndarray) -> np.ndarray:
+    """(N, B) int64: beams by falling score, the lower index first among equals."""
+    return np.argsort(-score, axis=1, kind="stable")
+
+
+def rank_of_best(score: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """(N,) int64 from 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k."""
+    return (ranking(score) == best_beams(power)[:, None]).argmax(axis=1)
+
+
+def power_ratio(score: np.ndarray, power: np.ndarray, k: int = 1, noise: bool = True) -> np.ndarray:
+    """(N,) in 0..1: power of the best of the k first picks over that of the best beam.
+
+    Args:
+        score: (N, B).
+        power: (N, B) linear; a NaN counts as the weakest power of its row.
+        k: Beams that are tried.
+        noise: Take half of the row's weakest power off both, an estimate of the noise (arXiv 2205.09054).
+    """
+    weakest = np.nanmin(power, axis=1, keepdims=True)
+    power = np.where(np.isnan(power), weakest, power)
+    tried = np.take_along_axis(power, ranking(score)[:, :k], axis=1).max(axis=1)
+    floor = weakest[:, 0] / 2 if noise else 0.0
+    return (tried - floor) / (power.max(axis=1) - floor)
+
+
+def power_loss_db(score: np.ndarray, power: np.ndarray) -> float:
+    """10 log10 of the mean over rows of best over obtained power, noise taken off both (arXiv 2205.09054)."""
+    return float(10 * np.log10((1 / power_ratio(score, power)).mean()))
+
+
+def distance_based_accuracy(score: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """(N,) each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1)."""
+    error = np.abs(ranking(score)[:, :3] - best_beams(power)[:, None]) / DBA_TOLERANCE
+    return (1 - np.minimum(np.minimum.accumulate(error, axis=1), 1)).mean(axis=1)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a policy of sweeping beams costs and delivers.
+
+    Attributes:
+        reliability: Share of rows whose best beam was swept.
+        beams: Mean number of beams swept.
+    """
+
+    reliability: float
+    beams: float
+
+
+def fixed_sweep(rank: np.ndarray, reliability: float) -> Sweep:
+    """Fewest beams, the same number for every row, that reach a reliability: known only after the test (an oracle)."""
+    needed = int(np.ceil(reliability * len(rank) - 1e-9))
+    beams = int(np.sort(rank)[needed - 1]) + 1
+    return Sweep(float((rank < beams).mean()), float(beams))
+
+
+def adaptive_sweep(probability: np.ndarray, power: np.ndarray, reliability: float) -> Sweep:
+    """Sweep each row's most probable beams until their probabilities reach the asked reliability.
+
+    Args:
+        probability: (N, B), rows sum to one.
+        power: (N, B) linear.
+        reliability: Asked for, 0..1.
+    """
+    ordered = np.take_along_axis(probability, ranking(probability), axis=1)
+    swept = np.minimum((ordered.cumsum(axis=1) < reliability).sum(axis=1) + 1, probability.shape[1])
+    return Sweep(float((rank_of_best(probability, power) < swept).mean()), float(swept.mean()))
+
+
+def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> float:
+    """What label noise leaves of top-1 accuracy, about: root of the share of neighbours that agree on the best beam.
+
+    Rows one after the other in a drive stand some decimetres apart. If each label is that of the true beam with
+    probability p, errors apart from each other and scattered, two neighbours agree with probability p^2.
+
+    Args:
+        power: (N, B) linear.
+        order: (N,) place of each row in time.
+        drive: (N,).
+    """
+    rows = np.argsort(order, kind="stable")
+    best = best_beams(power)[rows]
+    same = drive[rows][1:] == drive[rows][:-1]
+    if not same.any():
+        return float("nan")
+    return float(np.sqrt((best[1:] == best[:-1])[same].mean()))

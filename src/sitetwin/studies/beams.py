@@ -1,0 +1,228 @@
+"""The beam prediction study: what a twin of a street is worth for predicting beams that were really measured.
+
+After S. Jiang, A. Alkhateeb, "Digital twin based beam prediction: Can we train in the digital world and deploy in
+reality?", arXiv 2301.07682, on DeepSense 6G data; and beyond it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.beams.metrics import label_ceiling
+from sitetwin.learn.beams.rows import Street
+from sitetwin.learn.beams.splits import drive_folds, random_splits
+from sitetwin.store.files import disk_errors, write_file
+from sitetwin.studies.beams_config import HEADLINE, BeamStudy
+from sitetwin.studies.beams_methods import Bench, baselines, published_network, structured
+from sitetwin.studies.beams_twin import StreetTwin, build_twin
+from sitetwin.studies.csi import Silent, Watcher
+
+SCHEMA = "sitetwin.beams/1"
+_LIBRARIES = ("sitetwin", "numpy", "torch", "xarray", "pyproj")
+_PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
+    "baselines": baselines,
+    "structured": structured,
+    "network": published_network,
+}
+
+
+def run_beam_study(
+    study: BeamStudy,
+    scenario: Path,
+    folder: Path,
+    codebook: Path | None = None,
+    site: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Path:
+    """Run the study into a folder, or finish one that was interrupted there.
+
+    Args:
+        study: The configuration.
+        scenario: What `read_deepsense` reads.
+        folder: Where results.json, run.json and the finished parts are written.
+        codebook: Folder of the measured codebook; ``codebook_beams`` inside the scenario by default.
+        site: Folder of the street's geometry with ``georeference.json``; without it the twin is the line of sight, and
+            what needs echoes or twin-trained networks is left out.
+        watcher: Progress.
+
+    Returns:
+        Path of results.json.
+
+    Raises:
+        SiteTwinError: The scenario, codebook or site cannot be used, or the folder holds another study.
+    """
+    watcher = watcher or Silent()
+    started = time.perf_counter()
+    data = read_deepsense(scenario)
+    book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
+    identity = hashlib.sha256(data.power.values.tobytes() + data.latitude.values.tobytes()).hexdigest()
+    identity += f"/{hashlib.sha256(book.values.tobytes()).hexdigest()}/{site is not None}"
+    key = study.hash(identity)
+    _claim(folder, key)
+    torch.set_num_threads(1)
+    watcher.stage("twin", 0.0)
+    twin = build_twin(site, data, study.twin) if site is not None else None
+    watcher.stage("twin", 1.0)
+    methods: list[dict[str, Any]] = []
+    jobs = [(bench, part) for bench in _benches(study, data, book, twin) for part in _parts_of(bench)]
+    for number, (bench, part) in enumerate(jobs):
+        watcher.stage("methods", number / len(jobs))
+        methods += _part(folder, key, bench, part)
+    watcher.stage("methods", 1.0)
+    document = {
+        "schema": SCHEMA,
+        "title": f"Beam prediction with a digital twin, {data.attrs['scenario']}",
+        "profile": study.profile,
+        "configuration": study.model_dump(mode="json"),
+        "configuration_hash": key,
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "data": _facts(data),
+        "twin": twin.facts if twin else {},
+        "ceilings": _ceilings(study, data),
+        "headline_method": HEADLINE,
+        "methods": methods,
+        "notes": _notes(study, data, twin),
+    }
+    run = {
+        "seconds": time.perf_counter() - started,
+        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with disk_errors("writing the results of the study", folder):
+        _write_json(folder / "run.json", run)
+        _write_json(folder / "results.json", document)
+    return folder / "results.json"
+
+
+def _benches(study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None) -> Iterator[Bench]:
+    """Every combination of split and set of beams: the protocol's sixteen, and all that work."""
+    east_north = np.stack([data.east.values, data.north.values], axis=1)
+    drive = data.drive.values
+    street = Street.of(east_north, drive)
+    protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
+    alive = np.flatnonzero(~data.dead.values)
+    random = random_splits(len(drive), study.repeats, study.seed)
+    folds = [fold for r in range(study.fold_repeats) for fold in drive_folds(drive, study.folds, study.seed + r)]
+    for beams, kind, splits, per in (
+        (protocol, "random", random, 1),
+        (protocol, "drives", folds, study.folds),
+        (alive, "drives", folds, study.folds),
+    ):
+        use = np.isin(beams, alive)
+        beams = beams[use]
+        yield Bench(
+            study=study,
+            data=data,
+            street=street,
+            east_north=east_north,
+            power=data.power.values[:, beams],
+            pattern=book.values[beams],
+            azimuth=book.azimuth.values,
+            beams=beams,
+            split=kind,
+            splits=splits,
+            per_repeat=per,
+            twin=twin,
+        )
+
+
+def _parts_of(bench: Bench) -> list[str]:
+    """The published network is run in its own protocol only."""
+    return [name for name in _PARTS if name != "network" or bench.split == "random"]
+
+
+def _part(folder: Path, key: str, bench: Bench, part: str) -> list[dict[str, Any]]:
+    """The methods of a part, read back if a stopped run has finished it."""
+    path = folder / "parts" / f"{part}-{bench.split}-{len(bench.beams)}.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return list(kept["methods"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # absent or damaged: it is made again
+    methods = list(_PARTS[part](bench))
+    with disk_errors("keeping a part of the study", folder):
+        path.parent.mkdir(exist_ok=True)
+        _write_json(path, {"key": key, "methods": methods})
+    return methods
+
+
+def _claim(folder: Path, key: str) -> None:
+    path = folder / "configuration.json"
+    with disk_errors("claiming the folder of the study", folder):
+        if path.exists():
+            try:
+                held = json.loads(path.read_text(encoding="utf-8"))["hash"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                held = None
+            if held != key:
+                raise SiteTwinError(f"{folder} holds another study; choose another folder with --out, or remove it")
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(path, {"hash": key})
+
+
+def _facts(data: xr.Dataset) -> dict[str, Any]:
+    attributes = ("scenario", "layout", "skipped", "skipped_rows", "masked_powers", "drive_source")
+    return {
+        **{name: data.attrs[name] for name in attributes},
+        "rows": data.sizes["sample"],
+        "beams": data.sizes["beam"],
+        "dead_beams": np.flatnonzero(data.dead.values).tolist(),
+        "drives": len(np.unique(data.drive.values)),
+    }
+
+
+def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
+    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam."""
+    order = np.arange(data.sizes["sample"])
+    alive = np.flatnonzero(~data.dead.values)
+    protocol = np.intersect1d(np.arange(study.first_beam, data.sizes["beam"], study.beam_step), alive)
+    return [
+        {
+            "beams": len(beams),
+            "label_noise_top1": round(label_ceiling(data.power.values[:, beams], order, data.drive.values), 4),
+        }
+        for beams in (protocol, alive)
+    ]
+
+
+def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None) -> list[str]:
+    notes = [
+        "The powers are measured. n_real counts every row whose powers a method has seen, of all beams in use.",
+        "Rows are chosen from GPS positions, GPS speed and drive number alone; test rows are never in the pool.",
+        "The structured twin uses the drive's GPS fixes so far (speed, direction), the other methods the last fix.",
+        "Intervals draw whole drives; in the folds every drive is tested once in each deal.",
+        "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "
+        "while scenarios 1 and 5 of DeepSense 6G could be looked at.",
+    ]
+    if data.attrs["drive_source"] != "table":
+        notes.append("This layout does not number the drives; they are told apart by the turns of the track.")
+    if twin:
+        a = study.twin
+        notes.append(
+            f"Assumed, as no source says it: station {a.station_height_m:g} m, car {a.user_height_m:g} m above the "
+            f"ground, {a.bandwidth_hz / 1e6:g} MHz in {a.subcarriers} subcarriers."
+        )
+    return notes
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_file(path, (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())

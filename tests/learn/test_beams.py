@@ -1,0 +1,231 @@
+"""Beam prediction: metrics by hand, the structured twin on streets whose truth is known."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.calibration import calibrate
+from sitetwin.learn.beams.choice import choose_rows
+from sitetwin.learn.beams.metrics import (
+    adaptive_sweep,
+    distance_based_accuracy,
+    fixed_sweep,
+    label_ceiling,
+    power_loss_db,
+    power_ratio,
+    rank_of_best,
+)
+from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs
+from sitetwin.learn.beams.rows import Street
+from sitetwin.learn.beams.sessions import find_sessions
+from sitetwin.learn.beams.splits import drive_folds, random_splits
+from sitetwin.learn.beams.structured import StructuredConfig, StructuredTwin
+
+AZIMUTH = np.radians(np.linspace(-86, 94, 211))
+PEAKS = np.linspace(40, -40, 16)
+
+
+def patterns(peaks: np.ndarray = PEAKS) -> np.ndarray:
+    """Gaussian beams of 6 degrees with a floor."""
+    return np.exp(-0.5 * ((np.degrees(AZIMUTH) - peaks[:, None]) / 6) ** 2) + 0.01
+
+
+def street(drives: int = 8, rows: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, 2) and drives of cars that go to and fro on two lanes, at speeds of their own."""
+    rng = np.random.default_rng(seed)
+    place, number = [], []
+    for drive in range(drives):
+        sign = 1 if drive % 2 else -1
+        north = sign * np.linspace(-20, 20, rows) * rng.uniform(0.8, 1.2)
+        east = np.full(rows, 21.0 if drive % 2 else 15.0) + rng.normal(0, 0.1, rows)
+        place.append(np.stack([east, north], axis=1))
+        number.append(np.full(rows, drive))
+    return np.concatenate(place), np.concatenate(number)
+
+
+def measured(place, drive, boresight_deg=0.0, turn=None, along_m=0.0, lag=0.0, noise_db=0.3, seed=1):
+    """Powers (N, 16) of an array whose boresight is off, whose position is off, and that may be turned by drive."""
+    rng = np.random.default_rng(seed)
+    local = place.copy()
+    local[:, 1] += along_m
+    for number in np.unique(drive):
+        rows = drive == number
+        local[rows, 1] += lag * np.gradient(place[rows, 1])
+    angle = np.degrees(np.arctan2(local[:, 1], local[:, 0])) - boresight_deg
+    if turn is not None:
+        angle = angle - np.asarray(turn)[drive]
+    power = np.stack([np.interp(0.93 * angle, np.degrees(AZIMUTH), row) for row in patterns()], axis=1) + 0.1
+    return power * 10 ** (rng.normal(0, noise_db, power.shape) / 10)
+
+
+def test_metrics_by_hand():
+    power = np.array([[1.0, 4.0, 2.0, 0.5], [3.0, np.nan, 1.0, 2.0]])
+    score = np.array([[0.1, 0.2, 0.9, 0.0], [0.5, 0.4, 0.3, 0.2]])
+    assert rank_of_best(score, power).tolist() == [1, 0]
+    np.testing.assert_allclose(power_ratio(score, power, noise=False), [0.5, 1])
+    np.testing.assert_allclose(power_ratio(score, power), [(2 - 0.25) / (4 - 0.25), 1])
+    assert power_loss_db(score, power) == pytest.approx(10 * np.log10((3.75 / 1.75 + 1) / 2))
+    np.testing.assert_allclose(distance_based_accuracy(score, power), [(0.8 + 1 + 1) / 3, 1])
+    assert fixed_sweep(np.array([0, 0, 0, 3]), 0.75).beams == 1
+    assert fixed_sweep(np.array([0, 0, 0, 3]), 0.95).beams == 4
+    assert label_ceiling(np.eye(4)[[0, 0, 1, 1]], np.arange(4), np.array([0, 0, 0, 1])) == pytest.approx(0.5**0.5)
+
+
+@given(st.integers(0, 10_000))
+def test_adaptive_sweeping_with_true_probabilities_delivers_what_is_asked(seed):
+    rng = np.random.default_rng(seed)
+    probability = rng.dirichlet(np.full(8, 0.4), 4000)
+    best = (probability.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1).clip(max=7)
+    sweep = adaptive_sweep(probability, np.eye(8)[best], 0.9)
+    assert sweep.reliability > 0.9 - 0.03
+    assert sweep.beams < fixed_sweep(rank_of_best(probability, np.eye(8)[best]), 0.9).beams + 1
+
+
+def test_power_without_a_best_beam_is_refused():
+    with pytest.raises(SiteTwinError, match="no measured power"):
+        rank_of_best(np.zeros((1, 2)), np.full((1, 2), np.nan))
+
+
+@given(st.integers(0, 1000), st.integers(2, 5))
+def test_every_drive_is_tested_once_and_never_in_its_own_pool(seed, folds):
+    _, drive = street(drives=7, rows=5)
+    splits = drive_folds(drive, folds, seed)
+    assert sorted(np.concatenate([s.test for s in splits]).tolist()) == list(range(35))
+    for split in splits:
+        assert not set(drive[split.test]) & set(drive[split.pool])
+    for split in random_splits(35, 3, seed):
+        assert sorted([*split.pool, *split.test]) == list(range(35))
+
+
+def test_more_folds_than_drives_are_refused():
+    with pytest.raises(SiteTwinError, match="2 drives cannot make 5 folds"):
+        drive_folds(np.array([0, 0, 1]), 5, 0)
+
+
+def test_baselines_on_a_noiseless_street():
+    place, drive = street()
+    power = measured(place, drive, noise_db=0.0)
+    geometry = geometric(place, patterns(), AZIMUTH, 0.0)
+    assert (rank_of_best(geometry, power) < 2).all()  # the scale of 0.93 moves some to the next beam
+    assert (rank_of_best(nearest(place, power, place, 1), power) == 0).all()
+    assert (rank_of_best(lookup_table(place, power, place), power) == 0).mean() > 0.8
+    assert majority(power, 3).sum() == pytest.approx(3)
+
+
+def test_ten_rows_find_boresight_and_offset():
+    place, drive = street()
+    power = measured(place, drive, boresight_deg=9.0, along_m=1.5)
+    frame = Street.of(place, drive)
+    rows = choose_rows(frame, np.random.default_rng(0).permutation(len(place)), 10)
+    model = StructuredTwin(patterns(), AZIMUTH)
+    everyone = np.arange(len(place))[None]
+    before = model.probabilities(model.fit(frame.rows(everyone[:, :0]), power[everyone[:, :0]]), frame.rows(everyone))
+    fitted = model.fit(frame.rows(rows[None]), power[rows[None]])
+    after = model.probabilities(fitted, frame.rows(everyone))
+    np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-5)
+    assert (rank_of_best(before[0], power) == 0).mean() < 0.4
+    assert (rank_of_best(after[0], power) == 0).mean() > 0.85
+    truth = 0.93 * (np.degrees(np.arctan2(place[:, 1] + 1.5, place[:, 0])) - 9.0)
+    found = model.azimuth_deg(fitted, frame.rows(everyone))[0]
+    assert np.median(np.abs(found - truth)) < 1.0
+
+
+def test_a_turn_of_the_array_between_drives_is_found_and_used():
+    place, drive = street(drives=12)
+    turn = np.where(np.arange(12) >= 8, 9.0, 0.0)
+    power = measured(place, drive, turn=turn)
+    frame = Street.of(place, drive)
+    test = np.flatnonzero(np.isin(drive, [3, 9]))
+    pool = np.random.default_rng(0).permutation(np.flatnonzero(~np.isin(drive, [3, 9])))
+    rows = choose_rows(frame, pool, 40)[None]
+    model = StructuredTwin(patterns(), AZIMUTH)
+    fitted = model.fit(frame.rows(rows), power[rows])
+    assert fitted.sessions.session[0].max() == 1
+    answer = model.probabilities(fitted, frame.rows(test[None]))[0]
+    assert (rank_of_best(answer, power[test]) == 0).mean() > 0.8
+    blind = StructuredTwin(patterns(), AZIMUTH, sessions=False)
+    worse = blind.probabilities(blind.fit(frame.rows(rows), power[rows]), frame.rows(test[None]))[0]
+    assert (rank_of_best(worse, power[test]) == 0).mean() < 0.75
+
+
+def test_fits_side_by_side_do_not_touch_each_other():
+    place, drive = street()
+    power = measured(place, drive, boresight_deg=5.0)
+    frame = Street.of(place, drive)
+    rows = np.random.default_rng(2).permutation(len(place))[:20].reshape(2, 10)
+    model = StructuredTwin(patterns(), AZIMUTH)
+    both = model.fit(frame.rows(rows), power[rows])
+    alone = model.fit(frame.rows(rows[1:]), power[rows[1:]])
+    torch.testing.assert_close(both.unknowns["boresight_deg"][1:], alone.unknowns["boresight_deg"], rtol=0, atol=0.05)
+
+
+def test_certainty_is_chosen_inside_the_rows_of_each_fit_alone():
+    place, drive = street(drives=4)
+    power = measured(place, drive, noise_db=0.2)
+    frame = Street.of(place, drive)
+    order = np.random.default_rng(2).permutation(len(place))
+    model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60), sessions=False)
+    unseen = np.full_like(power, np.nan)
+    unseen[order[:20]] = power[order[:20]]
+    alone = calibrate(model, frame, order[None, :20], unseen)
+    spoiled = power.copy()
+    spoiled[order[20:40]] = power[order[20:40]][:, ::-1]
+    both = calibrate(model, frame, order[:40].reshape(2, 20), spoiled)
+    assert (both[0][0], both[1][0]) == (alone[0][0], alone[1][0])
+    assert both[0][1] >= alone[0][0]
+    few = calibrate(model, frame, order[None, :5], power)
+    assert few[0].tolist() == [model.config.spread_m]
+
+
+def test_rows_are_chosen_by_position_alone_and_spread():
+    place, drive = street()
+    frame = Street.of(place, drive)
+    pool = np.random.default_rng(5).permutation(len(place))[:200]
+    rows = choose_rows(frame, pool, 12)
+    assert len(set(rows.tolist())) == 12
+    assert set(rows.tolist()) <= set(pool.tolist())
+    assert np.ptp(place[rows, 1]) > 0.7 * np.ptp(place[pool, 1])
+    assert len(set(drive[rows] % 2)) == 2
+
+
+def test_change_points_of_costs_made_by_hand():
+    turns = np.arange(-20.0, 21.0)
+    drive = np.repeat(np.arange(10), 3)[None]
+    truth = np.where(drive >= 7, 12.0, 0.0)
+    cost = np.minimum(0.5 * (turns - truth[..., None]) ** 2, 12)
+    found = find_sessions(drive, turns, cost)
+    assert found.session[0].tolist() == [0] * 7 + [1] * 3
+    assert found.turn_deg[0].tolist() == [0, 12]
+    shares = found.shares(np.array([[2, 9, 30, -4]]))[0]
+    np.testing.assert_allclose(shares, [[1, 0], [0, 1], [0, 1], [1, 0]])
+    gap = find_sessions(drive[:, drive[0] % 9 != 7], turns, cost[:, drive[0] % 9 != 7])
+    np.testing.assert_allclose(gap.shares(np.array([[7]]))[0, 0], [0.5, 0.5])
+    one_odd_row = cost.copy()
+    one_odd_row[0, 4] = np.minimum(0.5 * (turns - 12) ** 2, 12)
+    assert find_sessions(drive[:, :21], turns, one_odd_row[:, :21]).turn_deg.shape == (1, 1)
+
+
+def test_batched_networks_equal_a_network_alone():
+    place, drive = street()
+    x = network_inputs(place[:40])
+    y = torch.from_numpy(np.argmax(measured(place, drive)[:40], axis=1))
+    schedule = Schedule(epochs=3, batch=40)
+    both = BeamNetworks(2, 16, torch.Generator().manual_seed(0))
+    alone = both.copy()
+    alone.layers = [(w[1:].clone(), b[1:].clone()) for w, b in both.layers]
+    both.train(x.expand(2, -1, -1), y.expand(2, -1), schedule, torch.Generator().manual_seed(1))
+    alone.train(x[None], y[None], schedule, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(both.scores(x.expand(2, -1, -1))[1:], alone.scores(x[None]), rtol=1e-3, atol=1e-3)
+
+
+def test_the_network_learns_a_street():
+    place, drive = street(drives=4)
+    power = measured(place, drive)
+    x, y = network_inputs(place)[None], torch.from_numpy(power.argmax(axis=1))[None]
+    networks = BeamNetworks(1, 16, torch.Generator().manual_seed(0))
+    networks.train(x, y, Schedule(epochs=16, milestones=(10,)), torch.Generator().manual_seed(1))
+    assert (networks.scores(x)[0].argmax(dim=1) == y[0]).float().mean() > 0.5

@@ -1,0 +1,119 @@
+"""The beam study end to end on a street made by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from pyproj import Transformer
+from tests.channel.formats.deepsense_folders import STATION, write_codebook, write_gathered, write_official
+from tests.site.insite_files import EARTH, face, house, mesh, reference
+from typer.testing import CliRunner
+
+from sitetwin.channel.formats.deepsense import read_deepsense
+from sitetwin.cli import app
+from sitetwin.errors import SiteTwinError
+from sitetwin.report.beams import read_published, write_beams_report
+from sitetwin.studies.beams import run_beam_study
+from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
+from sitetwin.studies.beams_twin import build_twin
+
+SMALL = BeamStudy(
+    profile="quick",
+    repeats=2,
+    folds=2,
+    fold_repeats=1,
+    real_sizes=(0, 5),
+    drive_sizes=(5,),
+    network_sizes=(8,),
+    transfer_sizes=(4,),
+    twin_rows=20,
+    bootstrap_draws=50,
+    twin=TwinAssumptions(spacing_m=6.0),
+)
+
+
+def write_site(folder):
+    """A long wall 30 m west of the street's station, on a plain, and where on the globe that is."""
+    folder.mkdir()
+    plain = face([(-90, -90, 0), (90, -90, 0), (90, 90, 0), (-90, 90, 0)])
+    (folder / "wall.city").write_text(mesh([house(-85, -27.5, size=55.0)]))
+    (folder / "plain.ter").write_text(mesh([[plain]], "terrain", EARTH, reference(above="sealevel")))
+    frame = f"+proj=tmerc +lat_0={STATION[0]} +lon_0={STATION[1]} +k=1 +datum=WGS84 +units=m"
+    lon, lat = Transformer.from_crs("EPSG:4326", frame, always_xy=True).transform(
+        [-90, 90], [-90, 90], direction="INVERSE"
+    )
+    box = {"x": [-90, 90], "y": [-90, 90], "lat": list(lat), "lon": list(lon)}
+    (folder / "georeference.json").write_text(json.dumps(box))
+    return folder
+
+
+def test_the_twins_echo_is_the_image_in_the_wall(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path / "scenario", rows=40))
+    twin = build_twin(write_site(tmp_path / "site"), data, TwinAssumptions(spacing_m=2.0))
+    offset, ratio = twin.echoes(twin.users, 2)
+    x, y = twin.users[:, 0], twin.users[:, 1]
+    image = np.degrees(np.arctan2(y, -60 - x) - np.arctan2(y, x))
+    apart = (offset[:, 0] - image + 180) % 360 - 180
+    assert (ratio[:, 0] > 0).mean() > 0.9
+    assert np.abs(apart[ratio[:, 0] > 0]).max() < 0.6
+    spread = (np.hypot(x, y) / np.hypot(60 + x, y)) ** 2
+    assert (ratio[:, 0] < spread).all()  # a wall of concrete gives back a part only
+    assert ratio[:, 0].max() > 0.05 * spread.min()
+    power = twin.beam_powers(0.0, np.radians(np.linspace(60, -60, 31)))
+    best = np.linspace(60, -60, 31)[power.argmax(axis=1)]
+    seen = np.degrees(np.arctan2(y, x))
+    assert np.abs(best - seen)[np.abs(seen) < 55].max() < 6
+
+
+def test_a_street_outside_the_site_is_refused(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path / "scenario"))
+    site = write_site(tmp_path / "site")
+    box = json.loads((site / "georeference.json").read_text())
+    (site / "georeference.json").write_text(json.dumps({**box, "lat": [10.0, 10.001]}))
+    with pytest.raises(SiteTwinError, match="outside the site"):
+        build_twin(site, data, TwinAssumptions())
+    (site / "georeference.json").write_text('{"x": [1, "a"]}')
+    with pytest.raises(SiteTwinError, match="ranges x, y, lat, lon"):
+        build_twin(site, data, TwinAssumptions())
+
+
+def test_results_resume_and_page(tmp_path):
+    scenario = write_official(tmp_path / "scenario", rows=60)
+    book = write_codebook(scenario / "codebook_beams")
+    site = write_site(tmp_path / "site")
+    path = run_beam_study(SMALL, scenario, tmp_path / "out", site=site)
+    first = path.read_bytes()
+    results = json.loads(first)
+    for row in results["methods"]:
+        for key in ("top1", "top2", "top3", "power_loss_db", "dba"):
+            assert {"mean", "low", "high", "n"} <= set(row[key])
+        assert row["top1"]["mean"] <= row["top2"]["mean"] <= row["top3"]["mean"]
+    assert {m["name"] for m in results["methods"] if m["headline"]} == {HEADLINE}
+    parts = sorted((tmp_path / "out" / "parts").glob("structured-*"))
+    parts[0].unlink()
+    parts[1].write_text("{")
+    assert run_beam_study(SMALL, scenario, tmp_path / "out", book, site).read_bytes() == first
+    with pytest.raises(SiteTwinError, match="another study"):
+        run_beam_study(SMALL.model_copy(update={"seed": 3}), scenario, tmp_path / "out", site=site)
+    table = tmp_path / "released.csv"
+    table.write_text("curve,metric,topk,n_train,mean,std\nreal,acc,1,8,0.5,0.1\n")
+    page = write_beams_report(tmp_path / "out", read_published(table)).read_text()
+    assert HEADLINE in page
+    assert "0.500, 0.100" in page
+    assert "http" not in page.split("</style>")[1]
+
+
+def test_a_missing_codebook_is_one_sentence(tmp_path):
+    scenario = write_gathered(tmp_path / "scenario")
+    result = CliRunner().invoke(app, ["study", "beams", "--scenario", str(scenario), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "codebook" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_unknown_profiles_and_tables_are_refused(tmp_path):
+    with pytest.raises(SiteTwinError, match="no profile"):
+        beam_study("fast")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SiteTwinError, match="no table"):
+        read_published(tmp_path / "t.csv")
