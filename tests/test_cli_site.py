@@ -11,7 +11,7 @@ import shapely
 from typer.testing import CliRunner
 
 from sitetwin import cli
-from sitetwin.site import Site, check_site, inside_building, load_site, outdoor_mask
+from sitetwin.site import Site, check_site, ground_height, inside_building, load_site, outdoor_mask
 from sitetwin.site.maps import MapOptions, read_maps, site_from_map
 from sitetwin.site.projection import LocalProjection
 
@@ -219,3 +219,32 @@ def test_fetching_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch:
 
 def test_options_default() -> None:
     assert MapOptions().rules.name == "default"
+
+
+def test_a_town_on_a_slope(tmp_path: Path) -> None:
+    """Buildings, tree and users stand on the raster's plane, which rises 5 % to the east."""
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed (extra 'geo')")
+    corner, opposite = degrees([(-400.0, 400.0), (400.0, -400.0)], closed=False)
+    columns = np.linspace(corner[0], opposite[0], 201)
+    middle = (columns[:-1] + columns[1:]) / 2
+    east = PLACE.to_local(np.column_stack([middle, np.full(200, 48.1)]))[:, 0]
+    profile = {
+        "driver": "GTiff", "width": 200, "height": 200, "count": 1, "dtype": "float64", "crs": "EPSG:4326",
+        "transform": rasterio.Affine(columns[1] - columns[0], 0, corner[0], 0, (opposite[1] - corner[1]) / 200, corner[1]),
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "dem.tif", "w", **profile) as raster:
+        raster.write(np.tile(500 + 0.05 * east, (200, 1)), 1)
+    run(
+        *("site", "import", str(osm(tmp_path)), "--origin=48.1,11.5", "--terrain", str(tmp_path / "dem.tif")),
+        *("--out", str(tmp_path / "slope")),
+    )
+    site = load_site(tmp_path / "slope")
+    assert check_site(site).ok
+    points = np.array([[-30.0, 0.0], [45.0, 30.0], [0.0, 60.0]])
+    np.testing.assert_allclose(ground_height(site, points), 0.05 * points[:, 0], atol=0.01)
+    # The tower's lowest ground is at x = 20 m, its top 21 m above that; its floor 0.5 m below.
+    rows = site.triangle_object == site.objects.index("way/2-roof")
+    np.testing.assert_allclose(site.vertices[site.triangles[rows]][..., 2], 1.0 + 21.0, atol=0.02)
+    crown = site.vegetation.volumes[0]
+    assert crown.centre[2] + crown.semi_axes[2] == pytest.approx(0.05 * 50 + 12, abs=0.05)
+    assert site.provenance["source"]["terrain"]["origin_height_m"] == pytest.approx(500, abs=0.01)
