@@ -230,7 +230,7 @@ def test_a_town_on_a_slope(tmp_path: Path) -> None:
     east = PLACE.to_local(np.column_stack([middle, np.full(200, 48.1)]))[:, 0]
     profile = {
         "driver": "GTiff", "width": 200, "height": 200, "count": 1, "dtype": "float64", "crs": "EPSG:4326",
-        "transform": rasterio.Affine(columns[1] - columns[0], 0, corner[0], 0, (opposite[1] - corner[1]) / 200, corner[1]),
+        "transform": rasterio.Affine(np.diff(columns)[0], 0, corner[0], 0, (opposite[1] - corner[1]) / 200, corner[1]),
     }  # fmt: skip
     with rasterio.open(tmp_path / "dem.tif", "w", **profile) as raster:
         raster.write(np.tile(500 + 0.05 * east, (200, 1)), 1)
