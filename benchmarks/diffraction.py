@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tests.rays.laws import LawTest, Verdict
 
-from sitetwin.rays import TraceSettings, summarise, trace, trace_to_store
+from sitetwin.rays import TraceSettings, discover, solve, summarise, trace_to_store
 from sitetwin.rays.compare import match_paths
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings
@@ -86,7 +86,8 @@ def recall(job: Any, engine: ReferenceEngine, judge: LawTest, seeds: int, total:
     for seed in range(seeds):
         chosen = np.sort(np.random.default_rng(seed).choice(len(job.users), total // seeds, replace=False))
         users = job.users[chosen]
-        mine = trace(job.site, job.transmitter, users, settings(job.depth, seed))
+        chains = discover(job.site, job.transmitter, job.users, settings(job.depth, seed))  # of the whole run
+        mine = solve(job.site, chains, users, settings(job.depth, seed))
         theirs, gains = engine.trace(job.transmitter, users, asked)
         say(f"recall: seed {seed}, {mine.num_paths} paths of ours, {theirs.num_paths} of theirs")
         match = match_paths(mine, theirs)
