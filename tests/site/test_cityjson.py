@@ -314,6 +314,7 @@ GEOMETRY: list[Any] = ["CityObjects", "h", "geometry", 0]
         (changed(["CityObjects", "h", "parents"], "x"), "parents"),
         (changed(["CityObjects", "h", "geometry"], [3]), "geometries"),
         (changed(["CityObjects", "h", "type"], "Cloud"), "no surface"),
+        (changed([*GEOMETRY, "boundaries", 0], [[[0, 0, 1]], [[2, 2]]]), "no surface"),
     ],
 )
 def test_broken_cities_end_in_a_sentence(tmp_path: Path, document: dict[str, Any], says: str) -> None:
