@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import build_site, ground_height, inside_building, outdoor_mask
+from sitetwin.site.check import check_site
 from sitetwin.site.importers.meshes import unit_cube
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.features import Feature, MapData
@@ -19,6 +20,7 @@ from sitetwin.site.maps.partition import GRID, Cells, partition
 from sitetwin.site.maps.rules import load_rules
 from sitetwin.site.maps.terrain import Terrain
 from sitetwin.site.model import Georeference
+from sitetwin.site.plan import standing_buildings
 
 ORIGIN = Georeference(42.36, -71.06)
 RULES = load_rules("default")
@@ -233,6 +235,18 @@ def test_a_slab_of_that_name_is_no_ground() -> None:
     vertices, faces = unit_cube()
     site, _, _ = make_site(town(), blocks=(Body("ground-floor", 3 * vertices[faces], "brick"),))
     assert [site.objects[k] for k in site.ground_objects] == ["ground"]
+    names = site.buildings[0]
+    assert [names[k] for k in np.flatnonzero(standing_buildings(site))] == ["ground-floor"]
+    assert check_site(site).counts["buildings"] == 1
+
+
+def test_a_lawn_that_faces_down_is_ground() -> None:
+    """It is the same ground to all who ask, and the check says what is wrong with it."""
+    lawn = np.array([[[9, 9, 0], [9, 8, 0], [8, 9, 0.0]]])
+    site, _, _ = make_site(town(), blocks=(Body("ground-lawn", lawn, "brick"),))
+    assert [site.objects[k] for k in site.ground_objects] == ["ground", "ground-lawn"]
+    assert not standing_buildings(site).any()
+    assert "ground faces down" in {finding.check for finding in check_site(site).findings}
 
 
 def test_extent() -> None:
