@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site import Ellipsoid, ExtrudedPolygon, Material, Site, ground_height, itu_material, load_scene
+from sitetwin.site import Ellipsoid, ExtrudedPolygon, Site, ground_height, itu_material, load_scene
 from sitetwin.site import load_cityjson as load
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.rules import MaterialRules, Rule
 from sitetwin.site.projection import LocalProjection
 from tests.site.city_files import CityWriter, box_rings, courtyard_house, multi, solid
 from tests.site.test_mesh_files import JSON, places
@@ -161,25 +161,39 @@ def test_feet_reach_the_flat_ground(tmp_path: Path) -> None:
         load(save(city, tmp_path))
 
 
-class Rules:
-    """Brick for those that say so, metal roofs, water and roads."""
-
-    materials: Mapping[str, Material] = {
+RULES = MaterialRules(
+    name="test",
+    base={"wall": "concrete", "roof": "concrete", "ground": "medium_dry_ground"},
+    materials={
         "brick": itu_material("brick", 0.2),
         "metal": itu_material("metal", 0.01),
         "concrete": itu_material("concrete", 0.2),
         "wet_ground": itu_material("wet_ground"),
         "medium_dry_ground": itu_material("medium_dry_ground"),
+    },
+    rules=(
+        Rule("wall", "facade", ("klinker",), "brick"),
+        Rule("roof", "height", ("6.5",), "metal"),
+        Rule("ground", "natural", ("water",), "wet_ground"),
+    ),
+)
+
+
+def test_the_default_rules_are_those_of_maps(tmp_path: Path) -> None:
+    city = CityWriter()
+    city.add("s", "Road", [multi(city, [[(60, -40, 0), (90, -40, 0), (90, -10, 0), (60, -10, 0)]])])
+    city.add("h", "Building", [solid(city, box_rings((0, 0, 0), (10, 10, 8)))], attributes={"roof:material": "slate"})
+    ledger = Ledger()
+    site = load(save(city, tmp_path), ledger=ledger)
+    of_map = MaterialRules.default()
+    material = {
+        site.objects[o]: site.materials[m]
+        for o, m in zip(site.triangle_object, site.facet_material[site.triangle_facet], strict=True)
     }
-
-    def wall(self, tags: Mapping[str, str]) -> str:
-        return "brick" if tags.get("facade") == "Klinker" and tags["height"] == "6.5" else "concrete"
-
-    def roof(self, tags: Mapping[str, str]) -> str:
-        return "metal"
-
-    def ground(self, tags: Mapping[str, str]) -> str | None:
-        return "wet_ground" if tags.get("natural") == "water" else None if tags else "medium_dry_ground"
+    assert material["ground-road"] == of_map.materials["asphalt"]
+    assert material["h-walls"] == of_map.materials[of_map.wall({"building": "yes"})]
+    assert material["h-roof"] == of_map.materials[of_map.roof({"building": "yes", "roof:material": "slate"})]
+    assert any("m thick" in e.what for e in ledger.entries if e.kind == "assumed")
 
 
 def test_relief_water_roads_and_rules(tmp_path: Path) -> None:
@@ -190,7 +204,7 @@ def test_relief_water_roads_and_rules(tmp_path: Path) -> None:
     city.add("s", "Road", [multi(city, [[(60, -40, 0), (90, -40, 0), (90, -10, 0), (60, -10, 0)]])])
     attributes = {"facade": "Klinker", "measuredHeight": 6.5, "nested": {"a": 1}}
     city.add("h", "Building", [solid(city, box_rings((0, 0, 1), (10, 10, 8)))], attributes=attributes)
-    site = load(save(city, tmp_path), rules=Rules())
+    site = load(save(city, tmp_path), rules=RULES)
     assert site.objects == ("ground", "ground-water", "ground-road", "h-walls", "h-roof")
     material = {
         site.objects[o]: site.materials[m].name
@@ -314,6 +328,7 @@ GEOMETRY: list[Any] = ["CityObjects", "h", "geometry", 0]
         (changed(["CityObjects", "h", "parents"], "x"), "parents"),
         (changed(["CityObjects", "h", "geometry"], [3]), "geometries"),
         (changed(["CityObjects", "h", "type"], "Cloud"), "no surface"),
+        (changed([*GEOMETRY, "boundaries", 0], [[[0, 0, 1]], [[2, 2]]]), "no surface"),
     ],
 )
 def test_broken_cities_end_in_a_sentence(tmp_path: Path, document: dict[str, Any], says: str) -> None:

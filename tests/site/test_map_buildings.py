@@ -539,3 +539,50 @@ def test_any_jumble_is_closed(seed, shared):
     bodies = build(features, ground=lambda p: 0.03 * p[:, 0], shared_walls=shared)  # checks that itself
     if shared == "merge":
         assert len(open_edges(corners_of(bodies))) == 0
+
+
+def test_a_relation_decides_which_building_a_part_belongs_to():
+    """A part that hangs over its neighbour's plot replaces, and takes its height and material from, its own outline."""
+    tag = {"sitetwin:building": "way/1"}
+    own = Feature(
+        "way/1", shapely.box(0, 0, 10, 10), {"building": "yes", "height": "30", "building:material": "glass", **tag}
+    )
+    neighbour = building(2, shapely.box(10, 0, 20, 10), height=6)
+    part = Feature("way/3", shapely.box(6, 0, 20, 10), {"building:part": "yes", "min_height": "12", **tag})
+    bodies = {body.name: body for body in build([own, neighbour, part])}
+    assert {building_name(name) for name in bodies} == {"way/1", "way/2"}
+    assert bodies["way/1-part_way/3-walls"].material == "glass"
+    assert volume_above(list(bodies.values())) == pytest.approx(60 * 30 + 140 * 18 + 100 * 6)
+
+
+def test_of_several_outlines_of_a_relation_the_one_below_counts():
+    tag = {"sitetwin:building": "way/1"}
+    outlines = [
+        Feature(f"way/{k}", shapely.box(30 * k, 0, 30 * k + 10, 10), {"building": "yes", "height": "20", **tag})
+        for k in (1, 2)
+    ]
+    part = Feature("way/3", shapely.box(60, 0, 70, 10), {"building:part": "yes", "height": "5", **tag})
+    bodies = build([*outlines, part])
+    assert volume_above(bodies) == pytest.approx(100 * 20 + 100 * 5)
+
+
+def test_parts_of_a_relation_without_an_outline_are_one_building():
+    """They stand on one ground, and no tag of one counts for another."""
+    tag = {"sitetwin:building": "relation/9"}
+    low = Feature("way/1", shapely.box(0, 0, 10, 10), {"building:part": "yes", "height": "20", **tag})
+    tower = Feature(
+        "way/2", shapely.box(10, 0, 20, 10), {"building:part": "yes", "roof:material": "metal", "height": "40", **tag}
+    )
+    bodies = build([low, tower], ground=lambda points: 0.1 * points[:, 0])
+    assert {building_name(body.name) for body in bodies} == {"relation/9"}
+    assert {body.name: body.material for body in bodies if body.name.endswith("roof")} == {
+        "relation/9-part_way/1-roof": "tiles",
+        "relation/9-part_way/2-roof": "metal",
+    }
+    assert corners_of(bodies, "roof")[..., 2].max() == 40.0
+    assert corners_of(bodies)[..., 2].min() == -FOUNDATION
+
+
+def test_a_name_that_no_relation_gives_ties_nothing():
+    part = Feature("way/1", shapely.box(0, 0, 9, 9), {"building:part": "yes", "sitetwin:building": "ground"})
+    assert {building_name(body.name) for body in build([part])} == {"way/1"}

@@ -101,6 +101,23 @@ def test_bad_materials_are_refused(wrong: dict) -> None:
         Material("x", **wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": {}},
+        {"name": "x", "itu": []},
+        {"name": "x", "itu": "concrete", "thickness": 10**400},
+        {"name": "x", "itu": "concrete", "thickness": "0.1"},
+        {"name": "x", "itu": "concrete", "alpha_r": None},
+        {"name": "x", "itu": "concrete", "scattering_coefficient": True},
+        {"name": "x", "itu": "concrete", "scattering_pattern": 3},
+    ],
+)
+def test_stored_values_of_the_wrong_type_are_refused(wrong: dict) -> None:
+    with pytest.raises(SiteTwinError):
+        Material.from_dict(wrong)
+
+
 @pytest.mark.parametrize("frequency_hz", [0.0, -1e9, float("nan"), float("inf")])
 def test_bad_frequencies_are_refused(frequency_hz: float) -> None:
     with pytest.raises(SiteTwinError, match="frequency"):

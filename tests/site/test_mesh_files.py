@@ -215,6 +215,28 @@ def test_hostile_gltf_ends_in_a_sentence(tmp_path: Path, data: bytes, says: str)
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [3, {"latitude": 10**400, "longitude": 0, "vertical_datum": ""}, {"latitude": True}, {"latitude": 48.0}],
+)
+def test_an_origin_that_is_malformed_is_left_out(tmp_path: Path, origin: Any) -> None:
+    (tmp_path / "a.glb").write_bytes(changed(["asset", "extras"], {"georeference": origin}))
+    ledger = Ledger()
+    assert load_mesh(tmp_path / "a.glb", ledger=ledger).georeference is None
+    assert "origin on earth that is malformed" in [e.what for e in ledger.entries if e.kind == "dropped"]
+
+
+@pytest.mark.parametrize(
+    "constants", [{"name": {}}, {"name": "a", "itu": []}, {"name": "a", "itu": "brick", "thickness": 10**400}]
+)
+def test_radio_constants_that_are_malformed_are_left_out(tmp_path: Path, constants: dict[str, Any]) -> None:
+    data = changed(["materials"], [{"name": "itu_brick", "extras": {"radio_material": constants}}])
+    (tmp_path / "a.glb").write_bytes(data)
+    ledger = Ledger()
+    load_mesh(tmp_path / "a.glb", ledger=ledger)
+    assert "radio constants of a material that are malformed" in [e.what for e in ledger.entries]
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "secret.bin").write_bytes(cube_document()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ _CANOPY, _CANOPY_EDGE = "#3f8f45", "#1d5a25"
 _USER = "#0072B2"
 _MOST_GROUNDS = 8  # materials in the legend
 _LEAST_ROOF = 0.2  # metres above the ground: what is lower is drawn as ground
-_GROUND_NAME = re.compile(r"ground(?:-.*)?$")
 
 
 def site_map(site: Site, transmitters: np.ndarray | None = None, users: np.ndarray | None = None) -> Figure:
@@ -103,8 +101,7 @@ def _surfaces(figure: Figure, axes: Axes, site: Site, window: tuple[float, float
     west, south, east, north = window
     cell = max(east - west, north - south) / _CELLS
     shape = (max(math.ceil((north - south) / cell), 1), max(math.ceil((east - west) / cell), 1))
-    named = [i for i, name in enumerate(site.objects) if _GROUND_NAME.match(name)]
-    is_ground = np.isin(site.triangle_object, [*site.ground_objects, *named])
+    is_ground = np.isin(site.triangle_object, site.ground_objects)
     corners = site.vertices[site.triangles]
     rows = np.flatnonzero(is_ground)
     ground, below = top_view(corners[rows], (west, south), cell, shape)

@@ -6,7 +6,6 @@ at a carrier, and what an import assumed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -42,7 +41,6 @@ SLIVER_ALTITUDE = 0.01
 
 _EXAMPLES = 5
 _STEEP = 0.5  # cosine between normal and vertical: less is a wall
-_GROUND_NAME = re.compile(r"ground(?:-.*)?$")
 
 
 @dataclass(frozen=True)
@@ -169,8 +167,7 @@ class _View:
 
     def __post_init__(self) -> None:
         site = self.site
-        named = [i for i, name in enumerate(site.objects) if _GROUND_NAME.match(name)]
-        self.is_ground = np.isin(site.triangle_object, [*site.ground_objects, *named])
+        self.is_ground = np.isin(site.triangle_object, site.ground_objects)
         self.corners = site.vertices[site.triangles]
         cross = np.cross(self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0])
         twice = norm(cross)

@@ -17,6 +17,9 @@ OutOfRange = Literal["clamp", "extrapolate", "error"]
 EDGE_TOLERANCE = 1e-6
 """Relative tolerance at the edges of a frequency range: 60e9 Hz is inside "1-60 GHz" in any precision."""
 
+_TEXTS = ("name", "itu", "scattering_pattern")
+_LARGEST = 1e300  # of any number; a whole one may be too large for a float
+
 SCATTERING_PATTERNS = ("lambertian", "directive", "backscattering")
 
 LARGEST_ALPHA = 100
@@ -195,7 +198,7 @@ class Material:
             ("thickness", 0.0, math.inf),
         ):
             value = getattr(self, what)
-            if value is not None and not (low <= value <= high and math.isfinite(value)):
+            if value is not None and not (low <= value <= high and value <= _LARGEST):
                 raise SiteTwinError(f"material '{self.name}': {what} = {value} lies outside {low:g} to {high:g}")
         if any(alpha != int(alpha) for alpha in (self.alpha_r, self.alpha_i)):
             raise SiteTwinError(f"material '{self.name}': alpha_r and alpha_i must be whole numbers")
@@ -275,9 +278,13 @@ class Material:
         Raises:
             SiteTwinError: A key is unknown or missing, or a value is refused.
         """
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or "name" not in values or set(values) - known:
+        known = {f.name: f.default for f in fields(cls)}
+        if not isinstance(values, dict) or "name" not in values or set(values) - known.keys():
             raise SiteTwinError(f"a material needs a name and may hold only the keys {', '.join(sorted(known))}")
+        for key, value in values.items():
+            kind: tuple[type, ...] = (str,) if key in _TEXTS else (int, float)
+            if isinstance(value, bool) or not (isinstance(value, kind) or (value is None and known[key] is None)):
+                raise SiteTwinError(f"a material's {key} must be a {'text' if key in _TEXTS else 'number'}")
         return cls(**values)
 
 

@@ -50,7 +50,8 @@ def object_bounds(site: Site) -> np.ndarray:
 def find_ground_objects(site: Site) -> tuple[int, ...]:
     """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
 
-    "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they face the sky everywhere.
+    "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they lie everywhere and all
+    their triangles face the same way: up, or by mistake down. A body of that name has sides, or two faces.
     By other names: the object covers at least 5 % of the site's bounding rectangle and is wider than high. By shape: it
     covers at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to
     within 1 m of the lowest ground: ceilings are no ground. Foundations may reach deeper than the ground.
@@ -65,15 +66,17 @@ def find_ground_objects(site: Site) -> tuple[int, ...]:
     by_shape = (share >= 0.5) & (extent[:, 2] <= 0.01 * width)
     grounds = by_name | by_shape
     surely = np.array([_GROUND_PART.match(name) is not None for name in site.objects], dtype=bool)
-    surely &= _faces_the_sky(site)
+    surely &= _lies_one_way(site)
     lowest = bounds[grounds | surely, 0, 2].min(initial=np.inf)
     return tuple(int(i) for i in np.flatnonzero(surely | (grounds & (bounds[:, 0, 2] <= lowest + 1.0))))
 
 
-def _faces_the_sky(site: Site) -> np.ndarray:
-    """(O,) bool: objects of which every triangle faces up."""
+def _lies_one_way(site: Site) -> np.ndarray:
+    """(O,) bool: objects of which every triangle faces up, or every one down."""
     corners = site.vertices[site.triangles][..., :2]
     e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    up = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0] > 0
-    faces = np.bincount(site.triangle_object, minlength=len(site.objects))
-    return (faces > 0) & (np.bincount(site.triangle_object, up, len(site.objects)) == faces)
+    facing = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
+    faces, up, down = (
+        np.bincount(site.triangle_object, weight, len(site.objects)) for weight in (None, facing > 0, facing < 0)
+    )
+    return (faces > 0) & ((up == faces) | (down == faces))

@@ -20,7 +20,7 @@ _UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
 def standing_buildings(site: Site) -> np.ndarray:
     """(B,) bool: which of `Site.buildings` are buildings indeed, neither ground nor parked vehicles."""
     names, building = site.buildings
-    stands = np.array([not (n.startswith((PARKED, "ground-")) or n == "ground") for n in names], dtype=bool)
+    stands = np.array([not n.startswith(PARKED) for n in names], dtype=bool)
     stands[building[list(site.ground_objects)]] = False
     return stands
 

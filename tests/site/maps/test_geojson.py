@@ -58,6 +58,9 @@ def read(value: Json, **more: Any) -> tuple[MapData, Ledger]:
         ({"measuredHeight": 7, "height": "8"}, {"building": "yes", "height": "8"}),
         ({"height": -1.0, "confidence": 0.5}, {"building": "yes", "confidence": "0.5"}),
         ({"HEIGHTROOF": 100}, {"building": "yes", "height": "30.480"}),
+        ({"height_ft": "35,5"}, {"building": "yes", "height": "35,5 ft"}),
+        ({"height_ft": "12 m"}, {"building": "yes", "height": "12 m"}),
+        ({"height_ft": 1e9}, {"building": "yes", "height": "304800000.000"}),
         (
             {"num_floors": 4, "roof_shape": "gabled"},
             {"building": "yes", "building:levels": "4", "roof:shape": "gabled"},
@@ -231,6 +234,7 @@ def test_several_files_are_one_map(tmp_path: Path) -> None:
     [
         (collection(), "holds nothing"),
         ({"type": "FeatureCollection", "features": 3}, "no GeoJSON"),
+        ({"type": {}}, "no list of elements"),
         (collection(feature({"building": "yes"}, "Polygon", [square(42.35, -171.06)])), "exchange them"),
         (collection(feature({"building": "yes"}, "Polygon", [square(330000.0, 4690000.0, 10.0)])), "reproject"),
         (collection(feature({"building": "yes"}), crs={"properties": {"name": "+proj=tmerc +init=file"}}), "not known"),

@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import build_site, ground_height, inside_building, outdoor_mask
+from sitetwin.site.check import check_site
 from sitetwin.site.importers.meshes import unit_cube
+from sitetwin.site.maps.assemble import MapOptions, site_from_map
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.features import Feature, MapData
-from sitetwin.site.maps.ground import build_ground
+from sitetwin.site.maps.ground import build_ground, ground_extent
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.partition import GRID, Cells, partition
 from sitetwin.site.maps.rules import load_rules
 from sitetwin.site.maps.terrain import Terrain
+from sitetwin.site.maps.tree_sizes import TreeOptions
+from sitetwin.site.maps.triangles import triangulate
 from sitetwin.site.model import Georeference
+from sitetwin.site.plan import standing_buildings
 
 ORIGIN = Georeference(42.36, -71.06)
 RULES = load_rules("default")
@@ -233,6 +238,18 @@ def test_a_slab_of_that_name_is_no_ground() -> None:
     vertices, faces = unit_cube()
     site, _, _ = make_site(town(), blocks=(Body("ground-floor", 3 * vertices[faces], "brick"),))
     assert [site.objects[k] for k in site.ground_objects] == ["ground"]
+    names = site.buildings[0]
+    assert [names[k] for k in np.flatnonzero(standing_buildings(site))] == ["ground-floor"]
+    assert check_site(site).counts["buildings"] == 1
+
+
+def test_a_lawn_that_faces_down_is_ground() -> None:
+    """It is the same ground to all who ask, and the check says what is wrong with it."""
+    lawn = np.array([[[9, 9, 0], [9, 8, 0], [8, 9, 0.0]]])
+    site, _, _ = make_site(town(), blocks=(Body("ground-lawn", lawn, "brick"),))
+    assert [site.objects[k] for k in site.ground_objects] == ["ground", "ground-lawn"]
+    assert not standing_buildings(site).any()
+    assert "ground faces down" in {finding.check for finding in check_site(site).findings}
 
 
 def test_extent() -> None:
@@ -266,3 +283,49 @@ def test_an_outline_that_crosses_itself_is_repaired() -> None:
 def test_a_terrain_of_another_place_is_refused() -> None:
     with pytest.raises(SiteTwinError, match="does not reach over"):
         build_ground(town(clip=(-500, -150, 200, 150)), RULES, Ledger(), hill())
+
+
+def test_where_delaunay_gives_up_ears_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One polygon that GEOS refuses costs the others nothing."""
+    made = shapely.constrained_delaunay_triangles
+
+    def refuse(polygons: np.ndarray) -> np.ndarray:
+        if any(p.interiors for p in polygons):
+            raise shapely.errors.GEOSException("IllegalStateException: Unable to find a convex corner")
+        return made(polygons)
+
+    monkeypatch.setattr(shapely, "constrained_delaunay_triangles", refuse)
+    ring = shapely.box(0, 0, 9, 9).difference(shapely.box(3, 3, 6, 6))
+    polygons = np.array([shapely.box(20, 0, 21, 1), ring, shapely.box(30, 0, 31, 2)], dtype=object)
+    corners, owner = triangulate(polygons)
+    (u, v), (x, y) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+    size = (u * y - v * x) / 2
+    assert (size > 0).all()
+    np.testing.assert_allclose(np.bincount(owner, size), [1.0, 72.0, 2.0])
+
+
+def test_ground_that_is_not_laid_is_accounted_for() -> None:
+    far = (shapely.box(9000, 0, 9010, 10), {"landuse": "grass"})
+    line = (shapely.LineString([(0, 0), (50, 0)]), {"natural": "water"})
+    ledger = Ledger()
+    build_ground(town(far, line), RULES, ledger)
+    lost = {e.what for e in ledger.entries if e.kind == "dropped"}
+    assert lost == {"'landuse' beyond the ground's rectangle", "'natural' drawn as a line: it has no width"}
+
+
+def test_ground_reaches_under_parts_of_buildings() -> None:
+    part = (shapely.box(190, 0, 230, 10), {"building:part": "yes"})
+    assert ground_extent(town(part), Ledger())[2] == 230.0
+
+
+def test_what_nobody_builds_is_accounted_for() -> None:
+    things = [
+        (shapely.Point(5, 5), {"amenity": "bench"}),
+        (shapely.LineString([(0, 0), (9, 0)]), {"barrier": "wall"}),
+        (shapely.Point(7, 7), {"natural": "tree"}),
+    ]
+    for trees, also in ((TreeOptions(), set()), (None, {"vegetation, left out as asked"})):
+        ledger = Ledger()
+        site_from_map(town(*things), ledger, MapOptions(trees=trees))
+        lost = {e.what for e in ledger.entries if e.kind == "dropped"}
+        assert lost == {f"kind of thing that is not built: {kind}" for kind in ("amenity", "barrier")} | also

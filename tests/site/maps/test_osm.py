@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps import parse_length, read_map, read_maps
+from sitetwin.site.maps.drawn import BUILDING
 from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import Collector, Member
-from sitetwin.site.maps.readers.osm import BUILDING, draw_elements
+from sitetwin.site.maps.readers.osm import draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
 from sitetwin.site.maps.readers.overpass import read_overpass
 from sitetwin.site.maps.readers.rings import assemble_area
@@ -110,6 +111,15 @@ def test_roles_of_a_building_relation_tie_its_parts_to_its_outline(tmp_path: Pat
     assert part.tags[BUILDING] == "way/11"
     assert isinstance(outline.geometry, shapely.Polygon)
     assert "relation/5" not in by_key(found)
+
+
+def test_tags_of_a_building_relation_without_an_outline_are_accounted_for(tmp_path: Path) -> None:
+    made = town()
+    made.square(12, 13.41, 52.5, 2e-4, building__part="yes", height="30")
+    made.relations[5] = ([("w", 12, "part")], {"type": "building", "height": "50"})
+    found, ledger = read_map(write(tmp_path / "a.osm", xml(made)))
+    assert by_key(found)["way/12"].tags[BUILDING] == "relation/5"
+    assert ("dropped", "tags of a building relation without an outline") in {(e.kind, e.what) for e in ledger.entries}
 
 
 def test_closed_ways_are_areas_by_their_tags(tmp_path: Path) -> None:

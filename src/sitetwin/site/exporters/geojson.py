@@ -16,6 +16,7 @@ from sitetwin.site.footprints import footprint
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.placement import ground_height
+from sitetwin.site.plan import PARKED
 from sitetwin.site.projection import LocalProjection
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 
@@ -67,6 +68,9 @@ def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
     foot = _ground_under(site, [o.representative_point() if not o.is_empty else shapely.Point(0, 0) for o in outlines])
     for group, outline, ground in zip(groups, outlines, foot, strict=True):
         name = names[building_of_object[site.triangle_object[group[0]]]]
+        if name.startswith(PARKED):
+            ledger.note("dropped", "parked vehicle: it is no building", name)
+            continue
         if outline.is_empty:
             ledger.note("dropped", "building without a footprint: it has upright surfaces only", name)
             continue

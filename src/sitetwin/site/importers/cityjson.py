@@ -17,9 +17,9 @@ from sitetwin.site.footprints import footprint
 from sitetwin.site.importers.city_frame import CityFrame, city_frame
 from sitetwin.site.importers.cityjson_file import City, CityObject, read_city
 from sitetwin.site.importers.cityjson_surfaces import GROUND, ROOF, WALL, Lod, Surfaces, parse_lod, surfaces_of
-from sitetwin.site.importers.surface_rules import PlainRules, SurfaceRules
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.model import Site
 from sitetwin.site.vegetation import Ellipsoid, ExtrudedPolygon, Vegetation, Volume
 
@@ -58,7 +58,7 @@ def load_cityjson(
     path: str | Path,
     *,
     lod: str | None = None,
-    rules: SurfaceRules | None = None,
+    rules: MaterialRules | None = None,
     ledger: Ledger | None = None,
 ) -> Site:
     """Make a site of a CityJSON file (1.0, 1.1 or 2.0) or of a CityJSON text sequence.
@@ -73,8 +73,8 @@ def load_cityjson(
         path: The file.
         lod: Level of detail to take, such as "2" (the highest of 2.x) or "1.2"; an object without it is taken at its
             highest level below. By default each object's highest. Level 0 of a building is no body.
-        rules: Materials by tags (attributes of the file, translated where OpenStreetMap has a key); `PlainRules` by
-            default.
+        rules: Materials by tags (attributes of the file, translated where OpenStreetMap has a key); the default
+            table of maps by default. The ground that no rule names is the table's base.
         ledger: Takes the account of the import; it also stands in ``provenance["import"]``.
 
     Raises:
@@ -85,7 +85,7 @@ def load_cityjson(
     if lod is not None and asked is None:
         raise SiteTwinError(f"'{lod}' is no level of detail of CityJSON; give one such as 1, 2 or 2.2")
     ledger = ledger if ledger is not None else Ledger()
-    rules = rules if rules is not None else PlainRules()
+    rules = rules if rules is not None else MaterialRules.default()
     city = read_city(Path(path))
     families, grounds, plants = _sort(city, asked, ledger)
     corners = [piece.corners for family in families.values() for piece in family.pieces]
@@ -211,27 +211,26 @@ def _lowest_ground(families: dict[str, _Family], grounds: list[tuple[str, dict[s
     return min(ground or feet)
 
 
-def _ground_bodies(grounds: list[tuple[str, dict[str, str], Surfaces]], rules: SurfaceRules) -> Iterator[Body]:
+def _ground_bodies(grounds: list[tuple[str, dict[str, str], Surfaces]], rules: MaterialRules) -> Iterator[Body]:
     """The surfaces of the ground by kind and material, facing up."""
     groups: dict[tuple[str, str], list[np.ndarray]] = {}
     for name, tags, piece in grounds:
         corners = piece.corners[piece.role != GROUND] if (piece.role == ROOF).any() else piece.corners
         up = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] >= 0
-        material = rules.ground(tags) or rules.ground({}) or next(iter(rules.materials))
+        material = rules.ground(tags) or rules.base_ground
         groups.setdefault((name, material), []).append(np.where(up[:, None, None], corners, corners[:, ::-1]))
     several = len({name for name, _ in groups}) < len(groups)
     for (name, material), corners in groups.items():
         yield Body(f"{name}-part_{material}" if several else name, np.concatenate(corners), material)
 
 
-def _flat_ground(families: dict[str, _Family], level: float, rules: SurfaceRules, ledger: Ledger) -> Body:
+def _flat_ground(families: dict[str, _Family], level: float, rules: MaterialRules, ledger: Ledger) -> Body:
     """A rectangle around the buildings."""
     points = np.concatenate([p.corners.reshape(-1, 3) for f in families.values() for p in f.pieces])
     (x0, y0), (x1, y1) = points[:, :2].min(axis=0) - GROUND_MARGIN, points[:, :2].max(axis=0) + GROUND_MARGIN
     a, b, c, d = (np.array([x, y, level]) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
     ledger.note("assumed", "flat ground at the lowest foot of a building: the file has none")
-    material = rules.ground({}) or next(iter(rules.materials))
-    return Body("ground", np.array([[a, b, c], [a, c, d]]), material)
+    return Body("ground", np.array([[a, b, c], [a, c, d]]), rules.base_ground)
 
 
 def _draw_down(families: dict[str, _Family], level: float, ledger: Ledger) -> None:
@@ -258,7 +257,7 @@ def _draw_down(families: dict[str, _Family], level: float, ledger: Ledger) -> No
         )
 
 
-def _building_bodies(key: str, family: _Family, rules: SurfaceRules, ledger: Ledger) -> Iterator[Body]:
+def _building_bodies(key: str, family: _Family, rules: MaterialRules, ledger: Ledger) -> Iterator[Body]:
     """Walls and roof of a building."""
     corners = np.concatenate([piece.corners for piece in family.pieces])
     role = np.concatenate([piece.role for piece in family.pieces])
@@ -293,12 +292,13 @@ def _canopies(thing: CityObject, piece: Surfaces, ledger: Ledger) -> Iterator[Vo
 
 
 def _site(
-    city: City, bodies: list[Body], rules: SurfaceRules, vegetation: Vegetation, frame: CityFrame, ledger: Ledger
+    city: City, bodies: list[Body], rules: MaterialRules, vegetation: Vegetation, frame: CityFrame, ledger: Ledger
 ) -> Site:
     corners = np.concatenate([body.corners for body in bodies])
     check_triangle_count(len(corners), f"'{city.where}'")
     vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     used = list(dict.fromkeys(body.material for body in bodies))
+    rules.note_assumptions(ledger, [body.material for body in bodies])
     path = Path(city.where)
     return build_site(
         path.name.split(".")[0] or path.stem,
@@ -316,6 +316,7 @@ def _site(
                 "files": {path.name: hashlib.sha256(city.data).hexdigest()},
                 "epsg": city.epsg,
                 "origin": list(frame.origin),
+                "material_rules": rules.name,
             },
             "assumptions": [e.what for e in ledger.entries if e.kind == "assumed"],
             "import": ledger.to_list(),

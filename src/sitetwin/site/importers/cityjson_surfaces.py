@@ -154,6 +154,8 @@ def _triangles(
     corners = np.concatenate([cut for cut, _ in cuts])
     face = np.repeat(np.arange(len(faces)), [len(cut) for cut, _ in cuts])
     _check_areas(corners, face, np.array([expected for _, expected in cuts]), thing.key, ledger)
+    if not len(corners):
+        return corners, np.zeros(0, dtype="U6")
     return _with_roles(corners, face, np.array(roles, dtype="U6"), ledger, thing.key)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def load_mesh(
         gltf, data = read_gltf(path)
         surfaces = gltf_surfaces(gltf, ledger)
         files = {path.name: data, **gltf.digested}
-        georeference = georeference or _stored_origin(gltf)
+        georeference = georeference or _stored_origin(gltf, ledger)
     else:
         data = read_file(path, _LARGEST_MESH_FILE)
         surfaces = _obj_surfaces(data, path, ledger) if kind == ".obj" else _ply_surfaces(data, path, ledger)
@@ -164,16 +165,23 @@ def _check_unit(vertices: np.ndarray, path: Path) -> None:
     )
 
 
-def _stored_origin(gltf: Gltf) -> Georeference | None:
+def _stored_origin(gltf: Gltf, ledger: Ledger) -> Georeference | None:
     """The origin that a site was exported with."""
     extras = gltf.document["asset"].get("extras")
     stored = extras.get("georeference") if isinstance(extras, dict) else None
-    if not isinstance(stored, dict):
+    if stored is None:
         return None
-    latitude, longitude, datum = (stored.get(key) for key in ("latitude", "longitude", "vertical_datum"))
-    if isinstance(latitude, (int, float)) and isinstance(longitude, (int, float)) and isinstance(datum, str):
-        return check_origin(float(latitude), float(longitude), datum)
+    if isinstance(stored, dict):
+        latitude, longitude, datum = (stored.get(key) for key in ("latitude", "longitude", "vertical_datum"))
+        if _is_angle(latitude) and _is_angle(longitude) and isinstance(datum, str):
+            return check_origin(latitude, longitude, datum)
+    ledger.note("dropped", "origin on earth that is malformed")
     return None
+
+
+def _is_angle(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number of degrees (whole numbers may be too large for a float)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 360
 
 
 def _obj_surfaces(data: bytes, path: Path, ledger: Ledger) -> list[Surface]:

@@ -13,6 +13,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import build_site
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.buildings import build_buildings
+from sitetwin.site.maps.drawn import is_building
 from sitetwin.site.maps.features import MapData
 from sitetwin.site.maps.ground import build_ground, ground_extent
 from sitetwin.site.maps.heights import BuildingOptions
@@ -20,7 +21,7 @@ from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.maps.terrain import SPACING, Terrain, load_terrain
 from sitetwin.site.maps.tree_sizes import TreeOptions
-from sitetwin.site.maps.trees import build_vegetation
+from sitetwin.site.maps.trees import build_vegetation, plant_kinds
 from sitetwin.site.model import Site
 
 
@@ -75,6 +76,7 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
         vegetation = build_vegetation(
             map_data.features, ledger, surface.height, options=options.trees, extent=extent, rng=sizes
         )
+    _note_unused(map_data, options, ledger)
     bodies = [*ground, *buildings]
     options.rules.note_assumptions(ledger, [body.material for body in bodies])
     vertices, triangles, owner = index_corners(bodies)
@@ -116,6 +118,27 @@ def index_corners(bodies: Sequence[Body]) -> tuple[np.ndarray, np.ndarray, np.nd
     number[order] = np.cumsum(fresh) - 1
     owner = np.repeat(np.arange(len(bodies), dtype=np.int32), [len(body.corners) for body in bodies])
     return ordered[fresh], number.reshape(-1, 3), owner
+
+
+def _note_unused(map_data: MapData, options: MapOptions, ledger: Ledger) -> None:
+    """Put what no builder takes into the account, by the key that says what it is."""
+    for feature in map_data.features:
+        if is_building(feature.tags):
+            continue
+        covers = feature.geometry.geom_type != "Point" and options.rules.ground(feature.tags) is not None
+        grows = bool(plant_kinds(feature))
+        if grows and options.trees is None:
+            ledger.note("dropped", "vegetation, left out as asked", feature.key)
+        elif not (grows or covers):
+            kind = next((key for key in _KINDS if key in feature.tags), "other")
+            ledger.note("dropped", f"kind of thing that is not built: {kind}", feature.key)
+
+
+_KINDS = (
+    "barrier", "power", "man_made", "highway", "railway", "public_transport", "aeroway", "waterway", "natural",
+    "landuse", "leisure", "amenity", "shop", "office", "craft", "tourism", "historic", "emergency", "entrance", "place",
+    "boundary", "addr:housenumber",
+)  # fmt: skip
 
 
 def _provenance(map_data: MapData, ledger: Ledger, options: MapOptions, terrain: Terrain | None) -> dict[str, Any]:

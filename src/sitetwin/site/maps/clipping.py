@@ -12,7 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.maps.drawn import Drawn, is_building, pieces
+from sitetwin.site.maps.drawn import Drawn, is_building, pieces, related_building
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.projection import FARTHEST, LocalProjection
 
@@ -199,7 +199,7 @@ def _parts_of_kept(things: Sequence[Drawn], geometry: np.ndarray, kept: np.ndarr
     found = np.zeros(len(things), dtype=bool)
     rows = np.flatnonzero(parts)
     for k in rows.tolist():
-        found[k] = things[k].tags.get("sitetwin:building") in named
+        found[k] = related_building(things[k].tags) in named
     if len(rows) and kept.any():
         tree = shapely.STRtree(geometry[kept])
         found[rows[tree.query(shapely.point_on_surface(geometry[rows]), predicate="intersects")[0]]] = True

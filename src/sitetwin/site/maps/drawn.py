@@ -10,7 +10,12 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+BUILDING = "sitetwin:building"
+"""Tag of the outline and of the parts of a building that a ``type=building`` relation holds together: the outline's key
+(the relation's, where it has none)."""
+
 _KEY = re.compile(r"(?:(\d+)/)?([a-z]+)/(-?\d+)(?:\.(\d+))?")
+_OSM_KEY = re.compile(r"(?:node|way|relation)/-?\d{1,20}")
 _RANKS = {"node": 0, "way": 1, "relation": 2, "feature": 3}
 
 
@@ -50,6 +55,12 @@ def sort_key(key: str) -> tuple[int, int, str, int, int]:
 def is_building(tags: Mapping[str, str]) -> bool:
     """Whether the tags say building, or part of one."""
     return any(tags.get(key, "no") != "no" for key in ("building", "building:part"))
+
+
+def related_building(tags: Mapping[str, str]) -> str | None:
+    """The key of the building that a relation makes these tags' thing belong to (`BUILDING`)."""
+    key = tags.get(BUILDING, "")
+    return key if _OSM_KEY.fullmatch(key) else None
 
 
 def bounds(things: list[Drawn]) -> np.ndarray:

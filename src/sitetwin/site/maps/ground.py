@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.drawn import is_building
 from sitetwin.site.maps.features import MapData
 from sitetwin.site.maps.ground_areas import ground_areas
 from sitetwin.site.maps.ledger import Ledger
@@ -81,7 +82,7 @@ def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> 
     Raises:
         SiteTwinError: There is nothing to go by, the rectangle is empty, or a side is longer than 100 km.
     """
-    built = _bounds([f.geometry for f in map_data.features if f.tags.get("building", "no") != "no"])
+    built = _bounds([f.geometry for f in map_data.features if is_building(f.tags)])
     if map_data.clip is not None:
         low, high = np.array(map_data.clip[:2]), np.array(map_data.clip[2:])
         if len(built) and (low < high).all():  # buildings at the rim are whole and must not stand beyond the ground

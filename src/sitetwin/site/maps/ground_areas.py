@@ -91,7 +91,10 @@ def ground_areas(
     roads: dict[tuple[str, float], list[shapely.Geometry]] = {}
     for feature in features:
         material = _ground_material(feature, rules, ledger)
-        if material is None or not shapely.intersects(frame, shapely.envelope(feature.geometry)):
+        if material is None:
+            continue
+        if not shapely.intersects(frame, shapely.envelope(feature.geometry)):
+            ledger.note("dropped", f"'{_key(feature.tags)}' beyond the ground's rectangle", feature.key)
             continue
         if feature.geometry.geom_type in ("LineString", "MultiLineString"):
             width = _width(feature, ledger)
@@ -187,6 +190,7 @@ def _width(feature: Feature, ledger: Ledger) -> float | None:
     elif tags.get("waterway") in WATERWAYS:
         default = WATERWAYS[tags["waterway"]]
     else:
+        ledger.note("dropped", f"'{_key(tags)}' drawn as a line: it has no width", feature.key)
         return None
     given = parse_length(tags["width"]) if "width" in tags else None
     if given is not None and _WIDTHS[0] <= given <= _WIDTHS[1]:

@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.triangles import triangulate
 
 GRID = 1e-3
 """Metres: corners lie on multiples of it."""
@@ -84,6 +85,9 @@ def partition(
     Returns:
         (T, 3, 2) float64 corners, counter-clockwise, metres on the grid of 1 mm, and (T,) int64 the kind of each
         triangle, 0 where no area is.
+
+    Raises:
+        SiteTwinError: A face cannot be cut into triangles.
     """
     frame = shapely.box(*(round(v / GRID) * GRID for v in extent))
     outlines = shapely.boundary(np.array([frame, *areas], dtype=object))
@@ -95,7 +99,7 @@ def partition(
     kind = _kind_of(inner, areas, np.asarray(kinds, dtype=np.int64))
     cell = cells.number(shapely.get_coordinates(inner)) if cells else np.zeros(len(faces), dtype=np.int64)
     faces, kind = _dissolve(faces, kind, cell)
-    corners, owner = _triangles(faces)
+    corners, owner = triangulate(faces)
     return corners, kind[owner]
 
 
@@ -120,17 +124,6 @@ def _dissolve(faces: np.ndarray, kind: np.ndarray, cell: np.ndarray) -> tuple[np
         merged.extend(union)
         owner.extend([int(kind[group[0]])] * len(union))
     return np.array(merged, dtype=object), np.array(owner, dtype=np.int64)
-
-
-def _triangles(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 3, 2) corners of constrained Delaunay triangles, counter-clockwise, and the face of each."""
-    parts, owner = shapely.get_parts(shapely.constrained_delaunay_triangles(faces), return_index=True)
-    ring = shapely.get_coordinates(parts).reshape(-1, 4, 2)[:, :3]
-    e1, e2 = ring[:, 1] - ring[:, 0], ring[:, 2] - ring[:, 0]
-    area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-    ring = np.where((area < 0)[:, None, None], ring[:, ::-1], ring)
-    kept = area != 0
-    return np.ascontiguousarray(ring[kept]), owner[kept]
 
 
 def bodies(corners: np.ndarray, kind: np.ndarray, names: Sequence[str], materials: Sequence[str]) -> list[Body]:

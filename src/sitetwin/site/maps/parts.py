@@ -20,24 +20,30 @@ wide."""
 Polygons = tuple[shapely.Polygon, ...]
 
 
-def outline_of_part(outlines: Sequence[Polygons], parts: Sequence[Polygons]) -> np.ndarray:
-    """(P,) the outline that holds most of each part, -1 if none holds half of it.
+def outline_of_part(
+    outlines: Sequence[Polygons], parts: Sequence[Polygons], related: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """(P,) the outline of each part, -1 for none.
+
+    The one that a relation names, of several the one that holds most of the part; where none is named, the outline
+    that holds most of it, if that is half or more.
 
     Args:
         outlines: Polygons of each outline.
         parts: Polygons of each part.
+        related: For each part the outlines that relations name, possibly none.
     """
     result = np.full(len(parts), -1)
     if not outlines or not parts:
         return result
     whole = np.array([shapely.MultiPolygon(outline) for outline in outlines], dtype=object)
     tree = shapely.STRtree(whole)
-    for number, part in enumerate(parts):
+    for number, (part, named) in enumerate(zip(parts, related, strict=True)):
         shape = shapely.MultiPolygon(part)
-        near = np.sort(tree.query(shape, predicate="intersects"))
+        near = np.array(named) if named else np.sort(tree.query(shape, predicate="intersects"))
         if len(near):
             common = shapely.area(shapely.intersection(whole[near], shape))
-            if common.max() >= LEAST_SHARE * shape.area:
+            if named or common.max() >= LEAST_SHARE * shape.area:
                 result[number] = near[int(np.argmax(common))]
     return result
 

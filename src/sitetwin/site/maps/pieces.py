@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.drawn import related_building
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.footprints import GRID, footprints
 from sitetwin.site.maps.ledger import Ledger
@@ -27,7 +28,8 @@ class Piece:
 
     Attributes:
         feature: What it is on the map.
-        building: The feature of the building it belongs to: itself, but for parts.
+        building: The feature of the building it belongs to: itself, but for parts. Parts that a relation holds together
+            without an outline share the relation's key, and no tags.
         polygons: Its area; possibly none, where parts cover it.
         ground: Lowest ground along the outlines of the building and all its parts, metres.
     """
@@ -63,11 +65,17 @@ def find_pieces(features: Sequence[Feature], ground_height: GroundHeight, ledger
     drawn = [item for item in zip(standing, footprints(standing, ledger), strict=True) if item[1]]
     wholes = [item for item in drawn if is_building(item[0].tags)]
     parts = [item for item in drawn if is_part(item[0].tags)]
-    parent = outline_of_part([polygons for _, polygons in wholes], [polygons for _, polygons in parts]).tolist()
+    parent = outline_of_part(
+        [polygons for _, polygons in wholes],
+        [polygons for _, polygons in parts],
+        _related_outlines([feature for feature, _ in wholes], [feature for feature, _ in parts]),
+    ).tolist()
     rows = wholes + parts
-    building = np.array(
-        [*range(len(wholes)), *(len(wholes) + i if p < 0 else p for i, p in enumerate(parent))], np.int64
-    )
+    owners = [
+        *(feature for feature, _ in wholes),
+        *(wholes[p][0] if p >= 0 else _without_outline(part) for (part, _), p in zip(parts, parent, strict=True)),
+    ]
+    _, building = np.unique(np.array([owner.key for owner in owners], dtype=str), return_inverse=True)
     ground = _lowest_ground([polygons for _, polygons in rows], building, ground_height)
     covers: dict[int, list[Polygons]] = {}
     for (_, polygons), number in zip(parts, parent, strict=True):
@@ -79,7 +87,7 @@ def find_pieces(features: Sequence[Feature], ground_height: GroundHeight, ledger
             ledger.note("dropped", "building outside of the terrain", feature.key)
             continue
         built = uncovered(polygons, covers[row], feature.key, ledger) if row in covers else polygons
-        pieces.append(Piece(feature, rows[building[row]][0], built, float(level)))
+        pieces.append(Piece(feature, owners[row], built, float(level)))
     return sorted(pieces, key=lambda piece: piece.feature.key)
 
 
@@ -95,6 +103,22 @@ def _standing(features: Sequence[Feature], ledger: Ledger) -> list[Feature]:
         ledger.note("read", "building" if is_building(feature.tags) else "building part", feature.key)
         standing.append(feature)
     return standing
+
+
+def _related_outlines(wholes: list[Feature], parts: list[Feature]) -> list[list[int]]:
+    """For each part the outlines of the building that a relation says it belongs to."""
+    named: dict[str, list[int]] = {}
+    for row, whole in enumerate(wholes):
+        for key in {whole.key: None, related_building(whole.tags): None}:
+            if key is not None:
+                named.setdefault(key, []).append(row)
+    return [named.get(related_building(part.tags) or "", []) for part in parts]
+
+
+def _without_outline(part: Feature) -> Feature:
+    """The building of a part that lies in no outline: that of its relation, else the part itself."""
+    key = related_building(part.tags)
+    return part if key is None else Feature(key, part.geometry, {})
 
 
 def _lowest_ground(shapes: list[Polygons], building: np.ndarray, ground_height: GroundHeight) -> np.ndarray:

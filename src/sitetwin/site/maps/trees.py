@@ -23,6 +23,25 @@ _WAY_CLEARANCE = 3.0  # metres between the middle of a way and the trees that ar
 _POLYGONS = ("Polygon", "MultiPolygon")
 _LINES = ("LineString", "MultiLineString")
 
+PLANTS: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
+    "wood": ((("natural", "wood"), ("landuse", "forest")), _POLYGONS),
+    "scrub": ((("natural", "scrub"),), _POLYGONS),
+    "hedge": ((("barrier", "hedge"),), (*_LINES, *_POLYGONS)),
+    "tree row": ((("natural", "tree_row"),), _LINES),
+    "tree": ((("natural", "tree"),), ("Point",)),
+    "park": ((("leisure", "park"), ("landuse", "orchard")), _POLYGONS),
+}
+"""What grows: the tags of each kind, and how it is drawn."""
+
+
+def plant_kinds(feature: Feature) -> list[str]:
+    """The kinds of `PLANTS` that a feature is of."""
+    return [
+        kind
+        for kind, (tags, drawn) in PLANTS.items()
+        if feature.geometry.geom_type in drawn and any(feature.tags.get(key) == value for key, value in tags)
+    ]
+
 
 def build_vegetation(
     features: Sequence[Feature],
@@ -87,30 +106,24 @@ class _Planting:
 
     def run(self) -> Vegetation:
         """Woods first, for they decide where trees are told apart."""
-        for feature in self._polygons("natural", {"wood"}, "landuse", {"forest"}):
-            self._wood(feature)
-        for feature in self._polygons("natural", {"scrub"}):
-            self._thicket(feature, feature.geometry, "scrub", self.options.scrub_height)
+        of_kind: dict[str, list[Feature]] = {kind: [] for kind in PLANTS}
         for feature in self.features:
-            if feature.tags.get("barrier") == "hedge":
-                self._hedge(feature)
-        rows = [f for f in self.features if f.tags.get("natural") == "tree_row" and f.geometry.geom_type in _LINES]
-        trees = [f for f in self.features if f.tags.get("natural") == "tree" and f.geometry.geom_type == "Point"]
+            for kind in plant_kinds(feature):
+                of_kind[kind].append(feature)
+        for feature in of_kind["wood"]:
+            self._wood(feature)
+        for feature in of_kind["scrub"]:
+            self._thicket(feature, feature.geometry, "scrub", self.options.scrub_height)
+        for feature in of_kind["hedge"]:
+            self._hedge(feature)
+        rows, trees = of_kind["tree row"], of_kind["tree"]
         for feature in rows:
             self._row(feature)
         self._trees(trees, np.array([(f.geometry.x, f.geometry.y) for f in trees]).reshape(-1, 2), "tree")
         mapped = shapely.STRtree([*(f.geometry for f in (*rows, *trees)), *self.woods])
-        for feature in self._polygons("leisure", {"park"}, "landuse", {"orchard"}):
+        for feature in of_kind["park"]:
             self._park(feature, mapped)
         return Vegetation(tuple(self.volumes))
-
-    def _polygons(self, *wanted: str | set[str]) -> list[Feature]:
-        pairs = list(zip(wanted[::2], wanted[1::2], strict=True))
-        return [
-            f
-            for f in self.features
-            if f.geometry.geom_type in _POLYGONS and any(f.tags.get(key) in values for key, values in pairs)  # type: ignore[arg-type,operator]
-        ]
 
     def _free(self, geometry: shapely.Geometry) -> shapely.Geometry:
         """The part of an area inside the frame, outside of buildings and of the woods so far."""
@@ -151,8 +164,7 @@ class _Planting:
             geometry = shapely.buffer(
                 geometry, 0.5 * width, cap_style="flat", join_style="mitre", mitre_limit=2.0, quad_segs=2
             )
-        if geometry.geom_type in _POLYGONS:
-            self._thicket(feature, geometry, "hedge", self.options.hedge_height)
+        self._thicket(feature, geometry, "hedge", self.options.hedge_height)
 
     def _fill(self, feature: Feature, area: shapely.Geometry, base: float, top: float, what: str) -> None:
         found = prisms(area, base, top, self._ground, *leaves(feature.tags, self.options))

@@ -118,7 +118,9 @@ def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator
     Raises:
         SiteTwinError: There is neither a street nor a building, or more than 100,000 vehicles are asked for.
     """
-    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~_is_ground(site)]]))
+    taken = shapely.STRtree(
+        plan_shapes(site.vertices[site.triangles[~np.isin(site.triangle_object, site.ground_objects)]])
+    )
     kerbs, streets = _kerbs(site, vehicles)
     length = float(sum(kerb.line.length for kerb in kerbs))
     wanted = round(vehicles.per_100_m * length / 100.0) if vehicles.count is None else vehicles.count
@@ -166,12 +168,6 @@ def rectangles(centre: np.ndarray, size: np.ndarray, yaw: np.ndarray) -> np.ndar
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1) * size[:, 1:2] / 2
     corners = [centre - ahead - left, centre + ahead - left, centre + ahead + left, centre - ahead + left]
     return np.asarray(shapely.polygons(np.stack([*corners, corners[0]], axis=1)))
-
-
-def _is_ground(site: Site) -> np.ndarray:
-    """(T,) bool: triangles of the ground, by role or by name."""
-    ground = [k in site.ground_objects or name.startswith("ground-") for k, name in enumerate(site.objects)]
-    return np.array(ground, dtype=bool)[site.triangle_object]
 
 
 def _body(name: str, centre: np.ndarray, foot: float, size: np.ndarray, yaw: float) -> MovingObject:

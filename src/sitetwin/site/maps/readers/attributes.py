@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.lengths import parse_length
 
 HEIGHTS = frozenset({"height", "buildingheight", "bldgheight", "bldghgt", "measuredheight", "heightm", "hgt"})
 """Names of a building's height in metres (CityGML, Microsoft, Overture and many cities)."""
@@ -39,6 +38,9 @@ _OTHERS = {
 """Other names, of Overture and OpenStreetMap with other punctuation."""
 
 _LAND_USE = "landuse"
+_NUMBER_ONLY = re.compile(r"[0-9.,]+")
+FOOT = 0.3048
+"""Metres."""
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]")
 
 
@@ -122,11 +124,9 @@ def _measure(text: str, target: str, feet: bool, ledger: Ledger, key: str) -> st
     try:
         number = float(text)
     except ValueError:
-        return text  # with a unit, or nonsense: whoever uses the tag reads it
+        # With a unit, a decimal comma, or nonsense: whoever uses the tag reads it.
+        return f"{text} ft" if feet and _NUMBER_ONLY.fullmatch(text) else text
     if number <= 0:
         ledger.note("assumed", f"attribute for {target} of 0 or less means unknown", key)
         return None
-    if not feet:
-        return text
-    metres = parse_length(f"{text} ft")
-    return None if metres is None else f"{metres:.3f}"
+    return f"{number * FOOT:.3f}" if feet else text

@@ -29,7 +29,7 @@ _FOOTPRINTS = re.compile(r"building|footprint", re.IGNORECASE)
 
 def is_geojson(value: Mapping[str, Any]) -> bool:
     """Whether a JSON object says that it is GeoJSON."""
-    return value.get("type") in {"FeatureCollection", "Feature", *_GEOMETRIES}
+    return str(value.get("type")) in {"FeatureCollection", "Feature", *_GEOMETRIES}
 
 
 def read_geojson(

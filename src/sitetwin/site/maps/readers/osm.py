@@ -8,15 +8,11 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from sitetwin.site.maps.drawn import Drawn, is_building
+from sitetwin.site.maps.drawn import BUILDING, Drawn, is_building
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import is_area, same_kind, says_something
 from sitetwin.site.maps.readers.elements import Elements, Member, Relation, Tags, Way
 from sitetwin.site.maps.readers.rings import assemble_area, clean_ring
-
-BUILDING = "sitetwin:building"
-"""Tag of the outline and of the parts of a building that a ``type=building`` relation holds together: the outline's key
-(the relation's, where it has none)."""
 
 _Row = tuple[str, Tags, np.ndarray]  # key, tags, points in degrees
 
@@ -76,6 +72,8 @@ class _Drawing:
         own = {key: value for key, value in relation.tags.items() if key != "type"}
         if outlines:
             self.marks[name] = {**own, **self.marks[name]}
+        elif own:
+            self.ledger.note("dropped", "tags of a building relation without an outline", name)
 
     def _tags(self, key: str, tags: Tags) -> Tags:
         """Tags of an element with those its relations give it; its own count first."""
