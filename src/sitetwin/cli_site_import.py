@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import Context, out, plain, refuse_idle, say
+from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def import_site(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Map (.osm, .osm.pbf, Overpass .json, .geojson; several make one map), or one CityJSON, GLB, glTF, "
             "OBJ, PLY or Mitsuba XML file or Wireless InSite project.",
         ),
@@ -117,7 +118,7 @@ def import_site(
 
 
 def fetch(
-    place: Annotated[str, typer.Argument(help="Name of a place, or LATITUDE,LONGITUDE.")],
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="Name of a place, or LATITUDE,LONGITUDE.")],
     to: To,
     radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
     materials: Materials = "default",
@@ -151,13 +152,13 @@ def fetch(
 
 def export(
     ctx: Context,
-    scene: Annotated[str, typer.Argument(metavar="SITE", help="Saved site, or anything that `site import` reads.")],
+    scene: SiteName,
     to: Annotated[Path, typer.Option("--out", help="Folder of the Mitsuba scene, or file to write.")],
     form: Annotated[
         str, typer.Option("--format", help="mitsuba (for Sionna RT), glb, or geojson (footprints and trees).")
     ] = "mitsuba",
     carrier: Annotated[
-        float, typer.Option(help="Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
+        float, typer.Option(help="Carrier in Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
     ] = 3.5e9,
 ) -> None:
     """Write a site for other programs, and say what their format cannot hold."""
@@ -192,16 +193,17 @@ def print_ledger(ledger: Ledger) -> None:
 
 def _finish(site: Site, ledger: Ledger, to: Path) -> None:
     from sitetwin.site import save_site
+    from sitetwin.site.plan import standing_buildings
 
     print_ledger(ledger)
     save_site(site, to)
-    names = site.buildings[0]
     size = site.bounds[1] - site.bounds[0]
-    grounds = len({site.buildings[1][k] for k in site.ground_objects})
+    trunks = int(site.vegetation.is_trunk.sum())
     say(
-        f"{len(names) - grounds:,} buildings, {site.num_triangles:,} triangles, {site.num_facets:,} facets, "
-        f"{site.vegetation.num_volumes:,} canopy volumes, {size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m"
+        f"buildings: {int(standing_buildings(site).sum()):,}, canopies: {site.vegetation.num_volumes - trunks:,}, "
+        f"trunks: {trunks:,}, triangles: {site.num_triangles:,}, facets: {site.num_facets:,}"
     )
+    say(f"{size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m")
     say(f"site {site.hash[:16]} written to {to}")
 
 

@@ -13,7 +13,7 @@ import typer
 
 from sitetwin.cli_console import say
 from sitetwin.cli_fields import ANGLES_DEG, CARRIERS_HZ, check_range
-from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier
+from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier, SiteOfPaths
 from sitetwin.errors import SiteTwinWarning
 
 
@@ -26,17 +26,14 @@ def view(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="SITE|STORE...",
-            help="Sites (saved folder, built-in scene, Mitsuba XML, Wireless InSite) or stores of paths; several are "
-            "variants to switch between.",
+            metavar="SITE|STORE",
+            help="Sites, as for `sitetwin trace`, or stores of paths; several are variants to switch between.",
         ),
     ],
     paths: Annotated[
         list[Path] | None, typer.Option(help="Store of paths that was traced in one of the sites; may be repeated.")
     ] = None,
-    scene: Annotated[
-        str | None, typer.Option(help="The site of the stores given as targets; by default the one they name.")
-    ] = None,
+    scene: SiteOfPaths = None,
     values: Annotated[
         Path | None,
         typer.Option(help="Numbers per user, such as the NMSE of a codec: FILE.npz or FILE.csv, one row per user."),

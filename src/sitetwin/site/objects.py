@@ -70,6 +70,15 @@ def find_ground_objects(site: Site) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(surely | (grounds & (bounds[:, 0, 2] <= lowest + 1.0))))
 
 
+def ground_triangles(site: Site) -> np.ndarray:
+    """(T,) bool: triangles of the ground, of `Site.ground_objects` or of objects that a map's import named ground.
+
+    The names count whichever way the triangles face: a ground that is wound the wrong way round is no building.
+    """
+    named = [i for i, name in enumerate(site.objects) if _GROUND_PART.match(name)]
+    return np.isin(site.triangle_object, [*site.ground_objects, *named])
+
+
 def _faces_the_sky(site: Site) -> np.ndarray:
     """(O,) bool: objects of which every triangle faces up."""
     corners = site.vertices[site.triangles][..., :2]

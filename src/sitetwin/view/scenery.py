@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from matplotlib.colors import to_rgb
 
 from sitetwin.report.surface_colours import material_colours
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site, Vegetation
+from sitetwin.site.objects import ground_triangles
 from sitetwin.site.vegetation import Volume
 
-IN_LEAF, BARE = (74, 138, 72), (139, 119, 92)
-"""Colours of canopies with and without leaves."""
+IN_LEAF, BARE, WOOD = (74, 138, 72), (139, 119, 92), (94, 74, 54)
+"""Colours of canopies with and without leaves, and of trunks."""
 
 _MOST_TRIANGLES = 400_000  # of one mesh: larger ones go in pieces, which the browser draws as they arrive
 _FEW_CANOPIES = 3000  # up to here crowns are round, beyond they have 20 faces each
@@ -24,7 +24,6 @@ _SIDES = 12  # of a cylinder
 _PIECES, _SHORT = 30, 20.0  # triangles longer than a 30th of the site, and than 20 m, are cut
 _ROOF_SHADE, _GROUND_TINT = 0.82, 0.35
 _FACES_UP = 0.5
-_GROUND_NAME = re.compile(r"ground(?:-.*)?$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +48,7 @@ def city_meshes(site: Site) -> list[ColouredMesh]:
     corners = site.vertices[site.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lying = np.abs(normal[:, 2]) > _FACES_UP * np.sqrt((normal**2).sum(axis=1))
-    named = [i for i, name in enumerate(site.objects) if _GROUND_NAME.match(name)]
-    ground = np.isin(site.triangle_object, [*site.ground_objects, *named])
+    ground = ground_triangles(site)
     part = np.where(ground, 0, np.where(lying, 1, 2))
     material = site.facet_material[site.triangle_facet]
     colours = [np.array(to_rgb(colour)) for colour in material_colours(site.materials)]

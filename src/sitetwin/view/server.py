@@ -19,7 +19,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.view.colours import colours_of, legend, scale_of
 from sitetwin.view.quantities import LEAVES, Quantity, path_powers, user_quantities
 from sitetwin.view.rays import path_table, picked_user, ray_segments
-from sitetwin.view.scenery import BARE, IN_LEAF, canopy_mesh, city_meshes
+from sitetwin.view.scenery import BARE, IN_LEAF, WOOD, canopy_mesh, city_meshes
 from sitetwin.view.sources import Link, World, value_quantities
 
 _HIDDEN = "hidden"
@@ -185,8 +185,12 @@ class Viewer:
         if leaves == "no trees" or not world.site.vegetation.num_volumes:
             return
         deciduous = np.array([cycle == "deciduous" for cycle in world.site.vegetation.leaf_cycle], dtype=bool)
-        bare = deciduous & (leaves == "out of leaf")
-        for name, chosen, colour in (("leaves", ~bare, IN_LEAF), ("branches", bare, BARE)):
+        bare, trunk = deciduous & (leaves == "out of leaf"), world.site.vegetation.is_trunk
+        for name, chosen, colour, opacity in (
+            ("leaves", ~bare & ~trunk, IN_LEAF, 0.9),
+            ("branches", bare & ~trunk, BARE, 0.45),
+            ("trunks", trunk, WOOD, None),
+        ):
             vertices, faces = canopy_mesh(world.site.vegetation, chosen)
             if len(faces):
                 self._trees.append(
@@ -196,7 +200,7 @@ class Viewer:
                         faces,
                         color=colour,
                         flat_shading=True,
-                        opacity=0.9 if name == "leaves" else 0.45,
+                        opacity=opacity,
                         cast_shadow=False,
                         receive_shadow=False,
                     )
@@ -367,7 +371,8 @@ def _link_names(world: World) -> list[str]:
 def _about(world: World) -> str:
     site = world.site
     users = f", {world.links[0].paths.num_users:,} users" if world.links else ""
-    return f"{site.num_triangles:,} triangles, {site.vegetation.num_volumes:,} canopies{users}"
+    canopies = site.vegetation.num_volumes - int(site.vegetation.is_trunk.sum())
+    return f"{site.num_triangles:,} triangles, {canopies:,} canopies{users}"
 
 
 def _spacing(users: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material
 from sitetwin.site.model import Site
 from sitetwin.site.moving import MovingObject, box_object, place_objects
+from sitetwin.site.objects import ground_triangles
 from sitetwin.site.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
@@ -118,7 +119,7 @@ def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator
     Raises:
         SiteTwinError: There is neither a street nor a building, or more than 100,000 vehicles are asked for.
     """
-    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~_is_ground(site)]]))
+    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~ground_triangles(site)]]))
     kerbs, streets = _kerbs(site, vehicles)
     length = float(sum(kerb.line.length for kerb in kerbs))
     wanted = round(vehicles.per_100_m * length / 100.0) if vehicles.count is None else vehicles.count
@@ -166,12 +167,6 @@ def rectangles(centre: np.ndarray, size: np.ndarray, yaw: np.ndarray) -> np.ndar
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1) * size[:, 1:2] / 2
     corners = [centre - ahead - left, centre + ahead - left, centre + ahead + left, centre - ahead + left]
     return np.asarray(shapely.polygons(np.stack([*corners, corners[0]], axis=1)))
-
-
-def _is_ground(site: Site) -> np.ndarray:
-    """(T,) bool: triangles of the ground, by role or by name."""
-    ground = [k in site.ground_objects or name.startswith("ground-") for k, name in enumerate(site.objects)]
-    return np.array(ground, dtype=bool)[site.triangle_object]
 
 
 def _body(name: str, centre: np.ndarray, foot: float, size: np.ndarray, yaw: float) -> MovingObject:
