@@ -11,7 +11,8 @@ import shapely
 from typer.testing import CliRunner
 
 from sitetwin import cli
-from sitetwin.site import Site, check_site, inside_building, load_site, outdoor_mask
+from sitetwin.site import ParkedVehicles, Site, check_site, inside_building, load_site, outdoor_mask
+from sitetwin.site.exporters import export_footprints
 from sitetwin.site.maps import MapOptions, read_maps, site_from_map
 from sitetwin.site.projection import LocalProjection
 
@@ -74,7 +75,8 @@ def run(*arguments: str) -> str:
 def refused(*arguments: str) -> str:
     result = CliRunner().invoke(cli.app, [*arguments])
     assert result.exit_code == 1
-    (sentence,) = result.stderr.splitlines()
+    *bars, sentence = result.stderr.splitlines()
+    assert all("%" in bar for bar in bars), result.stderr
     return sentence
 
 
@@ -219,3 +221,39 @@ def test_fetching_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch:
 
 def test_options_default() -> None:
     assert MapOptions().rules.name == "default"
+
+
+def test_what_would_be_refused_at_the_end_is_refused_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("keep")
+    for words in (["import", str(osm(tmp_path))], ["fetch", "48.1,11.5"]):
+        assert "holds something other than a site" in refused("site", *words, "--out", str(folder))
+    assert [f.name for f in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_map_in_place_of_a_site_gets_the_command_that_makes_one(tmp_path: Path) -> None:
+    file = osm(tmp_path)
+    sentence = refused("site", "check", str(file))
+    assert f"sitetwin site import {file}" in sentence
+
+
+def test_trunks_are_no_trees_of_their_own(town: Site, tmp_path: Path) -> None:
+    """One tree on the map is one tree in the report and in the file, and comes back as one."""
+    assert town.vegetation.is_trunk.sum() == 1
+    report = check_site(town)
+    assert (report.counts["canopies"], report.counts["trunks"]) == (1, 1)
+    assert report.vegetation["shape"] == {"ellipsoid": 1}
+    file = tmp_path / "town.geojson"
+    ledger = export_footprints(town, file)
+    assert ledger.count("dropped") == 1
+    again = site_from_map(*read_maps([file], origin=(48.1, 11.5)))
+    assert again.vegetation.num_volumes == town.vegetation.num_volumes
+
+
+def test_parked_vehicles_are_no_footprints(town: Site, tmp_path: Path) -> None:
+    parked = town.variant(vehicles=ParkedVehicles(count=3), rng=np.random.default_rng(0))
+    export_footprints(town, tmp_path / "a.geojson")
+    ledger = export_footprints(parked, tmp_path / "b.geojson")
+    assert (tmp_path / "a.geojson").read_bytes() == (tmp_path / "b.geojson").read_bytes()
+    assert any("parked vehicle" in entry.what and entry.count == 3 for entry in ledger.entries)

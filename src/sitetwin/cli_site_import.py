@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from sitetwin.cli_console import Context, out, plain, refuse_idle, say
+from sitetwin.cli_console import Context, out, plain, progress_bars, refuse_idle, say
 from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sitetwin.site import Site
     from sitetwin.site.maps import Clip, Ledger, MapOptions
 
-_MAPS = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 _CITY_SIGN = b'"CityJSON'
 _LOOKED_AT = 1 << 16  # bytes of a .json file in which its type is sought
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
@@ -92,8 +91,10 @@ def import_site(
     up: Annotated[str | None, typer.Option(help="Axis of a mesh that points up: y or z.")] = None,
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
+    from sitetwin.site.io import check_site_folder
     from sitetwin.site.maps import Ledger
 
+    check_site_folder(to)
     ledger = Ledger()
     if all(_is_map(Path(name)) for name in files):
         refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
@@ -132,8 +133,10 @@ def fetch(
     seed: Seed = 0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
+    from sitetwin.site.io import check_site_folder
     from sitetwin.site.maps import fetch_map
 
+    check_site_folder(to)
     options = _map_options(
         materials,
         terrain,
@@ -208,9 +211,11 @@ def _finish(site: Site, ledger: Ledger, to: Path) -> None:
 
 
 def _is_map(path: Path) -> bool:
+    from sitetwin.site.opening import MAP_SUFFIXES
+
     suffix = path.suffix.lower()
     if suffix != ".json":
-        return suffix in _MAPS
+        return suffix in MAP_SUFFIXES
     try:
         with path.open("rb") as file:
             return _CITY_SIGN not in file.read(_LOOKED_AT)
@@ -276,8 +281,14 @@ def _site_of_map(
 ) -> tuple[Site, Ledger]:
     from sitetwin.site.maps import read_maps, site_from_map
 
-    map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
-    return site_from_map(map_data, ledger, options), ledger
+    with progress_bars() as tell:
+        tell("read", 0.0)
+        map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
+        tell("read", 1.0)
+        tell("build", 0.0)
+        site = site_from_map(map_data, ledger, options)
+        tell("build", 1.0)
+    return site, ledger
 
 
 def _site_of_model(

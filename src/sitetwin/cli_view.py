@@ -38,6 +38,10 @@ def view(
         Path | None,
         typer.Option(help="Numbers per user, such as the NMSE of a codec: FILE.npz or FILE.csv, one row per user."),
     ] = None,
+    channels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Data set of channels made from the paths: users by channel power; may be repeated."),
+    ] = None,
     carrier: Carrier = 3.5e9,
     beams: Annotated[int, typer.Option(min=1, max=1024, help="Beams of the DFT codebook: elements of its ULA.")] = 32,
     bs_yaw: ArrayYaw = 0.0,
@@ -55,6 +59,7 @@ def view(
 
     from sitetwin.channel.arrays import AntennaArray, Radio
     from sitetwin.channel.describe import named_array, named_pattern
+    from sitetwin.view.channels import open_channels
     from sitetwin.view.server import Viewer, ViewSettings
     from sitetwin.view.sources import open_worlds, read_values
 
@@ -64,6 +69,7 @@ def view(
         tx=Radio(named_array("single", named_pattern(pattern)), turned),
         beams=Radio(AntennaArray.ula(beams), turned),
         values=read_values(values) if values is not None else {},
+        channels=tuple(open_channels(path) for path in channels or []),
     )
     viewer = Viewer(open_worlds(targets, paths or [], scene), settings, host, port)
     if not _is_local(host):
