@@ -134,7 +134,7 @@ def _materials(site: Site) -> dict[int, int]:
 def test_import_check_trace_and_export(tmp_path: Path) -> None:
     file = osm(tmp_path)
     said = run("site", "import", str(file), "--out", str(tmp_path / "a"), "--origin", "48.1,11.5")
-    assert "4 buildings" in said
+    assert "buildings: 4," in said
     run("site", "import", str(file), "--out", str(tmp_path / "b"), "--origin", "48.1,11.5")
     for one in sorted((tmp_path / "a").iterdir()):
         assert one.read_bytes() == (tmp_path / "b" / one.name).read_bytes(), one.name
@@ -167,10 +167,10 @@ def test_footprints_come_back_as_buildings(town: Site, tmp_path: Path) -> None:
 def test_part_of_a_map(tmp_path: Path) -> None:
     file = osm(tmp_path)
     said = run("site", "import", str(file), "--out", str(tmp_path / "a"), "--around=48.1,11.5", "--radius=15")
-    assert "1 buildings" in said or "2 buildings" in said
+    assert "buildings: 1," in said or "buildings: 2," in said
     (west, south), (east, north) = degrees([(-5.0, -15.0)])[0], degrees([(35.0, 15.0)])[0]
     said = run("site", "import", str(file), "--out", str(tmp_path / "b"), f"--box={west},{south},{east},{north}")
-    assert "2 buildings" in said
+    assert "buildings: 2," in said
 
 
 def test_drawn_heights_need_the_same_seed_for_the_same_site(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def import_site(
     lod: Annotated[
         str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of a mesh: m, cm, mm, km, in or ft.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of a mesh: m, cm, mm, km, in, ft or us-ft.")] = None,
     up: Annotated[str | None, typer.Option(help="Axis of a mesh that points up: y or z.")] = None,
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
