@@ -44,7 +44,13 @@ def variant(
 def _print_differences(made: Any) -> None:
     table = Table("difference", "in numbers")
     for entry in made.provenance["differences"]:
-        facts = [f"{key} {value}" for key, value in entry.items() if key not in ("what", "sha256")]
+        facts = [f"{key} {_short(value)}" for key, value in entry.items() if key not in ("what", "sha256")]
         table.add_row(plain(str(entry["what"])), plain(", ".join(facts)))
-    out.print(table)
+    if table.row_count:
+        out.print(table)
     say(f"{made.name}: {made.num_triangles:,} triangles, hash {made.hash}")
+
+
+def _short(value: Any) -> str:
+    """A number to four digits; the site's provenance has them all."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
