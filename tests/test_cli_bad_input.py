@@ -51,8 +51,8 @@ def paths(tmp_path_factory):
     [
         ({"scene": "munch"}, r"did you mean 'munich'"),
         ({"scene": "no/such.xml"}, r"'no/such\.xml' does not exist"),
-        ({"scene": "/dev/null"}, r"neither a scene file"),
-        ({"scene": ""}, r"neither a scene file"),
+        ({"scene": "/dev/null"}, r"neither a saved site, nor a scene file"),
+        ({"scene": ""}, r"neither a saved site, nor a scene file"),
         ({"tx": "0,20,5"}, r"transmitter at \(0, 20, 5\) m is inside a building; move it"),
         ({"tx": "0,0,-5"}, r"below the ground.*raise it"),
         ({"tx": "1e300,0,5"}, r"more than 1000 km"),

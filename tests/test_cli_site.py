@@ -11,7 +11,16 @@ import shapely
 from typer.testing import CliRunner
 
 from sitetwin import cli
-from sitetwin.site import Site, check_site, ground_height, inside_building, load_site, outdoor_mask
+from sitetwin.site import (
+    ParkedVehicles,
+    Site,
+    check_site,
+    ground_height,
+    inside_building,
+    load_site,
+    outdoor_mask,
+)
+from sitetwin.site.exporters import export_footprints
 from sitetwin.site.maps import MapOptions, read_maps, site_from_map
 from sitetwin.site.projection import LocalProjection
 
@@ -74,7 +83,8 @@ def run(*arguments: str) -> str:
 def refused(*arguments: str) -> str:
     result = CliRunner().invoke(cli.app, [*arguments])
     assert result.exit_code == 1
-    (sentence,) = result.stderr.splitlines()
+    *bars, sentence = result.stderr.splitlines()
+    assert all("%" in bar for bar in bars), result.stderr
     return sentence
 
 
@@ -132,7 +142,7 @@ def _materials(site: Site) -> dict[int, int]:
 def test_import_check_trace_and_export(tmp_path: Path) -> None:
     file = osm(tmp_path)
     said = run("site", "import", str(file), "--out", str(tmp_path / "a"), "--origin", "48.1,11.5")
-    assert "4 buildings" in said
+    assert "buildings: 4," in said
     run("site", "import", str(file), "--out", str(tmp_path / "b"), "--origin", "48.1,11.5")
     for one in sorted((tmp_path / "a").iterdir()):
         assert one.read_bytes() == (tmp_path / "b" / one.name).read_bytes(), one.name
@@ -165,10 +175,10 @@ def test_footprints_come_back_as_buildings(town: Site, tmp_path: Path) -> None:
 def test_part_of_a_map(tmp_path: Path) -> None:
     file = osm(tmp_path)
     said = run("site", "import", str(file), "--out", str(tmp_path / "a"), "--around=48.1,11.5", "--radius=15")
-    assert "1 buildings" in said or "2 buildings" in said
+    assert "buildings: 1," in said or "buildings: 2," in said
     (west, south), (east, north) = degrees([(-5.0, -15.0)])[0], degrees([(35.0, 15.0)])[0]
     said = run("site", "import", str(file), "--out", str(tmp_path / "b"), f"--box={west},{south},{east},{north}")
-    assert "2 buildings" in said
+    assert "buildings: 2," in said
 
 
 def test_drawn_heights_need_the_same_seed_for_the_same_site(tmp_path: Path) -> None:
@@ -248,3 +258,39 @@ def test_a_town_on_a_slope(tmp_path: Path) -> None:
     crown = site.vegetation.volumes[0]
     assert crown.centre[2] + crown.semi_axes[2] == pytest.approx(0.05 * 50 + 12, abs=0.05)
     assert site.provenance["source"]["terrain"]["origin_height_m"] == pytest.approx(500, abs=0.01)
+
+
+def test_what_would_be_refused_at_the_end_is_refused_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("keep")
+    for words in (["import", str(osm(tmp_path))], ["fetch", "48.1,11.5"]):
+        assert "holds something other than a site" in refused("site", *words, "--out", str(folder))
+    assert [f.name for f in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_map_in_place_of_a_site_gets_the_command_that_makes_one(tmp_path: Path) -> None:
+    file = osm(tmp_path)
+    sentence = refused("site", "check", str(file))
+    assert f"sitetwin site import {file}" in sentence
+
+
+def test_trunks_are_no_trees_of_their_own(town: Site, tmp_path: Path) -> None:
+    """One tree on the map is one tree in the report and in the file, and comes back as one."""
+    assert town.vegetation.is_trunk.sum() == 1
+    report = check_site(town)
+    assert (report.counts["canopies"], report.counts["trunks"]) == (1, 1)
+    assert report.vegetation["shape"] == {"ellipsoid": 1}
+    file = tmp_path / "town.geojson"
+    ledger = export_footprints(town, file)
+    assert ledger.count("dropped") == 1
+    again = site_from_map(*read_maps([file], origin=(48.1, 11.5)))
+    assert again.vegetation.num_volumes == town.vegetation.num_volumes
+
+
+def test_parked_vehicles_are_no_footprints(town: Site, tmp_path: Path) -> None:
+    parked = town.variant(vehicles=ParkedVehicles(count=3), rng=np.random.default_rng(0))
+    export_footprints(town, tmp_path / "a.geojson")
+    ledger = export_footprints(parked, tmp_path / "b.geojson")
+    assert (tmp_path / "a.geojson").read_bytes() == (tmp_path / "b.geojson").read_bytes()
+    assert any("parked vehicle" in entry.what and entry.count == 3 for entry in ledger.entries)

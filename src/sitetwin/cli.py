@@ -23,7 +23,7 @@ from sitetwin.cli_console import Context, Group, Interrupted, out, plain, progre
 from sitetwin.cli_convergence import register_convergence
 from sitetwin.cli_coverage import register_coverage
 from sitetwin.cli_export import register_export
-from sitetwin.cli_options import Depth, Diffraction, Diffuse, DiffuseTile, Height, Spacing, Transmissions
+from sitetwin.cli_options import Depth, Diffraction, Diffuse, DiffuseTile, Height, SiteName, Spacing, Transmissions
 from sitetwin.cli_places import transmitter_position
 from sitetwin.cli_site import site_app
 from sitetwin.cli_trace import check_trace_options, print_traces, read_places, read_transmitters, refuse_empty_traces
@@ -104,12 +104,7 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
 @app.command()
 def trace(
     ctx: Context,
-    scene: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a built-in Sionna RT scene (munich), a Mitsuba XML file, or a Wireless InSite project."
-        ),
-    ],
+    scene: SiteName,
     tx: Annotated[
         list[str],
         typer.Option(

@@ -34,6 +34,7 @@ from sitetwin.cli_options import (
     Rain,
     Scattering,
     Season,
+    SiteOfPaths,
     UserArray,
     UserPattern,
 )
@@ -60,9 +61,7 @@ def channels(
     ctx: Context,
     paths: Annotated[Path, typer.Argument(help="Folder of the paths, as `sitetwin trace` wrote it.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the data set to write.")],
-    scene: Annotated[
-        str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
-    ] = None,
+    scene: SiteOfPaths = None,
     quantity: Annotated[str, typer.Option(help="cfr, delay-angle, or gains (of each path).")] = "cfr",
     carrier: Carrier = 3.5e9,
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256,

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import out, progress_bars, say
-from sitetwin.cli_options import Height, Spacing, Transmissions
+from sitetwin.cli_options import Height, SiteName, Spacing, Transmissions
 from sitetwin.cli_trace import numbers, read_area
 from sitetwin.errors import SiteTwinError
 
@@ -25,7 +25,7 @@ def register_convergence(app: typer.Typer) -> None:
 
 
 def convergence(
-    scene: Annotated[str, typer.Argument(help="Name of a built-in Sionna RT scene (munich), or a Mitsuba XML file.")],
+    scene: SiteName,
     tx: Annotated[str, typer.Option("--tx", "--transmitter", help="Transmitter X,Y,Z in metres.")],
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[

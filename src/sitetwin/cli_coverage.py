@@ -27,6 +27,7 @@ from sitetwin.cli_options import (
     Rain,
     Scattering,
     Season,
+    SiteName,
     Spacing,
     Transmissions,
 )
@@ -40,7 +41,7 @@ def register_coverage(app: typer.Typer) -> None:
 
 def coverage(
     ctx: Context,
-    scene: Annotated[str, typer.Argument(help="Name of a built-in Sionna RT scene (munich), or a Mitsuba XML file.")],
+    scene: SiteName,
     area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the maps to write.")],
     station: Annotated[

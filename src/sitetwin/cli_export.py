@@ -31,6 +31,7 @@ from sitetwin.cli_options import (
     Rain,
     Scattering,
     Season,
+    SiteOfPaths,
     UserArray,
     UserPattern,
 )
@@ -55,9 +56,7 @@ def export(
     store: Annotated[Path, typer.Argument(help="Store of paths, or data set of channels (mat and npz).")],
     form: Annotated[str, typer.Option("--format", help="deepmimo, sionna-cir, mat, npz or parquet.")],
     to: Annotated[Path, typer.Option("--out", help="File to write, or folder of the DeepMIMO scenario.")],
-    scene: Annotated[
-        str | None, typer.Option(help="The scene of the paths, by name or file; by default the one they name.")
-    ] = None,
+    scene: SiteOfPaths = None,
     carrier: Carrier = 3.5e9,
     bs_array: Annotated[str, typer.Option(help="Array of the transmitter: single, ula:32, upa:8x8:VH.")] = "single",
     bs_yaw: ArrayYaw = 0.0,

@@ -6,6 +6,17 @@ from typing import Annotated
 
 import typer
 
+SITE_HELP = (
+    "Folder of a saved site (`sitetwin site import` makes it of maps), name of a built-in Sionna RT scene (munich), or "
+    "file: Mitsuba XML, CityJSON, GLB, glTF, OBJ, PLY, or a Wireless InSite project."
+)
+SiteName = Annotated[str, typer.Argument(metavar="SITE", help=SITE_HELP)]
+SiteOfPaths = Annotated[
+    str | None,
+    typer.Option(
+        help="The site of the paths: saved folder, built-in scene or file; by default the built-in scene they name."
+    ),
+]
 Spacing = Annotated[float, typer.Option(help="Distance between users in metres.")]
 Height = Annotated[float, typer.Option(help="Height of the users above the ground in metres.")]
 Depth = Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")]

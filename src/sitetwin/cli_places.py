@@ -98,12 +98,12 @@ class UserPlaces:
     def _along_drives(self, site: Any, allow_indoors: bool) -> tuple[Any, int]:
         import numpy as np
 
-        from sitetwin.rays.drives import resample, trajectories_from_gpx
+        from sitetwin.rays.drives import places_along, trajectories_from_gpx
         from sitetwin.site import inside_building
 
         assert self.gpx is not None
         drives = trajectories_from_gpx(self.gpx, site, height=self.height, speed=1.0)  # a speed moves no place
-        users = np.concatenate([resample(drive, spacing_m=self.spacing).positions for drive in drives])
+        users = np.concatenate([places_along(drive, site, self.spacing, self.height) for drive in drives])
         kept = users if allow_indoors else users[~inside_building(site, users)]
         if not len(kept):
             raise SiteTwinError(f"all {len(users)} users along {self.gpx} are inside buildings; check the georeference")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sitetwin.cli_console import out, plain, say
 from sitetwin.cli_fields import CARRIERS_HZ, check_range
+from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
 REPORT, MAP = "check.json", "map.png"
@@ -23,13 +24,7 @@ def register_site_check(app: typer.Typer) -> None:
 
 
 def check(
-    scene: Annotated[
-        str,
-        typer.Argument(
-            metavar="SITE",
-            help="Saved site, built-in Sionna RT scene (munich), Mitsuba XML file, or Wireless InSite project.",
-        ),
-    ],
+    scene: SiteName,
     to: Annotated[
         Path | None, typer.Option("--out", help=f"Folder for {REPORT} and {MAP}, the site from above.")
     ] = None,

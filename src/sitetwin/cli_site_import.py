@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from sitetwin.cli_console import Context, out, plain, refuse_idle, say
+from sitetwin.cli_console import Context, out, plain, progress_bars, refuse_idle, say
+from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.site import Site
     from sitetwin.site.maps import Clip, Ledger, MapOptions
 
-_MAPS = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 _CITY_SIGN = b'"CityJSON'
 _LOOKED_AT = 1 << 16  # bytes of a .json file in which its type is sought
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
@@ -60,7 +60,7 @@ def import_site(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Map (.osm, .osm.pbf, Overpass .json, .geojson; several make one map), or one CityJSON, GLB, glTF, "
             "OBJ, PLY or Mitsuba XML file or Wireless InSite project.",
         ),
@@ -87,12 +87,14 @@ def import_site(
     lod: Annotated[
         str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of a mesh: m, cm, mm, km, in or ft.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of a mesh: m, cm, mm, km, in, ft or us-ft.")] = None,
     up: Annotated[str | None, typer.Option(help="Axis of a mesh that points up: y or z.")] = None,
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
+    from sitetwin.site.io import check_site_folder
     from sitetwin.site.maps import Ledger
 
+    check_site_folder(to)
     ledger = Ledger()
     if all(_is_map(Path(name)) for name in files):
         refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
@@ -117,7 +119,7 @@ def import_site(
 
 
 def fetch(
-    place: Annotated[str, typer.Argument(help="Name of a place, or LATITUDE,LONGITUDE.")],
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="Name of a place, or LATITUDE,LONGITUDE.")],
     to: To,
     radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
     materials: Materials = "default",
@@ -131,8 +133,10 @@ def fetch(
     seed: Seed = 0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
+    from sitetwin.site.io import check_site_folder
     from sitetwin.site.maps import fetch_map
 
+    check_site_folder(to)
     options = _map_options(
         materials,
         terrain,
@@ -151,13 +155,13 @@ def fetch(
 
 def export(
     ctx: Context,
-    scene: Annotated[str, typer.Argument(metavar="SITE", help="Saved site, or anything that `site import` reads.")],
+    scene: SiteName,
     to: Annotated[Path, typer.Option("--out", help="Folder of the Mitsuba scene, or file to write.")],
     form: Annotated[
         str, typer.Option("--format", help="mitsuba (for Sionna RT), glb, or geojson (footprints and trees).")
     ] = "mitsuba",
     carrier: Annotated[
-        float, typer.Option(help="Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
+        float, typer.Option(help="Carrier in Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
     ] = 3.5e9,
 ) -> None:
     """Write a site for other programs, and say what their format cannot hold."""
@@ -192,23 +196,26 @@ def print_ledger(ledger: Ledger) -> None:
 
 def _finish(site: Site, ledger: Ledger, to: Path) -> None:
     from sitetwin.site import save_site
+    from sitetwin.site.plan import standing_buildings
 
     print_ledger(ledger)
     save_site(site, to)
-    names = site.buildings[0]
     size = site.bounds[1] - site.bounds[0]
-    grounds = len({site.buildings[1][k] for k in site.ground_objects})
+    trunks = int(site.vegetation.is_trunk.sum())
     say(
-        f"{len(names) - grounds:,} buildings, {site.num_triangles:,} triangles, {site.num_facets:,} facets, "
-        f"{site.vegetation.num_volumes:,} canopy volumes, {size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m"
+        f"buildings: {int(standing_buildings(site).sum()):,}, canopies: {site.vegetation.num_volumes - trunks:,}, "
+        f"trunks: {trunks:,}, triangles: {site.num_triangles:,}, facets: {site.num_facets:,}"
     )
+    say(f"{size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m")
     say(f"site {site.hash[:16]} written to {to}")
 
 
 def _is_map(path: Path) -> bool:
+    from sitetwin.site.opening import MAP_SUFFIXES
+
     suffix = path.suffix.lower()
     if suffix != ".json":
-        return suffix in _MAPS
+        return suffix in MAP_SUFFIXES
     try:
         with path.open("rb") as file:
             return _CITY_SIGN not in file.read(_LOOKED_AT)
@@ -274,8 +281,14 @@ def _site_of_map(
 ) -> tuple[Site, Ledger]:
     from sitetwin.site.maps import read_maps, site_from_map
 
-    map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
-    return site_from_map(map_data, ledger, options), ledger
+    with progress_bars() as tell:
+        tell("read", 0.0)
+        map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
+        tell("read", 1.0)
+        tell("build", 0.0)
+        site = site_from_map(map_data, ledger, options)
+        tell("build", 1.0)
+    return site, ledger
 
 
 def _site_of_model(

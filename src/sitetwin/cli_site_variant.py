@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli_console import out, plain, say
+from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
 
@@ -18,7 +19,7 @@ def register_site_variant(site_app: typer.Typer) -> None:
 
 
 def variant(
-    site: Annotated[str, typer.Argument(help="Folder of a saved site, or a scene as for `sitetwin trace`.")],
+    scene: SiteName,
     recipe: Annotated[str, typer.Option(help="TOML file of a recipe, or a level of fidelity such as lod2.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the site to write.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")] = 0,
@@ -34,7 +35,7 @@ def variant(
 
     known = recipe in FIDELITY or (not Path(recipe).exists() and not Path(recipe).suffix)
     chosen = fidelity_recipe(recipe) if known else read_recipe(recipe)
-    made = chosen.apply(open_site(site), np.random.default_rng(seed))
+    made = chosen.apply(open_site(scene), np.random.default_rng(seed))
     save_site(made, to)
     _print_differences(made)
     say(str(to))
@@ -43,7 +44,13 @@ def variant(
 def _print_differences(made: Any) -> None:
     table = Table("difference", "in numbers")
     for entry in made.provenance["differences"]:
-        facts = [f"{key} {value}" for key, value in entry.items() if key not in ("what", "sha256")]
+        facts = [f"{key} {_short(value)}" for key, value in entry.items() if key not in ("what", "sha256")]
         table.add_row(plain(str(entry["what"])), plain(", ".join(facts)))
-    out.print(table)
+    if table.row_count:
+        out.print(table)
     say(f"{made.name}: {made.num_triangles:,} triangles, hash {made.hash}")
+
+
+def _short(value: Any) -> str:
+    """A number to four digits; the site's provenance has them all."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,7 @@ import typer
 
 from sitetwin.cli_console import say
 from sitetwin.cli_fields import ANGLES_DEG, CARRIERS_HZ, check_range
-from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier
+from sitetwin.cli_options import ArrayDowntilt, ArrayYaw, Carrier, SiteOfPaths
 from sitetwin.errors import SiteTwinWarning
 
 
@@ -26,20 +26,21 @@ def view(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="SITE|STORE...",
-            help="Sites (saved folder, built-in scene, Mitsuba XML, Wireless InSite) or stores of paths; several are "
-            "variants to switch between.",
+            metavar="SITE|STORE",
+            help="Sites, as for `sitetwin trace`, or stores of paths; several are variants to switch between.",
         ),
     ],
     paths: Annotated[
         list[Path] | None, typer.Option(help="Store of paths that was traced in one of the sites; may be repeated.")
     ] = None,
-    scene: Annotated[
-        str | None, typer.Option(help="The site of the stores given as targets; by default the one they name.")
-    ] = None,
+    scene: SiteOfPaths = None,
     values: Annotated[
         Path | None,
         typer.Option(help="Numbers per user, such as the NMSE of a codec: FILE.npz or FILE.csv, one row per user."),
+    ] = None,
+    channels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Data set of channels made from the paths: users by channel power; may be repeated."),
     ] = None,
     carrier: Carrier = 3.5e9,
     beams: Annotated[int, typer.Option(min=1, max=1024, help="Beams of the DFT codebook: elements of its ULA.")] = 32,
@@ -58,6 +59,7 @@ def view(
 
     from sitetwin.channel.arrays import AntennaArray, Radio
     from sitetwin.channel.describe import named_array, named_pattern
+    from sitetwin.view.channels import open_channels
     from sitetwin.view.server import Viewer, ViewSettings
     from sitetwin.view.sources import open_worlds, read_values
 
@@ -67,6 +69,7 @@ def view(
         tx=Radio(named_array("single", named_pattern(pattern)), turned),
         beams=Radio(AntennaArray.ula(beams), turned),
         values=read_values(values) if values is not None else {},
+        channels=tuple(open_channels(path) for path in channels or []),
     )
     viewer = Viewer(open_worlds(targets, paths or [], scene), settings, host, port)
     if not _is_local(host):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Trajectory
-from sitetwin.rays.drives import ascending, resample, trajectories_from_gpx
+from sitetwin.rays.drives import ascending, places_along, resample, trajectories_from_gpx
 from sitetwin.site import Georeference, Site
+from sitetwin.site.build import build_site
 from sitetwin.site.gpx import read_gpx
 from sitetwin.site.latlon import to_geographic
 from sitetwin.site.maps.ledger import Ledger
@@ -226,3 +227,23 @@ def test_prefixes_zones_and_fractions_are_understood(tmp_path: Path) -> None:
     assert track.times[0] == BEGIN.timestamp() + 0.25
     assert track.elevation[0] == 3.0
     assert math.isnan(track.elevation[1])
+
+
+def test_users_between_recorded_points_stand_on_the_ground() -> None:
+    """A ridge between two points of a drive: the straight way would lead through it."""
+    flat = make_town([])
+    ridge = np.array([[-20, -20, 0], [0, -20, 6], [0, 20, 6], [-20, 20, 0], [20, -20, 0], [20, 20, 0]], dtype=float)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
+    site = replace(
+        build_site("ridge", ridge, faces, np.zeros(4, dtype=np.int32), ("ground",), (0,), flat.materials),
+        georeference=Georeference(48.14, 11.58),
+    )
+    drive = Trajectory(np.array([0.0, 1.0]), np.array([[-20.0, 0.0, 1.5], [20.0, 0.0, 1.5]]))
+    users = places_along(drive, site, 5.0, 1.5)
+    np.testing.assert_allclose(users[:, 0], np.arange(-20.0, 20.1, 5.0), atol=1e-6)
+    np.testing.assert_allclose(users[:, 2], 1.5 + 6 - 0.3 * np.abs(users[:, 0]), atol=1e-6)
+
+
+def test_a_drive_shorter_than_the_spacing_has_one_user(field: Site) -> None:
+    drive = Trajectory(np.array([0.0, 1.0]), np.array([[1.0, 2.0, 1.5], [2.0, 2.0, 1.5]]))
+    np.testing.assert_array_equal(places_along(drive, field, 5.0, 1.5), [[1.0, 2.0, 1.5]])

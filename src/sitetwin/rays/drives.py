@@ -105,11 +105,7 @@ def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing
     if interval_s is not None:
         clock = way = trajectory.times[[0, -1]]
     else:
-        share = np.arange(_SUBSTEPS) / _SUBSTEPS
-        inner = trajectory.times[:-1, None] + np.diff(trajectory.times)[:, None] * share
-        clock = np.append(inner.ravel(), trajectory.times[-1])
-        chords = np.diff(trajectory.at(clock)[0], axis=0)
-        way = np.concatenate([[0.0], np.cumsum(np.sqrt((chords**2).sum(axis=1)))])
+        clock, way = _way(trajectory)
     count = (way[-1] - way[0]) / step + 1e-9
     if not 1 <= count < MOST_POINTS:
         raise SiteTwinError(
@@ -118,6 +114,45 @@ def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing
     times = np.interp(way[0] + step * np.arange(int(count) + 1), way, clock)
     positions, velocities = trajectory.at(times)
     return Trajectory(times, positions, velocities)
+
+
+def places_along(trajectory: Trajectory, site: Site, spacing_m: float, height: float) -> np.ndarray:
+    """Where users stand along a drive: equally far apart, each as high over the ground as the others.
+
+    Between recorded points the ground rises and falls as it will, so that heights are taken anew at every place.
+
+    Args:
+        trajectory: The motion in plan.
+        site: The site.
+        spacing_m: Metres of way between users; a drive shorter than that has one user, at its start.
+        height: Metres over the ground; where there is none, the trajectory's own height stays.
+
+    Returns:
+        (N, 3) metres, N at least 1.
+
+    Raises:
+        SiteTwinError: As `resample`.
+    """
+    places = trajectory.positions[:1].copy()
+    if trajectory_length(trajectory) >= spacing_m:
+        places = resample(trajectory, spacing_m=spacing_m).positions.copy()
+    ground = ground_height(site, places[:, :2])
+    places[:, 2] = np.where(np.isnan(ground), places[:, 2], ground + height)
+    return places
+
+
+def trajectory_length(trajectory: Trajectory) -> float:
+    """Metres of way along a trajectory's spline."""
+    return float(_way(trajectory)[1][-1])
+
+
+def _way(trajectory: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """Moments, dense within each interval of the spline, and the metres of way up to each."""
+    share = np.arange(_SUBSTEPS) / _SUBSTEPS
+    inner = trajectory.times[:-1, None] + np.diff(trajectory.times)[:, None] * share
+    clock = np.append(inner.ravel(), trajectory.times[-1])
+    chords = np.diff(trajectory.at(clock)[0], axis=0)
+    return clock, np.concatenate([[0.0], np.cumsum(np.sqrt((chords**2).sum(axis=1)))])
 
 
 def _clock(

@@ -22,6 +22,7 @@ from sitetwin.report.style import FULL_WIDTH, PNG_DPI, figure_style, new_figure
 from sitetwin.report.surface_colours import material_colours
 from sitetwin.report.top_view import top_view
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site
+from sitetwin.site.objects import ground_triangles
 
 _CELLS = 1200  # along the longer side: more than the pixels of the picture
 _ROOFS = LinearSegmentedColormap.from_list("roofs", colormaps["magma_r"](np.linspace(0.08, 0.85, 64)))
@@ -101,7 +102,7 @@ def _surfaces(figure: Figure, axes: Axes, site: Site, window: tuple[float, float
     west, south, east, north = window
     cell = max(east - west, north - south) / _CELLS
     shape = (max(math.ceil((north - south) / cell), 1), max(math.ceil((east - west) / cell), 1))
-    is_ground = np.isin(site.triangle_object, site.ground_objects)
+    is_ground = ground_triangles(site)
     corners = site.vertices[site.triangles]
     rows = np.flatnonzero(is_ground)
     ground, below = top_view(corners[rows], (west, south), cell, shape)
@@ -137,7 +138,7 @@ def _surfaces(figure: Figure, axes: Axes, site: Site, window: tuple[float, float
 
 
 def _canopies(axes: Axes, site: Site) -> list[Patch]:
-    volumes = site.vegetation.volumes
+    volumes = [v for v, trunk in zip(site.vegetation.volumes, site.vegetation.is_trunk, strict=True) if not trunk]
     if not volumes:
         return []
     style: dict[str, Any] = {

@@ -28,6 +28,7 @@ from sitetwin.site.check_places import (
 from sitetwin.site.check_surfaces import duplicate_triangles, inverted_bodies, shared_planes
 from sitetwin.site.facets import components, norm
 from sitetwin.site.model import Site
+from sitetwin.site.objects import ground_triangles
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -71,7 +72,7 @@ class SiteReport:
     Attributes:
         site: Name of the site.
         hash: Its hash.
-        counts: Triangles, facets, objects, buildings, materials, canopies.
+        counts: Triangles, facets, objects, buildings, materials, canopies, trunks, scatter centres.
         extent: (2, 3) lowest and highest corner, metres, as lists.
         kinds: For ground, roofs, walls and undersides: triangles, facets, area in m2.
         materials: Name, share of the surface area, thickness, and whether the carrier lies in its range (None: not
@@ -134,6 +135,7 @@ def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
         *_material_findings(materials, frequency_hz),
         *_import_findings(imported),
     ]
+    trunks = int(site.vegetation.is_trunk.sum())
     return SiteReport(
         site=site.name,
         hash=site.hash,
@@ -143,7 +145,8 @@ def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
             "objects": len(site.objects),
             "buildings": int(np.isfinite(view.bodies.low).sum()),
             "materials": len(site.materials),
-            "canopies": site.vegetation.num_volumes,
+            "canopies": site.vegetation.num_volumes - trunks,
+            "trunks": trunks,
             "scatter_centres": site.vegetation.num_scatter_centres,
         },
         extent=site.bounds.tolist(),
@@ -167,7 +170,7 @@ class _View:
 
     def __post_init__(self) -> None:
         site = self.site
-        self.is_ground = np.isin(site.triangle_object, site.ground_objects)
+        self.is_ground = ground_triangles(site)
         self.corners = site.vertices[site.triangles]
         cross = np.cross(self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0])
         twice = norm(cross)
@@ -509,14 +512,14 @@ def _kinds(view: _View) -> dict[str, dict[str, float]]:
 
 
 def _vegetation(site: Site) -> dict[str, dict[str, int]]:
-    volumes = site.vegetation.volumes
+    volumes = [v for v, trunk in zip(site.vegetation.volumes, site.vegetation.is_trunk, strict=True) if not trunk]
     counted: dict[str, dict[str, int]] = {}
     for what, values in (
         ("shape", [v.shape for v in volumes]),
-        ("leaf_type", site.vegetation.leaf_type),
-        ("leaf_cycle", site.vegetation.leaf_cycle),
+        ("leaf_type", [v.leaf_type for v in volumes]),
+        ("leaf_cycle", [v.leaf_cycle for v in volumes]),
     ):
-        counted[what] = {value: list(values).count(value) for value in sorted(set(values))}
+        counted[what] = {value: values.count(value) for value in sorted(set(values))}
     return counted
 
 

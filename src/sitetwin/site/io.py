@@ -43,8 +43,7 @@ def save_site(site: Site, folder: str | Path) -> Path:
         SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / _DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SiteTwinError(f"'{folder}' holds something other than a site; choose another folder")
+    check_site_folder(folder)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -81,6 +80,17 @@ def save_site(site: Site, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+def check_site_folder(folder: str | Path) -> None:
+    """Make sure that a site may be written to a folder, before the work of making it.
+
+    Raises:
+        SiteTwinError: The folder holds something other than a site.
+    """
+    folder = Path(folder)
+    if folder.exists() and not is_saved_site(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise SiteTwinError(f"'{folder}' holds something other than a site; choose another folder")
 
 
 def is_saved_site(folder: str | Path) -> bool:

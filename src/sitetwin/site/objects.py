@@ -71,6 +71,11 @@ def find_ground_objects(site: Site) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(surely | (grounds & (bounds[:, 0, 2] <= lowest + 1.0))))
 
 
+def ground_triangles(site: Site) -> np.ndarray:
+    """(T,) bool: triangles of the ground."""
+    return np.isin(site.triangle_object, site.ground_objects)
+
+
 def _lies_one_way(site: Site) -> np.ndarray:
     """(O,) bool: objects of which every triangle faces up, or every one down."""
     corners = site.vertices[site.triangles][..., :2]

@@ -18,6 +18,7 @@ REACH = math.radians(1.5)
 _TIE = math.radians(0.15)  # users this much farther from the click than the nearest one still count as hit
 _MAP = "YlOrRd"
 _TABLE_ROWS = 12
+_GAP = " \N{EN SPACE}"  # the page sets columns without any
 _WORDS = {
     Interaction.REFLECTION: "reflection",
     Interaction.CANOPY: "canopy",
@@ -91,12 +92,14 @@ def path_table(paths: Paths, power: np.ndarray, user: int) -> str:
     lines = [f"**user {user}** at ({x:.1f}, {y:.1f}, {z:.1f}) m: {len(rows)} paths", ""]
     if not len(rows):
         return lines[0]
-    lines += ["| power (dB) | delay (ns) | path |", "| --: | --: | :-- |"]
+    lines += [f"| power (dB) | delay (ns) |{_GAP}path |", "| --: | --: | :-- |"]
     for row in rows[:_TABLE_ROWS]:
-        lines.append(f"| {10 * math.log10(power[row]):.1f} | {1e9 * paths.delay[row]:.1f} | {_kind(paths, int(row))} |")
+        lines.append(
+            f"| {10 * math.log10(power[row]):.1f} | {1e9 * paths.delay[row]:.1f} |{_GAP}{_kind(paths, int(row))} |"
+        )
     if len(rows) > _TABLE_ROWS:
         rest = float(power[rows[_TABLE_ROWS:]].sum())
-        lines.append(f"| {10 * math.log10(rest):.1f} | | {len(rows) - _TABLE_ROWS} more together |")
+        lines.append(f"| {10 * math.log10(rest):.1f} | |{_GAP}{len(rows) - _TABLE_ROWS} more together |")
     return "\n".join(lines)
 
 

@@ -12,10 +12,11 @@ from matplotlib.colors import to_rgb
 
 from sitetwin.report.surface_colours import material_colours
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site, Vegetation
+from sitetwin.site.objects import ground_triangles
 from sitetwin.site.vegetation import Volume
 
-IN_LEAF, BARE = (74, 138, 72), (139, 119, 92)
-"""Colours of canopies with and without leaves."""
+IN_LEAF, BARE, WOOD = (74, 138, 72), (139, 119, 92), (94, 74, 54)
+"""Colours of canopies with and without leaves, and of trunks."""
 
 _MOST_TRIANGLES = 400_000  # of one mesh: larger ones go in pieces, which the browser draws as they arrive
 _FEW_CANOPIES = 3000  # up to here crowns are round, beyond they have 20 faces each
@@ -47,7 +48,7 @@ def city_meshes(site: Site) -> list[ColouredMesh]:
     corners = site.vertices[site.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lying = np.abs(normal[:, 2]) > _FACES_UP * np.sqrt((normal**2).sum(axis=1))
-    ground = np.isin(site.triangle_object, site.ground_objects)
+    ground = ground_triangles(site)
     part = np.where(ground, 0, np.where(lying, 1, 2))
     material = site.facet_material[site.triangle_facet]
     colours = [np.array(to_rgb(colour)) for colour in material_colours(site.materials)]

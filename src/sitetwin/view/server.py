@@ -16,16 +16,18 @@ from scipy.spatial import cKDTree
 
 from sitetwin.channel.arrays import Radio
 from sitetwin.errors import SiteTwinError
+from sitetwin.store import TileStore
+from sitetwin.view.channels import channel_quantities, made_from
 from sitetwin.view.colours import colours_of, legend, scale_of
 from sitetwin.view.quantities import LEAVES, Quantity, path_powers, user_quantities
 from sitetwin.view.rays import path_table, picked_user, ray_segments
-from sitetwin.view.scenery import BARE, IN_LEAF, canopy_mesh, city_meshes
+from sitetwin.view.scenery import BARE, IN_LEAF, WOOD, canopy_mesh, city_meshes
 from sitetwin.view.sources import Link, World, value_quantities
 
 _HIDDEN = "hidden"
 _HINT = "Click on a user to see its rays."
 _BS_COLOUR = (214, 39, 40)
-_SKY, _EARTH = (255, 255, 255), (150, 146, 140)
+_SKY, _EARTH = (255, 255, 255), (196, 192, 186)
 _POINT_SHARE = 0.7  # of the distance between users
 
 
@@ -38,12 +40,14 @@ class ViewSettings:
         tx: Radio of the transmitters, with one antenna.
         beams: Radio of the codebook.
         values: Numbers per user from a file, by name.
+        channels: Data sets of channels made from paths that are shown.
     """
 
     carrier_hz: float
     tx: Radio = field(default_factory=Radio)
     beams: Radio = field(default_factory=Radio)
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    channels: tuple[TileStore, ...] = ()
 
 
 class _LocalServer(viser.ViserServer):
@@ -64,7 +68,7 @@ class Viewer:
         port: Port to listen on, 0 for any that is free.
 
     Raises:
-        SiteTwinError: The address cannot be listened on, or values fit no store.
+        SiteTwinError: The address cannot be listened on, or values or channels fit no store of paths.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Viewer:
         _check_address(host, port)
         self._lock = threading.RLock()  # callbacks come from several threads
         self._cache: dict[tuple[int, int, str], tuple[np.ndarray, dict[str, Quantity]]] = {}
+        self._of_channel_sets: dict[str, dict[str, Quantity]] = {}
         self._shown: list[Any] = []
         self._trees: Any = None
         self._points: Any = None
@@ -104,7 +109,7 @@ class Viewer:
         scene.set_up_direction("+z")
         scene.configure_environment_map(hdri=None)  # would be fetched from the network
         scene.configure_default_lights(enabled=True, cast_shadow=False)
-        scene.add_light_hemisphere("/sky", sky_color=_SKY, ground_color=_EARTH, intensity=1.0)
+        scene.add_light_hemisphere("/sky", sky_color=_SKY, ground_color=_EARTH, intensity=1.8)
         worlds, world = self._worlds, self._worlds[0]
         self._world_menu = gui.add_dropdown("variant", [w.name for w in worlds], visible=len(worlds) > 1)
         self._link_menu = gui.add_dropdown("transmitter", _link_names(world), visible=len(world.links) > 1)
@@ -185,8 +190,12 @@ class Viewer:
         if leaves == "no trees" or not world.site.vegetation.num_volumes:
             return
         deciduous = np.array([cycle == "deciduous" for cycle in world.site.vegetation.leaf_cycle], dtype=bool)
-        bare = deciduous & (leaves == "out of leaf")
-        for name, chosen, colour in (("leaves", ~bare, IN_LEAF), ("branches", bare, BARE)):
+        bare, trunk = deciduous & (leaves == "out of leaf"), world.site.vegetation.is_trunk
+        for name, chosen, colour, opacity in (
+            ("leaves", ~bare & ~trunk, IN_LEAF, 0.9),
+            ("branches", bare & ~trunk, BARE, 0.45),
+            ("trunks", trunk, WOOD, None),
+        ):
             vertices, faces = canopy_mesh(world.site.vegetation, chosen)
             if len(faces):
                 self._trees.append(
@@ -196,7 +205,7 @@ class Viewer:
                         faces,
                         color=colour,
                         flat_shading=True,
-                        opacity=0.9 if name == "leaves" else 0.45,
+                        opacity=opacity,
                         cast_shadow=False,
                         receive_shadow=False,
                     )
@@ -211,8 +220,21 @@ class Viewer:
             link = world.links[self._link]
             power = path_powers(link.paths, world.site, settings.carrier_hz, settings.tx, leaves)
             quantities = user_quantities(link.paths, power, settings.beams)
-            self._cache[key] = power, {**quantities, **value_quantities(settings.values, link)}
+            others = {**self._of_channels(link), **value_quantities(settings.values, link)}
+            self._cache[key] = power, {**quantities, **others}
         return self._cache[key]
+
+    def _of_channels(self, link: Link) -> dict[str, Quantity]:
+        """Quantities of the data sets made from a link's paths; theirs are the trees that they were made with."""
+        key = str(link.store.path)
+        if key not in self._of_channel_sets:
+            stores = [store for store in self._settings.channels if made_from(store, link)]
+            self._of_channel_sets[key] = {
+                name if len(stores) == 1 else f"{name}, {store.path.name}": quantity
+                for store in stores
+                for name, quantity in channel_quantities(store, link.stride).items()
+            }
+        return self._of_channel_sets[key]
 
     def _show_users(self) -> None:
         world = self._worlds[self._world]
@@ -344,6 +366,11 @@ def _check_values(worlds: Sequence[World], settings: ViewSettings) -> None:
             f"{', '.join(str(n) for n in sorted({link.store.num_users for link in links})) or 'no'} users; give one "
             "row for each user"
         )
+    for store in settings.channels:
+        if not any(made_from(store, link) for link in links):
+            raise SiteTwinError(
+                f"the channels in {store.path} were made from none of the stores of paths shown; give that store too"
+            )
 
 
 def _check_address(host: str, port: int) -> None:
@@ -367,7 +394,8 @@ def _link_names(world: World) -> list[str]:
 def _about(world: World) -> str:
     site = world.site
     users = f", {world.links[0].paths.num_users:,} users" if world.links else ""
-    return f"{site.num_triangles:,} triangles, {site.vegetation.num_volumes:,} canopies{users}"
+    canopies = site.vegetation.num_volumes - int(site.vegetation.is_trunk.sum())
+    return f"{site.num_triangles:,} triangles, {canopies:,} canopies{users}"
 
 
 def _spacing(users: np.ndarray) -> float:

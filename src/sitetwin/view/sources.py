@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sitetwin.channel.io import KIND as CHANNELS
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.io import arrays_to_paths, concatenate, merge_attributes, open_paths
 from sitetwin.rays.paths import Paths
@@ -125,6 +126,11 @@ def _links(path: Path) -> tuple[Link, ...]:
     folders = [path] if (path / _MANIFEST).is_file() else sorted(f.parent for f in path.glob(f"*/{_MANIFEST}"))
     links = []
     for folder in folders:
+        if TileStore.open(folder).configuration.get("kind") == CHANNELS:
+            raise SiteTwinError(
+                f"{folder} is a data set of channels, which holds no rays; give the store of paths that it was made "
+                f"from, and --channels {folder}"
+            )
         store = open_paths(folder)
         missing = store.missing_tiles()
         if missing or not store.tiles:

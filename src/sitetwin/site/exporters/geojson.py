@@ -16,7 +16,7 @@ from sitetwin.site.footprints import footprint
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.placement import ground_height
-from sitetwin.site.plan import PARKED
+from sitetwin.site.plan import PARKED, standing_buildings
 from sitetwin.site.projection import LocalProjection
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 
@@ -59,8 +59,12 @@ def export_footprints(site: Site, path: str | Path) -> Ledger:
 
 def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
     names, building_of_object = site.buildings
-    rows = np.flatnonzero(~np.isin(site.triangle_object, site.ground_objects))
-    building = building_of_object[site.triangle_object[rows]]
+    building = building_of_object[site.triangle_object]
+    rows = np.flatnonzero(standing_buildings(site)[building])
+    building = building[rows]
+    for name in site.objects:
+        if name.startswith(PARKED):
+            ledger.note("dropped", "parked vehicle: it is no building", name)
     features = []
     order = np.argsort(building, kind="stable")
     groups = np.split(rows[order], np.flatnonzero(np.diff(building[order])) + 1) if len(rows) else []
@@ -68,9 +72,6 @@ def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
     foot = _ground_under(site, [o.representative_point() if not o.is_empty else shapely.Point(0, 0) for o in outlines])
     for group, outline, ground in zip(groups, outlines, foot, strict=True):
         name = names[building_of_object[site.triangle_object[group[0]]]]
-        if name.startswith(PARKED):
-            ledger.note("dropped", "parked vehicle: it is no building", name)
-            continue
         if outline.is_empty:
             ledger.note("dropped", "building without a footprint: it has upright surfaces only", name)
             continue
@@ -109,7 +110,10 @@ def _materials(site: Site, rows: np.ndarray) -> dict[str, str]:
 
 
 def _canopies(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
-    volumes = site.vegetation.volumes
+    trunks = site.vegetation.is_trunk
+    if trunks.any():
+        ledger.note("dropped", "trunk of a tree: a reader makes it from the tree's height", count=int(trunks.sum()))
+    volumes = [v for v, trunk in zip(site.vegetation.volumes, trunks, strict=True) if not trunk]
     shapes = [_canopy(volume) for volume in volumes]
     foot = _ground_under(site, [shape.representative_point() for shape, _, _ in shapes])
     features = []

@@ -69,8 +69,8 @@ def load_builtin(text: str) -> Site:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     raise SiteTwinError(
-        f"'{text}' is neither a scene file (.xml, .glb, .gltf, .obj, .ply, CityJSON), nor a Wireless InSite project, "
-        f"nor a built-in scene{hint} Built-in are: {', '.join(names)}"
+        f"'{text}' is neither a saved site, nor a scene file (.xml, .glb, .gltf, .obj, .ply, CityJSON), "
+        f"nor a Wireless InSite project, nor a built-in scene{hint} Built-in are: {', '.join(names)}"
     )
 
 

@@ -16,6 +16,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material
 from sitetwin.site.model import Site
 from sitetwin.site.moving import MovingObject, box_object, place_objects
+from sitetwin.site.objects import ground_triangles
 from sitetwin.site.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
@@ -118,9 +119,7 @@ def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator
     Raises:
         SiteTwinError: There is neither a street nor a building, or more than 100,000 vehicles are asked for.
     """
-    taken = shapely.STRtree(
-        plan_shapes(site.vertices[site.triangles[~np.isin(site.triangle_object, site.ground_objects)]])
-    )
+    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~ground_triangles(site)]]))
     kerbs, streets = _kerbs(site, vehicles)
     length = float(sum(kerb.line.length for kerb in kerbs))
     wanted = round(vehicles.per_100_m * length / 100.0) if vehicles.count is None else vehicles.count
