@@ -2,12 +2,17 @@
 
 import sys
 
+from sitetwin import ctrl_c
+
 
 def main() -> None:
     """Run the command line; Ctrl-C is answered even while it is still being loaded."""
+    ctrl_c.watch()
     try:
         from sitetwin.cli import main as run
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ImportError) as error:
+        if isinstance(error, ImportError) and not ctrl_c.pressed():
+            raise
         print("sitetwin: stopped by Ctrl-C", file=sys.stderr)
         raise SystemExit(130) from None
     run()

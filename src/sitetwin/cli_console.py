@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperGroup
 
+from sitetwin import ctrl_c
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Group(TyperGroup):
         except Exception as error:
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
                 raise  # the command line's own: wrong options, asked-for exits
+            if isinstance(error, ImportError) and ctrl_c.pressed():
+                _complain("stopped by Ctrl-C", error, debug)
+                raise typer.Exit(INTERRUPTED) from error
             _complain(f"error: {_sentence(error, debug)}", error, debug)
             raise typer.Exit(1) from error
 
