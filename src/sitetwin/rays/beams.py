@@ -7,6 +7,7 @@ import numpy as np
 from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import FacetFrames, mirror
+from sitetwin.rays.device import to_device
 from sitetwin.site import Site
 
 _CULL_MARGIN = 1e-3  # m; beams are widened by this much against rounding, the exact test follows
@@ -93,9 +94,9 @@ def reaches(planes: np.ndarray, chain: np.ndarray, users: CellUsers, cell: np.nd
     if not len(chain):
         return np.zeros(0, dtype=bool)
     number = planes.shape[1]
-    plane_buffer = mi.Float64(np.ascontiguousarray(planes).ravel())
-    low_buffer, high_buffer = mi.Float64(users.low.ravel()), mi.Float64(users.high.ravel())
-    c, b = mi.UInt32(chain.astype(np.uint32)), mi.UInt32(cell.astype(np.uint32))
+    plane_buffer = to_device(mi.Float64, planes)
+    low_buffer, high_buffer = to_device(mi.Float64, users.low), to_device(mi.Float64, users.high)
+    c, b = to_device(mi.UInt32, chain.astype(np.uint32)), to_device(mi.UInt32, cell.astype(np.uint32))
     low = [dr.gather(mi.Float64, low_buffer, 3 * b + axis) for axis in range(3)]
     high = [dr.gather(mi.Float64, high_buffer, 3 * b + axis) for axis in range(3)]
     keep = dr.full(mi.Bool, True, len(chain))

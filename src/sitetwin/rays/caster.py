@@ -13,6 +13,7 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.chains import FacetFrames
+from sitetwin.rays.device import to_device
 from sitetwin.site import Site
 
 _SINGLE_EPSILON = float(np.finfo(np.float32).eps)
@@ -42,11 +43,11 @@ class RayCaster:
             has_vertex_texcoords=False,
         )
         parameters = mi.traverse(mesh)
-        parameters["vertex_positions"] = mi.Float(site.vertices.astype(np.float32).ravel())
-        parameters["faces"] = mi.UInt32(site.triangles.astype(np.uint32).ravel())
+        parameters["vertex_positions"] = to_device(mi.Float, site.vertices.astype(np.float32))
+        parameters["faces"] = to_device(mi.UInt32, site.triangles.astype(np.uint32))
         parameters.update()
         self.scene = mi.load_dict({"type": "scene", "mesh": mesh})
-        self.triangle_facet = mi.Int32(site.triangle_facet)
+        self.triangle_facet = to_device(mi.Int32, site.triangle_facet)
         self._site = site
 
     @cached_property
@@ -57,12 +58,12 @@ class RayCaster:
     @cached_property
     def penetrable(self) -> Any:
         """Dr.Jit Bool: facets that are thin slabs, which waves pass; half-spaces are opaque."""
-        return mitsuba().Bool(penetrable_facets(self._site))
+        return to_device(mitsuba().Bool, penetrable_facets(self._site))
 
     @cached_property
     def planes(self) -> Any:
         """Dr.Jit Float64: normal and offset of each facet, four numbers each."""
-        return mitsuba().Float64(np.column_stack([self._site.facet_normal, self._site.facet_offset]).ravel())
+        return to_device(mitsuba().Float64, np.column_stack([self._site.facet_normal, self._site.facet_offset]))
 
     def first_facet(self, origin: Any, target: Any, active: Any, *, before_target: bool = False) -> Any:
         """Facet first hit by the ray from `origin` towards `target`; -1 where nothing is hit.
@@ -133,7 +134,7 @@ def array3(points: np.ndarray) -> Any:
     mi = mitsuba()
     if len(points) == 1:
         return array3_type()(*(dr.opaque(mi.Float64, float(x)) for x in points[0]))
-    return array3_type()(*(mi.Float64(np.ascontiguousarray(points[:, axis])) for axis in range(3)))
+    return array3_type()(*(to_device(mi.Float64, points[:, axis]) for axis in range(3)))
 
 
 def origin_offset(point: Any) -> Any:

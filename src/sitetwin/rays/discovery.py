@@ -20,6 +20,7 @@ from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.chains import ChainList, Completeness
+from sitetwin.rays.device import to_device
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.solving import SpecularSolver
 from sitetwin.site import Site
@@ -222,7 +223,7 @@ class _Hits:
         import drjit as dr
 
         mi = mitsuba()
-        normals = mi.Float(site.facet_normal.astype(np.float32).ravel())
+        normals = to_device(mi.Float, site.facet_normal.astype(np.float32))
         facet = dr.gather(mi.Int32, caster.triangle_facet, dr.gather(mi.UInt32, hit.prim_index, alive))
         normal = mi.Vector3f(*(dr.gather(mi.Float, normals, 3 * facet + k) for k in range(3)))
         start = mi.Point3f(*(dr.gather(mi.Float, component, alive) for component in rays.origin))
@@ -245,7 +246,7 @@ class _Hits:
         import drjit as dr
 
         mi = mitsuba()
-        taken = mi.UInt32(index.astype(np.uint32))
+        taken = to_device(mi.UInt32, index.astype(np.uint32))
         point, normal, direction = (dr.gather(type(v), v, taken) for v in (self.point, self.normal, self.direction))
         origin = mi.Point3f(lift_off(point, normal, point + direction))
         return _Rays(origin, direction, self.sequence[index], self.left[index] - 1)
@@ -304,7 +305,7 @@ def _cells_entered(
     near_cells = np.flatnonzero(near)
     place = np.full(grid.num_cells, -1, dtype=np.int32)
     place[near_cells] = np.arange(len(near_cells))
-    places, ray_sequence = mi.Int32(place), mi.UInt32(sequence.astype(np.uint32))
+    places, ray_sequence = to_device(mi.Int32, place), to_device(mi.UInt32, sequence.astype(np.uint32))
     low = [dr.opaque(mi.Float, float(x)) for x in grid.origin]
     inner = [dr.opaque(mi.Float, float(x)) for x in grid.origin + grid.size / 2]
     outer = [dr.opaque(mi.Float, float(x)) for x in grid.high - grid.size / 2]

@@ -26,6 +26,7 @@ from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_reflections, trace_attributes
+from sitetwin.rays.device import to_device
 from sitetwin.rays.discovery import Sightings, follow, merge_sightings
 from sitetwin.rays.io import concatenate
 from sitetwin.rays.paths import Paths
@@ -136,7 +137,7 @@ class DynamicTrace:
             aims = self._aims(placed, caster, objects)
             for _ in range(_ROUNDS):
                 direction = self._directions(placed, aims, objects, rng).astype(np.float32)
-                rays = mitsuba().Vector3f(np.ascontiguousarray(direction.T))
+                rays = mitsuba().Vector3f(*(to_device(mitsuba().Float, axis) for axis in direction.T))
                 sightings.append(follow(placed, caster, source, grid, self._near, rays, depth))
         merged = merge_sightings(sightings, source, grid, depth, self.users)
         over = (merged.facets >= self.site.num_facets).any(axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
+from sitetwin.rays.device import to_device
 from sitetwin.rays.edge_scene import FACET_ROW, EdgeScene, norm, split
 from sitetwin.rays.solving import gather3
 
@@ -25,8 +26,8 @@ class EdgeBounds:
 
     def __init__(self, scene: EdgeScene, low: np.ndarray, high: np.ndarray) -> None:
         self.scene = scene
-        self.centre = mitsuba().Float64((0.5 * (low + high)).ravel())
-        self.half = mitsuba().Float64((0.5 * (high - low)).ravel())
+        self.centre = to_device(mitsuba().Float64, 0.5 * (low + high))
+        self.half = to_device(mitsuba().Float64, 0.5 * (high - low))
 
     def reach(
         self, before: np.ndarray, wedge: np.ndarray, after: np.ndarray, lit: np.ndarray, box: np.ndarray
@@ -52,12 +53,14 @@ class EdgeBounds:
         import drjit as dr
 
         mi = mitsuba()
-        edge = self.scene.wedge(mi.UInt32(wedge))
+        edge = self.scene.wedge(to_device(mi.UInt32, wedge))
         start, direction, normal = edge.start, edge.direction, edge.normal
-        centre, half = (gather3(buffer, mi.UInt32(box) * 3) for buffer in (self.centre, self.half))
-        source = self.scene.source if before[0] < 0 else self.scene.mirror(self.scene.source, mi.UInt32(before))
-        low, high = mi.Float64(lit[:, 0]) - _MARGIN, mi.Float64(lit[:, 1]) + _MARGIN
-        facet = mi.UInt32(np.maximum(after, 0))
+        centre, half = (gather3(buffer, to_device(mi.UInt32, box) * 3) for buffer in (self.centre, self.half))
+        source = (
+            self.scene.source if before[0] < 0 else self.scene.mirror(self.scene.source, to_device(mi.UInt32, before))
+        )
+        low, high = to_device(mi.Float64, lit[:, 0]) - _MARGIN, to_device(mi.Float64, lit[:, 1]) + _MARGIN
+        facet = to_device(mi.UInt32, np.maximum(after, 0))
         mirror = gather3(self.scene.facets, facet * FACET_ROW) if after[0] >= 0 else None
         middle = self.scene.mirror(centre, facet) if mirror is not None else centre
 

@@ -12,6 +12,7 @@ from sitetwin.rays.beams import beam_planes, reaches
 from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import source_images
+from sitetwin.rays.device import to_device
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 
@@ -155,7 +156,11 @@ def _samples_lit(scene: EdgeScene, before: np.ndarray, wedge: np.ndarray, at: np
     mi = mitsuba()
     if not len(wedge):
         return np.zeros(0, dtype=bool)
-    which, facet, distance = mi.UInt32(wedge.astype(np.uint32)), mi.Int32(before), mi.Float64(at)
+    which, facet, distance = (
+        to_device(mi.UInt32, wedge.astype(np.uint32)),
+        to_device(mi.Int32, before),
+        to_device(mi.Float64, at),
+    )
     straight = before[0] < 0
 
     def place(lane: Any) -> tuple[Any, Any, Any]:

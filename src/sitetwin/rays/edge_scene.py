@@ -9,6 +9,7 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
+from sitetwin.rays.device import to_device
 from sitetwin.rays.solving import gather3
 from sitetwin.site import Site, Wedges
 from sitetwin.site.edge_cover import COVER_TOLERANCE
@@ -34,8 +35,8 @@ class EdgeScene:
     def __init__(self, site: Site, caster: RayCaster, transmitter: np.ndarray) -> None:
         self.site, self.caster, self.transmitter = site, caster, transmitter
         self.source = array3(transmitter[None])
-        self.wedges = mitsuba().Float64(wedge_table(site.wedges))
-        self.facets = mitsuba().Float64(facet_table(site, caster))
+        self.wedges = to_device(mitsuba().Float64, wedge_table(site.wedges))
+        self.facets = to_device(mitsuba().Float64, facet_table(site, caster))
 
     @property
     def convex(self) -> np.ndarray:

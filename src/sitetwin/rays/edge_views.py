@@ -10,6 +10,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import mirror
+from sitetwin.rays.device import to_device
 from sitetwin.rays.discovery import distinct
 from sitetwin.rays.edge_light import SETS, LitWedges
 from sitetwin.rays.edge_scene import FACET_ROW, EdgeScene, norm, split
@@ -50,10 +51,10 @@ def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.
         for first in range(0, len(lit.wedge), at_once):
             rows = np.repeat(np.arange(first, min(first + at_once, len(lit.wedge))), _CONE_RAYS)
             drawn = _even_pairs(len(rows) // _CONE_RAYS, _CONE_RAYS, rng)
-            at, share = mi.Float64(_along_edge(scene, lit, rows, drawn[:, 0])), mi.Float64(drawn[:, 1])
-            edge = scene.wedge(mi.UInt32(lit.wedge[rows].astype(np.uint32)))
+            at, share = (to_device(mi.Float64, x) for x in (_along_edge(scene, lit, rows, drawn[:, 0]), drawn[:, 1]))
+            edge = scene.wedge(to_device(mi.UInt32, lit.wedge[rows].astype(np.uint32)))
             point = edge.start + edge.direction * at
-            before = mi.Int32(lit.before[rows])
+            before = to_device(mi.Int32, lit.before[rows])
             image = scene.mirror(scene.source, dr.maximum(before, 0))
             source = dr.select(before < 0, scene.source, image)
             along, across = split(point - source, edge.direction)
@@ -91,7 +92,9 @@ def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np
             user = cells.offsets[:-1] + (rng.random(count) * held).astype(np.int64)
             directions = fibonacci_directions(_VIEW_RAYS, random_rotation(rng))
             lane = dr.arange(mi.UInt32, count * _VIEW_RAYS)
-            origin = gather_points(points, dr.gather(mi.UInt32, mi.UInt32(user.astype(np.uint32)), lane // _VIEW_RAYS))
+            origin = gather_points(
+                points, dr.gather(mi.UInt32, to_device(mi.UInt32, user.astype(np.uint32)), lane // _VIEW_RAYS)
+            )
             towards = dr.gather(mi.Vector3f, directions, lane % _VIEW_RAYS)
             facet = _facet_hit(scene, origin, towards)
             place = np.repeat(np.arange(count), _VIEW_RAYS)
@@ -140,15 +143,15 @@ def facets_in_sight(
     mi = mitsuba()
     wanted = np.flatnonzero(sides.any(axis=1))
     facets, count, many = scene.site.num_facets, len(cells.cells), len(wanted)
-    points, names = array3(cells.points), mi.Int32(wanted.astype(np.int32))
-    before, behind = (mi.Bool(np.ascontiguousarray(sides[wanted, side])) for side in range(2))
+    points, names = array3(cells.points), to_device(mi.Int32, wanted.astype(np.int32))
+    before, behind = (to_device(mi.Bool, sides[wanted, side]) for side in range(2))
     keys, sets = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
     at_once = max(1, _LANES // max(many, 1))
     for number in range(SETS if many else 0):
         rng = np.random.default_rng([seed, 5, number])
         held = np.diff(cells.offsets)[:, None]
         user = cells.offsets[:-1, None] + (rng.random((count, _VIEW_USERS)) * held).astype(np.int64)
-        users = mi.UInt32(user.ravel().astype(np.uint32))
+        users = to_device(mi.UInt32, user.astype(np.uint32))
         targets = array3(_points_on(scene, wanted, rng).reshape(-1, 3))
         for first in range(0, count, at_once):
             lane = dr.arange(mi.UInt32, min(at_once, count - first) * many)

@@ -18,6 +18,7 @@ import numpy as np
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.device import to_device
 from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.rays.edge_scene import EdgeScene, norm, split
 from sitetwin.rays.solving import Geometry, gather_points, lanes, rows_of, surviving
@@ -68,7 +69,9 @@ class EdgeSolver:
     def __init__(self, scene: EdgeScene, chains: EdgeChains, lit_region: bool) -> None:
         mi = mitsuba()
         self.scene, self.chains, self.lit_region = scene, chains, lit_region
-        self._before, self._wedge, self._after = (mi.Int32(x) for x in (chains.before, chains.wedge, chains.after))
+        self._before, self._wedge, self._after = (
+            to_device(mi.Int32, x) for x in (chains.before, chains.wedge, chains.after)
+        )
 
     def solve(self, users: np.ndarray, *, progress: Callable[[float], None] | None = None) -> EdgePaths:
         """All valid paths to some users.
@@ -97,7 +100,7 @@ class EdgeSolver:
         import drjit as dr
 
         mi = mitsuba()
-        lane_chain, lane_user = mi.UInt32(chain), mi.UInt32(user)
+        lane_chain, lane_user = to_device(mi.UInt32, chain), to_device(mi.UInt32, user)
         inside = self.bend(group, lane_chain, gather_points(points, lane_user)).inside
         lane_chain, lane_user = surviving(inside, lane_chain, lane_user)
         for stage in self._stages(group):
@@ -199,7 +202,7 @@ class EdgeSolver:
         import drjit as dr
 
         user = array3(users)
-        bend = self.bend(group, mitsuba().UInt32(chain.astype(np.uint32)), user)
+        bend = self.bend(group, to_device(mitsuba().UInt32, chain.astype(np.uint32)), user)
         points = [p for p in (bend.before, bend.point, bend.after) if p is not None]
         corners = [self.scene.source, *points, user]
         steps = [end - begin for begin, end in pairwise(corners)]

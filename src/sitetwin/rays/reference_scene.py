@@ -9,6 +9,7 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.device import to_device
 from sitetwin.rays.paths import SPEED_OF_LIGHT
 from sitetwin.site.materials import Material
 from sitetwin.site.model import Site
@@ -58,8 +59,8 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
         properties["face_normals"] = True
         mesh = mi.Mesh(f"mesh-{index}", vertex_count=len(used), face_count=len(triangles), props=properties)
         parameters = mi.traverse(mesh)
-        parameters["vertex_positions"] = mi.Float(site.vertices[used].astype(np.float32).ravel())
-        parameters["faces"] = mi.UInt32(corner.astype(np.uint32).ravel())
+        parameters["vertex_positions"] = to_device(mi.Float, site.vertices[used].astype(np.float32))
+        parameters["faces"] = to_device(mi.UInt32, corner.astype(np.uint32))
         parameters.update()
         permittivity, conductivity, thickness = _slab(material, frequency)
         mesh.set_bsdf(
@@ -158,6 +159,7 @@ def _scene_class() -> type:
             positions = self._endpoint_positions[which].astype(np.float32)
             count = len(positions)
             orientation, element = dr.zeros(mi.Point3f, count), dr.zeros(mi.Point3f, count)
-            return mi.Point3f(positions.T.copy()), orientation, element, dr.zeros(mi.Vector3f, count)
+            places = mi.Point3f(*(to_device(mi.Float, axis) for axis in positions.T))
+            return places, orientation, element, dr.zeros(mi.Vector3f, count)
 
     return ArrayScene

@@ -19,6 +19,7 @@ from sitetwin.rays.beams import all_pairs, beam_planes, reaches
 from sitetwin.rays.caster import RayCaster, array3, array3_type, lift_off
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import ChainList, source_images
+from sitetwin.rays.device import to_device
 from sitetwin.site import Site
 
 _ROW = 16  # doubles per bounce in the chain table
@@ -107,7 +108,7 @@ class SpecularSolver:
         table[:, :, 12:14] = frames.high[facets]
         table[:, :, 14] = facets
         planes = beam_planes(self.site, frames, images, facets)
-        return DepthGroup(int(index[0]), facets, images, planes, mi.Float64(table.ravel()))
+        return DepthGroup(int(index[0]), facets, images, planes, to_device(mi.Float64, table))
 
     def solve(
         self, users: np.ndarray, *, everywhere: bool = False, progress: Callable[[float], None] | None = None
@@ -186,7 +187,7 @@ class SpecularSolver:
         import drjit as dr
 
         mi = mitsuba()
-        lane_chain, lane_user = mi.UInt32(chain), mi.UInt32(user)
+        lane_chain, lane_user = to_device(mi.UInt32, chain), to_device(mi.UInt32, user)
         _, _, inside = backtrack(group, lane_chain, gather_points(points, lane_user), group.depth)
         lane_chain, lane_user = surviving(inside, lane_chain, lane_user)
         record = Crossings(dr.width(lane_chain), self.max_transmissions)
@@ -243,7 +244,7 @@ class SpecularSolver:
             if free_end:
                 return self.caster.clear(origin, target, active)
             return self.caster.first_facet(origin, target, active) == wanted
-        good, left = dr.full(mi.Bool, False, dr.width(wanted)), mi.Int32(record.left)
+        good, left = dr.full(mi.Bool, False, dr.width(wanted)), to_device(mi.Int32, record.left)
         while True:
             facet = self.caster.first_facet(origin, target, active, before_target=free_end)
             good |= active & (facet == wanted)
@@ -273,7 +274,9 @@ class SpecularSolver:
 
         mi = mitsuba()
         user, source = array3(users), array3(self.chains.transmitter[None])
-        points, _, _ = backtrack(group, mi.UInt32((chain - group.first).astype(np.uint32)), user, group.depth)
+        points, _, _ = backtrack(
+            group, to_device(mi.UInt32, (chain - group.first).astype(np.uint32)), user, group.depth
+        )
         corners = [source, *reversed(points), user]
         steps = [end - start for start, end in pairwise(corners)]
         norms = [dr.sqrt(step.x * step.x + step.y * step.y + step.z * step.z) for step in steps]
