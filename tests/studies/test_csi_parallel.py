@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -108,6 +109,38 @@ def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing:
     assert (run.returncode, said) == (130, "begun\nstopped\n")
     assert complained == ""
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_workers_end_with_a_study_that_is_killed(tmp_path: Path) -> None:
+    """Nobody asks them to: the main process had no time for it."""
+    script, folder = tmp_path / "run.py", tmp_path / "out"
+    script.write_text(_SCRIPT)
+    source = str(Path(sitetwin.studies.__file__).parents[2])
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+    )
+    deadline, workers = time.monotonic() + 300, []
+    try:
+        while not list(folder.glob("seeds/*-klt.json")):  # they are in the midst of a long training now
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = _workers_of(run.pid)
+        assert workers
+        run.kill()
+        run.wait()
+        deadline = time.monotonic() + 60
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < deadline, "workers go on without the study"
+            time.sleep(0.1)
+    finally:
+        for pid in [run.pid, *workers]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_the_command_says_how_to_go_on_after_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

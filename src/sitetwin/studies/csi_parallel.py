@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -140,6 +142,15 @@ def _begin_worker(news: News) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     news.cancel_join_thread()  # a worker whose last news nobody reads can still end
     _news = news
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the study's main process to end; a worker that outlives it would go on working unseen."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _packed(data: SeedData) -> PackedData:
@@ -163,9 +174,6 @@ def _work(study: CsiStudy, packed: PackedData, part: str, folder: Path) -> SeedR
     task = (data.seed, part)
 
     def tell(share: float) -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():
-            raise SystemExit("the study's main process is gone")  # else a killed study would go on working unseen
         if _news is not None:
             _news.put((task, share))
 
