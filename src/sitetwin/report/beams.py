@@ -24,11 +24,14 @@ from sitetwin.store.files import disk_errors, write_file
 PAGE = "report.html"
 SCHEMA = "sitetwin.beams/1"
 _SPLITS = {"random": "random split", "drives": "folds of whole drives"}
+_RELEASED = "dt_beam_prediction_curves.csv"
 _TWIN_CURVES = {
     "real": "published network, measured rows",
+    "real_compare_to_transfer": "published network, measured rows, batches of 8",
     "synth_measured": "published network, twin with measured codebook",
     "synth_uniform": "published network, twin with uniform codebook",
-    "transfer_measured": "published network, twin then measured rows",
+    "transfer_measured": "published network, twin with measured codebook then measured rows",
+    "transfer_uniform": "published network, twin with uniform codebook then measured rows",
 }
 
 
@@ -46,9 +49,13 @@ class Released:
 def read_published(path: Path) -> list[Released]:
     """Accuracies of a table with the columns curve, metric, topk, n_train, mean, std.
 
+    Args:
+        path: The table, or a folder with ``dt_beam_prediction_curves.csv``.
+
     Raises:
         SiteTwinError: The file is missing or has other columns or rows.
     """
+    path = path / _RELEASED if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [row for row in csv.DictReader(stream) if row["metric"] == "acc"]
