@@ -258,7 +258,8 @@ def _published_figure(
 
 def _curves(axes: Axes, rows: list[dict[str, Any]], key: str, label: str) -> None:
     names = [m["name"] for m in rows if m["n_real"] > 0 and "note" not in m]
-    several = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    headline = {m["name"] for m in rows if m["headline"]}
+    several = [name for name in dict.fromkeys(names) if names.count(name) > 1 or name in headline]
     for name, colour in colours(several).items():
         points = sorted((m["n_real"], m[key]) for m in rows if m["name"] == name)
         x = [p[0] for p in points]
