@@ -10,6 +10,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_rows
+from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import (
     adaptive_sweep,
     distance_based_accuracy,
@@ -229,3 +230,17 @@ def test_the_network_learns_a_street():
     networks = BeamNetworks(1, 16, torch.Generator().manual_seed(0))
     networks.train(x, y, Schedule(epochs=16, milestones=(10,)), torch.Generator().manual_seed(1))
     assert (networks.scores(x)[0].argmax(dim=1) == y[0]).float().mean() > 0.5
+
+
+def test_the_emulator_finds_the_beams_of_an_array_that_it_was_not_told():
+    rng = np.random.default_rng(3)
+    place = np.stack([rng.uniform(12, 22, 1500), rng.uniform(-18, 18, 1500)], axis=1)
+    y = 0.5 * np.arange(16)
+    steered = np.exp(-2j * np.pi * y[:, None] * np.sin(np.radians(PEAKS)))
+    heard = np.exp(2j * np.pi * y * np.sin(np.arctan2(place[:, 1], place[:, 0]) - 0.2)[:, None])
+    power = np.abs(heard @ steered) ** 2 / np.hypot(*place.T)[:, None] ** 2
+    network = BeamPowerEmulator(0.2, 16, seed=1)
+    network.fit(place[:1200], power[:1200])
+    answer, level = network.levels_db(place[1200:]), cut_levels_db(power[1200:])
+    assert np.median(np.abs(answer - level)[level > -10]) < 0.3
+    assert (answer.argmax(axis=1) == level.argmax(axis=1)).mean() > 0.95

@@ -4,17 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import scipy.io
 from pyproj import Transformer
-from tests.channel.formats.deepsense_folders import STATION, write_codebook, write_gathered, write_official
+from tests.channel.formats.deepsense_folders import STATION, write_codebook, write_gathered, write_official, write_paper
 from tests.site.insite_files import EARTH, face, house, mesh, reference
 from typer.testing import CliRunner
 
-from sitetwin.channel.formats.deepsense import read_deepsense
+from sitetwin.channel.formats.deepsense import read_deepsense, read_lanes
 from sitetwin.cli import app
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.beams import emulator
 from sitetwin.report.beams import read_published, write_beams_report
+from sitetwin.studies import beams_emulation
 from sitetwin.studies.beams import run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
+from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import build_twin
 
 SMALL = BeamStudy(
@@ -77,7 +81,17 @@ def test_a_street_outside_the_site_is_refused(tmp_path):
         build_twin(site, data, TwinAssumptions())
 
 
-def test_results_resume_and_page(tmp_path):
+@pytest.fixture
+def few_users(monkeypatch):
+    """Emulator and sensitivity on few users, so that a test takes seconds."""
+    monkeypatch.setattr(beams_emulation, "_TRAINED", 150)
+    monkeypatch.setattr(beams_emulation, "_TESTED", 50)
+    monkeypatch.setattr(beams_emulation, "_HEADLINE_ROWS", 5)
+    monkeypatch.setattr(beams_emulation, "_VARIANTS", (("user_height_m", 2.0), ("bandwidth_hz", 20e6)))
+    monkeypatch.setattr(emulator, "_STEPS", 50)
+
+
+def test_results_resume_and_page(tmp_path, few_users):
     scenario = write_official(tmp_path / "scenario", rows=60)
     book = write_codebook(scenario / "codebook_beams")
     site = write_site(tmp_path / "site")
@@ -89,6 +103,17 @@ def test_results_resume_and_page(tmp_path):
             assert {"mean", "low", "high", "n"} <= set(row[key])
         assert row["top1"]["mean"] <= row["top2"]["mean"] <= row["top3"]["mean"]
     assert {m["name"] for m in results["methods"] if m["headline"]} == {HEADLINE}
+    for row in results["methods"]:
+        if row["headline"]:
+            same, whole = row["paired"]
+            assert same["n_real"] == row["n_real"] < whole["n_real"]
+            neighbours = next(
+                m for m in results["methods"] if _of(m) == ("kNN (5)", row["split"], row["beams"], same["n_real"])
+            )
+            assert same["top1"]["mean"] == pytest.approx(row["top1"]["mean"] - neighbours["top1"]["mean"], abs=2e-4)
+    assert "timing" not in results["emulation"][0]
+    assert [s["assumption"] for s in results["sensitivity"]] == ["none", "user_height_m", "bandwidth_hz"]
+    assert results["sensitivity"][0]["other_best_beam"] == 0
     parts = sorted((tmp_path / "out" / "parts").glob("structured-*"))
     parts[0].unlink()
     parts[1].write_text("{")
@@ -99,8 +124,36 @@ def test_results_resume_and_page(tmp_path):
     table.write_text("curve,metric,topk,n_train,mean,std\nreal,acc,1,8,0.5,0.1\n")
     page = write_beams_report(tmp_path / "out", read_published(table)).read_text()
     assert HEADLINE in page
-    assert "0.500, 0.100" in page
+    assert "0.500 &plusmn; 0.100" in page
+    assert "A network in place of the tracer" in page
     assert "http" not in page.split("</style>")[1]
+
+
+def _of(row):
+    return row["name"], row["split"], row["beams"], row["n_real"]
+
+
+def test_a_paired_difference_keeps_what_two_methods_share():
+    def row(hits):
+        return {"by_drive": {"rows": [10, 30, 20], "top1_hits": hits}}
+
+    same = paired_difference(row([1, 29, 10]), row([1, 29, 10]), 200, 0)
+    assert (same["mean"], same["low"], same["high"]) == (0, 0, 0)
+    better = paired_difference(row([2, 29, 12]), row([1, 26, 10]), 500, 0)
+    assert better["mean"] == 0.1
+    assert better["low"] == better["high"] == 0.1  # a tenth better in each drive: drawing drives says nothing else
+    assert paired_difference(row([9, 3, 2]), row([1, 26, 10]), 500, 0)["low"] < -0.7
+
+
+def test_the_published_lanes_are_read_or_refused(tmp_path):
+    scenario = write_paper(tmp_path / "scenario")
+    assert read_lanes(scenario) is None
+    users = np.stack(np.meshgrid(np.arange(13, 22.0, 0.5), np.arange(-15, 15.0, 0.5)), axis=-1).reshape(-1, 2)
+    scipy.io.savemat(scenario / "data/synth_UE_loc.mat", {"synth_UE_loc": users})
+    np.testing.assert_array_equal(read_lanes(scenario), users)
+    scipy.io.savemat(scenario / "data/synth_UE_loc.mat", {"synth_UE_loc": users[:, :1]})
+    with pytest.raises(SiteTwinError, match="no positions"):
+        read_lanes(scenario)
 
 
 def test_a_missing_codebook_is_one_sentence(tmp_path):

@@ -8,11 +8,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -24,11 +26,14 @@ from sitetwin.store.files import disk_errors, write_file
 PAGE = "report.html"
 SCHEMA = "sitetwin.beams/1"
 _SPLITS = {"random": "random split", "drives": "folds of whole drives"}
+_RELEASED = "dt_beam_prediction_curves.csv"
 _TWIN_CURVES = {
     "real": "published network, measured rows",
+    "real_compare_to_transfer": "published network, measured rows, batches of 8",
     "synth_measured": "published network, twin with measured codebook",
     "synth_uniform": "published network, twin with uniform codebook",
-    "transfer_measured": "published network, twin then measured rows",
+    "transfer_measured": "published network, twin with measured codebook then measured rows",
+    "transfer_uniform": "published network, twin with uniform codebook then measured rows",
 }
 
 
@@ -46,9 +51,13 @@ class Released:
 def read_published(path: Path) -> list[Released]:
     """Accuracies of a table with the columns curve, metric, topk, n_train, mean, std.
 
+    Args:
+        path: The table, or a folder with ``dt_beam_prediction_curves.csv``.
+
     Raises:
         SiteTwinError: The file is missing or has other columns or rows.
     """
+    path = path / _RELEASED if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [row for row in csv.DictReader(stream) if row["metric"] == "acc"]
@@ -88,11 +97,13 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["estimate"] = _estimate
+    environment.filters["signed"] = partial(_estimate, sign="+")
     page = environment.get_template("beams.html.j2").render(
         r=results,
         groups=_groups(results),
         splits=_SPLITS,
         released=_beside(results, released),
+        times=_times(folder),
         figures=[
             (caption, "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode("ascii"))
             for _, caption, files in figures
@@ -145,11 +156,19 @@ def _read(folder: Path) -> dict[str, Any]:
     return results
 
 
-def _estimate(value: dict[str, Any], digits: int = 3) -> str:
-    text = f"{value['mean']:.{digits}f}"
+def _times(folder: Path) -> list[dict[str, Any]]:
+    """CPU times of tracer and network, which a run notes apart from its results; none if it has not."""
+    try:
+        return list(json.loads((folder / "run.json").read_text(encoding="utf-8"))["emulation"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _estimate(value: dict[str, Any], digits: int = 3, sign: str = "") -> str:
+    text = f"{value['mean']:{sign}.{digits}f}"
     if value.get("low") is None:
         return text
-    return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+    return f"{text} [{value['low']:{sign}.{digits}f}, {value['high']:{sign}.{digits}f}]"
 
 
 def _places(results: dict[str, Any]) -> list[tuple[str, int]]:
@@ -163,19 +182,28 @@ def _groups(results: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _ours(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The published network's rows by name and size: rows tuned on, rows of the twin, or measured rows."""
+    return {
+        (m["name"], m.get("n_tuned", m.get("n_train", m["n_real"]))): m
+        for m in results["methods"]
+        if m["split"] == "random" and m["name"] in _TWIN_CURVES.values()
+    }
+
+
 def _beside(results: dict[str, Any], released: Sequence[Released]) -> list[dict[str, Any]]:
-    """Our accuracy and the released one, with the same curve, size and number of picks."""
-    ours = {}
-    for m in results["methods"]:
-        if m["split"] == "random" and m["name"] in _TWIN_CURVES.values():
-            size = m.get("n_tuned", m.get("n_train", m["n_real"]))
-            ours[m["name"], size] = m
+    """Our accuracies beside the released ones of the same curve and size, one row for both."""
     rows = []
-    for r in released:
-        m = ours.get((_TWIN_CURVES.get(r.curve, ""), r.size))
-        if m is not None and f"top{r.topk}" in m:
-            mean = m[f"top{r.topk}"]["mean"]
-            rows.append({"name": m["name"], "size": r.size, "topk": r.topk, "ours": mean, "r": r})
+    for (name, size), m in _ours(results).items():
+        cells = [
+            {"topk": r.topk, "ours": m[f"top{r.topk}"]["mean"], "r": r}
+            for r in released
+            if (_TWIN_CURVES.get(r.curve), r.size) == (name, size) and f"top{r.topk}" in m
+        ]
+        for cell in cells:
+            cell["within"] = abs(cell["ours"] - cell["r"].mean) <= cell["r"].std
+        if cells:
+            rows.append({"name": name, "size": size, "cells": sorted(cells, key=lambda c: int(c["topk"]))})
     return rows
 
 
@@ -183,31 +211,55 @@ def _figures(results: dict[str, Any], released: Sequence[Released]) -> list[tupl
     figures = []
     for split, beams in _places(results):
         rows = [m for m in results["methods"] if (m["split"], m["beams"]) == (split, beams)]
-        figure = new_figure(9.0, 3.6)
+        figure = new_figure(9.0, 3.8)
         left, right = figure.subplots(1, 2)
         _curves(left, rows, "top1", "top-1 accuracy")
         _curves(right, rows, "power_loss_db", "power loss, dB")
         right.set_yscale("log")
-        own = split == "random" and [r for r in released if r.curve == "real" and r.topk == 1]
-        if own:
-            left.errorbar(
-                [r.size for r in own],
-                [r.mean for r in own],
-                [r.std for r in own],
-                color="#7f7f7f",
-                ls=":",
-                lw=1,
-                label="released, measured rows",
-            )
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        right.yaxis.set_minor_formatter(NullFormatter())
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         caption = f"{_SPLITS.get(split, split)}, {beams} beams: accuracy and power loss against measured rows."
         figures.append((f"{split}-{beams}", caption, render(figure)))
+    if ours := _ours(results):
+        figures.append(_published_figure(ours, released))
     return figures
+
+
+def _published_figure(
+    ours: dict[tuple[str, int], dict[str, Any]], released: Sequence[Released]
+) -> tuple[str, str, dict[str, bytes]]:
+    """The paper's curves: ours as lines, the released ones dotted in a band of one standard deviation."""
+    figure = new_figure(9.0, 4.2)
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = dict.fromkeys(name for name, _ in ours)
+    for name, colour in colours(list(names)).items():
+        tuned = name in (_TWIN_CURVES["real_compare_to_transfer"], *list(_TWIN_CURVES.values())[4:])
+        axes = right if tuned else left
+        points = sorted((size, m["top1"]["mean"]) for (own, size), m in ours.items() if own == name)
+        label = name.removeprefix("published network, ")
+        axes.plot([p[0] for p in points], [p[1] for p in points], "o-", color=colour, ms=3.5, label=label)
+        theirs = sorted((r.size, r.mean, r.std) for r in released if _TWIN_CURVES.get(r.curve) == name and r.topk == 1)
+        if theirs:
+            x, mean, std = (list(column) for column in zip(*theirs, strict=True))
+            axes.plot(x, mean, ":", color=colour, lw=1.2)
+            low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    left.set_ylabel("top-1 accuracy")
+    left.set_xlabel("training rows")
+    right.set_xlabel("measured rows (tuning, or training in batches of 8)")
+    handles, labels = (a + b for a, b in zip(*(x.get_legend_handles_labels() for x in (left, right)), strict=True))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    caption = "The published network's curves, random split: here (lines with points)"
+    caption += " and released (dotted, with one standard deviation over 30 repetitions)." if released else "."
+    return "published", caption, render(figure)
 
 
 def _curves(axes: Axes, rows: list[dict[str, Any]], key: str, label: str) -> None:
     names = [m["name"] for m in rows if m["n_real"] > 0 and "note" not in m]
-    several = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    headline = {m["name"] for m in rows if m["headline"]}
+    several = [name for name in dict.fromkeys(names) if names.count(name) > 1 or name in headline]
     for name, colour in colours(several).items():
         points = sorted((m["n_real"], m[key]) for m in rows if m["name"] == name)
         x = [p[0] for p in points]
@@ -216,6 +268,10 @@ def _curves(axes: Axes, rows: list[dict[str, Any]], key: str, label: str) -> Non
             axes.fill_between(
                 x, [p[1]["low"] for p in points], [p[1]["high"] for p in points], color=colour, alpha=0.15, lw=0
             )
+    sizes = sorted({m["n_real"] for m in rows if m["name"] in several and m["n_real"] > 0})
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("measured rows used")
     axes.set_ylabel(label)

@@ -12,8 +12,9 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense
+from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense, read_lanes
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import label_ceiling
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy
-from sitetwin.studies.beams_methods import Bench, baselines, published_network, structured
+from sitetwin.studies.beams_emulation import emulation, sensitivity
+from sitetwin.studies.beams_methods import NEIGHBOURS, Bench, baselines, structured
+from sitetwin.studies.beams_published import published_network
+from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import StreetTwin, build_twin
 from sitetwin.studies.csi import Silent, Watcher
 
@@ -70,6 +74,7 @@ def run_beam_study(
     started = time.perf_counter()
     data = read_deepsense(scenario)
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
+    lanes = read_lanes(scenario)
     identity = hashlib.sha256(data.power.values.tobytes() + data.latitude.values.tobytes()).hexdigest()
     identity += f"/{hashlib.sha256(book.values.tobytes()).hexdigest()}/{site is not None}"
     key = study.hash(identity)
@@ -79,11 +84,20 @@ def run_beam_study(
     twin = build_twin(site, data, study.twin) if site is not None else None
     watcher.stage("twin", 1.0)
     methods: list[dict[str, Any]] = []
-    jobs = [(bench, part) for bench in _benches(study, data, book, twin) for part in _parts_of(bench)]
+    jobs = [(bench, part) for bench in _benches(study, data, book, twin, lanes) for part in _parts_of(bench)]
     for number, (bench, part) in enumerate(jobs):
         watcher.stage("methods", number / len(jobs))
-        methods += _part(folder, key, bench, part)
+        name = f"{part}-{bench.split}-{len(bench.beams)}"
+        methods += _part(folder, key, name, partial(_PARTS[part], bench))
     watcher.stage("methods", 1.0)
+    studies: dict[str, list[dict[str, Any]]] = {"emulation": [], "sensitivity": []}
+    if twin is not None:
+        for name, study_of in (("emulation", emulation), ("sensitivity", sensitivity)):
+            watcher.stage(name, 0.0)
+            studies[name] = _part(folder, key, name, partial(study_of, jobs[0][0], twin))
+            watcher.stage(name, 1.0)
+    timings = [row.pop("timing") for row in studies["emulation"]]
+    _pair(study, methods)
     document = {
         "schema": SCHEMA,
         "title": f"Beam prediction with a digital twin, {data.attrs['scenario']}",
@@ -96,9 +110,11 @@ def run_beam_study(
         "ceilings": _ceilings(study, data),
         "headline_method": HEADLINE,
         "methods": methods,
+        **studies,
         "notes": _notes(study, data, twin),
     }
     run = {
+        "emulation": timings,
         "seconds": time.perf_counter() - started,
         "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,13 +125,17 @@ def run_beam_study(
     return folder / "results.json"
 
 
-def _benches(study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None) -> Iterator[Bench]:
+def _benches(
+    study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None, lanes: np.ndarray | None
+) -> Iterator[Bench]:
     """Every combination of split and set of beams: the protocol's sixteen, and all that work."""
     east_north = np.stack([data.east.values, data.north.values], axis=1)
     drive = data.drive.values
     street = Street.of(east_north, drive)
     protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
     alive = np.flatnonzero(~data.dead.values)
+    peaks = book.azimuth.values[book.values[alive].argmax(axis=1)]
+    uniform = np.linspace(peaks[0], peaks[-1], data.sizes["beam"])
     random = random_splits(len(drive), study.repeats, study.seed)
     folds = [fold for r in range(study.fold_repeats) for fold in drive_folds(drive, study.folds, study.seed + r)]
     for beams, kind, splits, per in (
@@ -134,10 +154,12 @@ def _benches(study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: Stree
             pattern=book.values[beams],
             azimuth=book.azimuth.values,
             beams=beams,
+            uniform=uniform[beams],
             split=kind,
             splits=splits,
             per_repeat=per,
             twin=twin,
+            lanes=lanes,
         )
 
 
@@ -146,20 +168,38 @@ def _parts_of(bench: Bench) -> list[str]:
     return [name for name in _PARTS if name != "network" or bench.split == "random"]
 
 
-def _part(folder: Path, key: str, bench: Bench, part: str) -> list[dict[str, Any]]:
-    """The methods of a part, read back if a stopped run has finished it."""
-    path = folder / "parts" / f"{part}-{bench.split}-{len(bench.beams)}.json"
+def _part(folder: Path, key: str, name: str, make: Callable[[], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of a part, read back if a stopped run has finished it."""
+    path = folder / "parts" / f"{name}.json"
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return list(kept["methods"])
+            return list(kept["rows"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # absent or damaged: it is made again
-    methods = list(_PARTS[part](bench))
+    rows = list(make())
     with disk_errors("keeping a part of the study", folder):
         path.parent.mkdir(exist_ok=True)
-        _write_json(path, {"key": key, "methods": methods})
-    return methods
+        _write_json(path, {"key": key, "rows": rows})
+    return rows
+
+
+def _pair(study: BeamStudy, methods: list[dict[str, Any]]) -> None:
+    """Give the headline its paired differences from the neighbours: on as many rows, and on the whole pool."""
+    for row in methods:
+        if not row["headline"]:
+            continue
+        same = [m for m in methods if (m["split"], m["beams"], m["name"]) == (row["split"], row["beams"], NEIGHBOURS)]
+        most = max(m["n_real"] for m in same)
+        row["paired"] = [
+            {
+                "against": m["name"],
+                "n_real": m["n_real"],
+                "top1": paired_difference(row, m, study.bootstrap_draws, study.seed),
+            }
+            for m in same
+            if m["n_real"] in (row["n_real"], most)
+        ]
 
 
 def _claim(folder: Path, key: str) -> None:

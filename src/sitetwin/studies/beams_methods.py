@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_rows
-from sitetwin.learn.beams.metrics import best_beams
-from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.learn.beams.structured import StructuredTwin
@@ -22,7 +19,8 @@ from sitetwin.studies.beams_config import HEADLINE, BeamStudy
 from sitetwin.studies.beams_scores import Tally
 from sitetwin.studies.beams_twin import StreetTwin
 
-_PAPER_BEAM = 27  # counted from 0: the one that the paper takes for boresight
+NEIGHBOURS = "kNN (5)"
+"""The reference of the paired differences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +36,12 @@ class Bench:
         pattern: (B, A) of these beams.
         azimuth: (A,) radians.
         beams: (B,) official numbers.
+        uniform: (B,) azimuths of these beams, were the codebook even between its outermost working beams; radians.
         split: "random" or "drives".
         splits: In order; a repeat is one random split, or the folds of one deal of the drives.
         per_repeat: Splits of one repeat.
         twin: Of the street, or None.
+        lanes: (M, 2) metres, users of the published twin, where the scenario has them.
     """
 
     study: BeamStudy
@@ -52,10 +52,16 @@ class Bench:
     pattern: np.ndarray
     azimuth: np.ndarray
     beams: np.ndarray
+    uniform: np.ndarray
     split: str
     splits: list[BeamSplit]
     per_repeat: int
     twin: StreetTwin | None
+    lanes: np.ndarray | None = None
+
+    def echoes(self, twin: StreetTwin | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """Echoes of a twin at all rows."""
+        return twin.echoes(self.east_north, self.study.twin.echoes) if twin else None
 
     def tally(self, scores: Callable[[int, BeamSplit], np.ndarray], probability: bool = False) -> Tally:
         """Judge a method, given as what it answers on the test rows of split number i."""
@@ -98,7 +104,7 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
             rows = split.pool[:count] if count < full else split.pool
             return nearest(place[rows], power[rows], place[split.test], min(5, count))
 
-        yield bench.method("kNN (5)", count, bench.tally(neighbours))
+        yield bench.method(NEIGHBOURS, count, bench.tally(neighbours))
     for name, rule in (("look-up table", lookup_table), ("majority", None)):
 
         def counted(_: int, split: BeamSplit, rule: Any = rule) -> np.ndarray:
@@ -112,23 +118,10 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
 def structured(bench: Bench) -> Iterator[dict[str, Any]]:
     """The calibrated twin: rows as they come or chosen, and what its parts are worth."""
     sizes = bench.study.real_sizes if bench.split == "random" else bench.study.drive_sizes
-    longest = max(len(split.test) for split in bench.splits)
-    test = np.stack([np.resize(split.test, longest) for split in bench.splits])
-    echoes = bench.twin.echoes(bench.east_north, bench.study.twin.echoes) if bench.twin else None
+    echoes = bench.echoes(bench.twin)
 
-    def run(
-        rows: np.ndarray, with_echoes: bool = True, known: tuple[str, ...] = (), sessions: bool = True
-    ) -> tuple[Tally, dict[str, Any]]:
-        use = echoes if with_echoes else None
-        model = StructuredTwin(bench.pattern, bench.azimuth, known=known, sessions=sessions)
-        fitted = model.fit(bench.street.rows(rows, use), bench.power[rows])
-        sure = calibrate(model, bench.street, rows, bench.power, use)
-        answer = model.probabilities(fitted, bench.street.rows(test, use), *sure)
-        unknowns = {
-            name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std(correction=0)), 3)}
-            for name, v in fitted.unknowns.items()
-        }
-        return bench.tally(lambda i, split: answer[i, : len(split.test)], probability=True), {"unknowns": unknowns}
+    def run(rows: np.ndarray, with_echoes: bool = True, **options: Any) -> tuple[Tally, dict[str, Any]]:
+        return calibrated(bench, rows, echoes if with_echoes else None, **options)
 
     for count in sizes:
         plain = np.stack([split.pool[:count] for split in bench.splits]).astype(np.int64)
@@ -136,7 +129,7 @@ def structured(bench: Bench) -> Iterator[dict[str, Any]]:
             tally, facts = run(plain)
             yield bench.method("twin, not calibrated", 0, tally, **facts)
             continue
-        chosen = np.stack([choose_rows(bench.street, split.pool, count) for split in bench.splits])
+        chosen = chosen_rows(bench, count)
         tally, facts = run(chosen)
         yield bench.method(HEADLINE, count, tally, **facts)
         tally, facts = run(plain)
@@ -155,66 +148,27 @@ _ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The network of arXiv 2301.07682 on measured rows, in the repetitions of the random split."""
-    inputs = network_inputs(bench.east_north)
-    labels = torch.from_numpy(best_beams(bench.power))
-    pools = torch.from_numpy(np.stack([split.pool for split in bench.splits]))
-    test = inputs[torch.from_numpy(np.stack([split.test for split in bench.splits]))]
-
-    def judged(networks: BeamNetworks) -> Tally:
-        with torch.no_grad():
-            answer = networks.scores(test).numpy()
-        return bench.tally(lambda i, split: answer[i])
-
-    def generator(part: int) -> torch.Generator:
-        return torch.Generator().manual_seed(bench.study.seed + part)
-
-    count = len(bench.splits)
-    for size in bench.study.network_sizes:
-        rows = pools[:, :size]
-        networks = BeamNetworks(count, len(bench.beams), generator(1))
-        networks.train(inputs[rows], labels[rows], Schedule(), generator(2))
-        yield bench.method("published network, measured rows", size, judged(networks))
-    if bench.twin is None:
-        return
-    peaks = bench.azimuth[bench.pattern.argmax(axis=1)]
-    uniform = np.linspace(peaks.max(), peaks.min(), len(peaks))
-    boresight = boresight_of_paper(bench)
-    everything = len(bench.power)
-    for book, azimuth in (("measured", peaks), ("uniform", uniform)):
-        x, y = _twin_rows(bench, boresight, azimuth, count)
-        networks = BeamNetworks(count, len(bench.beams), generator(3))
-        networks.train(x, y, Schedule(), generator(4))
-        note = f"paper protocol, leaks: the boresight is from the labels of all {everything} rows"
-        yield bench.method(f"published network, twin with {book} codebook", everything, judged(networks), note=note)
-        if book == "uniform":
-            continue
-        for size in bench.study.transfer_sizes:
-            tuned = networks.copy()
-            tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(5))
-            yield bench.method(
-                "published network, twin then measured rows", everything, judged(tuned), n_tuned=size, note=note
-            )
+def chosen_rows(bench: Bench, count: int) -> np.ndarray:
+    """(splits, count) rows that the headline measures."""
+    return np.stack([choose_rows(bench.street, split.pool, count) for split in bench.splits])
 
 
-def boresight_of_paper(bench: Bench) -> float:
-    """Radians from east: direction of the line from the station through the users whose best beam is the 28th."""
-    best = best_beams(bench.data.power.values)
-    users = bench.east_north[best == min(_PAPER_BEAM, bench.data.sizes["beam"] - 1)]
-    if not len(users):
-        return bench.street.axis_rad
-    x, y = users.T
-    side = float(np.sign(np.median(x)))
-    return float(np.arctan2(side * (x @ y), side * (x @ x)))
-
-
-def _twin_rows(bench: Bench, boresight: float, azimuth: np.ndarray, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs (R, n, 4) and labels (R, n) of rows drawn from the twin's grid, each network its own."""
-    assert bench.twin is not None
-    power = bench.twin.beam_powers(boresight, azimuth)
-    lit = np.flatnonzero(power.sum(axis=1) > 0)
-    rng = np.random.default_rng(bench.study.seed)
-    rows = np.stack([rng.choice(lit, bench.study.twin_rows, replace=False) for _ in range(count)])
-    inputs = network_inputs(bench.twin.users)[torch.from_numpy(rows)]
-    return inputs, torch.from_numpy(best_beams(power[rows.ravel()]).reshape(rows.shape))
+def calibrated(
+    bench: Bench,
+    rows: np.ndarray,
+    echoes: tuple[np.ndarray, np.ndarray] | None,
+    known: tuple[str, ...] = (),
+    sessions: bool = True,
+) -> tuple[Tally, dict[str, Any]]:
+    """The structured twin fitted to rows (splits, k), one fit for each split, judged on its test rows."""
+    longest = max(len(split.test) for split in bench.splits)
+    test = np.stack([np.resize(split.test, longest) for split in bench.splits])
+    model = StructuredTwin(bench.pattern, bench.azimuth, known=known, sessions=sessions)
+    fitted = model.fit(bench.street.rows(rows, echoes), bench.power[rows])
+    sure = calibrate(model, bench.street, rows, bench.power, echoes)
+    answer = model.probabilities(fitted, bench.street.rows(test, echoes), *sure)
+    unknowns = {
+        name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std(correction=0)), 3)}
+        for name, v in fitted.unknowns.items()
+    }
+    return bench.tally(lambda i, split: answer[i, : len(split.test)], probability=True), {"unknowns": unknowns}

@@ -73,6 +73,11 @@ class Tally:
             name: _estimate(value, a, b, len(table))
             for name, value, a, b in zip(_NAMES, whole.tolist(), low.tolist(), high.tolist(), strict=True)
         }
+        out["by_drive"] = {
+            "drive": sorted(self.sums),
+            "rows": table[:, 0].astype(int).tolist(),
+            "top1_hits": table[:, 1].astype(int).tolist(),
+        }
         out["top1_of_repeats"] = {"std": _round(float(np.std(self.top1))), "n": len(self.top1)}
         out["sweeps"] = [
             {
@@ -84,6 +89,24 @@ class Tally:
             for policy, asked in dict.fromkeys((s[0], s[1]) for s in self.sweeps)
         ]
         return out
+
+
+def paired_difference(a: dict[str, Any], b: dict[str, Any], draws: int, seed: int) -> dict[str, Any]:
+    """Top-1 of one method minus that of another on the same test rows: every bootstrap draws drives for both.
+
+    Args:
+        a: A row of the list of methods, with its `by_drive`.
+        b: Another, judged on the same splits.
+        draws: Of whole drives.
+        seed: Of the draws.
+    """
+    rows = np.array(a["by_drive"]["rows"], dtype=np.float64)
+    gain = np.array(a["by_drive"]["top1_hits"], dtype=np.float64) - np.array(b["by_drive"]["top1_hits"])
+    drawn = np.random.default_rng(seed).integers(0, len(rows), (draws, len(rows)))
+    low, high = np.percentile(gain[drawn].sum(axis=1) / rows[drawn].sum(axis=1), [2.5, 97.5])
+    if len(rows) < 2:
+        low = high = float("nan")
+    return _estimate(float(gain.sum() / rows.sum()), float(low), float(high), len(rows))
 
 
 _NAMES = (

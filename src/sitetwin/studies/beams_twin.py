@@ -28,6 +28,7 @@ class StreetTwin:
 
     Attributes:
         site: The geometry.
+        station: (2,) metres in the site's frame, of the base station.
         paths: To all users of the grid that stand outdoors.
         gains: (P, 1, 1) complex64 at the carrier, isotropic antennas.
         users: (U, 2) metres east and north of the station.
@@ -36,11 +37,20 @@ class StreetTwin:
     """
 
     site: Site
+    station: np.ndarray
     paths: Paths
     gains: torch.Tensor
     users: np.ndarray
     assumptions: TwinAssumptions
     facts: dict[str, object]
+
+    def at(self, users: np.ndarray) -> StreetTwin:
+        """The same street, traced to other users (U, 2), metres east and north of the station."""
+        return _traced(self.site, self.station, users, self.assumptions)
+
+    def assuming(self, assumptions: TwinAssumptions) -> StreetTwin:
+        """The same street and users under other assumptions."""
+        return _traced(self.site, self.station, self.users, assumptions)
 
     def echoes(self, position: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Strongest paths that leave apart from the line of sight, at the users of the grid nearest to some positions.
@@ -107,10 +117,15 @@ def build_twin(folder: Path, data: xr.Dataset, assumptions: TwinAssumptions) -> 
     axes = [np.arange(a, b + 1e-9, assumptions.spacing_m) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     grid = grid[outdoor_mask(site, grid + station)]
-    users = np.column_stack([grid + station, ground_height(site, grid + station) + assumptions.user_height_m])
+    return _traced(site, station, grid, assumptions)
+
+
+def _traced(site: Site, station: np.ndarray, users: np.ndarray, assumptions: TwinAssumptions) -> StreetTwin:
+    """Paths to users (U, 2), metres east and north of the station (2,) in the site's frame."""
+    place = users + station
+    heads = np.column_stack([place, ground_height(site, place) + assumptions.user_height_m])
     mast = float(ground_height(site, station[None])[0]) + assumptions.station_height_m
-    settings = TraceSettings(max_depth=assumptions.max_depth)
-    paths = trace(site, np.array([*station, mast]), users, settings)
+    paths = trace(site, np.array([*station, mast]), heads, TraceSettings(max_depth=assumptions.max_depth))
     with torch.no_grad():
         gains = path_gains(paths, site, assumptions.carrier_hz)
     facts: dict[str, object] = {
@@ -120,7 +135,7 @@ def build_twin(folder: Path, data: xr.Dataset, assumptions: TwinAssumptions) -> 
         "paths": paths.num_paths,
         "paths_per_user": round(paths.num_paths / len(users), 2),
     }
-    return StreetTwin(site, paths, gains, grid, assumptions, facts)
+    return StreetTwin(site, station, paths, gains, users, assumptions, facts)
 
 
 def _site_position(folder: Path, data: xr.Dataset) -> np.ndarray:

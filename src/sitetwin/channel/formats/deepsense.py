@@ -134,6 +134,26 @@ def read_codebook(folder: str | Path, beams: int) -> xr.DataArray:
     )
 
 
+def read_lanes(folder: str | Path) -> np.ndarray | None:
+    """(M, 2) metres east and north of the station: users of the published twin, where the release has them.
+
+    Their frame is UTM's grid, as that of the release's relative positions: half a degree from true north there.
+
+    Args:
+        folder: Of the paper's release; any other layout has none.
+
+    Raises:
+        SiteTwinError: The file is damaged or holds something else.
+    """
+    path = Path(folder) / "data" / "synth_UE_loc.mat"
+    if not path.is_file():
+        return None
+    users = read_mat(path)
+    if users.ndim != 2 or users.shape[1] != 2 or not len(users) or not np.isfinite(users).all():
+        raise SiteTwinError(f"'{path}' holds no positions (users, 2) in metres; copy it again, or remove it")
+    return users.astype(np.float64)
+
+
 def drives_of_track(local: np.ndarray) -> np.ndarray:
     """(N,) int64 from 0: drives of a track whose rows follow each other in time, apart at U-turns and long gaps.
 
