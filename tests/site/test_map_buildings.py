@@ -484,7 +484,7 @@ def test_roofs_cover_any_polygon(seed, shape):
     star = shapely.Polygon(
         np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) + rng.uniform(-3e3, 3e3, 2)
     )
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 3)) if star.is_valid else 0):  # GEOS cuts no holes into what crosses itself
         hole = shapely.Point(star.representative_point()).buffer(radius.min() * rng.uniform(0.1, 0.6), quad_segs=3)
         star = star.difference(shapely.affinity.translate(hole, *rng.uniform(-0.5, 0.5, 2) * radius.min()))
     if star.geom_type not in ("Polygon", "MultiPolygon") or star.buffer(0).area < 0.1:
