@@ -93,6 +93,9 @@ class Killer:
             if status == 0:  # it had come to its end
                 return self.finish()
             said = self.said.read_text()
+            if status == -signal.SIGINT and said.rstrip().endswith(str(self.folder / "killed")):
+                self.run = None  # all was said and written: it was Python that ended
+                return None
             # Before Python is up, Ctrl-C ends it without a word; and where it strikes in code that a library makes
             # by exec, Python ends by the signal although the program has answered it. Shells report 130 for all.
             by_signal = status == -signal.SIGINT and said in ("", "sitetwin: stopped by Ctrl-C\n")
