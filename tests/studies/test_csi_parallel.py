@@ -77,20 +77,26 @@ def _workers_of(parent: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("importing", [True, False])
-def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing: bool) -> None:
-    """A terminal sends Ctrl-C to all processes at once; workers are hit while they import, or at their work."""
-    script, folder = tmp_path / "run.py", tmp_path / "out"
+def _begun_study(folder: Path, output: int) -> subprocess.Popen[str]:
+    """The script's study in a process and a session of its own, writing into a folder."""
+    script = folder.parent / "run.py"
     script.write_text(_SCRIPT)
     source = str(Path(sitetwin.studies.__file__).parents[2])
-    run = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, str(script), str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
     )
+
+
+@pytest.mark.parametrize("importing", [True, False])
+def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing: bool) -> None:
+    """A terminal sends Ctrl-C to all processes at once; workers are hit while they import, or at their work."""
+    folder = tmp_path / "out"
+    run = _begun_study(folder, subprocess.PIPE)
     try:
         deadline = time.monotonic() + 300
         workers: list[int] = []
@@ -113,16 +119,8 @@ def test_ctrl_c_ends_workers_without_a_word_of_theirs(tmp_path: Path, importing:
 
 def test_workers_end_with_a_study_that_is_killed(tmp_path: Path) -> None:
     """Nobody asks them to: the main process had no time for it."""
-    script, folder = tmp_path / "run.py", tmp_path / "out"
-    script.write_text(_SCRIPT)
-    source = str(Path(sitetwin.studies.__file__).parents[2])
-    run = subprocess.Popen(
-        [sys.executable, str(script), str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
-    )
+    folder = tmp_path / "out"
+    run = _begun_study(folder, subprocess.DEVNULL)
     deadline, workers = time.monotonic() + 300, []
     try:
         while not list(folder.glob("seeds/*-klt.json")):  # they are in the midst of a long training now

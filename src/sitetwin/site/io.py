@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -17,6 +16,7 @@ from sitetwin.site.build import check_vertices
 from sitetwin.site.materials import Material
 from sitetwin.site.model import Georeference, Site
 from sitetwin.site.vegetation import Vegetation
+from sitetwin.store.files import replace_folder
 
 FORMAT = "sitetwin-site"
 VERSION = 1
@@ -66,13 +66,7 @@ def save_site(site: Site, folder: str | Path) -> Path:
         np.savez(fresh / _ARRAYS, **arrays)  # type: ignore[arg-type]
         (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         fresh.chmod(0o755)
-        if folder.exists():
-            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, aside / "site")
-            os.replace(fresh, folder)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.replace(fresh, folder)
+        replace_folder(fresh, folder)
     except OSError as error:
         raise SiteTwinError(
             f"the site cannot be written to '{folder}': {error.strerror}; free space or choose another folder"

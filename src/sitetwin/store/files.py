@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,3 +191,14 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:  # another writer is at work in it, or it is gone already
         return
+
+
+def replace_folder(fresh: Path, folder: Path) -> None:
+    """Rename a finished folder to its place; what is there already goes in one step, and is removed after."""
+    if not folder.exists():
+        os.replace(fresh, folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    os.replace(folder, aside / "old")
+    os.replace(fresh, folder)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.store.files import replace_folder
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -54,13 +55,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], ours: str) -> None:
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
         fresh.chmod(0o755)
-        if folder.exists():
-            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, aside / "export")
-            os.replace(fresh, folder)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.replace(fresh, folder)
+        replace_folder(fresh, folder)
     except OSError as error:
         raise _refusal(folder, error) from error
     finally:
