@@ -4,7 +4,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import xarray as xr
@@ -12,22 +11,39 @@ import xarray as xr
 from sitetwin.store import TileStore
 
 PROGRAM = """
+import os
+import signal
 import sys
+import threading
 import numpy as np
 from sitetwin.store import Array, TileStore
 
+FILE_EVENTS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+left = int(sys.argv[2])  # file operations until the process kills itself; none if negative
+counted = 0
+one = threading.Lock()
+
+def watch(event, arguments):
+    global counted
+    if event in FILE_EVENTS:
+        with one:
+            counted += 1
+            if counted == left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
 tiles = [(20 * i, 20 * i + 20) for i in range(25)]
 store = TileStore.create(sys.argv[1], {"kind": "kill"}, {}, tiles)
-print("ready", flush=True)
+sys.addaudithook(watch)
 for index in store.missing_tiles():
     rng = np.random.default_rng(index)
     store.write_tile(index, {f"a{k}": Array(("user", "xyz"), rng.normal(size=(20, 3))) for k in range(6)})
-print("done", flush=True)
+print(counted)
 """
 
 
-def start(path: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, text=True)
+def run(path: Path, kill_after: int = -1) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", PROGRAM, str(path), str(kill_after)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -35,31 +51,16 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_killed_runs_resume_to_the_same_bytes(tmp_path):
-    begun = time.monotonic()
-    with start(tmp_path / "whole") as whole:
-        assert whole.stdout.readline() == "ready\n"
-        ready = time.monotonic()
-        assert whole.stdout.readline() == "done\n"
-    writing = time.monotonic() - ready
-    assert time.monotonic() - begun < 60
+    whole = run(tmp_path / "whole")
+    assert whole.returncode == 0
+    operations = int(whole.stdout)
     rng = random.Random(5)
-    kills = 0
-    for _ in range(60):
-        with start(tmp_path / "killed") as run:
-            run.stdout.readline()
-            time.sleep(rng.uniform(0, 0.35) * writing)
-            run.send_signal(signal.SIGKILL)
-            finished = "done" in run.stdout.read()
-        if finished:
-            break
-        kills += 1
-        if kills == 6:  # enough of it: the last run is left in peace
-            with start(tmp_path / "killed") as run:
-                assert "done" in run.stdout.read()
-            break
+    for _ in range(6):  # at a file operation, not at a time: no load of the machine changes what is tested
+        killed = run(tmp_path / "killed", rng.randint(1, operations // 8))
+        assert killed.returncode == -signal.SIGKILL
         store = TileStore.open(tmp_path / "killed")
         assert set(store.verify()) <= {"zarr.json"}  # what is listed is whole, at any moment; the root may be behind
         with xr.open_datatree(tmp_path / "killed", engine="zarr"):
             pass
-    assert kills >= 2
+    assert run(tmp_path / "killed").returncode == 0
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
