@@ -135,12 +135,12 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def kill_often(folder: Path, kills: int, seed: int, tell: bool = False) -> dict[str, int]:
-    """Kill so many times, each kind in turn, and let the last run finish; returns how often what happened."""
+    """Kill so many living runs, each kind in turn, and let the last finish; returns how often what happened."""
     killer = Killer(folder, seed)
-    for number in range(kills):
-        killer.kill(KINDS[number % len(KINDS)])
+    while (done := sum(killer.counts[kind] for kind in KINDS)) < kills:
+        killer.kill(KINDS[done % len(KINDS)])
         if tell:
-            print(number + 1, killer.counts, flush=True)
+            print(killer.counts, flush=True)
     if killer.run is None:
         killer.start()
     killer.finish()
