@@ -1,5 +1,7 @@
 """Beam prediction: metrics by hand, the structured twin on streets whose truth is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
-from sitetwin.learn.beams.choice import choose_rows
+from sitetwin.learn.beams.choice import _in_doubt, choose_in_turn, choose_rows
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import (
     adaptive_sweep,
@@ -22,7 +24,7 @@ from sitetwin.learn.beams.metrics import (
 )
 from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs
 from sitetwin.learn.beams.rows import Street
-from sitetwin.learn.beams.sessions import find_sessions
+from sitetwin.learn.beams.sessions import CHANGES_PER_DRIVE, TURN_SD_DEG, TURNS_DEG, find_sessions, turn_posterior
 from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.learn.beams.structured import StructuredConfig, StructuredTwin
 
@@ -145,7 +147,8 @@ def test_a_turn_of_the_array_between_drives_is_found_and_used():
     rows = choose_rows(frame, pool, 40)[None]
     model = StructuredTwin(patterns(), AZIMUTH)
     fitted = model.fit(frame.rows(rows), power[rows])
-    assert fitted.sessions.session[0].max() == 1
+    turns = turn_posterior(fitted.drive, TURNS_DEG, fitted.turn_cost, np.array([[3, 9]]))[0] @ TURNS_DEG
+    np.testing.assert_allclose(turns * 0.93, [0, 9 * 0.93], atol=1.0)
     answer = model.probabilities(fitted, frame.rows(test[None]))[0]
     assert (rank_of_best(answer, power[test]) == 0).mean() > 0.8
     blind = StructuredTwin(patterns(), AZIMUTH, sessions=False)
@@ -199,15 +202,60 @@ def test_change_points_of_costs_made_by_hand():
     truth = np.where(drive >= 7, 12.0, 0.0)
     cost = np.minimum(0.5 * (turns - truth[..., None]) ** 2, 12)
     found = find_sessions(drive, turns, cost)
-    assert found.session[0].tolist() == [0] * 7 + [1] * 3
+    assert found.session[0].tolist() == [0] * 21 + [1] * 9
     assert found.turn_deg[0].tolist() == [0, 12]
-    shares = found.shares(np.array([[2, 9, 30, -4]]))[0]
-    np.testing.assert_allclose(shares, [[1, 0], [0, 1], [0, 1], [1, 0]])
-    gap = find_sessions(drive[:, drive[0] % 9 != 7], turns, cost[:, drive[0] % 9 != 7])
-    np.testing.assert_allclose(gap.shares(np.array([[7]]))[0, 0], [0.5, 0.5])
     one_odd_row = cost.copy()
     one_odd_row[0, 4] = np.minimum(0.5 * (turns - 12) ** 2, 12)
     assert find_sessions(drive[:, :21], turns, one_odd_row[:, :21]).turn_deg.shape == (1, 1)
+
+
+def test_the_posterior_of_turns_is_the_sum_over_all_histories():
+    """Against every history of changes and turns of four drives, written out."""
+    turns = np.array([-8.0, 0.0, 8.0])
+    cost = np.array([[[2.0, 0.1, 3.0], [4.0, 1.0, 1.2], [3.0, 2.5, 0.0]]])
+    drive = np.array([[1, 2, 4]])
+    fresh = np.exp(-0.5 * (turns / TURN_SD_DEG) ** 2)
+    fresh /= fresh.sum()
+    total = np.zeros((4, 3))
+    for history in itertools.product(range(3), repeat=4):
+        chance = fresh[history[0]]
+        for before, after in itertools.pairwise(history):
+            chance *= (1 - CHANGES_PER_DRIVE) * (before == after) + CHANGES_PER_DRIVE * fresh[after]
+        for row, number in enumerate((0, 1, 3)):
+            chance *= np.exp(-cost[0, row, history[number]])
+        total[range(4), history] += chance
+    found = turn_posterior(drive, turns, cost, np.array([[3, 1, 2, 4]]))[0]
+    np.testing.assert_allclose(found, (total / total.sum(axis=1, keepdims=True))[[2, 0, 1, 3]], rtol=1e-9)
+
+
+def test_a_drive_with_a_hint_of_a_turn_is_where_the_next_row_is_bought():
+    place, drive = street(drives=6)
+    frame = Street.of(place, drive)
+    everyone = np.arange(len(place))
+    chosen = np.array([np.flatnonzero(drive == number)[5] for number in range(6)])
+    straight = np.minimum(0.5 * TURNS_DEG**2, 6)
+    cost = np.tile(straight, (6, 1))
+    assert len(_in_doubt(frame, everyone, chosen, cost)) == len(place)
+    cost[5] = np.minimum(0.5 * (TURNS_DEG - 9) ** 2, 6)
+    assert set(drive[_in_doubt(frame, everyone, chosen, cost)]) == {5}
+    sure = np.concatenate([cost, np.tile(cost[5], (3, 1))])
+    assert set(drive[_in_doubt(frame, everyone, np.append(chosen, chosen[[5, 5, 5]]), sure)]) != {5}
+
+
+def test_rows_chosen_in_turn_read_only_what_is_bought():
+    place, drive = street(drives=12)
+    power = measured(place, drive, turn=np.where(np.arange(12) >= 11, 9.0, 0.0))
+    frame = Street.of(place, drive)
+    pools = [np.random.default_rng(k).permutation(len(place)) for k in range(2)]
+    model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60))
+    rows = choose_in_turn(model, frame, pools, power, 20)
+    at_once = np.stack([choose_rows(frame, pool, 20) for pool in pools])
+    assert (rows[:, :15] == at_once[:, :15]).all()
+    assert all(len(set(own.tolist())) == 20 for own in rows)
+    unseen = np.full_like(power, np.nan)
+    unseen[rows.ravel()] = power[rows.ravel()]
+    assert (choose_in_turn(model, frame, pools, unseen, 20) == rows).all()
+    assert (choose_in_turn(model, frame, pools, power, 10) == at_once[:, :10]).all()
 
 
 def test_batched_networks_equal_a_network_alone():

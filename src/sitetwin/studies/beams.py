@@ -247,7 +247,8 @@ def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
 def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None) -> list[str]:
     notes = [
         "The powers are measured. n_real counts every row whose powers a method has seen, of all beams in use.",
-        "Rows are chosen from GPS positions, GPS speed and drive number alone; test rows are never in the pool.",
+        "Rows are chosen from GPS positions, GPS speed and drive number; from 20 rows on, the last quarter also from "
+        "the powers of the rows chosen before. Test rows are never in the pool.",
         "The structured twin uses the drive's GPS fixes so far (speed, direction), the other methods the last fix.",
         "Intervals draw whole drives; in the folds every drive is tested once in each deal.",
         "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "

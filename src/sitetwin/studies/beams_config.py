@@ -97,7 +97,6 @@ def beam_study(profile: str) -> BeamStudy:
     if profile == "quick":
         return BeamStudy(
             profile="quick",
-            fold_repeats=2,
             real_sizes=(0, 10, 40),
             drive_sizes=(0, 40),
             network_sizes=(10, 50, 200),

@@ -88,7 +88,7 @@ def emulation(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
 def sensitivity(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
     """What other heights and bands would change: the twin's own picks, and the headline on ten rows."""
     boresight, azimuth = boresight_of_paper(bench), steering_angles(bench)["measured"]
-    rows = chosen_rows(bench, _HEADLINE_ROWS)
+    rows = chosen_rows(bench, _HEADLINE_ROWS, bench.echoes(twin))
     usual = twin.at(bench.east_north)
     base = usual.beam_powers(boresight, azimuth).argmax(axis=1)
     for name, value in (("none", 0.0), *_VARIANTS):

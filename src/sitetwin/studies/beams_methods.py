@@ -11,7 +11,7 @@ import xarray as xr
 
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
-from sitetwin.learn.beams.choice import choose_rows
+from sitetwin.learn.beams.choice import choose_in_turn
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.learn.beams.structured import StructuredTwin
@@ -129,7 +129,7 @@ def structured(bench: Bench) -> Iterator[dict[str, Any]]:
             tally, facts = run(plain)
             yield bench.method("twin, not calibrated", 0, tally, **facts)
             continue
-        chosen = chosen_rows(bench, count)
+        chosen = chosen_rows(bench, count, echoes)
         tally, facts = run(chosen)
         yield bench.method(HEADLINE, count, tally, **facts)
         tally, facts = run(plain)
@@ -148,9 +148,11 @@ _ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def chosen_rows(bench: Bench, count: int) -> np.ndarray:
+def chosen_rows(bench: Bench, count: int, echoes: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
     """(splits, count) rows that the headline measures."""
-    return np.stack([choose_rows(bench.street, split.pool, count) for split in bench.splits])
+    model = StructuredTwin(bench.pattern, bench.azimuth)
+    pools = [split.pool for split in bench.splits]
+    return choose_in_turn(model, bench.street, pools, bench.power, count, echoes)
 
 
 def calibrated(

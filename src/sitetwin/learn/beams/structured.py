@@ -11,6 +11,7 @@ a row that fits nowhere is forgiven). No network, no training set beyond the mea
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.learn.beams.rows import BeamRows
-from sitetwin.learn.beams.sessions import Sessions, find_sessions
+from sitetwin.learn.beams.sessions import TURN_SD_DEG, TURNS_DEG, Sessions, find_sessions, turn_posterior
 
 _DB = 10 / math.log(10)
 _STEP_DEG = 0.25
@@ -91,16 +92,28 @@ class Calibration:
         gain_db: (R, B).
         pointing_deg: (R, B).
         drift: (R, 2 K) weights of the displacement's features.
-        sessions: Orientations of the array over the drives.
-        session_deg: (R, S) turn of the array in each session.
+        drive: (R, k) int64, drives of the measured rows.
+        turn_cost: (R, k, T) nats that each of `TURNS_DEG` costs each row; T is 0 where the array never turns.
     """
 
     unknowns: dict[str, Tensor]
     gain_db: Tensor
     pointing_deg: Tensor
     drift: Tensor
-    sessions: Sessions
-    session_deg: Tensor
+    drive: np.ndarray
+    turn_cost: np.ndarray
+
+    def alone(self, fit: int) -> Calibration:
+        """One of the fits."""
+        one = slice(fit, fit + 1)
+        return Calibration(
+            {name: value[one] for name, value in self.unknowns.items()},
+            self.gain_db[one],
+            self.pointing_deg[one],
+            self.drift[one],
+            self.drive[one],
+            self.turn_cost[one],
+        )
 
 
 @dataclass(eq=False)
@@ -162,19 +175,21 @@ class StructuredTwin:
         """
         fits, count = power.shape[:2]
         state = _State.zeros(fits, count, self.beams, 2 * len(self._knots), 1)
-        sessions = Sessions.none(fits)
+        sessions = Sessions.none(fits, count)
+        none = np.zeros((fits, count, 0))
         if not count:
-            return self._calibration(state, sessions)
+            return self._calibration(state, rows, none)
         data = _Data.of(power, self.config)
         self._start(state, rows, data)
-        if self.with_sessions:
-            self._descend(state, rows, data, sessions, self.config.steps // 3)
-            shifts, cost = self._shift_costs(state, rows, data)
-            sessions = find_sessions(rows.drive.numpy(), shifts, cost)
-            state.tensors["session"] = torch.from_numpy(sessions.turn_deg / _SESSION_SD_DEG).float()
-            state.tensors["fix"] = torch.zeros(fits, count)
+        if not self.with_sessions:
+            self._descend(state, rows, data, sessions, self.config.steps)
+            return self._calibration(state, rows, none)
+        self._descend(state, rows, data, sessions, self.config.steps // 3)
+        sessions = find_sessions(rows.drive.numpy(), TURNS_DEG, self._turn_costs(state, rows, data))
+        state.tensors["session"] = torch.from_numpy(sessions.turn_deg / TURN_SD_DEG).float()
+        state.tensors["fix"] = torch.zeros(fits, count)
         self._descend(state, rows, data, sessions, self.config.steps)
-        return self._calibration(state, sessions)
+        return self._calibration(state, rows, self._turn_costs(state, rows, data))
 
     def probabilities(
         self,
@@ -195,22 +210,37 @@ class StructuredTwin:
         spread = torch.from_numpy(np.full(fits, self.config.spread_m) if spread_m is None else spread_m).float()
         tie = torch.from_numpy(np.full(fits, self.config.tie_db) if tie_db is None else tie_db).float()
         state = self._state(calibration)
-        nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-        share = torch.from_numpy(calibration.sessions.shares(rows.drive.numpy())).float()
         total = torch.zeros(*rows.drive.shape, self.beams)
         with torch.no_grad():
-            for session in range(share.shape[-1]):
-                if not bool((share[..., session] > 0).any()):
-                    continue
-                turn = calibration.session_deg[:, session, None]
-                for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-                    shift = (float(node) * spread)[:, None].expand_as(rows.heading)
-                    level = self._levels(state, rows, self._azimuth(state, rows, shift) - turn)
-                    total += weight * share[..., session, None] * torch.softmax(level / tie[:, None, None], dim=-1)
-        return total.numpy().astype(np.float64)
+            still = torch.zeros_like(rows.heading)
+            degrees = self._azimuth(state, rows, still)
+            metre = (self._azimuth(state, rows, still + 0.5) - self._azimuth(state, rows, still - 0.5)).abs()
+            for offset, share in self._offsets(calibration, rows, metre * spread[:, None]):
+                level = self._levels(state, rows, degrees - offset)
+                total += share[..., None] * torch.softmax(level / tie[:, None, None], dim=-1)
+        return (total / total.sum(-1, keepdim=True)).numpy().astype(np.float64)
+
+    def _offsets(self, calibration: Calibration, rows: BeamRows, error_deg: Tensor) -> Iterator[tuple[float, Tensor]]:
+        """Offsets of direction in degrees with the share (R, M) of each: turns of the array and normal errors."""
+        turns = torch.from_numpy(TURNS_DEG).float()
+        if calibration.turn_cost.shape[-1]:
+            posterior = turn_posterior(calibration.drive, TURNS_DEG, calibration.turn_cost, rows.drive.numpy())
+            of_turn = torch.from_numpy(posterior).float()
+        else:
+            of_turn = (turns == 0).float().expand(*rows.drive.shape, -1)
+        step = float(TURNS_DEG[1] - TURNS_DEG[0])
+        width = error_deg.clamp_min(step / 4)[..., None]
+        for offset in np.arange(TURNS_DEG[0] - _BLUR_DEG, TURNS_DEG[-1] + _BLUR_DEG + step / 2, step):
+            share = (of_turn * torch.exp(-0.5 * ((float(offset) - turns) / width) ** 2) / width).sum(-1)
+            if float(share.max()) > _LEAST_SHARE:
+                yield float(offset), share
+
+    def turn_costs(self, calibration: Calibration, rows: BeamRows, power: np.ndarray) -> np.ndarray:
+        """(R, n, T) nats that each of `TURNS_DEG` costs rows with powers (R, n, B), under a fit of any rows."""
+        return self._turn_costs(self._state(calibration), rows, _Data.of(power, self.config))
 
     def azimuth_deg(self, calibration: Calibration, rows: BeamRows) -> np.ndarray:
-        """(R, M) direction in which the array sees each row, degrees on the codebook's axis, in the first session."""
+        """(R, M) direction in which the array sees each row, degrees on the codebook's axis, while it is not turned."""
         with torch.no_grad():
             return self._azimuth(self._state(calibration), rows, torch.zeros_like(rows.heading)).numpy()
 
@@ -296,11 +326,11 @@ class StructuredTwin:
         tensors = [tensor.requires_grad_(True) for tensor in state.tensors.values()]
         optimiser = torch.optim.Adam(tensors, lr=self.config.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        of_row = torch.from_numpy(sessions.of_rows(rows.drive.numpy()))
+        of_row = torch.from_numpy(sessions.session)
         nu = self.config.fix_freedom
         for _ in range(steps):
             t = state.tensors
-            turn = (t["session"] * sessions.free()).gather(1, of_row) * _SESSION_SD_DEG
+            turn = (t["session"] * sessions.free()).gather(1, of_row) * TURN_SD_DEG
             degrees = self._azimuth(state, rows, t["fix"] * self.config.fix_m) - turn
             cost = self._misfit(self._levels(state, rows, degrees), data).sum()
             cost = cost + 0.5 * sum(t[name].square().sum() for name in t if name != "fix")
@@ -312,28 +342,27 @@ class StructuredTwin:
         for tensor in tensors:
             tensor.requires_grad_(False)
 
-    def _shift_costs(self, state: _State, rows: BeamRows, data: _Data) -> tuple[np.ndarray, np.ndarray]:
-        """Turns of the array (T,) in degrees, and what each would cost each row (R, n, T), its fix's error averaged."""
-        shifts = np.arange(-20, 20.1, 0.5)
+    def _turn_costs(self, state: _State, rows: BeamRows, data: _Data) -> np.ndarray:
+        """(R, n, T) nats that each turn of the array would cost each row, the error of its fix averaged."""
         with torch.no_grad():
             degrees = self._azimuth(state, rows, torch.zeros_like(rows.heading))
             cost = torch.stack(
-                [self._misfit(self._levels(state, rows, degrees - float(shift)), data) for shift in shifts], dim=-1
+                [self._misfit(self._levels(state, rows, degrees - float(turn)), data) for turn in TURNS_DEG], dim=-1
             )
-            blur = torch.from_numpy(-0.5 * ((shifts[:, None] - shifts) / _FIX_DEG) ** 2).float()
+            blur = torch.from_numpy(-0.5 * ((TURNS_DEG[:, None] - TURNS_DEG) / _FIX_DEG) ** 2).float()
             blur = blur - torch.logsumexp(blur, dim=1, keepdim=True)
             blurred = -torch.logsumexp(blur - cost[..., None, :], dim=-1)
-        return shifts, blurred.clamp_max(_WORST_ROW).numpy().astype(np.float64)
+        return blurred.clamp_max(_WORST_ROW).numpy().astype(np.float64)
 
-    def _calibration(self, state: _State, sessions: Sessions) -> Calibration:
+    def _calibration(self, state: _State, rows: BeamRows, turn_cost: np.ndarray) -> Calibration:
         t = state.tensors
         return Calibration(
             {name: self._unknown(state, name)[:, 0] for name in GLOBALS},
             t["gain"] * self.config.gain_db,
             t["pointing"] * self.config.pointing_deg,
             t["drift"],
-            sessions,
-            t["session"] * sessions.free() * _SESSION_SD_DEG,
+            rows.drive.numpy(),
+            turn_cost,
         )
 
     def _state(self, calibration: Calibration) -> _State:
@@ -349,7 +378,8 @@ class StructuredTwin:
         )
 
 
-_SESSION_SD_DEG = 8.0  # of a turn of the array between drives
+_BLUR_DEG = 10.0  # beyond the widest turn: errors of positions
+_LEAST_SHARE = 1e-4  # of an offset that is looked at
 _FIX_DEG = 1.2  # error of a fix, seen from the station
 _WORST_ROW = 12.0  # nats: a row that fits nowhere says no more than this
 
