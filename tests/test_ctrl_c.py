@@ -1,4 +1,4 @@
-"""Ctrl-C while a library loads: some of them raise an ImportError in place of the interruption."""
+"""Ctrl-C where it is easily lost: while a library loads, and in callbacks of the garbage collector."""
 
 from __future__ import annotations
 
@@ -36,3 +36,33 @@ def test_an_interrupted_import_is_ctrl_c_and_no_other_error() -> None:
         assert run.returncode == status, run.stderr
         assert words in run.stderr
         assert "Traceback" not in run.stderr
+
+
+_CALLBACK = """
+import gc, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sitetwin.__main__ import main
+
+def press(phase, info):
+    gc.callbacks.remove(press)
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100):
+        pass
+
+def slow(*args, **options):
+    gc.callbacks.append(press)
+    gc.collect()
+    time.sleep(60)
+    raise SystemExit("not interrupted")
+
+import sitetwin.doctor
+sitetwin.doctor.diagnose = slow
+main()
+"""
+
+
+def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_answered() -> None:
+    run = subprocess.run([sys.executable, "-c", _CALLBACK, "doctor"], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 130, run.stderr
+    assert "stopped by Ctrl-C" in run.stderr
+    assert "Traceback" not in run.stderr
