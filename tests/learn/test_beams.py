@@ -22,7 +22,7 @@ from sitetwin.learn.beams.metrics import (
     power_ratio,
     rank_of_best,
 )
-from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs
+from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs, stepped_inputs
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.sessions import CHANGES_PER_DRIVE, TURN_SD_DEG, TURNS_DEG, find_sessions, turn_posterior
 from sitetwin.learn.beams.splits import drive_folds, random_splits
@@ -264,8 +264,7 @@ def test_batched_networks_equal_a_network_alone():
     y = torch.from_numpy(np.argmax(measured(place, drive)[:40], axis=1))
     schedule = Schedule(epochs=3, batch=40)
     both = BeamNetworks(2, 16, torch.Generator().manual_seed(0))
-    alone = both.copy()
-    alone.layers = [(w[1:].clone(), b[1:].clone()) for w, b in both.layers]
+    alone = both.copy().alone(1).copy()
     both.train(x.expand(2, -1, -1), y.expand(2, -1), schedule, torch.Generator().manual_seed(1))
     alone.train(x[None], y[None], schedule, torch.Generator().manual_seed(1))
     torch.testing.assert_close(both.scores(x.expand(2, -1, -1))[1:], alone.scores(x[None]), rtol=1e-3, atol=1e-3)
@@ -278,6 +277,39 @@ def test_the_network_learns_a_street():
     networks = BeamNetworks(1, 16, torch.Generator().manual_seed(0))
     networks.train(x, y, Schedule(epochs=16, milestones=(10,)), torch.Generator().manual_seed(1))
     assert (networks.scores(x)[0].argmax(dim=1) == y[0]).float().mean() > 0.5
+
+
+def test_three_hidden_layers_share_one_matrix():
+    networks = BeamNetworks(2, 5, torch.Generator().manual_seed(0), inputs=2)
+    (a, p), (b, q), (c, r) = (tuple(t[1] for t in layer) for layer in networks.layers)
+    x = torch.rand(2, 7, 2)
+    hidden = torch.relu(x[1] @ a + p)
+    for _ in range(3):
+        hidden = torch.relu(hidden @ b + q)
+    torch.testing.assert_close(networks.scores(x)[1], hidden @ c + r)
+    torch.testing.assert_close(networks.alone(1).scores(x[1:])[0], hidden @ c + r)
+
+
+def test_each_network_keeps_its_most_accurate_epoch():
+    place, drive = street(drives=4)
+    power = measured(place, drive)
+    x, y = stepped_inputs(place, place).expand(3, -1, -1), torch.from_numpy(power.argmax(axis=1)).expand(3, -1)
+    schedule = Schedule(epochs=12, rate=3e-3, milestones=())
+    networks = BeamNetworks(3, 16, torch.Generator().manual_seed(0), inputs=2)
+    seen = []
+    one_by_one = networks.copy()
+    accuracy = one_by_one._accuracy
+    one_by_one._accuracy = lambda *held_out: seen.append(accuracy(*held_out)) or seen[-1]
+    one_by_one.train(x, y, schedule, torch.Generator().manual_seed(1), (x[:, ::3], y[:, ::3]))
+    torch.testing.assert_close(accuracy(x[:, ::3], y[:, ::3]), torch.stack(seen).max(dim=0).values)
+    assert len(seen) == 12
+    assert (torch.stack(seen).argmax(dim=0) < 11).any()  # for one of them at least it was not the last
+
+
+def test_stepped_inputs_by_hand():
+    everyone = np.array([[0.0, -10.0], [20.0, 30.0]])
+    got = stepped_inputs(np.array([[0.0, -10.0], [20.0, 30.0], [10.04, 0.0]]), everyone)
+    np.testing.assert_allclose(got, [[0, 0], [199 / 200, 199 / 200], [100 / 200, 50 / 200]])
 
 
 def test_the_emulator_finds_the_beams_of_an_array_that_it_was_not_told():

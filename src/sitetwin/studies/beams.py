@@ -30,7 +30,7 @@ from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy
 from sitetwin.studies.beams_emulation import emulation, sensitivity
-from sitetwin.studies.beams_methods import NEIGHBOURS, Bench, baselines, structured
+from sitetwin.studies.beams_methods import NEIGHBOURS, Bench, baselines, shared_layer, structured
 from sitetwin.studies.beams_published import published_network
 from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import StreetTwin, build_twin
@@ -40,6 +40,7 @@ SCHEMA = "sitetwin.beams/1"
 _LIBRARIES = ("sitetwin", "numpy", "torch", "xarray", "pyproj")
 _PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "baselines": baselines,
+    "shared-layer": shared_layer,
     "structured": structured,
     "network": published_network,
 }

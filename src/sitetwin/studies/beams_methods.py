@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_in_turn
+from sitetwin.learn.beams.metrics import best_beams
+from sitetwin.learn.beams.network import SHARED_LAYER, BeamNetworks, stepped_inputs
 from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.learn.beams.structured import StructuredTwin
@@ -113,6 +116,29 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
             return rule(place[split.pool], power[split.pool], place[split.test])
 
         yield bench.method(name, full, bench.tally(counted))
+
+
+def shared_layer(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The network of arXiv 2205.09054 on the whole pool: three quarters of it train, one says which epoch is kept."""
+    full = min(len(split.pool) for split in bench.splits)
+    pools = torch.from_numpy(np.stack([split.pool[:full] for split in bench.splits]))
+    train, held_out = pools.tensor_split([full * 3 // 4], dim=1)
+    inputs = stepped_inputs(bench.east_north, bench.east_north)
+    labels = torch.from_numpy(best_beams(bench.power))
+    networks = BeamNetworks(len(pools), len(bench.beams), generator(bench, 1), inputs=2)
+    kept = (inputs[held_out], labels[held_out])
+    networks.train(inputs[train], labels[train], SHARED_LAYER, generator(bench, 2), kept)
+
+    def answer(i: int, split: BeamSplit) -> np.ndarray:
+        with torch.no_grad():
+            return networks.alone(i).scores(inputs[split.test][None])[0].numpy()
+
+    yield bench.method("network with a shared layer", full, bench.tally(answer))
+
+
+def generator(bench: Bench, part: int) -> torch.Generator:
+    """Random numbers of one part of the study."""
+    return torch.Generator().manual_seed(bench.study.seed + part)
 
 
 def structured(bench: Bench) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import torch
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
 from sitetwin.site.placement import outdoor_mask
-from sitetwin.studies.beams_methods import Bench
+from sitetwin.studies.beams_methods import Bench, generator
 from sitetwin.studies.beams_scores import Tally
 from sitetwin.studies.beams_twin import StreetTwin
 
@@ -35,8 +35,8 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
         return bench.tally(lambda i, split: answer[i])
 
     def trained(x: torch.Tensor, y: torch.Tensor, schedule: Schedule) -> BeamNetworks:
-        networks = BeamNetworks(count, len(bench.beams), _generator(bench, 1))
-        networks.train(x, y, schedule, _generator(bench, 2))
+        networks = BeamNetworks(count, len(bench.beams), generator(bench, 1))
+        networks.train(x, y, schedule, generator(bench, 2))
         return networks
 
     for name, sizes, schedule in (
@@ -62,7 +62,7 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
             )
         for size in study.transfer_sizes:  # from the networks of all rows of the twin, the last ones trained
             tuned = networks.copy()
-            tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, _generator(bench, 5))
+            tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
             name = f"published network, twin with {book} codebook then measured rows"
             yield bench.method(name, everything, judged(tuned), n_tuned=size, note=note)
 
@@ -81,10 +81,6 @@ def boresight_of_paper(bench: Bench) -> float:
     x, y = users.T
     side = float(np.sign(np.median(x)))
     return float(np.arctan2(side * (x @ y), side * (x @ x)))
-
-
-def _generator(bench: Bench, part: int) -> torch.Generator:
-    return torch.Generator().manual_seed(bench.study.seed + part)
 
 
 def _published_users(bench: Bench, twin: StreetTwin) -> StreetTwin:

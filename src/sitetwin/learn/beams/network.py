@@ -1,7 +1,8 @@
-"""The published network of position-aided beam prediction, all repetitions trained side by side.
+"""The published networks of position-aided beam prediction, all repetitions trained side by side.
 
 S. Jiang, A. Alkhateeb, arXiv 2301.07682: four inputs, three hidden layers of 256 with ReLU, one output per beam, cross
-entropy, Adam. R networks are one batched product, each with its own rows, weights and shuffles.
+entropy, Adam. J. Morais, A. Behboodi, H. Pezeshki, A. Alkhateeb, arXiv 2205.09054: two inputs in 200 steps each, and a
+hidden matrix that three layers share. R networks are one batched product, each with its own rows, weights and shuffles.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ class Schedule:
         batch: Rows per step.
         milestones: Epochs at which the rate is multiplied by `decay`.
         decay: See `milestones`.
+        weight_decay: Of Adam, added to the gradient.
     """
 
     epochs: int = 80
@@ -35,16 +38,29 @@ class Schedule:
     batch: int = 32
     milestones: tuple[int, ...] = (20, 40, 60)
     decay: float = 0.2
+    weight_decay: float = 0.0
 
 
 FINE_TUNING = Schedule(epochs=40, rate=1e-4, batch=8, milestones=())
 """Transfer from the twin to measured rows."""
+
+SHARED_LAYER = Schedule(epochs=60, milestones=(20, 40), weight_decay=1e-5)
+"""Of the network of arXiv 2205.09054."""
+
+_STEPS = 200  # of each of its inputs
 
 
 def network_inputs(position: np.ndarray) -> Tensor:
     """(..., 4) float32: x / 30, y / 30, azimuth / pi, distance / sqrt(24^2 + 28^2), from (..., 2) metres."""
     x, y = torch.from_numpy(np.ascontiguousarray(position)).float().unbind(-1)
     return torch.stack([x / 30, y / 30, torch.atan2(y, x) / math.pi, torch.hypot(x, y) / _REACH_M], dim=-1)
+
+
+def stepped_inputs(position: np.ndarray, everyone: np.ndarray) -> Tensor:
+    """(..., 2) float32 of (..., 2) metres: each axis scaled to 0..1 over the positions of `everyone`, in 200 steps."""
+    low, high = everyone.min(axis=0), everyone.max(axis=0)
+    share = (position - low) / np.maximum(high - low, 1e-9)
+    return torch.from_numpy(np.clip(np.floor(share * _STEPS), 0, _STEPS - 1) / _STEPS).float()
 
 
 class BeamNetworks:
@@ -54,31 +70,51 @@ class BeamNetworks:
         networks: R.
         beams: Outputs of each.
         generator: Of the initial weights (uniform within 1 / sqrt(inputs), PyTorch's own default for layers).
+        inputs: Of each: four and two hidden layers of their own, or two and one hidden layer that is applied three
+            times.
     """
 
-    def __init__(self, networks: int, beams: int, generator: torch.Generator) -> None:
-        sizes = (4, _HIDDEN, _HIDDEN, _HIDDEN, beams)
+    def __init__(self, networks: int, beams: int, generator: torch.Generator, inputs: Literal[4, 2] = 4) -> None:
+        shared = inputs == 2
+        sizes = (inputs, _HIDDEN, _HIDDEN, beams) if shared else (inputs, _HIDDEN, _HIDDEN, _HIDDEN, beams)
+        self._applied = (0, 1, 1, 1, 2) if shared else (0, 1, 2, 3)
         self.layers: list[tuple[Tensor, Tensor]] = []
-        for inputs, outputs in pairwise(sizes):
-            bound = 1 / math.sqrt(inputs)
-            weight = (torch.rand(networks, inputs, outputs, generator=generator) * 2 - 1) * bound
-            bias = (torch.rand(networks, 1, outputs, generator=generator) * 2 - 1) * bound
+        for rows, columns in pairwise(sizes):
+            bound = 1 / math.sqrt(rows)
+            weight = (torch.rand(networks, rows, columns, generator=generator) * 2 - 1) * bound
+            bias = (torch.rand(networks, 1, columns, generator=generator) * 2 - 1) * bound
             self.layers.append((weight, bias))
 
     def copy(self) -> BeamNetworks:
         """The same weights, apart."""
         twin = object.__new__(BeamNetworks)
+        twin._applied = self._applied
         twin.layers = [(weight.clone(), bias.clone()) for weight, bias in self.layers]
         return twin
 
+    def alone(self, number: int) -> BeamNetworks:
+        """One of the networks."""
+        one = object.__new__(BeamNetworks)
+        one._applied = self._applied
+        one.layers = [(weight[number : number + 1], bias[number : number + 1]) for weight, bias in self.layers]
+        return one
+
     def scores(self, inputs: Tensor) -> Tensor:
         """(R, n, B) logits of inputs (R, n, 4)."""
-        for weight, bias in self.layers[:-1]:
+        *hidden, last = self._applied
+        for weight, bias in (self.layers[k] for k in hidden):
             inputs = torch.relu(torch.baddbmm(bias, inputs, weight))
-        weight, bias = self.layers[-1]
+        weight, bias = self.layers[last]
         return torch.baddbmm(bias, inputs, weight)
 
-    def train(self, inputs: Tensor, labels: Tensor, schedule: Schedule, generator: torch.Generator) -> None:
+    def train(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        schedule: Schedule,
+        generator: torch.Generator,
+        held_out: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         """Train all networks, each on its own rows.
 
         Args:
@@ -86,11 +122,13 @@ class BeamNetworks:
             labels: (R, n) int64.
             schedule: Epochs, rates, batches.
             generator: Of the shuffles.
+            held_out: Inputs (R, m, 4) and labels (R, m) on which each network keeps the most accurate of its epochs.
         """
         tensors = [tensor.requires_grad_(True) for layer in self.layers for tensor in layer]
-        optimiser = torch.optim.Adam(tensors, lr=schedule.rate)
+        optimiser = torch.optim.Adam(tensors, lr=schedule.rate, weight_decay=schedule.weight_decay, fused=True)
         steps = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(schedule.milestones), schedule.decay)
         networks, rows = labels.shape
+        kept, reached = [tensor.detach().clone() for tensor in tensors], torch.full((networks,), -1.0)
         for _ in range(schedule.epochs):
             order = torch.rand(networks, rows, generator=generator).argsort(dim=1)
             for batch in order.split(schedule.batch, dim=1):
@@ -102,5 +140,17 @@ class BeamNetworks:
                 (loss / batch.shape[1]).backward()  # each network's own mean: networks share no weight
                 optimiser.step()
             steps.step()
-        for tensor in tensors:
+            if held_out is not None:
+                accuracy = self._accuracy(*held_out)
+                better = (accuracy > reached)[:, None, None]
+                reached = torch.maximum(reached, accuracy)
+                kept = [torch.where(better, new.detach(), old) for new, old in zip(tensors, kept, strict=True)]
+        for tensor, best in zip(tensors, kept, strict=True):
             tensor.requires_grad_(False)
+            if held_out is not None:
+                tensor.copy_(best)
+
+    def _accuracy(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """(R,) top-1."""
+        with torch.no_grad():
+            return (self.scores(inputs).argmax(dim=-1) == labels).float().mean(dim=1)
