@@ -1,6 +1,7 @@
 """The beam study end to end on a street made by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from sitetwin.channel.formats.deepsense import read_deepsense, read_lanes
 from sitetwin.cli import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
-from sitetwin.report.beams import read_published, write_beams_report
-from sitetwin.studies import beams_emulation
+from sitetwin.learn.beams.network import SHARED_LAYER
+from sitetwin.report.beams import agreement, read_published, write_beams_report
+from sitetwin.studies import beams_emulation, beams_methods
 from sitetwin.studies.beams import run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
@@ -89,6 +91,7 @@ def few_users(monkeypatch):
     monkeypatch.setattr(beams_emulation, "_HEADLINE_ROWS", 5)
     monkeypatch.setattr(beams_emulation, "_VARIANTS", (("user_height_m", 2.0), ("bandwidth_hz", 20e6)))
     monkeypatch.setattr(emulator, "_STEPS", 50)
+    monkeypatch.setattr(beams_methods, "SHARED_LAYER", replace(SHARED_LAYER, epochs=2))
 
 
 def test_results_resume_and_page(tmp_path, few_users):
@@ -112,7 +115,10 @@ def test_results_resume_and_page(tmp_path, few_users):
             )
             assert same["top1"]["mean"] == pytest.approx(row["top1"]["mean"] - neighbours["top1"]["mean"], abs=2e-4)
     assert "timing" not in results["emulation"][0]
-    assert [s["assumption"] for s in results["sensitivity"]] == ["none", "user_height_m", "bandwidth_hz"]
+    assert [s["assumption"] for s in results["sensitivity"]] == [
+        *("none", "user_height_m", "bandwidth_hz"),
+        *("uniform codebook", "DFT codebook"),
+    ]
     assert results["sensitivity"][0]["other_best_beam"] == 0
     parts = sorted((tmp_path / "out" / "parts").glob("structured-*"))
     parts[0].unlink()
@@ -121,9 +127,20 @@ def test_results_resume_and_page(tmp_path, few_users):
     with pytest.raises(SiteTwinError, match="another study"):
         run_beam_study(SMALL.model_copy(update={"seed": 3}), scenario, tmp_path / "out", site=site)
     table = tmp_path / "released.csv"
-    table.write_text("curve,metric,topk,n_train,mean,std\nreal,acc,1,8,0.5,0.1\n")
+    table.write_text(
+        "curve,metric,topk,n_train,mean,std\nreal,pwr,1,8,0.9,0\nreal,acc,1,8,0.5,0.1\nreal,acc,2,8,0.5,1\n"
+    )
     page = write_beams_report(tmp_path / "out", read_published(table)).read_text()
     assert HEADLINE in page
+    assert "Of\n3 figures " in page
+    network = next(
+        m for m in results["methods"] if m["name"] == "published network, measured rows" and m["n_real"] == 8
+    )
+    inside = sum(
+        abs(network[key]["mean"] - mean) <= std
+        for key, mean, std in (("top1", 0.5, 0.1), ("top2", 0.5, 1.0), ("relative_power1", 0.9, 1e-9))
+    )
+    assert agreement(results, read_published(table))["within_one"] == inside
     assert "0.500 &plusmn; 0.100" in page
     assert "A network in place of the tracer" in page
     assert "http" not in page.split("</style>")[1]

@@ -27,6 +27,7 @@ PAGE = "report.html"
 SCHEMA = "sitetwin.beams/1"
 _SPLITS = {"random": "random split", "drives": "folds of whole drives"}
 _RELEASED = "dt_beam_prediction_curves.csv"
+_METRICS = {"acc": "top", "pwr": "relative_power"}
 _TWIN_CURVES = {
     "real": "published network, measured rows",
     "real_compare_to_transfer": "published network, measured rows, batches of 8",
@@ -39,17 +40,17 @@ _TWIN_CURVES = {
 
 @dataclass(frozen=True)
 class Released:
-    """One released number: accuracy of the first `topk` picks of a curve at a training size."""
+    """One released number of a curve at a training size: `figure` is the key of ours in the results, such as "top1"."""
 
     curve: str
-    topk: int
+    figure: str
     size: int
     mean: float
     std: float
 
 
 def read_published(path: Path) -> list[Released]:
-    """Accuracies of a table with the columns curve, metric, topk, n_train, mean, std.
+    """Accuracies and relative powers of a table with the columns curve, metric, topk, n_train, mean, std.
 
     Args:
         path: The table, or a folder with ``dt_beam_prediction_curves.csv``.
@@ -60,9 +61,11 @@ def read_published(path: Path) -> list[Released]:
     path = path / _RELEASED if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["metric"] == "acc"]
+            rows = [row for row in csv.DictReader(stream) if row["metric"] in _METRICS]
         found = [
-            Released(r["curve"], int(r["topk"]), int(r["n_train"]), float(r["mean"]), float(r["std"])) for r in rows
+            Released(r["curve"], figure, int(r["n_train"]), float(r["mean"]), float(r["std"]))
+            for r in rows
+            for figure in [f"{_METRICS[r['metric']]}{int(r['topk'])}"]
         ]
     except OSError as error:
         raise SiteTwinError(f"'{path}' cannot be read ({error.strerror}); check --published") from error
@@ -78,7 +81,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
 
     Args:
         folder: With results.json; figures go to ``folder/figures``.
-        released: Published accuracies, drawn beside those of the same protocol.
+        released: Published figures, set beside those of the same protocol.
 
     Returns:
         Path of the page.
@@ -103,6 +106,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
         groups=_groups(results),
         splits=_SPLITS,
         released=_beside(results, released),
+        agreement=agreement(results, released),
         times=_times(folder),
         figures=[
             (caption, "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode("ascii"))
@@ -192,19 +196,33 @@ def _ours(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def _beside(results: dict[str, Any], released: Sequence[Released]) -> list[dict[str, Any]]:
-    """Our accuracies beside the released ones of the same curve and size, one row for both."""
+    """Our figures beside the released ones of the same curve and size, one row for both."""
     rows = []
     for (name, size), m in _ours(results).items():
         cells = [
-            {"topk": r.topk, "ours": m[f"top{r.topk}"]["mean"], "r": r}
-            for r in released
-            if (_TWIN_CURVES.get(r.curve), r.size) == (name, size) and f"top{r.topk}" in m
+            {"label": _label(r.figure), "ours": m[r.figure]["mean"], "r": r}
+            for r in sorted(released, key=lambda r: (not r.figure.startswith("top"), r.figure))
+            if (_TWIN_CURVES.get(r.curve), r.size) == (name, size) and r.figure in m
         ]
         for cell in cells:
-            cell["within"] = abs(cell["ours"] - cell["r"].mean) <= cell["r"].std
+            cell["apart"] = abs(cell["ours"] - cell["r"].mean) / max(cell["r"].std, 1e-9)
         if cells:
-            rows.append({"name": name, "size": size, "cells": sorted(cells, key=lambda c: int(c["topk"]))})
+            rows.append({"name": name, "size": size, "cells": cells})
     return rows
+
+
+def _label(figure: str) -> str:
+    return figure.replace("top", "top-").replace("relative_power", "power-")
+
+
+def agreement(results: dict[str, Any], released: Sequence[Released]) -> dict[str, int]:
+    """How many of the released figures ours were set beside, and within how many of their standard deviations ours lie.
+
+    Returns:
+        "figures", "within_one" and "within_two".
+    """
+    apart = [cell["apart"] for row in _beside(results, released) for cell in row["cells"]]
+    return {"figures": len(apart), "within_one": sum(a <= 1 for a in apart), "within_two": sum(a <= 2 for a in apart)}
 
 
 def _figures(results: dict[str, Any], released: Sequence[Released]) -> list[tuple[str, str, dict[str, bytes]]]:
@@ -240,7 +258,9 @@ def _published_figure(
         points = sorted((size, m["top1"]["mean"]) for (own, size), m in ours.items() if own == name)
         label = name.removeprefix("published network, ")
         axes.plot([p[0] for p in points], [p[1] for p in points], "o-", color=colour, ms=3.5, label=label)
-        theirs = sorted((r.size, r.mean, r.std) for r in released if _TWIN_CURVES.get(r.curve) == name and r.topk == 1)
+        theirs = sorted(
+            (r.size, r.mean, r.std) for r in released if _TWIN_CURVES.get(r.curve) == name and r.figure == "top1"
+        )
         if theirs:
             x, mean, std = (list(column) for column in zip(*theirs, strict=True))
             axes.plot(x, mean, ":", color=colour, lw=1.2)

@@ -16,7 +16,7 @@ from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import power_ratio, rank_of_best
 from sitetwin.site.placement import outdoor_mask
 from sitetwin.studies.beams_methods import Bench, calibrated, chosen_rows
-from sitetwin.studies.beams_published import boresight_of_paper, steering_angles
+from sitetwin.studies.beams_published import boresight_of_paper, dft_angles, steering_angles
 from sitetwin.studies.beams_twin import StreetTwin
 
 _TRAINED, _TESTED = 3000, 1000
@@ -86,7 +86,7 @@ def emulation(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
 
 
 def sensitivity(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
-    """What other heights and bands would change: the twin's own picks, and the headline on ten rows."""
+    """What other heights, bands and codebooks would change: the twin's own picks, and the headline on ten rows."""
     boresight, azimuth = boresight_of_paper(bench), steering_angles(bench)["measured"]
     rows = chosen_rows(bench, _HEADLINE_ROWS, bench.echoes(twin))
     usual = twin.at(bench.east_north)
@@ -104,6 +104,14 @@ def sensitivity(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
             tally, _ = calibrated(bench, rows, bench.echoes(twin.assuming(changed)))
             row["headline_top1"] = tally.summary(bench.study.bootstrap_draws, bench.study.seed)["top1"]["mean"]
         yield row
+    for name, angles in (("uniform codebook", bench.uniform), ("DFT codebook", dft_angles(bench))):
+        power = usual.beam_powers(boresight, angles)
+        yield {
+            "assumption": name,
+            "value": None,
+            "other_best_beam": _round((power.argmax(axis=1) != base).mean()),
+            "twin_top1": _round((rank_of_best(power, bench.power) == 0).mean()),
+        }
 
 
 def _round(value: float) -> float:

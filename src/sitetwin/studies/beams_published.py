@@ -72,6 +72,18 @@ def steering_angles(bench: Bench) -> dict[str, np.ndarray]:
     return {"measured": bench.azimuth[bench.pattern.argmax(axis=1)], "uniform": bench.uniform}
 
 
+def dft_angles(bench: Bench) -> np.ndarray:
+    """Azimuths (B,) of these beams, were the codebook an oversampled DFT over all directions; radians.
+
+    Sines lie evenly between -1 and 1 (H. Van Trees, "Optimum Array Processing", ch. 2), in the order of the measured
+    peaks.
+    """
+    peaks = steering_angles(bench)["measured"]
+    count = bench.data.sizes["beam"]
+    sines = (2 * bench.beams + 1 - count) / count
+    return np.arcsin(sines * np.sign(peaks[-1] - peaks[0]))
+
+
 def boresight_of_paper(bench: Bench) -> float:
     """Radians from east: direction of the line from the station through the users whose best beam is the 28th."""
     best = best_beams(bench.data.power.values)
