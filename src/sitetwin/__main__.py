@@ -10,8 +10,8 @@ def main() -> None:
     ctrl_c.watch()
     try:
         from sitetwin.cli import main as run
-    except (KeyboardInterrupt, ImportError) as error:
-        if isinstance(error, ImportError) and not ctrl_c.pressed():
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, Exception) and not ctrl_c.pressed():
             raise
         print("sitetwin: stopped by Ctrl-C", file=sys.stderr)
         raise SystemExit(130) from None

@@ -68,7 +68,7 @@ class Group(TyperGroup):
         except Exception as error:
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
                 raise  # the command line's own: wrong options, asked-for exits
-            if isinstance(error, ImportError) and ctrl_c.pressed():
+            if ctrl_c.pressed():  # what an interrupted import or compiled function raises in its place
                 _complain("stopped by Ctrl-C", error, debug)
                 raise typer.Exit(INTERRUPTED) from error
             _complain(f"error: {_sentence(error, debug)}", error, debug)

@@ -1,8 +1,8 @@
 """Ctrl-C is never lost: neither while a library loads nor in code whose exceptions Python drops.
 
-A library that is interrupted while it loads may raise another error in its place; `pressed` tells. An interruption in a
-finaliser or in a callback of the garbage collector is dropped by Python with a traceback; here it is answered a moment
-later instead.
+A library that is interrupted may raise another error in its place (ImportError, SystemError); `pressed` tells. An
+interruption in a finaliser or in a callback of the garbage collector is dropped by Python with a traceback; here it is
+answered a moment later instead.
 """
 
 from __future__ import annotations
