@@ -7,6 +7,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays import (
     SPEED_OF_LIGHT,
     DynamicTrace,
+    Interaction,
     Paths,
     TraceSettings,
     Trajectory,
@@ -14,7 +15,16 @@ from sitetwin.rays import (
     length_rates,
     trace,
 )
-from sitetwin.site import Ellipsoid, MovingObject, Vegetation, box_object, facet_velocities, itu_material, place_objects
+from sitetwin.site import (
+    Ellipsoid,
+    MovingObject,
+    Vegetation,
+    box_object,
+    facet_velocities,
+    itu_material,
+    place_objects,
+    wedge_velocities,
+)
 from tests.rays.shapes import box_quads, ground, quad_site
 
 SETTINGS = TraceSettings(max_depth=3, rays_per_lattice=200_000)
@@ -99,9 +109,12 @@ def test_bodies_leave_the_numbers_of_the_site_alone():
 
 
 def matched_lengths(a: Paths, b: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the paths that two moments share: same user, same facets."""
+    """Rows of the paths that two moments share: same user, same interactions."""
     names = [
-        {(int(u), *map(int, f)): row for row, (u, f) in enumerate(zip(p.user_of_path, p.facets, strict=True))}
+        {
+            (int(u), *map(int, k), *map(int, f)): row
+            for row, (u, k, f) in enumerate(zip(p.user_of_path, p.kinds, p.facets, strict=True))
+        }
         for p in (a, b)
     ]
     both = sorted(set(names[0]) & set(names[1]))
@@ -132,6 +145,26 @@ def test_doppler_is_the_rate_of_the_length_with_everything_moving():
     np.testing.assert_allclose(rate[row], measured, atol=1e-4)
     shift = doppler_shifts(now, FREQUENCY, velocity, source, facet_velocities(placed, [body]))
     np.testing.assert_allclose(shift[row], -FREQUENCY / SPEED_OF_LIGHT * measured, atol=2e-3)
+
+
+def test_moving_edges_shift_what_they_bend():
+    """Edges of a lorry, with a reflection before or after them: motion of the body against the shift in the middle."""
+    site, users, body = street(), street_users(12), lorry(1.0, -2.0, yaw=0.3)
+    bends = TraceSettings(max_depth=2, rays_per_lattice=50_000, diffraction=True)
+    step = 2.5e-4
+    sites = [place_objects(site, [body.moved(seconds)]) for seconds in (-step, 0.0, step)]
+    before, now, after = (trace(placed, TRANSMITTER, users, bends) for placed in sites)
+    facets, wedges = facet_velocities(sites[1], [body]), wedge_velocities(sites[1], [body])
+    rate = length_rates(now, np.zeros(3), None, facets, wedges)
+    late, early = (dict(zip(*matched_lengths(now, other), strict=True)) for other in (after, before))
+    row = np.array(sorted(set(late) & set(early)))
+    measured = np.array([after.length[late[r]] - before.length[early[r]] for r in row]) / (2 * step)
+    bent = (now.kinds[row] == Interaction.DIFFRACTION).any(axis=1)
+    assert (bent & (np.abs(measured) > 0.5)).sum() > 20
+    assert len(row) > 0.9 * now.num_paths
+    np.testing.assert_allclose(rate[row], measured, atol=1e-4)
+    with pytest.raises(SiteTwinError, match="wedge_velocity"):
+        length_rates(now, np.zeros(3), None, facets)
 
 
 def test_who_approaches_has_a_positive_shift():
