@@ -86,6 +86,28 @@ def test_an_update_is_a_new_trace(at_rest, objects):
     assert paths.attributes["objects"]["unseen_share"] < 0.01
 
 
+@pytest.mark.parametrize("material", ["metal", "glass"])
+def test_an_update_passes_walls_as_a_new_trace_does(material):
+    """Walls of buildings are slabs, and so is the van of glass: it lets through what the one of metal blocks."""
+    passing = TraceSettings(max_depth=2, rays_per_lattice=100_000, max_transmissions=2)
+    users = np.concatenate([street_users(20), [[-25.0, 14.0, 1.5], [0.0, 14.0, 3.0], [5.0, 24.0, 1.5]]])
+    north, south = box_quads((-30, 8, 0), (20, 20, 15)), box_quads((-20, -22, 0), (30, -9, 11))
+    site = quad_site([ground(60.0), *north[1:], *south[1:]])  # of floor and ground a ray would hit either
+    dynamic = DynamicTrace(site, TRANSMITTER, users, passing)
+    equal(dynamic.at_rest, trace(dynamic.site, TRANSMITTER, users, passing))
+    of = itu_material(material, 0.004 if material == "glass" else None)
+    van = box_object("van", (0.3, 2.1, 0.3), (6.0, 2.2, 2.9), yaw=0.2, material=of)
+    paths, placed = dynamic.with_objects([van])
+    equal(paths, trace(placed, TRANSMITTER, users, passing))
+    first = dynamic.site.num_facets
+    through = (paths.kinds == Interaction.TRANSMISSION) & (paths.facets >= first)
+    bounced = (paths.kinds == Interaction.REFLECTION) & (paths.facets >= first)
+    behind = (paths.kinds == Interaction.TRANSMISSION) & (paths.facets < first)
+    assert (through.sum() > 20) == (material == "glass")
+    assert (bounced.any(axis=1) & behind.any(axis=1)).sum() > 2
+    assert (~(paths.facets >= first).any(axis=1)).sum() < dynamic.at_rest.num_paths
+
+
 def test_an_update_crosses_trees_as_a_new_trace_does():
     site, objects = street(vegetation=True), [lorry(2.0, -2.0)]
     dynamic = DynamicTrace(site, TRANSMITTER, street_users(20), SETTINGS)
