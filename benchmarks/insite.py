@@ -316,4 +316,7 @@ def run(
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    try:
+        typer.run(run)
+    except SiteTwinError as error:
+        sys.exit(f"error: {error}")

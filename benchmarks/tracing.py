@@ -33,13 +33,14 @@ from benchmarks import diffraction as bent  # noqa: E402
 from tests.rays.laws import Judgement, LawTest, Verdict  # noqa: E402
 
 from sitetwin.channel.fields import path_gains  # noqa: E402
+from sitetwin.errors import SiteTwinError  # noqa: E402
 from sitetwin.rays import TraceSettings, discover, solve  # noqa: E402
 from sitetwin.rays.caster import RayCaster  # noqa: E402
 from sitetwin.rays.compare import Match, gain_differences, match_paths  # noqa: E402
 from sitetwin.rays.io import save_paths  # noqa: E402
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths  # noqa: E402
 from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings  # noqa: E402
-from sitetwin.site import Site, load_scene, user_grid  # noqa: E402
+from sitetwin.site import Site, check_transmitter, load_scene, user_grid  # noqa: E402
 
 RECALL_ASKED = 0.98
 LONG_SEGMENT = 2.0  # m
@@ -339,7 +340,7 @@ def peak_memory_gb(arguments: list[str]) -> float:
 def make_job(scene: str, depth: int, count: int, frequency: float, transmitter: str, span: float) -> Job:
     """The scene and exactly `count` outdoor users at 1.5 m, in a square of side `span` about the transmitter."""
     site = load_scene(scene)
-    position = np.array([float(x) for x in transmitter.split(",")])
+    position = check_transmitter(site, np.array([float(x) for x in transmitter.split(",")]))
     x, y = position[:2]
     area = (x - span / 2, y - span / 2, x + span / 2, y + span / 2)
     spacing = span / np.sqrt(count)
@@ -445,4 +446,7 @@ def run(
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    try:
+        typer.run(run)
+    except SiteTwinError as error:
+        sys.exit(f"error: {error}")

@@ -131,6 +131,7 @@ def test_resuming_what_was_never_begun(tmp_path, paths):
     [
         (("--reflections-before", 0), "--reflections-before says nothing without --diffraction"),
         (("--reflections-after", 1), "--reflections-after says nothing without --diffraction"),
+        (("--no-lit-region",), "--no-lit-region says nothing without --diffraction"),
         (("--diffuse-tile", 2), "--diffuse-tile says nothing without --diffuse"),
         (("--diffraction", "--depth", 0), "--diffraction says nothing with --depth 0"),
         (("--scheduler", "tcp://127.0.0.1:1", "--workers", 2), "--workers says nothing beside --scheduler"),

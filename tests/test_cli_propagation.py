@@ -75,6 +75,39 @@ def test_transmission(rough, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
+def test_diffraction(tmp_path):
+    """Both models, and the lit region left out."""
+    corners = ("--area=-30,-40,30,40", "--diffraction", "--reflections-before", 0, "--reflections-after", 0)
+    edges, shadow = trace(tmp_path / "p", *corners), trace(tmp_path / "s", *corners, "--no-lit-region")
+    bent = (edges.kinds == Interaction.DIFFRACTION).any(axis=1)
+    assert 0 < (shadow.kinds == Interaction.DIFFRACTION).any(axis=1).sum() < bent.sum()
+    ours, theirs = gains(tmp_path / "p", tmp_path / "g"), gains(tmp_path / "p", tmp_path / "h",
+                                                               "--diffraction-model", "sionna")  # fmt: skip
+    np.testing.assert_array_equal(ours[~bent], theirs[~bent])
+    assert (ours[bent] != theirs[bent]).any()
+    run("export", tmp_path / "p", "--format", "npz", "--out", tmp_path / "p.npz", "--carrier", 28e9,
+        "--diffraction-model", "sionna")  # fmt: skip
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["gain"].reshape(-1), theirs, rtol=1e-5)
+
+
+def test_models_of_edges_are_refused_where_there_are_none(rough, tmp_path):
+    said = "--diffraction-model says nothing"
+    of_paths = (rough[0], "--out", tmp_path / "o.npz")
+    for command in (
+        ("export", *of_paths, "--format", "npz"),
+        ("channels", *of_paths),
+        ("coverage", "box", "--area=-1,-1,1,1", "--out", tmp_path / "o", "--station", "position=0,0,1 eirp_dbm=1"),
+    ):
+        result = CliRunner().invoke(cli.app, [*map(str, command), "--diffraction-model", "sionna"])
+        assert result.exit_code == 1
+        assert said in result.stderr
+        result = CliRunner().invoke(cli.app, [*map(str, command), "--diffraction-model", "keller"])
+        assert "choose one of luebbers, sionna" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
 def test_exports_take_air_rain_and_roughness_too(rough, tmp_path):
     folder, _ = rough
     switches = ("--atmosphere", "1000,300,12", "--rain", 20, "--scattering", 0.5, "--diffuse-seed", 3)

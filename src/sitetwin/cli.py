@@ -136,6 +136,12 @@ def trace(
     reflections_after: Annotated[
         int, typer.Option(min=0, max=1, help="Most reflections of a diffracted path after the edge.")
     ] = 1,
+    lit_region: Annotated[
+        bool,
+        typer.Option(
+            "--lit-region/--no-lit-region", help="Keep diffracted paths also where the edge casts no shadow, or not."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
     tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000,
     indoors: Annotated[
@@ -169,6 +175,7 @@ def trace(
             diffraction=diffraction,
             reflections_before=reflections_before,
             reflections_after=reflections_after,
+            lit_region=lit_region,
             max_transmissions=transmissions,
             diffuse_paths=diffuse,
             diffuse_tile_m=diffuse_tile,

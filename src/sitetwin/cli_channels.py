@@ -19,6 +19,7 @@ from sitetwin.cli_fields import (
     check_choices,
     check_range,
     check_scattering,
+    refuse_model_without_edges,
     roughened,
     site_of_paths,
     warn_of_lost_scattering,
@@ -28,6 +29,7 @@ from sitetwin.cli_options import (
     ArrayDowntilt,
     ArrayYaw,
     Carrier,
+    DiffractionModel,
     DiffuseSeed,
     Foliage,
     OutOfRange,
@@ -76,6 +78,7 @@ def channels(
     season: Season = "summer",
     foliage: Foliage = "default",
     out_of_range: OutOfRange = "clamp",
+    diffraction_model: DiffractionModel = "luebbers",
     atmosphere: Air = "none",
     scattering: Scattering = None,
     diffuse_seed: DiffuseSeed = 0,
@@ -86,7 +89,8 @@ def channels(
 ) -> None:
     """Turn traced paths into a data set of channels, readable with xarray alone."""
     given = {"--quantity": quantity, "--season": season, "--out-of-range": out_of_range}
-    check_choices({**given, "--wavefront": wavefront, "--steering": steering}, _CHOICES)
+    given |= {"--wavefront": wavefront, "--steering": steering, "--diffraction-model": diffraction_model}
+    check_choices(given, _CHOICES)
     if quantity == "gains":
         idle = {"subcarriers": "--subcarriers", "spacing": "--spacing"}
         refuse_idle(ctx, idle, "to gains, which are those at the carrier; leave it out, or ask for cfr")
@@ -107,6 +111,7 @@ def channels(
 
     begun = time.perf_counter()
     source = open_paths(paths)
+    refuse_model_without_edges(ctx, source)
     request = ChannelRequest(
         grid=OfdmGrid(carrier, subcarriers, spacing),
         quantity=quantity,  # type: ignore[arg-type]  # checked above
@@ -120,6 +125,7 @@ def channels(
         steering=steering,  # type: ignore[arg-type]
         atmosphere=atmosphere_of(atmosphere, rain),
         diffuse_seed=diffuse_seed,
+        diffraction=diffraction_model,  # type: ignore[arg-type]
     )
     with writing_store(to, resume), progress_bars() as tell:
         site, summary = roughened(site_of_paths(source, scene), scattering), summarise(paths)

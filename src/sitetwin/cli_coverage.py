@@ -18,6 +18,7 @@ from sitetwin.cli_options import (
     Air,
     Depth,
     Diffraction,
+    DiffractionModel,
     Diffuse,
     DiffuseSeed,
     DiffuseTile,
@@ -65,6 +66,7 @@ def coverage(
     season: Season = "summer",
     foliage: Foliage = "default",
     out_of_range: OutOfRange = "clamp",
+    diffraction_model: DiffractionModel = "luebbers",
     atmosphere: Air = "none",
     rain: Rain = 0.0,
     scattering: Scattering = None,
@@ -85,9 +87,12 @@ def coverage(
             raise SiteTwinError(f"{option} is {value}; give a positive number of metres")
     if not 0 <= noise_figure <= 100:
         raise SiteTwinError(f"--noise-figure is {noise_figure}; give a number from 0 to 100 dB")
-    check_choices({"--season": season, "--out-of-range": out_of_range})
+    check_choices({"--season": season, "--out-of-range": out_of_range, "--diffraction-model": diffraction_model})
     check_scattering(scattering)
     air = atmosphere_of(atmosphere, rain)
+    if not diffraction:
+        idle = {"diffraction_model": "--diffraction-model"}
+        refuse_idle(ctx, idle, "without --diffraction; add it, or leave this out")
     if not diffuse:
         idle = {"diffuse_tile": "--diffuse-tile", "diffuse_seed": "--diffuse-seed"}
         refuse_idle(ctx, idle, "without --diffuse; add it, or leave this out")
@@ -116,6 +121,7 @@ def coverage(
         out_of_range=out_of_range,
         atmosphere=air,
         diffuse_seed=diffuse_seed,
+        diffraction=diffraction_model,
     )
     traced = TraceSettings(
         max_depth=depth,

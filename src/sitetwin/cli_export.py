@@ -16,6 +16,7 @@ from sitetwin.cli_fields import (
     check_choices,
     check_range,
     check_scattering,
+    refuse_model_without_edges,
     roughened,
     site_of_paths,
     warn_of_lost_scattering,
@@ -25,6 +26,7 @@ from sitetwin.cli_options import (
     ArrayDowntilt,
     ArrayYaw,
     Carrier,
+    DiffractionModel,
     DiffuseSeed,
     Foliage,
     OutOfRange,
@@ -41,7 +43,7 @@ FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
 _OF_CHANNELS = ("mat", "npz")
 _OF_GAINS = (
     "scene", "carrier", "bs_array", "bs_yaw", "bs_downtilt", "pattern", "ue_array", "ue_pattern", "season", "foliage",
-    "out_of_range", "atmosphere", "rain", "scattering", "diffuse_seed",
+    "out_of_range", "atmosphere", "rain", "scattering", "diffuse_seed", "diffraction_model",
 )  # fmt: skip
 _LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
 
@@ -67,6 +69,7 @@ def export(
     season: Season = "summer",
     foliage: Foliage = "default",
     out_of_range: OutOfRange = "clamp",
+    diffraction_model: DiffractionModel = "luebbers",
     atmosphere: Air = "none",
     rain: Rain = 0.0,
     scattering: Scattering = None,
@@ -78,7 +81,7 @@ def export(
     """Write traced paths with their gains, or a data set of channels, in a format of other programs."""
     if form not in FORMATS:
         raise SiteTwinError(f"--format is {form!r}; choose one of {', '.join(FORMATS)}")
-    check_choices({"--season": season, "--out-of-range": out_of_range})
+    check_choices({"--season": season, "--out-of-range": out_of_range, "--diffraction-model": diffraction_model})
     check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
     check_range("--bs-yaw", bs_yaw, ANGLES_DEG, "degrees")
     check_range("--bs-downtilt", bs_downtilt, ANGLES_DEG, "degrees")
@@ -110,6 +113,7 @@ def export(
             refuse_idle(ctx, idle, f"to the channels in {store}, which were made with their own; leave it out")
             write_channel_arrays(opened, to, tell)
         else:
+            refuse_model_without_edges(ctx, opened)
             request = ChannelRequest(
                 OfdmGrid(carrier, 1, 1.0),
                 "gains",
@@ -123,6 +127,7 @@ def export(
                 out_of_range=out_of_range,  # type: ignore[arg-type]
                 atmosphere=air,
                 diffuse_seed=diffuse_seed,
+                diffraction=diffraction_model,  # type: ignore[arg-type]
             )
             site = roughened(site_of_paths(opened, scene), scattering)
             scattered = opened.configuration.get("settings", {}).get("diffuse_paths", 0)

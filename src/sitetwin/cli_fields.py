@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sitetwin.cli_console import Context, refuse_idle
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _AIR = {  # what the lines of P.676 are given for, widely
     "vapour": ((0.0, 200.0), "g/m3"),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
+    "--diffraction-model": ("luebbers", "sionna"),
     "--season": ("summer", "winter"),
     "--out-of-range": ("clamp", "extrapolate", "error"),
 }
@@ -109,6 +111,17 @@ def roughened(site: Site, scattering: float | None) -> Site:
     if scattering is None:
         return site
     return site.variant(materials={m.name: replace(m, scattering_coefficient=scattering) for m in site.materials})
+
+
+def refuse_model_without_edges(ctx: Context, source: TileStore) -> None:
+    """Refuse ``--diffraction-model`` where a store's paths were traced without diffraction.
+
+    Raises:
+        SiteTwinError: It was given.
+    """
+    if not source.configuration.get("settings", {}).get("diffraction"):
+        why = f"to {source.path}, which was traced without --diffraction; leave it out"
+        refuse_idle(ctx, {"diffraction_model": "--diffraction-model"}, why)
 
 
 def warn_of_lost_scattering(scattering: float | None, diffuse_paths: int, what: str) -> None:

@@ -21,6 +21,9 @@ Spacing = Annotated[float, typer.Option(help="Distance between users in metres."
 Height = Annotated[float, typer.Option(help="Height of the users above the ground in metres.")]
 Depth = Annotated[int, typer.Option(min=0, max=8, help="Most interactions of a path.")]
 Diffraction = Annotated[bool, typer.Option("--diffraction", help="Trace paths with one diffraction at an edge too.")]
+DiffractionModel = Annotated[
+    str, typer.Option(help="Coefficients of edges: luebbers, or sionna, as Sionna RT has them, to compare.")
+]
 Transmissions = Annotated[
     int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
 ]

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from sitetwin.rays.io import TraceSummary
 
 MOST_TRANSMITTERS = 1000
-_OF_DIFFRACTION = {"reflections_before": "--reflections-before", "reflections_after": "--reflections-after"}
+_OF_DIFFRACTION = {
+    "reflections_before": "--reflections-before",
+    "reflections_after": "--reflections-after",
+    "lit_region": "--no-lit-region",
+}
 _MOST_BYTES = 1 << 20  # of a file of transmitters
 
 

@@ -187,6 +187,13 @@ def test_a_scene_of_one_triangle() -> None:
     assert assert_as_enumerated(site, users, paths) == 4
 
 
+def test_more_than_ten_million_triangles_are_refused_before_they_take_memory() -> None:
+    triangles = np.broadcast_to(np.array([[0, 1, 2]]), (10_000_001, 3))  # a view: no memory of its own
+    labels = np.broadcast_to(np.array(0), 10_000_001)
+    with pytest.raises(SiteTwinError, match="site 'vast' has more than 10,000,000 triangles; cut out the area"):
+        build_site("vast", np.eye(3), triangles, labels, ["leaf"], [0], [itu_material("concrete")])
+
+
 PLACES = {
     "one point": np.tile([12.5, 1.5, 1.5], (40, 1)),
     "a line": np.column_stack([np.linspace(-20, 20, 40), np.full(40, 1.5), np.full(40, 1.5)]),

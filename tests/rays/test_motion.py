@@ -7,6 +7,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays import (
     SPEED_OF_LIGHT,
     DynamicTrace,
+    Interaction,
     Paths,
     TraceSettings,
     Trajectory,
@@ -14,7 +15,16 @@ from sitetwin.rays import (
     length_rates,
     trace,
 )
-from sitetwin.site import Ellipsoid, MovingObject, Vegetation, box_object, facet_velocities, itu_material, place_objects
+from sitetwin.site import (
+    Ellipsoid,
+    MovingObject,
+    Vegetation,
+    box_object,
+    facet_velocities,
+    itu_material,
+    place_objects,
+    wedge_velocities,
+)
 from tests.rays.shapes import box_quads, ground, quad_site
 
 SETTINGS = TraceSettings(max_depth=3, rays_per_lattice=200_000)
@@ -76,6 +86,28 @@ def test_an_update_is_a_new_trace(at_rest, objects):
     assert paths.attributes["objects"]["unseen_share"] < 0.01
 
 
+@pytest.mark.parametrize("material", ["metal", "glass"])
+def test_an_update_passes_walls_as_a_new_trace_does(material):
+    """Walls of buildings are slabs, and so is the van of glass: it lets through what the one of metal blocks."""
+    passing = TraceSettings(max_depth=2, rays_per_lattice=100_000, max_transmissions=2)
+    users = np.concatenate([street_users(20), [[-25.0, 14.0, 1.5], [0.0, 14.0, 3.0], [5.0, 24.0, 1.5]]])
+    north, south = box_quads((-30, 8, 0), (20, 20, 15)), box_quads((-20, -22, 0), (30, -9, 11))
+    site = quad_site([ground(60.0), *north[1:], *south[1:]])  # of floor and ground a ray would hit either
+    dynamic = DynamicTrace(site, TRANSMITTER, users, passing)
+    equal(dynamic.at_rest, trace(dynamic.site, TRANSMITTER, users, passing))
+    of = itu_material(material, 0.004 if material == "glass" else None)
+    van = box_object("van", (0.3, 2.1, 0.3), (6.0, 2.2, 2.9), yaw=0.2, material=of)
+    paths, placed = dynamic.with_objects([van])
+    equal(paths, trace(placed, TRANSMITTER, users, passing))
+    first = dynamic.site.num_facets
+    through = (paths.kinds == Interaction.TRANSMISSION) & (paths.facets >= first)
+    bounced = (paths.kinds == Interaction.REFLECTION) & (paths.facets >= first)
+    behind = (paths.kinds == Interaction.TRANSMISSION) & (paths.facets < first)
+    assert (through.sum() > 20) == (material == "glass")
+    assert (bounced.any(axis=1) & behind.any(axis=1)).sum() > 2
+    assert (~(paths.facets >= first).any(axis=1)).sum() < dynamic.at_rest.num_paths
+
+
 def test_an_update_crosses_trees_as_a_new_trace_does():
     site, objects = street(vegetation=True), [lorry(2.0, -2.0)]
     dynamic = DynamicTrace(site, TRANSMITTER, street_users(20), SETTINGS)
@@ -99,9 +131,12 @@ def test_bodies_leave_the_numbers_of_the_site_alone():
 
 
 def matched_lengths(a: Paths, b: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the paths that two moments share: same user, same facets."""
+    """Rows of the paths that two moments share: same user, same interactions."""
     names = [
-        {(int(u), *map(int, f)): row for row, (u, f) in enumerate(zip(p.user_of_path, p.facets, strict=True))}
+        {
+            (int(u), *map(int, k), *map(int, f)): row
+            for row, (u, k, f) in enumerate(zip(p.user_of_path, p.kinds, p.facets, strict=True))
+        }
         for p in (a, b)
     ]
     both = sorted(set(names[0]) & set(names[1]))
@@ -132,6 +167,26 @@ def test_doppler_is_the_rate_of_the_length_with_everything_moving():
     np.testing.assert_allclose(rate[row], measured, atol=1e-4)
     shift = doppler_shifts(now, FREQUENCY, velocity, source, facet_velocities(placed, [body]))
     np.testing.assert_allclose(shift[row], -FREQUENCY / SPEED_OF_LIGHT * measured, atol=2e-3)
+
+
+def test_moving_edges_shift_what_they_bend():
+    """Edges of a lorry, with a reflection before or after them: motion of the body against the shift in the middle."""
+    site, users, body = street(), street_users(12), lorry(1.0, -2.0, yaw=0.3)
+    bends = TraceSettings(max_depth=2, rays_per_lattice=50_000, diffraction=True)
+    step = 2.5e-4
+    sites = [place_objects(site, [body.moved(seconds)]) for seconds in (-step, 0.0, step)]
+    before, now, after = (trace(placed, TRANSMITTER, users, bends) for placed in sites)
+    facets, wedges = facet_velocities(sites[1], [body]), wedge_velocities(sites[1], [body])
+    rate = length_rates(now, np.zeros(3), None, facets, wedges)
+    late, early = (dict(zip(*matched_lengths(now, other), strict=True)) for other in (after, before))
+    row = np.array(sorted(set(late) & set(early)))
+    measured = np.array([after.length[late[r]] - before.length[early[r]] for r in row]) / (2 * step)
+    bent = (now.kinds[row] == Interaction.DIFFRACTION).any(axis=1)
+    assert (bent & (np.abs(measured) > 0.5)).sum() > 20
+    assert len(row) > 0.9 * now.num_paths
+    np.testing.assert_allclose(rate[row], measured, atol=1e-4)
+    with pytest.raises(SiteTwinError, match="wedge_velocity"):
+        length_rates(now, np.zeros(3), None, facets)
 
 
 def test_who_approaches_has_a_positive_shift():

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sitetwin.rays import Convergence
+from sitetwin.rays.convergence import ConvergenceRow
 from sitetwin.report import figures, maps
+from sitetwin.report.convergence import draw_convergence
 from sitetwin.report.results import Results, Scene, parse_results
 from sitetwin.report.style import count_axis, figure_style, new_figure
 from tests.report.made_up import make_results, make_scene
@@ -199,3 +202,13 @@ def test_matplotlib_is_left_as_it_was(results: Results) -> None:
         assert dict(mpl.rcParams) == before
     finally:
         mpl.rcParams["font.size"] = 10.0
+
+
+def test_shares_on_a_logarithmic_axis_are_plain_numbers() -> None:
+    """Matplotlib's own labels are markup, which figures here show as it stands."""
+    shares = (0.5, 1e-3, 0.0)
+    rows = tuple(ConvergenceRow(n, 1000 * n, 9, 40, s, 2 * s, s / 3, s) for n, s in enumerate(shares, start=1))
+    drawn = draw_convergence(Convergence(rows, 10, 0.95))["svg"].decode()
+    for label in ("0.1", "0.001", "1e-05", "≤ 1e-06"):
+        assert f"<!-- {label} -->" in drawn
+    assert "mathdefault" not in drawn

@@ -25,7 +25,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid
-from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_reflections
+from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_specular
 from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.lattice import random_rotation
 from sitetwin.rays.paths import Interaction, Paths
@@ -145,7 +145,7 @@ def convergence(
         SiteTwinError: A position is not finite, there is no user, or a number is impossible.
     """
     settings = settings or TraceSettings()
-    refuse_all_but_reflections(settings, "the convergence report", transmissions=True)
+    refuse_all_but_specular(settings, "the convergence report")
     transmitter, users = checked_positions(transmitter, users)
     if not 1 <= lattices <= MOST_LATTICES:
         raise SiteTwinError(f"{lattices} lattices are asked for; shoot 1 to {MOST_LATTICES}")

@@ -236,13 +236,13 @@ def trace(
     return solve(site, chains, users, settings, progress and (lambda x: progress((1 + x) / 2)), caster)
 
 
-def refuse_all_but_reflections(settings: TraceSettings, what: str, *, transmissions: bool = False) -> None:
-    """Raise `SiteTwinError` where settings ask for more than line of sight, reflections and, if so, transmissions."""
-    covered, left = ("line of sight and reflections only", "diffraction, max_transmissions and diffuse_paths")
-    if transmissions:
-        covered, left = "line of sight, reflections and transmissions only", "diffraction and diffuse_paths"
-    if settings.diffraction or settings.diffuse_paths or (settings.max_transmissions and not transmissions):
-        raise SiteTwinError(f"{what} covers {covered}; leave {left} at their defaults")
+def refuse_all_but_specular(settings: TraceSettings, what: str) -> None:
+    """Raise `SiteTwinError` where settings ask for more than line of sight, reflections and transmissions."""
+    if settings.diffraction or settings.diffuse_paths:
+        raise SiteTwinError(
+            f"{what} covers line of sight, reflections and transmissions only; leave diffraction and diffuse_paths at "
+            "their defaults"
+        )
 
 
 def _names_too_much(site: Site, chains: ChainList) -> bool:

@@ -116,11 +116,29 @@ def shoot_lattice(
     max_transmissions: int,
     rotation: np.ndarray,
 ) -> Sightings:
-    """Follow the rays of one lattice, so many at once that their branches behind slabs fit into the memory."""
+    """Follow the rays of one lattice."""
+    directions = fibonacci_directions(rays, rotation)
+    return follow(site, caster, transmitter, grid, near, directions, depth, max_transmissions)
+
+
+def follow(
+    site: Site,
+    caster: RayCaster,
+    transmitter: np.ndarray,
+    grid: CellGrid,
+    near: np.ndarray,
+    directions: Any,
+    depth: int,
+    max_transmissions: int,
+) -> Sightings:
+    """Follow the specular bounces of rays that leave the transmitter in given directions (Mitsuba Vector3f).
+
+    So many are followed at once that their branches behind slabs fit into the memory.
+    """
     import drjit as dr
 
     mi = mitsuba()
-    directions = fibonacci_directions(rays, rotation)
+    rays = dr.width(directions)
     at_once = max(1000, _RAYS_AT_ONCE // math.comb(depth + max_transmissions, depth)) if max_transmissions else rays
     parts = []
     for first in range(0, rays, at_once):
@@ -130,25 +148,6 @@ def shoot_lattice(
         wave = _Rays(start, some, np.zeros(count, dtype=np.int64), np.full(count, max_transmissions))
         parts.append(_follow(site, caster, grid, near, wave, depth))
     return _joined(parts, grid) if max_transmissions else parts[0]
-
-
-def follow(
-    site: Site,
-    caster: RayCaster,
-    transmitter: np.ndarray,
-    grid: CellGrid,
-    near: np.ndarray,
-    direction: Any,
-    depth: int,
-) -> Sightings:
-    """Follow the specular bounces of rays that leave the transmitter in given directions (Mitsuba Vector3f)."""
-    import drjit as dr
-
-    mi = mitsuba()
-    rays = dr.width(direction)
-    start = mi.Point3f(*(dr.opaque(mi.Float, float(x)) for x in transmitter)) + dr.zeros(mi.Point3f, rays)
-    wave = _Rays(start, direction, np.zeros(rays, dtype=np.int64), np.zeros(rays, dtype=np.int64))
-    return _follow(site, caster, grid, near, wave, depth)
 
 
 def _joined(parts: list[Sightings], grid: CellGrid) -> Sightings:

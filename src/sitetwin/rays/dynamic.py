@@ -9,13 +9,14 @@ The site at rest is traced without any object. Wherever objects then stand,
    chains over several objects, and back over the walls, are found too;
 3. these chains are solved and verified for all users as any others.
 
-The result is that of a new trace with the objects in the mesh, up to the unseen share that each of them states.
+What a path passes through (an object may be a slab, too) is found anew wherever it is verified anew. The result is that
+of a new trace with the objects in the mesh, up to the unseen share that each of them states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,13 +26,14 @@ from sitetwin.rays.beams import reaches
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import ChainList
-from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_reflections, trace_attributes
+from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_specular, trace_attributes
 from sitetwin.rays.device import to_device
 from sitetwin.rays.discovery import Sightings, follow, merge_sightings
 from sitetwin.rays.io import concatenate
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.reference_geometry import exact_vertices
-from sitetwin.rays.solving import SpecularSolver
+from sitetwin.rays.solving import SpecularPaths, SpecularSolver
+from sitetwin.rays.transmission import insert_crossings
 from sitetwin.rays.vegetation import add_vegetation, path_points
 from sitetwin.site import MovingObject, Site, place_objects
 
@@ -39,6 +41,65 @@ _MARGIN = 0.01  # m around an object, within which a segment is verified anew
 _ROUNDS = 6  # independent draws of aimed rays, which tell by comparison how much they all missed
 _RAYS = 512  # aimed at an object over one chain, in one round
 _PATHS_AT_ONCE = 1 << 18
+_COLUMNS = ("kinds", "facets", "vertices", "length", "departure", "arrival")
+
+
+@dataclass(frozen=True, eq=False)
+class _Bounces:
+    """Specular paths without vegetation, and apart from them the slabs that they pass through.
+
+    Attributes:
+        paths: P paths with their reflections alone.
+        crossed: (P, N) int32, facets passed through, -1 for none.
+        leg: (P, N) int8, the segment of each crossing, counted from the user.
+    """
+
+    paths: Paths
+    crossed: np.ndarray
+    leg: np.ndarray
+
+    @classmethod
+    def of(
+        cls, solver: SpecularSolver, found: SpecularPaths, users: np.ndarray, attributes: dict[str, object]
+    ) -> _Bounces:
+        """What a solver found."""
+        paths, place = assemble(solver, found, None, None, users, attributes)
+        crossed, leg = np.empty_like(found.crossed), np.empty_like(found.leg)
+        crossed[place], leg[place] = found.crossed, found.leg
+        return cls(paths, crossed, leg)
+
+    def with_crossings(self, site: Site) -> Paths:
+        """The paths with their crossings among the interactions."""
+        return insert_crossings(site, self.paths, self.crossed, self.leg) if self.crossed.shape[1] else self.paths
+
+    def rows(self, kept: np.ndarray) -> _Bounces:
+        """Some of them, by a mask (P,)."""
+        rows = np.flatnonzero(kept)
+        counts = np.bincount(self.paths.user_of_path[rows], minlength=self.paths.num_users)
+        paths = replace(
+            self.paths,
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            crossing_offsets=np.zeros(len(rows) + 1, np.int64),
+            **{name: getattr(self.paths, name)[rows] for name in _COLUMNS},
+        )
+        return _Bounces(paths, self.crossed[rows], self.leg[rows])
+
+    def merged(self, other: _Bounces) -> _Bounces:
+        """With others of the same users, in canonical order. Both bring the line of sight: that of the others goes."""
+        other = other.rows((other.paths.kinds != 0).any(axis=1))
+        more = replace(other.paths, users=np.zeros((0, 3)), offsets=np.zeros(1, np.int64))
+        both = concatenate([self.paths, more])
+        user = np.concatenate([self.paths.user_of_path, other.paths.user_of_path])
+        columns = [both.facets[:, k] for k in range(both.max_depth - 1, -1, -1)]
+        order = np.lexsort((*columns, both.depth, user))
+        paths = replace(
+            self.paths,
+            offsets=np.searchsorted(user[order], np.arange(self.paths.num_users + 1)),
+            crossing_offsets=np.zeros(len(order) + 1, np.int64),
+            **{name: getattr(both, name)[order] for name in _COLUMNS},
+        )
+        crossed, leg = np.concatenate([self.crossed, other.crossed]), np.concatenate([self.leg, other.leg])
+        return _Bounces(paths, crossed[order], leg[order])
 
 
 class DynamicTrace:
@@ -48,7 +109,7 @@ class DynamicTrace:
         site: The site without moving objects.
         transmitter: (3,) metres.
         users: (U, 3) metres.
-        settings: See `TraceSettings`.
+        settings: See `TraceSettings`; reflections and transmissions.
         places: (N, 3) metres, some points of where objects will be (a road's ends and bends), so that discovery also
             finds the chains that lead there; without them, objects must be near users.
 
@@ -67,17 +128,19 @@ class DynamicTrace:
         places: np.ndarray | None = None,
     ) -> None:
         self.site, self._settings = site, settings or TraceSettings()
-        refuse_all_but_reflections(self._settings, "a trace with moving objects")
+        refuse_all_but_specular(self._settings, "a trace with moving objects")
         self.users = np.ascontiguousarray(users, dtype=np.float64)
         where = self.users if places is None else np.concatenate([self.users, np.asarray(places, dtype=np.float64)])
         caster = RayCaster(site)
         self._chains = discover(site, transmitter, where, self._settings, caster=caster)
         self._near = self._chains.grid.near(where)
-        solver = SpecularSolver(site, caster, self._chains)
+        solver = SpecularSolver(site, caster, self._chains, self._settings.max_transmissions)
         attributes = trace_attributes(site, self._chains, self._settings)
-        self.at_rest, _ = assemble(solver, solver.solve(self.users), None, None, self.users, attributes)
+        self._rest = _Bounces.of(solver, solver.solve(self.users), self.users, attributes)
+        self.at_rest = self._rest.with_crossings(site)
         number = {row.tobytes(): index for index, row in enumerate(self._chains.facets)}
-        self._chain_of_path = np.array([number.get(row.tobytes(), -1) for row in self.at_rest.facets], dtype=np.int64)
+        facets = self._rest.paths.facets
+        self._chain_of_path = np.array([number.get(row.tobytes(), -1) for row in facets], dtype=np.int64)
 
     def with_objects(self, objects: Sequence[MovingObject]) -> tuple[Paths, Site]:
         """The paths with objects where they stand.
@@ -92,22 +155,22 @@ class DynamicTrace:
         caster = RayCaster(placed)
         kept = self._still_there(placed, caster, objects)
         chains, times = self._chains_over(placed, caster, objects)
-        solver = SpecularSolver(placed, caster, chains)
-        new, _ = assemble(solver, solver.solve(self.users, everywhere=True), None, None, self.users, {})
+        solver = SpecularSolver(placed, caster, chains, self._settings.max_transmissions)
+        new = _Bounces.of(solver, solver.solve(self.users, everywhere=True), self.users, {})
         attributes = {
             **trace_attributes(placed, self._chains, self._settings),
             "objects": {
                 "names": [body.name for body in objects],
                 "chains": len(chains),
-                "unseen_share": _unseen_share(chains, times, new),
+                "unseen_share": _unseen_share(chains, times, new.paths),
             },
         }
-        merged = replace(_merged(_rows(self.at_rest, kept), new), attributes=attributes)
+        merged = replace(kept.merged(new).with_crossings(placed), attributes=attributes)
         return add_vegetation(placed, merged, self._settings.canopy_paths, caster), placed
 
-    def _still_there(self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]) -> np.ndarray:
-        """(P,) bool: paths at rest that no object interrupts."""
-        rest = self.at_rest
+    def _still_there(self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]) -> _Bounces:
+        """Paths at rest that no object interrupts, with what they pass through now."""
+        rest = self._rest.paths
         doubtful = np.zeros(rest.num_paths, dtype=bool)
         user = rest.user_of_path
         for first in range(0, rest.num_paths, _PATHS_AT_ONCE):
@@ -117,20 +180,26 @@ class DynamicTrace:
                 doubtful[rows] |= _enters(points, body.bounds[0] - _MARGIN, body.bounds[1] + _MARGIN)
         asked = np.flatnonzero(doubtful)
         if not len(asked):
-            return ~doubtful
-        solver = SpecularSolver(placed, caster, self._chains)
+            return self._rest
+        solver = SpecularSolver(placed, caster, self._chains, self._settings.max_transmissions)
         held = solver.holding(self.users, self._chain_of_path[asked], user[asked])
         width = len(self._chains) + 1
-        good = np.isin(user[asked] * width + self._chain_of_path[asked] + 1, held.user * width + held.chain + 1)
+        key, order = user[asked] * width + self._chain_of_path[asked] + 1, np.argsort(held.user * width + held.chain)
+        found = (held.user * width + held.chain + 1)[order]
+        good = np.isin(key, found)
+        row, place = asked[good], order[np.searchsorted(found, key[good])]
+        crossed, leg = self._rest.crossed.copy(), self._rest.leg.copy()
+        crossed[row], leg[row] = held.crossed[place], held.leg[place]
         kept = ~doubtful
-        kept[asked[good]] = True
-        return kept
+        kept[row] = True
+        return _Bounces(rest, crossed, leg).rows(kept)
 
     def _chains_over(
         self, placed: Site, caster: RayCaster, objects: Sequence[MovingObject]
     ) -> tuple[ChainList, np.ndarray]:
         """Chains that involve an object, and (C,) in how many rounds each was hit."""
         grid, depth, source = self._chains.grid, self._settings.max_depth, self._chains.transmitter
+        passes = self._settings.max_transmissions
         rng = np.random.default_rng(self._settings.seed)
         sightings = [Sightings(np.zeros((0, depth), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
         if depth and objects:
@@ -138,7 +207,7 @@ class DynamicTrace:
             for _ in range(_ROUNDS):
                 direction = self._directions(placed, aims, objects, rng).astype(np.float32)
                 rays = mitsuba().Vector3f(*(to_device(mitsuba().Float, axis) for axis in direction.T))
-                sightings.append(follow(placed, caster, source, grid, self._near, rays, depth))
+                sightings.append(follow(placed, caster, source, grid, self._near, rays, depth, passes))
         merged = merge_sightings(sightings, source, grid, depth, self.users)
         over = (merged.facets >= self.site.num_facets).any(axis=1)
         chains = replace(
@@ -226,32 +295,3 @@ def _unseen_share(chains: ChainList, times: np.ndarray, paths: Paths) -> float:
                      if kind.any()])  # fmt: skip
     once = np.count_nonzero(seen == 1) * (_ROUNDS - 1) / _ROUNDS
     return float(once / (len(seen) + once)) if len(seen) else 0.0
-
-
-def _rows(paths: Paths, kept: np.ndarray) -> Paths:
-    """Some paths without vegetation, by a mask (P,)."""
-    rows = np.flatnonzero(kept)
-    counts = np.bincount(paths.user_of_path[rows], minlength=paths.num_users)
-    names = ("kinds", "facets", "vertices", "length", "departure", "arrival")
-    return replace(
-        paths,
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        crossing_offsets=np.zeros(len(rows) + 1, np.int64),
-        **{name: getattr(paths, name)[rows] for name in names},
-    )
-
-
-def _merged(kept: Paths, new: Paths) -> Paths:
-    """Paths at rest and over objects, of the same users, in canonical order. Both bring the line of sight: one goes."""
-    new = _rows(new, (new.kinds != 0).any(axis=1))
-    both = concatenate([kept, replace(new, users=np.zeros((0, 3)), offsets=np.zeros(1, np.int64))])
-    user = np.concatenate([kept.user_of_path, new.user_of_path])
-    columns = [both.facets[:, k] for k in range(both.max_depth - 1, -1, -1)]
-    order = np.lexsort((*columns, both.depth, user))
-    names = ("kinds", "facets", "vertices", "length", "departure", "arrival")
-    return replace(
-        kept,
-        offsets=np.searchsorted(user[order], np.arange(kept.num_users + 1)),
-        crossing_offsets=np.zeros(len(order) + 1, np.int64),
-        **{name: getattr(both, name)[order] for name in names},
-    )

@@ -76,24 +76,28 @@ def length_rates(
     user_velocity: np.ndarray,
     transmitter_velocity: np.ndarray | None = None,
     facet_velocity: np.ndarray | None = None,
+    wedge_velocity: np.ndarray | None = None,
 ) -> np.ndarray:
     """Rate of change of each path's length, dL/dt = sum_i v_i . (u_i - u_{i+1}).
 
     The sum runs over the corners of the path: u_i is the unit direction in which the wave comes to corner i, u_{i+1}
     that in which it leaves it, v_i the velocity of the matter there; the ends have one direction each. A corner also
-    slides over its surface, but that changes no length: by Fermat's principle, u_i - u_{i+1} is normal to the surface.
+    slides over its surface, but that changes no length: by Fermat's principle, u_i - u_{i+1} is normal to the surface,
+    and of a diffraction to the edge.
 
     Args:
         paths: P paths of U users.
         user_velocity: (U, 3) m/s, or (3,) for all.
         transmitter_velocity: (3,) m/s; at rest by default.
         facet_velocity: (F, 3) m/s, of every facet of the site; at rest by default.
+        wedge_velocity: (W, 3) m/s, of every wedge of the site; needed beside those of the facets where paths are
+            diffracted.
 
     Returns:
         (P,) float64, m/s; negative where the ends come nearer to each other along the path.
 
     Raises:
-        SiteTwinError: A shape does not fit.
+        SiteTwinError: A shape does not fit, or the facets move and nothing is said of the wedges that paths name.
     """
     users = np.asarray(user_velocity, dtype=np.float64)
     if users.shape not in ((3,), (paths.num_users, 3)):
@@ -104,13 +108,26 @@ def length_rates(
     user = paths.user_of_path
     moving = np.broadcast_to(users, (paths.num_users, 3))[user]
     rate = -dot(moving, paths.arrival) - dot(np.broadcast_to(source, moving.shape), paths.departure)
-    if facet_velocity is None or not paths.max_depth:
+    if (facet_velocity is None and wedge_velocity is None) or not paths.max_depth:
         return rate
-    velocity = np.asarray(facet_velocity, dtype=np.float64)
-    hit = (paths.kinds != Interaction.NONE) & (paths.kinds != Interaction.CANOPY)
+    bent = paths.kinds == Interaction.DIFFRACTION
+    hit = (paths.kinds != Interaction.NONE) & (paths.kinds != Interaction.CANOPY) & ~bent
+    if facet_velocity is not None and wedge_velocity is None and bent.any():
+        raise SiteTwinError(
+            "paths are diffracted and facets move: give wedge_velocity too, as sitetwin.site.wedge_velocities makes it"
+        )
+    for where, velocity, what in ((hit, facet_velocity, "facets"), (bent, wedge_velocity, "wedges")):
+        if velocity is not None:
+            rate += _rate_of_surfaces(paths, where, np.asarray(velocity, dtype=np.float64), what)
+    return rate
+
+
+def _rate_of_surfaces(paths: Paths, hit: np.ndarray, velocity: np.ndarray, what: str) -> np.ndarray:
+    """(P,) m/s: what moving facets or wedges, at the corners `hit` (P, D), add to the rates of lengths."""
     if velocity.ndim != 2 or velocity.shape[1] != 3 or int(paths.facets.max(where=hit, initial=-1)) >= len(velocity):
-        raise SiteTwinError(f"velocities of facets have the shape {velocity.shape}; give (facets of the site, 3), m/s")
-    points = path_points(paths.transmitter, paths.users[user], paths.vertices)
+        raise SiteTwinError(f"velocities of {what} have the shape {velocity.shape}; give ({what} of the site, 3), m/s")
+    rate = np.zeros(paths.num_paths)
+    points = path_points(paths.transmitter, paths.users[paths.user_of_path], paths.vertices)
     for corner in range(paths.max_depth):
         rows = np.flatnonzero(hit[:, corner])
         rows = rows[(velocity[paths.facets[rows, corner]] != 0).any(axis=1)]
@@ -126,6 +143,7 @@ def doppler_shifts(
     user_velocity: np.ndarray,
     transmitter_velocity: np.ndarray | None = None,
     facet_velocity: np.ndarray | None = None,
+    wedge_velocity: np.ndarray | None = None,
 ) -> np.ndarray:
     """Doppler shift of each path, ``nu = (f / c) (v_rx . k_rx + v_tx . k_tx)`` and what moving surfaces add.
 
@@ -137,16 +155,17 @@ def doppler_shifts(
         user_velocity: As in `length_rates`, as all that follows.
         transmitter_velocity: See there.
         facet_velocity: See there; `sitetwin.site.facet_velocities` makes them.
+        wedge_velocity: See there; `sitetwin.site.wedge_velocities` makes them.
 
     Returns:
         (P,) float64, Hz.
 
     Raises:
-        SiteTwinError: The frequency is not positive, or a shape does not fit.
+        SiteTwinError: The frequency is not positive, or as in `length_rates`.
     """
     if not (np.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
-    rates = length_rates(paths, user_velocity, transmitter_velocity, facet_velocity)
+    rates = length_rates(paths, user_velocity, transmitter_velocity, facet_velocity, wedge_velocity)
     return -frequency_hz / SPEED_OF_LIGHT * rates
 
 

@@ -9,7 +9,7 @@ from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, 
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.model import Georeference, Site
-from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects
+from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects, wedge_velocities
 from sitetwin.site.objects import building_name, building_of_object
 from sitetwin.site.opening import open_site
 from sitetwin.site.placement import (
@@ -103,5 +103,6 @@ __all__ = [
     "street_grid",
     "surface_height",
     "user_grid",
+    "wedge_velocities",
     "with_georeference",
 ]

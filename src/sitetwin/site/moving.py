@@ -138,3 +138,11 @@ def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> np.ndarray:
     for number, body in enumerate(objects):
         velocity[site.triangle_facet[site.triangle_object == first + number]] = body.velocity
     return velocity
+
+
+def wedge_velocities(site: Site, objects: Sequence[MovingObject]) -> np.ndarray:
+    """(W, 3) float64, m/s: velocity of each wedge of the site that `place_objects` made; zero for what stands still.
+
+    A wedge moves with its face 0: bodies stand clear of all else, so that both its faces are of one body.
+    """
+    return facet_velocities(site, objects)[site.wedges.facets[:, 0]]

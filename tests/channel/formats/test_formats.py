@@ -98,6 +98,22 @@ def test_sionna_responses_are_ours(store, site, tmp_path):
     np.testing.assert_array_equal(first.numpy(), examples[5][0].numpy())
 
 
+def test_sionna_itself_reads_its_responses(store, site, tmp_path):
+    """Its data set and its own sum over paths give our frequency response, user by user."""
+    phy = pytest.importorskip("sionna.phy.channel", reason="Sionna's physical layer (the wheel 'sionna') is missing")
+    tx, rx = Radio(AntennaArray.upa(2, 4, polarisation="cross"), (0.4, 0.1, 0.0)), Radio(AntennaArray.ula(2))
+    write_sionna_cir(GainSource.open(store, site, request_of(tx, rx)), tmp_path / "c.npz")
+    want = response(store, site, tx, rx)
+    offsets = (GRID.frequencies_hz - CARRIER).float()
+    for user in (0, 7, 20):
+        generator = CirGenerator(tmp_path / "c.npz", users=np.array([user]))
+        model = phy.CIRDataset(generator, batch_size=3, **generator.sizes, device="cpu")
+        a, tau = model()
+        got = phy.cir_to_ofdm_channel(offsets, a, tau, normalize=False).numpy()  # 3 times the same user
+        for example in got:
+            np.testing.assert_allclose(example[0, :, 0, :, 0], want[user], atol=1e-4 * np.abs(want).max())
+
+
 def test_sionna_responses_may_keep_the_strongest_paths_only(source, store, tmp_path):
     write_sionna_cir(source, tmp_path / "c.npz", max_paths=2)
     generator = CirGenerator(tmp_path / "c.npz")
