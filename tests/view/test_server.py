@@ -60,11 +60,15 @@ def test_a_click_draws_the_rays_of_the_user_it_means(viewer: Viewer) -> None:
     assert viewer._rays is None
 
 
-def test_menus_recolour_users(viewer: Viewer) -> None:
+def test_season_and_menus_recolour_users(viewer: Viewer) -> None:
     first = viewer._points.colors.copy()
-    viewer._leaves_menu.value = "no trees"
+    viewer._season_slider.index = 2
+    assert viewer._season_slider.name == "no trees"
     assert until(lambda: not np.array_equal(viewer._points.colors, first))
     assert until(lambda: not viewer._trees)
+    viewer._season_slider.index = 0
+    assert until(lambda: np.array_equal(viewer._points.colors, first))
+    assert until(lambda: len(viewer._trees) == 1)
     viewer._quantity_menu.value = "line of sight"
     assert until(lambda: "line of sight" in viewer._legend.content)
     viewer._quantity_menu.value = "hidden"
@@ -73,12 +77,16 @@ def test_menus_recolour_users(viewer: Viewer) -> None:
 
 
 def test_another_variant_has_its_own_users(viewer: Viewer) -> None:
-    viewer._world_menu.value = "simple_street_canyon"
+    assert "`site`" in viewer._notes.content
+    viewer._variant_slider.index = 1
     assert until(lambda: viewer._points is None)
+    assert "`simple_street_canyon`" in viewer._notes.content
     assert viewer._legend.content == ""
     assert not viewer._quantity_menu.visible
-    viewer._world_menu.value = "site"
+    assert not viewer._season_slider.visible  # it has no trees
+    viewer._variant_slider.index = 0
     assert until(lambda: viewer._points is not None)
+    assert viewer._season_slider.visible
 
 
 def test_it_listens_on_this_machine_alone_and_refuses_a_port_in_use(viewer: Viewer, street: tuple[Site, Path]) -> None:
