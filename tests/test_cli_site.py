@@ -20,6 +20,7 @@ from sitetwin.site import (
     load_site,
     outdoor_mask,
 )
+from sitetwin.site.account import account_of
 from sitetwin.site.exporters import export_footprints
 from sitetwin.site.maps import MapOptions, read_maps, site_from_map
 from sitetwin.site.projection import LocalProjection
@@ -212,6 +213,27 @@ def test_drawn_heights_need_the_same_seed_for_the_same_site(tmp_path: Path) -> N
 def test_impossible_imports_leave_nothing(options: list[str], words: str, tmp_path: Path) -> None:
     assert words in refused("site", "import", str(osm(tmp_path)), "--out", str(tmp_path / "a"), *options)
     assert not (tmp_path / "a").exists()
+
+
+def test_imports_of_scenes_end_with_their_account_too(tmp_path: Path) -> None:
+    scene = (
+        '<scene version="2.1.0"><sensor type="perspective"/><emitter type="constant"/><emitter type="point"/>'
+        '<bsdf type="itu-radio-material" id="wall"><string name="type" value="brick"/></bsdf>'
+        '<shape type="rectangle" id="mesh-pane"><ref id="wall"/></shape>'
+        '<shape type="obj" id="mesh-pin"><string name="filename" value="pin.obj"/><ref id="wall"/></shape></scene>'
+    )
+    corners = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nv 2 2 0\n"
+    (tmp_path / "pin.obj").write_text(corners + "f 1 2 3\nf 1 3 5\n")  # the second has no area
+    (tmp_path / "scene.xml").write_text(scene)
+    said = " ".join(run("site", "import", str(tmp_path / "scene.xml"), "--out", str(tmp_path / "a")).split())
+    found = {(entry["kind"], entry["what"]): entry["count"] for entry in account_of(load_site(tmp_path / "a"))}
+    assert found[("read", "objects")] == 2
+    assert ("dropped", "<sensor> elements are left out: 1") in found
+    assert ("dropped", "<emitter> elements are left out: 2") in found
+    assert any(kind == "assumed" and "slab thickness 0.1 m" in what for kind, what in found)
+    assert "triangle without area" in said
+    noted = {(f.check, f.text) for f in check_site(load_site(tmp_path / "a")).findings}
+    assert ("import, dropped", "<sensor> elements are left out: 1") in noted
 
 
 @pytest.mark.parametrize("name", ["map", "map.xml", "map.txt"])

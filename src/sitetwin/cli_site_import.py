@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,7 +15,7 @@ from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.site import Site
-    from sitetwin.site.maps import Clip, Ledger, MapOptions
+    from sitetwin.site.maps import Clip, MapOptions
 
 _CITY_SIGN, _OSM_SIGN, _SCENE_SIGN = b'"CityJSON', b"<osm", b"<scene"
 _LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
@@ -62,20 +62,18 @@ def import_site(
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
     from sitetwin.site.io import check_site_folder
-    from sitetwin.site.maps import Ledger
 
     check_site_folder(to)
-    ledger = Ledger()
     if all(_is_map(Path(name)) for name in files):
         refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
         options = build.options(ctx)
-        site, ledger = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
+        site = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
     else:
         if len(files) > 1:
             raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
         refuse_idle(ctx, {**_OF_CLIPS, **OF_MAPS}, "for a city model or mesh, which is taken whole; leave it out")
-        site = _site_of_model(ctx, files[0], build.materials, origin, lod, unit, up, ledger)
-    _finish(site, ledger, to)
+        site = _site_of_model(ctx, files[0], build.materials, origin, lod, unit, up)
+    _finish(site, to)
 
 
 def fetch(
@@ -93,8 +91,8 @@ def fetch(
     check_site_folder(to)
     options = build.options(ctx)
     fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
-    site, ledger = _site_of_map([str(fetched.path)], fetched.clip, None, False, options)
-    _finish(site, ledger, to)
+    site = _site_of_map([str(fetched.path)], fetched.clip, None, False, options)
+    _finish(site, to)
 
 
 def export(
@@ -121,28 +119,32 @@ def export(
         ledger = export_mitsuba(site, to, carrier)
     else:
         ledger = export_glb(site, to) if form == "glb" else export_footprints(site, to)
-    print_ledger(ledger)
+    print_account(ledger.to_list())
     say(str(to))
 
 
-def print_ledger(ledger: Ledger) -> None:
-    """The account of an import or export as a table."""
-    if not ledger.entries:
+def print_account(entries: list[dict[str, Any]]) -> None:
+    """What an import or export read, repaired, assumed and dropped, as a table."""
+    if not entries:
         return
     table = Table(title_justify="left")
     for column in ("", "what", "how often", "for instance"):
         table.add_column(column, overflow="fold", justify="right" if column == "how often" else "left")
-    for entry in ledger.entries:
-        kind = f"[{_COLOURS[entry.kind]}]{entry.kind}[/{_COLOURS[entry.kind]}]"
-        table.add_row(kind, plain(entry.what), f"{entry.count:,}", plain(", ".join(entry.examples[:3])))
+    for entry in entries:
+        colour = _COLOURS[entry["kind"]]
+        kind, examples = f"[{colour}]{entry['kind']}[/{colour}]", plain(", ".join(entry["examples"][:3]))
+        table.add_row(kind, plain(entry["what"]), f"{entry['count']:,}", examples)
     out.print(table)
 
 
-def _finish(site: Site, ledger: Ledger, to: Path) -> None:
+def _finish(site: Site, to: Path) -> None:
     from sitetwin.site import save_site
+    from sitetwin.site.account import account_of
     from sitetwin.site.plan import standing_buildings
 
-    print_ledger(ledger)
+    flat = site.provenance["dropped_degenerate_triangles"]
+    without_area = {"kind": "dropped", "what": "triangle without area", "count": flat, "examples": []}
+    print_account([*account_of(site), *([without_area] if flat else [])])
     save_site(site, to)
     size = site.bounds[1] - site.bounds[0]
     trunks = int(site.vegetation.is_trunk.sum())
@@ -199,7 +201,7 @@ def _site_of_map(
     origin: tuple[float, float] | None,
     footprints: bool,
     options: MapOptions,
-) -> tuple[Site, Ledger]:
+) -> Site:
     from sitetwin.site.maps import read_maps, site_from_map
 
     with progress_bars() as tell:
@@ -209,7 +211,7 @@ def _site_of_map(
         tell("build", 0.0)
         site = site_from_map(map_data, ledger, options)
         tell("build", 1.0)
-    return site, ledger
+    return site
 
 
 def _site_of_model(
@@ -220,7 +222,6 @@ def _site_of_model(
     lod: str | None,
     unit: str | None,
     up: str | None,
-    ledger: Ledger,
 ) -> Site:
     from sitetwin.site import load_scene, with_georeference
     from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_cityjson, load_mesh
@@ -229,10 +230,10 @@ def _site_of_model(
     suffix = Path(file).suffix.lower()
     if suffix in CITYJSON_SUFFIXES:
         refuse_idle(ctx, {"unit": "--unit", "up": "--up", "origin": "--origin"}, "for CityJSON; leave it out")
-        return load_cityjson(file, lod=lod, rules=load_rules(materials), ledger=ledger)
+        return load_cityjson(file, lod=lod, rules=load_rules(materials))
     refuse_idle(ctx, {"lod": "--lod", "materials": "--materials"}, f"for '{file}', which names its own; leave it out")
     if suffix in MESH_SUFFIXES:
-        site = load_mesh(file, unit=unit, up=up, ledger=ledger)
+        site = load_mesh(file, unit=unit, up=up)
     else:
         refuse_idle(ctx, {"unit": "--unit", "up": "--up"}, "for a scene in metres with z up; leave it out")
         site = load_scene(file)
