@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site import Georeference, Site, area_grid
+from sitetwin.site import Georeference, ParkedVehicles, Site, area_grid
 from sitetwin.site.latlon import to_geographic
 from sitetwin.site.maps import Ledger, read_streets
 from tests.site.conftest import block, make_town
@@ -86,6 +86,17 @@ def test_streets_end_where_the_site_ends(town: Site, tmp_path: Path) -> None:
     west, south, east, north = read_streets(file, town).area(town).bounds
     assert (west, east) == pytest.approx(tuple(town.bounds[:, 0]), abs=1e-6)
     assert (south, north) == pytest.approx((-2.75, 2.75), abs=1e-3)  # a parallel is curved in the plane
+
+
+def test_vehicles_park_along_the_streets_of_a_map(town: Site, tmp_path: Path) -> None:
+    file = street_map(town, tmp_path, ({"highway": "residential", "width": "8"}, [(-40.0, -20.0), (40.0, -20.0)]))
+    streets = read_streets(file, town)
+    vehicles = ParkedVehicles(count=4, streets=streets.points, street_width=streets.widths[0])
+    parked = town.variant(vehicles=vehicles, rng=np.random.default_rng(0))
+    added = parked.vertices[np.unique(parked.triangles[parked.triangle_object >= len(town.objects)])]
+    assert len(added) == 4 * 8
+    assert streets.area(town).buffer(0.1).contains(shapely.MultiPoint(added[:, :2]))
+    assert parked.provenance["differences"][-1]["along"] == "streets"
 
 
 def test_what_cannot_be_read_gets_a_sentence(town: Site, tmp_path: Path) -> None:

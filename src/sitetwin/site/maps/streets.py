@@ -39,6 +39,11 @@ class Streets:
     widths: tuple[float, ...]
     squares: tuple[BaseGeometry, ...]
 
+    @property
+    def points(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """The centre lines as points (x, y), metres, as `sitetwin.site.ParkedVehicles` takes them."""
+        return tuple(tuple((x, y) for x, y in shapely.get_coordinates(line).tolist()) for line in self.lines)
+
     def area(self, site: Site) -> BaseGeometry:
         """What the streets cover in plan within the bounds of a site, metres."""
         covered = [*self.squares, *(strips([line], width) for line, width in zip(self.lines, self.widths, strict=True))]
