@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,8 @@ def test_the_page_in_a_browser(street: tuple[Site, Path], tmp_path: Path) -> Non
             url = server.stdout.readline().split()[0]
             page.ask("Page.navigate", url=url)
             shown = _drawn(page, tmp_path / "page.png")
+            picked = _clicked(page)
+            page_text = str(page.script("document.body.innerText"))
             requested = {m["params"]["request"]["url"] for m in page.log if m["method"] == "Network.requestWillBeSent"}
         finally:
             server.send_signal(signal.SIGINT)
@@ -130,7 +133,21 @@ def test_the_page_in_a_browser(street: tuple[Site, Path], tmp_path: Path) -> Non
             server.stdout.close()
     assert code == 0
     assert all(u.startswith((url, "data:", "blob:")) for u in requested), "the page asked the internet for something"
+    assert picked, "a click on the users drew no rays"
+    assert "season" in page_text
+    assert "bare" in page_text
     assert all(shown.values()), f"missing in {tmp_path / 'page.png'}: {[k for k, seen in shown.items() if not seen]}"
+
+
+def _clicked(page: Page) -> bool:
+    """Click into the middle of the scene, where the camera looks at the users, until the page lists rays of one."""
+    width, height = (int(page.script(f"window.inner{side}")) for side in ("Width", "Height"))
+    for _ in range(10):
+        page.click(width / 2, height / 2)
+        time.sleep(1.0)
+        if re.search(r"user \d+ at .* paths", str(page.script("document.body.innerText"))):
+            return True
+    return False
 
 
 def _drawn(page: Page, file: Path) -> dict[str, bool]:
