@@ -116,6 +116,7 @@ def test_a_drive_is_traced(place: Site, tmp_path: Path) -> None:
     assert summarise(tmp_path / "store").users in (20, 21)
 
 
+@pytest.mark.filterwarnings("default::sitetwin.errors.SiteTwinWarning")
 def test_variants_are_made_seeded_and_refused_in_a_sentence(place: Site, tmp_path: Path) -> None:
     app = typer.Typer(cls=Group)
     register_site_variant(app)
@@ -135,6 +136,11 @@ def test_variants_are_made_seeded_and_refused_in_a_sentence(place: Site, tmp_pat
     assert sites[0].provenance["parent"] == place.hash
     assert (tmp_path / "v0/arrays.npz").read_bytes() == (tmp_path / "v1/arrays.npz").read_bytes()
     assert run("--recipe", "lod3", "--out", tmp_path / "lod3").exit_code == 0
+    (tmp_path / "p.toml").write_text('name = "turned"\npose = { yaw_sigma_deg = 1.0 }\n')
+    posed = run("--recipe", tmp_path / "p.toml", "--out", tmp_path / "posed")
+    assert posed.exit_code == 0, posed.stderr
+    assert "apply_pose" in posed.stderr
+    assert load_site(tmp_path / "posed").geometry_hash == place.geometry_hash
     for words, says in (
         (("--recipe", "lod9", "--out", tmp_path / "x"), "choose one of"),
         (("--recipe", tmp_path / "no.toml", "--out", tmp_path / "x"), "cannot be read"),
