@@ -15,6 +15,7 @@ SKIPPED = (
     "sitetwin.cli_trace",
     "sitetwin.cli_convergence",
     "sitetwin.cli_fields",
+    "sitetwin.cli_map_options",
     "sitetwin.cli_site_import",
     "sitetwin.channel.kernels",
     "sitetwin.channel.products",

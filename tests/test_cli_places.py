@@ -20,6 +20,7 @@ from sitetwin.site import Georeference, Site, load_site, save_site
 from sitetwin.site.latlon import to_geographic
 from tests.rays.test_drives import gpx
 from tests.site.conftest import block, make_town
+from tests.site.maps.test_streets import street_map
 
 
 @pytest.fixture
@@ -56,26 +57,40 @@ def test_bad_coordinates_get_a_sentence(text: str) -> None:
 
 def test_users_in_a_box_and_along_a_drive(place: Site, tmp_path: Path) -> None:
     corners = degrees(place, (-20.0, -20.0), (20.0, 0.0))
-    box, dropped = UserPlaces(None, tuple(corners), None, 2.0, 1.5).users(place, allow_indoors=False)
+    box, dropped = UserPlaces(None, tuple(corners), None, None, 2.0, 1.5).users(place, allow_indoors=False)
     assert len(box) == pytest.approx(20 * 10, rel=0.1)
     assert dropped == 0
     assert np.abs(box[:, :2]).max() < 20.1
     file = tmp_path / "walk.gpx"
     file.write_text(gpx(place, np.column_stack([np.linspace(-50, 50, 21), np.full(21, 20.0)])))
-    walk, dropped = UserPlaces(None, None, file, 2.5, 1.5).users(place, allow_indoors=False)
+    walk, dropped = UserPlaces(None, None, None, file, 2.5, 1.5).users(place, allow_indoors=False)
     assert dropped == 7 or dropped == 8  # 20 m of house
     assert len(walk) + dropped == 41 or len(walk) + dropped == 40
     assert (np.abs(walk[:, 0] - 20) >= 10 - 1e-6).all()
     np.testing.assert_allclose(walk[:, 1], 20.0, atol=1e-3)
 
 
+def test_users_on_the_streets_of_a_map(place: Site, tmp_path: Path) -> None:
+    """A residential street of 5.5 m along y = -20 m."""
+    file = street_map(place, tmp_path, ({"highway": "residential"}, [(-20.0, -20.0), (20.0, -20.0)]))
+    site = str(save_site(place, tmp_path / "here"))
+    where = ["--tx", "0,0,20", "--streets", str(file), "--spacing", "2", "--depth", "0"]
+    result = CliRunner().invoke(cli.app, ["trace", site, *where, "--out", str(tmp_path / "store")])
+    assert result.exit_code == 0, result.stderr
+    users, dropped = UserPlaces(None, None, file, None, 2.0, 1.5).users(place, allow_indoors=False)
+    assert dropped == 0
+    assert summarise(tmp_path / "store").users == len(users) == pytest.approx(3 * 22, abs=4)
+    assert np.abs(users[:, 1] + 20).max() <= 2.75 + 1e-3
+    np.testing.assert_allclose(users[:, 2], 1.5)
+
+
 def test_one_place_for_users_and_only_one() -> None:
     with pytest.raises(SiteTwinError, match="no place for users was given"):
-        read_places(None, None, None, 1.0, 1.5)
+        read_places(None, None, None, None, 1.0, 1.5)
     with pytest.raises(SiteTwinError, match="--area and --gpx was given"):
-        read_places("0,0,1,1", None, Path("x.gpx"), 1.0, 1.5)
+        read_places("0,0,1,1", None, None, Path("x.gpx"), 1.0, 1.5)
     with pytest.raises(SiteTwinError, match="--spacing"):
-        read_places(None, "1,2,3,4", None, -1.0, 1.5)
+        read_places(None, "1,2,3,4", None, None, -1.0, 1.5)
 
 
 def test_trace_says_that_a_scene_has_no_place_on_earth(tmp_path: Path) -> None:
@@ -101,6 +116,7 @@ def test_a_drive_is_traced(place: Site, tmp_path: Path) -> None:
     assert summarise(tmp_path / "store").users in (20, 21)
 
 
+@pytest.mark.filterwarnings("default::sitetwin.errors.SiteTwinWarning")
 def test_variants_are_made_seeded_and_refused_in_a_sentence(place: Site, tmp_path: Path) -> None:
     app = typer.Typer(cls=Group)
     register_site_variant(app)
@@ -120,6 +136,11 @@ def test_variants_are_made_seeded_and_refused_in_a_sentence(place: Site, tmp_pat
     assert sites[0].provenance["parent"] == place.hash
     assert (tmp_path / "v0/arrays.npz").read_bytes() == (tmp_path / "v1/arrays.npz").read_bytes()
     assert run("--recipe", "lod3", "--out", tmp_path / "lod3").exit_code == 0
+    (tmp_path / "p.toml").write_text('name = "turned"\npose = { yaw_sigma_deg = 1.0 }\n')
+    posed = run("--recipe", tmp_path / "p.toml", "--out", tmp_path / "posed")
+    assert posed.exit_code == 0, posed.stderr
+    assert "apply_pose" in posed.stderr
+    assert load_site(tmp_path / "posed").geometry_hash == place.geometry_hash
     for words, says in (
         (("--recipe", "lod9", "--out", tmp_path / "x"), "choose one of"),
         (("--recipe", tmp_path / "no.toml", "--out", tmp_path / "x"), "cannot be read"),

@@ -20,6 +20,7 @@ from sitetwin.site import (
     load_site,
     outdoor_mask,
 )
+from sitetwin.site.account import account_of
 from sitetwin.site.exporters import export_footprints
 from sitetwin.site.maps import MapOptions, read_maps, site_from_map
 from sitetwin.site.projection import LocalProjection
@@ -205,11 +206,69 @@ def test_drawn_heights_need_the_same_seed_for_the_same_site(tmp_path: Path) -> N
         (["--shared-walls=often"], "merge or keep"),
         (["--default-height=-3"], "default_height"),
         (["--terrain=nowhere.tif"], "nowhere.tif"),
+        (["--terrain-spacing=5"], "--terrain-spacing says nothing without --terrain"),
+        (["--seed=3"], "--seed says nothing without --height-spread"),
     ],
 )
 def test_impossible_imports_leave_nothing(options: list[str], words: str, tmp_path: Path) -> None:
     assert words in refused("site", "import", str(osm(tmp_path)), "--out", str(tmp_path / "a"), *options)
     assert not (tmp_path / "a").exists()
+
+
+def test_imports_of_scenes_end_with_their_account_too(tmp_path: Path) -> None:
+    scene = (
+        '<scene version="2.1.0"><sensor type="perspective"/><emitter type="constant"/><emitter type="point"/>'
+        '<bsdf type="itu-radio-material" id="wall"><string name="type" value="brick"/></bsdf>'
+        '<shape type="rectangle" id="mesh-pane"><ref id="wall"/></shape>'
+        '<shape type="obj" id="mesh-pin"><string name="filename" value="pin.obj"/><ref id="wall"/></shape></scene>'
+    )
+    corners = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nv 2 2 0\n"
+    (tmp_path / "pin.obj").write_text(corners + "f 1 2 3\nf 1 3 5\n")  # the second has no area
+    (tmp_path / "scene.xml").write_text(scene)
+    said = " ".join(run("site", "import", str(tmp_path / "scene.xml"), "--out", str(tmp_path / "a")).split())
+    found = {(entry["kind"], entry["what"]): entry["count"] for entry in account_of(load_site(tmp_path / "a"))}
+    assert found[("read", "objects")] == 2
+    assert ("dropped", "<sensor> elements are left out: 1") in found
+    assert ("dropped", "<emitter> elements are left out: 2") in found
+    assert any(kind == "assumed" and "slab thickness 0.1 m" in what for kind, what in found)
+    assert "triangle without area" in said
+    noted = {(f.check, f.text) for f in check_site(load_site(tmp_path / "a")).findings}
+    assert ("import, dropped", "<sensor> elements are left out: 1") in noted
+
+
+@pytest.mark.parametrize("name", ["map", "map.xml", "map.txt"])
+def test_a_map_is_one_by_its_content(name: str, tmp_path: Path) -> None:
+    file = osm(tmp_path)
+    run("site", "import", str(file), "--out", str(tmp_path / "a"))
+    run("site", "import", str(file.rename(tmp_path / name)), "--out", str(tmp_path / "b"))
+    assert load_site(tmp_path / "a").geometry_hash == load_site(tmp_path / "b").geometry_hash
+
+
+def test_a_fetched_map_is_built_as_an_imported_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options of both commands mean the same; the download is put in place by hand."""
+    options = ("--default-height=5", "--shared-walls=keep", "--no-trees", "--materials=mc1")
+    place, radius = "48.1,11.5", "--radius=200"
+    monkeypatch.setattr("sitetwin.site.maps.fetch.OVERPASS", "http://127.0.0.1:9/api")
+    refused("site", "fetch", place, radius, "--out", str(tmp_path / "fetched"))
+    corners = [degrees(HOUSE, closed=False), degrees([(20, 30), (30, 30), (30, 40)], closed=False)]
+    elements = [
+        {
+            "type": "way",
+            "id": k,
+            "nodes": [*(100 * k + n for n in range(len(ring))), 100 * k],
+            "geometry": [{"lat": lat, "lon": lon} for lon, lat in [*ring, ring[0]]],
+            "tags": {"building": "yes"},
+        }
+        for k, ring in enumerate(corners, 1)
+    ]
+    answer = tmp_path / "fetched.map" / "map.osm.json"
+    answer.write_text(json.dumps({"version": 0.6, "elements": elements}))
+    run("site", "fetch", place, radius, "--out", str(tmp_path / "fetched"), *options)
+    run("site", "import", str(answer), "--around", place, radius, "--out", str(tmp_path / "imported"), *options)
+    fetched, imported = (load_site(tmp_path / name) for name in ("fetched", "imported"))
+    assert fetched.geometry_hash == imported.geometry_hash
+    assert fetched.bounds[1, 2] == 5.0
+    assert {m.name for m in fetched.materials} == {m.name for m in imported.materials} >= {"marble", "metal"}
 
 
 def test_only_maps_are_joined(tmp_path: Path) -> None:

@@ -119,6 +119,12 @@ def trace(
     area_latlon: Annotated[
         str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees, for a site with a georeference.")
     ] = None,
+    streets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Or a map (.osm, .geojson, ...): users stand on its streets, for a site with a georeference."
+        ),
+    ] = None,
     gpx: Annotated[
         Path | None,
         typer.Option(help="Or a GPX file: users stand along its tracks, --spacing apart."),
@@ -159,7 +165,7 @@ def trace(
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
     check_trace_options(ctx, depth=depth, diffraction=diffraction, diffuse=diffuse, scheduler=scheduler)
     positions = read_transmitters(tx)
-    users_at = read_places(area, area_latlon, gpx, spacing, height)
+    users_at = read_places(area, area_latlon, streets, gpx, spacing, height)
 
     from sitetwin.rays import summarise, trace_to_store, trace_transmitters
     from sitetwin.rays.dense import TraceSettings

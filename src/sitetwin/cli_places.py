@@ -1,4 +1,4 @@
-"""Places on the command line: in metres, by latitude and longitude, or along a recorded drive."""
+"""Places on the command line: in metres, by latitude and longitude, over streets, or along a recorded drive."""
 
 from __future__ import annotations
 
@@ -64,11 +64,12 @@ def transmitter_position(site: Any, place: list[float] | LatLon, *, allow_indoor
 
 @dataclass(frozen=True)
 class UserPlaces:
-    """Where users are: exactly one of a rectangle in metres, a box of latitudes and longitudes, and a GPX file.
+    """Where users are: exactly one of a rectangle in metres, a box of latitudes and longitudes, a map and a GPX file.
 
     Attributes:
         area: (xmin, ymin, xmax, ymax), metres.
         box: (south, west, north, east), degrees.
+        streets: Map whose streets they stand on.
         gpx: File of a drive or walk.
         spacing: Metres between users.
         height: Metres above the ground.
@@ -76,6 +77,7 @@ class UserPlaces:
 
     area: tuple[float, float, float, float] | None
     box: tuple[float, float, float, float] | None
+    streets: Path | None
     gpx: Path | None
     spacing: float
     height: float
@@ -84,7 +86,7 @@ class UserPlaces:
         """(N, 3) positions in metres, and how many were dropped inside buildings.
 
         Raises:
-            SiteTwinError: As `user_grid`, `area_grid` and `trajectories_from_gpx`.
+            SiteTwinError: As `user_grid`, `area_grid`, `read_streets` and `trajectories_from_gpx`.
         """
         from sitetwin.site import area_grid, latlon_box, user_grid
 
@@ -92,6 +94,11 @@ class UserPlaces:
             return user_grid(self.area, self.spacing, self.height, site, allow_indoors=allow_indoors)
         if self.box is not None:
             area = latlon_box(site, *self.box)
+            return area_grid(site, area, self.spacing, self.height, allow_indoors=allow_indoors)
+        if self.streets is not None:
+            from sitetwin.site.maps import read_streets
+
+            area = read_streets(self.streets, site).area(site)
             return area_grid(site, area, self.spacing, self.height, allow_indoors=allow_indoors)
         return self._along_drives(site, allow_indoors)
 

@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from sitetwin.cli_console import Context, out, plain, progress_bars, refuse_idle, say
+from sitetwin.cli_map_options import OF_MAPS, MapBuild, takes_map_build
 from sitetwin.cli_options import SiteName
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.site import Site
-    from sitetwin.site.maps import Clip, Ledger, MapOptions
+    from sitetwin.site.maps import Clip, MapOptions
 
-_CITY_SIGN = b'"CityJSON'
-_LOOKED_AT = 1 << 16  # bytes of a .json file in which its type is sought
+_CITY_SIGN, _OSM_SIGN, _SCENE_SIGN = b'"CityJSON', b"<osm", b"<scene"
+_LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
-_OF_MAPS = {
-    "box": "--box",
-    "around": "--around",
-    "radius": "--radius",
-    "footprints": "--footprints",
-    "terrain": "--terrain",
-    "terrain_spacing": "--terrain-spacing",
-    "default_height": "--default-height",
-    "height_spread": "--height-spread",
-    "level_height": "--level-height",
-    "shared_walls": "--shared-walls",
-    "no_trees": "--no-trees",
-    "seed": "--seed",
-}
+_OF_CLIPS = {"box": "--box", "around": "--around", "radius": "--radius", "footprints": "--footprints"}
 
 To = Annotated[Path, typer.Option("--out", help="Folder of the site to write.")]
-Materials = Annotated[
-    str, typer.Option(help="Materials by tags: default, mc1, mc2, mc3, or a table of your own (.toml).")
-]
-Terrain = Annotated[Path | None, typer.Option(help="Raster of heights (GeoTIFF); flat ground without.")]
-TerrainSpacing = Annotated[float, typer.Option(help="Metres between the nodes of the terrain.")]
-DefaultHeight = Annotated[float, typer.Option(help="Metres, of a building whose height and levels nobody noted.")]
-HeightSpread = Annotated[float, typer.Option(help="Metres by which such heights are drawn about their default.")]
-LevelHeight = Annotated[float, typer.Option(help="Metres of one level.")]
-SharedWalls = Annotated[str, typer.Option(help="Walls between touching buildings: merge leaves them out, or keep.")]
-NoTrees = Annotated[bool, typer.Option("--no-trees", help="Leave trees and woods out.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn: heights nobody noted.")]
 
 
 def register_site_import(app: typer.Typer) -> None:
     """Add the commands to the group `site`."""
-    app.command("import")(import_site)
-    app.command("fetch")(fetch)
+    app.command("import")(takes_map_build(import_site))
+    app.command("fetch")(takes_map_build(fetch))
     app.command("export")(export)
 
 
@@ -75,15 +52,8 @@ def import_site(
     footprints: Annotated[
         bool, typer.Option("--footprints", help="Polygons of GeoJSON that do not say what they are are buildings.")
     ] = False,
-    materials: Materials = "default",
-    terrain: Terrain = None,
-    terrain_spacing: TerrainSpacing = 20.0,
-    default_height: DefaultHeight = 9.0,
-    height_spread: HeightSpread = 0.0,
-    level_height: LevelHeight = 3.0,
-    shared_walls: SharedWalls = "merge",
-    no_trees: NoTrees = False,
-    seed: Seed = 0,
+    *,
+    build: MapBuild,
     lod: Annotated[
         str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")
     ] = None,
@@ -92,65 +62,37 @@ def import_site(
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
     from sitetwin.site.io import check_site_folder
-    from sitetwin.site.maps import Ledger
 
     check_site_folder(to)
-    ledger = Ledger()
     if all(_is_map(Path(name)) for name in files):
         refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
-        options = _map_options(
-            materials,
-            terrain,
-            terrain_spacing,
-            default_height,
-            height_spread,
-            level_height,
-            shared_walls,
-            no_trees,
-            seed,
-        )
-        site, ledger = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
+        options = build.options(ctx)
+        site = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
     else:
         if len(files) > 1:
             raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
-        refuse_idle(ctx, _OF_MAPS, "for a city model or mesh, which is taken whole; leave it out")
-        site = _site_of_model(ctx, files[0], materials, origin, lod, unit, up, ledger)
-    _finish(site, ledger, to)
+        refuse_idle(ctx, {**_OF_CLIPS, **OF_MAPS}, "for a city model or mesh, which is taken whole; leave it out")
+        site = _site_of_model(ctx, files[0], build.materials, origin, lod, unit, up)
+    _finish(site, to)
 
 
 def fetch(
+    ctx: Context,
     place: Annotated[str, typer.Argument(metavar="PLACE", help="Name of a place, or LATITUDE,LONGITUDE.")],
     to: To,
     radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
-    materials: Materials = "default",
-    terrain: Terrain = None,
-    terrain_spacing: TerrainSpacing = 20.0,
-    default_height: DefaultHeight = 9.0,
-    height_spread: HeightSpread = 0.0,
-    level_height: LevelHeight = 3.0,
-    shared_walls: SharedWalls = "merge",
-    no_trees: NoTrees = False,
-    seed: Seed = 0,
+    *,
+    build: MapBuild,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
     from sitetwin.site.io import check_site_folder
     from sitetwin.site.maps import fetch_map
 
     check_site_folder(to)
-    options = _map_options(
-        materials,
-        terrain,
-        terrain_spacing,
-        default_height,
-        height_spread,
-        level_height,
-        shared_walls,
-        no_trees,
-        seed,
-    )
+    options = build.options(ctx)
     fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
-    site, ledger = _site_of_map([str(fetched.path)], fetched.clip, None, False, options)
-    _finish(site, ledger, to)
+    site = _site_of_map([str(fetched.path)], fetched.clip, None, False, options)
+    _finish(site, to)
 
 
 def export(
@@ -177,28 +119,32 @@ def export(
         ledger = export_mitsuba(site, to, carrier)
     else:
         ledger = export_glb(site, to) if form == "glb" else export_footprints(site, to)
-    print_ledger(ledger)
+    print_account(ledger.to_list())
     say(str(to))
 
 
-def print_ledger(ledger: Ledger) -> None:
-    """The account of an import or export as a table."""
-    if not ledger.entries:
+def print_account(entries: list[dict[str, Any]]) -> None:
+    """What an import or export read, repaired, assumed and dropped, as a table."""
+    if not entries:
         return
     table = Table(title_justify="left")
     for column in ("", "what", "how often", "for instance"):
         table.add_column(column, overflow="fold", justify="right" if column == "how often" else "left")
-    for entry in ledger.entries:
-        kind = f"[{_COLOURS[entry.kind]}]{entry.kind}[/{_COLOURS[entry.kind]}]"
-        table.add_row(kind, plain(entry.what), f"{entry.count:,}", plain(", ".join(entry.examples[:3])))
+    for entry in entries:
+        colour = _COLOURS[entry["kind"]]
+        kind, examples = f"[{colour}]{entry['kind']}[/{colour}]", plain(", ".join(entry["examples"][:3]))
+        table.add_row(kind, plain(entry["what"]), f"{entry['count']:,}", examples)
     out.print(table)
 
 
-def _finish(site: Site, ledger: Ledger, to: Path) -> None:
+def _finish(site: Site, to: Path) -> None:
     from sitetwin.site import save_site
+    from sitetwin.site.account import account_of
     from sitetwin.site.plan import standing_buildings
 
-    print_ledger(ledger)
+    flat = site.provenance["dropped_degenerate_triangles"]
+    without_area = {"kind": "dropped", "what": "triangle without area", "count": flat, "examples": []}
+    print_account([*account_of(site), *([without_area] if flat else [])])
     save_site(site, to)
     size = site.bounds[1] - site.bounds[0]
     trunks = int(site.vegetation.is_trunk.sum())
@@ -211,16 +157,24 @@ def _finish(site: Site, ledger: Ledger, to: Path) -> None:
 
 
 def _is_map(path: Path) -> bool:
+    """Whether a file is a map: by its name, and where that says too little by its content."""
+    from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES
+    from sitetwin.site.importers.insite import is_insite
     from sitetwin.site.opening import MAP_SUFFIXES
 
     suffix = path.suffix.lower()
-    if suffix != ".json":
-        return suffix in MAP_SUFFIXES
+    if suffix in MAP_SUFFIXES:
+        return True
+    if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
+        return False
     try:
         with path.open("rb") as file:
-            return _CITY_SIGN not in file.read(_LOOKED_AT)
+            head = file.read(_LOOKED_AT)
     except OSError:
-        return True  # the reader says what is wrong
+        return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
+    if suffix == ".json":
+        return _CITY_SIGN not in head
+    return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
 
 
 def _clip(box: str | None, around: str | None, radius: float | None) -> Clip | None:
@@ -241,44 +195,13 @@ def _origin(text: str | None) -> tuple[float, float] | None:
     return None if text is None else Radius.parse(text, 1.0).centre
 
 
-def _map_options(
-    materials: str,
-    terrain: Path | None,
-    terrain_spacing: float,
-    default_height: float,
-    height_spread: float,
-    level_height: float,
-    shared_walls: str,
-    no_trees: bool,
-    seed: int,
-) -> MapOptions:
-    from sitetwin.site.maps import BuildingOptions, MapOptions, TreeOptions, load_rules
-
-    policy: Literal["merge", "keep"] = "keep" if shared_walls == "keep" else "merge"
-    if shared_walls not in ("merge", "keep"):
-        raise SiteTwinError(f"--shared-walls '{shared_walls}' is unknown; choose merge or keep")
-    return MapOptions(
-        rules=load_rules(materials),
-        buildings=BuildingOptions(
-            default_height=default_height,
-            default_spread=height_spread,
-            level_height=level_height,
-            shared_walls=policy,
-        ),
-        trees=None if no_trees else TreeOptions(),
-        terrain=terrain,
-        terrain_spacing=terrain_spacing,
-        seed=seed,
-    )
-
-
 def _site_of_map(
     files: list[str],
     clip: Clip | None,
     origin: tuple[float, float] | None,
     footprints: bool,
     options: MapOptions,
-) -> tuple[Site, Ledger]:
+) -> Site:
     from sitetwin.site.maps import read_maps, site_from_map
 
     with progress_bars() as tell:
@@ -288,7 +211,7 @@ def _site_of_map(
         tell("build", 0.0)
         site = site_from_map(map_data, ledger, options)
         tell("build", 1.0)
-    return site, ledger
+    return site
 
 
 def _site_of_model(
@@ -299,7 +222,6 @@ def _site_of_model(
     lod: str | None,
     unit: str | None,
     up: str | None,
-    ledger: Ledger,
 ) -> Site:
     from sitetwin.site import load_scene, with_georeference
     from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_cityjson, load_mesh
@@ -308,10 +230,10 @@ def _site_of_model(
     suffix = Path(file).suffix.lower()
     if suffix in CITYJSON_SUFFIXES:
         refuse_idle(ctx, {"unit": "--unit", "up": "--up", "origin": "--origin"}, "for CityJSON; leave it out")
-        return load_cityjson(file, lod=lod, rules=load_rules(materials), ledger=ledger)
+        return load_cityjson(file, lod=lod, rules=load_rules(materials))
     refuse_idle(ctx, {"lod": "--lod", "materials": "--materials"}, f"for '{file}', which names its own; leave it out")
     if suffix in MESH_SUFFIXES:
-        site = load_mesh(file, unit=unit, up=up, ledger=ledger)
+        site = load_mesh(file, unit=unit, up=up)
     else:
         refuse_idle(ctx, {"unit": "--unit", "up": "--up"}, "for a scene in metres with z up; leave it out")
         site = load_scene(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from sitetwin.cli_console import out, plain, say
 from sitetwin.cli_options import SiteName
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 
 def register_site_variant(site_app: typer.Typer) -> None:
@@ -37,6 +38,13 @@ def variant(
     chosen = fidelity_recipe(recipe) if known else read_recipe(recipe)
     made = chosen.apply(open_site(scene), np.random.default_rng(seed))
     save_site(made, to)
+    if chosen.pose is not None:
+        warnings.warn(
+            f"the recipe '{chosen.name}' has an error of pose, which a site has no base station to take; draw it in "
+            "Python with VariantRecipe.apply_pose",
+            SiteTwinWarning,
+            stacklevel=2,
+        )
     _print_differences(made)
     say(str(to))
 

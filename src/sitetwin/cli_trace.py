@@ -50,25 +50,25 @@ def read_area(area: str, spacing: float, height: float) -> tuple[float, float, f
 
 
 def read_places(
-    area: str | None, area_latlon: str | None, gpx: Path | None, spacing: float, height: float
+    area: str | None, area_latlon: str | None, streets: Path | None, gpx: Path | None, spacing: float, height: float
 ) -> UserPlaces:
-    """Where the users are, from the three options that may say so.
+    """Where the users are, from the four options that may say so.
 
     Raises:
         SiteTwinError: None or several of them were given, or one is not what it should be.
     """
-    given = {"--area": area, "--area-latlon": area_latlon, "--gpx": gpx}
+    given = {"--area": area, "--area-latlon": area_latlon, "--streets": streets, "--gpx": gpx}
     named = [option for option, value in given.items() if value is not None]
     if len(named) != 1:
         said = " and ".join(named) or "no place for users"
         raise SiteTwinError(f"{said} was given; give one of {', '.join(given)}")
     if area is not None:
-        return UserPlaces(read_area(area, spacing, height), None, None, spacing, height)
+        return UserPlaces(read_area(area, spacing, height), None, None, None, spacing, height)
     _check_positive(spacing, height)
     if area_latlon is None:
-        return UserPlaces(None, None, gpx, spacing, height)
+        return UserPlaces(None, None, streets, gpx, spacing, height)
     south, west, north, east = numbers(area_latlon, 4, "--area-latlon")
-    return UserPlaces(None, (south, west, north, east), None, spacing, height)
+    return UserPlaces(None, (south, west, north, east), None, None, spacing, height)
 
 
 def _check_positive(spacing: float, height: float) -> None:

@@ -268,6 +268,25 @@ def test_heights_from_tags(tags, top):
     assert len(open_edges(corners_of(bodies))) == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "top", "said"),
+    [
+        ("12 m", 12.0, []),
+        ("40'", 40 * 0.3048, []),
+        ("3;4", 4.0, [("repaired", "height with several values: the largest counts")]),
+        ("-1", 9.0, [("dropped", "height that is no number from 0 to 1000")]),
+        ("0", 9.0, [("dropped", "height of 0: counts as unknown")]),
+    ],
+)
+def test_what_is_made_of_a_height_is_said(text, top, said):
+    ledger = Ledger()
+    bodies = build([building(1, shapely.box(0, 0, 10, 6), height=text)], ledger=ledger)
+    assert corners_of(bodies)[..., 2].max() == pytest.approx(top, abs=1e-5)
+    assert [(e.kind, e.what) for e in ledger.entries if e.kind in ("repaired", "dropped")] == said
+    assumed = [e.what for e in ledger.entries if e.kind == "assumed" and "as none is given" in e.what]
+    assert len(assumed) == (top == 9.0)
+
+
 def test_a_roof_without_walls_is_a_slab():
     bodies = build([building(1, shapely.box(0, 0, 10, 6), building="roof", height=5)])
     assert {b.material for b in bodies} == {"tiles"}

@@ -81,7 +81,8 @@ def browser(folder: Path) -> Iterator[Page]:
         else:
             pytest.skip("Chromium does not start on this machine")
         port = found.group(0).split("/")[2]
-        with connect(_page_address(port), max_size=None) as connection:
+        # No pings: a page that draws in software may be silent for long.
+        with connect(_page_address(port), max_size=None, ping_interval=None) as connection:
             page = Page(connection)
             for domain in ("Page", "Runtime", "Network"):
                 page.ask(f"{domain}.enable")

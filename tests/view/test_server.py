@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,11 +61,15 @@ def test_a_click_draws_the_rays_of_the_user_it_means(viewer: Viewer) -> None:
     assert viewer._rays is None
 
 
-def test_menus_recolour_users(viewer: Viewer) -> None:
+def test_season_and_menus_recolour_users(viewer: Viewer) -> None:
     first = viewer._points.colors.copy()
-    viewer._leaves_menu.value = "no trees"
+    viewer._season_slider.index = 2
+    assert viewer._season_slider.name == "no trees"
     assert until(lambda: not np.array_equal(viewer._points.colors, first))
     assert until(lambda: not viewer._trees)
+    viewer._season_slider.index = 0
+    assert until(lambda: np.array_equal(viewer._points.colors, first))
+    assert until(lambda: len(viewer._trees) == 1)
     viewer._quantity_menu.value = "line of sight"
     assert until(lambda: "line of sight" in viewer._legend.content)
     viewer._quantity_menu.value = "hidden"
@@ -73,12 +78,16 @@ def test_menus_recolour_users(viewer: Viewer) -> None:
 
 
 def test_another_variant_has_its_own_users(viewer: Viewer) -> None:
-    viewer._world_menu.value = "simple_street_canyon"
+    assert "`site`" in viewer._notes.content
+    viewer._variant_slider.index = 1
     assert until(lambda: viewer._points is None)
+    assert "`simple_street_canyon`" in viewer._notes.content
     assert viewer._legend.content == ""
     assert not viewer._quantity_menu.visible
-    viewer._world_menu.value = "site"
+    assert not viewer._season_slider.visible  # it has no trees
+    viewer._variant_slider.index = 0
     assert until(lambda: viewer._points is not None)
+    assert viewer._season_slider.visible
 
 
 def test_it_listens_on_this_machine_alone_and_refuses_a_port_in_use(viewer: Viewer, street: tuple[Site, Path]) -> None:
@@ -114,6 +123,8 @@ def test_the_page_in_a_browser(street: tuple[Site, Path], tmp_path: Path) -> Non
             url = server.stdout.readline().split()[0]
             page.ask("Page.navigate", url=url)
             shown = _drawn(page, tmp_path / "page.png")
+            picked = _clicked(page)
+            page_text = str(page.script("document.body.innerText"))
             requested = {m["params"]["request"]["url"] for m in page.log if m["method"] == "Network.requestWillBeSent"}
         finally:
             server.send_signal(signal.SIGINT)
@@ -122,7 +133,21 @@ def test_the_page_in_a_browser(street: tuple[Site, Path], tmp_path: Path) -> Non
             server.stdout.close()
     assert code == 0
     assert all(u.startswith((url, "data:", "blob:")) for u in requested), "the page asked the internet for something"
+    assert picked, "a click on the users drew no rays"
+    assert "season" in page_text
+    assert "bare" in page_text
     assert all(shown.values()), f"missing in {tmp_path / 'page.png'}: {[k for k, seen in shown.items() if not seen]}"
+
+
+def _clicked(page: Page) -> bool:
+    """Click into the middle of the scene, where the camera looks at the users, until the page lists rays of one."""
+    width, height = (int(page.script(f"window.inner{side}")) for side in ("Width", "Height"))
+    for _ in range(10):
+        page.click(width / 2, height / 2)
+        time.sleep(1.0)
+        if re.search(r"user \d+ at .* paths", str(page.script("document.body.innerText"))):
+            return True
+    return False
 
 
 def _drawn(page: Page, file: Path) -> dict[str, bool]:

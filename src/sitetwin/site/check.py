@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.account import account_of
 from sitetwin.site.check_edges import EdgeDefects, edge_defects, weld
 from sitetwin.site.check_places import (
     GROUND_TOLERANCE,
@@ -78,7 +79,7 @@ class SiteReport:
         materials: Name, share of the surface area, thickness, and whether the carrier lies in its range (None: not
             asked).
         vegetation: Canopies by shape, by leaf type and by leaf cycle.
-        imported: The account of the import from a map: kind, what, count, examples.
+        imported: The account of the import: kind, what, count, examples.
         findings: Errors first, then warnings, then notes.
     """
 
@@ -125,7 +126,7 @@ def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
     view = _View(site)
     materials = _materials(view, frequency_hz)
-    imported = [entry for entry in site.provenance.get("import", []) if isinstance(entry, dict)]
+    imported = account_of(site)
     findings = [
         *_edges(view),
         *_facing(view),

@@ -1,4 +1,4 @@
-"""The page in the browser: scene, menus, legend, and what a click does."""
+"""The page in the browser: scene, sliders and menus, legend, and what a click does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.store import TileStore
 from sitetwin.view.channels import channel_quantities, made_from
 from sitetwin.view.colours import colours_of, legend, scale_of
-from sitetwin.view.quantities import LEAVES, Quantity, path_powers, user_quantities
+from sitetwin.view.quantities import LEAVES, Leaves, Quantity, path_powers, user_quantities
 from sitetwin.view.rays import path_table, picked_user, ray_segments
 from sitetwin.view.scenery import BARE, IN_LEAF, WOOD, canopy_mesh, city_meshes
+from sitetwin.view.sliders import NamedSlider
 from sitetwin.view.sources import Link, World, value_quantities
 
 _HIDDEN = "hidden"
+_SEASONS = ("in leaf", "bare", "no trees")  # of `LEAVES`, as short as a slider needs them
 _HINT = "Click on a user to see its rays."
 _BS_COLOUR = (214, 39, 40)
 _SKY, _EARTH = (255, 255, 255), (196, 192, 186)
@@ -103,6 +105,10 @@ class Viewer:
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
 
+    @property
+    def _leaves(self) -> Leaves:
+        return LEAVES[self._season_slider.index]
+
     def _build_menus(self) -> None:
         gui, scene = self._server.gui, self._server.scene
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium", dark_mode=False)
@@ -111,17 +117,19 @@ class Viewer:
         scene.configure_default_lights(enabled=True, cast_shadow=False)
         scene.add_light_hemisphere("/sky", sky_color=_SKY, ground_color=_EARTH, intensity=1.8)
         worlds, world = self._worlds, self._worlds[0]
-        self._world_menu = gui.add_dropdown("variant", [w.name for w in worlds], visible=len(worlds) > 1)
+        self._variant_slider = NamedSlider(
+            gui, "variant", [w.name for w in worlds], visible=len(worlds) > 1, on_update=self._chose_world
+        )
+        self._season_slider = NamedSlider(
+            gui, "season", _SEASONS, visible=world.site.vegetation.num_volumes > 0, on_update=self._chose_season
+        )
         self._link_menu = gui.add_dropdown("transmitter", _link_names(world), visible=len(world.links) > 1)
-        self._leaves_menu = gui.add_dropdown("trees", LEAVES, visible=world.site.vegetation.num_volumes > 0)
         self._quantity_menu = gui.add_dropdown("users", [_HIDDEN], visible=bool(world.links))
         self._size_slider = gui.add_slider("point size (m)", 0.1, 10.0, 0.1, 1.0, visible=bool(world.links))
         self._legend = gui.add_html("")
         self._notes = gui.add_markdown("")
         self._table = gui.add_markdown("")
-        self._world_menu.on_update(lambda _: self._chose_world())
         self._link_menu.on_update(lambda _: self._chose_link())
-        self._leaves_menu.on_update(lambda _: self._chose_leaves())
         self._quantity_menu.on_update(lambda _: self._recolour())
         self._size_slider.on_update(lambda _: self._resize())
 
@@ -182,7 +190,7 @@ class Viewer:
         client.camera.near, client.camera.far = self._near, self._far
 
     def _show_trees(self) -> None:
-        world, leaves = self._worlds[self._world], self._leaves_menu.value
+        world, leaves = self._worlds[self._world], self._leaves
         if self._trees is not None:
             for handle in self._trees:
                 handle.remove()
@@ -213,7 +221,7 @@ class Viewer:
 
     def _evaluated(self) -> tuple[np.ndarray, dict[str, Quantity]]:
         """Powers of the paths of the chosen link, and the quantities of its users."""
-        leaves = self._leaves_menu.value
+        leaves = self._leaves
         key = (self._world, self._link, leaves)
         if key not in self._cache:
             world, settings = self._worlds[self._world], self._settings
@@ -239,14 +247,14 @@ class Viewer:
     def _show_users(self) -> None:
         world = self._worlds[self._world]
         self._link_menu.visible = len(world.links) > 1
-        self._leaves_menu.visible = world.site.vegetation.num_volumes > 0
+        self._season_slider.visible = world.site.vegetation.num_volumes > 0
         for handle in (self._quantity_menu, self._size_slider):
             handle.visible = bool(world.links)
         self._forget_rays()
         if self._points is not None:
             self._points.remove()
             self._points = None
-        self._notes.content = _about(world)
+        self._notes.content = _about(world, named=len(self._worlds) > 1)
         if not world.links:
             self._legend.content = ""
             return
@@ -292,8 +300,10 @@ class Viewer:
 
     def _chose_world(self) -> None:
         with self._lock:
-            self._world = [w.name for w in self._worlds].index(self._world_menu.value)
-            self._link = 0
+            chosen = self._variant_slider.index
+            if chosen == self._world:
+                return  # a slider that is drawn along says so more often than it arrives
+            self._world, self._link = chosen, 0
             self._link_menu.options = _link_names(self._worlds[self._world])
             self._show_world()
 
@@ -305,7 +315,7 @@ class Viewer:
                 self._link = chosen
                 self._show_users()
 
-    def _chose_leaves(self) -> None:
+    def _chose_season(self) -> None:
         with self._lock:
             self._show_trees()
             if self._points is not None:
@@ -391,11 +401,12 @@ def _link_names(world: World) -> list[str]:
     return [link.name for link in world.links] or ["none"]
 
 
-def _about(world: World) -> str:
+def _about(world: World, *, named: bool) -> str:
     site = world.site
+    name = f"`{world.name.replace('`', ' ')}`: " if named else ""  # as code, in which nothing is markup
     users = f", {world.links[0].paths.num_users:,} users" if world.links else ""
     canopies = site.vegetation.num_volumes - int(site.vegetation.is_trunk.sum())
-    return f"{site.num_triangles:,} triangles, {canopies:,} canopies{users}"
+    return f"{name}{site.num_triangles:,} triangles, {canopies:,} canopies{users}"
 
 
 def _spacing(users: np.ndarray) -> float:

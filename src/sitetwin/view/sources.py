@@ -77,7 +77,7 @@ class World:
     """One variant of a place.
 
     Attributes:
-        name: For the menu, unique.
+        name: For the slider, unique.
         site: What stands there.
         links: Paths from its transmitters, possibly none.
     """

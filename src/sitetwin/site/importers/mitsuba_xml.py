@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.account import LEFT_OUT
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.site.xml import parse_xml
 
@@ -106,6 +108,8 @@ class _Reader:
                 self._material(element)
             elif element.tag not in _IGNORED and element.tag != "shape":
                 self._refuse(f"has the element <{element.tag}>, which is not understood; export a plain scene")
+        ignored = Counter(e.tag for e in root if e.tag in _IGNORED and e.tag != "default")
+        self.assumptions += [f"<{tag}> elements are {LEFT_OUT}: {count}" for tag, count in ignored.items()]
         for number, element in enumerate(root.findall("shape")):
             shape = self._shape(element, number)
             if shape.name in names:

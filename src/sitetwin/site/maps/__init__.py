@@ -12,6 +12,7 @@ from sitetwin.site.maps.ledger import Entry, Ledger
 from sitetwin.site.maps.lengths import parse_count, parse_length
 from sitetwin.site.maps.readers import read_geojson_like, read_map, read_maps
 from sitetwin.site.maps.rules import MaterialRules, load_rules
+from sitetwin.site.maps.streets import Streets, read_streets
 from sitetwin.site.maps.terrain import Terrain, load_terrain
 from sitetwin.site.maps.tree_sizes import TreeOptions
 from sitetwin.site.maps.trees import build_vegetation
@@ -32,6 +33,7 @@ __all__ = [
     "MapOptions",
     "MaterialRules",
     "Radius",
+    "Streets",
     "Terrain",
     "TreeOptions",
     "build_buildings",
@@ -45,5 +47,6 @@ __all__ = [
     "read_geojson_like",
     "read_map",
     "read_maps",
+    "read_streets",
     "site_from_map",
 ]

@@ -97,7 +97,7 @@ def ground_areas(
             ledger.note("dropped", f"'{_key(feature.tags)}' beyond the ground's rectangle", feature.key)
             continue
         if feature.geometry.geom_type in ("LineString", "MultiLineString"):
-            width = _width(feature, ledger)
+            width = line_width(feature, ledger)
             if width is None:
                 continue
             ledger.note("read", f"ground line '{_key(feature.tags)}'", feature.key)
@@ -105,15 +105,15 @@ def ground_areas(
                 roads.setdefault((material, width), []).append(feature.geometry)
             else:
                 line = shapely.simplify(feature.geometry, SIMPLIFY)
-                areas.append(Area(_buffer([line], width), material, (_WATER, 0.0, feature.key)))
+                areas.append(Area(strips([line], width), material, (_WATER, 0.0, feature.key)))
             continue
-        polygon = _valid(feature, ledger)
+        polygon = valid_area(feature, ledger)
         if polygon is not None:
             ledger.note("read", f"ground area '{_key(feature.tags)}'", feature.key)
             areas.append(Area(polygon, material, (_layer(feature.tags), polygon.area, feature.key)))
     for (material, width), lines in roads.items():
         merged = shapely.get_parts(shapely.line_merge(shapely.union_all(lines)))
-        areas.append(Area(_buffer(shapely.simplify(merged, SIMPLIFY), width), material, (_ROAD, -width, material)))
+        areas.append(Area(strips(shapely.simplify(merged, SIMPLIFY), width), material, (_ROAD, -width, material)))
     cut = shapely.intersection(np.array([a.geometry for a in areas], dtype=object), frame)
     inside = [Area(g, a.material, a.rank) for a, g in zip(areas, _polygonal(cut), strict=True) if not g.is_empty]
     return sorted(inside, key=lambda area: area.rank)
@@ -142,13 +142,18 @@ def _ground_material(feature: Feature, rules: MaterialRules, ledger: Ledger) -> 
     if tags.get("parking") in _STACKED:
         ledger.note("dropped", "parking that is not on the ground", feature.key)
         return None
-    if tags.get("tunnel") in _BELOW or tags.get("location") == "underground" or _below(tags.get("layer", "")):
-        ledger.note("dropped", f"'{_key(tags)}' below the ground", feature.key)
-        return None
-    if tags.get("bridge", "no") != "no":
-        ledger.note("dropped", f"'{_key(tags)}' on a bridge: bridges are not built", feature.key)
+    reason = off_the_ground(tags)
+    if reason is not None:
+        ledger.note("dropped", f"'{_key(tags)}' {reason}", feature.key)
         return None
     return material
+
+
+def off_the_ground(tags: Mapping[str, str]) -> str | None:
+    """Why something is no part of the ground: it lies below, or on a bridge. None if it is part of it."""
+    if tags.get("tunnel") in _BELOW or tags.get("location") == "underground" or _below(tags.get("layer", "")):
+        return "below the ground"
+    return "on a bridge: bridges are not built" if tags.get("bridge", "no") != "no" else None
 
 
 def _below(layer: str) -> bool:
@@ -174,8 +179,13 @@ def _layer(tags: Mapping[str, str]) -> int:
     return _OTHER
 
 
-def _width(feature: Feature, ledger: Ledger) -> float | None:
-    """Metres, on a grid of 5 cm, or None for a line that covers no ground."""
+def line_width(feature: Feature, ledger: Ledger) -> float | None:
+    """Width of a line on the ground: metres on a grid of 5 cm, or None for a line that covers no ground.
+
+    Args:
+        feature: A line with its tags.
+        ledger: Takes note of an assumed width, and of lines without one.
+    """
     tags = feature.tags
     if "highway" in tags:
         kind = tags["highway"]
@@ -203,9 +213,9 @@ def _width(feature: Feature, ledger: Ledger) -> float | None:
     return default
 
 
-def _buffer(lines: Sequence[shapely.Geometry] | np.ndarray, width: float) -> shapely.Geometry:
-    """Strips along lines: mitred bends, ends of few chords."""
-    strips = shapely.buffer(
+def strips(lines: Sequence[shapely.Geometry] | np.ndarray, width: float) -> shapely.Geometry:
+    """What lines of a width cover, metres: mitred bends, ends of few chords."""
+    covered = shapely.buffer(
         np.asarray(lines, dtype=object),
         width / 2,
         quad_segs=QUARTER_SEGMENTS,
@@ -213,11 +223,16 @@ def _buffer(lines: Sequence[shapely.Geometry] | np.ndarray, width: float) -> sha
         join_style="mitre",
         mitre_limit=2.0,
     )
-    return shapely.union_all(strips)
+    return shapely.union_all(covered)
 
 
-def _valid(feature: Feature, ledger: Ledger) -> shapely.Geometry | None:
-    """The area of a feature, repaired where its outline crosses itself."""
+def valid_area(feature: Feature, ledger: Ledger) -> shapely.Geometry | None:
+    """The area of a feature, repaired where its outline crosses itself; None if it covers nothing.
+
+    Args:
+        feature: A polygon with its tags.
+        ledger: Takes note of a repair, and of areas without extent.
+    """
     geometry = feature.geometry
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry)

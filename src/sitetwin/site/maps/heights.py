@@ -106,6 +106,8 @@ def heights(
     top, eaves = _length(key, tags, "height", ledger), None
     levels = _count(key, tags, "building:levels", ledger)
     roof_levels = _count(key, tags, "roof:levels", ledger) or 0.0
+    if top == 0:
+        ledger.note("dropped", "height of 0: counts as unknown", key)
     if not top:
         top = None
         if (levels or 0.0) + roof_levels > 0:
@@ -179,6 +181,8 @@ def _credible(
     if value is None or not math.isfinite(value) or not 0 <= value <= most:
         ledger.note("dropped", f"{word} that is no number from 0 to {most:g}", key)
         return None
+    if ";" in tags[word]:
+        ledger.note("repaired", f"{word} with several values: the largest counts", key)
     return float(value)
 
 

@@ -190,6 +190,8 @@ def _length(
         if name in tags:
             value = parse_length(tags[name])
             if value is not None and believed[0] <= value <= believed[1]:
+                if ";" in tags[name]:
+                    ledger.note("repaired", f"{what} with several values: the largest counts", key)
                 return value
             ledger.note("repaired", f"{what} that cannot be read or believed counts as unknown", key)
     return None

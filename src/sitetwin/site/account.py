@@ -1,0 +1,27 @@
+"""The account of an import as it stands in a site: tables of most importers, sentences of some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.model import Site
+
+LEFT_OUT = "left out"
+"""Words of a sentence about what an importer dropped, not assumed."""
+
+
+def account_of(site: Site) -> list[dict[str, Any]]:
+    """What an import read, repaired, assumed and dropped: kind, what, count and examples of each.
+
+    Importers of Mitsuba scenes and Wireless InSite projects keep sentences, in ``provenance["assumptions"]``; they
+    become lines of the same account.
+    """
+    stored = [entry for entry in site.provenance.get("import", []) if isinstance(entry, dict)]
+    if stored or "source" not in site.provenance:
+        return stored
+    ledger = Ledger()
+    ledger.note("read", "objects", count=len(site.objects))
+    for sentence in map(str, site.provenance.get("assumptions", [])):
+        ledger.note("dropped" if LEFT_OUT in sentence else "assumed", sentence)
+    return ledger.to_list()
