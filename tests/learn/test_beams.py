@@ -167,6 +167,20 @@ def test_fits_side_by_side_do_not_touch_each_other():
     torch.testing.assert_close(both.unknowns["boresight_deg"][1:], alone.unknowns["boresight_deg"], rtol=0, atol=0.05)
 
 
+def test_rows_without_contrast_say_nothing_and_spoil_nothing():
+    place, drive = street()
+    power = measured(place, drive, boresight_deg=6.0)
+    frame = Street.of(place, drive)
+    rows = np.random.default_rng(2).permutation(len(place))[:12]
+    power[rows[10], 1:] = np.nan
+    power[rows[11]] = 0.5
+    model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60))
+    found = model.fit(frame.rows(rows[None]), power[rows[None]])
+    without = model.fit(frame.rows(rows[None, :10]), power[rows[None, :10]])
+    for name, value in found.unknowns.items():
+        torch.testing.assert_close(value, without.unknowns[name], rtol=0, atol=0.05)
+
+
 def test_certainty_is_chosen_inside_the_rows_of_each_fit_alone():
     place, drive = street(drives=4)
     power = measured(place, drive, noise_db=0.2)
