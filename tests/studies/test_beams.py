@@ -18,7 +18,7 @@ from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods
-from sitetwin.studies.beams import run_beam_study
+from sitetwin.studies.beams import _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import build_twin
@@ -81,6 +81,22 @@ def test_a_street_outside_the_site_is_refused(tmp_path):
     (site / "georeference.json").write_text('{"x": [1, "a"]}')
     with pytest.raises(SiteTwinError, match="ranges x, y, lat, lon"):
         build_twin(site, data, TwinAssumptions())
+
+
+def test_rows_without_power_on_the_beams_in_use_are_left_out_and_counted(tmp_path):
+    folder = write_gathered(tmp_path)
+    data = read_deepsense(folder)
+    assert _usable(SMALL, data) is data
+    data.power[3, 1:61:4] = np.nan
+    data.power[3, 61] = np.nan
+    data.power[5, 1] = np.nan
+    kept = _usable(SMALL, data)
+    np.testing.assert_array_equal(kept.power, data.power[np.r_[0:3, 4:24]])
+    assert kept.attrs["skipped"] == ["1 without power on the beams in use"]
+    assert (kept.attrs["skipped_rows"], kept.attrs["masked_powers"]) == (1, 1)
+    data.dead[2:] = True
+    with pytest.raises(SiteTwinError, match="power on 1 of every 4th of its beams"):
+        _usable(SMALL, data)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def run_beam_study(
     """
     watcher = watcher or Silent()
     started = time.perf_counter()
-    data = read_deepsense(scenario)
+    data = _usable(study, read_deepsense(scenario))
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
     identity = hashlib.sha256(data.power.values.tobytes() + data.latitude.values.tobytes()).hexdigest()
@@ -126,6 +126,34 @@ def run_beam_study(
     return folder / "results.json"
 
 
+def _protocol(study: BeamStudy, data: xr.Dataset) -> np.ndarray:
+    """Official numbers of the beams of the published protocol that work."""
+    protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
+    return protocol[~data.dead.values[protocol]]
+
+
+def _usable(study: BeamStudy, data: xr.Dataset) -> xr.Dataset:
+    """The rows with a power on the beams of the protocol; those without are counted with the reader's."""
+    beams = _protocol(study, data)
+    if len(beams) < 2:
+        raise SiteTwinError(
+            f"{data.attrs['scenario']} has power on {len(beams)} of every {study.beam_step}th of its beams; at least "
+            "two are needed to choose from"
+        )
+    keep = np.isfinite(data.power.values[:, beams]).any(axis=1)
+    if keep.all():
+        return data
+    left_out = int((~keep).sum())
+    kept = data.isel(sample=keep)
+    if not keep.any():
+        raise SiteTwinError(f"no row of {data.attrs['scenario']} has power on the beams in use")
+    return kept.assign_attrs(
+        skipped=[*data.attrs["skipped"], f"{left_out} without power on the beams in use"],
+        skipped_rows=data.attrs["skipped_rows"] + left_out,
+        masked_powers=int(np.isnan(kept.power.values).sum()),
+    )
+
+
 def _benches(
     study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None, lanes: np.ndarray | None
 ) -> Iterator[Bench]:
@@ -133,8 +161,7 @@ def _benches(
     east_north = np.stack([data.east.values, data.north.values], axis=1)
     drive = data.drive.values
     street = Street.of(east_north, drive)
-    protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
-    alive = np.flatnonzero(~data.dead.values)
+    protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
     peaks = book.azimuth.values[book.values[alive].argmax(axis=1)]
     uniform = np.linspace(peaks[0], peaks[-1], data.sizes["beam"])
     random = random_splits(len(drive), study.repeats, study.seed)
@@ -144,8 +171,6 @@ def _benches(
         (protocol, "drives", folds, study.folds),
         (alive, "drives", folds, study.folds),
     ):
-        use = np.isin(beams, alive)
-        beams = beams[use]
         yield Bench(
             study=study,
             data=data,
@@ -234,8 +259,7 @@ def _facts(data: xr.Dataset) -> dict[str, Any]:
 def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
     """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam."""
     order = np.arange(data.sizes["sample"])
-    alive = np.flatnonzero(~data.dead.values)
-    protocol = np.intersect1d(np.arange(study.first_beam, data.sizes["beam"], study.beam_step), alive)
+    protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
     return [
         {
             "beams": len(beams),
