@@ -11,14 +11,14 @@ from tests.channel.formats.deepsense_folders import STATION, write_codebook, wri
 from tests.site.insite_files import EARTH, face, house, mesh, reference
 from typer.testing import CliRunner
 
-from sitetwin.channel.formats.deepsense import read_deepsense, read_lanes
+from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense, read_lanes
 from sitetwin.cli import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods
-from sitetwin.studies.beams import _usable, run_beam_study
+from sitetwin.studies.beams import _benches, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import build_twin
@@ -97,6 +97,26 @@ def test_rows_without_power_on_the_beams_in_use_are_left_out_and_counted(tmp_pat
     data.dead[2:] = True
     with pytest.raises(SiteTwinError, match="power on 1 of every 4th of its beams"):
         _usable(SMALL, data)
+
+
+def benches(folder, drive, **changes):
+    data = read_deepsense(write_gathered(folder, rows=len(drive)))
+    data = data.assign(drive=("sample", np.asarray(drive)))
+    book = read_codebook(write_codebook(folder / "book"), 64)
+    return list(_benches(SMALL.model_copy(update=changes), data, book, None, None))
+
+
+def test_few_drives_and_few_rows(tmp_path):
+    one = benches(tmp_path / "one", np.zeros(60, np.int64))
+    assert [b.split for b in one] == ["random"]
+    three = benches(tmp_path / "three", np.repeat([4, 7, 9], 20), folds=5, drive_sizes=(0, 10, 40, 41))
+    assert [(b.split, b.per_repeat) for b in three] == [("random", 1), ("drives", 3), ("drives", 3)]
+    assert sorted(np.concatenate([s.test for s in three[1].splits]).tolist()) == list(range(60))
+    assert three[1].real_sizes == (0, 10, 40)
+    counts = [(m["name"], m["n_real"]) for m in beams_methods.baselines(three[1]) if m["name"] == "kNN (5)"]
+    assert counts == [("kNN (5)", 10), ("kNN (5)", 40)]
+    with pytest.raises(SiteTwinError, match="leaves 9 rows"):
+        benches(tmp_path / "few", np.zeros(12, np.int64))
 
 
 @pytest.fixture

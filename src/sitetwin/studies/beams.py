@@ -37,6 +37,7 @@ from sitetwin.studies.beams_twin import StreetTwin, build_twin
 from sitetwin.studies.csi import Silent, Watcher
 
 SCHEMA = "sitetwin.beams/1"
+_FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("sitetwin", "numpy", "torch", "xarray", "pyproj")
 _PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "baselines": baselines,
@@ -85,7 +86,8 @@ def run_beam_study(
     twin = build_twin(site, data, study.twin) if site is not None else None
     watcher.stage("twin", 1.0)
     methods: list[dict[str, Any]] = []
-    jobs = [(bench, part) for bench in _benches(study, data, book, twin, lanes) for part in _parts_of(bench)]
+    benches = list(_benches(study, data, book, twin, lanes))
+    jobs = [(bench, part) for bench in benches for part in _parts_of(bench)]
     for number, (bench, part) in enumerate(jobs):
         watcher.stage("methods", number / len(jobs))
         name = f"{part}-{bench.split}-{len(bench.beams)}"
@@ -95,7 +97,7 @@ def run_beam_study(
     if twin is not None:
         for name, study_of in (("emulation", emulation), ("sensitivity", sensitivity)):
             watcher.stage(name, 0.0)
-            studies[name] = _part(folder, key, name, partial(study_of, jobs[0][0], twin))
+            studies[name] = _part(folder, key, name, partial(study_of, benches[0], twin))
             watcher.stage(name, 1.0)
     timings = [row.pop("timing") for row in studies["emulation"]]
     _pair(study, methods)
@@ -112,7 +114,7 @@ def run_beam_study(
         "headline_method": HEADLINE,
         "methods": methods,
         **studies,
-        "notes": _notes(study, data, twin),
+        "notes": _notes(study, data, twin, benches),
     }
     run = {
         "emulation": timings,
@@ -157,7 +159,10 @@ def _usable(study: BeamStudy, data: xr.Dataset) -> xr.Dataset:
 def _benches(
     study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None, lanes: np.ndarray | None
 ) -> Iterator[Bench]:
-    """Every combination of split and set of beams: the protocol's sixteen, and all that work."""
+    """Every combination of split and set of beams: the protocol's sixteen, and all that work.
+
+    With fewer drives than folds each drive is a fold of its own; a single drive has no folds.
+    """
     east_north = np.stack([data.east.values, data.north.values], axis=1)
     drive = data.drive.values
     street = Street.of(east_north, drive)
@@ -165,12 +170,22 @@ def _benches(
     peaks = book.azimuth.values[book.values[alive].argmax(axis=1)]
     uniform = np.linspace(peaks[0], peaks[-1], data.sizes["beam"])
     random = random_splits(len(drive), study.repeats, study.seed)
-    folds = [fold for r in range(study.fold_repeats) for fold in drive_folds(drive, study.folds, study.seed + r)]
+    dealt = min(study.folds, len(np.unique(drive)))
+    repeats = range(study.fold_repeats if dealt > 1 else 0)
+    folds = [fold for r in repeats for fold in drive_folds(drive, dealt, study.seed + r)]
     for beams, kind, splits, per in (
         (protocol, "random", random, 1),
-        (protocol, "drives", folds, study.folds),
-        (alive, "drives", folds, study.folds),
+        (protocol, "drives", folds, dealt),
+        (alive, "drives", folds, dealt),
     ):
+        if not splits:
+            continue
+        fewest = min(len(split.pool) for split in splits)
+        if fewest < _FEWEST_ROWS:
+            raise SiteTwinError(
+                f"{data.attrs['scenario']} leaves {fewest} rows to learn from in a split ({kind}); at least "
+                f"{_FEWEST_ROWS} are needed"
+            )
         yield Bench(
             study=study,
             data=data,
@@ -269,7 +284,7 @@ def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None) -> list[str]:
+def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches: list[Bench]) -> list[str]:
     notes = [
         "The powers are measured. n_real counts every row whose powers a method has seen, of all beams in use.",
         "Rows are chosen from GPS positions, GPS speed and drive number; from 20 rows on, the last quarter also from "
@@ -279,6 +294,16 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None) -> list[
         "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "
         "while scenarios 1 and 5 of DeepSense 6G could be looked at.",
     ]
+    fewest = min(bench.fewest for bench in benches)
+    asked = {*study.real_sizes, *study.drive_sizes, *study.network_sizes, *study.transfer_sizes}
+    if left_out := sorted(size for size in asked if size > fewest):
+        notes.append(
+            f"The smallest pool has {fewest} rows; sizes beyond the pools are left out: {', '.join(map(str, left_out))}."
+        )
+    if all(bench.split != "drives" for bench in benches):
+        notes.append("There is one drive only: nothing here was tested on a drive that was not measured.")
+    elif benches[-1].per_repeat < study.folds:
+        notes.append(f"There are {benches[-1].per_repeat} drives only: each is a fold of its own.")
     if data.attrs["drive_source"] != "table":
         notes.append("This layout does not number the drives; they are told apart by the turns of the track.")
     if twin:

@@ -40,8 +40,8 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
         return networks
 
     for name, sizes, schedule in (
-        ("published network, measured rows", study.network_sizes, Schedule()),
-        ("published network, measured rows, batches of 8", study.transfer_sizes, _SMALL_BATCHES),
+        ("published network, measured rows", bench.sizes(study.network_sizes), Schedule()),
+        ("published network, measured rows, batches of 8", bench.sizes(study.transfer_sizes), _SMALL_BATCHES),
     ):
         for size in sizes:
             rows = pools[:, :size]
@@ -60,7 +60,7 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
             yield bench.method(
                 f"published network, twin with {book} codebook", everything, judged(networks), n_train=size, note=note
             )
-        for size in study.transfer_sizes:  # from the networks of all rows of the twin, the last ones trained
+        for size in bench.sizes(study.transfer_sizes):  # from the networks of all rows of the twin, the last ones trained
             tuned = networks.copy()
             tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
             name = f"published network, twin with {book} codebook then measured rows"
