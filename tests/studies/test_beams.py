@@ -18,7 +18,7 @@ from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods
-from sitetwin.studies.beams import _benches, _usable, run_beam_study
+from sitetwin.studies.beams import _benches, _ceilings, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import build_twin
@@ -104,6 +104,12 @@ def benches(folder, drive, **changes):
     data = data.assign(drive=("sample", np.asarray(drive)))
     book = read_codebook(write_codebook(folder / "book"), 64)
     return list(_benches(SMALL.model_copy(update=changes), data, book, None, None))
+
+
+def test_no_ceiling_is_given_where_no_row_has_a_neighbour(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path))
+    assert [c["beams"] for c in _ceilings(SMALL, data)] == [16, 62]
+    assert _ceilings(SMALL, data.assign(drive=("sample", np.arange(24)))) == []
 
 
 def test_few_drives_and_few_rows(tmp_path):

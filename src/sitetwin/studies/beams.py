@@ -272,16 +272,14 @@ def _facts(data: xr.Dataset) -> dict[str, Any]:
 
 
 def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
-    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam."""
+    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam.
+
+    Nothing where no drive has two rows.
+    """
     order = np.arange(data.sizes["sample"])
     protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
-    return [
-        {
-            "beams": len(beams),
-            "label_noise_top1": round(label_ceiling(data.power.values[:, beams], order, data.drive.values), 4),
-        }
-        for beams in (protocol, alive)
-    ]
+    found = {len(b): label_ceiling(data.power.values[:, b], order, data.drive.values) for b in (protocol, alive)}
+    return [{"beams": beams, "label_noise_top1": round(top1, 4)} for beams, top1 in found.items() if np.isfinite(top1)]
 
 
 def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches: list[Bench]) -> list[str]:
