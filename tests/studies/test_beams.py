@@ -18,7 +18,7 @@ from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods
-from sitetwin.studies.beams import _benches, _ceilings, _usable, run_beam_study
+from sitetwin.studies.beams import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
 from sitetwin.studies.beams_twin import build_twin
@@ -110,6 +110,22 @@ def test_no_ceiling_is_given_where_no_row_has_a_neighbour(tmp_path):
     data = read_deepsense(write_gathered(tmp_path))
     assert [c["beams"] for c in _ceilings(SMALL, data)] == [16, 62]
     assert _ceilings(SMALL, data.assign(drive=("sample", np.arange(24)))) == []
+
+
+def test_another_street_or_another_count_of_drives_is_another_study(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path))
+    book = read_codebook(write_codebook(tmp_path / "book"), 64)
+    site = write_site(tmp_path / "site")
+    seen = {
+        _identity(data, book, None, None),
+        _identity(data, book, np.zeros((3, 2)), None),
+        _identity(data.assign(drive=data.drive + 1), book, None, None),
+        _identity(data.assign(longitude=data.longitude + 1e-6), book, None, None),
+        _identity(data, book, None, site),
+    }
+    assert _identity(data, book, None, site) in seen
+    (site / "wall.city").write_text(mesh([house(-80, -27.5, size=55.0)]))
+    assert len({*seen, _identity(data, book, None, site)}) == 6
 
 
 def test_few_drives_and_few_rows(tmp_path):

@@ -77,9 +77,7 @@ def run_beam_study(
     data = _usable(study, read_deepsense(scenario))
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
-    identity = hashlib.sha256(data.power.values.tobytes() + data.latitude.values.tobytes()).hexdigest()
-    identity += f"/{hashlib.sha256(book.values.tobytes()).hexdigest()}/{site is not None}"
-    key = study.hash(identity)
+    key = study.hash(_identity(data, book, lanes, site))
     _claim(folder, key)
     torch.set_num_threads(1)
     watcher.stage("twin", 0.0)
@@ -126,6 +124,21 @@ def run_beam_study(
         _write_json(folder / "run.json", run)
         _write_json(folder / "results.json", document)
     return folder / "results.json"
+
+
+def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, site: Path | None) -> str:
+    """SHA-256 over all that goes into the results beside the configuration: measurements, codebook, lanes, geometry."""
+    digest = hashlib.sha256()
+    columns = (data.power, data.latitude, data.longitude, data.drive)
+    station = np.array([data.attrs["station_latitude"], data.attrs["station_longitude"]])
+    for values in (*(column.values for column in columns), station, book.values, lanes):
+        digest.update(b"none" if values is None else f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+    if site is not None:
+        with disk_errors("reading the site", site):
+            files = sorted(f for f in site.rglob("*") if f.is_file()) if site.is_dir() else [site]
+            for file in files:
+                digest.update(file.relative_to(site).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _protocol(study: BeamStudy, data: xr.Dataset) -> np.ndarray:
