@@ -210,6 +210,14 @@ def test_rows_are_chosen_by_position_alone_and_spread():
     assert len(set(drive[rows] % 2)) == 2
 
 
+def test_a_fix_at_the_station_does_not_spoil_the_choice():
+    place, drive = street()
+    place[7] = 0.0
+    with np.errstate(all="raise", under="ignore"):
+        rows = choose_rows(Street.of(place, drive), np.arange(len(place)), 12)
+    assert np.ptp(place[rows, 1]) > 0.7 * np.ptp(place[:, 1])
+
+
 def test_change_points_of_costs_made_by_hand():
     turns = np.arange(-20.0, 21.0)
     drive = np.repeat(np.arange(10), 3)[None]
