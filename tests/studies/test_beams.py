@@ -17,11 +17,11 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
-from sitetwin.studies import beams_emulation, beams_methods
+from sitetwin.studies import beams_emulation, beams_methods, beams_published
 from sitetwin.studies.beams import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
-from sitetwin.studies.beams_twin import build_twin
+from sitetwin.studies.beams_twin import StreetTwin, build_twin
 
 SMALL = BeamStudy(
     profile="quick",
@@ -126,6 +126,19 @@ def test_another_street_or_another_count_of_drives_is_another_study(tmp_path):
     assert _identity(data, book, None, site) in seen
     (site / "wall.city").write_text(mesh([house(-80, -27.5, size=55.0)]))
     assert len({*seen, _identity(data, book, None, site)}) == 6
+
+
+def test_a_twin_with_too_few_users_is_one_sentence(tmp_path):
+    bench = benches(tmp_path, np.zeros(60, np.int64))[0]
+
+    class Dark(StreetTwin):
+        users = bench.east_north
+
+        def beam_powers(self, boresight, azimuth):
+            return np.r_[np.ones(19), np.zeros(41)][:, None] * np.ones(len(azimuth))
+
+    with pytest.raises(SiteTwinError, match="reaches 19 users"):
+        beams_published._twin_rows(bench, object.__new__(Dark), bench.uniform)
 
 
 def test_few_drives_and_few_rows(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
 from sitetwin.site.placement import outdoor_mask
@@ -108,6 +109,11 @@ def _twin_rows(bench: Bench, twin: StreetTwin, azimuth: np.ndarray) -> tuple[tor
     """Inputs (R, n, 4) and labels (R, n) of rows drawn from the twin's users, each network its own."""
     power = twin.beam_powers(boresight_of_paper(bench), azimuth)
     lit = np.flatnonzero(power.sum(axis=1) > 0)
+    if len(lit) < bench.study.twin_rows:
+        raise SiteTwinError(
+            f"the twin reaches {len(lit)} users of the street where the published network asks for "
+            f"{bench.study.twin_rows}; check the site, or leave it out"
+        )
     rng = np.random.default_rng(bench.study.seed)
     rows = np.stack([rng.choice(lit, bench.study.twin_rows, replace=False) for _ in bench.splits])
     inputs = network_inputs(twin.users)[torch.from_numpy(rows)]
