@@ -15,6 +15,8 @@ from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense, re
 from sitetwin.cli import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
+from sitetwin.learn.beams.baselines import nearest
+from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.report.beams import agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods, beams_published
@@ -150,6 +152,15 @@ def test_few_drives_and_few_rows(tmp_path):
     assert three[1].real_sizes == (0, 10, 40)
     counts = [(m["name"], m["n_real"]) for m in beams_methods.baselines(three[1]) if m["name"] == "kNN (5)"]
     assert counts == [("kNN (5)", 10), ("kNN (5)", 40)]
+    uneven = benches(tmp_path / "uneven", np.repeat([0, 1, 2], [10, 20, 30]), folds=3)[1]
+    whole = [m for m in beams_methods.baselines(uneven) if m["n_real"] > 5]
+    assert {m["name"]: m["n_real"] for m in whole} == {"kNN (5)": 50, "look-up table": 50, "majority": 50}
+    places, powers = uneven.east_north, uneven.power
+    hits = [  # of the folds, each on the whole of its own pool
+        (rank_of_best(nearest(places[s.pool], powers[s.pool], places[s.test]), powers[s.test]) == 0).sum()
+        for s in uneven.splits
+    ]
+    assert whole[0]["top1"]["mean"] == pytest.approx(sum(hits) / 60, abs=1e-4)
     with pytest.raises(SiteTwinError, match="leaves 9 rows"):
         benches(tmp_path / "few", np.zeros(12, np.int64))
 

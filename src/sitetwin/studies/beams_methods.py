@@ -70,6 +70,11 @@ class Bench:
         """Rows of the smallest pool."""
         return min(len(split.pool) for split in self.splits)
 
+    @property
+    def most(self) -> int:
+        """Rows of the largest pool: what a method that takes whole pools has seen at most."""
+        return max(len(split.pool) for split in self.splits)
+
     def sizes(self, asked: tuple[int, ...]) -> tuple[int, ...]:
         """The numbers of measured rows that every pool has."""
         return tuple(size for size in asked if size <= self.fewest)
@@ -116,11 +121,10 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
         return geometric(place[split.test], bench.pattern, bench.azimuth, normal)
 
     yield bench.method("line of sight, array square to the street", 0, bench.tally(line_of_sight))
-    full = bench.fewest
-    for count in sorted({*bench.real_sizes, full} - {0}):
+    for count in sorted({*bench.real_sizes, bench.most} - {0}):
 
         def neighbours(_: int, split: BeamSplit, count: int = count) -> np.ndarray:
-            rows = split.pool[:count] if count < full else split.pool
+            rows = split.pool[:count]
             return nearest(place[rows], power[rows], place[split.test], min(5, count))
 
         yield bench.method(NEIGHBOURS, count, bench.tally(neighbours))
@@ -131,7 +135,7 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
                 return majority(power[split.pool], len(split.test))
             return rule(place[split.pool], power[split.pool], place[split.test])
 
-        yield bench.method(name, full, bench.tally(counted))
+        yield bench.method(name, bench.most, bench.tally(counted))
 
 
 def shared_layer(bench: Bench) -> Iterator[dict[str, Any]]:
