@@ -1,6 +1,7 @@
 """The beam study end to end on a street made by hand."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.baselines import nearest
 from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import SHARED_LAYER
-from sitetwin.report.beams import agreement, read_published, write_beams_report
+from sitetwin.report.beams import Released, agreement, read_published, write_beams_report
 from sitetwin.studies import beams_emulation, beams_methods, beams_published
 from sitetwin.studies.beams import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
@@ -106,6 +107,28 @@ def benches(folder, drive, **changes):
     data = data.assign(drive=("sample", np.asarray(drive)))
     book = read_codebook(write_codebook(folder / "book"), 64)
     return list(_benches(SMALL.model_copy(update=changes), data, book, None, None))
+
+
+def test_released_figures_stand_in_the_column_of_their_name(tmp_path):
+    def row(name, size):
+        figure = {"mean": 0.625, "low": None, "high": None}
+        keys = ("top1", "top2", "top3", "power_loss_db", "dba", "relative_power1")
+        common = {"n_real": size, "split": "random", "beams": 16, "headline": False, "sweeps": []}
+        return {"name": f"published network, {name}", **common, **dict.fromkeys(keys, figure)}
+
+    results = {
+        **{"schema": "sitetwin.beams/1", "title": "t", "profile": "quick", "headline_method": "h", "notes": []},
+        **{"configuration_hash": "c", "ceilings": [], "emulation": [], "sensitivity": []},
+        "data": {"rows": 1, "drives": 1, "layout": "paper", "skipped": [], "masked_powers": 0},
+        "methods": [row("measured rows", 8), row("measured rows", 9)],
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    released = [Released("real", "top1", 8, 0.5, 0.2), Released("real", "top2", 9, 0.25, 0.2)]
+    page = write_beams_report(tmp_path, released).read_text().split("Beside the released curves")[1]
+    lines = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", part, re.DOTALL) for part in page.split("<tr>")[1:4]]
+    assert lines[0][2:] == ["top-1", "top-2"]
+    assert ("0.500" in lines[1][2], lines[1][3]) == (True, "")
+    assert (lines[2][2], "0.250" in lines[2][3]) == ("", True)
 
 
 def test_no_ceiling_is_given_where_no_row_has_a_neighbour(tmp_path):
