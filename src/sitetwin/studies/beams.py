@@ -132,7 +132,9 @@ def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, si
     columns = (data.power, data.latitude, data.longitude, data.drive)
     station = np.array([data.attrs["station_latitude"], data.attrs["station_longitude"]])
     for values in (*(column.values for column in columns), station, book.values, lanes):
-        digest.update(b"none" if values is None else f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+        digest.update(
+            b"none" if values is None else f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes()
+        )
     if site is not None:
         with disk_errors("reading the site", site):
             files = sorted(f for f in site.rglob("*") if f.is_file()) if site.is_dir() else [site]
@@ -300,7 +302,8 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
         "The powers are measured. n_real counts every row whose powers a method has seen, of all beams in use.",
         "Rows are chosen from GPS positions, GPS speed and drive number; from 20 rows on, the last quarter also from "
         "the powers of the rows chosen before. Test rows are never in the pool.",
-        "The structured twin uses the drive's GPS fixes so far (speed, direction), the other methods the last fix.",
+        "The structured twin uses the drive's GPS fixes so far (speed, direction; for its first two those after), "
+        "the other methods the last fix.",
         "Intervals draw whole drives; in the folds every drive is tested once in each deal.",
         "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "
         "while scenarios 1 and 5 of DeepSense 6G could be looked at.",
@@ -309,7 +312,7 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
     asked = {*study.real_sizes, *study.drive_sizes, *study.network_sizes, *study.transfer_sizes}
     if left_out := sorted(size for size in asked if size > fewest):
         notes.append(
-            f"The smallest pool has {fewest} rows; sizes beyond the pools are left out: {', '.join(map(str, left_out))}."
+            f"The smallest pool has {fewest} rows; larger sizes are left out: {', '.join(map(str, left_out))}."
         )
     if all(bench.split != "drives" for bench in benches):
         notes.append("There is one drive only: nothing here was tested on a drive that was not measured.")

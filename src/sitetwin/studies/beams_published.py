@@ -61,7 +61,9 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
             yield bench.method(
                 f"published network, twin with {book} codebook", everything, judged(networks), n_train=size, note=note
             )
-        for size in bench.sizes(study.transfer_sizes):  # from the networks of all rows of the twin, the last ones trained
+        for size in bench.sizes(
+            study.transfer_sizes
+        ):  # from the networks of all rows of the twin, the last ones trained
             tuned = networks.copy()
             tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
             name = f"published network, twin with {book} codebook then measured rows"

@@ -30,7 +30,7 @@ _REACH_M = 40.0
 
 @dataclass(frozen=True)
 class StructuredConfig:
-    """Priors (mean, standard deviation) and noise; fixed before any row is read.
+    """Priors (mean, standard deviation) and noise: one set for all scenarios, sizes and splits.
 
     Attributes:
         boresight_deg: From the normal of the street.
