@@ -137,6 +137,16 @@ def test_no_ceiling_is_given_where_no_row_has_a_neighbour(tmp_path):
     assert _ceilings(SMALL, data.assign(drive=("sample", np.arange(24)))) == []
 
 
+def test_a_refused_site_claims_no_folder(tmp_path):
+    scenario = write_gathered(tmp_path / "scenario")
+    write_codebook(scenario / "codebook_beams")
+    site = write_site(tmp_path / "site")
+    (site / "georeference.json").unlink()
+    with pytest.raises(SiteTwinError, match="is missing"):
+        run_beam_study(SMALL, scenario, tmp_path / "out", site=site)
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_street_or_another_count_of_drives_is_another_study(tmp_path):
     data = read_deepsense(write_gathered(tmp_path))
     book = read_codebook(write_codebook(tmp_path / "book"), 64)

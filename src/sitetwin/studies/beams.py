@@ -78,11 +78,11 @@ def run_beam_study(
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
     key = study.hash(_identity(data, book, lanes, site))
-    _claim(folder, key)
     torch.set_num_threads(1)
     watcher.stage("twin", 0.0)
     twin = build_twin(site, data, study.twin) if site is not None else None
     watcher.stage("twin", 1.0)
+    _claim(folder, key)  # not before: a site that was refused may be mended and tried again
     methods: list[dict[str, Any]] = []
     benches = list(_benches(study, data, book, twin, lanes))
     jobs = [(bench, part) for bench in benches for part in _parts_of(bench)]
