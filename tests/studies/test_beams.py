@@ -1,6 +1,7 @@
 """The beam study end to end on a street made by hand."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,17 +12,19 @@ from tests.channel.formats.deepsense_folders import STATION, write_codebook, wri
 from tests.site.insite_files import EARTH, face, house, mesh, reference
 from typer.testing import CliRunner
 
-from sitetwin.channel.formats.deepsense import read_deepsense, read_lanes
+from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense, read_lanes
 from sitetwin.cli import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
+from sitetwin.learn.beams.baselines import nearest
+from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import SHARED_LAYER
-from sitetwin.report.beams import agreement, read_published, write_beams_report
-from sitetwin.studies import beams_emulation, beams_methods
-from sitetwin.studies.beams import run_beam_study
+from sitetwin.report.beams import Released, agreement, read_published, write_beams_report
+from sitetwin.studies import beams_emulation, beams_methods, beams_published
+from sitetwin.studies.beams import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
 from sitetwin.studies.beams_scores import paired_difference
-from sitetwin.studies.beams_twin import build_twin
+from sitetwin.studies.beams_twin import StreetTwin, build_twin
 
 SMALL = BeamStudy(
     profile="quick",
@@ -81,6 +84,118 @@ def test_a_street_outside_the_site_is_refused(tmp_path):
     (site / "georeference.json").write_text('{"x": [1, "a"]}')
     with pytest.raises(SiteTwinError, match="ranges x, y, lat, lon"):
         build_twin(site, data, TwinAssumptions())
+
+
+def test_rows_without_power_on_the_beams_in_use_are_left_out_and_counted(tmp_path):
+    folder = write_gathered(tmp_path)
+    data = read_deepsense(folder)
+    assert _usable(SMALL, data) is data
+    data.power[3, 1:61:4] = np.nan
+    data.power[3, 61] = np.nan
+    data.power[5, 1] = np.nan
+    kept = _usable(SMALL, data)
+    np.testing.assert_array_equal(kept.power, data.power[np.r_[0:3, 4:24]])
+    assert kept.attrs["skipped"] == ["1 without power on the beams in use"]
+    assert (kept.attrs["skipped_rows"], kept.attrs["masked_powers"]) == (1, 1)
+    data.dead[2:] = True
+    with pytest.raises(SiteTwinError, match="power on 1 of every 4th of its beams"):
+        _usable(SMALL, data)
+
+
+def benches(folder, drive, **changes):
+    data = read_deepsense(write_gathered(folder, rows=len(drive)))
+    data = data.assign(drive=("sample", np.asarray(drive)))
+    book = read_codebook(write_codebook(folder / "book"), 64)
+    return list(_benches(SMALL.model_copy(update=changes), data, book, None, None))
+
+
+def test_released_figures_stand_in_the_column_of_their_name(tmp_path):
+    def row(name, size):
+        figure = {"mean": 0.625, "low": None, "high": None}
+        keys = ("top1", "top2", "top3", "power_loss_db", "dba", "relative_power1")
+        common = {"n_real": size, "split": "random", "beams": 16, "headline": False, "sweeps": []}
+        return {"name": f"published network, {name}", **common, **dict.fromkeys(keys, figure)}
+
+    results = {
+        **{"schema": "sitetwin.beams/1", "title": "t", "profile": "quick", "headline_method": "h", "notes": []},
+        **{"configuration_hash": "c", "ceilings": [], "emulation": [], "sensitivity": []},
+        "data": {"rows": 1, "drives": 1, "layout": "paper", "skipped": [], "masked_powers": 0},
+        "methods": [row("measured rows", 8), row("measured rows", 9)],
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    released = [Released("real", "top1", 8, 0.5, 0.2), Released("real", "top2", 9, 0.25, 0.2)]
+    page = write_beams_report(tmp_path, released).read_text().split("Beside the released curves")[1]
+    lines = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", part, re.DOTALL) for part in page.split("<tr>")[1:4]]
+    assert lines[0][2:] == ["top-1", "top-2"]
+    assert ("0.500" in lines[1][2], lines[1][3]) == (True, "")
+    assert (lines[2][2], "0.250" in lines[2][3]) == ("", True)
+
+
+def test_no_ceiling_is_given_where_no_row_has_a_neighbour(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path))
+    assert [c["beams"] for c in _ceilings(SMALL, data)] == [16, 62]
+    assert _ceilings(SMALL, data.assign(drive=("sample", np.arange(24)))) == []
+
+
+def test_a_refused_site_claims_no_folder(tmp_path):
+    scenario = write_gathered(tmp_path / "scenario")
+    write_codebook(scenario / "codebook_beams")
+    site = write_site(tmp_path / "site")
+    (site / "georeference.json").unlink()
+    with pytest.raises(SiteTwinError, match="is missing"):
+        run_beam_study(SMALL, scenario, tmp_path / "out", site=site)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_street_or_another_count_of_drives_is_another_study(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path))
+    book = read_codebook(write_codebook(tmp_path / "book"), 64)
+    site = write_site(tmp_path / "site")
+    seen = {
+        _identity(data, book, None, None),
+        _identity(data, book, np.zeros((3, 2)), None),
+        _identity(data.assign(drive=data.drive + 1), book, None, None),
+        _identity(data.assign(longitude=data.longitude + 1e-6), book, None, None),
+        _identity(data, book, None, site),
+    }
+    assert _identity(data, book, None, site) in seen
+    (site / "wall.city").write_text(mesh([house(-80, -27.5, size=55.0)]))
+    assert len({*seen, _identity(data, book, None, site)}) == 6
+
+
+def test_a_twin_with_too_few_users_is_one_sentence(tmp_path):
+    bench = benches(tmp_path, np.zeros(60, np.int64))[0]
+
+    class Dark(StreetTwin):
+        users = bench.east_north
+
+        def beam_powers(self, boresight, azimuth):
+            return np.r_[np.ones(19), np.zeros(41)][:, None] * np.ones(len(azimuth))
+
+    with pytest.raises(SiteTwinError, match="reaches 19 users"):
+        beams_published._twin_rows(bench, object.__new__(Dark), bench.uniform)
+
+
+def test_few_drives_and_few_rows(tmp_path):
+    one = benches(tmp_path / "one", np.zeros(60, np.int64))
+    assert [b.split for b in one] == ["random"]
+    three = benches(tmp_path / "three", np.repeat([4, 7, 9], 20), folds=5, drive_sizes=(0, 10, 40, 41))
+    assert [(b.split, b.per_repeat) for b in three] == [("random", 1), ("drives", 3), ("drives", 3)]
+    assert sorted(np.concatenate([s.test for s in three[1].splits]).tolist()) == list(range(60))
+    assert three[1].real_sizes == (0, 10, 40)
+    counts = [(m["name"], m["n_real"]) for m in beams_methods.baselines(three[1]) if m["name"] == "kNN (5)"]
+    assert counts == [("kNN (5)", 10), ("kNN (5)", 40)]
+    uneven = benches(tmp_path / "uneven", np.repeat([0, 1, 2], [10, 20, 30]), folds=3)[1]
+    whole = [m for m in beams_methods.baselines(uneven) if m["n_real"] > 5]
+    assert {m["name"]: m["n_real"] for m in whole} == {"kNN (5)": 50, "look-up table": 50, "majority": 50}
+    places, powers = uneven.east_north, uneven.power
+    hits = [  # of the folds, each on the whole of its own pool
+        (rank_of_best(nearest(places[s.pool], powers[s.pool], places[s.test]), powers[s.test]) == 0).sum()
+        for s in uneven.splits
+    ]
+    assert whole[0]["top1"]["mean"] == pytest.approx(sum(hits) / 60, abs=1e-4)
+    with pytest.raises(SiteTwinError, match="leaves 9 rows"):
+        benches(tmp_path / "few", np.zeros(12, np.int64))
 
 
 @pytest.fixture

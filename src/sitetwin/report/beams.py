@@ -207,7 +207,7 @@ def _beside(results: dict[str, Any], released: Sequence[Released]) -> list[dict[
         for cell in cells:
             cell["apart"] = abs(cell["ours"] - cell["r"].mean) / max(cell["r"].std, 1e-9)
         if cells:
-            rows.append({"name": name, "size": size, "cells": cells})
+            rows.append({"name": name, "size": size, "cells": cells, "by_label": {c["label"]: c for c in cells}})
     return rows
 
 

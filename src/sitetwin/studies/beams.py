@@ -37,6 +37,7 @@ from sitetwin.studies.beams_twin import StreetTwin, build_twin
 from sitetwin.studies.csi import Silent, Watcher
 
 SCHEMA = "sitetwin.beams/1"
+_FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("sitetwin", "numpy", "torch", "xarray", "pyproj")
 _PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "baselines": baselines,
@@ -73,19 +74,18 @@ def run_beam_study(
     """
     watcher = watcher or Silent()
     started = time.perf_counter()
-    data = read_deepsense(scenario)
+    data = _usable(study, read_deepsense(scenario))
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
-    identity = hashlib.sha256(data.power.values.tobytes() + data.latitude.values.tobytes()).hexdigest()
-    identity += f"/{hashlib.sha256(book.values.tobytes()).hexdigest()}/{site is not None}"
-    key = study.hash(identity)
-    _claim(folder, key)
+    key = study.hash(_identity(data, book, lanes, site))
     torch.set_num_threads(1)
     watcher.stage("twin", 0.0)
     twin = build_twin(site, data, study.twin) if site is not None else None
     watcher.stage("twin", 1.0)
+    _claim(folder, key)  # not before: a site that was refused may be mended and tried again
     methods: list[dict[str, Any]] = []
-    jobs = [(bench, part) for bench in _benches(study, data, book, twin, lanes) for part in _parts_of(bench)]
+    benches = list(_benches(study, data, book, twin, lanes))
+    jobs = [(bench, part) for bench in benches for part in _parts_of(bench)]
     for number, (bench, part) in enumerate(jobs):
         watcher.stage("methods", number / len(jobs))
         name = f"{part}-{bench.split}-{len(bench.beams)}"
@@ -95,7 +95,7 @@ def run_beam_study(
     if twin is not None:
         for name, study_of in (("emulation", emulation), ("sensitivity", sensitivity)):
             watcher.stage(name, 0.0)
-            studies[name] = _part(folder, key, name, partial(study_of, jobs[0][0], twin))
+            studies[name] = _part(folder, key, name, partial(study_of, benches[0], twin))
             watcher.stage(name, 1.0)
     timings = [row.pop("timing") for row in studies["emulation"]]
     _pair(study, methods)
@@ -112,7 +112,7 @@ def run_beam_study(
         "headline_method": HEADLINE,
         "methods": methods,
         **studies,
-        "notes": _notes(study, data, twin),
+        "notes": _notes(study, data, twin, benches),
     }
     run = {
         "emulation": timings,
@@ -126,26 +126,81 @@ def run_beam_study(
     return folder / "results.json"
 
 
+def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, site: Path | None) -> str:
+    """SHA-256 over all that goes into the results beside the configuration: measurements, codebook, lanes, geometry."""
+    digest = hashlib.sha256()
+    columns = (data.power, data.latitude, data.longitude, data.drive)
+    station = np.array([data.attrs["station_latitude"], data.attrs["station_longitude"]])
+    for values in (*(column.values for column in columns), station, book.values, lanes):
+        digest.update(
+            b"none" if values is None else f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes()
+        )
+    if site is not None:
+        with disk_errors("reading the site", site):
+            files = sorted(f for f in site.rglob("*") if f.is_file()) if site.is_dir() else [site]
+            for file in files:
+                digest.update(file.relative_to(site).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _protocol(study: BeamStudy, data: xr.Dataset) -> np.ndarray:
+    """Official numbers of the beams of the published protocol that work."""
+    protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
+    return protocol[~data.dead.values[protocol]]
+
+
+def _usable(study: BeamStudy, data: xr.Dataset) -> xr.Dataset:
+    """The rows with a power on the beams of the protocol; those without are counted with the reader's."""
+    beams = _protocol(study, data)
+    if len(beams) < 2:
+        raise SiteTwinError(
+            f"{data.attrs['scenario']} has power on {len(beams)} of every {study.beam_step}th of its beams; at least "
+            "two are needed to choose from"
+        )
+    keep = np.isfinite(data.power.values[:, beams]).any(axis=1)
+    if keep.all():
+        return data
+    left_out = int((~keep).sum())
+    kept = data.isel(sample=keep)
+    if not keep.any():
+        raise SiteTwinError(f"no row of {data.attrs['scenario']} has power on the beams in use")
+    return kept.assign_attrs(
+        skipped=[*data.attrs["skipped"], f"{left_out} without power on the beams in use"],
+        skipped_rows=data.attrs["skipped_rows"] + left_out,
+        masked_powers=int(np.isnan(kept.power.values).sum()),
+    )
+
+
 def _benches(
     study: BeamStudy, data: xr.Dataset, book: xr.DataArray, twin: StreetTwin | None, lanes: np.ndarray | None
 ) -> Iterator[Bench]:
-    """Every combination of split and set of beams: the protocol's sixteen, and all that work."""
+    """Every combination of split and set of beams: the protocol's sixteen, and all that work.
+
+    With fewer drives than folds each drive is a fold of its own; a single drive has no folds.
+    """
     east_north = np.stack([data.east.values, data.north.values], axis=1)
     drive = data.drive.values
     street = Street.of(east_north, drive)
-    protocol = np.arange(study.first_beam, data.sizes["beam"], study.beam_step)
-    alive = np.flatnonzero(~data.dead.values)
+    protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
     peaks = book.azimuth.values[book.values[alive].argmax(axis=1)]
     uniform = np.linspace(peaks[0], peaks[-1], data.sizes["beam"])
     random = random_splits(len(drive), study.repeats, study.seed)
-    folds = [fold for r in range(study.fold_repeats) for fold in drive_folds(drive, study.folds, study.seed + r)]
+    dealt = min(study.folds, len(np.unique(drive)))
+    repeats = range(study.fold_repeats if dealt > 1 else 0)
+    folds = [fold for r in repeats for fold in drive_folds(drive, dealt, study.seed + r)]
     for beams, kind, splits, per in (
         (protocol, "random", random, 1),
-        (protocol, "drives", folds, study.folds),
-        (alive, "drives", folds, study.folds),
+        (protocol, "drives", folds, dealt),
+        (alive, "drives", folds, dealt),
     ):
-        use = np.isin(beams, alive)
-        beams = beams[use]
+        if not splits:
+            continue
+        fewest = min(len(split.pool) for split in splits)
+        if fewest < _FEWEST_ROWS:
+            raise SiteTwinError(
+                f"{data.attrs['scenario']} leaves {fewest} rows to learn from in a split ({kind}); at least "
+                f"{_FEWEST_ROWS} are needed"
+            )
         yield Bench(
             study=study,
             data=data,
@@ -232,29 +287,37 @@ def _facts(data: xr.Dataset) -> dict[str, Any]:
 
 
 def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
-    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam."""
+    """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam.
+
+    Nothing where no drive has two rows.
+    """
     order = np.arange(data.sizes["sample"])
-    alive = np.flatnonzero(~data.dead.values)
-    protocol = np.intersect1d(np.arange(study.first_beam, data.sizes["beam"], study.beam_step), alive)
-    return [
-        {
-            "beams": len(beams),
-            "label_noise_top1": round(label_ceiling(data.power.values[:, beams], order, data.drive.values), 4),
-        }
-        for beams in (protocol, alive)
-    ]
+    protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
+    found = {len(b): label_ceiling(data.power.values[:, b], order, data.drive.values) for b in (protocol, alive)}
+    return [{"beams": beams, "label_noise_top1": round(top1, 4)} for beams, top1 in found.items() if np.isfinite(top1)]
 
 
-def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None) -> list[str]:
+def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches: list[Bench]) -> list[str]:
     notes = [
         "The powers are measured. n_real counts every row whose powers a method has seen, of all beams in use.",
         "Rows are chosen from GPS positions, GPS speed and drive number; from 20 rows on, the last quarter also from "
         "the powers of the rows chosen before. Test rows are never in the pool.",
-        "The structured twin uses the drive's GPS fixes so far (speed, direction), the other methods the last fix.",
+        "The structured twin uses the drive's GPS fixes so far (speed, direction; for its first two those after), "
+        "the other methods the last fix.",
         "Intervals draw whole drives; in the folds every drive is tested once in each deal.",
         "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "
         "while scenarios 1 and 5 of DeepSense 6G could be looked at.",
     ]
+    fewest = min(bench.fewest for bench in benches)
+    asked = {*study.real_sizes, *study.drive_sizes, *study.network_sizes, *study.transfer_sizes}
+    if left_out := sorted(size for size in asked if size > fewest):
+        notes.append(
+            f"The smallest pool has {fewest} rows; larger sizes are left out: {', '.join(map(str, left_out))}."
+        )
+    if all(bench.split != "drives" for bench in benches):
+        notes.append("There is one drive only: nothing here was tested on a drive that was not measured.")
+    elif benches[-1].per_repeat < study.folds:
+        notes.append(f"There are {benches[-1].per_repeat} drives only: each is a fold of its own.")
     if data.attrs["drive_source"] != "table":
         notes.append("This layout does not number the drives; they are told apart by the turns of the track.")
     if twin:

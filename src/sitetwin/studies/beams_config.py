@@ -12,7 +12,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi_config import Frozen
 
 HEADLINE = "calibrated twin, chosen rows"
-"""The method of the headline, named before any run."""
+"""The method of the headline, named here, not by its results."""
 
 BeamProfile = Literal["quick", "paper"]
 

@@ -65,6 +65,25 @@ class Bench:
     twin: StreetTwin | None
     lanes: np.ndarray | None = None
 
+    @property
+    def fewest(self) -> int:
+        """Rows of the smallest pool."""
+        return min(len(split.pool) for split in self.splits)
+
+    @property
+    def most(self) -> int:
+        """Rows of the largest pool: what a method that takes whole pools has seen at most."""
+        return max(len(split.pool) for split in self.splits)
+
+    def sizes(self, asked: tuple[int, ...]) -> tuple[int, ...]:
+        """The numbers of measured rows that every pool has."""
+        return tuple(size for size in asked if size <= self.fewest)
+
+    @property
+    def real_sizes(self) -> tuple[int, ...]:
+        """Numbers of measured rows for the structured twin and its references."""
+        return self.sizes(self.study.real_sizes if self.split == "random" else self.study.drive_sizes)
+
     def echoes(self, twin: StreetTwin | None) -> tuple[np.ndarray, np.ndarray] | None:
         """Echoes of a twin at all rows."""
         return twin.echoes(self.east_north, self.study.twin.echoes) if twin else None
@@ -102,12 +121,10 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
         return geometric(place[split.test], bench.pattern, bench.azimuth, normal)
 
     yield bench.method("line of sight, array square to the street", 0, bench.tally(line_of_sight))
-    full = min(len(split.pool) for split in bench.splits)
-    small = bench.study.real_sizes if bench.split == "random" else bench.study.drive_sizes
-    for count in sorted({*small, full} - {0}):
+    for count in sorted({*bench.real_sizes, bench.most} - {0}):
 
         def neighbours(_: int, split: BeamSplit, count: int = count) -> np.ndarray:
-            rows = split.pool[:count] if count < full else split.pool
+            rows = split.pool[:count]
             return nearest(place[rows], power[rows], place[split.test], min(5, count))
 
         yield bench.method(NEIGHBOURS, count, bench.tally(neighbours))
@@ -118,7 +135,7 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
                 return majority(power[split.pool], len(split.test))
             return rule(place[split.pool], power[split.pool], place[split.test])
 
-        yield bench.method(name, full, bench.tally(counted))
+        yield bench.method(name, bench.most, bench.tally(counted))
 
 
 def shared_layer(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -128,7 +145,7 @@ def shared_layer(bench: Bench) -> Iterator[dict[str, Any]]:
     """
     runs = bench.per_repeat * max(1, _RUNS // bench.per_repeat)
     bench = replace(bench, splits=bench.splits[:runs])
-    full = min(len(split.pool) for split in bench.splits)
+    full = bench.fewest
     pools = torch.from_numpy(np.stack([split.pool[:full] for split in bench.splits]))
     train, held_out = pools.tensor_split([full * 3 // 4], dim=1)
     inputs = stepped_inputs(bench.east_north, bench.east_north)
@@ -151,13 +168,12 @@ def generator(bench: Bench, part: int) -> torch.Generator:
 
 def structured(bench: Bench) -> Iterator[dict[str, Any]]:
     """The calibrated twin: rows as they come or chosen, and what its parts are worth."""
-    sizes = bench.study.real_sizes if bench.split == "random" else bench.study.drive_sizes
     echoes = bench.echoes(bench.twin)
 
     def run(rows: np.ndarray, with_echoes: bool = True, **options: Any) -> tuple[Tally, dict[str, Any]]:
         return calibrated(bench, rows, echoes if with_echoes else None, **options)
 
-    for count in sizes:
+    for count in bench.real_sizes:
         plain = np.stack([split.pool[:count] for split in bench.splits]).astype(np.int64)
         if count == 0:
             tally, facts = run(plain)

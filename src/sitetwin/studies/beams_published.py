@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
 from sitetwin.site.placement import outdoor_mask
@@ -40,8 +41,8 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
         return networks
 
     for name, sizes, schedule in (
-        ("published network, measured rows", study.network_sizes, Schedule()),
-        ("published network, measured rows, batches of 8", study.transfer_sizes, _SMALL_BATCHES),
+        ("published network, measured rows", bench.sizes(study.network_sizes), Schedule()),
+        ("published network, measured rows, batches of 8", bench.sizes(study.transfer_sizes), _SMALL_BATCHES),
     ):
         for size in sizes:
             rows = pools[:, :size]
@@ -60,7 +61,9 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
             yield bench.method(
                 f"published network, twin with {book} codebook", everything, judged(networks), n_train=size, note=note
             )
-        for size in study.transfer_sizes:  # from the networks of all rows of the twin, the last ones trained
+        for size in bench.sizes(
+            study.transfer_sizes
+        ):  # from the networks of all rows of the twin, the last ones trained
             tuned = networks.copy()
             tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
             name = f"published network, twin with {book} codebook then measured rows"
@@ -108,6 +111,11 @@ def _twin_rows(bench: Bench, twin: StreetTwin, azimuth: np.ndarray) -> tuple[tor
     """Inputs (R, n, 4) and labels (R, n) of rows drawn from the twin's users, each network its own."""
     power = twin.beam_powers(boresight_of_paper(bench), azimuth)
     lit = np.flatnonzero(power.sum(axis=1) > 0)
+    if len(lit) < bench.study.twin_rows:
+        raise SiteTwinError(
+            f"the twin reaches {len(lit)} users of the street where the published network asks for "
+            f"{bench.study.twin_rows}; check the site, or leave it out"
+        )
     rng = np.random.default_rng(bench.study.seed)
     rows = np.stack([rng.choice(lit, bench.study.twin_rows, replace=False) for _ in bench.splits])
     inputs = network_inputs(twin.users)[torch.from_numpy(rows)]

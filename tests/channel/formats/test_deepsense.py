@@ -51,7 +51,7 @@ def test_bad_rows_are_named_counted_and_skipped(tmp_path):
     text = (folder / "scenario1.csv").read_text().splitlines()
     (folder / "scenario1.csv").write_text("\n".join([*text, text[-1]]) + "\n")
     lines = (powers / "mmWave_power_7.txt").read_text().splitlines()
-    (powers / "mmWave_power_7.txt").write_text("\n".join(["nan", "-1", *lines[2:]]))
+    (powers / "mmWave_power_7.txt").write_text("\n".join(["nan", "-1", "0.0", *lines[3:]]))
     data = read_deepsense(folder)
     assert data.sizes["sample"] == 24 - 7
     assert sorted(data.attrs["skipped"]) == [
@@ -61,8 +61,22 @@ def test_bad_rows_are_named_counted_and_skipped(tmp_path):
         "2 without position",
         "3 without power",
     ]
-    assert data.attrs["masked_powers"] == 2
-    assert np.isnan(data.power[0, :2]).all()
+    assert data.attrs["masked_powers"] == 3
+    assert np.isnan(data.power[0, :3]).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "source"), [("{}.0", "table"), ("--{}", "turns of the track"), ("²", "turns of the track")]
+)
+def test_drive_numbers_of_a_table_are_read_or_not_believed(tmp_path, cell, source):
+    folder = write_official(tmp_path / "s")
+    table = folder / "scenario1.csv"
+    head, *lines = table.read_text().splitlines()
+    cells = [line.rpartition(",") for line in lines]
+    table.write_text("\n".join([head, *(f"{rest},{cell.format(number)}" for rest, _, number in cells)]) + "\n")
+    data = read_deepsense(folder)
+    assert data.attrs["drive_source"] == source
+    assert len(np.unique(data.drive)) == 2
 
 
 def test_paths_that_leave_the_folder_are_not_followed(tmp_path):

@@ -25,7 +25,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
 
     Rows are left out, counted and named in the attribute ``skipped`` where they have no power, no position, a position
     that is no place on the globe or outside the site, or repeat an earlier row number for number. Single powers that
-    are NaN, infinite or negative are masked (NaN) and counted in ``masked_powers``.
+    are NaN, infinite, zero or negative are masked (NaN) and counted in ``masked_powers``.
 
     Args:
         path: Folder of a scenario; of a folder that gathers several, the file with the powers of one.
@@ -46,7 +46,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
     _check_station(raw)
     power = raw.power.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        power[~(np.isfinite(power) & (power >= 0))] = np.nan
+        power[~(np.isfinite(power) & (power > 0))] = np.nan  # no receiver reads zero: it is a gap in the file
     local = _local_metres(raw.position, raw.station)
     keep = np.ones(len(power), dtype=bool)
     skipped = raw.skipped.copy()
@@ -57,7 +57,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
             skipped[reason] += int(hit.sum())
             keep[hit] = False
 
-    drop(np.asarray(~(np.nan_to_num(power) > 0).any(axis=1)), "without power")
+    drop(np.isnan(power).all(axis=1), "without power")
     drop(~np.isfinite(local).all(axis=1), "without position")
     with np.errstate(invalid="ignore"):
         drop(np.hypot(local[:, 0], local[:, 1]) > max_range_m, f"farther than {max_range_m:g} m from the base station")
@@ -213,7 +213,7 @@ def _repeats(power: np.ndarray, position: np.ndarray, keep: np.ndarray) -> np.nd
 
 def _dead(power: np.ndarray) -> np.ndarray:
     """(B,) bool: the codebook's degenerate beams, and beams without any power."""
-    dead = ~(np.nan_to_num(power) > 0).any(axis=0)
+    dead = np.isnan(power).all(axis=0)
     if power.shape[1] == DEAD_BEAMS[1] + 1:
         dead[list(DEAD_BEAMS)] = True
     return dead

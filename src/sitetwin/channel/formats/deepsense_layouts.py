@@ -25,6 +25,7 @@ from sitetwin.errors import SiteTwinError
 _GATHERED = re.compile(r"(scenario\d+)_unit1_pwr_60ghz_(\d+-\d+)\.npy")
 _POWERS = Path("data", "real_beam_pwr.mat")
 _LONGEST_CELL = 1 << 14
+_DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floating point say 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def _official(folder: Path) -> RawRows:
             (
                 power,
                 place[:2],
-                int(drive) if drive.lstrip("-").isdigit() and len(drive) < 10 else -1,
+                int(drive.split(".")[0]) if _DRIVE.fullmatch(drive) else -1,
                 rows.cell(row, rows.image),
                 rows.cell(row, rows.box),
             )

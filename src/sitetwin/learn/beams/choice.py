@@ -128,8 +128,9 @@ def _kernel(street: Street, rows: np.ndarray, config: StructuredConfig) -> np.nd
     """(P, P) prior covariance, degrees squared, of the direction's error."""
     x, y = street.position[rows].T
     heading = np.where(street.velocity[rows, 1] < 0, -1.0, 1.0)
-    metre = np.degrees(x / (x**2 + y**2))  # degrees of direction for a metre along the street
-    across = np.degrees(-y / (x**2 + y**2))
+    squared = np.maximum(x**2 + y**2, 1.0)  # a fix at the station itself would be all that matters
+    metre = np.degrees(x / squared)  # degrees of direction for a metre along the street
+    across = np.degrees(-y / squared)
     direction = np.degrees(np.arctan2(y, x))
     columns = np.stack(
         [

@@ -97,7 +97,8 @@ def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> fl
     """What label noise leaves of top-1 accuracy, about: root of the share of neighbours that agree on the best beam.
 
     Rows one after the other in a drive stand some decimetres apart. If each label is that of the true beam with
-    probability p, errors apart from each other and scattered, two neighbours agree with probability p^2.
+    probability p, errors apart from each other and scattered, two neighbours agree with probability p^2. NaN where no
+    drive has two rows.
 
     Args:
         power: (N, B) linear.

@@ -30,7 +30,7 @@ _REACH_M = 40.0
 
 @dataclass(frozen=True)
 class StructuredConfig:
-    """Priors (mean, standard deviation) and noise; fixed before any row is read.
+    """Priors (mean, standard deviation) and noise: one set for all scenarios, sizes and splits.
 
     Attributes:
         boresight_deg: From the normal of the street.
@@ -299,7 +299,8 @@ class StructuredTwin:
     def _misfit(self, level: Tensor, data: _Data) -> Tensor:
         """(R, n) half the weighted squared residual of each row, its own level taken out."""
         residual = data.level_db - level
-        mean = (data.weight * residual).sum(-1, keepdim=True) / data.weight.sum(-1, keepdim=True)
+        whole = data.weight.sum(-1, keepdim=True).clamp_min(1e-9)  # a row without contrast weighs nothing
+        mean = (data.weight * residual).sum(-1, keepdim=True) / whole
         scaled = (residual - mean) / self.config.shape_db
         return 0.5 * self.config.weight * (data.weight * scaled * scaled).sum(-1)
 
@@ -390,7 +391,8 @@ class _Data:
 
     Attributes:
         level_db: (R, n, B); zero where not measured.
-        weight: (R, n, B), mean one over a row's measured beams: strong beams count, those at the floor do not.
+        weight: (R, n, B), with the sum 16 over a row's measured beams: strong beams count, those at the floor do not. A
+            row whose measured beams are all alike, or that has one only, says nothing: its weights are zero.
     """
 
     level_db: Tensor
