@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import _in_doubt, choose_in_turn, choose_rows
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
@@ -117,6 +117,17 @@ def test_baselines_on_a_noiseless_street():
     assert (rank_of_best(nearest(place, power, place, 1), power) == 0).all()
     assert (rank_of_best(lookup_table(place, power, place), power) == 0).mean() > 0.8
     assert majority(power, 3).sum() == pytest.approx(3)
+
+
+def test_the_number_of_neighbours_is_that_of_the_best_left_out_answers():
+    place = np.repeat(np.arange(6.0), 3)[:, None] * [1.0, 0.0] + np.tile([0, 0.1, 0.2], 6)[:, None] * [0.0, 1.0]
+    truth = np.repeat(np.eye(2)[[0, 1, 0, 1, 0, 1]], 3, axis=0) + 0.1
+    group = np.tile([0, 1, 2], 6)
+    assert chosen_neighbours(place, truth, group, (1, 7, 100)) == 1  # beams alternate: the far neighbours are wrong
+    noisy = np.repeat(np.eye(2)[[0, 1]], 9, axis=0) + 0.1
+    noisy[::4] = noisy[::4, ::-1]  # a quarter of the labels is wrong: a vote over neighbours forgives it
+    assert chosen_neighbours(place, noisy, group, (1, 5)) == 5
+    assert chosen_neighbours(place, truth, np.zeros(18), (3, 1)) == 1  # nothing is ever left: the smallest
 
 
 def test_ten_rows_find_boresight_and_offset():

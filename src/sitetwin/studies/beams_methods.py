@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.learn.beams.baselines import geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.calibration import calibrate
 from sitetwin.learn.beams.choice import choose_in_turn
 from sitetwin.learn.beams.metrics import best_beams
@@ -27,6 +27,8 @@ NEIGHBOURS = "kNN (5)"
 
 
 _RUNS = 5
+_GROUPS = 5  # of whole drives, or of rows, that are left out to choose the number of neighbours
+_NEIGHBOURS = (1, 3, 5, 7, 9, 15, 25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,13 @@ def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
             return nearest(place[rows], power[rows], place[split.test], min(5, count))
 
         yield bench.method(NEIGHBOURS, count, bench.tally(neighbours))
+
+    def tuned(_: int, split: BeamSplit) -> np.ndarray:
+        group = bench.street.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
+        count = chosen_neighbours(place[split.pool], power[split.pool], group % _GROUPS, _NEIGHBOURS)
+        return nearest(place[split.pool], power[split.pool], place[split.test], count)
+
+    yield bench.method("kNN (k by cross-validation)", bench.most, bench.tally(tuned))
     for name, rule in (("look-up table", lookup_table), ("majority", None)):
 
         def counted(_: int, split: BeamSplit, rule: Any = rule) -> np.ndarray:

@@ -57,7 +57,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
             skipped[reason] += int(hit.sum())
             keep[hit] = False
 
-    drop(np.isnan(power).all(axis=1), "without power")
+    drop(np.asarray(np.isnan(power).all(axis=1)), "without power")
     drop(~np.isfinite(local).all(axis=1), "without position")
     with np.errstate(invalid="ignore"):
         drop(np.hypot(local[:, 0], local[:, 1]) > max_range_m, f"farther than {max_range_m:g} m from the base station")
