@@ -133,27 +133,33 @@ def path_gains(
 def _check(paths: Paths, site: Any) -> None:
     if not paths.max_depth or not paths.num_paths:
         return
-    unknown = np.setdiff1d(np.unique(paths.kinds), [int(kind) for kind in Interaction])
-    if len(unknown):
+    known = {int(kind) for kind in Interaction}
+    if not (int(paths.kinds.min()) >= min(known) and int(paths.kinds.max()) <= max(known)):
+        unknown = sorted(set(np.unique(paths.kinds).tolist()) - known)
         raise SiteTwinError(f"the paths have interactions of kind {unknown[0]}, which has no field model here")
-    surface = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
-    scatter = paths.kinds == Interaction.CANOPY
-    edge = paths.kinds == Interaction.DIFFRACTION
+    edge = _met(paths, Interaction.DIFFRACTION)
     for name, chosen, count in (
-        ("facet", surface, len(site.facet_material)),
-        ("scatter centre", scatter, len(site.vegetation.scatter_volume)),
-        ("wedge", edge, len(site.wedges.exterior_angle) if edge.any() else 0),
+        (
+            "facet",
+            _met(paths, Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE),
+            len(site.facet_material),
+        ),
+        ("scatter centre", _met(paths, Interaction.CANOPY), len(site.vegetation.scatter_volume)),
+        ("wedge", edge, 0 if edge is None else len(site.wedges.exterior_angle)),
     ):
-        if bool((paths.facets < 0)[chosen].any()):
+        if chosen is None:
+            continue
+        if bool(((paths.facets < 0) & chosen).any()):
             raise SiteTwinError(
                 f"some paths name no {name} where they meet one (-1), so that they have no field; drop those paths"
             )
-        highest = int(paths.facets.max(where=chosen, initial=-1))
+        highest = int(np.where(chosen, paths.facets, -1).max())
         if highest >= count:
             raise SiteTwinError(
                 f"the paths name {name} {highest} but the site has {count}; use the site that the paths were traced in"
             )
-    if bool(((scatter | edge).sum(axis=1) > 1).any()):
+    single = _met(paths, Interaction.CANOPY, Interaction.DIFFRACTION)
+    if single is not None and bool((single.sum(axis=1) > 1).any()):
         raise SiteTwinError(
             "a path meets several canopies or edges; only single scattering and single diffraction are modelled"
         )
@@ -163,8 +169,17 @@ def _check(paths: Paths, site: Any) -> None:
                 f"material '{site.materials[index].name}' is a slab but was opaque when the paths were traced, so that "
                 "paths through it are missing; trace again with this site"
             )
-    if bool(((paths.kinds == Interaction.DIFFUSE).any(axis=1) & (paths.depth > 1)).any()):
+    diffuse = _met(paths, Interaction.DIFFUSE)
+    if diffuse is not None and bool((diffuse.any(axis=1) & (paths.depth > 1)).any()):
         raise SiteTwinError("a path scatters diffusely and interacts elsewhere too; only single bounces are modelled")
+
+
+def _met(paths: Paths, *kinds: Interaction) -> np.ndarray | None:
+    """(P, D) bool: interactions of some kinds; None where there is none, as of most kinds in most paths."""
+    found = paths.kinds == kinds[0]
+    for kind in kinds[1:]:
+        found |= paths.kinds == kind
+    return found if found.any() else None
 
 
 def _free_space(
