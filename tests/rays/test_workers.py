@@ -101,6 +101,22 @@ def test_a_scheduler_that_does_not_answer(street, tmp_path, monkeypatch, address
         trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, scheduler=address)
 
 
+def test_an_event_loop_that_comes_up_late_is_tried_again(monkeypatch):
+    tried = []
+
+    def late(address, **_):
+        tried.append(address)
+        assert len(tried) > 2
+        return "client"
+
+    monkeypatch.setattr("distributed.Client", late)
+    assert workers._client("tcp://somewhere:1") == "client"
+    tried.clear()
+    monkeypatch.setattr("distributed.Client", lambda address, **_: tried.append(address) or exec("assert False"))
+    with pytest.raises(SiteTwinError, match="event loop does not start"):
+        workers._client("tcp://somewhere:1")
+
+
 def test_no_workers_at_all(street, tmp_path):
     with pytest.raises(SiteTwinError, match="0 workers"):
         trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, workers=0)

@@ -92,18 +92,16 @@ class WorkerPool:
             self._stack.close()
 
     def _connect(self) -> Any:
-        from distributed import Client
-
         if self._scheduler is None:
             cluster = self._start_cluster()
             self._stack.callback(_close, cluster)
-            return self._stack.enter_context(Client(cluster, set_as_default=False))
+            return self._stack.enter_context(_client(cluster))
         if not _ADDRESS.fullmatch(self._scheduler):  # Dask would complain of its own when it goes
             raise SiteTwinError(
                 f"no Dask scheduler answers at {self._scheduler!r}, which is no address; write it as tcp://host:port"
             )
         try:
-            return self._stack.enter_context(Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
+            return self._stack.enter_context(_client(self._scheduler, timeout=CONNECT_SECONDS))
         except (OSError, ValueError, TypeError) as error:
             raise SiteTwinError(
                 f"no Dask scheduler answers at {self._scheduler!r} within {CONNECT_SECONDS:g} s; check the address "
@@ -124,7 +122,7 @@ class WorkerPool:
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )
-            except (RuntimeError, OSError) as error:  # a worker died while it started
+            except (RuntimeError, OSError, AssertionError) as error:  # a worker died, or no event loop came up in time
                 if not left:
                     raise SiteTwinError(
                         f"{self._workers} workers cannot be started ({error}); ask for fewer, or see whether memory "
@@ -246,6 +244,21 @@ def apply(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """In a worker: one piece of work."""
     with _one_at_a_time:
         return function(_states[name], *arguments)
+
+
+def _client(address: Any, **options: Any) -> Any:
+    """A Dask client; tried again where its event loop does not come up in Dask's ten seconds (an assertion of its)."""
+    from distributed import Client
+
+    for left in reversed(range(_STARTS)):
+        try:
+            return Client(address, set_as_default=False, **options)
+        except AssertionError as error:
+            if not left:
+                raise SiteTwinError(
+                    "Dask's event loop does not start; the machine is overloaded, try again when it is not"
+                ) from error
+    raise AssertionError  # the last attempt returns or raises
 
 
 def _close(cluster: Any) -> None:
