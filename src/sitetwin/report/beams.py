@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from rich import box
@@ -20,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.report.pages import page_environment
 from sitetwin.report.style import colours, figure_style, new_figure, render
 from sitetwin.store.files import disk_errors, write_file
 
@@ -92,13 +92,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
     results = _read(folder)
     with figure_style():
         figures = _figures(results, released)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sitetwin.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters["estimate"] = _estimate
     environment.filters["signed"] = partial(_estimate, sign="+")
     page = environment.get_template("beams.html.j2").render(

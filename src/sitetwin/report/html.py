@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from pydantic import ValidationError
 
 from sitetwin.report import summary
 from sitetwin.report.captions import captions
 from sitetwin.report.figures import KINDS, draw_figures, figure_name, save_figures
+from sitetwin.report.pages import page_environment
 from sitetwin.report.results import Control, Curve, Estimate, Refinement, Results, Study, read_study
 from sitetwin.store.files import disk_errors, write_file
 
@@ -69,14 +69,8 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
         figures: From `draw_figures`; shown inline.
     """
     results = study.results
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sitetwin.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment()
+    environment.keep_trailing_newline = True
     environment.filters |= {
         "label": summary.label,
         "interval": summary.interval,

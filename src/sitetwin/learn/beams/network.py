@@ -87,17 +87,17 @@ class BeamNetworks:
 
     def copy(self) -> BeamNetworks:
         """The same weights, apart."""
-        twin = object.__new__(BeamNetworks)
-        twin._applied = self._applied
-        twin.layers = [(weight.clone(), bias.clone()) for weight, bias in self.layers]
-        return twin
+        return self._of([(weight.clone(), bias.clone()) for weight, bias in self.layers])
 
     def alone(self, number: int) -> BeamNetworks:
         """One of the networks."""
-        one = object.__new__(BeamNetworks)
-        one._applied = self._applied
-        one.layers = [(weight[number : number + 1], bias[number : number + 1]) for weight, bias in self.layers]
-        return one
+        one = slice(number, number + 1)
+        return self._of([(weight[one], bias[one]) for weight, bias in self.layers])
+
+    def _of(self, layers: list[tuple[Tensor, Tensor]]) -> BeamNetworks:
+        other = object.__new__(BeamNetworks)
+        other._applied, other.layers = self._applied, layers
+        return other
 
     def scores(self, inputs: Tensor) -> Tensor:
         """(R, n, B) logits of inputs (R, n, 4)."""
