@@ -18,12 +18,12 @@ import numpy as np
 import torch
 import typer
 
-from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense
-from sitetwin.learn.beams.choice import choose_in_turn, choose_rows
+from sitetwin.calibrate.choice import choose_in_turn, choose_rows
+from sitetwin.calibrate.rows import Street
+from sitetwin.calibrate.structured import StructuredTwin
 from sitetwin.learn.beams.metrics import rank_of_best
-from sitetwin.learn.beams.rows import Street
 from sitetwin.learn.beams.splits import drive_folds
-from sitetwin.learn.beams.structured import StructuredTwin
+from sitetwin.measured.deepsense import read_codebook, read_deepsense
 
 ROWS, FOLDS = 40, 5
 FIRST_BEAM, BEAM_STEP = 1, 4

@@ -25,10 +25,10 @@ import numpy as np
 from tests.rays.laws import LawTest, Verdict
 
 from sitetwin.rays import TraceSettings, discover, solve, summarise, trace_to_store
-from sitetwin.rays.compare import match_paths
 from sitetwin.rays.paths import Interaction, Paths
-from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings
-from sitetwin.rays.reference_scope import singly_diffracted
+from sitetwin.rays.referee.compare import match_paths
+from sitetwin.rays.referee.scope import singly_diffracted
+from sitetwin.rays.referee.sionna import ReferenceEngine, ReferenceSettings
 
 TILE_USERS = 10_000
 SAMPLES = 1_000_000

@@ -27,14 +27,14 @@ sys.path.insert(0, str(ROOT))  # tests.rays.laws, the judge that neither engine 
 
 from tests.rays.laws import LawTest, Verdict  # noqa: E402
 
-from sitetwin.channel.fields import path_gains  # noqa: E402
+from sitetwin.channel.fields.path_gains import path_gains  # noqa: E402
 from sitetwin.errors import SiteTwinError  # noqa: E402
 from sitetwin.rays import SPEED_OF_LIGHT, Paths, TraceSettings, trace  # noqa: E402
-from sitetwin.rays.compare import match_paths  # noqa: E402
-from sitetwin.rays.facet_search import search_facets  # noqa: E402
-from sitetwin.rays.insite import InsitePaths, read_insite_paths  # noqa: E402
-from sitetwin.rays.insite_setup import InsiteSetup, read_setup  # noqa: E402
-from sitetwin.rays.reference import unfold  # noqa: E402
+from sitetwin.rays.referee.compare import match_paths  # noqa: E402
+from sitetwin.rays.referee.facet_search import search_facets  # noqa: E402
+from sitetwin.rays.referee.insite_paths import InsitePaths, read_insite_paths  # noqa: E402
+from sitetwin.rays.referee.insite_setup import InsiteSetup, read_setup  # noqa: E402
+from sitetwin.rays.referee.sionna import unfold  # noqa: E402
 from sitetwin.site import Site, inside_building, load_scene  # noqa: E402
 
 NEAR_A_FACET = 0.05

@@ -32,14 +32,14 @@ sys.path.insert(0, str(ROOT))  # tests.rays.laws, the judge that neither engine 
 from benchmarks import diffraction as bent  # noqa: E402
 from tests.rays.laws import Judgement, LawTest, Verdict  # noqa: E402
 
-from sitetwin.channel.fields import path_gains  # noqa: E402
+from sitetwin.channel.fields.path_gains import path_gains  # noqa: E402
 from sitetwin.errors import SiteTwinError  # noqa: E402
 from sitetwin.rays import TraceSettings, discover, solve  # noqa: E402
 from sitetwin.rays.caster import RayCaster  # noqa: E402
-from sitetwin.rays.compare import Match, gain_differences, match_paths  # noqa: E402
-from sitetwin.rays.io import save_paths  # noqa: E402
+from sitetwin.rays.jobs.io import save_paths  # noqa: E402
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths  # noqa: E402
-from sitetwin.rays.reference import ReferenceEngine, ReferenceSettings  # noqa: E402
+from sitetwin.rays.referee.compare import Match, gain_differences, match_paths  # noqa: E402
+from sitetwin.rays.referee.sionna import ReferenceEngine, ReferenceSettings  # noqa: E402
 from sitetwin.site import Site, check_transmitter, load_scene, user_grid  # noqa: E402
 
 RECALL_ASKED = 0.98

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, settings
 # itself, and it imports late what they name. Compiled loops are left out: the compiler checks types itself. Discovery
 # is left out: a checked function that Dr.Jit's loops call is never freed, nor are the rays that it knows.
 SKIPPED = (
-    "sitetwin.cli",
-    "sitetwin.cli_trace",
-    "sitetwin.cli_convergence",
-    "sitetwin.cli_fields",
-    "sitetwin.cli_map_options",
-    "sitetwin.cli_site_import",
-    "sitetwin.channel.kernels",
-    "sitetwin.channel.products",
-    "sitetwin.rays.discovery",
+    "sitetwin.cli.app",
+    "sitetwin.cli.trace_options",
+    "sitetwin.cli.convergence",
+    "sitetwin.cli.field_options",
+    "sitetwin.cli.map_options",
+    "sitetwin.cli.site_import",
+    "sitetwin.channel.numerics.kernels",
+    "sitetwin.channel.numerics.products",
+    "sitetwin.rays.specular.discovery",
 )
 beartype_package("sitetwin", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=SKIPPED))
 

@@ -42,7 +42,7 @@ def test_old_versions_are_passed_over(monkeypatch, fresh_search):
 
 def test_importing_the_package_does_not_load_the_ray_caster():
     program = (
-        "import sys, sitetwin.cli, sitetwin.store\n"
+        "import sys, sitetwin.cli.app, sitetwin.store\n"
         "print([m for m in ('mitsuba', 'drjit', 'torch') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -2,14 +2,14 @@
 
 import sys
 
-from sitetwin import ctrl_c
+from sitetwin.cli import ctrl_c
 
 
 def main() -> None:
     """Run the command line; Ctrl-C is answered even while it is still being loaded."""
     ctrl_c.watch()
     try:
-        from sitetwin.cli import main as run
+        from sitetwin.cli.app import main as run
     except (KeyboardInterrupt, Exception) as error:
         if isinstance(error, Exception) and not ctrl_c.pressed():
             raise

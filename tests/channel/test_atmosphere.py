@@ -19,7 +19,7 @@ from sitetwin.channel import (
     path_gains,
     rain_db_per_km,
 )
-from sitetwin.channel.atmosphere import _lines, oxygen_db_per_km, rain_coefficients, vapour_db_per_km
+from sitetwin.channel.fields.atmosphere import _lines, oxygen_db_per_km, rain_coefficients, vapour_db_per_km
 from sitetwin.errors import SiteTwinError
 from tests.channel.worlds import make_paths, plane_site
 

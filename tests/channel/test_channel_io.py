@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sitetwin import cli
 from sitetwin.channel import AntennaArray, ChannelLoader, OfdmGrid, Radio, path_gains
-from sitetwin.channel.describe import describe_radio, named_array
+from sitetwin.channel.antennas.names import describe_radio, named_array
+from sitetwin.channel.antennas.patterns import SampledPattern
 from sitetwin.channel.io import TILE_BYTES, expected_bytes, load_channels, write_channels
-from sitetwin.channel.patterns import SampledPattern
 from sitetwin.channel.request import ChannelRequest, angle_axes
+from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.io import save_paths
+from sitetwin.rays.jobs.io import save_paths
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.store import TileStore, compact
 from tests.channel import oracle

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import fresnel, jv, wofz
 
-from sitetwin.channel.diffraction import EdgeRays, diffraction_matrix, edge_terms
+from sitetwin.channel.fields.diffraction import EdgeRays, diffraction_matrix, edge_terms
 from sitetwin.errors import SiteTwinError
 
 PI = math.pi

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, band_nodes, path_gains
-from sitetwin.channel.steering import PathTensors, element_lengths
+from sitetwin.channel.synthesis.steering import PathTensors, element_lengths
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction
 from sitetwin.site.materials import Material

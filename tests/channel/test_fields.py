@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, band_nodes, path_gains
-from sitetwin.channel.fields import _groups
-from sitetwin.channel.phasors import phasor
+from sitetwin.channel.fields.path_gains import _groups
+from sitetwin.channel.numerics.phasors import phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 from sitetwin.site.materials import Material, itu_material

@@ -23,9 +23,9 @@ from sitetwin.channel import (
     path_gains,
     trunk_loss_db,
 )
-from sitetwin.channel.canopy import projected_areas
-from sitetwin.channel.foliage import volumes_in_leaf
-from sitetwin.channel.trunks import wood_db_per_m
+from sitetwin.channel.fields.canopy import projected_areas
+from sitetwin.channel.fields.foliage import volumes_in_leaf
+from sitetwin.channel.fields.trunks import wood_db_per_m
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from tests.channel.worlds import make_paths, plane_site

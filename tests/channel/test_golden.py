@@ -19,7 +19,7 @@ from sitetwin.channel import (
     frequency_response,
     path_gains,
 )
-from sitetwin.channel.patterns import antenna_pattern
+from sitetwin.channel.antennas.patterns import antenna_pattern
 from sitetwin.site.materials import Material
 from tests.channel.make_golden import WORLD, compute
 from tests.channel.worlds import make_paths, plane_site

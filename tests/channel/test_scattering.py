@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
-from sitetwin.channel.scattering import RoughSurfaces, jones, lobe_integral
+from sitetwin.channel.fields.scattering import RoughSurfaces, jones, lobe_integral
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Interaction, TraceSettings, trace
-from sitetwin.rays.reference_scene import build_scene, path_solver
+from sitetwin.rays.referee.sionna_scene import build_scene, path_solver
 from sitetwin.site.materials import Material
 from tests.rays.shapes import ground, quad_site
 

@@ -12,7 +12,7 @@ import torch
 
 from sitetwin.backend import mitsuba
 from sitetwin.channel import AntennaArray, Radio, ideal_response, path_gains
-from sitetwin.channel.patterns import HALF_WAVE_GAIN
+from sitetwin.channel.antennas.patterns import HALF_WAVE_GAIN
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import load_scene
 

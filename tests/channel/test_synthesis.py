@@ -26,7 +26,7 @@ from sitetwin.channel import (
     path_gains,
     pulse_shape,
 )
-from sitetwin.channel.ragged import pieces
+from sitetwin.channel.numerics.ragged import pieces
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.materials import Material
 from tests.channel import oracle

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import fresnel, wofz
 
-from sitetwin.channel.transition import transition, transition_slope
+from sitetwin.channel.fields.transition import transition, transition_slope
 
 
 def faddeeva_form(x):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, Surfaces, path_gains, slab
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Interaction, TraceSettings, trace
-from sitetwin.rays.reference_scene import build_scene, path_solver
+from sitetwin.rays.referee.sionna_scene import build_scene, path_solver
 from sitetwin.site.materials import Material, itu_material
 from tests.rays.shapes import quad_site
 from tests.rays.test_transmission import SLAB, SOIL, named, rooms, wall, walls

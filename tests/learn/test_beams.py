@@ -8,10 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sitetwin.calibrate.choice import _in_doubt, choose_in_turn, choose_rows
+from sitetwin.calibrate.rows import Street
+from sitetwin.calibrate.structured import StructuredConfig, StructuredTwin
+from sitetwin.calibrate.tuning import calibrate
+from sitetwin.calibrate.turns import CHANGES_PER_DRIVE, TURN_SD_DEG, TURNS_DEG, find_sessions, turn_posterior
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
-from sitetwin.learn.beams.calibration import calibrate
-from sitetwin.learn.beams.choice import _in_doubt, choose_in_turn, choose_rows
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import (
     adaptive_sweep,
@@ -23,10 +26,7 @@ from sitetwin.learn.beams.metrics import (
     rank_of_best,
 )
 from sitetwin.learn.beams.network import BeamNetworks, Schedule, network_inputs, stepped_inputs
-from sitetwin.learn.beams.rows import Street
-from sitetwin.learn.beams.sessions import CHANGES_PER_DRIVE, TURN_SD_DEG, TURNS_DEG, find_sessions, turn_posterior
 from sitetwin.learn.beams.splits import drive_folds, random_splits
-from sitetwin.learn.beams.structured import StructuredConfig, StructuredTwin
 
 AZIMUTH = np.radians(np.linspace(-86, 94, 211))
 PEAKS = np.linspace(40, -40, 16)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import metrics
-from sitetwin.learn.codec import Budget, Code, UniformQuantiser, check_budget
-from sitetwin.learn.controls import MeanCodec, TwinLookupCodec, ZeroCodec
-from sitetwin.learn.csi import data_hash, prepare, to_complex, to_real
+from sitetwin.learn.csi import metrics
+from sitetwin.learn.csi.codec import Budget, Code, UniformQuantiser, check_budget
+from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
+from sitetwin.learn.csi.data import data_hash, prepare, to_complex, to_real
 
 
 def random_csi(seed: int, users: int = 6) -> torch.Tensor:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.codec import Budget, Codec, UniformQuantiser, check_budget, reconstruct
-from sitetwin.learn.csi import prepare
-from sitetwin.learn.klt import KltConfig, fit_klt, global_klt
-from sitetwin.learn.metrics import nmse, to_db
-from sitetwin.learn.selection import select_highest_nmse
-from sitetwin.learn.subspaces import complete_basis, principal_subspace, spread_seeds, subspace_energy
+from sitetwin.learn.csi.codec import Budget, Codec, UniformQuantiser, check_budget, reconstruct
+from sitetwin.learn.csi.data import prepare
+from sitetwin.learn.csi.klt import KltConfig, fit_klt, global_klt
+from sitetwin.learn.csi.metrics import nmse, to_db
+from sitetwin.learn.csi.selection import select_highest_nmse
+from sitetwin.learn.csi.subspaces import complete_basis, principal_subspace, spread_seeds, subspace_energy
 
 
 def error(codec, x) -> float:

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.adaptive import AdaptiveConfig, Front, adaptive_codec, coefficients, combine
-from sitetwin.learn.codec import Budget, Codec, check_budget, reconstruct
-from sitetwin.learn.csi import prepare, to_complex, to_real
-from sitetwin.learn.csinet import csinet_plus
-from sitetwin.learn.klt import global_klt
-from sitetwin.learn.metrics import nmse, to_db
-from sitetwin.learn.neural import trainable_parameters
-from sitetwin.learn.refinement import RefinementConfig, refine
-from sitetwin.learn.subspaces import principal_subspace
-from sitetwin.learn.training import COSINE, PAPER, PAPER_REFINEMENT, Schedule, mean_nmse, train
+from sitetwin.learn.csi.adaptive import AdaptiveConfig, Front, adaptive_codec, coefficients, combine
+from sitetwin.learn.csi.codec import Budget, Codec, check_budget, reconstruct
+from sitetwin.learn.csi.csinet import csinet_plus
+from sitetwin.learn.csi.data import prepare, to_complex, to_real
+from sitetwin.learn.csi.klt import global_klt
+from sitetwin.learn.csi.metrics import nmse, to_db
+from sitetwin.learn.csi.neural import trainable_parameters
+from sitetwin.learn.csi.refinement import RefinementConfig, refine
+from sitetwin.learn.csi.subspaces import principal_subspace
+from sitetwin.learn.csi.training import COSINE, PAPER, PAPER_REFINEMENT, Schedule, mean_nmse, train
 
 SHORT = replace(COSINE, epochs=3)
 SMALL = AdaptiveConfig(front_rank=64, hidden=64, generator_hidden=16)

@@ -9,12 +9,13 @@ import torch
 from scipy import stats
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import selection, splits, statistics
-from sitetwin.learn.codec import reconstruct
-from sitetwin.learn.controls import ZeroCodec
-from sitetwin.learn.csi import prepare
-from sitetwin.learn.klt import global_klt
-from sitetwin.learn.metrics import nmse
+from sitetwin.learn import splits, statistics
+from sitetwin.learn.csi import selection
+from sitetwin.learn.csi.codec import reconstruct
+from sitetwin.learn.csi.controls import ZeroCodec
+from sitetwin.learn.csi.data import prepare
+from sitetwin.learn.csi.klt import global_klt
+from sitetwin.learn.csi.metrics import nmse
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.compare import compare_paths, gain_differences, match_paths
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.reference import trace_reference
+from sitetwin.rays.referee.compare import compare_paths, gain_differences, match_paths
+from sitetwin.rays.referee.sionna import trace_reference
 from tests.rays.shapes import box_quads, quad_site
 
 

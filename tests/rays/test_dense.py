@@ -10,7 +10,7 @@ import pytest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import ChainList, Interaction, Paths, TraceSettings, discover, solve, trace
 from sitetwin.rays.caster import RayCaster
-from sitetwin.rays.discovery import discover_chains
+from sitetwin.rays.specular.discovery import discover_chains
 from sitetwin.site import Ellipsoid, Site, Vegetation, load_scene
 from tests.rays.enumeration import enumerate_paths
 from tests.rays.laws import LawTest, Verdict

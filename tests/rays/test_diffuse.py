@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Interaction, TraceSettings, discover, load_paths, solve, trace, trace_to_store
 from sitetwin.rays.caster import RayCaster
-from sitetwin.rays.diffuse import diffuse_pairs
-from sitetwin.rays.surface_tiles import surface_tiles
+from sitetwin.rays.scatter.diffuse import diffuse_pairs
+from sitetwin.rays.scatter.tiles import surface_tiles
 from sitetwin.site import load_scene
 from tests.rays.laws import LawTest
 from tests.rays.shapes import box_quads, ground, quad_site

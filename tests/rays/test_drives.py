@@ -17,9 +17,9 @@ from sitetwin.rays import Trajectory
 from sitetwin.rays.drives import ascending, places_along, resample, trajectories_from_gpx
 from sitetwin.site import Georeference, Site
 from sitetwin.site.build import build_site
-from sitetwin.site.gpx import read_gpx
 from sitetwin.site.latlon import to_geographic
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.places.gpx import read_gpx
 from tests.site.conftest import make_town
 
 BEGIN = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)

@@ -4,8 +4,8 @@ import numpy as np
 
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid, CellUsers
-from sitetwin.rays.edge_scene import EdgeScene
-from sitetwin.rays.edge_views import SETS, facets_from_cells, facets_in_sight, sides_struck
+from sitetwin.rays.edges.scene import EdgeScene
+from sitetwin.rays.edges.views import SETS, facets_from_cells, facets_in_sight, sides_struck
 from sitetwin.site import Site
 from tests.rays.shapes import box_quads, ground, quad_site
 

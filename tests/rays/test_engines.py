@@ -9,9 +9,10 @@ import torch
 
 from sitetwin.channel import path_gains
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays import TraceSettings, load_paths, reference_scope, summarise, trace, trace_to_store
-from sitetwin.rays.compare import match_paths
+from sitetwin.rays import TraceSettings, load_paths, summarise, trace, trace_to_store
 from sitetwin.rays.paths import Interaction
+from sitetwin.rays.referee import scope as reference_scope
+from sitetwin.rays.referee.compare import match_paths
 from sitetwin.site import Ellipsoid, Vegetation
 from sitetwin.site.materials import itu_material
 from tests.rays.shapes import box_quads, ground, quad_site

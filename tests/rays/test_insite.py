@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays import Paths, TraceSettings, trace
-from sitetwin.rays.compare import match_paths
-from sitetwin.rays.facet_search import point_triangle_distance, search_facets
-from sitetwin.rays.insite import read_insite_paths
-from sitetwin.rays.insite_setup import read_radios, read_setup
+from sitetwin.rays.referee.compare import match_paths
+from sitetwin.rays.referee.facet_search import point_triangle_distance, search_facets
+from sitetwin.rays.referee.insite_paths import read_insite_paths
+from sitetwin.rays.referee.insite_setup import read_radios, read_setup
 from sitetwin.site import load_scene
 from tests.rays.laws import LawTest, Verdict
 from tests.rays.shapes import ground, quad_site

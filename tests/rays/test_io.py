@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.io import (
+from sitetwin.rays.jobs.io import (
     LAYOUT,
     arrays_to_paths,
     concatenate,
@@ -24,8 +24,8 @@ from sitetwin.rays.io import (
     trace_configuration,
     widen,
 )
+from sitetwin.rays.jobs.run import trace_to_store
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.run import trace_to_store
 from sitetwin.store import Group, TileStore
 from tests.rays.shapes import box_quads, ground, quad_site
 

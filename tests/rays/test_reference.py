@@ -10,10 +10,10 @@ import pytest
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.compare import match_paths
 from sitetwin.rays.dense import TraceSettings, trace
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
-from sitetwin.rays.reference import ReferenceSettings, trace_reference, trace_reference_gains
+from sitetwin.rays.referee.compare import match_paths
+from sitetwin.rays.referee.sionna import ReferenceSettings, trace_reference, trace_reference_gains
 from sitetwin.site import load_scene
 from sitetwin.site.materials import Material, itu_material
 from tests.rays.enumeration import enumerate_paths

@@ -149,7 +149,7 @@ def test_following_rays_in_parts_changes_no_chain(monkeypatch: pytest.MonkeyPatc
     site, users = rooms(), np.array([[0.5, -2.0, 1.5], [6.0, 4.0, 2.0]])
     wanted = replace(SETTINGS, rays_per_lattice=8000, unseen_bound=0.5)
     whole = discover(site, np.array([-5.0, 1.0, 2.0]), users, wanted)
-    monkeypatch.setattr("sitetwin.rays.discovery._RAYS_AT_ONCE", 6000)
+    monkeypatch.setattr("sitetwin.rays.specular.discovery._RAYS_AT_ONCE", 6000)
     parts = discover(site, np.array([-5.0, 1.0, 2.0]), users, wanted)
     assert parts.hash == whole.hash
     np.testing.assert_array_equal(parts.seen_in, whole.seen_in)

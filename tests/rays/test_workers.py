@@ -8,8 +8,9 @@ import pytest
 import xarray as xr
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, load_paths, trace_to_store, trace_transmitters, workers
-from sitetwin.rays.workers import WorkerPool
+from sitetwin.rays import TraceSettings, load_paths, trace_to_store, trace_transmitters
+from sitetwin.rays.jobs import workers
+from sitetwin.rays.jobs.workers import WorkerPool
 from sitetwin.store import TileStore
 from tests.kill_run import files_of, kill_often
 from tests.rays.shapes import box_quads, ground, quad_site
@@ -129,13 +130,13 @@ def test_the_state_of_workers_is_small_to_send(street):
     import subprocess
     import sys
 
-    from sitetwin.rays.run import TileSolver
+    from sitetwin.rays.jobs.run import TileSolver
 
     solver = TileSolver(street[0], SETTINGS)
     size = len(pickle.dumps(solver))
     _ = solver.caster
     assert len(pickle.dumps(solver)) == size
-    program = "import sys; import sitetwin.rays.run; sys.exit('torch' in sys.modules)"
+    program = "import sys; import sitetwin.rays.jobs.run; sys.exit('torch' in sys.modules)"
     begun = time.monotonic()
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     assert time.monotonic() - begun < 60

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sitetwin.drawing.style import count_axis, figure_style, new_figure
 from sitetwin.rays import Convergence
 from sitetwin.rays.convergence import ConvergenceRow
-from sitetwin.report import figures, maps
-from sitetwin.report.convergence import draw_convergence
-from sitetwin.report.results import Results, Scene, parse_results
-from sitetwin.report.style import count_axis, figure_style, new_figure
+from sitetwin.report.convergence_figure import draw_convergence
+from sitetwin.report.csi import figures, maps
+from sitetwin.report.csi.results import Results, Scene, parse_results
 from tests.report.made_up import make_results, make_scene
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sitetwin.drawing.top_view import top_view
 from sitetwin.errors import SiteTwinError
 from sitetwin.report.site_map import site_map, write_site_map
-from sitetwin.report.top_view import top_view
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation, load_scene, surface_height
 
 

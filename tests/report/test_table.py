@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.report import methods_table, summary
-from sitetwin.report.results import Estimate, parse_results
+from sitetwin.report import methods_table
+from sitetwin.report.csi import summary
+from sitetwin.report.csi.results import Estimate, parse_results
 from tests.report.made_up import make_results
 
 

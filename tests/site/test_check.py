@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sitetwin.cli import app
+from sitetwin.cli.app import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import (
     Cylinder,
@@ -26,8 +26,8 @@ from sitetwin.site import (
     open_site,
     save_site,
 )
-from sitetwin.site.check_edges import weld
-from sitetwin.site.check_places import Bodies, overlapping_buildings
+from sitetwin.site.check.edges import weld
+from sitetwin.site.check.places import Bodies, overlapping_buildings
 
 GROUND = np.array(
     [

@@ -15,7 +15,7 @@ import torch
 import trimesh
 
 from sitetwin.backend import mitsuba
-from sitetwin.channel.reflection import complex_permittivity, half_space, slab
+from sitetwin.channel.fields.reflection import complex_permittivity, half_space, slab
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import (

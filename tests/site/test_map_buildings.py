@@ -18,7 +18,7 @@ from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.watertight import enclosed_volume, open_edges
 from sitetwin.site.materials import Material
 from sitetwin.site.objects import building_name
-from sitetwin.site.placement import inside_building, surface_height
+from sitetwin.site.places.placement import inside_building, surface_height
 
 FOUNDATION = 0.5
 

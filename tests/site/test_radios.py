@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Georeference, Site, check_transmitter, inside_building
-from sitetwin.site.grids import area_grid, lane_users, latlon_box, street_grid
 from sitetwin.site.latlon import to_geographic, to_local
-from sitetwin.site.pose import Pose
-from sitetwin.site.radios import (
+from sitetwin.site.places.grids import area_grid, lane_users, latlon_box, street_grid
+from sitetwin.site.places.pose import Pose
+from sitetwin.site.places.radios import (
     ground_area,
     lamp_post,
     mast,
@@ -26,7 +26,7 @@ from sitetwin.site.radios import (
     roof_edge,
     street_area,
 )
-from sitetwin.site.sight import sees
+from sitetwin.site.places.sight import sees
 from tests.site.conftest import block, make_town
 
 

@@ -17,8 +17,8 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, GeometryError, Site, Vegetation
 from sitetwin.site.facets import flatness_excess
 from sitetwin.site.objects import object_bounds
+from sitetwin.site.places.pose import Pose
 from sitetwin.site.plan import PARKED, footprints, plan_shapes, standing_buildings, touching_groups
-from sitetwin.site.pose import Pose
 from sitetwin.site.variants import (
     FIDELITY,
     HiddenMaterials,

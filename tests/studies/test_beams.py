@@ -8,23 +8,25 @@ import numpy as np
 import pytest
 import scipy.io
 from pyproj import Transformer
-from tests.channel.formats.deepsense_folders import STATION, write_codebook, write_gathered, write_official, write_paper
+from tests.measured.deepsense_folders import STATION, write_codebook, write_gathered, write_official, write_paper
 from tests.site.insite_files import EARTH, face, house, mesh, reference
 from typer.testing import CliRunner
 
-from sitetwin.channel.formats.deepsense import read_codebook, read_deepsense, read_lanes
-from sitetwin.cli import app
+from sitetwin.cli.app import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.baselines import nearest
 from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import SHARED_LAYER
-from sitetwin.report.beams import Released, agreement, read_published, write_beams_report
-from sitetwin.studies import beams_emulation, beams_methods, beams_published
-from sitetwin.studies.beams import _benches, _ceilings, _identity, _usable, run_beam_study
-from sitetwin.studies.beams_config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
-from sitetwin.studies.beams_scores import paired_difference
-from sitetwin.studies.beams_twin import StreetTwin, build_twin
+from sitetwin.measured.deepsense import read_codebook, read_deepsense, read_lanes
+from sitetwin.report.beams.page import Released, agreement, read_published, write_beams_report
+from sitetwin.studies.beams import emulation as beams_emulation
+from sitetwin.studies.beams import methods as beams_methods
+from sitetwin.studies.beams import published as beams_published
+from sitetwin.studies.beams.config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
+from sitetwin.studies.beams.scores import paired_difference
+from sitetwin.studies.beams.study import _benches, _ceilings, _identity, _usable, run_beam_study
+from sitetwin.studies.beams.twin import StreetTwin, build_twin
 
 SMALL = BeamStudy(
     profile="quick",

@@ -17,11 +17,11 @@ from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.site import Ellipsoid, Site, Vegetation, open_site, save_site
 from sitetwin.studies import Cell, CsiStudy, claim_folder, csi_study, read_cell, run_csi_study
-from sitetwin.studies.csi_config import Evaluation, Imperfections, Models, Trees
-from sitetwin.studies.csi_data import delay_angle_matrices, kept_energy, target_users
-from sitetwin.studies.csi_seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
-from sitetwin.studies.csi_summary import estimate
-from sitetwin.studies.csi_worlds import Worlds, build_worlds
+from sitetwin.studies.csi.config import Evaluation, Imperfections, Models, Trees
+from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, target_users
+from sitetwin.studies.csi.seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
+from sitetwin.studies.csi.summary import estimate
+from sitetwin.studies.csi.worlds import Worlds, build_worlds
 
 STREET = Cell(
     scene="simple_street_canyon",
@@ -192,7 +192,7 @@ def test_blocks_of_test_users_are_those_of_the_split(worlds: Worlds, monkeypatch
         splits.append((positions, block_split(positions, *rest)))  # type: ignore[arg-type]
         return splits[-1][1]
 
-    monkeypatch.setattr("sitetwin.studies.csi_data.block_split", spy)
+    monkeypatch.setattr("sitetwin.studies.csi.data.block_split", spy)
     target_users(study, worlds, "target_a", "blocks", 0)
     taken = {tuple(p) for p in splits[0][0].tolist()}
     idle = next(i for i, p in enumerate(worlds.users.tolist()) if tuple(p) not in taken)

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 import sitetwin.studies
-from sitetwin.cli import app
+from sitetwin.cli.app import app
 from sitetwin.errors import SiteTwinError
-from sitetwin.studies.csi_parallel import _CONTEXT, _workers
+from sitetwin.studies.csi.parallel import _CONTEXT, _workers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="finds the workers in /proc")
 
@@ -27,7 +27,7 @@ from pathlib import Path
 
 def make(seed):
     import torch
-    from sitetwin.studies.csi_seed import CaseData, SeedData
+    from sitetwin.studies.csi.seed import CaseData, SeedData
 
     g = torch.Generator().manual_seed(seed)
     def draw(count):
@@ -39,7 +39,7 @@ def make(seed):
     return SeedData(seed, draw(80), draw(80), {("target_b", "blocks"): case})
 
 def study():
-    from sitetwin.studies.csi_config import MUNICH, FLORENCE, CsiStudy, Evaluation, Models
+    from sitetwin.studies.csi.config import MUNICH, FLORENCE, CsiStudy, Evaluation, Models
 
     return CsiStudy(
         profile="quick", site=MUNICH, wrong_site=FLORENCE,
@@ -53,7 +53,7 @@ def study():
     )
 
 if __name__ == "__main__":
-    from sitetwin.studies.csi_parallel import run_seeds
+    from sitetwin.studies.csi.parallel import run_seeds
 
     print("begun", flush=True)
     try:

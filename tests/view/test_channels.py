@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sitetwin.channel import AntennaArray, ChannelRequest, OfdmGrid, Radio, write_channels
-from sitetwin.channel.fields import path_gains
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, trace_to_store
 from sitetwin.site import Site, load_scene, user_grid

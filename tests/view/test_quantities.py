@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
-from sitetwin.channel.coverage import link_statistics
+from sitetwin.channel.link_statistics import link_statistics
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Ellipsoid, Site, Vegetation, load_scene, user_grid

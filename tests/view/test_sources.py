@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sitetwin.cli import app
+from sitetwin.cli.app import app
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, trace_to_store
 from sitetwin.site import Cylinder, Site, Vegetation, load_scene, save_site, user_grid

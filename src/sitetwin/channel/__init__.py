@@ -1,28 +1,8 @@
 """Channels: what antennas receive over the paths of a site."""
 
-from sitetwin.channel.arrays import POLARISATIONS, AntennaArray, Radio
-from sitetwin.channel.atmosphere import Atmosphere, rain_db_per_km
-from sitetwin.channel.canopy import CanopyScattering
-from sitetwin.channel.cfr import frequency_response
-from sitetwin.channel.cir import ideal_response, impulse_response, pulse_shape
-from sitetwin.channel.delay_angle import angle_transform, delay_angle, delay_angle_from_response
-from sitetwin.channel.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
-from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
-from sitetwin.channel.foliage import (
-    Cost235,
-    FituR,
-    NonzeroGradient,
-    Weissberger,
-    Woodland,
-    foliage_loss_db,
-    foliage_model,
-)
-from sitetwin.channel.grid import OfdmGrid, delay_taps
-from sitetwin.channel.io import load_channels, write_channels
-from sitetwin.channel.loader import ChannelLoader
-from sitetwin.channel.motion import advance, paths_over_time, response_over_time
-from sitetwin.channel.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
-from sitetwin.channel.patterns import (
+from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray, Radio
+from sitetwin.channel.antennas.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
+from sitetwin.channel.antennas.patterns import (
     HalfWaveDipole,
     Isotropic,
     Pattern,
@@ -32,11 +12,31 @@ from sitetwin.channel.patterns import (
     antenna_pattern,
     mean_gain,
 )
-from sitetwin.channel.reflection import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
+from sitetwin.channel.fields.canopy import CanopyScattering
+from sitetwin.channel.fields.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
+from sitetwin.channel.fields.foliage import (
+    Cost235,
+    FituR,
+    NonzeroGradient,
+    Weissberger,
+    Woodland,
+    foliage_loss_db,
+    foliage_model,
+)
+from sitetwin.channel.fields.path_gains import FieldOptions, band_nodes, path_gains
+from sitetwin.channel.fields.reflection import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.fields.transition import transition
+from sitetwin.channel.fields.trunks import trunk_loss_db
+from sitetwin.channel.grid import OfdmGrid, delay_taps
+from sitetwin.channel.io import load_channels, write_channels
+from sitetwin.channel.loader import ChannelLoader
+from sitetwin.channel.motion import advance, paths_over_time, response_over_time
+from sitetwin.channel.numerics.rotation import rotation_matrix
 from sitetwin.channel.request import ChannelRequest
-from sitetwin.channel.rotation import rotation_matrix
-from sitetwin.channel.transition import transition
-from sitetwin.channel.trunks import trunk_loss_db
+from sitetwin.channel.synthesis.cfr import frequency_response
+from sitetwin.channel.synthesis.cir import ideal_response, impulse_response, pulse_shape
+from sitetwin.channel.synthesis.delay_angle import angle_transform, delay_angle, delay_angle_from_response
 
 __all__ = [
     "POLARISATIONS",

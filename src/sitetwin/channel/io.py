@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sitetwin.channel.arrays import Radio, warn_near_field
-from sitetwin.channel.fields import path_gains
+from sitetwin.channel.antennas.arrays import Radio, warn_near_field
+from sitetwin.channel.fields.path_gains import path_gains
+from sitetwin.channel.fields.reflection import Surfaces
 from sitetwin.channel.loader import ChannelLoader
-from sitetwin.channel.reflection import Surfaces
 from sitetwin.channel.request import CONVENTIONS, ChannelRequest
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.io import arrays_to_paths, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.store import Array, Group, TileStore
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.arrays import Radio
-from sitetwin.channel.cfr import Steering, Wavefront, frequency_response
-from sitetwin.channel.cir import Pulse, impulse_response
-from sitetwin.channel.delay_angle import delay_angle, delay_angle_from_response
-from sitetwin.channel.fields import FieldOptions, band_nodes, path_gains
+from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.fields.path_gains import FieldOptions, band_nodes, path_gains
 from sitetwin.channel.grid import OfdmGrid
+from sitetwin.channel.synthesis.cfr import Steering, Wavefront, frequency_response
+from sitetwin.channel.synthesis.cir import Pulse, impulse_response
+from sitetwin.channel.synthesis.delay_angle import delay_angle, delay_angle_from_response
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.arrays import Radio
-from sitetwin.channel.cfr import frequency_response
-from sitetwin.channel.fields import FieldOptions, path_gains
+from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
 from sitetwin.channel.grid import OfdmGrid
+from sitetwin.channel.synthesis.cfr import frequency_response
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import SPEED_OF_LIGHT, Paths, TraceSettings, Trajectory, length_rates, trace
 from sitetwin.site import Site

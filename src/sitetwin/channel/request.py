@@ -8,15 +8,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from sitetwin.channel.arrays import AntennaArray, Radio
-from sitetwin.channel.atmosphere import Atmosphere
-from sitetwin.channel.canopy import CanopyScattering
-from sitetwin.channel.cfr import Steering, Wavefront
-from sitetwin.channel.describe import describe_radio
-from sitetwin.channel.diffraction import DiffractionModel
-from sitetwin.channel.fields import FieldOptions
-from sitetwin.channel.foliage import SEASONS, Season, foliage_model
+from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+from sitetwin.channel.antennas.names import describe_radio
+from sitetwin.channel.fields.atmosphere import Atmosphere
+from sitetwin.channel.fields.canopy import CanopyScattering
+from sitetwin.channel.fields.diffraction import DiffractionModel
+from sitetwin.channel.fields.foliage import SEASONS, Season, foliage_model
+from sitetwin.channel.fields.path_gains import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
+from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import OutOfRange
 from sitetwin.store import Array

@@ -1,12 +1,12 @@
 """CSI feedback codecs: preparation, training, refinement, selection, controls and honest numbers about them."""
 
-from sitetwin.learn.adaptive import AdaptiveCodec, AdaptiveConfig, adaptive_codec
-from sitetwin.learn.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
-from sitetwin.learn.controls import MeanCodec, TwinLookupCodec, ZeroCodec
-from sitetwin.learn.csi import CsiSet, PhaseReference, data_hash, prepare
-from sitetwin.learn.csinet import csinet_plus
-from sitetwin.learn.klt import KltCodec, KltConfig, fit_klt, global_klt
-from sitetwin.learn.metrics import (
+from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig, adaptive_codec
+from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
+from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
+from sitetwin.learn.csi.csinet import csinet_plus
+from sitetwin.learn.csi.data import CsiSet, PhaseReference, data_hash, prepare
+from sitetwin.learn.csi.klt import KltCodec, KltConfig, fit_klt, global_klt
+from sitetwin.learn.csi.metrics import (
     NmseSummary,
     aligned,
     cdf,
@@ -17,9 +17,9 @@ from sitetwin.learn.metrics import (
     summarise,
     to_db,
 )
-from sitetwin.learn.neural import NeuralCodec, trainable_parameters
-from sitetwin.learn.refinement import RefinementConfig, refine
-from sitetwin.learn.selection import (
+from sitetwin.learn.csi.neural import NeuralCodec, trainable_parameters
+from sitetwin.learn.csi.refinement import RefinementConfig, refine
+from sitetwin.learn.csi.selection import (
     Selection,
     check_disjoint,
     select_above_threshold,
@@ -27,9 +27,7 @@ from sitetwin.learn.selection import (
     select_k_centre,
     select_random,
 )
-from sitetwin.learn.splits import Split, block_split, nearest_distance, random_split, spatial_blocks
-from sitetwin.learn.statistics import Interval, bootstrap_blocks, bootstrap_users, paired_difference_db, seed_interval
-from sitetwin.learn.training import (
+from sitetwin.learn.csi.training import (
     COSINE,
     COSINE_REFINEMENT,
     PAPER,
@@ -41,6 +39,8 @@ from sitetwin.learn.training import (
     mean_nmse,
     train,
 )
+from sitetwin.learn.splits import Split, block_split, nearest_distance, random_split, spatial_blocks
+from sitetwin.learn.statistics import Interval, bootstrap_blocks, bootstrap_users, paired_difference_db, seed_interval
 
 __all__ = [
     "COSINE",

@@ -11,7 +11,7 @@ from scipy.stats import t as student_t
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.metrics import to_db
+from sitetwin.learn.csi.metrics import to_db
 
 
 @dataclass(frozen=True)

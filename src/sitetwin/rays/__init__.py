@@ -1,15 +1,15 @@
 """Rays: how waves travel from a transmitter to users. Geometry only."""
 
-from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve
 from sitetwin.rays.drives import resample, trajectories_from_gpx
 from sitetwin.rays.dynamic import DynamicTrace
-from sitetwin.rays.engines import ENGINES, trace
-from sitetwin.rays.io import load_paths, save_paths, summarise
+from sitetwin.rays.jobs.engines import ENGINES, trace
+from sitetwin.rays.jobs.io import load_paths, save_paths, summarise
+from sitetwin.rays.jobs.run import trace_each_to_store, trace_to_store, trace_transmitters
 from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
-from sitetwin.rays.run import trace_each_to_store, trace_to_store, trace_transmitters
+from sitetwin.rays.specular.chains import ChainList, Completeness
 
 __all__ = [
     "ENGINES",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sitetwin.rays.edge_chains import EdgeChains
-from sitetwin.rays.keller import EdgePaths, EdgeSolver
+from sitetwin.rays.edges.chains import EdgeChains
+from sitetwin.rays.edges.solving import EdgePaths, EdgeSolver
 from sitetwin.rays.paths import Interaction, Paths
-from sitetwin.rays.solving import Geometry, SpecularPaths, SpecularSolver
+from sitetwin.rays.specular.solving import Geometry, SpecularPaths, SpecularSolver
 
 
 def assemble(

@@ -26,12 +26,12 @@ from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_specular
-from sitetwin.rays.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.lattice import random_rotation
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.positions import checked_positions
-from sitetwin.rays.solving import SpecularSolver
-from sitetwin.rays.transmission import with_crossings
+from sitetwin.rays.specular.crossings import with_crossings
+from sitetwin.rays.specular.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
+from sitetwin.rays.specular.solving import SpecularSolver
 from sitetwin.site import Site
 
 Power = Callable[[Paths], np.ndarray]

@@ -10,11 +10,11 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.motion import Trajectory
-from sitetwin.site.gpx import GpxTrack, read_gpx
 from sitetwin.site.latlon import to_local
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Site
-from sitetwin.site.placement import ground_height
+from sitetwin.site.places.gpx import GpxTrack, read_gpx
+from sitetwin.site.places.placement import ground_height
 
 MOST_POINTS = 5_000_000
 """Of a resampled trajectory."""

@@ -22,19 +22,19 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.assemble import assemble
-from sitetwin.rays.beams import reaches
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_specular, trace_attributes
 from sitetwin.rays.device import to_device
-from sitetwin.rays.discovery import Sightings, follow, merge_sightings
-from sitetwin.rays.io import concatenate
+from sitetwin.rays.jobs.io import concatenate
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.reference_geometry import exact_vertices
-from sitetwin.rays.solving import SpecularPaths, SpecularSolver
-from sitetwin.rays.transmission import insert_crossings
-from sitetwin.rays.vegetation import add_vegetation, path_points
+from sitetwin.rays.scatter.vegetation import add_vegetation, path_points
+from sitetwin.rays.specular.chains import ChainList
+from sitetwin.rays.specular.crossings import insert_crossings
+from sitetwin.rays.specular.discovery import Sightings, follow, merge_sightings
+from sitetwin.rays.specular.exact import exact_vertices
+from sitetwin.rays.specular.reach import reaches
+from sitetwin.rays.specular.solving import SpecularPaths, SpecularSolver
 from sitetwin.site import MovingObject, Site, place_objects
 
 _MARGIN = 0.01  # m around an object, within which a segment is verified anew

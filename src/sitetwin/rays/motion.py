@@ -12,7 +12,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
-from sitetwin.rays.vegetation import path_points
+from sitetwin.rays.scatter.vegetation import path_points
 from sitetwin.site.facets import dot, norm
 
 

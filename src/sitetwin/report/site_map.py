@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from sitetwin.drawing.style import FULL_WIDTH, PNG_DPI, figure_style, new_figure
+from sitetwin.drawing.surface_colours import material_colours
+from sitetwin.drawing.top_view import top_view
 from sitetwin.errors import SiteTwinError
-from sitetwin.report.style import FULL_WIDTH, PNG_DPI, figure_style, new_figure
-from sitetwin.report.surface_colours import material_colours
-from sitetwin.report.top_view import top_view
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site
 from sitetwin.site.objects import ground_triangles
 

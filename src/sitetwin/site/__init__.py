@@ -1,10 +1,9 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
 from sitetwin.site.build import build_site
-from sitetwin.site.check import Finding, SiteReport, check_site
+from sitetwin.site.check.check import Finding, SiteReport, check_site
 from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
 from sitetwin.site.georeferencing import with_georeference
-from sitetwin.site.grids import area_grid, lane_users, latlon_box, street_grid
 from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
 from sitetwin.site.io import load_site, save_site
 from sitetwin.site.materials import Material, itu_material
@@ -12,7 +11,8 @@ from sitetwin.site.model import Georeference, Site
 from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects, wedge_velocities
 from sitetwin.site.objects import building_name, building_of_object
 from sitetwin.site.opening import open_site
-from sitetwin.site.placement import (
+from sitetwin.site.places.grids import area_grid, lane_users, latlon_box, street_grid
+from sitetwin.site.places.placement import (
     check_transmitter,
     distance_to_mesh,
     ground_height,
@@ -21,9 +21,9 @@ from sitetwin.site.placement import (
     surface_height,
     user_grid,
 )
+from sitetwin.site.places.pose import Pose
+from sitetwin.site.places.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
 from sitetwin.site.planting import StreetTrees, plant_street_trees
-from sitetwin.site.pose import Pose
-from sitetwin.site.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
 from sitetwin.site.variants import (
     GeometryError,
     HiddenMaterials,

@@ -10,7 +10,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.model import Site
-from sitetwin.site.placement import ground_height
+from sitetwin.site.places.placement import ground_height
 from sitetwin.site.vegetation import Ellipsoid, Vegetation
 from sitetwin.site.verticals import VerticalIndex
 

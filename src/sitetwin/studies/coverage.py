@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sitetwin.channel.coverage import LinkStatistics, best_server, link_statistics, received_power, sinr
-from sitetwin.channel.fields import FieldOptions, path_gains
+from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
+from sitetwin.channel.link_statistics import LinkStatistics, best_server, link_statistics, received_power, sinr
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.io import arrays_to_paths
+from sitetwin.rays.jobs.io import arrays_to_paths
+from sitetwin.rays.jobs.run import trace_to_store
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.run import trace_to_store
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.store import TileStore
 

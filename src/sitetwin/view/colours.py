@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
-from sitetwin.report.style import PALETTE
+from sitetwin.drawing.style import PALETTE
 from sitetwin.view.quantities import Quantity
 
 NO_VALUE = (150, 150, 150)

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from sitetwin.channel.arrays import Radio
-from sitetwin.channel.coverage import link_statistics
-from sitetwin.channel.fields import FieldOptions, path_gains
-from sitetwin.channel.steering import responses
+from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
+from sitetwin.channel.link_statistics import link_statistics
+from sitetwin.channel.synthesis.steering import responses
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site
 

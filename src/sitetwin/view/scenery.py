@@ -10,7 +10,7 @@ import shapely
 import trimesh
 from matplotlib.colors import to_rgb
 
-from sitetwin.report.surface_colours import material_colours
+from sitetwin.drawing.surface_colours import material_colours
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site, Vegetation
 from sitetwin.site.objects import ground_triangles
 from sitetwin.site.vegetation import Volume

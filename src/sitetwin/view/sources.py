@@ -15,7 +15,7 @@ import numpy as np
 
 from sitetwin.channel.io import KIND as CHANNELS
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.io import arrays_to_paths, concatenate, merge_attributes, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, concatenate, merge_attributes, open_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore

@@ -24,7 +24,7 @@ from sitetwin.channel.formats.source import strongest
 from sitetwin.channel.io import write_channels
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, load_paths, trace_to_store
-from sitetwin.rays.io import LAYOUT
+from sitetwin.rays.jobs.io import LAYOUT
 from sitetwin.store.outputs import Spool, new_folder
 from tests.rays.shapes import ground, quad_site
 

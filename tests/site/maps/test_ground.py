@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import build_site, ground_height, inside_building, outdoor_mask
-from sitetwin.site.check import check_site
+from sitetwin.site.check.check import check_site
 from sitetwin.site.importers.meshes import unit_cube
 from sitetwin.site.maps.assemble import MapOptions, site_from_map
 from sitetwin.site.maps.bodies import Body

@@ -13,7 +13,7 @@ import scipy.io
 import sitetwin
 from sitetwin.channel.formats.source import GainSource, Progress
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.io import LAYOUT, paths_to_arrays
+from sitetwin.rays.jobs.io import LAYOUT, paths_to_arrays
 from sitetwin.store import TileStore
 from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.cir import ideal_response
 from sitetwin.channel.formats.source import GainSource, Progress
+from sitetwin.channel.synthesis.cir import ideal_response
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
 

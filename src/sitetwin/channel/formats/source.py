@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 import sitetwin
-from sitetwin.channel.fields import path_gains
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.io import check_source, root_attributes
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.io import arrays_to_paths, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.store import TileStore
 

@@ -15,7 +15,7 @@ from sitetwin.site.facets import norm
 from sitetwin.site.footprints import footprint
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.model import Georeference, Site
-from sitetwin.site.placement import ground_height
+from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, standing_buildings
 from sitetwin.site.projection import LocalProjection
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume

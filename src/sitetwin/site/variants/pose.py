@@ -11,8 +11,8 @@ from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.model import Site
-from sitetwin.site.placement import check_transmitter
-from sitetwin.site.pose import Pose
+from sitetwin.site.places.placement import check_transmitter
+from sitetwin.site.places.pose import Pose
 from sitetwin.site.variants.distort import GeometryError
 from sitetwin.site.variants.draws import children
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.model import Site
-from sitetwin.site.pose import Pose
+from sitetwin.site.places.pose import Pose
 from sitetwin.site.variants.derive import derive
 from sitetwin.site.variants.distort import GeometryError
 from sitetwin.site.variants.draws import children

@@ -17,7 +17,7 @@ from sitetwin.site.materials import Material
 from sitetwin.site.model import Site
 from sitetwin.site.moving import MovingObject, box_object, place_objects
 from sitetwin.site.objects import ground_triangles
-from sitetwin.site.placement import ground_height
+from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
 

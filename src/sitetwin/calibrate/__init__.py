@@ -1,0 +1,1 @@
+"""A twin brought into step with a few measured rows of powers."""

@@ -1,0 +1,1 @@
+"""Antenna patterns, arrays and their names."""

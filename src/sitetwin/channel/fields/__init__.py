@@ -1,0 +1,1 @@
+"""From the geometry of paths to complex gains."""

@@ -1,0 +1,1 @@
+"""Kernels and products that the channels are made with."""

@@ -1,0 +1,1 @@
+"""From gains to channels: frequency response, impulse response, delay-angle matrix."""

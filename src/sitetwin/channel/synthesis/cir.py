@@ -1,0 +1,128 @@
+"""Impulse responses: paths as they are, or sampled through a pulse."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.numerics.ragged import Buffers, Factors, sum_over_paths
+from sitetwin.channel.synthesis.steering import PathTensors, plane_gains, recorded
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
+
+Pulse = Literal["sinc", "raised-cosine"]
+
+
+def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
+    """Value of a Nyquist pulse; 1 at zero, 0 at all other whole numbers.
+
+    Args:
+        pulse: "sinc" or "raised-cosine" (Proakis, Digital Communications, eq. 9.2-27).
+        time: (...) in sampling periods.
+        roll_off: Of the raised cosine, 0 to 1.
+
+    Raises:
+        SiteTwinError: The pulse is unknown or the roll-off outside 0 to 1.
+    """
+    if pulse == "sinc":
+        return torch.sinc(time)
+    if pulse != "raised-cosine":
+        raise SiteTwinError(f"pulse '{pulse}' is unknown; choose sinc or raised-cosine")
+    if not 0 <= roll_off <= 1:
+        raise SiteTwinError(f"a roll-off of {roll_off} was asked for; it lies in 0 to 1")
+    bend = 1 - (2 * roll_off * time) ** 2
+    singular = bend.abs() < 1e-9
+    shaped = (
+        torch.sinc(time) * torch.cos(math.pi * roll_off * time) / torch.where(singular, torch.ones_like(bend), bend)
+    )
+    return torch.where(singular, math.pi / 4 * torch.sinc(time), shaped)
+
+
+def impulse_response(
+    paths: Paths,
+    gains: Tensor,
+    sampling_rate_hz: float,
+    num_taps: int,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    *,
+    pulse: Pulse = "sinc",
+    roll_off: float = 0.25,
+    first_tap: int = 0,
+) -> Tensor:
+    """Sampled impulse response ``h[u, r, t, n] = sum_p a_p g(n - W tau_p)``, n from `first_tap` on.
+
+    Args:
+        paths: P paths of U users.
+        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
+        sampling_rate_hz: W, Hz.
+        num_taps: Number of taps.
+        tx: Radio of the transmitter.
+        rx: Radio of the users.
+        pulse: "sinc" or "raised-cosine"; for ideal pulses see `ideal_response`.
+        roll_off: Of the raised cosine.
+        first_tap: Index of the first tap; negative to keep a pulse's precursors.
+
+    Returns:
+        (U, R, T, num_taps) complex of the type of `gains`.
+    """
+    if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0 and num_taps >= 1):
+        raise SiteTwinError(
+            f"a rate of {sampling_rate_hz} Hz with {num_taps} taps was asked for; both must be positive"
+        )
+    tx, rx = tx or Radio(), rx or Radio()
+    batch = PathTensors.of(paths)
+    taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
+    at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
+
+    def spell(paths_wanted: np.ndarray, _buffers: Buffers | None) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(paths_wanted)
+        pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
+        return plane_gains(batch, gains, tx, rx, rows).contiguous(), pulses
+
+    height = rx.array.num_antennas * tx.array.num_antennas
+    factors = Factors(spell, height, num_taps, gains.dtype)
+    out = sum_over_paths(batch.offsets, factors, recorded=recorded(gains, tx, rx))
+    return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
+
+
+def ideal_response(
+    paths: Paths, gains: Tensor, tx: Radio | None = None, rx: Radio | None = None, max_paths: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Impulse response with ideal pulses: the paths themselves, padded to the same number for every user.
+
+    Args:
+        paths: P paths of U users.
+        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
+        tx: Radio of the transmitter.
+        rx: Radio of the users.
+        max_paths: Paths kept per user, the strongest ones; all by default.
+
+    Returns:
+        Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. In the
+        order of the paths, or by falling power where `max_paths` cuts.
+    """
+    tx, rx = tx or Radio(), rx or Radio()
+    batch = PathTensors.of(paths)
+    left = plane_gains(batch, gains, tx, rx)
+    counts = torch.diff(batch.offsets)
+    most = int(counts.max()) if len(counts) else 0
+    rank = torch.arange(len(batch.user)) - batch.offsets[batch.user]
+    if max_paths is not None and max_paths < most:
+        power = left.detach().abs().square().sum(dim=-1).double()
+        order = torch.argsort(power, descending=True, stable=True)
+        order = order[torch.argsort(batch.user[order], stable=True)]
+        rank = torch.empty_like(rank).index_put((order,), rank)
+        most = max_paths
+    kept = torch.nonzero(rank < most).flatten()
+    place = (batch.user[kept], rank[kept])
+    a = left.new_zeros(batch.num_users, most, left.shape[-1]).index_put(place, left[kept])
+    delays = torch.full((batch.num_users, most), math.nan, dtype=torch.float64)
+    delays[place] = batch.length[kept] / SPEED_OF_LIGHT
+    shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, most)
+    return a.transpose(1, 2).reshape(shape), delays

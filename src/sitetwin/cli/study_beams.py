@@ -1,0 +1,63 @@
+"""`sitetwin study beams`: beam prediction on measured scenarios."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitetwin.cli.console import Interrupted, out, progress_bars, say
+
+
+def register_beams(app: typer.Typer) -> None:
+    """Add the command to the studies."""
+    app.command("beams")(study_beams)
+
+
+def study_beams(
+    scenario: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of a DeepSense 6G scenario, of the release of arXiv 2301.07682, or a "
+            "scenario<n>_unit1_pwr_60ghz_*.npy beside its positions."
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the results; the same folder goes on where it stopped.")],
+    profile: Annotated[
+        str, typer.Option(help="quick (minutes: the published network at few sizes) or paper (at all of them).")
+    ] = "quick",
+    codebook: Annotated[
+        Path | None,
+        typer.Option(help="Folder with built_in_beam_pattern_<n>.mat; codebook_beams in the scenario by default."),
+    ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the street's geometry, with georeference.json; without it, line of sight alone."),
+    ] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="Table curve,metric,topk,n_train,mean,std of released results, to show beside.")
+    ] = None,
+) -> None:
+    """Beam prediction from positions, on measured powers: a calibrated twin, the published network, baselines."""
+    from sitetwin.report.beams.page import beams_table, read_published, write_beams_report
+    from sitetwin.studies.beams.config import beam_study
+    from sitetwin.studies.beams.study import run_beam_study
+
+    study = beam_study(profile)
+    released = read_published(published) if published is not None else []
+    try:
+        with progress_bars() as tell:
+
+            class _Bars:
+                def stage(self, name: str, share: float) -> None:
+                    tell(name, share)
+
+            run_beam_study(study, scenario, to, codebook, site, _Bars())
+            page = write_beams_report(to, released)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; run the same command again to go on with {to}") from error
+    results = json.loads((to / "results.json").read_text(encoding="utf-8"))
+    out.print(beams_table(results))
+    say(str(page))

@@ -1,0 +1,1 @@
+"""How things are drawn: style, surface colours, the view from above."""

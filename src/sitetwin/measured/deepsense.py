@@ -1,0 +1,219 @@
+"""DeepSense 6G beam measurements as one data set: powers of all beams, positions and drives; every loss counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from pyproj import Transformer
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.measured.deepsense_layouts import RawRows, read_layout
+from sitetwin.store.mat_files import read_mat
+
+DEAD_BEAMS = (0, 63)
+"""Beams of the 64 of the DeepSense 6G array whose patterns are degenerate: first and last of the codebook."""
+
+_ANGLE_SAMPLES = 211
+_GAP_M = 30.0  # between fixes of one drive: rows in between may have been left out
+_TURN_M = 2.0  # of backward motion that makes a U-turn
+
+
+def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
+    """Read one scenario in any of three layouts (see `sitetwin.measured.deepsense_layouts`).
+
+    Rows are left out, counted and named in the attribute ``skipped`` where they have no power, no position, a position
+    that is no place on the globe or outside the site, or repeat an earlier row number for number. Single powers that
+    are NaN, infinite, zero or negative are masked (NaN) and counted in ``masked_powers``.
+
+    Args:
+        path: Folder of a scenario; of a folder that gathers several, the file with the powers of one.
+        max_range_m: Radius of the site around the base station, metres.
+
+    Returns:
+        Dimensions ``sample`` and ``beam`` (official order: falling azimuth, from 0). Variables: ``power`` (sample,
+        beam) linear; ``latitude``, ``longitude`` degrees; ``east``, ``north`` metres from the base station (transverse
+        Mercator about it, scale 1); ``drive`` int64; ``dead`` (beam,) bool, beams that are never the answer;
+        ``image``, ``boxes`` paths where the scenario has them. Attributes say the layout, the station, and the counts.
+
+    Raises:
+        SiteTwinError: Files are missing or damaged, or no row is left; the message names which.
+    """
+    if not max_range_m > 0:
+        raise SiteTwinError(f"the radius of the site must be positive, not {max_range_m:g} m")
+    raw = read_layout(Path(path))
+    _check_station(raw)
+    power = raw.power.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        power[~(np.isfinite(power) & (power > 0))] = np.nan  # no receiver reads zero: it is a gap in the file
+    local = _local_metres(raw.position, raw.station)
+    keep = np.ones(len(power), dtype=bool)
+    skipped = raw.skipped.copy()
+
+    def drop(rows: np.ndarray, reason: str) -> None:
+        hit = keep & rows
+        if hit.any():
+            skipped[reason] += int(hit.sum())
+            keep[hit] = False
+
+    drop(np.asarray(np.isnan(power).all(axis=1)), "without power")
+    drop(~np.isfinite(local).all(axis=1), "without position")
+    with np.errstate(invalid="ignore"):
+        drop(np.hypot(local[:, 0], local[:, 1]) > max_range_m, f"farther than {max_range_m:g} m from the base station")
+    drop(_repeats(power, raw.position, keep), "repeating an earlier row")
+    if not keep.any():
+        raise SiteTwinError(f"no row of '{path}' can be used: {dict(skipped)}")
+    masked = np.isnan(power[keep])
+    drive = raw.drive[keep] if raw.drive is not None else drives_of_track(local[keep])
+    return xr.Dataset(
+        {
+            "power": (("sample", "beam"), power[keep], {"units": "1", "long_name": "received power, linear"}),
+            "latitude": ("sample", raw.position[keep, 0], {"units": "degree_north"}),
+            "longitude": ("sample", raw.position[keep, 1], {"units": "degree_east"}),
+            "east": ("sample", local[keep, 0], {"units": "m"}),
+            "north": ("sample", local[keep, 1], {"units": "m"}),
+            "drive": ("sample", drive),
+            "dead": ("beam", _dead(power[keep])),
+            **{
+                name: ("sample", paths[keep])
+                for name, paths in (("image", raw.images), ("boxes", raw.boxes))
+                if paths is not None
+            },
+        },
+        attrs={
+            "title": f"measured beam powers, {raw.name}",
+            "scenario": raw.name,
+            "layout": raw.layout,
+            "station_latitude": float(raw.station[0]),
+            "station_longitude": float(raw.station[1]),
+            "drive_source": "table" if raw.drive is not None else "turns of the track",
+            "skipped": [f"{count} {reason}" for reason, count in sorted(skipped.items())],
+            "skipped_rows": int(sum(skipped.values())),
+            "masked_powers": int(masked.sum()),
+            "synthetic": "no",
+        },
+    )
+
+
+def read_codebook(folder: str | Path, beams: int) -> xr.DataArray:
+    """Measured azimuth patterns of the beams, as power relative to each beam's peak.
+
+    The files hold amplitudes at 211 angles. File ``63 - i`` belongs to beam i of the official order; the angle axis of
+    their authors runs from 176 to -4 degrees with boresight at 90 and is right up to a scale and an offset, which
+    differ from site to site. The first sample is unstable and replaced by the second.
+
+    Args:
+        folder: With ``built_in_beam_pattern_<n>.mat``.
+        beams: Number of beams of the measurements.
+
+    Returns:
+        (beam, azimuth): linear power, azimuth in radians from boresight, rising, to the left positive.
+
+    Raises:
+        SiteTwinError: A file is missing or damaged, or the codebook has another number of beams.
+    """
+    folder = Path(folder)
+    count = len(list(folder.glob("built_in_beam_pattern_*.mat"))) if folder.is_dir() else 0
+    if count != beams:
+        raise SiteTwinError(
+            f"the codebook '{folder}' has {count} beams where the measurements have {beams}; give the codebook of this "
+            "array (built_in_beam_pattern_<n>.mat)"
+        )
+    rows = []
+    for beam in range(beams):
+        path = folder / f"built_in_beam_pattern_{beams - 1 - beam}.mat"
+        pattern = read_mat(path).ravel()
+        if len(pattern) != _ANGLE_SAMPLES or not np.isfinite(pattern).all() or not pattern.max() > 0:
+            raise SiteTwinError(f"'{path}' holds no pattern of {_ANGLE_SAMPLES} angles; copy it again")
+        pattern[0] = pattern[1]
+        rows.append(pattern[::-1] ** 2 / pattern.max() ** 2)
+    azimuth = np.radians(np.linspace(176, -4, _ANGLE_SAMPLES) - 90)[::-1]
+    return xr.DataArray(
+        np.stack(rows), dims=("beam", "azimuth"), coords={"azimuth": azimuth}, name="pattern", attrs={"units": "1"}
+    )
+
+
+def read_lanes(folder: str | Path) -> np.ndarray | None:
+    """(M, 2) metres east and north of the station: users of the published twin, where the release has them.
+
+    Their frame is UTM's grid, as that of the release's relative positions: half a degree from true north there.
+
+    Args:
+        folder: Of the paper's release; any other layout has none.
+
+    Raises:
+        SiteTwinError: The file is damaged or holds something else.
+    """
+    path = Path(folder) / "data" / "synth_UE_loc.mat"
+    if not path.is_file():
+        return None
+    users = read_mat(path)
+    if users.ndim != 2 or users.shape[1] != 2 or not len(users) or not np.isfinite(users).all():
+        raise SiteTwinError(f"'{path}' holds no positions (users, 2) in metres; copy it again, or remove it")
+    return users.astype(np.float64)
+
+
+def drives_of_track(local: np.ndarray) -> np.ndarray:
+    """(N,) int64 from 0: drives of a track whose rows follow each other in time, apart at U-turns and long gaps.
+
+    Args:
+        local: (N, 2) metres.
+    """
+    axis = np.linalg.svd(local - local.mean(axis=0), full_matrices=False)[2][0]
+    s = local @ axis
+    starts = [0]
+    sign, extreme = 0.0, 0  # direction of the drive, row of its farthest fix so far
+    for n in range(1, len(local)):
+        moved = float(s[n] - s[extreme])
+        if float(np.hypot(*(local[n] - local[n - 1]))) > _GAP_M:
+            starts.append(n)
+            sign, extreme = 0.0, n
+        elif sign and moved * sign < -_TURN_M:
+            starts.append(extreme + 1)
+            sign, extreme = -sign, n
+        elif not sign and abs(moved) > _TURN_M:
+            sign, extreme = float(np.sign(moved)), n
+        elif sign and moved * sign > 0:
+            extreme = n
+    return np.searchsorted(starts, np.arange(len(local)), side="right").astype(np.int64) - 1
+
+
+def _check_station(raw: RawRows) -> None:
+    latitude, longitude = raw.station
+    if not (abs(latitude) < 84 and abs(longitude) <= 180):  # NaN fails too
+        raise SiteTwinError(
+            f"the base station of {raw.name} is at latitude {latitude:g}, longitude {longitude:g}, which is no place "
+            "that can be mapped; check the file of its position"
+        )
+
+
+def _local_metres(position: np.ndarray, station: np.ndarray) -> np.ndarray:
+    """(N, 2) metres east and north of the station; NaN where a position is no place on the globe."""
+    frame = f"+proj=tmerc +lat_0={station[0]:.12f} +lon_0={station[1]:.12f} +k=1 +datum=WGS84 +units=m"
+    there = (np.abs(position[:, 0]) <= 90) & (np.abs(position[:, 1]) <= 180)
+    out = np.full(position.shape, np.nan)
+    if there.any():
+        to_local = Transformer.from_crs("EPSG:4326", frame, always_xy=True)
+        east, north = to_local.transform(position[there, 1], position[there, 0])
+        out[there] = np.stack([east, north], axis=1)
+    out[~np.isfinite(out).all(axis=1)] = np.nan
+    return out
+
+
+def _repeats(power: np.ndarray, position: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows equal to an earlier kept one in every power and in position."""
+    rows = np.flatnonzero(keep)
+    seen = np.zeros(len(power), dtype=bool)
+    everything = np.concatenate([np.nan_to_num(power[rows], nan=-1.0), position[rows]], axis=1)
+    first = np.unique(everything, axis=0, return_index=True)[1]
+    seen[np.setdiff1d(rows, rows[first])] = True
+    return seen
+
+
+def _dead(power: np.ndarray) -> np.ndarray:
+    """(B,) bool: the codebook's degenerate beams, and beams without any power."""
+    dead = np.isnan(power).all(axis=0)
+    if power.shape[1] == DEAD_BEAMS[1] + 1:
+        dead[list(DEAD_BEAMS)] = True
+    return dead

@@ -1,0 +1,266 @@
+"""The three layouts in which DeepSense 6G beam measurements are spread, each read into plain arrays.
+
+- *official*: a scenario's folder with a CSV table whose cells name small text files (A. Alkhateeb et al., "DeepSense
+  6G: A large-scale real-world multi-modal sensing and communication dataset", IEEE Commun. Mag. 61(9), 2023);
+- *gathered*: NumPy arrays ``scenario<n>_<quantity>_1-<N>.npy`` with the beams in reverse (J. Morais et al.,
+  arXiv 2205.09054);
+- *paper*: MATLAB arrays in ``data/`` (S. Jiang, A. Alkhateeb, arXiv 2301.07682).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pyproj import Transformer
+
+from sitetwin.channel.formats.number_files import read_npy, read_text_numbers
+from sitetwin.errors import SiteTwinError
+from sitetwin.store.mat_files import read_mat
+
+_GATHERED = re.compile(r"(scenario\d+)_unit1_pwr_60ghz_(\d+-\d+)\.npy")
+_POWERS = Path("data", "real_beam_pwr.mat")
+_LONGEST_CELL = 1 << 14
+_DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floating point say 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class RawRows:
+    """What a layout holds, before any check of its numbers.
+
+    Attributes:
+        layout: "official", "gathered" or "paper".
+        name: Of the scenario.
+        power: (N, B) linear, beams in the official order (falling azimuth); NaN where not measured.
+        position: (N, 2) latitude and longitude of the user, degrees.
+        station: (2,) latitude and longitude of the base station.
+        drive: (N,) int64, or None where the layout does not tell drives apart.
+        images: (N,) paths relative to the folder, "" where there is none; or None.
+        boxes: Likewise, of files of bounding boxes.
+        skipped: Rows left out so far, by reason.
+    """
+
+    layout: str
+    name: str
+    power: np.ndarray
+    position: np.ndarray
+    station: np.ndarray
+    drive: np.ndarray | None
+    images: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def read_layout(path: Path) -> RawRows:
+    """Read a scenario in whatever layout it comes.
+
+    Args:
+        path: Folder of one scenario, or, of a folder that gathers several, the file with the powers of one.
+
+    Raises:
+        SiteTwinError: Nothing is there, several scenarios are, or a needed file or column is missing or damaged.
+    """
+    if path.is_file():
+        match = _GATHERED.fullmatch(path.name)
+        if not match:
+            raise SiteTwinError(
+                f"'{path}' is no file of beam powers; give the folder of a scenario, or its scenario<n>_unit1_pwr_*.npy"
+            )
+        return _gathered(path.parent, *match.groups())
+    if not path.is_dir():
+        raise SiteTwinError(f"there is no scenario at '{path}'; give the folder of a DeepSense 6G scenario")
+    if (path / _POWERS).is_file():
+        return _paper(path)
+    gathered = [m for f in sorted(path.iterdir()) if (m := _GATHERED.fullmatch(f.name))]
+    if len(gathered) > 1:
+        names = ", ".join(m.group(0) for m in gathered)
+        raise SiteTwinError(f"'{path}' gathers several scenarios; give the powers of one of them: {names}")
+    if gathered:
+        return _gathered(path, *gathered[0].groups())
+    return _official(path)
+
+
+def _official(folder: Path) -> RawRows:
+    table = _table(folder)
+    rows = _Rows(folder, table)
+    read: list[tuple[np.ndarray, np.ndarray, int, str, str]] = []
+    station: np.ndarray | None = None
+    for row in rows.table:
+        power = rows.numbers(row, rows.power)
+        if power is None or not np.any(np.nan_to_num(power) > 0):
+            rows.skipped["without power"] += 1
+            continue
+        place = rows.numbers(row, rows.user)
+        if place is None or len(place) < 2:
+            rows.skipped["without position"] += 1
+            continue
+        if station is None:
+            station = rows.numbers(row, rows.station)
+        drive = rows.cell(row, rows.drive)
+        read.append(
+            (
+                power,
+                place[:2],
+                int(drive.split(".")[0]) if _DRIVE.fullmatch(drive) else -1,
+                rows.cell(row, rows.image),
+                rows.cell(row, rows.box),
+            )
+        )
+    if not read:
+        raise SiteTwinError(f"no row of '{table}' has both beam powers and a position; {dict(rows.skipped)}")
+    if station is None or len(station) < 2:
+        raise SiteTwinError(f"no row of '{table}' names a readable file with the position of the base station")
+    beams = Counter(len(row[0]) for row in read).most_common(1)[0][0]
+    whole = [row for row in read if len(row[0]) == beams]
+    if len(whole) < len(read):
+        rows.skipped["with another number of beams"] = len(read) - len(whole)
+    powers, places, drives, images, boxes = zip(*whole, strict=True)
+    known = rows.drive is not None and min(drives) >= 0
+    return RawRows(
+        layout="official",
+        name=table.stem,
+        power=np.stack(powers),
+        position=np.stack(places),
+        station=station[:2],
+        drive=np.array(drives, dtype=np.int64) if known else None,
+        images=np.array(images, dtype=np.str_) if rows.image else None,
+        boxes=np.array(boxes, dtype=np.str_) if rows.box else None,
+        skipped=rows.skipped,
+    )
+
+
+def _table(folder: Path) -> Path:
+    """The scenario's CSV table: the one with a column of beam powers."""
+    tables = [f for f in sorted(folder.glob("*.csv")) if any("pwr" in name for name in _columns(f))]
+    if len(tables) == 1:
+        return tables[0]
+    found = ", ".join(f.name for f in tables) or "none"
+    raise SiteTwinError(
+        f"'{folder}' should hold one CSV table with a column of beam powers (unit1_pwr_60ghz), but has {found}; "
+        "give the folder of one scenario"
+    )
+
+
+def _columns(table: Path) -> list[str]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            return [name.strip().lower() for name in next(csv.reader([stream.readline(_LONGEST_CELL)]), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+class _Rows:
+    """A CSV table whose cells name files below its folder; columns are found whatever their capitals."""
+
+    def __init__(self, folder: Path, table: Path) -> None:
+        self.folder, self.skipped = folder, Counter[str]()
+        names = _columns(table)
+
+        def column(*wanted: str) -> str | None:
+            return next((name for want in wanted for name in names if name == want), None)
+
+        def like(part: str) -> str | None:
+            return next((name for name in names if part in name), None)
+
+        self.power = column("unit1_pwr_60ghz") or like("pwr_60ghz")
+        self.station = column("unit1_loc")
+        self.user = column("unit2_loc_cal", "unit2_loc")
+        for name, found in (("unit1_pwr_60ghz", self.power), ("unit1_loc", self.station), ("unit2_loc", self.user)):
+            if found is None:
+                raise SiteTwinError(f"'{table}' has no column {name}; give the table as it was published")
+        self.drive, self.image = column("seq_index"), column("unit1_rgb")
+        self.box = like("bbox") or like("bounding_box")
+        try:
+            with table.open(encoding="utf-8-sig", newline="") as stream:
+                stream.readline()
+                self.table = list(csv.DictReader(stream, fieldnames=names))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise SiteTwinError(f"'{table}' cannot be read as a CSV table ({error}); copy it again") from error
+
+    @staticmethod
+    def cell(row: dict[str, str], column: str | None) -> str:
+        return (row.get(column) or "").strip() if column else ""
+
+    def numbers(self, row: dict[str, str], column: str | None) -> np.ndarray | None:
+        """Numbers of the file that a cell names; None if it is missing, damaged or outside the folder."""
+        name = self.cell(row, column).replace("\\", "/").lstrip("./")
+        if not name or "\0" in name:
+            return None
+        path = self.folder / name
+        if ".." in path.parts:
+            return None
+        return read_text_numbers(path)
+
+
+def _gathered(folder: Path, scenario: str, span: str) -> RawRows:
+    def there(quantity: str) -> Path:
+        return folder / f"{scenario}_{quantity}_{span}.npy"
+
+    power = read_npy(there("unit1_pwr_60ghz"))
+    calibrated = there("unit2_loc_cal")
+    position = read_npy(calibrated if calibrated.is_file() else there("unit2_loc"))
+    station = read_npy(there("unit1_loc"))
+    drive = read_npy(there("seq_index")) if there("seq_index").is_file() else None
+    _check_shapes(folder, power, {"unit2_loc": position, "unit1_loc": station, "seq_index": drive})
+    return RawRows(
+        layout="gathered",
+        name=scenario,
+        power=power[:, ::-1],
+        position=position,
+        station=np.median(station, axis=0),
+        drive=None if drive is None else _drive_numbers(folder, drive),
+    )
+
+
+def _drive_numbers(folder: Path, drive: np.ndarray) -> np.ndarray:
+    if not np.isfinite(drive).all() or np.abs(drive).max(initial=0) > 1e9:
+        raise SiteTwinError(f"the drive numbers (seq_index) in '{folder}' are no whole numbers; copy them again")
+    return drive.astype(np.int64)
+
+
+def _paper(folder: Path) -> RawRows:
+    power = read_mat(folder / _POWERS)
+    position = read_mat(folder / "data" / "ue_gps_pos.mat")
+    relative = read_mat(folder / "data" / "ue_relative_pos.mat")
+    _check_shapes(folder, power, {"ue_gps_pos": position, "ue_relative_pos": relative, "": None})
+    return RawRows(
+        layout="paper",
+        name=folder.resolve().name,
+        power=power,
+        position=position,
+        station=_station(position, relative, folder),
+        drive=None,
+    )
+
+
+def _station(position: np.ndarray, relative: np.ndarray, folder: Path) -> np.ndarray:
+    """(2,) latitude and longitude of the base station, from users' positions on the globe and relative to it in UTM."""
+    good = np.isfinite(position).all(axis=1) & np.isfinite(relative).all(axis=1)
+    good &= (np.abs(position[:, 0]) < 84) & (np.abs(position[:, 1]) <= 180)
+    if not good.any():
+        raise SiteTwinError(f"no row in '{folder}' has a position; copy the data again")
+    lat, lon = np.median(position[good], axis=0)
+    zone = min(int((lon + 180) // 6) + 1, 60)
+    utm = Transformer.from_crs("EPSG:4326", f"EPSG:{(32600 if lat >= 0 else 32700) + zone}", always_xy=True)
+    east, north = utm.transform(position[good, 1], position[good, 0])
+    origin = np.median(np.stack([east, north], axis=1) - relative[good], axis=0)
+    longitude, latitude = utm.transform(float(origin[0]), float(origin[1]), direction="INVERSE")
+    return np.array([latitude, longitude])
+
+
+def _check_shapes(folder: Path, power: np.ndarray, others: dict[str, np.ndarray | None]) -> None:
+    if power.ndim != 2 or not power.size:
+        raise SiteTwinError(f"the beam powers in '{folder}' have the shape {power.shape}, not (samples, beams)")
+    for name, array in others.items():
+        if array is None:
+            continue
+        wanted = (len(power),) if name == "seq_index" else (len(power), 2)
+        if array.shape != wanted:
+            raise SiteTwinError(
+                f"in '{folder}' {name} has the shape {array.shape} where the {len(power)} rows of beam powers ask for "
+                f"{wanted}; copy the data again"
+            )

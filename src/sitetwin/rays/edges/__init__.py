@@ -1,0 +1,1 @@
+"""Paths with one diffraction."""

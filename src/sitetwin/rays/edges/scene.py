@@ -1,0 +1,150 @@
+"""A site's wedges and facets as the diffraction kernels need them, and the geometry that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.backend import mitsuba
+from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
+from sitetwin.rays.device import to_device
+from sitetwin.rays.specular.solving import gather3
+from sitetwin.site import Site, Wedges
+from sitetwin.site.edge_cover import COVER_TOLERANCE
+from sitetwin.site.facets import dot
+
+WEDGE_ROW = 16  # doubles per wedge in its table
+FACET_ROW = 12  # doubles per facet in its table
+_LEAST_BEND = 1e-3  # rad; a flatter edge is no obstacle
+
+
+class EdgeScene:
+    """A site, its ray caster and a transmitter, with tables on the device.
+
+    Attributes:
+        site: The site.
+        caster: Ray caster of the same site.
+        transmitter: (3,) float64, metres.
+        source: The same, Dr.Jit Array3f64.
+        wedges: Dr.Jit Float64, see `wedge_table`.
+        facets: Dr.Jit Float64, see `facet_table`.
+    """
+
+    def __init__(self, site: Site, caster: RayCaster, transmitter: np.ndarray) -> None:
+        self.site, self.caster, self.transmitter = site, caster, transmitter
+        self.source = array3(transmitter[None])
+        self.wedges = to_device(mitsuba().Float64, wedge_table(site.wedges))
+        self.facets = to_device(mitsuba().Float64, facet_table(site, caster))
+
+    @property
+    def convex(self) -> np.ndarray:
+        """(W',) int64, the wedges that diffract: all but concave corners, which only reflect."""
+        return np.flatnonzero(self.site.wedges.exterior_angle > np.pi + _LEAST_BEND)
+
+    def apart(self, wedge: np.ndarray, facet: np.ndarray) -> np.ndarray:
+        """(N,) bool: the facet's plane does not hold the wedge's edge; a face does not reflect what runs along it."""
+        wedges, normal, offset = self.site.wedges, self.site.facet_normal[facet], self.site.facet_offset[facet]
+        heights = [np.abs(dot(end[wedge], normal) - offset) for end in (wedges.start, wedges.end)]
+        return np.maximum(*heights) > COVER_TOLERANCE
+
+    def wedge(self, wedge: Any) -> WedgeLanes:
+        """Wedges for lanes (Dr.Jit UInt32)."""
+        import drjit as dr
+
+        row = wedge * WEDGE_ROW
+        start, direction, normal, outward = (gather3(self.wedges, row + column) for column in (0, 3, 7, 10))
+        length, exterior = (dr.gather(mitsuba().Float64, self.wedges, row + column) for column in (6, 13))
+        return WedgeLanes(start, direction, length, normal, outward, exterior)
+
+    def mirror(self, point: Any, facet: Any) -> Any:
+        """Points mirrored in the planes of facets (Dr.Jit)."""
+        import drjit as dr
+
+        row = facet * FACET_ROW
+        normal, offset = gather3(self.facets, row), dr.gather(mitsuba().Float64, self.facets, row + 3)
+        return point - normal * (2 * (dr.dot(normal, point) - offset))
+
+    def crossing(self, point: Any, image: Any, facet: Any) -> tuple[Any, Any]:
+        """Where the line from `point` to `image` meets a facet's plane; whether between them and on its rectangle."""
+        import drjit as dr
+
+        mi = mitsuba()
+        row = facet * FACET_ROW
+        normal, axis = gather3(self.facets, row), gather3(self.facets, row + 4)
+        offset = dr.gather(mi.Float64, self.facets, row + 3)
+        here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
+        crossing = point + (image - point) * (here / (here - there))
+        u, v = dr.dot(axis, crossing), dr.dot(dr.cross(normal, axis), crossing)
+        low_u, low_v, high_u, high_v = (dr.gather(mi.Float64, self.facets, row + 7 + k) for k in range(4))
+        return crossing, (here * there < 0) & (u >= low_u) & (v >= low_v) & (u <= high_u) & (v <= high_v)
+
+    def lift_off(self, point: Any, facet: Any, towards: Any) -> Any:
+        """Points of facets, moved off them towards other points."""
+        return lift_off(point, gather3(self.facets, facet * FACET_ROW), towards)
+
+
+@dataclass(frozen=True, eq=False)
+class WedgeLanes:
+    """Wedges, one lane each (Dr.Jit); see `wedge_table`."""
+
+    start: Any
+    direction: Any
+    length: Any
+    normal: Any
+    outward: Any
+    exterior: Any
+
+    def lifted(self, point: Any) -> Any:
+        """Points of the edges, moved off both faces."""
+        return point + self.outward * origin_offset(point)
+
+    def angle(self, across: Any) -> Any:
+        """The angle phi of vectors across the edge, from face 0, in [0, 2 pi)."""
+        import drjit as dr
+
+        angle = dr.atan2(dr.dot(self.normal, across), dr.dot(dr.cross(self.normal, self.direction), across))
+        return dr.select(angle < 0, angle + 2 * dr.pi, angle)
+
+    def open(self, phi: Any) -> Any:
+        """Whether an angle lies in the open space, off both faces."""
+        return (phi > 0) & (phi < self.exterior)
+
+
+def wedge_table(wedges: Wedges) -> np.ndarray:
+    """(W * `WEDGE_ROW`,) float64: start, direction, length, normal 0, outward direction, exterior angle of each wedge.
+
+    The outward direction halves the open space: a point moved along it leaves both faces.
+    """
+    half = 0.5 * wedges.exterior_angle[:, None]
+    table = np.zeros((len(wedges), WEDGE_ROW))
+    table[:, 0:3], table[:, 3:6], table[:, 6] = wedges.start, wedges.direction, wedges.length
+    table[:, 7:10] = wedges.normals[:, 0]
+    table[:, 10:13] = np.cos(half) * wedges.tangents[:, 0] + np.sin(half) * wedges.normals[:, 0]
+    table[:, 13] = wedges.exterior_angle
+    return table.ravel()
+
+
+def facet_table(site: Site, caster: RayCaster) -> np.ndarray:
+    """(F * `FACET_ROW`,) float64: normal, offset and bounding rectangle of each facet."""
+    frames = caster.frames
+    table = np.zeros((site.num_facets, FACET_ROW))
+    table[:, 0:3], table[:, 3], table[:, 4:7] = site.facet_normal, site.facet_offset, frames.axis
+    table[:, 7:9], table[:, 9:11] = frames.low, frames.high
+    return table.ravel()
+
+
+def split(vector: Any, direction: Any) -> tuple[Any, Any]:
+    """Component along a unit direction, and the vector across it (Dr.Jit)."""
+    import drjit as dr
+
+    along = dr.dot(vector, direction)
+    return along, vector - direction * along
+
+
+def norm(vector: Any) -> Any:
+    """Length, with the same operations in every kernel."""
+    import drjit as dr
+
+    return dr.sqrt(vector.x * vector.x + vector.y * vector.y + vector.z * vector.z)

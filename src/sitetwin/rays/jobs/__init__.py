@@ -1,0 +1,1 @@
+"""Traces of many users: tiles, stores, workers, engines."""

@@ -1,0 +1,76 @@
+"""The engines behind one interface: the dense tracer of this project, and Sionna RT as the independent referee."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import dense
+from sitetwin.rays.dense import Progress, TraceSettings
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.referee.scope import trace_as_asked
+from sitetwin.rays.referee.sionna import ReferenceEngine
+from sitetwin.rays.scatter.tiles import surface_tiles
+from sitetwin.site import Site
+
+ENGINES = ("sitetwin", "sionna")
+"""Names of the engines; the first is the default."""
+
+
+def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
+    """Make sure that there is such an engine and that it can do all that the site and the settings ask for.
+
+    Raises:
+        SiteTwinError: It cannot, or surfaces would be cut into too many tiles.
+    """
+    if engine not in ENGINES:
+        raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
+    if engine == "sionna" and (site.vegetation.num_volumes or len(site.vegetation.scatter_centres)):
+        raise SiteTwinError(
+            f"the engine sionna knows no vegetation, and the site '{site.name}' has {site.vegetation.num_volumes} "
+            "volumes of it; use the engine sitetwin, or a site without vegetation"
+        )
+    if engine == "sionna" and settings.diffuse_paths:
+        raise SiteTwinError(
+            "the engine sionna scatters at a random point for each ray, not at tiles that a store of paths could name; "
+            "leave diffuse_paths at 0, or use the engine sitetwin"
+        )
+    if settings.diffuse_paths:
+        surface_tiles(site, settings.diffuse_tile_m)  # kept for the trace; too many are refused here
+
+
+def trace(
+    site: Site,
+    transmitter: np.ndarray,
+    users: np.ndarray,
+    settings: TraceSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    engine: str = ENGINES[0],
+) -> Paths:
+    """All paths from a transmitter to some users, in memory.
+
+    Args:
+        site: The site.
+        transmitter: (3,) metres.
+        users: (U, 3) metres, U at least 1.
+        settings: See `TraceSettings`; ``sionna`` has no bound on what stays unseen and no diffuse paths.
+        progress: Called with the share of the work done, 0..1.
+        engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: each chain that it finds is
+            solved again in double precision; slower by orders of magnitude. It draws the interaction at each hit of a
+            ray, and so finds a share of the diffracted and transmitted paths.
+
+    Raises:
+        SiteTwinError: A position is not finite, there is no user, or the engine cannot do what the site or the
+            settings ask for.
+    """
+    settings = settings or TraceSettings()
+    check_engine(engine, site, settings)
+    if engine == "sitetwin":
+        return dense.trace(site, transmitter, users, settings, progress)
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(done / total)
+
+    return trace_as_asked(ReferenceEngine(site), transmitter, users, settings, tell)

@@ -1,0 +1,295 @@
+"""Paths on disk: one tile of users after another, in a `TileStore`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.caster import penetrable_facets
+from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.paths import Paths
+from sitetwin.rays.specular.chains import ChainList
+from sitetwin.site import Site
+from sitetwin.store import Array, Group, TileStore
+
+KIND = "paths"
+CHAINS = "chains"  # group of the chain list, beside the tiles
+
+LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "users": (("user", "xyz"), {"units": "m", "description": "positions, local east, north, up"}),
+    "offsets": (("user_edge",), {"rows": "path", "description": "paths of user u: rows offsets[u]:offsets[u+1]"}),
+    "kinds": (
+        ("path", "interaction"),
+        {"description": "0 none, 1 reflection, 2 in a canopy, 3 diffraction, 4 transmission, 5 diffuse"},
+    ),
+    "facets": (("path", "interaction"), {"description": "facet, scatter centre or wedge of each interaction; -1 none"}),
+    "vertices": (("path", "interaction", "xyz"), {"units": "m", "description": "interaction points; NaN none"}),
+    "length": (("path",), {"units": "m", "description": "unfolded length from transmitter to user"}),
+    "departure": (("path", "xyz"), {"units": "1", "description": "unit vector away from the transmitter"}),
+    "arrival": (("path", "xyz"), {"units": "1", "description": "unit vector away from the user"}),
+    "crossing_offsets": (
+        ("path_edge",),
+        {"rows": "crossing", "description": "crossings of path p: rows crossing_offsets[p]:crossing_offsets[p+1]"},
+    ),
+    "crossing_volume": (("crossing",), {"description": "vegetation volume crossed"}),
+    "crossing_entry": (("crossing",), {"units": "m", "description": "where the path enters it, along the path"}),
+    "crossing_exit": (("crossing",), {"units": "m", "description": "where the path leaves it, along the path"}),
+}
+_DTYPES = {
+    "users": "<f8", "offsets": "<i8", "kinds": "|u1", "facets": "<i4", "vertices": "<f8", "length": "<f8",
+    "departure": "<f8", "arrival": "<f8", "crossing_offsets": "<i8", "crossing_volume": "<i4",
+    "crossing_entry": "<f8", "crossing_exit": "<f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TraceSummary:
+    """What a store of paths holds, in a few numbers.
+
+    Attributes:
+        users: Number of users.
+        users_without_path: Users that no path reaches.
+        paths: Number of paths.
+        line_of_sight_share: Share of the users with a path of no interaction.
+        unseen_share: Estimated share of (chain, user) pairs that discovery missed; None if the store does not say.
+        unseen_share_diffracted: The same for chains with a diffraction; None if none were sought.
+    """
+
+    users: int
+    users_without_path: int
+    paths: int
+    line_of_sight_share: float
+    unseen_share: float | None
+    unseen_share_diffracted: float | None = None
+
+
+def paths_to_arrays(paths: Paths) -> dict[str, Array]:
+    """Labelled arrays of some paths: all but the transmitter and the attributes, which a whole store shares."""
+    return {
+        name: Array(dims, np.ascontiguousarray(getattr(paths, name), dtype=_DTYPES[name]), attributes)
+        for name, (dims, attributes) in LAYOUT.items()
+    }
+
+
+def arrays_to_paths(group: Group, transmitter: np.ndarray, attributes: dict[str, Any]) -> Paths:
+    """The inverse of `paths_to_arrays`.
+
+    Raises:
+        SiteTwinError: An array is absent.
+    """
+    absent = sorted(set(LAYOUT) - set(group.arrays))
+    if absent:
+        raise SiteTwinError(f"the tile holds no array {absent[0]!r}, so it holds no paths; check the path of the store")
+    return Paths(transmitter=transmitter, **{name: group[name] for name in LAYOUT}, attributes=attributes)
+
+
+def write_paths_tile(store: TileStore, index: int, paths: Paths) -> None:
+    """Write the paths of one tile of users; their attributes go with the tile. Raises as `TileStore.write_tile`."""
+    start, stop = store.tiles[index]
+    if paths.num_users != stop - start:
+        raise ValueError(f"tile {index} is for {stop - start} users, not {paths.num_users}")
+    store.write_tile(index, paths_to_arrays(paths), paths.attributes)
+
+
+def save_paths(paths: Paths, path: str | Path, tile_users: int = 50_000) -> TileStore:
+    """Write paths that are in memory into a new store, or finish one that was interrupted.
+
+    Args:
+        paths: Any paths.
+        path: Folder of the store.
+        tile_users: Users per tile.
+
+    Raises:
+        SiteTwinError: The folder holds something else, or the disk refuses.
+    """
+    digest = hashlib.sha256()
+    for name, array in paths_to_arrays(paths).items():
+        digest.update(f"{name}{array.data.shape}".encode())
+        digest.update(array.data.tobytes())
+    configuration = {
+        "kind": KIND,
+        "transmitter": _position(paths.transmitter),
+        "content": digest.hexdigest(),
+        "attributes": paths.attributes,
+        "tile_users": tile_users,
+    }
+    tiles = split_users(paths.num_users, tile_users)
+    store = TileStore.create(path, configuration, root_attributes(paths.transmitter), tiles)
+    for index in store.missing_tiles():
+        write_paths_tile(store, index, paths.select_users(np.arange(*store.tiles[index])))
+    return store
+
+
+def load_paths(path: str | Path, users: slice | None = None) -> Paths:
+    """Read the paths of some users, or of all.
+
+    Args:
+        path: Folder of the store.
+        users: Which users, by index; only the tiles that hold some of them are read. A step is allowed.
+
+    Raises:
+        SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+    """
+    store = open_paths(path)
+    wanted = np.arange(store.num_users)[users if users is not None else slice(None)]
+    if not store.tiles:
+        raise SiteTwinError(f"{path} holds no users; trace again with users in the area")
+    low, high = (int(wanted.min()), int(wanted.max())) if wanted.size else (0, 0)
+    chosen = [i for i, (start, stop) in enumerate(store.tiles) if start <= high and stop > low]
+    groups = [store.read_tile(i) for i in chosen]
+    transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+    attributes = merge_attributes([group.attributes for group in groups])
+    loaded = concatenate([arrays_to_paths(group, transmitter, attributes) for group in groups])
+    first = store.tiles[chosen[0]][0]
+    if wanted.size == loaded.num_users and np.array_equal(wanted - first, np.arange(loaded.num_users)):
+        return loaded
+    return loaded.select_users(wanted - first)
+
+
+def open_paths(path: str | Path) -> TileStore:
+    """Open a store and make sure that it holds paths.
+
+    Raises:
+        SiteTwinError: It does not.
+    """
+    store = TileStore.open(path)
+    if store.configuration.get("kind") != KIND:
+        raise SiteTwinError(f"{path} is a store, but not of paths; check the path")
+    return store
+
+
+def concatenate(parts: list[Paths]) -> Paths:
+    """Put the paths of consecutive groups of users end to end; transmitter and attributes are the first part's."""
+    if len(parts) == 1:
+        return parts[0]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in LAYOUT}
+    for name in ("offsets", "crossing_offsets"):
+        joined[name] = _join_offsets([getattr(part, name) for part in parts])
+    return replace(parts[0], **joined)
+
+
+def _join_offsets(parts: list[np.ndarray]) -> np.ndarray:
+    counts = np.concatenate([np.diff(part) for part in parts])
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def merge_attributes(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Attributes on which all parts agree; where they differ, the list of their values."""
+    merged = {}
+    for name in sorted(set().union(*parts)):
+        values = [part.get(name) for part in parts]
+        merged[name] = values[0] if all(value == values[0] for value in values) else values
+    return merged
+
+
+def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
+    """Ranges of at most `tile_users` users each.
+
+    Raises:
+        SiteTwinError: `tile_users` is not positive.
+    """
+    if tile_users < 1:
+        raise SiteTwinError(f"a tile of {tile_users} users is impossible; give 1 or more users per tile")
+    edges = [*range(0, users, tile_users), users]
+    return list(pairwise(edges))
+
+
+def trace_configuration(
+    site: Site, transmitter: np.ndarray, users: np.ndarray, settings: TraceSettings, tile_users: int
+) -> dict[str, Any]:
+    """What decides the paths of a trace, for the manifest: an interrupted run is resumed only with the same.
+
+    Materials decide nothing but which walls waves may pass, where they may pass any.
+    """
+    positions = np.ascontiguousarray(users, dtype="<f8")
+    slabs = hashlib.sha256(penetrable_facets(site).tobytes()).hexdigest()
+    return {
+        **({"slab_facets_sha256": slabs} if settings.max_transmissions else {}),
+        "kind": KIND,
+        "geometry_hash": site.geometry_hash,
+        "transmitter": _position(transmitter),
+        "users": {"count": len(users), "sha256": hashlib.sha256(positions.reshape(-1).data).hexdigest()},
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "tile_users": tile_users,
+    }
+
+
+def path_width(site: Site, chains: ChainList, settings: TraceSettings) -> int:
+    """Most interactions of any path, the same for every tile, so that tiles can be put end to end."""
+    scatters = settings.canopy_paths > 0 and len(site.vegetation.scatter_centres) > 0
+    return max(chains.facets.shape[1] + settings.max_transmissions, int(scatters), int(settings.diffuse_paths > 0))
+
+
+def widen(paths: Paths, width: int) -> Paths:
+    """The same paths with room for `width` interactions each, if they have less."""
+    more = width - paths.max_depth
+    if more <= 0:
+        return paths
+    return replace(
+        paths,
+        kinds=np.pad(paths.kinds, ((0, 0), (0, more))),
+        facets=np.pad(paths.facets, ((0, 0), (0, more)), constant_values=-1),
+        vertices=np.pad(paths.vertices, ((0, 0), (0, more), (0, 0)), constant_values=np.nan),
+    )
+
+
+def label_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
+    """Arrays with an axis label for each axis; scalars become arrays of one entry."""
+    return {
+        name: Array(
+            tuple(f"{name}_{axis}" for axis in range(max(value.ndim, 1))),
+            np.atleast_1d(value),
+            {"scalar": value.ndim == 0},
+        )
+        for name, value in arrays.items()
+    }
+
+
+def unlabel_arrays(group: Group) -> dict[str, np.ndarray]:
+    """The inverse of `label_arrays`."""
+    return {n: a.data.reshape(()) if a.attributes["scalar"] else a.data for n, a in group.arrays.items()}
+
+
+def summarise(path: str | Path) -> TraceSummary:
+    """Count what a finished store of paths holds, one tile in memory at a time.
+
+    Raises:
+        SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+    """
+    store = open_paths(path)
+    empty = paths = sighted = 0
+    for index in range(len(store.tiles)):
+        tile = store.read_tile(index)
+        offsets = tile["offsets"]
+        direct = np.concatenate([[0], np.cumsum(~tile["kinds"].any(axis=1))])
+        empty += int(np.count_nonzero(np.diff(offsets) == 0))
+        sighted += int(np.count_nonzero(np.diff(direct[offsets])))
+        paths += int(offsets[-1])
+    unseen = unseen_diffracted = None
+    if store.has_group(CHAINS):
+        found = store.read_group(CHAINS)
+        unseen = float(found["completeness_unseen_share"][0])
+        if "edges_completeness_unseen_share" in found.arrays:
+            unseen_diffracted = float(found["edges_completeness_unseen_share"][0])
+    users = store.num_users
+    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen, unseen_diffracted)
+
+
+def _position(point: np.ndarray) -> list[float]:
+    return [float(x) for x in point]
+
+
+def root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
+    """What a store of paths says of itself to its readers."""
+    return {
+        "title": "propagation paths from one transmitter, geometry only",
+        "frame": "local east, north, up; metres",
+        "transmitter": _position(transmitter),
+    }

@@ -1,0 +1,1 @@
+"""Other tracers as judges: Sionna RT and Wireless InSite."""

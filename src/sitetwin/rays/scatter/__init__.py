@@ -1,0 +1,1 @@
+"""Vegetation, canopies and diffuse scattering."""

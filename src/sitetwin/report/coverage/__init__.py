@@ -1,0 +1,1 @@
+"""Coverage maps as pictures, GeoTIFF and CSV."""

@@ -1,0 +1,1 @@
+"""Where radios and users may stand in a site."""

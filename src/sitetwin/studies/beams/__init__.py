@@ -1,0 +1,1 @@
+"""The study of beam prediction on measured powers."""

@@ -1,0 +1,108 @@
+"""Configuration of the beam prediction study: frozen, validated, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.studies.csi.config import Frozen
+
+HEADLINE = "calibrated twin, chosen rows"
+"""The method of the headline, named here, not by its results."""
+
+BeamProfile = Literal["quick", "paper"]
+
+
+class TwinAssumptions(Frozen):
+    """What neither the scenario nor the paper says of the street.
+
+    Attributes:
+        carrier_hz: Carrier frequency.
+        antennas: Elements of the station's half-wave linear array.
+        bandwidth_hz: Band over which beam powers are summed.
+        subcarriers: In that band.
+        station_height_m: Of the array above the ground.
+        user_height_m: Of the transmitter on the car.
+        max_depth: Most reflections.
+        spacing_m: Of the grid of users.
+        margin_m: Of the grid around the measured positions.
+        echoes: Strongest paths apart from the line of sight that the structured model takes over.
+    """
+
+    carrier_hz: float = 60e9
+    antennas: int = 16
+    bandwidth_hz: float = 100e6
+    subcarriers: int = 64
+    station_height_m: float = 3.0
+    user_height_m: float = 1.5
+    max_depth: int = 2
+    spacing_m: float = 1.0
+    margin_m: float = 3.0
+    echoes: int = 2
+
+
+class BeamStudy(Frozen):
+    """The whole study.
+
+    Attributes:
+        profile: "quick" or "paper".
+        first_beam: First of the beams in use (official order, from 0).
+        beam_step: Every how many of the beams is in use: 4 is the protocol of arXiv 2301.07682.
+        repeats: Random splits.
+        folds: Of whole drives.
+        fold_repeats: Times that drives are dealt out anew into folds.
+        seed: Of splits, draws and initial weights.
+        real_sizes: Numbers of measured rows for the structured twin.
+        drive_sizes: The same in the folds of drives.
+        network_sizes: Training sizes of the published network.
+        transfer_sizes: Measured rows of its transfer.
+        twin_rows: Rows of the twin on which transfer begins.
+        ablations: Whether the structured twin is also run without its parts.
+        bootstrap_draws: Of whole drives.
+        twin: Assumptions about the street.
+    """
+
+    profile: BeamProfile
+    first_beam: int = Field(default=1, ge=0)
+    beam_step: int = Field(default=4, ge=1)
+    repeats: int = 30
+    folds: int = 5
+    fold_repeats: int = 5
+    seed: int = 2022
+    real_sizes: tuple[int, ...] = (0, 5, 10, 20, 40, 100)
+    drive_sizes: tuple[int, ...] = (0, 5, 10, 20, 40, 100)
+    network_sizes: tuple[int, ...] = tuple(range(10, 201, 10))
+    transfer_sizes: tuple[int, ...] = tuple(range(5, 101, 5))
+    twin_rows: int = 200
+    ablations: bool = True
+    bootstrap_draws: int = 2000
+    twin: TwinAssumptions = TwinAssumptions()
+
+    def hash(self, data: str) -> str:
+        """SHA-256 of the configuration and of what identifies the data."""
+        content = {"configuration": self.model_dump(mode="json"), "data": data}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def beam_study(profile: str) -> BeamStudy:
+    """The frozen configuration of a profile: "quick" has the published curves at few sizes, "paper" at all of them.
+
+    Raises:
+        SiteTwinError: Unknown profile.
+    """
+    if profile == "quick":
+        return BeamStudy(
+            profile="quick",
+            real_sizes=(0, 10, 40),
+            drive_sizes=(0, 40),
+            network_sizes=(10, 50, 200),
+            transfer_sizes=(10, 40),
+            ablations=False,
+        )
+    if profile == "paper":
+        return BeamStudy(profile="paper")
+    raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper")

@@ -1,0 +1,155 @@
+"""The twin of a measured street: its geometry traced at 60 GHz, and what beams receive there."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.spatial import cKDTree
+
+from sitetwin.channel import AntennaArray, OfdmGrid, Radio, frequency_response, path_gains
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import Paths, TraceSettings, trace
+from sitetwin.site import Site, load_scene
+from sitetwin.site.places.placement import ground_height, outdoor_mask
+from sitetwin.studies.beams.config import TwinAssumptions
+
+_SAME_DIRECTION_DEG = 1.0  # echoes nearer than this to the line of sight are part of it: those of the ground
+
+
+@dataclass(frozen=True, eq=False)
+class StreetTwin:
+    """Paths from the base station to a grid of users over the street.
+
+    Attributes:
+        site: The geometry.
+        station: (2,) metres in the site's frame, of the base station.
+        paths: To all users of the grid that stand outdoors.
+        gains: (P, 1, 1) complex64 at the carrier, isotropic antennas.
+        users: (U, 2) metres east and north of the station.
+        assumptions: What the data do not say.
+        facts: Hashes and counts, for the results.
+    """
+
+    site: Site
+    station: np.ndarray
+    paths: Paths
+    gains: torch.Tensor
+    users: np.ndarray
+    assumptions: TwinAssumptions
+    facts: dict[str, object]
+
+    def at(self, users: np.ndarray) -> StreetTwin:
+        """The same street, traced to other users (U, 2), metres east and north of the station."""
+        return _traced(self.site, self.station, users, self.assumptions)
+
+    def assuming(self, assumptions: TwinAssumptions) -> StreetTwin:
+        """The same street and users under other assumptions."""
+        return _traced(self.site, self.station, self.users, assumptions)
+
+    def echoes(self, position: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Strongest paths that leave apart from the line of sight, at the users of the grid nearest to some positions.
+
+        Args:
+            position: (N, 2) metres east and north of the station.
+            most: L.
+
+        Returns:
+            Offset of the departure in degrees from the line of sight, counter-clockwise, and power over that of the
+            line of sight, each (N, L); a missing echo has the ratio zero.
+        """
+        owner = self.paths.user_of_path
+        direct = np.degrees(np.arctan2(self.users[:, 1], self.users[:, 0]))[owner]
+        leaves = np.degrees(np.arctan2(self.paths.departure[:, 1], self.paths.departure[:, 0]))
+        apart = (leaves - direct + 180) % 360 - 180
+        power = self.gains[:, 0, 0].abs().double().square().numpy()
+        near = np.abs(apart) < _SAME_DIRECTION_DEG
+        line = np.bincount(owner[near], weights=power[near], minlength=len(self.users))
+        offset, ratio = np.zeros((len(self.users), most)), np.zeros((len(self.users), most))
+        for user in np.flatnonzero(line > 0):
+            rows = np.flatnonzero(~near & (owner == user))
+            rows = rows[np.argsort(-power[rows], kind="stable")][:most]
+            offset[user, : len(rows)] = apart[rows]
+            ratio[user, : len(rows)] = power[rows] / line[user]
+        nearest = cKDTree(self.users).query(position)[1]
+        return offset[nearest], ratio[nearest]
+
+    def beam_powers(self, boresight: float, beam_azimuth: np.ndarray) -> np.ndarray:
+        """(U, B) power of steered beams, summed over the subcarriers.
+
+        Args:
+            boresight: Radians from east.
+            beam_azimuth: (B,) radians from boresight, to the left positive.
+        """
+        a = self.assumptions
+        radio = Radio(AntennaArray.ula(a.antennas), (boresight, 0.0, 0.0))
+        grid = OfdmGrid(a.carrier_hz, a.subcarriers, a.bandwidth_hz / a.subcarriers)
+        with torch.no_grad():
+            h = frequency_response(self.paths, self.gains, grid, radio)[:, 0]
+        y = torch.as_tensor(np.asarray(radio.array.positions))[:, 1].double().numpy()
+        weights = np.exp(-2j * np.pi * y[:, None] * np.sin(beam_azimuth)) / math.sqrt(a.antennas)
+        received = torch.einsum("utk,tb->ukb", h, torch.from_numpy(weights).to(h.dtype))
+        return received.abs().double().square().sum(dim=1).numpy()
+
+
+def build_twin(folder: Path, data: xr.Dataset, assumptions: TwinAssumptions) -> StreetTwin:
+    """Trace the street of a scenario.
+
+    Args:
+        folder: Of a site with ``georeference.json``: ranges ``x``, ``y`` in metres, and the ``lat``, ``lon`` of these.
+        data: The scenario; its positions and its station only.
+        assumptions: Heights, carrier, array, band.
+
+    Raises:
+        SiteTwinError: The site or its georeference is missing or damaged, or the street lies outside it.
+    """
+    site = load_scene(str(folder))
+    station = _site_position(folder, data)
+    position = np.stack([data.east.values, data.north.values], axis=1)
+    low, high = position.min(axis=0) - assumptions.margin_m, position.max(axis=0) + assumptions.margin_m
+    if not ((site.bounds[0, :2] < station + low) & (site.bounds[1, :2] > station + high)).all():
+        raise SiteTwinError(f"'{data.attrs['scenario']}' lies outside the site '{folder}'; give its own site")
+    axes = [np.arange(a, b + 1e-9, assumptions.spacing_m) for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    grid = grid[outdoor_mask(site, grid + station)]
+    return _traced(site, station, grid, assumptions)
+
+
+def _traced(site: Site, station: np.ndarray, users: np.ndarray, assumptions: TwinAssumptions) -> StreetTwin:
+    """Paths to users (U, 2), metres east and north of the station (2,) in the site's frame."""
+    place = users + station
+    heads = np.column_stack([place, ground_height(site, place) + assumptions.user_height_m])
+    mast = float(ground_height(site, station[None])[0]) + assumptions.station_height_m
+    paths = trace(site, np.array([*station, mast]), heads, TraceSettings(max_depth=assumptions.max_depth))
+    with torch.no_grad():
+        gains = path_gains(paths, site, assumptions.carrier_hz)
+    facts: dict[str, object] = {
+        "site": site.name,
+        "site_hash": site.geometry_hash,
+        "users": len(users),
+        "paths": paths.num_paths,
+        "paths_per_user": round(paths.num_paths / len(users), 2),
+    }
+    return StreetTwin(site, station, paths, gains, users, assumptions, facts)
+
+
+def _site_position(folder: Path, data: xr.Dataset) -> np.ndarray:
+    """(2,) metres in the site's frame, of the base station."""
+    path = folder / "georeference.json"
+    try:
+        box = json.loads(path.read_text(encoding="utf-8"))
+        x, y, lat, lon = (np.array(box[name], dtype=np.float64).reshape(2) for name in ("x", "y", "lat", "lon"))
+    except OSError as error:
+        raise SiteTwinError(f"'{path}' is missing: it says where on the globe the site lies") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SiteTwinError(f"'{path}' should hold ranges x, y, lat, lon of two numbers each; mend it") from error
+    if not all(np.isfinite(r).all() and r[1] > r[0] for r in (x, y, lat, lon)):
+        raise SiteTwinError(f"the ranges x, y, lat, lon in '{path}' must rise; mend it")
+    share_x = (data.attrs["station_longitude"] - lon[0]) / (lon[1] - lon[0])
+    share_y = (data.attrs["station_latitude"] - lat[0]) / (lat[1] - lat[0])
+    return np.array([x[0] + share_x * (x[1] - x[0]), y[0] + share_y * (y[1] - y[0])])

@@ -1,0 +1,252 @@
+"""The CSI feedback study: what a digital twin is worth for CSI compression, from city to refined codec.
+
+After S. Jiang, A. Alkhateeb, "Digital twin aided massive MIMO: CSI compression and feedback", arXiv 2402.19434.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from sitetwin.channel import FieldOptions, Radio, path_gains
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn import to_db
+from sitetwin.rays import Paths
+from sitetwin.site import Ellipsoid, surface_height
+from sitetwin.store.files import disk_errors, write_file
+from sitetwin.studies.csi.config import HEADLINE_CASE, CsiStudy
+from sitetwin.studies.csi.data import (
+    TargetUsers,
+    delay_angle_matrices,
+    kept_energy,
+    source_set,
+    target_set,
+    target_users,
+)
+from sitetwin.studies.csi.parallel import run_seeds
+from sitetwin.studies.csi.seed import CaseData, SeedData
+from sitetwin.studies.csi.summary import summarise
+from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, describe
+
+SCHEMA = "sitetwin.csi/1"
+_LIBRARIES = ("sitetwin", "numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Who watches a study run: the command line, or nobody."""
+
+    def stage(self, name: str, share: float) -> None:
+        """A stage has come this far, 0..1."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def stage(self, name: str, share: float) -> None:
+        """Nothing."""
+
+
+def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None, workers: int | None = None) -> Path:
+    """Run the study into a folder, or finish one that was interrupted there.
+
+    Args:
+        study: The configuration.
+        folder: Where configuration.json, results.json, run.json and scene.npz are written.
+        watcher: Progress.
+        workers: Processes for the seeds; one per core by default.
+
+    Returns:
+        Path of results.json.
+
+    Raises:
+        SiteTwinError: The folder holds results of another configuration or cannot be written, or a world is impossible.
+    """
+    watcher = watcher or Silent()
+    claim_folder(study, folder)
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    worlds = build_worlds(study, watcher.stage)
+    seconds["worlds"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    workers = workers or os.cpu_count() or 1
+    results = run_seeds(
+        study,
+        lambda seed: _seed_data(study, worlds, seed),
+        folder,
+        workers,
+        lambda share: watcher.stage("train and test", share),
+    )
+    seconds["seeds"] = time.perf_counter() - started
+
+    shown = target_users(study, worlds, *HEADLINE_CASE, study.evaluation.seeds[0])
+    with disk_errors("writing the map of the study", folder):
+        _write_scene(study, worlds, shown, folder / "scene.npz")
+    document = {
+        "schema": SCHEMA,
+        "title": f"CSI feedback with a digital twin of {worlds.worlds['twin'].site.name}",
+        "profile": study.profile,
+        "configuration": study.model_dump(mode="json"),
+        "configuration_hash": study.hash(),
+        "seeds": list(study.evaluation.seeds),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "worlds": describe(worlds),
+        "users": {
+            **worlds.counts,
+            "test": len(shown.test_users),
+            "train_pool": len(shown.train_users),
+            "guard": shown.guard,
+            "test_by_other_engine": int(shown.by_other_engine.sum()),
+        },
+        "fidelity": _fidelity(study, worlds, shown),
+        **summarise(study, results),
+    }
+    run = {
+        "seconds": {**seconds, "training": {f"{r.seed} {r.part}": r.seconds for r in results}},
+        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "workers": workers,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with disk_errors("writing the results of the study", folder):
+        _write_json(folder / "run.json", run)
+        _write_json(folder / "results.json", document)
+    return folder / "results.json"
+
+
+def claim_folder(study: CsiStudy, folder: Path) -> None:
+    """Make the folder this configuration's own.
+
+    Raises:
+        SiteTwinError: It holds another configuration, something else, or cannot be written.
+    """
+    path = folder / "configuration.json"
+    with disk_errors("claiming the folder of the study", folder):
+        if path.exists():
+            if _held_hash(path) != study.hash():
+                raise SiteTwinError(
+                    f"{folder} holds a study of another configuration; choose another folder with --out, or remove it"
+                )
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(path, {"hash": study.hash(), "configuration": study.model_dump(mode="json")})
+
+
+def _held_hash(path: Path) -> str:
+    """Hash of the configuration that a folder was claimed for.
+
+    Raises:
+        SiteTwinError: The file is not what `claim_folder` wrote.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError):
+        held = None
+    if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
+        raise SiteTwinError(
+            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
+            "--out, or remove this one"
+        )
+    return str(held["hash"])
+
+
+def _seed_data(study: CsiStudy, worlds: Worlds, seed: int) -> SeedData:
+    sets = {case: target_set(study, worlds, *case, seed) for case in study.evaluation.cases}
+    return SeedData(
+        seed=seed,
+        twin=source_set(study, worlds.worlds["twin"], seed).x,
+        wrong_site=source_set(study, worlds.worlds["wrong_site"], seed).x,
+        cases={
+            case: CaseData(data.train.x, data.test.x, data.users.test_block, data.users.by_other_engine)
+            for case, data in sets.items()
+        },
+    )
+
+
+def _fidelity(study: CsiStudy, worlds: Worlds, shown: TargetUsers) -> dict[str, Any]:
+    """How far the twin is from the targets, on the test users of the first seed."""
+    users = shown.test_users.numpy()
+    both = users[worlds.worlds["twin"].covered[users]]
+    twin = delay_angle_matrices(study, worlds.worlds["twin"], both).flatten(1)
+    kept = kept_energy(study, worlds.worlds["target_b"], users)
+    figures: dict[str, Any] = {
+        "truncation_floor_db": to_db((1 - kept).mean()),
+        "kept_energy_mean": float(kept.mean()),
+    }
+    for key in ("target_a", "target_b"):
+        target = delay_angle_matrices(study, worlds.worlds[key], both).flatten(1)
+        inner = (twin.conj() * target).sum(1).abs()
+        similarity = inner / (twin.norm(dim=1) * target.norm(dim=1)).clamp_min(1e-30)
+        ratio = 20 * torch.log10(target.norm(dim=1) / twin.norm(dim=1))
+        figures[f"correlation_median_{key}"] = float(similarity.median())
+        figures[f"power_difference_db_median_{key}"] = float(ratio.median())
+    return figures
+
+
+def path_gain_db(study: CsiStudy, world: World) -> np.ndarray:
+    """(U,) float32: sum of the path powers of each user in dB, NaN without a path."""
+
+    def sums(paths: Paths) -> np.ndarray:
+        gains = path_gains(
+            paths, world.site, study.link.carrier_hz, Radio(), Radio(), FieldOptions(foliage=world.foliage)
+        )
+        power = gains[:, 0, 0].abs().double().square().numpy()
+        return np.bincount(paths.user_of_path, weights=power, minlength=paths.num_users)
+
+    power = sums(world.paths)
+    if world.other_paths is not None:
+        power[world.other_users] = sums(world.other_paths)
+    with np.errstate(divide="ignore"):
+        return np.where(power > 0, 10 * np.log10(power), np.nan).astype(np.float32)
+
+
+def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetUsers, path: Path) -> None:
+    """What the map of the report shows."""
+    target = worlds.worlds["target_b"]
+    split = np.zeros(len(worlds.users), dtype=np.int8)
+    split[shown.train_users.numpy()] = 1
+    split[shown.test_users.numpy()] = 2
+    crowns = [crown for crown in target.site.vegetation.volumes if isinstance(crown, Ellipsoid)]  # as they are planted
+    heights, extent = _height_map(target, study.site.area)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        users_xy=worlds.users[:, :2].astype(np.float32),
+        power_db=path_gain_db(study, target),
+        twin_power_db=path_gain_db(study, worlds.worlds["twin"]),
+        split=split,
+        transmitter=np.asarray(study.site.base_station),
+        trees_xy=np.array([c.centre[:2] for c in crowns]).reshape(-1, 2),
+        trees_radius=np.array([c.semi_axes[0] for c in crowns]),
+        height_map=heights,
+        extent=np.asarray(extent),
+    )
+    write_file(path, content.getvalue())
+
+
+def _height_map(world: World, area: tuple[float, float, float, float]) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Roof heights over the area and some metres around it, NaN on open ground, row by row from the south."""
+    xmin, ymin, xmax, ymax = area[0] - 20, area[1] - 20, area[2] + 20, area[3] + 20
+    x, y = np.arange(xmin, xmax, 1.0) + 0.5, np.arange(ymin, ymax, 1.0) + 0.5
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    height = surface_height(world.site, points)
+    open_ground = ~(height > world.site.bounds[0, 2] + 0.5)
+    shape = (len(y), len(x))
+    return np.where(open_ground, np.nan, height).astype(np.float32).reshape(shape), (xmin, xmax, ymin, ymax)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_file(path, text.encode())

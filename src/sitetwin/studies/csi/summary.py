@@ -1,0 +1,174 @@
+"""From the seeds' measurements to the numbers of results.json, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from sitetwin.learn import paired_difference_db, seed_interval, to_db
+from sitetwin.studies.csi.config import HEADLINE_CASE, CsiStudy
+from sitetwin.studies.csi.seed import ADAPTIVE, CSINET, KLT, SeedResult, case_key, compared_pairs
+
+HEADLINE = {"target": HEADLINE_CASE[0], "split": HEADLINE_CASE[1], "codec": KLT, "method": "closed form, high NMSE"}
+"""Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
+
+_FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "gain_db")
+
+
+def estimate(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and 95 % Student interval over seeds; one seed has no interval (low and high are null)."""
+    rounded = [round(float(v), 4) for v in values]  # first: what a linear algebra library leaves open cannot spread
+    interval = seed_interval(rounded) if len(rounded) > 1 else None
+    mean = sum(rounded) / len(rounded)
+    low, high = (interval.low, interval.high) if interval else (math.nan, math.nan)
+    return {
+        "mean": round(mean, 4),
+        "low": round(low, 4) if math.isfinite(low) else None,
+        "high": round(high, 4) if math.isfinite(high) else None,
+        "n": len(rounded),
+        "values": rounded,
+        "level": 0.95,
+        "kind": "t over seeds",
+    }
+
+
+def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
+    """All sections of results.json that come from the seeds."""
+    curves = _gather((r.curves for r in results), ("target", "split", "codec", "source", "n_train", "converged"))
+    refinement = _gather(
+        (r.refinement for r in results),
+        ("target", "split", "codec", "n_train", "method", "n_real", "full_uploads", "examined", "converged"),
+    )
+    first = results[0].seed
+    return {
+        "curves": curves,
+        "refinement": refinement,
+        "controls": _gather((r.controls for r in results), ("name", "target", "split", "feedback")),
+        "paired": _paired(study, results),
+        "methods": _methods(results),
+        "cdf": [row for r in results if r.seed == first for row in r.cdf],
+        "headline": _headline(study, curves, refinement),
+        "notes": _notes(study),
+    }
+
+
+def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows with equal labels over the seeds become one row of estimates; the order is that of the first seed."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for seed_rows in rows:
+        for row in seed_rows:
+            groups[tuple(row[label] for label in labels)].append(row)
+    return [
+        {
+            **dict(zip(labels, key, strict=True)),
+            **{f: estimate([m[f] for m in members]) for f in _FIGURES if all(f in m for m in members)},
+        }
+        for key, members in groups.items()
+    ]
+
+
+def _paired(study: CsiStudy, results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    """NMSE of one model less that of another on the same users, in dB: negative means that the first is better."""
+    errors: dict[tuple[int, str], list[float]] = {}
+    for result in results:
+        errors |= {(result.seed, label): values for label, values in result.errors.items()}
+    rows = []
+    for case in study.evaluation.cases:
+        for a, b in compared_pairs(study):
+            pairs = [
+                (
+                    torch.tensor(errors[seed, f"{a} @ {case_key(case)}"]),
+                    torch.tensor(errors[seed, f"{b} @ {case_key(case)}"]),
+                )
+                for seed in study.evaluation.seeds
+                if (seed, f"{a} @ {case_key(case)}") in errors and (seed, f"{b} @ {case_key(case)}") in errors
+            ]
+            if not pairs:
+                continue
+            found = estimate([to_db(one.mean()) - to_db(other.mean()) for one, other in pairs])
+            if len(pairs) == 1:
+                block = torch.tensor(next(r.blocks[case_key(case)] for r in results if case_key(case) in r.blocks))
+                interval = paired_difference_db(*pairs[0], torch.Generator().manual_seed(0), block)
+                found |= {
+                    "low": round(interval.low, 4),
+                    "high": round(interval.high, 4),
+                    "kind": "bootstrap over blocks",
+                }
+            rows.append({"a": a, "b": b, "target": case[0], "split": case[1], "n_real": 0, "difference_db": found})
+    return rows
+
+
+def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    rows = []
+    for row in (m for r in results if r.seed == results[0].seed for m in r.methods):
+        method = dict(row)
+        same = [m for r in results for m in r.methods if m["name"] == method["name"]]
+        if "quantised_nmse_db" in method:
+            method = {**method, "quantised_nmse_db": estimate([m["quantised_nmse_db"] for m in same])}
+        rows.append(method)
+    return rows
+
+
+def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any]:
+    return next(row for row in rows if all(row[k] == v for k, v in labels.items()))
+
+
+def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[dict[str, Any]]) -> dict[str, Any]:
+    few = min(study.evaluation.refine_sizes)
+    least, largest = min(study.evaluation.train_sizes), max(study.evaluation.train_sizes)
+    refined = _find(refinement, **HEADLINE, n_real=few)
+    case = {"target": HEADLINE["target"], "split": HEADLINE["split"], "codec": KLT}
+    twin = _find(refinement, **case, method="none", n_real=0)
+    alone = _find(curves, **case, source="target", n_train=least)
+    full = _find(curves, **case, source="target", n_train=largest)
+    wrong = _find(curves, **case, source="wrong_site", n_train=largest)
+
+    def said(row: dict[str, Any]) -> str:
+        value = row["nmse_db"]
+        if value["low"] is None:
+            return f"{value['mean']:.1f} dB (one seed)"
+        return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
+
+    text = (
+        f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin "
+        f"alone reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on "
+        f"target samples alone it reaches {said(alone)} with {least} and {said(full)} with {largest}; fitted on "
+        f"another city, {said(wrong)}."
+    )
+    return {
+        "text": text,
+        **HEADLINE,
+        "n_real": few,
+        "nmse_db": refined["nmse_db"],
+        "reference": f"{KLT} fitted on {largest} target samples",
+        "reference_nmse_db": full["nmse_db"],
+        "met": None,
+    }
+
+
+def _notes(study: CsiStudy) -> list[str]:
+    notes = [
+        "All worlds are simulated; targets stand for reality and are called synthetic.",
+        "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; "
+        "the truncation floor is given beside it.",
+        "Waves are plane across the array, as in the published study, also for users in its near field (nearer than "
+        "41 m with 32 half-wave elements at 3.5 GHz).",
+        "Norm and common phase of a matrix are not fed back in any method.",
+        "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
+        f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and "
+        "is an upper reference for what diversity can bring.",
+        f"Naive refinement of {CSINET} is also shown with its batch normalisation kept at the twin's statistics: a few "
+        "dozen samples shift these, which hurts for a reason that is not forgetting.",
+        "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
+    ]
+    if study.profile == "quick":
+        notes.append(
+            f"Quick profile: {CSINET} is trained for {study.models.csinet_epochs} epochs instead of 160 and the "
+            f"{ADAPTIVE} for {study.models.adaptive_steps} steps instead of 25600. They are not converged and no "
+            "conclusion about architectures is drawn from them."
+        )
+    return notes

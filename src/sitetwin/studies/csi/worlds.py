@@ -1,0 +1,236 @@
+"""The worlds of the CSI study: the twin, two targets that stand for reality, and a wrong site. All are synthetic.
+
+The twin is the city without trees. Target A is the same city in which trees attenuate (the published setting). Target
+B differs in everything the twin gets wrong: its trees also scatter, walls and roofs are elsewhere, the array is turned,
+and some users' paths come from another ray tracer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.channel import AntennaArray, Radio
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import Paths, TraceSettings, trace
+from sitetwin.rays.referee.sionna import trace_reference
+from sitetwin.rays.scatter.vegetation import add_vegetation
+from sitetwin.site import (
+    GeometryError,
+    Site,
+    Vegetation,
+    check_transmitter,
+    inside_building,
+    open_site,
+    plant_street_trees,
+    user_grid,
+)
+from sitetwin.studies.csi.config import Cell, CsiStudy
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One world, traced to all users.
+
+    Attributes:
+        key: "twin", "target_a", "target_b" or "wrong_site".
+        title: For the report.
+        site: Geometry, materials, vegetation.
+        paths: To all users of the grid.
+        radio: The base station's.
+        foliage: Model of the loss in leaves; None where trees do not exist in this world.
+        differences: To the twin, in words.
+        other_users: (E,) user indices whose paths another engine traced, ascending.
+        other_paths: Those users' paths, in that order, or None.
+    """
+
+    key: str
+    title: str
+    site: Site
+    paths: Paths
+    radio: Radio
+    foliage: str | None
+    differences: tuple[str, ...]
+    other_users: np.ndarray
+    other_paths: Paths | None
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(U,) bool: users with a path."""
+        counts = self.paths.counts.copy()
+        if self.other_paths is not None:
+            counts[self.other_users] = self.other_paths.counts
+        return counts > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Worlds:
+    """All worlds of a study, and the users.
+
+    Attributes:
+        worlds: By key.
+        users: (U, 3) float64, metres; the same in twin and targets.
+        wrong_users: (W, 3) float64, users of the wrong site.
+        counts: Of the grid: points, dropped indoors, and so on.
+    """
+
+    worlds: dict[str, World]
+    users: np.ndarray
+    wrong_users: np.ndarray
+    counts: dict[str, int]
+
+
+def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
+    """Make and trace all worlds.
+
+    Args:
+        study: The configuration.
+        progress: Called with a stage's name and the share done.
+
+    Raises:
+        SiteTwinError: A scene is missing, the base station stands in a wall, or no user has a path.
+    """
+    settings = TraceSettings(max_depth=study.max_depth, seed=study.trace_seed)
+    city = open_site(study.site.scene)
+    station = check_transmitter(city, np.asarray(study.site.base_station))
+    planted = _planted(study, city)
+    distorted = _distorted(study, planted)
+    check_transmitter(distorted, station)
+    users, indoors = user_grid(study.site.area, study.site.spacing, study.site.user_height, city)
+    outdoors = ~inside_building(distorted, users)
+    users = users[outdoors]
+
+    # The trees of target A change no path: one trace with their chords serves the twin (no leaves) and target A.
+    paths = trace(planted, station, users, settings, lambda x: progress("trace twin and target A", x))
+    radio = _radio(study, study.site.yaw_deg)
+    none = np.zeros(0, dtype=np.int64)
+    bare = city.variant(vegetation=Vegetation.none()) if city.vegetation.num_volumes else city
+    twin = World("twin", "Twin: the city without trees", bare, paths, radio, None, (), none, None)
+    target_a = World(
+        "target_a",
+        "Target A: foliage attenuates",
+        planted,
+        paths,
+        radio,
+        "default",
+        (f"{planted.vegetation.num_volumes} canopy volumes that attenuate",),
+        none,
+        None,
+    )
+    worlds = {
+        "twin": twin,
+        "target_a": target_a,
+        "target_b": _target_b(study, distorted, station, users, settings, progress),
+    }
+    wrong, wrong_users = _wrong_site(study, settings, progress)
+    counts = {
+        "grid": len(users) + indoors + int((~outdoors).sum()),
+        "dropped_indoors": indoors + int((~outdoors).sum()),
+        "traced": len(users),
+        "without_path": int((~worlds["target_b"].covered).sum()),
+        "other_engine": len(worlds["target_b"].other_users),
+        "trees": planted.vegetation.num_volumes,
+    }
+    worlds["wrong_site"] = wrong
+    for world in worlds.values():
+        if not world.covered.any():
+            raise SiteTwinError(f"no user has a path in '{world.title}'; move the base station or the users' area")
+    return Worlds(worlds, users, wrong_users, counts)
+
+
+def _planted(study: CsiStudy, city: Site) -> Site:
+    """The city with the trees of its map, or with street trees where it has none."""
+    if city.vegetation.num_volumes:
+        return city
+    rng = np.random.default_rng(study.trees.seed)
+    return plant_street_trees(city, rng, _planted_area(study), study.trees.spacing)
+
+
+def _planted_area(study: CsiStudy) -> tuple[float, float, float, float]:
+    xmin, ymin, xmax, ymax = study.site.area
+    margin = study.trees.margin
+    return xmin - margin, ymin - margin, xmax + margin, ymax + margin
+
+
+def _distorted(study: CsiStudy, planted: Site) -> Site:
+    """The planted city with walls and roofs elsewhere, and crowns that scatter."""
+    wrong = study.imperfections
+    return planted.variant(
+        name=f"{planted.name}, target B",
+        walls=GeometryError(sigma=wrong.wall_rms_m / np.sqrt(2)),  # per horizontal coordinate
+        heights=GeometryError(sigma=wrong.height_rms_m),
+        together=planted.provenance["source"].get("kind") == "map",  # whose touching buildings have no wall between
+        scatter_centres=study.trees.scatter_centres,
+        rng=np.random.default_rng(wrong.seed),
+    )
+
+
+def _target_b(
+    study: CsiStudy, site: Site, station: np.ndarray, users: np.ndarray, settings: TraceSettings, progress: Progress
+) -> World:
+    wrong = study.imperfections
+    paths = trace(site, station, users, settings, lambda x: progress("trace target B", x))
+    covered = np.flatnonzero(paths.counts)
+    count = min(wrong.other_engine_users, len(covered))
+    other = np.sort(np.random.default_rng(wrong.seed).choice(covered, size=count, replace=False))
+    other_paths = None
+    if count:
+        reference = trace_reference(
+            site,
+            station,
+            users[other],
+            max_depth=study.max_depth,
+            samples=wrong.other_engine_samples,
+            refine=True,  # its own vertices differ in the last bit from run to run, its choice of paths does not
+            progress=lambda done, total: progress("trace with Sionna RT", done / total),
+        )
+        other_paths = add_vegetation(site, reference, settings.canopy_paths)
+    differences = (
+        f"{site.vegetation.num_volumes} canopy volumes that attenuate",
+        f"their crowns scatter at {len(site.vegetation.scatter_centres)} fixed centres",
+        f"buildings displaced by {wrong.wall_rms_m:g} m (root mean square)",
+        f"roof heights off by {wrong.height_rms_m:g} m (root mean square)",
+        f"array turned by {wrong.yaw_deg:g} degrees",
+        f"{count} users traced by Sionna RT",
+    )
+    radio = _radio(study, study.site.yaw_deg + wrong.yaw_deg)
+    title = "Target B: foliage attenuates and scatters, geometry and array are off"
+    return World("target_b", title, site, paths, radio, "default", differences, other, other_paths)
+
+
+def _wrong_site(study: CsiStudy, settings: TraceSettings, progress: Progress) -> tuple[World, np.ndarray]:
+    cell: Cell = study.wrong_site
+    city = open_site(cell.scene)
+    station = check_transmitter(city, np.asarray(cell.base_station))
+    users, _ = user_grid(cell.area, cell.spacing, cell.user_height, city)
+    paths = trace(city, station, users, settings, lambda x: progress("trace the wrong site", x))
+    radio, none = _radio(study, cell.yaw_deg), np.zeros(0, dtype=np.int64)
+    title = f"Wrong site: {cell.scene}"
+    return World("wrong_site", title, city, paths, radio, None, ("another city",), none, None), users
+
+
+def _radio(study: CsiStudy, yaw_deg: float) -> Radio:
+    """The half-wave array of isotropic elements, its row of elements across the heading."""
+    return Radio(AntennaArray.ula(study.link.antennas), orientation=(math.radians(yaw_deg), 0.0, 0.0))
+
+
+def describe(worlds: Worlds) -> dict[str, Any]:
+    """What the report says of each world."""
+    return {
+        key: {
+            "title": world.title,
+            "scene": world.site.name,
+            "site_hash": world.site.hash,
+            "geometry_hash": world.site.geometry_hash,
+            "differences": list(world.differences),
+            "completeness": world.paths.attributes["completeness"],
+            "synthetic": True,
+        }
+        for key, world in worlds.worlds.items()
+    }

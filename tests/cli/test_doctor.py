@@ -1,0 +1,83 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sitetwin.cli import doctor
+from sitetwin.cli.doctor import Status
+
+
+def probe(program: str) -> doctor.Check:
+    return doctor.check_tracing([sys.executable, "-c", program])
+
+
+def test_a_ray_is_cast_here():
+    check = doctor.check_tracing()
+    assert check.status is Status.OK
+    assert "LLVM" in check.detail or "CUDA" in check.detail
+    assert "Mitsuba" in check.detail
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals end processes on POSIX only")
+def test_an_aborting_compiler_is_reported_and_not_fatal():
+    check = probe("import os; os.abort()")
+    assert check.status is Status.FAILURE
+    assert signal.SIGABRT.name in check.detail
+    assert "karellen-llvm-core" in check.mend
+
+
+@pytest.mark.parametrize(
+    ("program", "detail"),
+    [
+        ("raise ImportError('no module named mitsuba')", "no module named mitsuba"),
+        ("print('loaded'); print('rubbish')", "no answer"),
+        ("pass", "no answer"),
+        ("""print('{"error": "no LLVM; install it"}')""", "no LLVM"),
+    ],
+)
+def test_every_way_to_fail_has_a_mend(program, detail):
+    check = probe(program)
+    assert check.status is Status.FAILURE
+    assert detail in check.detail
+    assert check.mend
+
+
+def test_a_hanging_trial_is_given_up(monkeypatch):
+    monkeypatch.setattr(doctor, "_PROBE_SECONDS", 1)
+    assert "1 s" in probe("import time; time.sleep(60)").detail
+
+
+def test_a_wrong_llvm_fails_the_command(tmp_path):
+    environment = {**os.environ, "DRJIT_LIBLLVM_PATH": str(tmp_path / "libLLVM.so")}
+    run = subprocess.run(
+        [sys.executable, "-m", "sitetwin", "doctor", "--json"], capture_output=True, text=True, env=environment
+    )
+    told = json.loads(run.stdout)
+    if told["can_trace"]:
+        pytest.skip("a GPU traces here, whatever the LLVM")
+    assert run.returncode == 1
+    [tracing] = [check for check in told["checks"] if check["name"] == "ray casting"]
+    assert tracing["status"] == "failure"
+    assert str(tmp_path) in tracing["detail"]
+    assert "karellen-llvm-core" in tracing["mend"]
+
+
+def test_low_memory_and_disk_are_warnings(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "_LOW_MEMORY_GB", 1e9)
+    monkeypatch.setattr(doctor, "_LOW_DISK_GB", 1e9)
+    for check in (doctor.check_memory(), doctor.check_disk(tmp_path)):
+        assert check.status is Status.WARNING
+        assert check.mend
+
+
+def test_only_ray_casting_decides(monkeypatch):
+    fine = doctor.Check("ray casting", Status.OK, "LLVM")
+    broken = doctor.Check("torch", Status.FAILURE, "not installed", "install it")
+    monkeypatch.setattr(doctor, "check_tracing", lambda: fine)
+    monkeypatch.setattr(doctor, "check_torch", lambda: broken)
+    assert doctor.diagnose().can_trace
+    monkeypatch.setattr(doctor, "check_tracing", lambda: broken)
+    assert not doctor.diagnose().can_trace
