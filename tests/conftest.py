@@ -3,25 +3,13 @@
 import os
 import signal
 
-from beartype import BeartypeConf
-from beartype.claw import beartype_package
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
 
-# Every call into the package has its annotations checked. The command line is left out: typer reads its annotations
-# itself, and it imports late what they name. Compiled loops are left out: the compiler checks types itself. Discovery
-# is left out: a checked function that Dr.Jit's loops call is never freed, nor are the rays that it knows.
-SKIPPED = (
-    "sitetwin.cli.app",
-    "sitetwin.cli.trace_options",
-    "sitetwin.cli.convergence",
-    "sitetwin.cli.field_options",
-    "sitetwin.cli.map_options",
-    "sitetwin.cli.site_import",
-    "sitetwin.channel.numerics.kernels",
-    "sitetwin.channel.numerics.products",
-    "sitetwin.rays.specular.discovery",
-)
-beartype_package("sitetwin", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=SKIPPED))
+from tests.checked import CHECKER, checked_modules
+
+# Every call into the package has its annotations checked, shapes of arrays among them.
+install_import_hook(checked_modules(), CHECKER)
 
 # No deadlines: the first example of a test compiles kernels. In CI the examples are the same every time.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
