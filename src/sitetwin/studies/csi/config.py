@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -131,7 +131,7 @@ class Evaluation(Frozen):
     refine_sizes: tuple[int, ...] = (40, 640)
 
     @model_validator(mode="after")
-    def _headline_is_there(self) -> Self:
+    def _headline_is_there(self) -> Evaluation:
         if HEADLINE_CASE not in self.refined or not set(self.refined) <= set(self.cases):
             raise ValueError(f"the cases must hold the refined ones, and both the headline's {HEADLINE_CASE}")
         return self
