@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sitetwin.site import Site
     from sitetwin.site.maps import Clip, MapOptions
 
-_CITY_SIGN, _OSM_SIGN, _SCENE_SIGN = b'"CityJSON', b"<osm", b"<scene"
-_LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
 _OF_CLIPS = {"box": "--box", "around": "--around", "radius": "--radius", "footprints": "--footprints"}
 
@@ -62,9 +60,10 @@ def import_site(
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
     from sitetwin.site.io import check_site_folder
+    from sitetwin.site.opening import is_map
 
     check_site_folder(to)
-    if all(_is_map(Path(name)) for name in files):
+    if all(is_map(Path(name)) for name in files):
         refuse_idle(ctx, {"lod": "--lod", "unit": "--unit", "up": "--up"}, "for a map; leave it out")
         options = build.options(ctx)
         site = _site_of_map(files, _clip(box, around, radius), _origin(origin), footprints, options)
@@ -154,27 +153,6 @@ def _finish(site: Site, to: Path) -> None:
     )
     say(f"{size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m")
     say(f"site {site.hash[:16]} written to {to}")
-
-
-def _is_map(path: Path) -> bool:
-    """Whether a file is a map: by its name, and where that says too little by its content."""
-    from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES
-    from sitetwin.site.importers.insite import is_insite
-    from sitetwin.site.opening import MAP_SUFFIXES
-
-    suffix = path.suffix.lower()
-    if suffix in MAP_SUFFIXES:
-        return True
-    if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
-        return False
-    try:
-        with path.open("rb") as file:
-            head = file.read(_LOOKED_AT)
-    except OSError:
-        return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
-    if suffix == ".json":
-        return _CITY_SIGN not in head
-    return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
 
 
 def _clip(box: str | None, around: str | None, radius: float | None) -> Clip | None:

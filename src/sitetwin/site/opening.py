@@ -5,12 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.importers import load_scene
+from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_scene
+from sitetwin.site.importers.insite import is_insite
 from sitetwin.site.io import is_saved_site, load_site
 from sitetwin.site.model import Site
 
 MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 """Files that are maps by their names; Overpass answers are maps too, under the suffix .json."""
+
+
+_CITY_SIGN, _OSM_SIGN, _SCENE_SIGN = b'"CityJSON', b"<osm", b"<scene"
+_LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
+
+
+def is_map(path: Path) -> bool:
+    """Whether a file is a map: by its name, and where that says too little by its content."""
+    suffix = path.suffix.lower()
+    if suffix in MAP_SUFFIXES:
+        return True
+    if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LOOKED_AT)
+    except OSError:
+        return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
+    if suffix == ".json":
+        return _CITY_SIGN not in head
+    return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
 
 
 def open_site(name_or_path: str | Path) -> Site:
