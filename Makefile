@@ -28,7 +28,7 @@ help:
 	  'make demo        install, check the machine, run the CSI study (quick profile) into $(OUT)' \
 	  'make test        install and run the tests' \
 	  'make test-slow   the long tests as well' \
-	  'make lint        ruff and mypy' \
+	  'make lint        ruff, mypy, and the floors that imports keep to' \
 	  'make format      let ruff rewrite the files' \
 	  'make clean       remove the environment and the caches'
 
@@ -68,6 +68,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

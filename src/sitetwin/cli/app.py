@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-import sitetwin
 from sitetwin.cli.channels import register_channels
 from sitetwin.cli.console import Context, Group, Interrupted, out, plain, progress_bars, say, writing_store
 from sitetwin.cli.convergence import register_convergence
@@ -35,6 +34,7 @@ from sitetwin.cli.trace_options import (
 )
 from sitetwin.cli.view import register_view
 from sitetwin.errors import SiteTwinError
+from sitetwin.version import __version__
 
 if TYPE_CHECKING:
     from sitetwin.cli.doctor import Diagnosis
@@ -55,7 +55,7 @@ app.add_typer(site_app, name="site")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"sitetwin {sitetwin.__version__}")
+        out.print(f"sitetwin {__version__}")
         raise typer.Exit
 
 
@@ -91,7 +91,7 @@ def doctor(
 
 def _print_diagnosis(diagnosis: Diagnosis) -> None:
     colours = {"ok": "green", "warning": "yellow", "failure": "red"}
-    table = Table(title=f"sitetwin {sitetwin.__version__}", title_justify="left")
+    table = Table(title=f"sitetwin {__version__}", title_justify="left")
     for column in ("check", "status", "found"):
         table.add_column(column, overflow="fold")
     for check in diagnosis.checks:

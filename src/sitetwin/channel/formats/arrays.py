@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-import sitetwin
 from sitetwin.channel.formats.source import GainSource, Progress
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import LAYOUT, paths_to_arrays
 from sitetwin.store import TileStore
 from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
+from sitetwin.version import __version__
 
 LARGEST_MAT_ARRAY = 2**31 - 1
 """Bytes of one variable of a MAT file of version 5."""
@@ -102,7 +102,7 @@ def write_channel_arrays(store: TileStore, out: str | Path, progress: Progress |
             axes[axis], notes[axis] = list(array.dims), array.attributes
         facts = {
             **store.attributes,
-            "made_by": f"sitetwin {sitetwin.__version__}",
+            "made_by": f"sitetwin {__version__}",
             "configuration_hash": store.configuration_hash,
             "axes": axes,
             "arrays": notes,
@@ -139,4 +139,4 @@ def _write(file: Path, out: Path, spool: Spool, facts: Mapping[str, Any]) -> Non
     # The leading 116 bytes of the file say when it was made: another text makes equal content equal bytes.
     scipy.io.savemat(file, content, format="5", do_compression=True, oned_as="column")
     with file.open("r+b") as stream:
-        stream.write(f"MATLAB 5.0 MAT-file, made by sitetwin {sitetwin.__version__}".ljust(116).encode())
+        stream.write(f"MATLAB 5.0 MAT-file, made by sitetwin {__version__}".ljust(116).encode())

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import sitetwin
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.io import check_source, root_attributes
 from sitetwin.channel.request import ChannelRequest
@@ -20,6 +19,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.store import TileStore
+from sitetwin.version import __version__
 
 Progress = Callable[[str, float], None]
 """Told the stage ("export") and the finished share of it, 0 to 1."""
@@ -102,7 +102,7 @@ class GainSource:
     def facts(self, **more: Any) -> dict[str, Any]:
         """What a reader must know, JSON-serialisable: conventions, carrier, radios, site and path hashes, versions."""
         return {
-            "made_by": f"sitetwin {sitetwin.__version__}",
+            "made_by": f"sitetwin {__version__}",
             **root_attributes(self.store, self.site, self.request),
             "title": "propagation paths from one transmitter to users, with their gains",
             **PATH_CONVENTIONS,

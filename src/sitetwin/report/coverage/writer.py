@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import sitetwin
 from sitetwin.channel.antennas.names import describe_pattern
 from sitetwin.channel.link_statistics import NOISE_TEMPERATURE, peak_gain_db, thermal_noise_w
 from sitetwin.drawing.style import PNG_DPI, figure_style
@@ -23,6 +22,7 @@ from sitetwin.report.coverage.maps import Background, label_map, value_map
 from sitetwin.report.coverage.rasters import GridRaster, can_write_geotiff, geotiff
 from sitetwin.store.files import disk_errors, hash_bytes, write_file
 from sitetwin.studies.coverage import Coverage
+from sitetwin.version import __version__
 
 SCHEMA = "sitetwin-coverage-1"
 SUMMARY = "coverage.json"
@@ -230,7 +230,7 @@ def _summary(coverage: Coverage, values: dict[str, np.ndarray], hashes: dict[str
     return {
         "schema": SCHEMA,
         "versions": {
-            "sitetwin": sitetwin.__version__,
+            "sitetwin": __version__,
             **{name: importlib.metadata.version(name) for name in ("numpy", "torch", "mitsuba", "drjit", "matplotlib")},
         },
         "site": {
