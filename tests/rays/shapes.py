@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.site.materials import Material, itu_material
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 Corners = Sequence[Sequence[float]]
 

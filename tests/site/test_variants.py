@@ -10,7 +10,6 @@ import pytest
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Ellipsoid, GeometryError, Site, Vegetation, itu_material
 from sitetwin.site.facets import flatness_excess
-from sitetwin.site.objects import object_bounds
 
 
 def corners(site: Site) -> np.ndarray:
@@ -37,7 +36,7 @@ def test_buildings_move_as_rigid_wholes_and_the_ground_stays(town: Site) -> None
 
 def test_roofs_rise_by_the_drawn_metres(town: Site) -> None:
     other = town.variant(heights=GeometryError(largest=0.8), rng=np.random.default_rng(3))
-    before, after = object_bounds(town), object_bounds(other)
+    before, after = town.object_bounds, other.object_bounds
     assert np.array_equal(after[:, 0, 2], np.where(before[:, 0, 2] > 0, after[:, 0, 2], before[:, 0, 2]))
     error = (after - before)[:, 1, 2]
     assert error[0] == 0

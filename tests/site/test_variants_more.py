@@ -16,22 +16,10 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, GeometryError, Site, Vegetation
 from sitetwin.site.facets import flatness_excess
-from sitetwin.site.objects import object_bounds
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.plan import PARKED, footprints, plan_shapes, standing_buildings, touching_groups
-from sitetwin.site.variants import (
-    FIDELITY,
-    HiddenMaterials,
-    MissingBuildings,
-    ParkedVehicles,
-    PoseError,
-    TreeError,
-    VariantRecipe,
-    fidelity_recipe,
-    fidelity_sweep,
-    pose_error,
-    read_recipe,
-)
+from sitetwin.site.recipes import FIDELITY, VariantRecipe, fidelity_recipe, fidelity_sweep, read_recipe
+from sitetwin.site.variants import HiddenMaterials, MissingBuildings, ParkedVehicles, PoseError, TreeError, pose_error
 from tests.site.conftest import block, make_town
 
 STREET = ((-90.0, 0.0), (-60.0, 0.0), (90.0, 0.0))
@@ -92,7 +80,7 @@ def test_missing_buildings_leave_all_else_as_it_was(village: Site) -> None:
     assert entry["buildings_before"] == 16
     assert int(standing_buildings(less).sum()) == 12
     kept = [village.objects.index(name) for name in less.objects]
-    np.testing.assert_array_equal(object_bounds(less), object_bounds(village)[kept])
+    np.testing.assert_array_equal(less.object_bounds, village.object_bounds[kept])
     assert less.num_triangles == village.num_triangles - entry["triangles"]
 
 
@@ -235,7 +223,7 @@ def check_parking(before: Site, after: Site) -> None:
         assert one.distance(built) >= 0.29
         for other in outlines[k + 1 :]:
             assert one.distance(other) >= 0.29
-    bounds = object_bounds(after)[rows]
+    bounds = after.object_bounds[rows]
     assert np.allclose(bounds[:, 0, 2], 0.15)
     assert ((bounds[:, 1, 2] > 1.0) & (bounds[:, 1, 2] < 3.5)).all()
     assert not standing_buildings(after)[after.buildings[1][rows]].any()
@@ -267,7 +255,7 @@ def test_vehicles_line_the_street_and_keep_the_lanes_free(town: Site) -> None:
     bare = make_town([("far", block(80, 80, 90, 90, 5.0), 1)])
     full = bare.variant(vehicles=street, rng=rng(1))
     check_parking(bare, full)
-    bounds = object_bounds(full)[parked(full)]
+    bounds = full.object_bounds[parked(full)]
     middle = bounds.mean(axis=1)
     assert len(middle) == 20
     along_x, along_y = np.abs(np.abs(middle[:, 1]) - 3.9) < 0.3, np.abs(np.abs(middle[:, 0]) - 3.9) < 0.3
@@ -306,7 +294,7 @@ def test_vehicles_stand_on_a_slope_but_not_on_a_cliff() -> None:
     tilt[:, 2] += np.where(tilt[:, 2] == 0, 0.1 * tilt[:, 0], 0)
     ramp = replace(town, vertices=tilt, facet_normal=town.facet_normal, facet_offset=town.facet_offset)
     full = ramp.variant(vehicles=ParkedVehicles(count=5, streets=(STREET,)), rng=rng())
-    bounds = object_bounds(full)[parked(full)]
+    bounds = full.object_bounds[parked(full)]
     assert len(bounds) == 5
     np.testing.assert_allclose(bounds[:, 0, 2], 0.15 + 0.1 * bounds[:, 1, 0], atol=0.03)  # over the highest corner
     steep = replace(town, vertices=np.column_stack([tilt[:, :2], 5 * tilt[:, 2]]))

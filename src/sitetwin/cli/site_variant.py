@@ -32,7 +32,7 @@ def variant(
     import numpy as np
 
     from sitetwin.site import open_site, read_recipe, save_site
-    from sitetwin.site.variants import FIDELITY, fidelity_recipe
+    from sitetwin.site.recipes import FIDELITY, fidelity_recipe
 
     known = recipe in FIDELITY or (not Path(recipe).exists() and not Path(recipe).suffix)
     chosen = fidelity_recipe(recipe) if known else read_recipe(recipe)

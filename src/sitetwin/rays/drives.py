@@ -12,9 +12,9 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.motion import Trajectory
 from sitetwin.site.latlon import to_local
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.model import Site
 from sitetwin.site.places.gpx import GpxTrack, read_gpx
 from sitetwin.site.places.placement import ground_height
+from sitetwin.site.site import Site
 
 MOST_POINTS = 5_000_000
 """Of a resampled trajectory."""

@@ -22,7 +22,6 @@ from sitetwin.drawing.surface_colours import material_colours
 from sitetwin.drawing.top_view import top_view
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site
-from sitetwin.site.objects import ground_triangles
 
 _CELLS = 1200  # along the longer side: more than the pixels of the picture
 _ROOFS = LinearSegmentedColormap.from_list("roofs", colormaps["magma_r"](np.linspace(0.08, 0.85, 64)))
@@ -102,7 +101,7 @@ def _surfaces(figure: Figure, axes: Axes, site: Site, window: tuple[float, float
     west, south, east, north = window
     cell = max(east - west, north - south) / _CELLS
     shape = (max(math.ceil((north - south) / cell), 1), max(math.ceil((east - west) / cell), 1))
-    is_ground = ground_triangles(site)
+    is_ground = site.is_ground
     corners = site.vertices[site.triangles]
     rows = np.flatnonzero(is_ground)
     ground, below = top_view(corners[rows], (west, south), cell, shape)

@@ -1,14 +1,15 @@
 """The site: geometry, materials, vegetation, and where radios may stand in it."""
 
+from sitetwin.site.bodies import MovingObject, box_object
 from sitetwin.site.build import build_site
 from sitetwin.site.check.check import Finding, SiteReport, check_site
 from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
-from sitetwin.site.georeferencing import with_georeference
 from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
 from sitetwin.site.io import load_site, save_site
+from sitetwin.site.latlon import with_georeference
 from sitetwin.site.materials import Material, itu_material
-from sitetwin.site.model import Georeference, Site
-from sitetwin.site.moving import MovingObject, box_object, facet_velocities, place_objects, wedge_velocities
+from sitetwin.site.mesh import Mesh
+from sitetwin.site.moving import facet_velocities, place_objects, wedge_velocities
 from sitetwin.site.objects import building_name, building_of_object
 from sitetwin.site.opening import open_site
 from sitetwin.site.places.grids import area_grid, lane_users, latlon_box, street_grid
@@ -24,23 +25,24 @@ from sitetwin.site.places.placement import (
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.places.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
 from sitetwin.site.planting import StreetTrees, plant_street_trees
+from sitetwin.site.projection import Georeference
+from sitetwin.site.recipes import VariantRecipe, fidelity_sweep, read_recipe
+from sitetwin.site.site import Site
 from sitetwin.site.variants import (
+    Changes,
     GeometryError,
     HiddenMaterials,
     MissingBuildings,
     ParkedVehicles,
     PoseError,
     TreeError,
-    VariantRecipe,
-    derive,
-    fidelity_sweep,
     pose_error,
-    read_recipe,
 )
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from sitetwin.site.wedges import Wedges
 
 __all__ = [
+    "Changes",
     "Cylinder",
     "Ellipsoid",
     "ExtrudedPolygon",
@@ -49,6 +51,7 @@ __all__ = [
     "Georeference",
     "HiddenMaterials",
     "Material",
+    "Mesh",
     "MissingBuildings",
     "MovingObject",
     "ParkedVehicles",
@@ -69,7 +72,6 @@ __all__ = [
     "builtin_scenes",
     "check_site",
     "check_transmitter",
-    "derive",
     "distance_to_mesh",
     "export_footprints",
     "export_glb",

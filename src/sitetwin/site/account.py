@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 LEFT_OUT = "left out"
 """Words of a sentence about what an importer dropped, not assumed."""

@@ -10,14 +10,10 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import merge_facets
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Georeference, Site
+from sitetwin.site.mesh import check_triangle_count, check_vertices
+from sitetwin.site.projection import Georeference
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
-
-LARGEST_COORDINATE = 1e6
-"""Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
-
-MOST_TRIANGLES = 10_000_000
-"""Of a site. Merging facets takes up to 0.6 kB of memory for each triangle, so that this many take some 6 GB."""
 
 
 def build_site(
@@ -82,34 +78,6 @@ def build_site(
         georeference=georeference,
         provenance=facts,
     )
-
-
-def check_triangle_count(count: int, where: str) -> None:
-    """Refuse meshes that would take the memory of the machine.
-
-    Raises:
-        SiteTwinError: There are more than `MOST_TRIANGLES`.
-    """
-    if count > MOST_TRIANGLES:
-        raise SiteTwinError(
-            f"{where} has more than {MOST_TRIANGLES:,} triangles; cut out the area that matters, or simplify the mesh"
-        )
-
-
-def check_vertices(vertices: np.ndarray, where: str) -> None:
-    """Refuse vertices that cannot be metres in a local frame.
-
-    Raises:
-        SiteTwinError: A coordinate is NaN, infinite or beyond 1000 km.
-    """
-    bad = ~np.isfinite(vertices).all(axis=-1)
-    if bad.any():
-        raise SiteTwinError(f"{where}: vertex {int(np.argmax(bad))} is NaN or infinite; repair the mesh")
-    if vertices.size and np.abs(vertices).max() > LARGEST_COORDINATE:
-        raise SiteTwinError(
-            f"{where}: a vertex lies {np.abs(vertices).max():.3g} m from the origin; use metres in a local frame "
-            f"(at most {LARGEST_COORDINATE:g} m)"
-        )
 
 
 def _check_index(index: np.ndarray, size: int, name: str, what: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sitetwin.site.facets import dot
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import Mesh
 
 COVER_TOLERANCE = 1e-3
 """Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
@@ -27,7 +27,7 @@ def open_parts(
     halving. A cover between two samples is not seen; rays that would pass it are stopped all the same.
 
     Args:
-        surfaces: The site's surfaces.
+        surfaces: The mesh's surfaces.
         ends: (N, 2, 3) float64, metres.
         edge: (N,) number of each edge.
         incident: Sorted keys ``edge number * num_facets + facet`` of the facets that meet at each edge.
@@ -40,7 +40,7 @@ def open_parts(
     def covered(row: np.ndarray, share: np.ndarray) -> np.ndarray:
         points = ends[row, 0] + share[:, None] * (ends[row, 1] - ends[row, 0])
         which, facet = surfaces.at(points)
-        key = edge[row[which]] * surfaces.site.num_facets + facet
+        key = edge[row[which]] * surfaces.mesh.num_facets + facet
         foreign = incident[np.minimum(np.searchsorted(incident, key), len(incident) - 1)] != key
         result = np.zeros(len(row), dtype=bool)
         result[which[foreign]] = True
@@ -83,11 +83,11 @@ def _uncovered_runs(
 
 
 class Surfaces:
-    """A site's triangles in the cells of a grid, sorted by size into classes with cells of their own."""
+    """A mesh's triangles in the cells of a grid, sorted by size into classes with cells of their own."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self._corners = site.vertices[site.triangles]
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self._corners = mesh.vertices[mesh.triangles]
         corners = self._corners
         low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
         self._origin = low.min(axis=0) if len(corners) else np.zeros(3)
@@ -128,8 +128,8 @@ class Surfaces:
             held = end - begin
             row = np.repeat(np.arange(len(points)), held)
             found = triangle[np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held) + np.repeat(begin, held)]
-            facet = self.site.triangle_facet[found].astype(np.int64)
-            height = np.abs(dot(points[row], self.site.facet_normal[facet]) - self.site.facet_offset[facet])
+            facet = self.mesh.triangle_facet[found].astype(np.int64)
+            height = np.abs(dot(points[row], self.mesh.facet_normal[facet]) - self.mesh.facet_offset[facet])
             close = np.flatnonzero(height <= COVER_TOLERANCE)
             close = close[self._inside(points[row[close]], found[close])]
             rows.append(row[close])

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import check_vertices
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Georeference, Site
+from sitetwin.site.mesh import check_vertices
+from sitetwin.site.projection import Georeference
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.store.files import replace_folder
 

@@ -1,15 +1,16 @@
-"""Geographic coordinates in a site's local frame: transverse Mercator about its origin, scale 1."""
+"""Where on earth a site lies, and geographic coordinates in its local frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import LARGEST_COORDINATE
-from sitetwin.site.model import Georeference, Site
-from sitetwin.site.projection import LocalProjection
+from sitetwin.site.mesh import LARGEST_COORDINATE
+from sitetwin.site.projection import Georeference, LocalProjection, check_origin
+from sitetwin.site.site import Site
 
 
 def origin_of(site: Site) -> Georeference:
@@ -69,3 +70,30 @@ def to_geographic(site: Site, points_xy: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     lonlat = LocalProjection.of(origin_of(site)).to_wgs84(np.asarray(points_xy, dtype=np.float64))
     return lonlat[:, 1], lonlat[:, 0]
+
+
+def with_georeference(site: Site, latitude: float, longitude: float, vertical_datum: str | None = None) -> Site:
+    """The same site with its local origin placed on earth.
+
+    Nothing moves: x stays east and y north of the origin. Use it where the source of a site says nothing of its place
+    (meshes), or says it wrongly; an origin that was there before is listed in ``provenance["differences"]``.
+
+    Args:
+        site: The site.
+        latitude: Of the local origin, WGS84 degrees.
+        longitude: Likewise.
+        vertical_datum: What z = 0 is; by default what the site said before, or "local ground".
+
+    Raises:
+        SiteTwinError: A number is not finite or no place on earth.
+    """
+    before = site.georeference
+    datum = vertical_datum or (before.vertical_datum if before else "local ground")
+    after = check_origin(latitude, longitude, datum)
+    if before == after:
+        return site
+    provenance = site.provenance
+    if before is not None:
+        change = {"what": "georeference", "before": vars(before), "after": vars(after)}
+        provenance = {**provenance, "differences": [*provenance.get("differences", []), change]}
+    return replace(site, georeference=after, provenance=provenance)

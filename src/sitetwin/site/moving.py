@@ -1,92 +1,15 @@
-"""Things that move through a site, as a car does: rigid bodies with a velocity, added to the mesh where they are."""
+"""Things that move through a site: the site at one moment, and how fast its facets and wedges move then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
-from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import check_vertices
-from sitetwin.site.facets import merge_facets
-from sitetwin.site.materials import Material, itu_material
-from sitetwin.site.model import Site
-
-
-@dataclass(frozen=True, eq=False)
-class MovingObject:
-    """A rigid body in translation.
-
-    Attributes:
-        name: For reports.
-        vertices: (V, 3) float64, metres, in the site's frame at the moment in question.
-        triangles: (T, 3) int32, vertex indices, facing outwards.
-        material: Of all its surfaces.
-        velocity: (3,) m/s.
-    """
-
-    name: str
-    vertices: np.ndarray
-    triangles: np.ndarray
-    material: Material
-    velocity: np.ndarray
-
-    def __post_init__(self) -> None:
-        check_vertices(np.asarray(self.vertices, dtype=np.float64), f"object '{self.name}'")
-        triangles = np.asarray(self.triangles)
-        if not len(triangles) or triangles.min() < 0 or triangles.max() >= len(self.vertices):
-            raise SiteTwinError(f"object '{self.name}' has no triangles, or they name vertices that it lacks")
-        if np.shape(self.velocity) != (3,) or not np.isfinite(self.velocity).all():
-            raise SiteTwinError(f"object '{self.name}' has the velocity {self.velocity}; give three finite m/s")
-
-    def moved(self, seconds: float) -> MovingObject:
-        """The body after some time at its velocity."""
-        return replace(self, vertices=self.vertices + np.asarray(self.velocity) * seconds)
-
-    @property
-    def bounds(self) -> np.ndarray:
-        """(2, 3) float64: lowest and highest corner, metres."""
-        return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
-
-
-def box_object(
-    name: str,
-    centre: Sequence[float] | np.ndarray,
-    size: Sequence[float] | np.ndarray,
-    *,
-    yaw: float = 0.0,
-    speed: float = 0.0,
-    material: Material | None = None,
-) -> MovingObject:
-    """A box that drives where it points, as a stand-in for a car.
-
-    Args:
-        name: For reports.
-        centre: (3,) metres, of the middle of its underside.
-        size: (3,) metres: length, width and height.
-        yaw: Heading in radians, from east, counter-clockwise.
-        speed: m/s, along the heading.
-        material: Of its surfaces; metal by default.
-
-    Raises:
-        SiteTwinError: A number is not finite, or a side not positive.
-    """
-    if len(size) != 3 or not all(np.isfinite(side) and side > 0 for side in size):
-        raise SiteTwinError(f"object '{name}' has the size {tuple(size)}; give length, width and height in metres")
-    heading = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-    left = np.array([-heading[1], heading[0], 0.0])
-    half_length, half_width = 0.5 * size[0] * heading, 0.5 * size[1] * left
-    ring = [-half_length - half_width, half_length - half_width, half_length + half_width, half_width - half_length]
-    lower = np.asarray(centre, dtype=np.float64) + np.array(ring)
-    walls = [[k, (k + 1) % 4, 4 + (k + 1) % 4] for k in range(4)] + [[k, 4 + (k + 1) % 4, 4 + k] for k in range(4)]
-    return MovingObject(
-        name=name,
-        vertices=np.concatenate([lower, lower + np.array([0.0, 0.0, size[2]])]),
-        triangles=np.array([*walls, [4, 5, 6], [4, 6, 7], [0, 2, 1], [0, 3, 2]], dtype=np.int32),
-        material=material or itu_material("metal"),
-        velocity=speed * heading,
-    )
+from sitetwin.site.bodies import MovingObject, add_bodies
+from sitetwin.site.site import Site
 
 
 def place_objects(site: Site, objects: Sequence[MovingObject]) -> Site:
@@ -96,42 +19,12 @@ def place_objects(site: Site, objects: Sequence[MovingObject]) -> Site:
         site: The site.
         objects: The bodies; their facets follow those of the site, in this order.
     """
-    vertices, triangles, facets, owners = [site.vertices], [site.triangles], [site.triangle_facet], []
-    normal, offset, material = [site.facet_normal], [site.facet_offset], [site.facet_material]
-    owners.append(site.triangle_object)
-    materials, differences = list(site.materials), []
-    for number, body in enumerate(objects):
-        merged = merge_facets(
-            np.asarray(body.vertices, dtype=np.float64), body.triangles, np.zeros(len(body.triangles), dtype=np.int64)
-        )
-        kept = np.asarray(body.triangles)[merged.kept].astype(np.int32)
-        triangles.append(kept + np.int32(sum(map(len, vertices))))
-        facets.append(merged.triangle_facet + np.int32(sum(map(len, offset))))
-        vertices.append(np.asarray(body.vertices, dtype=np.float64))
-        owners.append(np.full(len(kept), len(site.objects) + number, dtype=np.int32))
-        if body.material not in materials:
-            materials.append(body.material)
-        material.append(np.full(len(merged.offset), materials.index(body.material), dtype=np.int32))
-        normal.append(merged.normal)
-        offset.append(merged.offset)
-        differences.append({"what": "object", "name": body.name, "bounds_m": body.bounds.tolist()})
-    before = site.provenance.get("differences", [])
-    return replace(
-        site,
-        vertices=np.concatenate(vertices),
-        triangles=np.concatenate(triangles),
-        triangle_facet=np.concatenate(facets),
-        triangle_object=np.concatenate(owners),
-        objects=(*site.objects, *(body.name for body in objects)),
-        facet_normal=np.concatenate(normal),
-        facet_offset=np.concatenate(offset),
-        facet_material=np.concatenate(material),
-        materials=tuple(materials),
-        provenance={**site.provenance, "differences": [*before, *differences]},
-    )
+    placed = [{"what": "object", "name": body.name, "bounds_m": body.bounds.tolist()} for body in objects]
+    differences = [*site.provenance.get("differences", []), *placed]
+    return replace(add_bodies(site, objects), provenance={**site.provenance, "differences": differences})
 
 
-def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> np.ndarray:
+def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> Float[np.ndarray, "facets 3"]:
     """(F, 3) float64, m/s: velocity of each facet of the site that `place_objects` made; zero for what stands still."""
     velocity = np.zeros((site.num_facets, 3))
     first = len(site.objects) - len(objects)
@@ -140,7 +33,7 @@ def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> np.ndarray:
     return velocity
 
 
-def wedge_velocities(site: Site, objects: Sequence[MovingObject]) -> np.ndarray:
+def wedge_velocities(site: Site, objects: Sequence[MovingObject]) -> Float[np.ndarray, "wedges 3"]:
     """(W, 3) float64, m/s: velocity of each wedge of the site that `place_objects` made; zero for what stands still.
 
     A wedge moves with its face 0: bodies stand clear of all else, so that both its faces are of one body.

@@ -1,12 +1,11 @@
-"""What the objects of a site are: the ground, or parts of which building."""
+"""What the objects of a mesh are, by their names and shapes: the ground, or parts of which building."""
 
 from __future__ import annotations
 
 import re
 
 import numpy as np
-
-from sitetwin.site.model import Site
+from jaxtyping import Bool, Float, Int
 
 _GROUND_NAME = re.compile(r"(?:^|[^a-z])(ground|terrain|floor|plane|street|road|earth)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUND_PART = re.compile(r"ground(?:-.+)?$")
@@ -23,7 +22,7 @@ def building_name(object_name: str) -> str:
     return _PART_SUFFIX.sub("", object_name)
 
 
-def building_of_object(objects: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+def building_of_object(objects: tuple[str, ...]) -> tuple[tuple[str, ...], Int[np.ndarray, " objects"]]:
     """Group objects into buildings by their names.
 
     Args:
@@ -37,51 +36,67 @@ def building_of_object(objects: tuple[str, ...]) -> tuple[tuple[str, ...], np.nd
     return tuple(names), np.asarray(index, dtype=np.int32)
 
 
-def object_bounds(site: Site) -> np.ndarray:
-    """(O, 2, 3) float64: lowest and highest corner of each object, metres; inf, -inf for an object without triangle."""
-    corners = site.vertices[site.triangles]
-    bounds = np.empty((len(site.objects), 2, 3))
+def object_bounds(
+    corners: Float[np.ndarray, "triangles 3 3"], triangle_object: Int[np.ndarray, " triangles"], count: int
+) -> Float[np.ndarray, "objects 2 3"]:
+    """Lowest and highest corner of each object; inf and -inf for an object without a triangle.
+
+    Args:
+        corners: (T, 3, 3) triangle corners, metres.
+        triangle_object: (T,) object of each triangle.
+        count: Number of objects.
+
+    Returns:
+        (O, 2, 3) float64, metres.
+    """
+    bounds = np.empty((count, 2, 3))
     bounds[:, 0], bounds[:, 1] = np.inf, -np.inf
-    np.minimum.at(bounds[:, 0], site.triangle_object, corners.min(axis=1))
-    np.maximum.at(bounds[:, 1], site.triangle_object, corners.max(axis=1))
+    np.minimum.at(bounds[:, 0], triangle_object, corners.min(axis=1))
+    np.maximum.at(bounds[:, 1], triangle_object, corners.max(axis=1))
     return bounds
 
 
-def find_ground_objects(site: Site) -> tuple[int, ...]:
+def find_ground_objects(
+    objects: tuple[str, ...],
+    corners: Float[np.ndarray, "triangles 3 3"],
+    triangle_object: Int[np.ndarray, " triangles"],
+    whole: Float[np.ndarray, "2 3"],
+) -> tuple[int, ...]:
     """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
 
     "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they lie everywhere and all
     their triangles face the same way: up, or by mistake down. A body of that name has sides, or two faces.
-    By other names: the object covers at least 5 % of the site's bounding rectangle and is wider than high. By shape: it
+    By other names: the object covers at least 5 % of the mesh's bounding rectangle and is wider than high. By shape: it
     covers at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to
     within 1 m of the lowest ground: ceilings are no ground. Foundations may reach deeper than the ground.
+
+    Args:
+        objects: Names of the objects.
+        corners: (T, 3, 3) triangle corners, metres.
+        triangle_object: (T,) object of each triangle.
+        whole: (2, 3) lowest and highest corner of the mesh, metres.
+
+    Returns:
+        Indices of the objects, ascending.
     """
-    bounds = object_bounds(site)
+    bounds = object_bounds(corners, triangle_object, len(objects))
     extent = np.maximum(bounds[:, 1] - bounds[:, 0], 0.0)
-    whole = site.bounds[1] - site.bounds[0]
-    share = extent[:, 0] * extent[:, 1] / max(whole[0] * whole[1], 1e-12)
+    size = whole[1] - whole[0]
+    share = extent[:, 0] * extent[:, 1] / max(size[0] * size[1], 1e-12)
     width = np.minimum(extent[:, 0], extent[:, 1])
-    named = np.array([bool(_GROUND_NAME.search(name)) for name in site.objects], dtype=bool)
+    named = np.array([bool(_GROUND_NAME.search(name)) for name in objects], dtype=bool)
     by_name = named & (share >= 0.05) & (extent[:, 2] <= 0.5 * width)
     by_shape = (share >= 0.5) & (extent[:, 2] <= 0.01 * width)
     grounds = by_name | by_shape
-    surely = np.array([_GROUND_PART.match(name) is not None for name in site.objects], dtype=bool)
-    surely &= _lies_one_way(site)
+    surely = np.array([_GROUND_PART.match(name) is not None for name in objects], dtype=bool)
+    surely &= _lies_one_way(corners, triangle_object, len(objects))
     lowest = bounds[grounds | surely, 0, 2].min(initial=np.inf)
     return tuple(int(i) for i in np.flatnonzero(surely | (grounds & (bounds[:, 0, 2] <= lowest + 1.0))))
 
 
-def ground_triangles(site: Site) -> np.ndarray:
-    """(T,) bool: triangles of the ground."""
-    return np.isin(site.triangle_object, site.ground_objects)
-
-
-def _lies_one_way(site: Site) -> np.ndarray:
+def _lies_one_way(corners: np.ndarray, triangle_object: np.ndarray, count: int) -> Bool[np.ndarray, " objects"]:
     """(O,) bool: objects of which every triangle faces up, or every one down."""
-    corners = site.vertices[site.triangles][..., :2]
-    e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    e1, e2 = (corners[:, k, :2] - corners[:, 0, :2] for k in (1, 2))
     facing = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-    faces, up, down = (
-        np.bincount(site.triangle_object, weight, len(site.objects)) for weight in (None, facing > 0, facing < 0)
-    )
+    faces, up, down = (np.bincount(triangle_object, weight, count) for weight in (None, facing > 0, facing < 0))
     return (faces > 0) & ((up == faces) | (down == faces))

@@ -8,7 +8,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_scene
 from sitetwin.site.importers.insite import is_insite
 from sitetwin.site.io import is_saved_site, load_site
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 """Files that are maps by their names; Overpass answers are maps too, under the suffix .json."""

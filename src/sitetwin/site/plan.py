@@ -1,4 +1,4 @@
-"""Buildings in plan: which bodies of a site are buildings, what they cover, and which of them touch."""
+"""Buildings in plan: which bodies of a mesh are buildings, what they cover, and which of them touch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from sitetwin.site.facets import components
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import Mesh
 
 PARKED = "parked_vehicle_"
 """Names of parked vehicles begin so: they stand in the mesh, but they are no buildings."""
@@ -17,11 +17,11 @@ TOUCHING = 0.05
 _UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
 
 
-def standing_buildings(site: Site) -> np.ndarray:
-    """(B,) bool: which of `Site.buildings` are buildings indeed, neither ground nor parked vehicles."""
-    names, building = site.buildings
+def standing_buildings(mesh: Mesh) -> np.ndarray:
+    """(B,) bool: which of `Mesh.buildings` are buildings indeed, neither ground nor parked vehicles."""
+    names, building = mesh.buildings
     stands = np.array([not n.startswith(PARKED) for n in names], dtype=bool)
-    stands[building[list(site.ground_objects)]] = False
+    stands[building[list(mesh.ground_objects)]] = False
     return stands
 
 
@@ -40,31 +40,31 @@ def plan_shapes(corners: np.ndarray) -> np.ndarray:
     return np.asarray(shapely.polygons(corners[lying(corners)][:, [0, 1, 2, 0], :2]))
 
 
-def footprints(site: Site, chosen: np.ndarray) -> np.ndarray:
+def footprints(mesh: Mesh, chosen: np.ndarray) -> np.ndarray:
     """(B,) shapely geometries: what each building covers in plan; empty for those that are not chosen.
 
     Args:
-        site: The site.
-        chosen: (B,) bool, of `Site.buildings`.
+        mesh: The mesh; a site is one.
+        chosen: (B,) bool, of `Mesh.buildings`.
     """
-    of_triangle = site.buildings[1][site.triangle_object]
+    of_triangle = mesh.buildings[1][mesh.triangle_object]
     order = np.argsort(of_triangle, kind="stable")
     starts = np.searchsorted(of_triangle[order], np.arange(len(chosen) + 1))
     shapes = np.full(len(chosen), shapely.from_wkt("POLYGON EMPTY"), dtype=object)
     for k in np.flatnonzero(chosen):
         rows = order[starts[k] : starts[k + 1]]
-        shapes[k] = shapely.union_all(plan_shapes(site.vertices[site.triangles[rows]]), grid_size=1e-6)
+        shapes[k] = shapely.union_all(plan_shapes(mesh.vertices[mesh.triangles[rows]]), grid_size=1e-6)
     return shapes
 
 
-def touching_groups(site: Site, chosen: np.ndarray) -> np.ndarray:
+def touching_groups(mesh: Mesh, chosen: np.ndarray) -> np.ndarray:
     """(B,) int64 group of each building: the lowest number among those it touches, over any number of neighbours.
 
     Args:
-        site: The site.
+        mesh: The mesh; a site is one.
         chosen: (B,) bool; others stay by themselves.
     """
-    shapes = footprints(site, chosen)
+    shapes = footprints(mesh, chosen)
     rows = np.flatnonzero(chosen & ~shapely.is_empty(shapes))
     tree = shapely.STRtree(shapes[rows])
     first, second = tree.query(shapes[rows], predicate="dwithin", distance=TOUCHING)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.model import Site
 from sitetwin.site.places.placement import ground_height
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Ellipsoid, Vegetation
 from sitetwin.site.verticals import VerticalIndex
 

@@ -1,7 +1,8 @@
-"""From WGS84 degrees to a site's local metres and back."""
+"""Where on earth a local frame lies, and its projection: from WGS84 degrees to local metres and back."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,11 +11,43 @@ import pyproj
 import shapely
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.model import Georeference
 
 FARTHEST = 50_000.0
 """Metres from the origin: farther away a plane map stands for a round earth no more (scale error 3e-5 there, and
 ground 200 m below the tangent plane)."""
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Origin of the local frame: WGS84 degrees, and the vertical datum of z = 0.
+
+    x is east, y is north, z is up, in metres, by a transverse Mercator projection centred on the origin with scale 1.
+    """
+
+    latitude: float
+    longitude: float
+    vertical_datum: str = "local ground"
+
+
+def check_origin(latitude: float, longitude: float, vertical_datum: str = "local ground") -> Georeference:
+    """A georeference from numbers given by hand or by a file.
+
+    Args:
+        latitude: WGS84 degrees, positive to the north.
+        longitude: WGS84 degrees, positive to the east; 180 to 360 is taken for the western half.
+        vertical_datum: What z = 0 is.
+
+    Raises:
+        SiteTwinError: A number is not finite, or no place on earth that a transverse Mercator projection can centre on.
+    """
+    if not (math.isfinite(latitude) and math.isfinite(longitude)):
+        raise SiteTwinError("a latitude or longitude is NaN or infinite; give WGS84 degrees")
+    if abs(latitude) > 89.0 or not -180.0 <= longitude <= 360.0:
+        raise SiteTwinError(
+            f"latitude {latitude:g}, longitude {longitude:g} is no origin of a site; give WGS84 degrees, latitude "
+            "first, at most 89 degrees from the equator"
+        )
+    return Georeference(float(latitude), float(longitude - 360.0 * (longitude > 180.0)), vertical_datum)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from sitetwin.site.edge_cover import COVER_TOLERANCE, Surfaces, open_parts
 from sitetwin.site.facets import components, dot, mesh_tolerance
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import Mesh
 
 SAME_ANGLE = 1e-3
 """Radians: faces around an edge closer than this in angle lie on each other."""
@@ -30,7 +30,7 @@ _QUERIES = 1 << 17  # midpoints looked up at a time
 
 @dataclass(frozen=True, eq=False)
 class Wedges:
-    """The wedges of a site, in an order that does not depend on the order of its triangles: by start, end, angle.
+    """The wedges of a mesh, in an order that does not depend on the order of its triangles: by start, end, angle.
 
     About ``direction`` the angle phi is measured from ``tangents[:, 0]`` towards ``normals[:, 0]``: face 0 lies at
     phi = 0, open space at 0 < phi < exterior_angle, face n at phi = exterior_angle. (tangent 0, normal 0, direction) is
@@ -98,8 +98,8 @@ class _Sectors:
         return _Sectors(self.ends[rows], self.facets[rows], self.tangents[rows])
 
 
-def find_wedges(site: Site) -> Wedges:
-    """The wedges of a site's mesh.
+def find_wedges(mesh: Mesh) -> Wedges:
+    """The wedges of a mesh.
 
     Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. An
     edge is cut where another body's corner touches it. Edges between coplanar facets are no wedges; collinear
@@ -107,18 +107,18 @@ def find_wedges(site: Site) -> Wedges:
     not its own are covered and cut off (`edge_cover`): a body that merely touches another leaves no gap there.
 
     Args:
-        site: The site.
+        mesh: The mesh; a site is one.
     """
-    points, corners = _weld(site.vertices[site.triangles])
+    points, corners = _weld(mesh.vertices[mesh.triangles])
     whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
-    corners, facet = _turned_outwards(points, corners[whole]), site.triangle_facet[whole]
-    surfaces = Surfaces(site)
-    sides = _outline(site, points, _all_sides(points, corners, facet))
-    sides = _split(sides, points, _touching(site, points, sides, surfaces))
-    sectors = _open_sectors(site, points, sides)
-    points, parts, covered = _open_parts(site, points, sides, sectors, surfaces)
+    corners, facet = _turned_outwards(points, corners[whole]), mesh.triangle_facet[whole]
+    surfaces = Surfaces(mesh)
+    sides = _outline(mesh, points, _all_sides(points, corners, facet))
+    sides = _split(sides, points, _touching(mesh, points, sides, surfaces))
+    sectors = _open_sectors(mesh, points, sides)
+    points, parts, covered = _open_parts(mesh, points, sides, sectors, surfaces)
     merged, ends = _merge_collinear(points, parts)
-    return _assemble(site, points, merged, ends, covered)
+    return _assemble(mesh, points, merged, ends, covered)
 
 
 def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -220,11 +220,11 @@ def _edge_number(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return number
 
 
-def _outline(site: Site, points: np.ndarray, sides: _Sides) -> _Sides:
+def _outline(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sides:
     """Without the edges inside a facet: exactly two faces, both of one facet, one on either side."""
     edge = _edge_number(sides.low, sides.high)
     count = np.bincount(edge)
-    across = np.cross(site.facet_normal[sides.facet], points[sides.high] - points[sides.low])
+    across = np.cross(mesh.facet_normal[sides.facet], points[sides.high] - points[sides.low])
     balance = np.bincount(edge, np.where(dot(across, sides.inner - points[sides.low]) < 0, -1, 1))
     least, most = np.full(len(count), np.iinfo(np.int64).max), np.full(len(count), -1)
     np.minimum.at(least, edge, sides.facet)
@@ -233,14 +233,14 @@ def _outline(site: Site, points: np.ndarray, sides: _Sides) -> _Sides:
     return sides.take(np.flatnonzero(~inside[edge]))
 
 
-def _touching(site: Site, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
+def _touching(mesh: Mesh, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
     """Ends of edges where another edge may be cut: those on a facet that has no corner there, and of lone faces."""
     edge = _edge_number(sides.low, sides.high)
     single = np.bincount(edge)[edge] == 1
     corner = np.unique(np.concatenate([sides.low, sides.high]))
-    own = np.concatenate([sides.low, sides.high]) * site.num_facets + np.tile(sides.facet, 2)
+    own = np.concatenate([sides.low, sides.high]) * mesh.num_facets + np.tile(sides.facet, 2)
     which, facet = surfaces.at(points[corner])
-    foreign = ~np.isin(corner[which] * site.num_facets + facet, own, kind="sort")
+    foreign = ~np.isin(corner[which] * mesh.num_facets + facet, own, kind="sort")
     return np.unique(np.concatenate([sides.low[single], sides.high[single], corner[which[foreign]]]))
 
 
@@ -293,14 +293,14 @@ def _within(tree: cKDTree, centres: np.ndarray, radius: np.ndarray) -> tuple[np.
     return np.concatenate(rows), np.concatenate(found)
 
 
-def _open_sectors(site: Site, points: np.ndarray, sides: _Sides) -> _Sectors:
+def _open_sectors(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sectors:
     """Pairs of faces, neighbours in angle around an edge, with open and not flat space between them."""
     edge = _edge_number(sides.low, sides.high)
     order = np.lexsort((sides.facet, edge))
     sides, edge = sides.take(order), edge[order]
     first = np.flatnonzero(np.diff(edge, prepend=-1))
     axis = _unit(points[sides.high] - points[sides.low])
-    tangent = _unit(np.cross(site.facet_normal[sides.facet], axis))
+    tangent = _unit(np.cross(mesh.facet_normal[sides.facet], axis))
     tangent *= np.where(dot(tangent, sides.inner - points[sides.low]) < 0, -1.0, 1.0)[:, None]
     reference = tangent[first][edge]
     angle = np.arctan2(dot(np.cross(axis, reference), tangent), dot(reference, tangent)) % (2 * np.pi)
@@ -327,7 +327,7 @@ def _open_sectors(site: Site, points: np.ndarray, sides: _Sides) -> _Sectors:
     vote = winding - winding[following]  # 2: both say open, -2: both say solid
     contradicted = np.where(count == 2, sector > np.pi, True)
     open_space = (count == 1) | (vote > 0) | ((vote == 0) & contradicted)
-    size = _facet_size(site)
+    size = _facet_size(mesh)
     reach = np.minimum(size[facet], size[facet[following]])
     flat = np.abs(sector - np.pi) * reach <= mesh_tolerance(points[ends[:, 0]])
     rows = np.flatnonzero(open_space & ~(flat & (count > 1)))
@@ -339,23 +339,23 @@ def _open_sectors(site: Site, points: np.ndarray, sides: _Sides) -> _Sectors:
     )
 
 
-def _facet_size(site: Site) -> np.ndarray:
+def _facet_size(mesh: Mesh) -> np.ndarray:
     """(F,) diagonal of each facet's bounding box, metres."""
-    corners = site.vertices[site.triangles]
-    low, high = np.full((site.num_facets, 3), np.inf), np.full((site.num_facets, 3), -np.inf)
-    np.minimum.at(low, site.triangle_facet, corners.min(axis=1))
-    np.maximum.at(high, site.triangle_facet, corners.max(axis=1))
+    corners = mesh.vertices[mesh.triangles]
+    low, high = np.full((mesh.num_facets, 3), np.inf), np.full((mesh.num_facets, 3), -np.inf)
+    np.minimum.at(low, mesh.triangle_facet, corners.min(axis=1))
+    np.maximum.at(high, mesh.triangle_facet, corners.max(axis=1))
     span = high - low
     return np.sqrt(dot(span, span))
 
 
 def _open_parts(
-    site: Site, points: np.ndarray, sides: _Sides, sectors: _Sectors, surfaces: Surfaces
+    mesh: Mesh, points: np.ndarray, sides: _Sides, sectors: _Sectors, surfaces: Surfaces
 ) -> tuple[np.ndarray, _Sectors, int]:
     """The sectors with the covered parts of their edges cut off, the points with the new ends, and what was covered."""
     count = len(sides.low)
     number = _edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
-    incident = np.unique(number[:count] * site.num_facets + sides.facet)
+    incident = np.unique(number[:count] * mesh.num_facets + sides.facet)
     row, share, covered = open_parts(surfaces, points[sectors.ends], number[count:], incident)
     parts = sectors.take(row)
     ends = parts.ends.copy()
@@ -408,7 +408,7 @@ def _is_straight(
     return deviation <= 2 * mesh_tolerance(points[ends[:, 0]])
 
 
-def _assemble(site: Site, points: np.ndarray, sectors: _Sectors, ends: np.ndarray, covered: int) -> Wedges:
+def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarray, covered: int) -> Wedges:
     start, end = points[ends[:, 0]], points[ends[:, 1]]
     step = end - start
     length = np.sqrt(dot(step, step))
@@ -417,7 +417,7 @@ def _assemble(site: Site, points: np.ndarray, sectors: _Sectors, ends: np.ndarra
     tangents = np.empty_like(sectors.tangents)
     for side in range(2):
         facet = np.where(free, sectors.facets[:, 0], sectors.facets[:, side])
-        tangent = _unit(np.cross(site.facet_normal[facet], direction))
+        tangent = _unit(np.cross(mesh.facet_normal[facet], direction))
         tangents[:, side] = tangent * np.where(dot(tangent, sectors.tangents[:, side]) < 0, -1.0, 1.0)[:, None]
     normals = np.cross(direction[:, None], tangents)
     normals[:, 1] *= -1.0

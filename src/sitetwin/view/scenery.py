@@ -12,7 +12,6 @@ from matplotlib.colors import to_rgb
 
 from sitetwin.drawing.surface_colours import material_colours
 from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site, Vegetation
-from sitetwin.site.objects import ground_triangles
 from sitetwin.site.vegetation import Volume
 
 IN_LEAF, BARE, WOOD = (74, 138, 72), (139, 119, 92), (94, 74, 54)
@@ -48,7 +47,7 @@ def city_meshes(site: Site) -> list[ColouredMesh]:
     corners = site.vertices[site.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lying = np.abs(normal[:, 2]) > _FACES_UP * np.sqrt((normal**2).sum(axis=1))
-    ground = ground_triangles(site)
+    ground = site.is_ground
     part = np.where(ground, 0, np.where(lying, 1, 2))
     material = site.facet_material[site.triangle_facet]
     colours = [np.array(to_rgb(colour)) for colour in material_colours(site.materials)]

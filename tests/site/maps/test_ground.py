@@ -22,8 +22,8 @@ from sitetwin.site.maps.rules import load_rules
 from sitetwin.site.maps.terrain import Terrain
 from sitetwin.site.maps.tree_sizes import TreeOptions
 from sitetwin.site.maps.triangles import triangulate
-from sitetwin.site.model import Georeference
 from sitetwin.site.plan import standing_buildings
+from sitetwin.site.projection import Georeference
 
 ORIGIN = Georeference(42.36, -71.06)
 RULES = load_rules("default")

@@ -15,8 +15,7 @@ from sitetwin.site.maps.ground import build_ground
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import load_rules
 from sitetwin.site.maps.terrain import load_terrain
-from sitetwin.site.model import Georeference
-from sitetwin.site.projection import LocalProjection
+from sitetwin.site.projection import Georeference, LocalProjection
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -20,7 +20,7 @@ from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.referee.sionna_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
 from sitetwin.rays.specular.exact import exact_vertices, nearest_wedge
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 _KINDS = {1: Interaction.REFLECTION, 4: Interaction.TRANSMISSION, 8: Interaction.DIFFRACTION}
 """Ours for `sionna.rt.constants.InteractionType`."""

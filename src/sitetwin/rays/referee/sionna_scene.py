@@ -12,7 +12,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.device import to_device
 from sitetwin.rays.paths import SPEED_OF_LIGHT
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 GEOMETRY_FREQUENCY = 3.5e9
 """Sionna RT needs a carrier even where only the geometry is asked, Hz."""

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from sitetwin.rays.paths import Interaction
 from sitetwin.site.facets import dot
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 _AT_EDGE = 5e-3  # m; the engine's vertices have single precision
 _SAMPLE_SPACING = 1.0  # m between points on the edges, for the search

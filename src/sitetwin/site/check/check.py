@@ -28,8 +28,7 @@ from sitetwin.site.check.places import (
 )
 from sitetwin.site.check.surfaces import duplicate_triangles, inverted_bodies, shared_planes
 from sitetwin.site.facets import components, norm
-from sitetwin.site.model import Site
-from sitetwin.site.objects import ground_triangles
+from sitetwin.site.site import Site
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -171,7 +170,7 @@ class _View:
 
     def __post_init__(self) -> None:
         site = self.site
-        self.is_ground = ground_triangles(site)
+        self.is_ground = site.is_ground
         self.corners = site.vertices[site.triangles]
         cross = np.cross(self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0])
         twice = norm(cross)

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 
 from sitetwin.site.check.edges import corner_range
-from sitetwin.site.model import Site
 from sitetwin.site.places.placement import inside_building
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 from sitetwin.site.verticals import VerticalIndex
 

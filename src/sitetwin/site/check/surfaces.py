@@ -9,7 +9,7 @@ import shapely
 
 from sitetwin.site.check.edges import corner_range, weld
 from sitetwin.site.facets import dot
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 LEAST_AREA = 0.01
 """m2: surfaces that share less are neighbours."""

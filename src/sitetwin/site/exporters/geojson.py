@@ -14,10 +14,10 @@ from sitetwin.site.exporters.files import write_file
 from sitetwin.site.facets import norm
 from sitetwin.site.footprints import footprint
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.model import Georeference, Site
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, standing_buildings
-from sitetwin.site.projection import LocalProjection
+from sitetwin.site.projection import Georeference, LocalProjection
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
 
 _STEEP = 0.5  # upward or downward part of a unit normal below which a surface is a wall

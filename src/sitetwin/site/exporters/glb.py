@@ -16,7 +16,7 @@ from sitetwin.site.exporters.files import write_file
 from sitetwin.site.exporters.parts import parts_of
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 VEGETATION_MARK = {"sitetwin": "vegetation"}
 """The ``extras`` of the node that holds the canopies, which are no surfaces."""

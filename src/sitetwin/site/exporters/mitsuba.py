@@ -13,7 +13,7 @@ from sitetwin.site.exporters.files import write_folder
 from sitetwin.site.exporters.parts import part_name, parts_of, unique_name
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import ITU_TABLE, Material
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 SCENE_FILE = "scene.xml"
 

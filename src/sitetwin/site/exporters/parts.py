@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,10 @@ import numpy as np
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from sitetwin.site.build import check_vertices
-from sitetwin.site.georeferencing import check_origin
 from sitetwin.site.importers.cityjson_file import City
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.model import Georeference
-from sitetwin.site.projection import LocalProjection
+from sitetwin.site.mesh import check_vertices
+from sitetwin.site.projection import Georeference, LocalProjection, check_origin
 
 _NEAR = 1e4  # m; to here the ray caster's single precision resolves half a millimetre
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site.build import build_site, check_triangle_count
+from sitetwin.site.build import build_site
 from sitetwin.site.footprints import footprint
 from sitetwin.site.importers.city_frame import CityFrame, city_frame
 from sitetwin.site.importers.cityjson_file import City, CityObject, read_city
@@ -20,7 +20,8 @@ from sitetwin.site.importers.cityjson_surfaces import GROUND, ROOF, WALL, Lod, S
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import MaterialRules
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import check_triangle_count
+from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Ellipsoid, ExtrudedPolygon, Vegetation, Volume
 
 CITYJSON_SUFFIXES = (".json", ".jsonl", ".cityjson", ".cityjsonl", ".ndjson")

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.site.build import MOST_TRIANGLES, check_triangle_count
 from sitetwin.site.facets import norm
 from sitetwin.site.importers.blocks import clip
 from sitetwin.site.importers.cityjson_file import City, CityObject, check_range
 from sitetwin.site.importers.gltf import is_whole
 from sitetwin.site.importers.polygons import rings_area, triangulate_rings
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.mesh import MOST_TRIANGLES, check_triangle_count
 
 WALL, ROOF, GROUND = "wall", "roof", "ground"
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import check_triangle_count
 from sitetwin.site.importers.gltf import Gltf, is_whole
 from sitetwin.site.importers.surfaces import Surface
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
+from sitetwin.site.mesh import check_triangle_count
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _INDEX_TYPES = ("u1", "u2", "u4")

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site.build import build_site, check_vertices
+from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import Source, clip, parse_blocks, read_file
 from sitetwin.site.importers.connected import connected_bodies
 from sitetwin.site.importers.insite_mesh import KINDS, InsiteMesh, parse_mesh, ring_of, triangles_of
 from sitetwin.site.importers.overlaps import overlapping_bodies
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Georeference, Site
+from sitetwin.site.mesh import check_vertices
+from sitetwin.site.projection import Georeference
+from sitetwin.site.site import Site
 
 _SAME_ORIGIN = 1e-7  # degrees, a centimetre
 _LEVEL = 1e-3  # m

@@ -8,7 +8,7 @@ from sitetwin.site.importers.cityjson import CITYJSON_SUFFIXES, load_cityjson
 from sitetwin.site.importers.insite import is_insite, load_insite
 from sitetwin.site.importers.mesh_files import MESH_SUFFIXES, load_mesh
 from sitetwin.site.importers.sionna import load_builtin, load_mitsuba
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 
 def load_scene(name_or_path: str | Path) -> Site:

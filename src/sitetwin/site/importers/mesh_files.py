@@ -9,8 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import build_site, check_triangle_count, check_vertices
-from sitetwin.site.georeferencing import check_origin
+from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import read_file
 from sitetwin.site.importers.connected import connected_bodies
 from sitetwin.site.importers.gltf import Gltf, read_gltf
@@ -20,7 +19,9 @@ from sitetwin.site.importers.obj import ObjFace, parse_obj
 from sitetwin.site.importers.polygons import triangulate_rings
 from sitetwin.site.importers.surfaces import NamedParts, Surface, name_parts
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.model import Georeference, Site
+from sitetwin.site.mesh import check_triangle_count, check_vertices
+from sitetwin.site.projection import Georeference, check_origin
+from sitetwin.site.site import Site
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import check_triangle_count
 from sitetwin.site.importers.obj import check_text, parse_obj
+from sitetwin.site.mesh import check_triangle_count
 
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import build_site, check_triangle_count, check_vertices
+from sitetwin.site.build import build_site
 from sitetwin.site.importers.meshes import Mesh, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import check_triangle_count, check_vertices
+from sitetwin.site.site import Site
 
 LARGEST_MESH_FILE = 2**30
 """Bytes."""

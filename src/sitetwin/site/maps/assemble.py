@@ -22,7 +22,7 @@ from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.maps.terrain import SPACING, Terrain, load_terrain
 from sitetwin.site.maps.tree_sizes import TreeOptions
 from sitetwin.site.maps.trees import build_vegetation, plant_kinds
-from sitetwin.site.model import Site
+from sitetwin.site.site import Site
 
 
 @dataclass(frozen=True)

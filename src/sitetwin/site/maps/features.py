@@ -8,7 +8,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from sitetwin.site.model import Georeference
+from sitetwin.site.projection import Georeference
 
 
 @dataclass(frozen=True)

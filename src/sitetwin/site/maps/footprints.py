@@ -8,9 +8,9 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from sitetwin.site.build import LARGEST_COORDINATE
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.mesh import LARGEST_COORDINATE
 
 GRID = 2.0**-20
 """Metres (about one micrometre): every corner of a building lies on this grid, in plan and in height.

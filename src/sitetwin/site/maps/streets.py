@@ -16,8 +16,8 @@ from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ground_areas import LANES, line_width, off_the_ground, strips, valid_area
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers import read_map
-from sitetwin.site.model import Site
 from sitetwin.site.projection import FARTHEST
+from sitetwin.site.site import Site
 
 STREETS = frozenset(LANES) - {"track", "cycleway", "footway", "path", "steps", "bridleway"}
 """Values of `highway` that are streets; the others are ways beside or away from them."""

@@ -15,8 +15,7 @@ from scipy.spatial import cKDTree
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.partition import Cells
-from sitetwin.site.model import Georeference
-from sitetwin.site.projection import LocalProjection
+from sitetwin.site.projection import Georeference, LocalProjection
 
 SPACING = 20.0
 """Metres between the nodes of the net; each cell gives two facets to trace."""

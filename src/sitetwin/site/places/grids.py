@@ -11,9 +11,9 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.latlon import to_local
-from sitetwin.site.model import Site
 from sitetwin.site.places.placement import MOST_USERS, inside_building, over_ground
 from sitetwin.site.places.radios import street_area
+from sitetwin.site.site import Site
 
 _POINTS_AT_ONCE = 1 << 18
 _BOX_STEP = 1e-3  # degrees (some 100 m) between the points of a box's sides, which are curved in the local frame

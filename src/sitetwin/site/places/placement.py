@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.build import LARGEST_COORDINATE
 from sitetwin.site.facets import dot
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import LARGEST_COORDINATE, Mesh
 from sitetwin.site.verticals import Hits, VerticalIndex
 
 CLEARANCE = 1e-3
@@ -24,26 +23,26 @@ _SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (
 _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
 
 
-def ground_height(site: Site, points_xy: np.ndarray) -> np.ndarray:
+def ground_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
     """Height of the ground under points.
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         points_xy: (N, 2) metres.
 
     Returns:
         (N,) float64, metres; NaN where the site has no ground.
     """
     points_xy = _finite(points_xy, 2)
-    rows = np.flatnonzero(np.isin(site.triangle_object, site.ground_objects))
+    rows = np.flatnonzero(site.is_ground)
     return _highest(VerticalIndex(site.vertices[site.triangles[rows]]), points_xy)
 
 
-def surface_height(site: Site, points_xy: np.ndarray) -> np.ndarray:
+def surface_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
     """Height of the highest surface over points: roofs, or the ground where there is none.
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         points_xy: (N, 2) metres.
 
     Returns:
@@ -60,7 +59,7 @@ def _highest(index: VerticalIndex, points_xy: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(height), height, np.nan)
 
 
-def inside_building(site: Site, points: np.ndarray) -> np.ndarray:
+def inside_building(site: Mesh, points: np.ndarray) -> np.ndarray:
     """Whether points are inside a building (or any other body that is not the ground).
 
     The surfaces above a point are counted with the sign of their facing: a roof seen from below shows its back (+1),
@@ -69,7 +68,7 @@ def inside_building(site: Site, points: np.ndarray) -> np.ndarray:
     face outwards, and takes coincident opposite triangles for one roof. A point with nothing above it is outdoors.
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         points: (N, 3) metres.
 
     Returns:
@@ -79,7 +78,7 @@ def inside_building(site: Site, points: np.ndarray) -> np.ndarray:
         SiteTwinError: A position is NaN or infinite.
     """
     points = _finite(points, 3)
-    rows = np.flatnonzero(~np.isin(site.triangle_object, site.ground_objects))
+    rows = np.flatnonzero(~site.is_ground)
     corners = site.vertices[site.triangles[rows]]
     hits = VerticalIndex(corners).hits(points[:, :2])
     above = hits.z > points[hits.point, 2]
@@ -107,11 +106,11 @@ def _signed_surfaces(hits: Hits, faces_up: np.ndarray, size: int) -> np.ndarray:
     return total
 
 
-def outdoor_mask(site: Site, points_xy: np.ndarray) -> np.ndarray:
+def outdoor_mask(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
     """Whether one stands outdoors at places in plan, 1.5 m above the ground (above the lowest point without ground).
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         points_xy: (N, 2) metres.
 
     Returns:
@@ -124,7 +123,7 @@ def outdoor_mask(site: Site, points_xy: np.ndarray) -> np.ndarray:
     return ~inside_building(site, over_ground(site, points_xy, _WALKING_HEIGHT))
 
 
-def over_ground(site: Site, points_xy: np.ndarray, height: float) -> np.ndarray:
+def over_ground(site: Mesh, points_xy: np.ndarray, height: float) -> np.ndarray:
     """(N, 3) points at a height above the ground; above the lowest point of the site where it has none."""
     ground = ground_height(site, points_xy)
     ground = np.where(np.isnan(ground), site.bounds[0, 2], ground)
@@ -132,7 +131,7 @@ def over_ground(site: Site, points_xy: np.ndarray, height: float) -> np.ndarray:
 
 
 def user_grid(
-    area: tuple[float, float, float, float], spacing: float, height: float, site: Site, *, allow_indoors: bool = False
+    area: tuple[float, float, float, float], spacing: float, height: float, site: Mesh, *, allow_indoors: bool = False
 ) -> tuple[np.ndarray, int]:
     """User positions on a regular grid, those inside buildings left out.
 
@@ -140,7 +139,7 @@ def user_grid(
         area: (xmin, ymin, xmax, ymax), metres; both ends belong to the grid where the spacing divides the side.
         spacing: Metres between neighbours.
         height: Metres above the ground (above the lowest point where there is no ground).
-        site: The site.
+        site: The site, or a mesh alone.
         allow_indoors: Keep positions inside buildings (for rooms).
 
     Returns:
@@ -180,11 +179,11 @@ def user_grid(
     return users, nx * ny - len(users)
 
 
-def check_transmitter(site: Site, position: np.ndarray | Sequence[float], *, allow_indoors: bool = False) -> np.ndarray:
+def check_transmitter(site: Mesh, position: np.ndarray | Sequence[float], *, allow_indoors: bool = False) -> np.ndarray:
     """Make sure that a transmitter can stand at a position.
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         position: (3,) metres.
         allow_indoors: Accept a position inside a building (for rooms).
 
@@ -210,7 +209,7 @@ def check_transmitter(site: Site, position: np.ndarray | Sequence[float], *, all
     return place
 
 
-def distance_to_mesh(site: Site, point: np.ndarray) -> float:
+def distance_to_mesh(site: Mesh, point: np.ndarray) -> float:
     """Distance of a point from the nearest triangle, metres.
 
     Closest point of a triangle: the foot on the plane if it lies inside, else the nearest point of the three edges.

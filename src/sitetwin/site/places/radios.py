@@ -16,11 +16,11 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.latlon import to_local
-from sitetwin.site.model import Site
 from sitetwin.site.places.placement import check_transmitter, ground_height, surface_height
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.places.sight import sees
 from sitetwin.site.plan import lying, plan_shapes, standing_buildings
+from sitetwin.site.site import Site
 from sitetwin.site.verticals import VerticalIndex
 
 Above = Literal["ground", "roof", "datum"]

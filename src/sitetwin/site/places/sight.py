@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from sitetwin.site.facets import dot
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import Mesh
 
 _PAIRS = 1 << 21  # segments times triangles looked at at a time
 _EDGE = 1e-9  # barycentric slack: nothing is seen through the seam of two triangles
 
 
-def sees(site: Site, origin: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def sees(site: Mesh, origin: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Whether the straight line to each target passes no surface of the site; canopies do not count.
 
     Every triangle is tried (Moeller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997); one that
     is touched at its rim blocks. A segment may begin or end on a surface.
 
     Args:
-        site: The site.
+        site: The site, or a mesh alone.
         origin: (3,) metres.
         targets: (N, 3) metres.
 

@@ -4,27 +4,22 @@ A *target* (the stand-in for reality) and its *twin* are variants of one site. B
 the ground stays. Facet ids survive unless buildings are left out, so that materials and figures stay comparable.
 """
 
-from sitetwin.site.variants.derive import derive
+from sitetwin.site.variants.changes import Changes, apply_changes
 from sitetwin.site.variants.distort import GeometryError
 from sitetwin.site.variants.materials import HiddenMaterials
 from sitetwin.site.variants.missing import MissingBuildings
 from sitetwin.site.variants.pose import PoseError, pose_error
-from sitetwin.site.variants.recipe import FIDELITY, VariantRecipe, fidelity_recipe, fidelity_sweep, read_recipe
 from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.vehicles import ParkedVehicles
 
 __all__ = [
-    "FIDELITY",
+    "Changes",
     "GeometryError",
     "HiddenMaterials",
     "MissingBuildings",
     "ParkedVehicles",
     "PoseError",
     "TreeError",
-    "VariantRecipe",
-    "derive",
-    "fidelity_recipe",
-    "fidelity_sweep",
+    "apply_changes",
     "pose_error",
-    "read_recipe",
 ]

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import dot, flatness_excess, merge_facets, plane_offsets
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import AnyMesh, Mesh
 from sitetwin.site.plan import standing_buildings, touching_groups
 from sitetwin.site.variants.draws import digest
 
@@ -53,13 +53,13 @@ class GeometryError:
 
 
 def distort(
-    site: Site,
+    site: AnyMesh,
     walls: GeometryError | None,
     heights: GeometryError | None,
     rng: np.random.Generator,
     *,
     together: bool = False,
-) -> tuple[Site, list[dict[str, Any]]]:
+) -> tuple[AnyMesh, list[dict[str, Any]]]:
     """The site with its buildings displaced and stretched, and the entries for its list of differences.
 
     Planes transform with their vertices. Each body is stretched above its foot, its lowest point; the foot of a group
@@ -130,7 +130,7 @@ def _summary(what: str, asked: GeometryError, drawn: np.ndarray, size: np.ndarra
     }
 
 
-def _own_vertices(site: Site, building: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _own_vertices(site: Mesh, building: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices that belong to one building each: those shared between buildings are doubled, unused ones dropped.
 
     Returns:
@@ -143,14 +143,14 @@ def _own_vertices(site: Site, building: np.ndarray) -> tuple[np.ndarray, np.ndar
     return vertices, inverse.reshape(-1, 3).astype(np.int32), unique // len(site.vertices)
 
 
-def _facet_scale(site: Site, building: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def _facet_scale(site: Mesh, building: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(F,) vertical scale of each facet: that of the building it belongs to."""
     of_facet = np.zeros(site.num_facets, dtype=np.int64)
     of_facet[site.triangle_facet] = building[site.triangle_object]
     return scale[of_facet]
 
 
-def _with_geometry(site: Site, vertices: np.ndarray, triangles: np.ndarray, facet_scale: np.ndarray) -> Site:
+def _with_geometry(site: AnyMesh, vertices: np.ndarray, triangles: np.ndarray, facet_scale: np.ndarray) -> AnyMesh:
     """The site with transformed vertices; its facets are kept while they stay flat, else merged anew.
 
     Under a vertical stretch by s the normal (x, y, z) becomes (x, y, z / s), normalised.

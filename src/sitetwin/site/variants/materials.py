@@ -11,19 +11,19 @@ from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material, itu_material
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import AnyMesh
 from sitetwin.site.plan import standing_buildings
 from sitetwin.site.variants.draws import digest
 
 _STEEPEST_ROOF = 0.5  # of a unit normal's z: facets with less are walls (more than 60 degrees from level)
 
 
-def exchange_materials(site: Site, exchange: Mapping[str, Material | str]) -> tuple[Site, list[dict[str, Any]]]:
+def exchange_materials(site: AnyMesh, exchange: Mapping[str, Material | str]) -> tuple[AnyMesh, list[dict[str, Any]]]:
     """The site with materials put in place of others everywhere, and an entry for each in its list of differences.
 
     Args:
         site: The site.
-        exchange: See `derive`.
+        exchange: See `Changes`.
 
     Raises:
         SiteTwinError: A name is in no table.
@@ -77,7 +77,7 @@ class HiddenMaterials:
             raise SiteTwinError(f"a share of {self.share} buildings is none; give a number from 0 to 1")
 
 
-def redraw_walls(site: Site, hidden: HiddenMaterials, rng: np.random.Generator) -> tuple[Site, dict[str, Any]]:
+def redraw_walls(site: AnyMesh, hidden: HiddenMaterials, rng: np.random.Generator) -> tuple[AnyMesh, dict[str, Any]]:
     """The site with a material drawn for the walls of each building, and the entry for its list of differences.
 
     Thickness and scattering stay those of the material that was there. Walls are facets steeper than 60 degrees;

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import AnyMesh
 from sitetwin.site.plan import standing_buildings
 
 
@@ -49,8 +49,8 @@ class MissingBuildings:
 
 
 def remove_buildings(
-    site: Site, missing: MissingBuildings, rng: np.random.Generator | None
-) -> tuple[Site, dict[str, Any]]:
+    site: AnyMesh, missing: MissingBuildings, rng: np.random.Generator | None
+) -> tuple[AnyMesh, dict[str, Any]]:
     """The site without some of its buildings, and the entry for its list of differences.
 
     Drawn buildings are the first of a random order, so that with equal generators those of a smaller share are among
@@ -95,7 +95,7 @@ def remove_buildings(
     return (keep_triangles(site, keep) if len(lost) else site), difference
 
 
-def keep_triangles(site: Site, keep: np.ndarray) -> Site:
+def keep_triangles(site: AnyMesh, keep: np.ndarray) -> AnyMesh:
     """The site with some of its triangles.
 
     Facets, objects and vertices that lose all theirs go, and the rest is renumbered.

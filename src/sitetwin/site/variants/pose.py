@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.model import Site
+from sitetwin.site.mesh import Mesh
 from sitetwin.site.places.placement import check_transmitter
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.variants.distort import GeometryError
@@ -49,7 +49,7 @@ class PoseError:
 
 
 def pose_error(
-    pose: Pose, error: PoseError, rng: np.random.Generator, site: Site | None = None
+    pose: Pose, error: PoseError, rng: np.random.Generator, site: Mesh | None = None
 ) -> tuple[Pose, dict[str, Any]]:
     """A pose with errors, and the entry for a list of differences.
 
@@ -91,7 +91,7 @@ def pose_error(
     return Pose(tuple(place.tolist()), *turned), difference
 
 
-def _can_stand(site: Site, place: np.ndarray) -> bool:
+def _can_stand(site: Mesh, place: np.ndarray) -> bool:
     try:
         check_transmitter(site, place)
     except SiteTwinError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,9 @@ from pydantic import ConfigDict
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.bodies import MovingObject, add_bodies, box_object
 from sitetwin.site.materials import Material
-from sitetwin.site.model import Site
-from sitetwin.site.moving import MovingObject, box_object, place_objects
-from sitetwin.site.objects import ground_triangles
+from sitetwin.site.mesh import AnyMesh, Mesh
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
@@ -105,7 +104,7 @@ class _Bays:
     street: np.ndarray
 
 
-def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator) -> tuple[Site, dict[str, Any]]:
+def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Generator) -> tuple[AnyMesh, dict[str, Any]]:
     """The site with parked vehicles, and the entry for its list of differences.
 
     Bays of one van's length are tried in random order. A vehicle stands on ground that is known and not steep, 0.3 m
@@ -119,7 +118,7 @@ def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator
     Raises:
         SiteTwinError: There is neither a street nor a building, or more than 100,000 vehicles are asked for.
     """
-    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~ground_triangles(site)]]))
+    taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~site.is_ground]]))
     kerbs, streets = _kerbs(site, vehicles)
     length = float(sum(kerb.line.length for kerb in kerbs))
     wanted = round(vehicles.per_100_m * length / 100.0) if vehicles.count is None else vehicles.count
@@ -151,8 +150,7 @@ def park_vehicles(site: Site, vehicles: ParkedVehicles, rng: np.random.Generator
     }
     if not bodies:
         return site, difference
-    placed = place_objects(site, bodies)
-    return replace(placed, provenance=site.provenance), difference  # one entry for all of them
+    return add_bodies(site, bodies), difference
 
 
 def rectangles(centre: np.ndarray, size: np.ndarray, yaw: np.ndarray) -> np.ndarray:
@@ -174,7 +172,7 @@ def _body(name: str, centre: np.ndarray, foot: float, size: np.ndarray, yaw: flo
     return box_object(name, underside, (size[0], size[1], size[2] - _UNDERSIDE), yaw=yaw, material=VEHICLE_METAL)
 
 
-def _kerbs(site: Site, vehicles: ParkedVehicles) -> tuple[list[_Kerb], list[BaseGeometry]]:
+def _kerbs(site: Mesh, vehicles: ParkedVehicles) -> tuple[list[_Kerb], list[BaseGeometry]]:
     """All kerbs, and the carriageways of the streets."""
     if vehicles.streets:
         lines, half = _streets(vehicles), vehicles.street_width / 2
@@ -225,7 +223,7 @@ def _bays(kerbs: Sequence[_Kerb]) -> _Bays:
     return _Bays(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
-def _feet(site: Site, centre: np.ndarray, outline: np.ndarray) -> np.ndarray:
+def _feet(site: Mesh, centre: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """(N,) highest ground under each outline's corners, sides and middle; NaN where unknown or too steep."""
     if not len(outline):
         return np.zeros(0)

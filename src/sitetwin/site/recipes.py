@@ -13,9 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.model import Site
 from sitetwin.site.places.pose import Pose
-from sitetwin.site.variants.derive import derive
+from sitetwin.site.site import Site
 from sitetwin.site.variants.distort import GeometryError
 from sitetwin.site.variants.draws import children
 from sitetwin.site.variants.materials import HiddenMaterials
@@ -75,7 +74,7 @@ class VariantRecipe(BaseModel):
             rng: Source of randomness; the same amount is taken from it whatever the recipe.
 
         Raises:
-            SiteTwinError: As `derive`.
+            SiteTwinError: As `Site.variant`.
         """
         grouped = {"together": True} if self.together else {}
         steps: list[tuple[Any, dict[str, Any]]] = [
@@ -87,10 +86,10 @@ class VariantRecipe(BaseModel):
             (self.hidden_materials, {"materials": self.materials, "hidden_materials": self.hidden_materials}),
             (self.scatter_centres, {"scatter_centres": self.scatter_centres}),
         ]
-        variant = derive(site, vegetation=Vegetation.none()) if self.no_trees else site
+        variant = site.variant(vegetation=Vegetation.none()) if self.no_trees else site
         for (change, arguments), stream in zip(steps, children(rng, len(steps)), strict=True):
             if change is not None or arguments.get("materials"):
-                variant = derive(variant, **arguments, rng=stream)
+                variant = variant.variant(**arguments, rng=stream)
         provenance = {**variant.provenance, "parent": site.hash, "recipe": self.model_dump(mode="json")}
         return replace(variant, name=f"{site.name}, {self.name}", provenance=provenance)
 

@@ -1,0 +1,124 @@
+"""The mesh of a site: triangles with three labels each, and what a mesh must be.
+
+Each triangle belongs to a *facet* (a maximal set of coplanar triangles of one object, the unit of specular reflection),
+to an *object* (a part of a building, or the ground) and, through the facet, to a material. What needs a mesh alone
+(wedges, placement, footprints, changes of the geometry) takes a `Mesh`; a `Site` is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.materials import Material
+from sitetwin.site.objects import building_of_object, find_ground_objects, object_bounds
+
+LARGEST_COORDINATE = 1e6
+"""Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
+
+MOST_TRIANGLES = 10_000_000
+"""Of a mesh. Merging facets takes up to 0.6 kB of memory for each triangle, so that this many take some 6 GB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles with their facets, objects and materials.
+
+    Attributes:
+        name: Short name, for reports.
+        vertices: (V, 3) float64, metres, local east-north-up.
+        triangles: (T, 3) int32, vertex indices.
+        triangle_facet: (T,) int32, facet of each triangle.
+        triangle_object: (T,) int32, object of each triangle, an index into `objects`.
+        objects: Names of the objects.
+        facet_normal: (F, 3) float64, unit normal of each facet's plane.
+        facet_offset: (F,) float64, metres: points x of the plane satisfy ``normal . x = offset``.
+        facet_material: (F,) int32, index into `materials`.
+        materials: The materials in use.
+    """
+
+    name: str
+    vertices: Float[np.ndarray, "vertices 3"]
+    triangles: Int[np.ndarray, "triangles 3"]
+    triangle_facet: Int[np.ndarray, " triangles"]
+    triangle_object: Int[np.ndarray, " triangles"]
+    objects: tuple[str, ...]
+    facet_normal: Float[np.ndarray, "facets 3"]
+    facet_offset: Float[np.ndarray, " facets"]
+    facet_material: Int[np.ndarray, " facets"]
+    materials: tuple[Material, ...]
+
+    @property
+    def num_triangles(self) -> int:
+        return len(self.triangles)
+
+    @property
+    def num_facets(self) -> int:
+        return len(self.facet_offset)
+
+    @property
+    def corners(self) -> Float[np.ndarray, "triangles 3 3"]:
+        """(T, 3, 3) float64: the corners of each triangle, metres."""
+        return self.vertices[self.triangles]
+
+    @cached_property
+    def bounds(self) -> Float[np.ndarray, "2 3"]:
+        """(2, 3) float64: lowest and highest corner of the mesh, metres."""
+        return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
+
+    @cached_property
+    def ground_objects(self) -> tuple[int, ...]:
+        """Objects that are the ground, by name or shape; see `sitetwin.site.objects.find_ground_objects`."""
+        return find_ground_objects(self.objects, self.corners, self.triangle_object, self.bounds)
+
+    @cached_property
+    def buildings(self) -> tuple[tuple[str, ...], Int[np.ndarray, " objects"]]:
+        """Building names and (O,) int32 the building of each object: walls and roof of one building go together."""
+        return building_of_object(self.objects)
+
+    @property
+    def object_bounds(self) -> Float[np.ndarray, "objects 2 3"]:
+        """(O, 2, 3) float64: lowest and highest corner of each object, metres; inf, -inf where it has no triangle."""
+        return object_bounds(self.corners, self.triangle_object, len(self.objects))
+
+    @property
+    def is_ground(self) -> Bool[np.ndarray, " triangles"]:
+        """(T,) bool: triangles of the ground."""
+        return np.isin(self.triangle_object, self.ground_objects)
+
+
+AnyMesh = TypeVar("AnyMesh", bound=Mesh)
+"""A mesh or what is one, a site: functions that change the mesh alone give back what they were given."""
+
+
+def check_triangle_count(count: int, where: str) -> None:
+    """Refuse meshes that would take the memory of the machine.
+
+    Raises:
+        SiteTwinError: There are more than `MOST_TRIANGLES`.
+    """
+    if count > MOST_TRIANGLES:
+        raise SiteTwinError(
+            f"{where} has more than {MOST_TRIANGLES:,} triangles; cut out the area that matters, or simplify the mesh"
+        )
+
+
+def check_vertices(vertices: Float[np.ndarray, "*batch 3"], where: str) -> None:
+    """Refuse vertices that cannot be metres in a local frame.
+
+    Raises:
+        SiteTwinError: A coordinate is NaN, infinite or beyond 1000 km.
+    """
+    bad = ~np.isfinite(vertices).all(axis=-1)
+    if bad.any():
+        raise SiteTwinError(f"{where}: vertex {int(np.argmax(bad))} is NaN or infinite; repair the mesh")
+    if vertices.size and np.abs(vertices).max() > LARGEST_COORDINATE:
+        raise SiteTwinError(
+            f"{where}: a vertex lies {np.abs(vertices).max():.3g} m from the origin; use metres in a local frame "
+            f"(at most {LARGEST_COORDINATE:g} m)"
+        )

@@ -1,0 +1,98 @@
+"""The site: what stands in a place, as the tracer and the field models see it.
+
+A `Site` is immutable: a labelled mesh, vegetation (a medium, not a surface, and therefore no part of the mesh), a place
+on earth, and the account of where all this comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sitetwin.site.mesh import Mesh
+from sitetwin.site.projection import Georeference
+from sitetwin.site.variants.changes import Changes, apply_changes
+from sitetwin.site.vegetation import Vegetation
+from sitetwin.site.wedges import Wedges, find_wedges
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Site(Mesh):
+    """Geometry, materials and vegetation of one place.
+
+    The mesh is described at `sitetwin.site.mesh.Mesh`.
+
+    Attributes:
+        vegetation: Canopy volumes, possibly none.
+        georeference: Where on earth the local origin lies, if known.
+        provenance: Sources with their hashes, every default that was assumed, and the differences to the parent site
+            for a variant. JSON-serialisable; holds no timestamps.
+    """
+
+    vegetation: Vegetation = field(default_factory=Vegetation.none)
+    georeference: Georeference | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def geometry_hash(self) -> str:
+        """SHA-256 of what the tracer depends on: mesh, facets and vegetation volumes, but no material."""
+        digest = hashlib.sha256(b"sitetwin-geometry-1")
+        arrays = (
+            np.ascontiguousarray(self.vertices, "<f8"),
+            np.ascontiguousarray(self.triangles, "<i4"),
+            np.ascontiguousarray(self.triangle_facet, "<i4"),
+            np.ascontiguousarray(self.facet_normal, "<f8"),
+            np.ascontiguousarray(self.facet_offset, "<f8"),
+        )
+        for array in arrays:
+            digest.update(str(array.shape).encode())
+            digest.update(array.tobytes())
+        digest.update(self.vegetation.geometry_bytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything: geometry, objects, materials, vegetation attributes, georeference, provenance."""
+        digest = hashlib.sha256(self.geometry_hash.encode())
+        digest.update(np.ascontiguousarray(self.triangle_object, "<i4").tobytes())
+        digest.update(np.ascontiguousarray(self.facet_material, "<i4").tobytes())
+        labels = {
+            "objects": self.objects,
+            "materials": [m.to_dict() for m in self.materials],
+            "vegetation": self.vegetation.to_dict(),
+            "georeference": vars(self.georeference) if self.georeference else None,
+            "provenance": self.provenance,
+        }
+        digest.update(json.dumps(labels, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def wedges(self) -> Wedges:
+        """The edges at which a wave is diffracted; see `sitetwin.site.wedges.find_wedges`."""
+        return find_wedges(self)
+
+    def variant(self, *, name: str | None = None, rng: np.random.Generator | None = None, **changes: Any) -> Site:
+        """Another world made from this one; ``provenance["differences"]`` lists each difference.
+
+        Args:
+            name: Name of the variant, the site's own by default.
+            rng: Source of randomness for all that is drawn.
+            **changes: What changes: the attributes of `sitetwin.site.variants.Changes`, as ``trees=``, ``walls=`` or
+                ``materials=``.
+
+        Raises:
+            SiteTwinError: A random change without `rng`, an unknown name of a material or building, or `together`
+                without walls or heights.
+        """
+        variant, vegetation, differences = apply_changes(self, self.vegetation, Changes(**changes), rng)
+        provenance = {
+            **self.provenance,
+            "parent": self.hash,
+            "differences": [*self.provenance.get("differences", []), *differences],
+        }
+        return replace(variant, name=name or self.name, vegetation=vegetation, provenance=provenance)

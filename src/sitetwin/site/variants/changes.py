@@ -1,0 +1,141 @@
+"""What makes one variant of a site: any number of changes, made in one order, each listed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.materials import Material
+from sitetwin.site.mesh import AnyMesh
+from sitetwin.site.variants.distort import GeometryError, distort
+from sitetwin.site.variants.draws import digest
+from sitetwin.site.variants.materials import HiddenMaterials, exchange_materials, redraw_walls
+from sitetwin.site.variants.missing import MissingBuildings, remove_buildings
+from sitetwin.site.variants.trees import TreeError, disturb_trees
+from sitetwin.site.variants.vehicles import ParkedVehicles, park_vehicles
+from sitetwin.site.vegetation import Vegetation
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Changes:
+    """The changes that `Site.variant` makes; they are made, and drawn, in the order of the attributes.
+
+    Attributes:
+        vegetation: Canopies in place of the site's; ``Vegetation.none()`` fells them all.
+        trees: Errors of position and size of the canopies, and which are missing.
+        missing: Buildings that are left out. Facets are numbered anew then; without this their numbers stay.
+        walls: Horizontal displacement of each building as a rigid whole, its walls and roof together.
+        heights: Error of each building's roof height: it is stretched above its own lowest point. A building never
+            shrinks below a fifth of its height.
+        together: Buildings that touch in plan are displaced and stretched as one, so that no crack opens between them.
+        vehicles: Vehicles parked along streets or buildings.
+        materials: By the name of a material in the site, what takes its place: a `Material`, or an ITU name (then
+            thickness and scattering stay as they were).
+        hidden_materials: Materials of the walls, drawn building by building.
+        scatter_centres: Number of scatter centres drawn in each canopy volume, in place of those that are there.
+
+    Raises:
+        SiteTwinError: `together` is given without walls or heights.
+    """
+
+    vegetation: Vegetation | None = None
+    trees: TreeError | None = None
+    missing: MissingBuildings | None = None
+    walls: GeometryError | None = None
+    heights: GeometryError | None = None
+    together: bool = False
+    vehicles: ParkedVehicles | None = None
+    materials: Mapping[str, Material | str] | None = None
+    hidden_materials: HiddenMaterials | None = None
+    scatter_centres: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.together and self.walls is None and self.heights is None:
+            raise SiteTwinError("together says how walls and heights change; give one of them, or leave it out")
+
+    @property
+    def random(self) -> bool:
+        """Whether anything is drawn at random."""
+        drawn = (self.trees, self.walls, self.heights, self.vehicles, self.hidden_materials, self.scatter_centres)
+        return any(change is not None for change in drawn) or (self.missing is not None and self.missing.random)
+
+
+def apply_changes(
+    mesh: AnyMesh, vegetation: Vegetation, changes: Changes, rng: np.random.Generator | None = None
+) -> tuple[AnyMesh, Vegetation, list[dict[str, Any]]]:
+    """Another world: a changed mesh, changed canopies, and an entry for each difference.
+
+    Args:
+        mesh: The mesh to start from; it is not changed. A site is given back as a site, with its own canopies.
+        vegetation: The canopies to start from.
+        changes: What changes.
+        rng: Source of randomness for all that is drawn.
+
+    Raises:
+        SiteTwinError: A random change without `rng`, or an unknown name of a material or building.
+    """
+    if rng is None:
+        if changes.random:
+            raise SiteTwinError(
+                "moved walls, wrong heights, trees, missing buildings, vehicles, hidden materials and scatter centres "
+                "are drawn at random; give a generator as rng"
+            )
+        rng = np.random.default_rng(0)  # nothing is drawn from it
+    canopies, differences = _change_canopies(vegetation, changes, rng)
+    mesh, found = _change_mesh(mesh, changes, rng)
+    differences += found
+    if changes.scatter_centres is not None:
+        canopies = canopies.with_scatter_centres(changes.scatter_centres, rng)
+        entry = {"what": "scatter centres", "per_volume": changes.scatter_centres}
+        differences.append({**entry, "sha256": digest(canopies.scatter_centres)})
+    return mesh, canopies, differences
+
+
+def _change_canopies(
+    vegetation: Vegetation, changes: Changes, rng: np.random.Generator
+) -> tuple[Vegetation, list[dict[str, Any]]]:
+    """Canopies exchanged and disturbed, and what was changed."""
+    differences: list[dict[str, Any]] = []
+    if changes.vegetation is not None:
+        differences.append(_exchanged(vegetation, changes.vegetation))
+        vegetation = changes.vegetation
+    if changes.trees is not None:
+        vegetation, difference = disturb_trees(vegetation, changes.trees, rng)
+        differences.append(difference)
+    return vegetation, differences
+
+
+def _change_mesh(mesh: AnyMesh, changes: Changes, rng: np.random.Generator) -> tuple[AnyMesh, list[dict[str, Any]]]:
+    """Buildings, vehicles and materials changed, and what was changed."""
+    differences: list[dict[str, Any]] = []
+    if changes.missing is not None:
+        mesh, difference = remove_buildings(mesh, changes.missing, rng)
+        differences.append(difference)
+    if changes.walls is not None or changes.heights is not None:
+        mesh, found = distort(mesh, changes.walls, changes.heights, rng, together=changes.together)
+        differences += found
+    if changes.vehicles is not None:
+        mesh, difference = park_vehicles(mesh, changes.vehicles, rng)
+        differences.append(difference)
+    if changes.materials:
+        mesh, found = exchange_materials(mesh, changes.materials)
+        differences += found
+    if changes.hidden_materials is not None:
+        mesh, difference = redraw_walls(mesh, changes.hidden_materials, rng)
+        differences.append(difference)
+    return mesh, differences
+
+
+def _exchanged(old: Vegetation, new: Vegetation) -> dict[str, Any]:
+    return {
+        "what": "vegetation",
+        "volumes_before": old.num_volumes,
+        "volumes": new.num_volumes,
+        "scatter_centres": new.num_scatter_centres,
+        "sha256": hashlib.sha256(new.geometry_bytes()).hexdigest(),
+    }
