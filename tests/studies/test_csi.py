@@ -32,6 +32,9 @@ STREET = Cell(
 )
 
 
+ROOMS = ("studies/csi",)
+
+
 def small_study(**changes: object) -> CsiStudy:
     """A street, two seeds, a handful of samples: every step of the real study, in seconds."""
     study = CsiStudy(
@@ -221,16 +224,16 @@ def test_the_headline_must_be_among_the_cases() -> None:
 
 
 def test_a_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    claim_folder(small_study(), tmp_path / "out")
-    claim_folder(small_study(), tmp_path / "out")
+    claim_folder(tmp_path / "out", small_study(), ROOMS)
+    claim_folder(tmp_path / "out", small_study(), ROOMS)
     with pytest.raises(SiteTwinError, match="another configuration"):
-        claim_folder(small_study(trace_seed=5), tmp_path / "out")
+        claim_folder(tmp_path / "out", small_study(trace_seed=5), ROOMS)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(SiteTwinError, match="holds no study"):
-        claim_folder(small_study(), tmp_path)
+        claim_folder(tmp_path, small_study(), ROOMS)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
@@ -241,7 +244,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_configuration_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "configuration.json").write_bytes(content)
     with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged.*choose another folder") as caught:
-        claim_folder(small_study(), tmp_path)
+        claim_folder(tmp_path, small_study(), ROOMS)
     for word in ("JSONDecodeError", "Expecting", "attribute", "codec", "char 0"):
         assert word not in str(caught.value)
     assert (tmp_path / "configuration.json").read_bytes() == content
@@ -250,7 +253,7 @@ def test_a_damaged_configuration_is_said_to_be_damaged(tmp_path: Path, content: 
 def test_a_configuration_that_is_a_folder_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "configuration.json").mkdir()
     with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged"):
-        claim_folder(small_study(), tmp_path)
+        claim_folder(tmp_path, small_study(), ROOMS)
 
 
 def test_unknown_profile_is_named() -> None:

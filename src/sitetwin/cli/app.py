@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -283,7 +282,7 @@ def study_csi(
     study = csi_study(profile) if cell is None else csi_study(profile, read_cell(cell))
     try:
         with progress_bars() as tell:
-            run_csi_study(study, to, _StudyWatcher(tell), workers)
+            run_csi_study(study, to, tell, workers)
             tell("report", 0.0)
             page = write_report(to)
             tell("report", 1.0)
@@ -293,17 +292,6 @@ def study_csi(
     out.print(methods_table(results))
     out.print(results["headline"]["text"], markup=False)
     say(str(page))
-
-
-class _StudyWatcher:
-    """Turns a study's news into bars, one for each stage."""
-
-    def __init__(self, tell: Callable[[str, float], None]) -> None:
-        self._tell = tell
-
-    def stage(self, name: str, share: float) -> None:
-        """A stage has come this far."""
-        self._tell(name, share)
 
 
 register_beams(study_app)

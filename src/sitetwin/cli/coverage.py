@@ -168,7 +168,7 @@ def _check_folder(to: Path, resume: bool) -> None:
     """A folder that is new or empty, or one that a coverage was begun in and that is to be gone on with."""
     if to.exists() and not to.is_dir():
         raise SiteTwinError(f"{to} is a file, not a folder; choose another folder")
-    begun = (to / "paths").is_dir()
+    begun = (to / "configuration.json").is_file()
     if resume and not begun:
         raise SiteTwinError(f"{to} holds no coverage to go on with; check the path, or begin one without --resume")
     if not resume and to.is_dir() and any(to.iterdir()):
@@ -181,7 +181,7 @@ def _resumable(to: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        begun = (to / "paths").is_dir()
+        begun = (to / "configuration.json").is_file()
         mend = f"with --resume to go on with {to}" if begun else "to begin again: nothing was written yet"
         raise Interrupted(f"stopped; run the same command {mend}") from error
 

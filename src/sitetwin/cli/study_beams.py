@@ -49,12 +49,7 @@ def study_beams(
     released = read_published(published) if published is not None else []
     try:
         with progress_bars() as tell:
-
-            class _Bars:
-                def stage(self, name: str, share: float) -> None:
-                    tell(name, share)
-
-            run_beam_study(study, scenario, to, codebook, site, _Bars())
+            run_beam_study(study, scenario, to, codebook, site, tell)
             page = write_beams_report(to, released)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; run the same command again to go on with {to}") from error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Literal
 
 from pydantic import Field
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.studies.csi.config import Frozen
+from sitetwin.studies.frame import Frozen
 
 HEADLINE = "calibrated twin, chosen rows"
 """The method of the headline, named here, not by its results."""
@@ -81,11 +79,6 @@ class BeamStudy(Frozen):
     ablations: bool = True
     bootstrap_draws: int = 2000
     twin: TwinAssumptions = TwinAssumptions()
-
-    def hash(self, data: str) -> str:
-        """SHA-256 of the configuration and of what identifies the data."""
-        content = {"configuration": self.model_dump(mode="json"), "data": data}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def beam_study(profile: str) -> BeamStudy:

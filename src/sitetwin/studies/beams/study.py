@@ -7,13 +7,8 @@ reality?", arXiv 2301.07682, on DeepSense 6G data; and beyond it.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,18 +22,20 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import label_ceiling
 from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.measured.deepsense import read_codebook, read_deepsense, read_lanes
-from sitetwin.store.files import disk_errors, write_file
+from sitetwin.store.files import disk_errors
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
 from sitetwin.studies.beams.emulation import emulation, sensitivity
 from sitetwin.studies.beams.methods import NEIGHBOURS, Bench, baselines, shared_layer, structured
 from sitetwin.studies.beams.published import published_network
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
-from sitetwin.studies.csi.study import Silent, Watcher
+from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 
 SCHEMA = "sitetwin.beams/1"
 _FEWEST_ROWS = 10  # of a pool
-_LIBRARIES = ("sitetwin", "numpy", "torch", "xarray", "pyproj")
+_LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
+# Whose code decides the results.
+_ROOMS = ("site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
 _PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "baselines": baselines,
     "shared-layer": shared_layer,
@@ -53,7 +50,7 @@ def run_beam_study(
     folder: Path,
     codebook: Path | None = None,
     site: Path | None = None,
-    watcher: Watcher | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
@@ -64,39 +61,39 @@ def run_beam_study(
         codebook: Folder of the measured codebook; ``codebook_beams`` inside the scenario by default.
         site: Folder of the street's geometry with ``georeference.json``; without it the twin is the line of sight, and
             what needs echoes or twin-trained networks is left out.
-        watcher: Progress.
+        progress: Is told the stage and the share of it that is done.
 
     Returns:
         Path of results.json.
 
     Raises:
-        SiteTwinError: The scenario, codebook or site cannot be used, or the folder holds another study.
+        SiteTwinError: The scenario, codebook or site cannot be used, or the folder holds another study or one that
+            other code began.
     """
-    watcher = watcher or Silent()
     started = time.perf_counter()
     data = _usable(study, read_deepsense(scenario))
     book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
-    key = study.hash(_identity(data, book, lanes, site))
     torch.set_num_threads(1)
-    watcher.stage("twin", 0.0)
+    progress("twin", 0.0)
     twin = build_twin(site, data, study.twin) if site is not None else None
-    watcher.stage("twin", 1.0)
-    _claim(folder, key)  # not before: a site that was refused may be mended and tried again
+    progress("twin", 1.0)
+    # The folder is claimed no earlier: a site that was refused may be mended and tried again.
+    key = claim_folder(folder, study, _ROOMS, _identity(data, book, lanes, site))
     methods: list[dict[str, Any]] = []
     benches = list(_benches(study, data, book, twin, lanes))
     jobs = [(bench, part) for bench in benches for part in _parts_of(bench)]
     for number, (bench, part) in enumerate(jobs):
-        watcher.stage("methods", number / len(jobs))
+        progress("methods", number / len(jobs))
         name = f"{part}-{bench.split}-{len(bench.beams)}"
         methods += _part(folder, key, name, partial(_PARTS[part], bench))
-    watcher.stage("methods", 1.0)
+    progress("methods", 1.0)
     studies: dict[str, list[dict[str, Any]]] = {"emulation": [], "sensitivity": []}
     if twin is not None:
         for name, study_of in (("emulation", emulation), ("sensitivity", sensitivity)):
-            watcher.stage(name, 0.0)
+            progress(name, 0.0)
             studies[name] = _part(folder, key, name, partial(study_of, benches[0], twin))
-            watcher.stage(name, 1.0)
+            progress(name, 1.0)
     timings = [row.pop("timing") for row in studies["emulation"]]
     _pair(study, methods)
     document = {
@@ -105,7 +102,7 @@ def run_beam_study(
         "profile": study.profile,
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": key,
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": versions(*_LIBRARIES),
         "data": _facts(data),
         "twin": twin.facts if twin else {},
         "ceilings": _ceilings(study, data),
@@ -117,13 +114,8 @@ def run_beam_study(
     run = {
         "emulation": timings,
         "seconds": time.perf_counter() - started,
-        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with disk_errors("writing the results of the study", folder):
-        _write_json(folder / "run.json", run)
-        _write_json(folder / "results.json", document)
-    return folder / "results.json"
+    return write_results(folder, document, run)
 
 
 def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, site: Path | None) -> str:
@@ -227,16 +219,10 @@ def _parts_of(bench: Bench) -> list[str]:
 def _part(folder: Path, key: str, name: str, make: Callable[[], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
     """The rows of a part, read back if a stopped run has finished it."""
     path = folder / "parts" / f"{name}.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return list(kept["rows"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # absent or damaged: it is made again
-    rows = list(make())
-    with disk_errors("keeping a part of the study", folder):
-        path.parent.mkdir(exist_ok=True)
-        _write_json(path, {"key": key, "rows": rows})
+    rows = read_part(path, key)
+    if not isinstance(rows, list):
+        rows = list(make())
+        write_part(path, key, rows)
     return rows
 
 
@@ -256,23 +242,6 @@ def _pair(study: BeamStudy, methods: list[dict[str, Any]]) -> None:
             for m in same
             if m["n_real"] in (row["n_real"], most)
         ]
-
-
-def _claim(folder: Path, key: str) -> None:
-    path = folder / "configuration.json"
-    with disk_errors("claiming the folder of the study", folder):
-        if path.exists():
-            try:
-                held = json.loads(path.read_text(encoding="utf-8"))["hash"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                held = None
-            if held != key:
-                raise SiteTwinError(f"{folder} holds another study; choose another folder with --out, or remove it")
-            return
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, {"hash": key})
 
 
 def _facts(data: xr.Dataset) -> dict[str, Any]:
@@ -327,7 +296,3 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
             f"ground, {a.bandwidth_hz / 1e6:g} MHz in {a.subcarriers} subcarriers."
         )
     return notes
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_file(path, (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.studies.frame import Frozen
 
 HEADLINE_CASE: tuple[Literal["target_b"], Literal["blocks"]] = ("target_b", "blocks")
 """Target and split of the headline, named before any run."""
 
 Profile = Literal["quick", "paper", "anchor"]
-
-
-class Frozen(BaseModel):
-    """A part of a configuration: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Cell(Frozen):
@@ -175,10 +168,6 @@ class CsiStudy(Frozen):
     models: Models
     max_depth: int = Field(default=3, ge=0)
     trace_seed: int = 0
-
-    def hash(self) -> str:
-        """SHA-256 of the configuration."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 MUNICH = Cell(scene="munich", base_station=(-30.0, 60.0, 15.0), area=(-145.0, -40.0, 85.0, 160.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import queue
@@ -20,9 +19,9 @@ import numpy as np
 import torch
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.csi.config import CsiStudy
 from sitetwin.studies.csi.seed import PARTS, Case, CaseData, SeedData, SeedResult, SeedRun
+from sitetwin.studies.frame import read_part, write_part
 
 Tell = Callable[[float], None]
 """Told the share of all seeds' work that is done, 0..1."""
@@ -178,9 +177,7 @@ def _work(study: CsiStudy, packed: PackedData, part: str, folder: Path) -> SeedR
             _news.put((task, share))
 
     result = SeedRun(study, data, part, folder / "models", tell).run()
-    path = _path(folder, *task)
-    with disk_errors("keeping the results of a seed", folder):
-        write_file(path, json.dumps(asdict(result)).encode())
+    write_part(_path(folder, *task), result.data, asdict(result))
     return result
 
 
@@ -190,11 +187,8 @@ def _path(folder: Path, seed: int, part: str) -> Path:
 
 def _load(folder: Path, seed: int, part: str, data: str) -> SeedResult | None:
     """A finished part, if it was measured on the very same data."""
-    path = _path(folder, seed, part)
-    if not path.exists():
-        return None
+    kept = read_part(_path(folder, seed, part), data)
     try:
-        result = SeedResult(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        return None  # a damaged file is made again
-    return result if (result.seed, result.part, result.data) == (seed, part, data) else None
+        return SeedResult(**kept)
+    except TypeError:
+        return None  # absent or damaged: it is made again

@@ -5,21 +5,16 @@ After S. Jiang, A. Alkhateeb, "Digital twin aided massive MIMO: CSI compression 
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
-import json
 import os
-import platform
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 
 from sitetwin.channel import FieldOptions, Radio, path_gains
-from sitetwin.errors import SiteTwinError
 from sitetwin.learn import to_db
 from sitetwin.rays import Paths
 from sitetwin.site import Ellipsoid, surface_height
@@ -37,46 +32,33 @@ from sitetwin.studies.csi.parallel import run_seeds
 from sitetwin.studies.csi.seed import CaseData, SeedData
 from sitetwin.studies.csi.summary import summarise
 from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, describe
+from sitetwin.studies.frame import Progress, claim_folder, silent, versions, write_results
 
 SCHEMA = "sitetwin.csi/1"
-_LIBRARIES = ("sitetwin", "numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+_LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+_ROOMS = ("site", "rays", "channel", "learn", "studies/csi")  # whose code decides the results
 
 
-@runtime_checkable
-class Watcher(Protocol):
-    """Who watches a study run: the command line, or nobody."""
-
-    def stage(self, name: str, share: float) -> None:
-        """A stage has come this far, 0..1."""
-
-
-class Silent:
-    """Watches without a word."""
-
-    def stage(self, name: str, share: float) -> None:
-        """Nothing."""
-
-
-def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None, workers: int | None = None) -> Path:
+def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
     Args:
         study: The configuration.
         folder: Where configuration.json, results.json, run.json and scene.npz are written.
-        watcher: Progress.
+        progress: Is told the stage and the share of it that is done.
         workers: Processes for the seeds; one per core by default.
 
     Returns:
         Path of results.json.
 
     Raises:
-        SiteTwinError: The folder holds results of another configuration or cannot be written, or a world is impossible.
+        SiteTwinError: The folder holds another study or one that other code began, it cannot be written, or a world is
+            impossible.
     """
-    watcher = watcher or Silent()
-    claim_folder(study, folder)
+    claim_folder(folder, study, _ROOMS)
     seconds: dict[str, float] = {}
     started = time.perf_counter()
-    worlds = build_worlds(study, watcher.stage)
+    worlds = build_worlds(study, progress)
     seconds["worlds"] = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -86,7 +68,7 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
         lambda seed: _seed_data(study, worlds, seed),
         folder,
         workers,
-        lambda share: watcher.stage("train and test", share),
+        lambda share: progress("train and test", share),
     )
     seconds["seeds"] = time.perf_counter() - started
 
@@ -100,7 +82,7 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": study.hash(),
         "seeds": list(study.evaluation.seeds),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": versions(*_LIBRARIES),
         "worlds": describe(worlds),
         "users": {
             **worlds.counts,
@@ -114,52 +96,9 @@ def run_csi_study(study: CsiStudy, folder: Path, watcher: Watcher | None = None,
     }
     run = {
         "seconds": {**seconds, "training": {f"{r.seed} {r.part}": r.seconds for r in results}},
-        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
         "workers": workers,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with disk_errors("writing the results of the study", folder):
-        _write_json(folder / "run.json", run)
-        _write_json(folder / "results.json", document)
-    return folder / "results.json"
-
-
-def claim_folder(study: CsiStudy, folder: Path) -> None:
-    """Make the folder this configuration's own.
-
-    Raises:
-        SiteTwinError: It holds another configuration, something else, or cannot be written.
-    """
-    path = folder / "configuration.json"
-    with disk_errors("claiming the folder of the study", folder):
-        if path.exists():
-            if _held_hash(path) != study.hash():
-                raise SiteTwinError(
-                    f"{folder} holds a study of another configuration; choose another folder with --out, or remove it"
-                )
-            return
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, {"hash": study.hash(), "configuration": study.model_dump(mode="json")})
-
-
-def _held_hash(path: Path) -> str:
-    """Hash of the configuration that a folder was claimed for.
-
-    Raises:
-        SiteTwinError: The file is not what `claim_folder` wrote.
-    """
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, IsADirectoryError):
-        held = None
-    if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
-        raise SiteTwinError(
-            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
-            "--out, or remove this one"
-        )
-    return str(held["hash"])
+    return write_results(folder, document, run)
 
 
 def _seed_data(study: CsiStudy, worlds: Worlds, seed: int) -> SeedData:
@@ -245,8 +184,3 @@ def _height_map(world: World, area: tuple[float, float, float, float]) -> tuple[
     open_ground = ~(height > world.site.bounds[0, 2] + 0.5)
     shape = (len(y), len(x))
     return np.where(open_ground, np.nan, height).astype(np.float32).reshape(shape), (xmin, xmax, ymin, ymax)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_file(path, text.encode())

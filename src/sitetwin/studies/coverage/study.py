@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,11 +20,35 @@ from sitetwin.rays.jobs.run import trace_to_store
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.store import TileStore
+from sitetwin.studies.frame import Frozen, Progress, claim_folder, silent
 
 PATHS = "paths"
 """Folder, inside that of the coverage, of the stores of paths: one for each position of a station."""
 
-Progress = Callable[[str, float], None]
+_ROOMS = ("site", "rays", "channel", "studies/coverage")  # whose code decides the results
+
+
+class PathsOfArea(Frozen):
+    """What the paths in the folder of a coverage depend on, beside the positions of the stations.
+
+    Stations, their powers and antennas, the season and the noise may change from run to run: no path holds them.
+
+    Attributes:
+        geometry_hash: Of the site.
+        bounds: (xmin, ymin, xmax, ymax) of the users, metres.
+        spacing: Metres between neighbours.
+        height: Metres above the ground.
+        indoors: Whether users and stations may stand inside buildings.
+        trace: Settings of the tracer.
+    """
+
+    schema_version: Literal["sitetwin.coverage-configuration/1"] = "sitetwin.coverage-configuration/1"
+    geometry_hash: str
+    bounds: tuple[float, float, float, float]
+    spacing: float
+    height: float
+    indoors: bool
+    trace: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,7 +130,7 @@ def run_coverage(
     area: Area,
     settings: CoverageSettings,
     folder: str | Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     resume: bool = True,
 ) -> Coverage:
     """Trace all stations to all users, into stores of paths inside a folder, and sum up what users receive.
@@ -120,20 +145,21 @@ def run_coverage(
         area: The users.
         settings: Of tracing, fields and receivers.
         folder: Where the paths go, under `PATHS`.
-        progress: Told the stage and its finished share.
+        progress: Is told the stage and the share of it that is done.
         resume: Whether to go on with stores that are there.
 
     Raises:
-        SiteTwinError: A station stands in a wall, there is no user, the folder holds paths of something else, the
-            carrier lies outside a material's range and the policy refuses that, or the disk refuses.
+        SiteTwinError: A station stands in a wall, there is no user, the folder belongs to another area or site or was
+            begun by other code, the carrier lies outside a material's range and the policy refuses that, or the disk
+            refuses.
     """
-    tell = progress or (lambda stage, share: None)
     for station in stations:
         try:
             check_transmitter(site, station.position, allow_indoors=area.indoors)
         except SiteTwinError as error:
             raise SiteTwinError(f"station '{station.name}': {error}") from error
     users, dropped = user_grid(area.bounds, area.spacing, area.height, site, allow_indoors=area.indoors)
+    claim_folder(Path(folder), _paths_of(site, area, settings.trace), _ROOMS)
     positions = list(dict.fromkeys(station.position for station in stations))
     links: dict[int, LinkStatistics] = {}
     places: dict[int, str] = {}
@@ -142,7 +168,7 @@ def run_coverage(
         place = f"{PATHS}/tx_" + "_".join(repr(value) for value in position)
 
         def tell_stage(stage: str, share: float, number: int = number) -> None:
-            tell(f"{stage} {number}/{len(positions)}", share)
+            progress(f"{stage} {number}/{len(positions)}", share)
 
         store = trace_to_store(
             Path(folder) / place,
@@ -177,6 +203,10 @@ def run_coverage(
         stores=tuple(places[index] for index in range(len(stations))),
         chains=tuple(chains[index] for index in range(len(stations))),
     )
+
+
+def _paths_of(site: Site, area: Area, trace: TraceSettings) -> PathsOfArea:
+    return PathsOfArea(geometry_hash=site.geometry_hash, **vars(area), trace=asdict(trace))
 
 
 def _sum_up(

@@ -1,0 +1,161 @@
+"""What all studies share: configuration, claim of a folder, parts that resume, results and times on disk, progress.
+
+A folder belongs to one configuration, and to the code that began it: what a study finds is never mixed from two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.store.files import disk_errors, write_file
+from sitetwin.version import code_version
+
+CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
+"""Files of a study's folder: whose it is, what was found, and how long it took where."""
+
+Progress = Callable[[str, float], None]
+"""Is told the name of a stage and the share of it that is done, 0 to 1."""
+
+
+def silent(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+class Frozen(BaseModel):
+    """A part of a configuration: it does not change, and refuses keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def hash(self, data: str | None = None) -> str:
+        """SHA-256 of the configuration and, where given, of what identifies the data that it is applied to."""
+        content: Any = self.model_dump(mode="json")
+        if data is not None:
+            content = {"configuration": content, "data": data}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def claim_folder(folder: Path, study: Frozen, rooms: Sequence[str], data: str | None = None) -> str:
+    """Make a folder that of one configuration, run by one state of the code.
+
+    Args:
+        folder: It is new, empty, or already claimed for the same.
+        study: The configuration.
+        rooms: Folders of the package whose code decides the results, as "site" or "studies/csi".
+        data: Identifies the data that the configuration is applied to, where these are no part of it.
+
+    Returns:
+        The hash of configuration and data.
+
+    Raises:
+        SiteTwinError: The folder belongs to another configuration or was begun by other code, nobody can tell whose it
+            is, it holds something else, or the disk refuses.
+    """
+    path, key, code = folder / CONFIGURATION, study.hash(data), code_version(*rooms)
+    with disk_errors("claiming the folder of the study", folder):
+        if path.exists():
+            _check_claim(path, key, code)
+            return key
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"hash": key, "code": code, "configuration": study.model_dump(mode="json")})
+    return key
+
+
+def _check_claim(path: Path, key: str, code: str) -> None:
+    """Refuse a folder that is not that of this study and this code."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, IsADirectoryError):
+        held = None
+    if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
+        raise SiteTwinError(
+            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
+            "--out, or remove this one"
+        )
+    if held["hash"] != key:
+        raise SiteTwinError(
+            f"{path.parent} holds another study (another configuration or other data); choose another folder with "
+            "--out, or remove it"
+        )
+    if held.get("code") != code:
+        raise SiteTwinError(
+            f"{path.parent} was begun by other code ({held.get('code') or 'unknown'}) than this ({code}), which may "
+            "give other results; choose another folder with --out, or remove it"
+        )
+
+
+def read_part(path: Path, key: str) -> Any:
+    """Content of a finished part of a study; None where there is none, or it is damaged or of another key."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return kept["content"] if kept["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # the part is made again
+
+
+def write_part(path: Path, key: str, content: Any) -> None:
+    """Keep a finished part of a study, so that a run that was stopped goes on behind it.
+
+    Args:
+        path: Where it is kept.
+        key: Names what the part depends on; it is read back for the same key only.
+        content: What JSON can hold.
+
+    Raises:
+        SiteTwinError: The disk refuses.
+    """
+    with disk_errors("keeping a part of the study", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, json.dumps({"key": key, "content": content}).encode())
+
+
+def write_results(folder: Path, results: BaseModel | dict[str, Any], run: dict[str, Any]) -> Path:
+    """Write what a study found, and beside it what does not repeat: times, machine and date.
+
+    Args:
+        folder: Of the study.
+        results: The document; equal results give equal bytes.
+        run: Facts of this run, such as seconds.
+
+    Returns:
+        Path of the results.
+
+    Raises:
+        SiteTwinError: The disk refuses.
+    """
+    document = results if isinstance(results, dict) else results.model_dump(mode="json", exclude_unset=True)
+    with disk_errors("writing the results of the study", folder):
+        write_json(folder / RUN, {**run, "host": host(), "finished": datetime.now(UTC).isoformat(timespec="seconds")})
+        write_json(folder / RESULTS, document)
+    return folder / RESULTS
+
+
+def host() -> dict[str, Any]:
+    """The machine that a study ran on."""
+    return {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()}
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """Versions of this package and of others by name, for the results."""
+    return {name: importlib.metadata.version(name) for name in ("sitetwin", *libraries)}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all; equal contents give equal bytes.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    write_file(path, (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())

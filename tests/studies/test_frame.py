@@ -1,0 +1,79 @@
+"""What all studies share: whose a folder is, and what resumes in it."""
+
+import json
+
+import pytest
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.studies import frame
+from sitetwin.studies.beams.config import beam_study
+from sitetwin.studies.frame import Frozen, claim_folder, read_part, write_part, write_results
+
+ROOMS = ("site",)
+
+
+class Small(Frozen):
+    size: int = 1
+
+
+def test_a_folder_is_claimed_once_and_for_one_configuration(tmp_path):
+    key = claim_folder(tmp_path / "out", Small(), ROOMS, "these data")
+    assert claim_folder(tmp_path / "out", Small(), ROOMS, "these data") == key == Small().hash("these data")
+    for study, data in ((Small(size=2), "these data"), (Small(), "others"), (Small(), None)):
+        with pytest.raises(SiteTwinError, match="holds another study"):
+            claim_folder(tmp_path / "out", study, ROOMS, data)
+
+
+def test_a_folder_begun_by_other_code_is_refused(tmp_path, monkeypatch):
+    claim_folder(tmp_path, Small(), ROOMS)
+    path = tmp_path / "configuration.json"
+    held = json.loads(path.read_text())
+    assert held["configuration"] == {"size": 1}
+    with monkeypatch.context() as changed:
+        changed.setattr(frame, "code_version", lambda *rooms: "0.1.0+ffff")
+        with pytest.raises(SiteTwinError, match=r"was begun by other code \(.*\) than this \(0\.1\.0\+ffff\)"):
+            claim_folder(tmp_path, Small(), ROOMS)
+    claim_folder(tmp_path, Small(), ROOMS)
+    del held["code"]  # as folders were that an early version began
+    path.write_text(json.dumps(held))
+    with pytest.raises(SiteTwinError, match=r"other code \(unknown\)"):
+        claim_folder(tmp_path, Small(), ROOMS)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"hash": 3}', b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_claim_is_called_damaged(tmp_path, content):
+    (tmp_path / "configuration.json").write_bytes(content)
+    with pytest.raises(SiteTwinError, match=r"configuration\.json is damaged.*choose another folder") as caught:
+        claim_folder(tmp_path, Small(), ROOMS, "these data")
+    assert str(caught.value).count("\n") == 0
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    for place in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(SiteTwinError, match="holds no study"):
+            claim_folder(place, Small(), ROOMS)
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_parts_come_back_for_their_key_only(tmp_path):
+    path = tmp_path / "parts" / "one.json"
+    assert read_part(path, "key") is None
+    write_part(path, "key", [1.5, None])
+    assert read_part(path, "key") == [1.5, None]
+    assert read_part(path, "other") is None
+    path.write_text("{")
+    assert read_part(path, "key") is None
+
+
+def test_results_repeat_and_the_run_says_when_and_where(tmp_path):
+    path = write_results(tmp_path, {"b": 1, "a": [2.5]}, {"seconds": 3.0})
+    assert path.read_text() == '{\n "a": [\n  2.5\n ],\n "b": 1\n}\n'
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert set(run) == {"seconds", "host", "finished"}
+    assert set(run["host"]) == {"machine", "system", "cores"}
+
+
+def test_hashes_of_configurations_stay_what_they_were():
+    """They name results that are kept."""
+    assert beam_study("quick").hash("d") == "14a94345e508f838308b7812059c5c3b3ea6e9caa4b3a3b26a7cf5ffe0d592a1"
