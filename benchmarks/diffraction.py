@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tests.rays.laws import LawTest, Verdict
 
-from sitetwin.rays import TraceSettings, discover, solve, summarise, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings, discover, solve, summarise
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.referee.compare import match_paths
 from sitetwin.rays.referee.scope import singly_diffracted
@@ -43,8 +43,8 @@ def streamed(job: Any) -> dict:
     """Seconds and peak memory of one cold run into a store, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        trace_to_store(
-            Path(folder) / "paths", job.site, job.transmitter, job.users, settings(job.depth), tile_users=TILE_USERS
+        TraceJob(job.site, job.transmitter, job.users, settings(job.depth), tile_users=TILE_USERS).run(
+            Path(folder) / "paths"
         )
         seconds = time.perf_counter() - start
         found = summarise(Path(folder) / "paths")

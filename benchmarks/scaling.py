@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sitetwin.rays import TraceSettings, summarise, trace, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings, summarise, trace
 from sitetwin.site import Site, build_site, itu_material, load_scene, user_grid
 
 USERS = (10_000, 30_000, 100_000, 300_000, 1_000_000, 2_000_000)
@@ -78,7 +78,7 @@ def measure(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) 
     """One run into a store: its times, paths and the peak memory of the process so far."""
     settings = TraceSettings(max_depth=depth)
     with tempfile.TemporaryDirectory() as folder:
-        trace_to_store(Path(folder) / "warm", site, transmitter, users[:: max(1, len(users) // 200)], settings)
+        TraceJob(site, transmitter, users[:: max(1, len(users) // 200)], settings).run(Path(folder) / "warm")
         begun = first = time.perf_counter()
 
         def tell(stage: str, share: float) -> None:
@@ -86,7 +86,7 @@ def measure(site: Site, transmitter: np.ndarray, users: np.ndarray, depth: int) 
             if stage == "discover":
                 first = time.perf_counter()
 
-        trace_to_store(Path(folder) / "paths", site, transmitter, users, settings, progress=tell)
+        TraceJob(site, transmitter, users, settings).run(Path(folder) / "paths", progress=tell)
         ended = time.perf_counter()
         summary = summarise(Path(folder) / "paths")
     return {

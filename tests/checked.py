@@ -9,11 +9,12 @@ check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 # The command line is left out: typer reads its annotations itself, and it imports late what they name. Compiled loops
 # are left out: the compiler checks types itself. Discovery is left out: a checked function that Dr.Jit's loops call is
-# never freed, nor are the rays that it knows.
+# never freed, nor are the rays that it knows. The pool of workers is left out: a checked class cannot be pickled by value.
 SKIPPED = (
     "sitetwin.cli",
     "sitetwin.channel.numerics.kernels",
     "sitetwin.channel.numerics.products",
+    "sitetwin.rays.jobs.workers",
     "sitetwin.rays.specular.discovery",
 )
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import Interaction, TraceSettings, discover, load_paths, solve, trace, trace_to_store
+from sitetwin.rays import Interaction, TraceJob, TraceSettings, discover, load_paths, solve, trace
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.scatter.diffuse import diffuse_pairs
 from sitetwin.rays.scatter.tiles import surface_tiles
@@ -121,7 +121,7 @@ def test_tiles_of_users_change_no_bit(tmp_path):
     whole = solve(site, chains, users, SETTINGS)
     some = rng.permutation(300)[:90]
     assert equal(solve(site, chains, users[some], SETTINGS), whole.select_users(some))
-    store = trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, tile_users=70)
+    (store,) = TraceJob(site, transmitter, users, SETTINGS, tile_users=70).run(tmp_path / "p")
     assert equal(load_paths(store.path), whole)
 
 

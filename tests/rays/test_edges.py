@@ -15,12 +15,12 @@ from sitetwin.rays import (
     ChainList,
     Interaction,
     Paths,
+    TraceJob,
     TraceSettings,
     discover,
     load_paths,
     solve,
     trace,
-    trace_to_store,
 )
 from sitetwin.site import Ellipsoid, Site, Vegetation, load_scene
 from tests.rays.enumeration import Chain, enumerate_edge_paths
@@ -219,7 +219,7 @@ def test_tiles_order_and_storage_change_no_bit(tmp_path) -> None:  # type: ignor
     assert again.hash == chains.hash
     assert again.hash != replace(chains, edges=None).hash
     assert equal(solve(site, again, users, wanted), whole)
-    trace_to_store(tmp_path / "paths", site, transmitter, users, wanted, tile_users=37)
+    TraceJob(site, transmitter, users, wanted, tile_users=37).run(tmp_path / "paths")
     stored = load_paths(tmp_path / "paths")
     assert equal(stored, whole)
     assert stored.attributes["completeness_diffraction"]["probe_paths"] == len(diffracted(whole))

@@ -9,7 +9,7 @@ import torch
 
 from sitetwin.channel import path_gains
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays import TraceSettings, load_paths, summarise, trace, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings, load_paths, summarise, trace
 from sitetwin.rays.paths import Interaction
 from sitetwin.rays.referee import scope as reference_scope
 from sitetwin.rays.referee.compare import match_paths
@@ -62,14 +62,14 @@ def test_the_engines_find_the_same_paths(site, users, theirs):
 
 
 def test_a_store_by_the_other_engine(site, users, theirs, tmp_path):
-    trace_to_store(tmp_path / "p", site, TRANSMITTER, users, SETTINGS, 30, engine="sionna")
+    TraceJob(site, TRANSMITTER, users, SETTINGS, 30, engine="sionna").run(tmp_path / "p")
     loaded = load_paths(tmp_path / "p")
     np.testing.assert_array_equal(loaded.facets, theirs.facets)
     np.testing.assert_array_equal(loaded.length, theirs.length)
     assert summarise(tmp_path / "p").unseen_share is None
-    trace_to_store(tmp_path / "p", site, TRANSMITTER, users, SETTINGS, 30, engine="sionna")  # nothing is left to do
+    TraceJob(site, TRANSMITTER, users, SETTINGS, 30, engine="sionna").run(tmp_path / "p")  # nothing is left to do
     with pytest.raises(SiteTwinError, match=r"engine \(.sionna. there"):
-        trace_to_store(tmp_path / "p", site, TRANSMITTER, users, SETTINGS, 30)
+        TraceJob(site, TRANSMITTER, users, SETTINGS, 30).run(tmp_path / "p")
 
 
 def test_what_it_cannot_do_is_said(site, users, tmp_path):
@@ -77,7 +77,7 @@ def test_what_it_cannot_do_is_said(site, users, tmp_path):
     with pytest.raises(SiteTwinError, match="knows no vegetation"):
         trace(wooded, TRANSMITTER, users, SETTINGS, engine="sionna")
     with pytest.raises(SiteTwinError, match="knows no vegetation"):
-        trace_to_store(tmp_path / "p", wooded, TRANSMITTER, users, SETTINGS, engine="sionna")
+        TraceJob(wooded, TRANSMITTER, users, SETTINGS, engine="sionna").run(tmp_path / "p")
     assert not (tmp_path / "p").exists()
     with pytest.raises(SiteTwinError, match="no engine 'other'; choose sitetwin or sionna"):
         trace(site, TRANSMITTER, users, SETTINGS, engine="other")
@@ -88,7 +88,7 @@ def test_diffuse_paths_are_refused_with_the_reason(site, users, tmp_path):
     with pytest.raises(SiteTwinError, match="engine sionna scatters at a random point"):
         trace(site, TRANSMITTER, users, settings, engine="sionna")
     with pytest.raises(SiteTwinError, match="engine sionna scatters at a random point"):
-        trace_to_store(tmp_path / "p", site, TRANSMITTER, users, settings, engine="sionna")
+        TraceJob(site, TRANSMITTER, users, settings, engine="sionna").run(tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 
@@ -161,7 +161,7 @@ def test_a_store_of_all_that_the_other_engine_finds(both, glazed, tmp_path):
     users, settings, _, theirs = both
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SiteTwinWarning)
-        trace_to_store(tmp_path / "p", glazed, TRANSMITTER, users, settings, 20, engine="sionna")
+        TraceJob(glazed, TRANSMITTER, users, settings, 20, engine="sionna").run(tmp_path / "p")
     loaded = load_paths(tmp_path / "p")
     np.testing.assert_array_equal(loaded.kinds, theirs.kinds)
     np.testing.assert_array_equal(loaded.facets, theirs.facets)

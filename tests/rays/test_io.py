@@ -24,7 +24,7 @@ from sitetwin.rays.jobs.io import (
     trace_configuration,
     widen,
 )
-from sitetwin.rays.jobs.run import trace_to_store
+from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.store import Group, TileStore
 from tests.rays.shapes import box_quads, ground, quad_site
@@ -158,7 +158,7 @@ SETTINGS = TraceSettings(max_depth=2, rays_per_lattice=20_000)
 def test_tiles_do_not_change_the_paths(street, tmp_path):
     site, transmitter, users = street
     told = []
-    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40, lambda *news: told.append(news))
+    TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p", progress=lambda *news: told.append(news))
     loaded = load_paths(tmp_path / "p")
     chains = dense.discover(site, transmitter, users, SETTINGS)
     whole = dense.solve(site, chains, users, SETTINGS)
@@ -177,7 +177,7 @@ def test_tiles_do_not_change_the_paths(street, tmp_path):
 
 def test_an_interrupted_run_resumes_without_discovering_again(street, tmp_path, monkeypatch):
     site, transmitter, users = street
-    trace_to_store(tmp_path / "whole", site, transmitter, users, SETTINGS, 40)
+    TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "whole")
     solve, calls = dense.solve, []
 
     def stop_at_the_second(*arguments):
@@ -188,35 +188,35 @@ def test_an_interrupted_run_resumes_without_discovering_again(street, tmp_path, 
 
     monkeypatch.setattr(dense, "solve", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+        TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p")
     with pytest.raises(SiteTwinError, match="not written yet"):
         load_paths(tmp_path / "p")
     monkeypatch.setattr(dense, "discover", None)  # not callable: discovering again would fail
     with pytest.raises(SiteTwinError, match="resume"):
-        trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40, resume=False)
+        TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p", resume=False)
     monkeypatch.setattr(dense, "solve", solve)
-    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+    TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p")
     assert files_of(tmp_path / "p") == files_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("damage", [lambda f: shutil.rmtree(f), lambda f: (f / "facets/zarr.json").write_bytes(b"")])
 def test_a_lost_chain_list_is_found_again_though_all_tiles_are_there(street, tmp_path, damage):
     site, transmitter, users = street
-    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+    TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p")
     before = files_of(tmp_path / "p")
     damage(tmp_path / "p" / "chains")
-    trace_to_store(tmp_path / "p", site, transmitter, users, SETTINGS, 40)
+    TraceJob(site, transmitter, users, SETTINGS, 40).run(tmp_path / "p")
     assert files_of(tmp_path / "p") == before
 
 
 def test_another_trace_in_the_same_folder_is_refused_by_name(street, tmp_path):
     site, transmitter, users = street
-    trace_to_store(tmp_path / "p", site, transmitter, users[:3], SETTINGS)
+    TraceJob(site, transmitter, users[:3], SETTINGS).run(tmp_path / "p")
     deeper = TraceSettings(max_depth=3, rays_per_lattice=20_000)
     with pytest.raises(SiteTwinError, match=r"settings\.max_depth \(2 there, 3 asked\)"):
-        trace_to_store(tmp_path / "p", site, transmitter, users[:3], deeper)
+        TraceJob(site, transmitter, users[:3], deeper).run(tmp_path / "p")
     with pytest.raises(SiteTwinError, match=r"users\.sha256"):
-        trace_to_store(tmp_path / "p", site, transmitter, users[3:6], SETTINGS)
+        TraceJob(site, transmitter, users[3:6], SETTINGS).run(tmp_path / "p")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_another_trace_in_the_same_folder_is_refused_by_name(street, tmp_path):
 )
 def test_bad_positions_leave_no_folder(street, tmp_path, transmitter, users, said):
     with pytest.raises(SiteTwinError, match=said):
-        trace_to_store(tmp_path / "p", street[0], np.array(transmitter), np.array(users), SETTINGS)
+        TraceJob(street[0], np.array(transmitter), np.array(users), SETTINGS).run(tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 

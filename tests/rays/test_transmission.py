@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import Interaction, Paths, TraceSettings, discover, load_paths, solve, trace, trace_to_store
+from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, discover, load_paths, solve, trace
 from sitetwin.site import Site
 from sitetwin.site.materials import itu_material
 from tests.rays.enumeration import enumerate_transmitted
@@ -120,7 +120,7 @@ def test_tiles_of_users_change_no_bit(tmp_path) -> None:
     whole = solve(site, chains, users, wanted)
     some = rng.permutation(90)[:30]
     assert equal(solve(site, chains, users[some], wanted), whole.select_users(some))
-    store = trace_to_store(tmp_path / "p", site, transmitter, users, wanted, tile_users=40)
+    (store,) = TraceJob(site, transmitter, users, wanted, tile_users=40).run(tmp_path / "p")
     assert equal(load_paths(store.path), whole)
     for low, high in zip(whole.offsets[:-1], whole.offsets[1:], strict=True):
         keys = [(int(whole.depth[r]), *whole.kinds[r], *whole.facets[r]) for r in range(low, high)]
@@ -170,9 +170,9 @@ def test_a_run_goes_on_only_with_the_same_walls_to_pass(tmp_path) -> None:
     ):
         folder = tmp_path / f"{settings.max_transmissions} {same}"
         assert variant.geometry_hash == site.geometry_hash
-        trace_to_store(folder, site, np.array([-3.0, 1, 2]), users, settings)
+        TraceJob(site, np.array([-3.0, 1, 2]), users, settings).run(folder)
         if same:
-            trace_to_store(folder, variant, np.array([-3.0, 1, 2]), users, settings)
+            TraceJob(variant, np.array([-3.0, 1, 2]), users, settings).run(folder)
             continue
         with pytest.raises(SiteTwinError, match="slab_facets_sha256"):
-            trace_to_store(folder, variant, np.array([-3.0, 1, 2]), users, settings)
+            TraceJob(variant, np.array([-3.0, 1, 2]), users, settings).run(folder)

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, load_paths, trace_to_store, trace_transmitters
+from sitetwin.rays import TraceJob, TraceSettings, load_paths
 from sitetwin.rays.jobs import workers
 from sitetwin.rays.jobs.workers import WorkerPool
 from sitetwin.store import TileStore
@@ -32,14 +32,14 @@ def street():
 def calm(street, tmp_path_factory):
     """What one process writes, without haste."""
     folder = tmp_path_factory.mktemp("calm") / "p"
-    trace_transmitters(folder, street[0], PLACES, street[1], SETTINGS, 20)
+    TraceJob(street[0], PLACES, street[1], SETTINGS, 20).run(folder)
     return folder
 
 
 def test_two_workers_write_the_bytes_of_one(street, calm, tmp_path):
     told = []
-    trace_transmitters(
-        tmp_path / "p", street[0], PLACES, street[1], SETTINGS, 20, lambda *news: told.append(news), workers=2
+    TraceJob(street[0], PLACES, street[1], SETTINGS, 20).run(
+        tmp_path / "p", progress=lambda *news: told.append(news), workers=2
     )
     assert files_of(tmp_path / "p") == files_of(calm)
     shares = [share for stage, share in told if stage == "solve"]
@@ -50,7 +50,7 @@ def test_two_workers_write_the_bytes_of_one(street, calm, tmp_path):
 def test_the_order_of_the_tiles_changes_no_byte(street, calm, tmp_path, monkeypatch):
     forward = TileStore.missing_tiles
     monkeypatch.setattr(TileStore, "missing_tiles", lambda store: forward(store)[::-1])
-    trace_transmitters(tmp_path / "p", street[0], PLACES, street[1], SETTINGS, 20)
+    TraceJob(street[0], PLACES, street[1], SETTINGS, 20).run(tmp_path / "p")
     assert files_of(tmp_path / "p") == files_of(calm)
 
 
@@ -67,11 +67,11 @@ def test_each_transmitter_has_a_store_and_all_are_one_tree(street, calm):
 def test_a_folder_of_other_things_is_refused(street, calm, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(SiteTwinError, match=r"mine\.txt"):
-        trace_transmitters(tmp_path, street[0], PLACES, street[1], SETTINGS)
+        TraceJob(street[0], PLACES, street[1], SETTINGS).run(tmp_path)
     with pytest.raises(SiteTwinError, match="not empty"):
-        trace_to_store(calm, street[0], PLACES[0], street[1], SETTINGS)
+        TraceJob(street[0], PLACES[0], street[1], SETTINGS).run(calm)
     with pytest.raises(SiteTwinError, match="no transmitter"):
-        trace_transmitters(tmp_path / "p", street[0], [], street[1], SETTINGS)
+        TraceJob(street[0], [], street[1], SETTINGS).run(tmp_path / "p")
 
 
 def test_the_workers_of_a_scheduler(street, calm, tmp_path):
@@ -79,9 +79,7 @@ def test_the_workers_of_a_scheduler(street, calm, tmp_path):
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
-        trace_to_store(
-            tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, 20, scheduler=cluster.scheduler_address
-        )
+        TraceJob(street[0], PLACES[0], street[1], SETTINGS, 20).run(tmp_path / "p", scheduler=cluster.scheduler_address)
     assert files_of(tmp_path / "p") == files_of(calm / "tx000")
 
 
@@ -99,7 +97,7 @@ def _die(state: int) -> None:
 def test_a_scheduler_that_does_not_answer(street, tmp_path, monkeypatch, address):
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.5)
     with pytest.raises(SiteTwinError, match="no Dask scheduler answers at"):
-        trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, scheduler=address)
+        TraceJob(street[0], PLACES[0], street[1], SETTINGS).run(tmp_path / "p", scheduler=address)
 
 
 def test_an_event_loop_that_comes_up_late_is_tried_again(monkeypatch):
@@ -120,7 +118,7 @@ def test_an_event_loop_that_comes_up_late_is_tried_again(monkeypatch):
 
 def test_no_workers_at_all(street, tmp_path):
     with pytest.raises(SiteTwinError, match="0 workers"):
-        trace_to_store(tmp_path / "p", street[0], PLACES[0], street[1], SETTINGS, workers=0)
+        TraceJob(street[0], PLACES[0], street[1], SETTINGS).run(tmp_path / "p", workers=0)
     assert not (tmp_path / "p").exists()
 
 

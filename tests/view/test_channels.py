@@ -8,7 +8,7 @@ import pytest
 from sitetwin.channel import AntennaArray, ChannelRequest, OfdmGrid, Radio, write_channels
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings
 from sitetwin.site import Site, load_scene, user_grid
 from sitetwin.view.channels import ANGLE, POWER, channel_quantities, open_channels
 from sitetwin.view.server import Viewer, ViewSettings
@@ -24,7 +24,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Path]:
     folder = tmp_path_factory.mktemp("street")
     site = load_scene("simple_street_canyon")
     users, _ = user_grid((-20.0, -8.0, 40.0, 8.0), 4.0, 1.5, site)
-    trace_to_store(folder / "paths", site, PLACE, users, TraceSettings(max_depth=0))
+    TraceJob(site, PLACE, users, TraceSettings(max_depth=0)).run(folder / "paths")
     return site, folder
 
 
@@ -70,7 +70,7 @@ def test_the_strongest_angle_is_that_of_the_line_of_sight(street: tuple[Site, Pa
 def test_channels_of_other_paths_are_refused(street: tuple[Site, Path], tmp_path: Path) -> None:
     store = open_channels(made(street, "cfr", Radio(AntennaArray.ula(2))))
     users = np.array([[0.0, 0.0, 1.5]])
-    trace_to_store(tmp_path / "other", street[0], PLACE, users, TraceSettings(max_depth=0))
+    TraceJob(street[0], PLACE, users, TraceSettings(max_depth=0)).run(tmp_path / "other")
     for target, fits in ((tmp_path / "other", False), (street[1] / "paths", True)):
         worlds = open_worlds([str(target)], [], "simple_street_canyon")
         settings = ViewSettings(GRID.carrier_hz, channels=(store,))

@@ -15,7 +15,7 @@ import pytest
 
 from sitetwin.channel import AntennaArray, Radio
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings
 from sitetwin.site import Cylinder, Site, Vegetation, load_scene, save_site, user_grid
 from sitetwin.view.server import Viewer, ViewSettings
 from sitetwin.view.sources import open_worlds
@@ -31,7 +31,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Path]:
     site = load_scene("simple_street_canyon").variant(vegetation=Vegetation((Cylinder((5.0, 0.0), 3.0, 3.0, 8.0),)))
     save_site(site, folder / "site")
     users, _ = user_grid((-40.0, -8.0, 40.0, 8.0), 2.0, 1.5, site)
-    trace_to_store(folder / "paths", site, np.array([-33.0, 0.0, 12.0]), users, TraceSettings(max_depth=1))
+    TraceJob(site, np.array([-33.0, 0.0, 12.0]), users, TraceSettings(max_depth=1)).run(folder / "paths")
     return site, folder
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from sitetwin.cli.app import app
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings
 from sitetwin.site import Cylinder, Site, Vegetation, load_scene, save_site, user_grid
 from sitetwin.view import sources
 from sitetwin.view.sources import Link, open_worlds, read_values, value_quantities
@@ -23,7 +23,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Path]:
     save_site(site, folder / "site")
     users, _ = user_grid((-20.0, -8.0, 20.0, 8.0), 8.0, 1.5, site)
     for name, x in (("tx000", -33.0), ("tx001", 30.0)):
-        trace_to_store(folder / "runs" / name, site, np.array([x, 0.0, 12.0]), users, TraceSettings(max_depth=1), 5)
+        TraceJob(site, np.array([x, 0.0, 12.0]), users, TraceSettings(max_depth=1), 5).run(folder / "runs" / name)
     return site, folder
 
 

@@ -156,7 +156,7 @@ def check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
     stated = source.configuration.get("geometry_hash") or given.get("geometry_hash")
     if stated is None:
         raise SiteTwinError(
-            f"{source.path} does not say in which site its paths were traced; write it with trace_to_store, "
+            f"{source.path} does not say in which site its paths were traced; write it with TraceJob, "
             "or with save_paths and 'geometry_hash' among the attributes of the paths"
         )
     if stated != site.geometry_hash:

@@ -172,7 +172,9 @@ def trace(
     positions = read_transmitters(tx)
     users_at = read_places(area, area_latlon, streets, gpx, spacing, height)
 
-    from sitetwin.rays import summarise, trace_to_store, trace_transmitters
+    import numpy as np
+
+    from sitetwin.rays import TraceJob, summarise
     from sitetwin.rays.dense import TraceSettings
     from sitetwin.rays.jobs.engines import check_engine
     from sitetwin.site import open_site
@@ -194,11 +196,8 @@ def trace(
         check_engine(engine, site, settings)
         places = [transmitter_position(site, place, allow_indoors=indoors) for place in positions]
         users, dropped = users_at.users(site, allow_indoors=indoors)
-        shared = (users, settings, tile_users, tell, resume)
-        if len(places) == 1:
-            stores = [trace_to_store(to, site, places[0], *shared, workers=workers, scheduler=scheduler, engine=engine)]
-        else:
-            stores = trace_transmitters(to, site, places, *shared, workers=workers, scheduler=scheduler, engine=engine)
+        job = TraceJob(site, np.array(places), users, settings, tile_users, engine)
+        stores = job.run(to, tell, resume, workers=workers, scheduler=scheduler)
     summaries = {str(store.path): summarise(store.path) for store in stores}
     print_traces(summaries, dropped, time.perf_counter() - begun)
     say(str(to))

@@ -6,7 +6,7 @@ from sitetwin.rays.drives import resample, trajectories_from_gpx
 from sitetwin.rays.dynamic import DynamicTrace
 from sitetwin.rays.jobs.engines import ENGINES, trace
 from sitetwin.rays.jobs.io import load_paths, save_paths, summarise
-from sitetwin.rays.jobs.run import trace_each_to_store, trace_to_store, trace_transmitters
+from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.specular.chains import ChainList, Completeness
@@ -20,6 +20,7 @@ __all__ = [
     "DynamicTrace",
     "Interaction",
     "Paths",
+    "TraceJob",
     "TraceSettings",
     "Trajectory",
     "convergence",
@@ -32,8 +33,5 @@ __all__ = [
     "solve",
     "summarise",
     "trace",
-    "trace_each_to_store",
-    "trace_to_store",
-    "trace_transmitters",
     "trajectories_from_gpx",
 ]

@@ -46,3 +46,26 @@ def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = Fals
     if len(near):
         raise SiteTwinError(f"user {near[0]} stands where the transmitter is; keep {_LEAST_DISTANCE:g} m away from it")
     return transmitter, users
+
+
+def checked_transmitters(transmitters: Any) -> np.ndarray:
+    """Positions of one transmitter or several as contiguous float64.
+
+    Args:
+        transmitters: (T, 3) metres, or (3,) for a single one.
+
+    Returns:
+        (T, 3) float64, T at least 1.
+
+    Raises:
+        SiteTwinError: There is none, or a shape is wrong.
+    """
+    if not np.size(transmitters):
+        raise SiteTwinError("there is no transmitter to trace from; give at least one position")
+    positions = np.ascontiguousarray(transmitters, dtype=np.float64)
+    if positions.ndim > 2 or positions.shape[-1] != 3:
+        raise SiteTwinError(
+            f"the positions of the transmitters have the shape {positions.shape}; give (3,) for one or (T, 3) for "
+            "several, in metres"
+        )
+    return positions.reshape(-1, 3)

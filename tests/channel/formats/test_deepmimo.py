@@ -6,7 +6,7 @@ import torch
 
 from sitetwin.channel import AntennaArray, ChannelRequest, OfdmGrid, Radio, frequency_response, path_gains
 from sitetwin.channel.formats import GainSource, write_deepmimo
-from sitetwin.rays import TraceSettings, load_paths, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings, load_paths
 from tests.rays.shapes import ground, quad_site
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # DeepMIMO's own
@@ -29,7 +29,7 @@ def world(tmp_path_factory):
     users[7] = [30.0, 50.0, 1.5]
     folder = tmp_path_factory.mktemp("deepmimo")
     transmitter = np.array([-5.0, 1.0, 15.0])
-    trace_to_store(folder / "paths", site, transmitter, users, TraceSettings(max_depth=3), tile_users=9)
+    TraceJob(site, transmitter, users, TraceSettings(max_depth=3), tile_users=9).run(folder / "paths")
     request = ChannelRequest(OfdmGrid(CARRIER, 1, 1.0), "gains")
     write_deepmimo(GainSource.open(folder / "paths", site, request), folder / "toy")
     deepmimo.config.set("scenarios_folder", str(folder))

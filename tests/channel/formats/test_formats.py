@@ -23,7 +23,7 @@ from sitetwin.channel.formats import (
 from sitetwin.channel.formats.source import strongest
 from sitetwin.channel.io import write_channels
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays import TraceSettings, load_paths, trace_to_store
+from sitetwin.rays import TraceJob, TraceSettings, load_paths
 from sitetwin.rays.jobs.io import LAYOUT
 from sitetwin.store.outputs import Spool, new_folder
 from tests.rays.shapes import ground, quad_site
@@ -48,7 +48,7 @@ def store(site, tmp_path_factory):
     users = np.stack([x.ravel(), y.ravel(), np.full(x.size, 1.5)], axis=1)
     users[7] = [30.0, 50.0, 1.5]  # behind a wall: fewer paths or none
     folder = tmp_path_factory.mktemp("paths") / "p"
-    trace_to_store(folder, site, np.array([-5.0, 1.0, 15.0]), users, TraceSettings(max_depth=3), tile_users=9)
+    TraceJob(site, np.array([-5.0, 1.0, 15.0]), users, TraceSettings(max_depth=3), tile_users=9).run(folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Long traces: users cut into tiles, solved here or by Dask workers, into stores that a killed run goes on with."""
+"""Tiles of users, solved in this process or by Dask workers, into stores that a killed run goes on with."""
 
 from __future__ import annotations
 
@@ -10,132 +10,61 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.jobs.engines import ENGINES, check_engine
+from sitetwin.rays.jobs.engines import ENGINES
 from sitetwin.rays.jobs.io import (
     CHAINS,
     label_arrays,
     path_width,
     paths_to_arrays,
-    root_attributes,
-    split_users,
-    trace_configuration,
     unlabel_arrays,
     widen,
     write_paths_tile,
 )
-from sitetwin.rays.jobs.workers import WorkerPool, check_workers
+from sitetwin.rays.jobs.workers import WorkerPool
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.referee.scope import trace_as_asked
 from sitetwin.rays.referee.sionna import ReferenceEngine
 from sitetwin.rays.specular.chains import ChainList
 from sitetwin.site import Site
-from sitetwin.store import TileStore, begin_collection, finish_collection
+from sitetwin.store import TileStore
 
 Progress = Callable[[str, float], None]
 """Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
 
 
-def trace_to_store(
-    path: str | Path,
-    site: Site,
-    transmitter: np.ndarray,
+def fill_stores(
+    solver: TileSolver,
+    stores: Sequence[TileStore],
+    transmitters: np.ndarray,
     users: np.ndarray,
-    settings: TraceSettings,
-    tile_users: int = 50_000,
-    progress: Progress | None = None,
-    resume: bool = True,
-    *,
+    tell: Progress,
     workers: int = 1,
     scheduler: str | None = None,
-    engine: str = ENGINES[0],
-) -> TileStore:
-    """Trace all users with the dense tracer, tile after tile, into a store; a killed run goes on where it was.
-
-    The chain list is found once for all users, by the calling process, and kept in the store: workers and resumed
-    runs solve the same chains. The bytes written do not depend on where a run was interrupted, nor on the number of
-    workers, nor on the order in which they finish.
-
-    Args:
-        path: Folder of the store; workers on other machines must see it under the same name.
-        site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        settings: Of discovery.
-        tile_users: Users per tile.
-        progress: Told the stage and its finished share.
-        resume: Whether to go on with an existing store of the same configuration.
-        workers: Processes that solve tiles; 1 works in the calling process.
-        scheduler: Address of a Dask scheduler whose workers are used instead, as ``tcp://10.0.0.1:8786``.
-        engine: See `sitetwin.rays.trace`; ``sionna`` has no chain list.
-
-    Returns:
-        The finished store.
-
-    Raises:
-        SiteTwinError: Positions are not finite, there are no users, the folder holds something else, the disk refuses,
-            the scheduler does not answer, or workers die over and over.
-    """
-    return trace_each_to_store([path], site, [transmitter], users, settings, tile_users, progress, resume,
-                               workers=workers, scheduler=scheduler, engine=engine)[0]  # fmt: skip
-
-
-def trace_each_to_store(
-    paths: Sequence[str | Path],
-    site: Site,
-    transmitters: Sequence[np.ndarray] | np.ndarray,
-    users: np.ndarray,
-    settings: TraceSettings,
-    tile_users: int = 50_000,
-    progress: Progress | None = None,
-    resume: bool = True,
-    *,
-    workers: int = 1,
-    scheduler: str | None = None,
-    engine: str = ENGINES[0],
-) -> list[TileStore]:
-    """As `trace_to_store`, for several transmitters and the same users, one store for each transmitter.
+) -> None:
+    """Find the chains and solve the tiles that stores lack.
 
     Workers are shared: while they solve the last tiles of one transmitter, the chains of the next are found.
 
     Args:
-        paths: Folder of each transmitter's store.
-        site: As in `trace_to_store`, as all that is not named here.
-        transmitters: (3,) metres each.
-        users: See there.
-        settings: See there.
-        tile_users: See there.
-        progress: See there; shares are of all transmitters.
-        resume: See there.
-        workers: See there.
-        scheduler: See there.
-        engine: See there.
-
-    Returns:
-        The finished stores.
+        solver: Knows the site, the settings and the engine.
+        stores: One for each transmitter.
+        transmitters: (T, 3) metres.
+        users: (U, 3) metres: all users of the stores, whatever tiles they are cut into.
+        tell: Told the stage and its finished share, of all transmitters.
+        workers: Processes that solve tiles; 1 works in the calling process.
+        scheduler: Address of a Dask scheduler whose workers are used instead.
 
     Raises:
-        SiteTwinError: As there.
+        SiteTwinError: The disk refuses, the scheduler does not answer, or workers die over and over.
     """
-    users = np.ascontiguousarray(users, dtype=np.float64)
-    places = [checked_positions(transmitter, users)[0] for transmitter in transmitters]
-    check_workers(workers)
-    check_engine(engine, site, settings)
-    tell = progress or (lambda stage, share: None)
-    stores = [
-        _begin_store(path, site, place, users, settings, tile_users, resume, engine)
-        for path, place in zip(paths, places, strict=True)
-    ]
-    wants_chains = engine == "sitetwin"
+    wants_chains = solver.engine == "sitetwin"
     unfinished = [
         i for i, store in enumerate(stores) if store.missing_tiles() or (wants_chains and not store.has_group(CHAINS))
     ]
     total = sum(len(store.missing_tiles()) for store in stores)
-    solver = TileSolver(site, settings, engine)
 
     def tasks() -> Iterator[tuple[TileStore, int]]:
         for number, i in enumerate(unfinished):
@@ -144,7 +73,7 @@ def trace_each_to_store(
                 tell("discover", (number + share) / len(unfinished))
 
             if wants_chains:
-                solver.find_chains(stores[i], places[i], users, tell_found)
+                solver.find_chains(stores[i], transmitters[i], users, tell_found)
             for index in stores[i].missing_tiles():
                 yield stores[i], index
 
@@ -153,90 +82,6 @@ def trace_each_to_store(
     elif unfinished:
         _solve_on_workers(solver, tasks(), users, total, tell, workers, scheduler)
     tell("solve", 1.0)
-    return stores
-
-
-def trace_transmitters(
-    folder: str | Path,
-    site: Site,
-    transmitters: Sequence[np.ndarray] | np.ndarray,
-    users: np.ndarray,
-    settings: TraceSettings,
-    tile_users: int = 50_000,
-    progress: Progress | None = None,
-    resume: bool = True,
-    *,
-    workers: int = 1,
-    scheduler: str | None = None,
-    engine: str = ENGINES[0],
-) -> list[TileStore]:
-    """As `trace_each_to_store`, into the stores ``tx000``, ``tx001``, ... of one folder, which opens as one tree.
-
-    Each is a store of paths like any other.
-
-    Args:
-        folder: Of the stores.
-        site: As in `trace_each_to_store`, as all that follows.
-        transmitters: See there.
-        users: See there.
-        settings: See there.
-        tile_users: See there.
-        progress: See there.
-        resume: See there.
-        workers: See there.
-        scheduler: See there.
-        engine: See there.
-
-    Returns:
-        The finished stores, in the order of the transmitters.
-
-    Raises:
-        SiteTwinError: As there, or the folder holds other things.
-    """
-    if not len(transmitters):
-        raise SiteTwinError("there is no transmitter to trace from; give at least one position")
-    paths = begin_collection(folder, [f"tx{number:03d}" for number in range(len(transmitters))])
-    stores = trace_each_to_store(
-        paths,
-        site,
-        transmitters,
-        users,
-        settings,
-        tile_users,
-        progress,
-        resume,
-        workers=workers,
-        scheduler=scheduler,
-        engine=engine,
-    )
-    title = {"title": f"propagation paths from {len(stores)} transmitters, geometry only"}
-    finish_collection(folder, title, stores)
-    return stores
-
-
-def _begin_store(
-    path: str | Path,
-    site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
-    settings: TraceSettings,
-    tile_users: int,
-    resume: bool,
-    engine: str,
-) -> TileStore:
-    return TileStore.create(
-        path,
-        trace_configuration(site, transmitter, users, settings, tile_users)
-        | ({} if engine == ENGINES[0] else {"engine": engine}),
-        {
-            **root_attributes(transmitter),
-            "site": site.name,
-            "site_hash": site.hash,
-            "geometry_hash": site.geometry_hash,
-        },
-        split_users(len(users), tile_users),
-        resume=resume,
-    )
 
 
 class TileSolver:
@@ -244,8 +89,8 @@ class TileSolver:
 
     Args:
         site: The site.
-        settings: Of discovery.
-        engine: Its name.
+        settings: What to trace, and how completely.
+        engine: Name of the engine.
     """
 
     def __init__(self, site: Site, settings: TraceSettings, engine: str = ENGINES[0]) -> None:
@@ -325,14 +170,14 @@ def _solve_on_workers(
     """Have tiles solved and written elsewhere; their listing in the manifest is done here, by one process alone."""
     stores: dict[str, TileStore] = {}
 
-    def jobs() -> Iterator[tuple[tuple[str, int], tuple[Any, ...]]]:
+    def pieces() -> Iterator[tuple[tuple[str, int], tuple[Any, ...]]]:
         for store, index in tasks:
             path = str(store.path.absolute())
             stores[path] = store
             yield (path, index), (path, index, users[slice(*store.tiles[index])])
 
     with WorkerPool(solver, workers, scheduler) as pool:
-        for done, ((path, index), checksum) in enumerate(pool.run(_solve_tile_aside, jobs())):
+        for done, ((path, index), checksum) in enumerate(pool.run(_solve_tile_aside, pieces())):
             stores[path].list_tile(index, checksum)
             tell("solve", (done + 1) / total)
     for store in stores.values():

@@ -16,7 +16,7 @@ from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.io import arrays_to_paths
-from sitetwin.rays.jobs.run import trace_to_store
+from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.store import TileStore
@@ -170,16 +170,8 @@ def run_coverage(
         def tell_stage(stage: str, share: float, number: int = number) -> None:
             progress(f"{stage} {number}/{len(positions)}", share)
 
-        store = trace_to_store(
-            Path(folder) / place,
-            site,
-            np.array(position),
-            users,
-            settings.trace,
-            settings.tile_users,
-            tell_stage,
-            resume,
-        )
+        job = TraceJob(site, np.array(position), users, settings.trace, settings.tile_users)
+        (store,) = job.run(Path(folder) / place, tell_stage, resume)
         here = [index for index, station in enumerate(stations) if station.position == position]
         found = _sum_up(store, site, [stations[index] for index in here], settings, tell_stage)
         facts = _chain_facts(store)

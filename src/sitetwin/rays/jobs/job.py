@@ -1,0 +1,137 @@
+"""A long trace as one object: what is traced, and running it into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.jobs.engines import ENGINES, check_engine
+from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configuration
+from sitetwin.rays.jobs.run import TileSolver, fill_stores
+from sitetwin.rays.jobs.workers import check_workers
+from sitetwin.rays.positions import checked_positions, checked_transmitters
+from sitetwin.site import Site
+from sitetwin.store import TileStore, begin_collection, finish_collection
+
+Progress = Callable[[str, float], None]
+"""Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class TraceJob:
+    """A trace of many users from one transmitter or several, tile after tile, into stores on disk.
+
+    Attributes:
+        site: The site.
+        transmitters: (T, 3) float64, metres. A single position of shape (3,) may be given for one transmitter.
+        users: (U, 3) float64, metres, the same for all transmitters.
+        settings: What to trace, and how completely.
+        tile_users: Users per tile.
+        engine: Name of the engine, see `sitetwin.rays.trace`; ``sionna`` has no chain list.
+
+    Raises:
+        SiteTwinError: A position is not finite, there is no transmitter or no user, or tiles are empty.
+    """
+
+    site: Site
+    transmitters: Float[np.ndarray, "transmitters 3"]
+    users: Float[np.ndarray, "users 3"]
+    settings: TraceSettings
+    tile_users: int
+    engine: str
+
+    def __init__(
+        self,
+        site: Site,
+        transmitters: ArrayLike,
+        users: ArrayLike,
+        settings: TraceSettings | None = None,
+        tile_users: int = 50_000,
+        engine: str = ENGINES[0],
+    ) -> None:
+        places, receivers = checked_transmitters(transmitters), np.ascontiguousarray(users, dtype=np.float64)
+        for place in places:
+            checked_positions(place, receivers)
+        split_users(len(receivers), tile_users)
+        values = {
+            "site": site,
+            "transmitters": places,
+            "users": receivers,
+            "settings": settings or TraceSettings(),
+            "tile_users": tile_users,
+            "engine": engine,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def run(
+        self,
+        folder: str | Path,
+        progress: Progress | None = None,
+        resume: bool = True,
+        *,
+        workers: int = 1,
+        scheduler: str | None = None,
+    ) -> list[TileStore]:
+        """Trace all users into a folder; a killed run goes on where it was.
+
+        The chain list of a transmitter is found once for all users, by the calling process, and kept in its store:
+        workers and resumed runs solve the same chains. The bytes written do not depend on where a run was
+        interrupted, nor on the number of workers, nor on the order in which they finish.
+
+        Args:
+            folder: The store of paths where there is one transmitter. Several have the stores ``tx000``, ``tx001``,
+                ... in it, and the folder opens as one tree. Workers on other machines must see it under the same name.
+            progress: Told the stage and its finished share, of all transmitters.
+            resume: Whether to go on with an existing store of the same configuration.
+            workers: Processes that solve tiles; 1 works in the calling process.
+            scheduler: Address of a Dask scheduler whose workers are used instead, as ``tcp://10.0.0.1:8786``.
+
+        Returns:
+            The finished stores, in the order of the transmitters.
+
+        Raises:
+            SiteTwinError: The engine cannot do what is asked for, the folder holds something else, the disk refuses,
+                the scheduler does not answer, or workers die over and over.
+        """
+        check_workers(workers)
+        check_engine(self.engine, self.site, self.settings)
+        several = len(self.transmitters) > 1
+        names = [f"tx{number:03d}" for number in range(len(self.transmitters))]
+        places = begin_collection(folder, names) if several else [Path(folder)]
+        stores = [self._begin(place, number, resume) for number, place in enumerate(places)]
+        solver = TileSolver(self.site, self.settings, self.engine)
+        tell = progress or (lambda stage, share: None)
+        fill_stores(solver, stores, self.transmitters, self.users, tell, workers, scheduler)
+        if several:
+            title = {"title": f"propagation paths from {len(stores)} transmitters, geometry only"}
+            finish_collection(folder, title, stores)
+        return stores
+
+    def configuration(self, number: int = 0) -> dict[str, Any]:
+        """What decides the bytes of a transmitter's store, for its manifest: a run is resumed only with the same.
+
+        Args:
+            number: Which transmitter.
+        """
+        engine = {} if self.engine == ENGINES[0] else {"engine": self.engine}
+        transmitter = self.transmitters[number]
+        return trace_configuration(self.site, transmitter, self.users, self.settings, self.tile_users) | engine
+
+    def _begin(self, place: Path, number: int, resume: bool) -> TileStore:
+        site = self.site
+        attributes = {
+            **root_attributes(self.transmitters[number]),
+            "site": site.name,
+            "site_hash": site.hash,
+            "geometry_hash": site.geometry_hash,
+        }
+        tiles = split_users(len(self.users), self.tile_users)
+        return TileStore.create(place, self.configuration(number), attributes, tiles, resume=resume)
