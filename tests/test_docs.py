@@ -8,7 +8,7 @@ import pytest
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-@pytest.mark.parametrize("page", ["reevaluate.md", "site-formats.md"])
+@pytest.mark.parametrize("page", ["how-to/reevaluate.md", "reference/site-formats.md"])
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks

@@ -14,7 +14,7 @@ from sitetwin.errors import SiteTwinError
 
 @dataclass(frozen=True)
 class OfdmGrid:
-    """Subcarriers ``f_k = carrier + k spacing`` for ``k = -K/2 .. K/2 - 1``.
+    """Subcarriers ``f_k = carrier + k spacing`` for k from -K/2 to K/2 - 1.
 
     Attributes:
         carrier_hz: Carrier, Hz.
@@ -69,7 +69,7 @@ class OfdmGrid:
 
 
 def delay_taps(cfr: Tensor, num_taps: int | None = None) -> Tensor:
-    """Taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` from a frequency response over ``k = -K/2 .. K/2 - 1``.
+    """Taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` from a frequency response over k from -K/2 to K/2 - 1.
 
     Args:
         cfr: (..., K) complex.

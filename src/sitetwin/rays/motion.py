@@ -145,7 +145,7 @@ def doppler_shifts(
     facet_velocity: np.ndarray | None = None,
     wedge_velocity: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Doppler shift of each path, ``nu = (f / c) (v_rx . k_rx + v_tx . k_tx)`` and what moving surfaces add.
+    """Doppler shift of each path, ``nu = (f / c) (v_rx·k_rx + v_tx·k_tx)`` and what moving surfaces add.
 
     k points away from its antenna: an end that moves towards where its path leads has a positive shift.
 

@@ -292,7 +292,7 @@ def itu_material(name: str, thickness: float | None = None, **options: Any) -> M
     """A material of ITU-R P.2040-4 or P.527-6 by its name.
 
     Args:
-        name: Name in `ITU_TABLE` or `EARTH_TABLE`, such as "concrete" (a prefix "itu_" is accepted).
+        name: Name in `ITU_TABLE` or `EARTH_TABLE`, such as "concrete" (a prefix `itu_` is accepted).
         thickness: Slab thickness in metres, None for a half-space.
         **options: Further attributes of `Material`, such as ``scattering_coefficient``.
 

@@ -102,7 +102,7 @@ def parse_msi(text: str, name: str = "msi") -> SampledPattern:
     from boresight downwards (90 is the nadir, 270 the zenith). Azimuth is taken counter-clockwise here and clockwise
     in the file. Between the cuts the usual planning-tool summation with a weight for the rear is used: ahead of the
     antenna the losses of the front vertical cut and of the horizontal cut add up; behind it the vertical cut of the
-    back is blended in by azimuth, so that both cuts are returned exactly,
+    back is blended in by azimuth, so that both cuts are returned exactly::
 
         L(theta, phi) = L_H(phi) - [(1 - w) L_H(0) + w L_H(180)] + (1 - w) L_V(front) + w L_V(back),  w = |phi| / 180.
 

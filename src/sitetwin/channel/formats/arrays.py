@@ -24,7 +24,7 @@ _OFFSETS = ("offsets", "crossing_offsets")
 
 
 def write_path_arrays(source: GainSource, out: str | Path, progress: Progress | None = None) -> Path:
-    """Write paths and their gains: the arrays of a store of paths (see docs/store.md), `delay`, and `gain`.
+    """Write paths and their gains: the arrays of a store of paths (see docs/reference/store.md), `delay`, and `gain`.
 
     Args:
         source: Paths and gains.

@@ -76,7 +76,7 @@ def frequency_response(
     users: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Channel frequency response ``H[u, r, t, k] = sum_p a_p e^{+j 2 pi d . k / lambda} e^{-j 2 pi k Delta tau_p}``.
+    """Channel frequency response ``H[u, r, t, k] = sum_p a_p e^{+j 2 pi d·k / lambda} e^{-j 2 pi k Delta tau_p}``.
 
     Nothing is normalised; the carrier phase is in the gains.
 

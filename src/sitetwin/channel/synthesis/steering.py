@@ -89,7 +89,7 @@ def centred(array: AntennaArray) -> bool:
 
 
 def responses(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Element responses ``e^{+j 2 pi d . k / lambda}``.
+    """Element responses ``e^{+j 2 pi d·k / lambda}``.
 
     Args:
         direction: (P, 3) float64 unit vectors away from the radio.

@@ -269,4 +269,4 @@ def read_cell(path: Path) -> Cell:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise SiteTwinError(f"the cell '{path}': {where}: {first['msg']}; see docs/csi-study.md") from error
+        raise SiteTwinError(f"the cell '{path}': {where}: {first['msg']}; see docs/background/csi-study.md") from error
