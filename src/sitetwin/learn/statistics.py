@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -52,7 +52,7 @@ def seed_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = float(data.mean())
     if n == 1:
         return Interval(mean, math.nan, math.nan, level, 1, "seeds")
-    half = float(student_t.ppf((1 + level) / 2, n - 1)) * float(data.std(correction=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * float(data.std(correction=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, level, n, "seeds")
 
 

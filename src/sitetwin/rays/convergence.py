@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
@@ -254,7 +254,7 @@ def _unseen(
     each = float(weight[worth & (times == least)].mean()) * _rate(1, lattices) / _rate(least, lattices)
     each = max(each, least_path)
     factor = (lattices - 1) / lattices
-    most = float(chi2.ppf(confidence, 2 * np.count_nonzero(once) + 2)) / 2
+    most = float(gammaincinv(np.count_nonzero(once) + 1, confidence))  # half the quantile of chi^2
     return factor * float(weight[once].sum()), factor * most * each
 
 
