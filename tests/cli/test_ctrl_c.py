@@ -11,7 +11,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Loader:
     def find_spec(self, name, path=None, target=None):
-        if name == "sitetwin.cli.doctor":
+        if name == "sitetwin.cli.diagnosis":
             try:
                 os.kill(os.getpid(), signal.SIGINT)
                 for _ in range(10**8):
@@ -24,7 +24,7 @@ how = sys.argv.pop(1)
 if how != "broken":
     sys.meta_path.insert(0, Loader())
 else:
-    sys.modules["sitetwin.cli.doctor"] = None  # importing it raises ImportError
+    sys.modules["sitetwin.cli.diagnosis"] = None  # importing it raises ImportError
 main()
 """
 
@@ -60,8 +60,8 @@ def slow(*args, **options):
         time.sleep(0.1)
     raise SystemExit("not interrupted")
 
-import sitetwin.cli.doctor
-sitetwin.cli.doctor.diagnose = slow
+import sitetwin.cli.diagnosis
+sitetwin.cli.diagnosis.diagnose = slow
 main()
 """
 

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from sitetwin.cli import doctor
-from sitetwin.cli.doctor import Status
+from sitetwin.cli import diagnosis
+from sitetwin.cli.diagnosis import Status
 
 
-def probe(program: str) -> doctor.Check:
-    return doctor.check_tracing([sys.executable, "-c", program])
+def probe(program: str) -> diagnosis.Check:
+    return diagnosis.check_tracing([sys.executable, "-c", program])
 
 
 def test_a_ray_is_cast_here():
-    check = doctor.check_tracing()
+    check = diagnosis.check_tracing()
     assert check.status is Status.OK
     assert "LLVM" in check.detail or "CUDA" in check.detail
     assert "Mitsuba" in check.detail
@@ -46,7 +46,7 @@ def test_every_way_to_fail_has_a_mend(program, detail):
 
 
 def test_a_hanging_trial_is_given_up(monkeypatch):
-    monkeypatch.setattr(doctor, "_PROBE_SECONDS", 1)
+    monkeypatch.setattr(diagnosis, "_PROBE_SECONDS", 1)
     assert "1 s" in probe("import time; time.sleep(60)").detail
 
 
@@ -66,18 +66,18 @@ def test_a_wrong_llvm_fails_the_command(tmp_path):
 
 
 def test_low_memory_and_disk_are_warnings(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_LOW_MEMORY_GB", 1e9)
-    monkeypatch.setattr(doctor, "_LOW_DISK_GB", 1e9)
-    for check in (doctor.check_memory(), doctor.check_disk(tmp_path)):
+    monkeypatch.setattr(diagnosis, "_LOW_MEMORY_GB", 1e9)
+    monkeypatch.setattr(diagnosis, "_LOW_DISK_GB", 1e9)
+    for check in (diagnosis.check_memory(), diagnosis.check_disk(tmp_path)):
         assert check.status is Status.WARNING
         assert check.mend
 
 
 def test_only_ray_casting_decides(monkeypatch):
-    fine = doctor.Check("ray casting", Status.OK, "LLVM")
-    broken = doctor.Check("torch", Status.FAILURE, "not installed", "install it")
-    monkeypatch.setattr(doctor, "check_tracing", lambda: fine)
-    monkeypatch.setattr(doctor, "check_torch", lambda: broken)
-    assert doctor.diagnose().can_trace
-    monkeypatch.setattr(doctor, "check_tracing", lambda: broken)
-    assert not doctor.diagnose().can_trace
+    fine = diagnosis.Check("ray casting", Status.OK, "LLVM")
+    broken = diagnosis.Check("torch", Status.FAILURE, "not installed", "install it")
+    monkeypatch.setattr(diagnosis, "check_tracing", lambda: fine)
+    monkeypatch.setattr(diagnosis, "check_torch", lambda: broken)
+    assert diagnosis.diagnose().can_trace
+    monkeypatch.setattr(diagnosis, "check_tracing", lambda: broken)
+    assert not diagnosis.diagnose().can_trace

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from sitetwin.cli import app as cli
-from sitetwin.cli.console import Group
-from sitetwin.cli.place_options import LatLon, UserPlaces, parse_latlon, transmitter_position
-from sitetwin.cli.site_variant import register_site_variant
-from sitetwin.cli.trace_options import read_places, read_transmitters
+from sitetwin.cli.options.places import UserPlaces
+from sitetwin.cli.options.transmitters import LatLon, parse_latlon, read_transmitters, transmitter_position
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import summarise
 from sitetwin.site import Georeference, Site, load_site, save_site
@@ -57,13 +54,13 @@ def test_bad_coordinates_get_a_sentence(text: str) -> None:
 
 def test_users_in_a_box_and_along_a_drive(place: Site, tmp_path: Path) -> None:
     corners = degrees(place, (-20.0, -20.0), (20.0, 0.0))
-    box, dropped = UserPlaces(None, tuple(corners), None, None, 2.0, 1.5).users(place, allow_indoors=False)
+    box, dropped = UserPlaces(area_latlon=",".join(map(repr, corners)), spacing=2.0).users(place)
     assert len(box) == pytest.approx(20 * 10, rel=0.1)
     assert dropped == 0
     assert np.abs(box[:, :2]).max() < 20.1
     file = tmp_path / "walk.gpx"
     file.write_text(gpx(place, np.column_stack([np.linspace(-50, 50, 21), np.full(21, 20.0)])))
-    walk, dropped = UserPlaces(None, None, None, file, 2.5, 1.5).users(place, allow_indoors=False)
+    walk, dropped = UserPlaces(gpx=file, spacing=2.5).users(place)
     assert dropped == 7 or dropped == 8  # 20 m of house
     assert len(walk) + dropped == 41 or len(walk) + dropped == 40
     assert (np.abs(walk[:, 0] - 20) >= 10 - 1e-6).all()
@@ -77,7 +74,7 @@ def test_users_on_the_streets_of_a_map(place: Site, tmp_path: Path) -> None:
     where = ["--tx", "0,0,20", "--streets", str(file), "--spacing", "2", "--depth", "0"]
     result = CliRunner().invoke(cli.app, ["trace", site, *where, "--out", str(tmp_path / "store")])
     assert result.exit_code == 0, result.stderr
-    users, dropped = UserPlaces(None, None, file, None, 2.0, 1.5).users(place, allow_indoors=False)
+    users, dropped = UserPlaces(streets=file, spacing=2.0).users(place)
     assert dropped == 0
     assert summarise(tmp_path / "store").users == len(users) == pytest.approx(3 * 22, abs=4)
     assert np.abs(users[:, 1] + 20).max() <= 2.75 + 1e-3
@@ -86,11 +83,13 @@ def test_users_on_the_streets_of_a_map(place: Site, tmp_path: Path) -> None:
 
 def test_one_place_for_users_and_only_one() -> None:
     with pytest.raises(SiteTwinError, match="no place for users was given"):
-        read_places(None, None, None, None, 1.0, 1.5)
+        UserPlaces().check()
     with pytest.raises(SiteTwinError, match="--area and --gpx was given"):
-        read_places("0,0,1,1", None, None, Path("x.gpx"), 1.0, 1.5)
-    with pytest.raises(SiteTwinError, match="--spacing"):
-        read_places(None, "1,2,3,4", None, None, -1.0, 1.5)
+        UserPlaces(area="0,0,1,1", gpx=Path("x.gpx")).check()
+    where = ["--tx", "0,0,9", "--area-latlon", "1,2,3,4", "--spacing=-1", "--out", "nowhere"]
+    result = CliRunner().invoke(cli.app, ["trace", "munich", *where])
+    assert result.exit_code == 1
+    assert "--spacing" in result.stderr
 
 
 def test_trace_says_that_a_scene_has_no_place_on_earth(tmp_path: Path) -> None:
@@ -118,14 +117,11 @@ def test_a_drive_is_traced(place: Site, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default::sitetwin.errors.SiteTwinWarning")
 def test_variants_are_made_seeded_and_refused_in_a_sentence(place: Site, tmp_path: Path) -> None:
-    app = typer.Typer(cls=Group)
-    register_site_variant(app)
-    app.callback()(lambda: None)
     save_site(place, tmp_path / "site")
     (tmp_path / "r.toml").write_text('name = "moved"\nwalls = { sigma = 1.0 }\nparked_vehicles = { count = 3 }\n')
 
     def run(*words: object) -> object:
-        return CliRunner().invoke(app, ["variant", str(tmp_path / "site"), *(str(word) for word in words)])
+        return CliRunner().invoke(cli.app, ["site", "variant", str(tmp_path / "site"), *(str(word) for word in words)])
 
     for number, seed in enumerate((1, 1, 2)):
         made = run("--recipe", tmp_path / "r.toml", "--seed", seed, "--out", tmp_path / f"v{number}")

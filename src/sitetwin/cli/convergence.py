@@ -3,56 +3,86 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from sitetwin.cli.console import out, progress_bars, say
-from sitetwin.cli.options import Height, SiteName, Spacing, Transmissions
-from sitetwin.cli.trace_options import numbers, read_area
+from sitetwin.cli.options.groups import option_group, takes_groups
+from sitetwin.cli.options.places import UserGrid, numbers
+from sitetwin.cli.options.single import LatticeSeed, SiteName, Transmissions, carrier_option
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
-    from sitetwin.rays import Convergence
+    import numpy as np
+
+    from sitetwin.rays import Convergence, Paths, TraceSettings
+    from sitetwin.site import Site
 
 _KINDS = (".csv", ".png", ".svg")
 
 
-def register_convergence(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("convergence")(convergence)
+def _share(ctx: Any, param: Any, value: float) -> float:
+    if not 0 < value < 1:
+        raise SiteTwinError(f"{param.opts[0]} is {value}; it is a share between 0 and 1")
+    return value
 
 
+@option_group
+class Lattices:
+    """Which paths are sought, and with how many rays."""
+
+    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3
+    transmissions: Transmissions = 0
+    seed: LatticeSeed = 0
+    lattices: Annotated[int, typer.Option(min=1, max=256, help="Ray lattices to shoot.")] = 12
+    rays: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Rays of a lattice.")] = 250_000
+
+    def settings(self) -> TraceSettings:
+        """The settings of the tracer."""
+        from sitetwin.rays import TraceSettings
+
+        return TraceSettings(
+            max_depth=self.depth,
+            max_transmissions=self.transmissions,
+            seed=self.seed,
+            rays_per_lattice=self.rays,
+        )
+
+
+@option_group
+class StopRule:
+    """When rays are enough."""
+
+    carrier: Annotated[float, carrier_option("Carrier in Hz, at which power is weighed.")] = 3.5e9
+    unseen: Annotated[
+        float, typer.Option(callback=_share, help="Bound on the missed share of (chain, user) pairs.")
+    ] = 5e-4
+    unseen_power: Annotated[float, typer.Option(callback=_share, help="Bound on the missed share of power.")] = 5e-4
+
+    def tell(self, table: Convergence, lattices: int) -> None:
+        """Say how many rays keep what is missed under the bounds."""
+        for name, bound in (("pairs", self.unseen), ("power", self.unseen_power)):
+            row = table.stop(**{name: bound})
+            enough = f"{row.lattices} lattices, {row.rays:,} rays" if row else f"not within {lattices} lattices"
+            say(f"missed {name} under {bound:g}, with {table.confidence:.0%} confidence: {enough}")
+
+
+@takes_groups
 def convergence(
     scene: SiteName,
     tx: Annotated[str, typer.Option("--tx", "--transmitter", help="Transmitter X,Y,Z in metres.")],
-    area: Annotated[str, typer.Option(help="Users' rectangle XMIN,YMIN,XMAX,YMAX in metres.")],
+    grid: UserGrid,
+    shot: Lattices,
+    rule: StopRule,
     to: Annotated[
         list[Path] | None, typer.Option("--out", help="FILE.csv, FILE.png or FILE.svg; may be given several times.")
     ] = None,
-    spacing: Spacing = 1.0,
-    height: Height = 1.5,
-    depth: Annotated[int, typer.Option(min=0, max=8, help="Most reflections of a path.")] = 3,
-    transmissions: Transmissions = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")] = 0,
-    lattices: Annotated[int, typer.Option(min=1, max=256, help="Ray lattices to shoot.")] = 12,
-    rays: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Rays of a lattice.")] = 250_000,
-    carrier: Annotated[float, typer.Option(help="Hz, at which power is weighed.")] = 3.5e9,
-    unseen: Annotated[float, typer.Option(help="Bound on the missed share of (chain, user) pairs.")] = 5e-4,
-    unseen_power: Annotated[float, typer.Option(help="Bound on the missed share of power.")] = 5e-4,
-    indoors: Annotated[
-        bool, typer.Option("--indoors", help="Allow the transmitter and the users inside buildings: for rooms.")
-    ] = False,
 ) -> None:
     """Show what a trace finds, and what it is estimated to miss, against the rays shot."""
     position = numbers(tx, 3, "--tx")
-    box = read_area(area, spacing, height)
-    for option, bound in (("--unseen", unseen), ("--unseen-power", unseen_power)):
-        if not 0 < bound < 1:
-            raise SiteTwinError(f"{option} is {bound}; it is a share between 0 and 1")
-    if not 1e6 <= carrier <= 1e12:
-        raise SiteTwinError(f"--carrier is {carrier:g} Hz; give 1e6 to 1e12")
+    bounds = grid.bounds()
     files = to or []
     for file in files:
         if file.suffix.lower() not in _KINDS:
@@ -60,42 +90,45 @@ def convergence(
 
     import numpy as np
 
-    from sitetwin.channel import path_gains
-    from sitetwin.rays import Paths, TraceSettings
     from sitetwin.rays import convergence as converge
-    from sitetwin.report.convergence_figure import draw_convergence
     from sitetwin.site import check_transmitter, open_site, user_grid
-    from sitetwin.store.files import disk_errors, write_file
 
     site = open_site(scene)
-
-    def power(paths: Paths) -> np.ndarray:
-        return path_gains(paths, site, carrier)[:, 0, 0].abs().square().numpy().astype(np.float64)
-
     with progress_bars() as tell:
-        transmitter = check_transmitter(site, np.array(position), allow_indoors=indoors)
-        users, _ = user_grid(box, spacing, height, site, allow_indoors=indoors)
-        settings = TraceSettings(max_depth=depth, max_transmissions=transmissions, seed=seed, rays_per_lattice=rays)
+        transmitter = check_transmitter(site, np.array(position), allow_indoors=grid.indoors)
+        users, _ = user_grid(bounds, grid.spacing, grid.height, site, allow_indoors=grid.indoors)
         table = converge(
             site,
             transmitter,
             users,
-            settings,
-            lattices=lattices,
-            power=power,
+            shot.settings(),
+            lattices=shot.lattices,
+            power=lambda paths: _power(paths, site, rule.carrier),
             progress=lambda share: tell("discover", share),
         )
     for file in files:
-        kind = file.suffix.lower()
-        data = table.to_csv().encode() if kind == ".csv" else draw_convergence(table)[kind[1:]]
-        with disk_errors(f"writing {file.name}", file.parent, again="run it again"):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_file(file, data)
+        _write(table, file)
     _print(table)
-    for name, bound in (("pairs", unseen), ("power", unseen_power)):
-        row = table.stop(**{name: bound})
-        enough = f"{row.lattices} lattices, {row.rays:,} rays" if row else f"not within {lattices} lattices"
-        say(f"missed {name} under {bound:g}, with {table.confidence:.0%} confidence: {enough}")
+    rule.tell(table, shot.lattices)
+
+
+def _power(paths: Paths, site: Site, carrier_hz: float) -> np.ndarray:
+    import numpy as np
+
+    from sitetwin.channel import path_gains
+
+    return path_gains(paths, site, carrier_hz)[:, 0, 0].abs().square().numpy().astype(np.float64)
+
+
+def _write(table: Convergence, file: Path) -> None:
+    from sitetwin.report.convergence_figure import draw_convergence
+    from sitetwin.store.files import disk_errors, write_file
+
+    kind = file.suffix.lower()
+    data = table.to_csv().encode() if kind == ".csv" else draw_convergence(table)[kind[1:]]
+    with disk_errors(f"writing {file.name}", file.parent, again="run it again"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(file, data)
 
 
 def _print(table: Convergence) -> None:

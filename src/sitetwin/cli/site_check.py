@@ -10,17 +10,11 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli.console import out, plain, say
-from sitetwin.cli.field_options import CARRIERS_HZ, check_range
-from sitetwin.cli.options import SiteName
+from sitetwin.cli.options.single import SiteName, carrier_option
 from sitetwin.errors import SiteTwinError
 
 REPORT, MAP = "check.json", "map.png"
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-
-
-def register_site_check(app: typer.Typer) -> None:
-    """Add the command to the group `site`."""
-    app.command("check")(check)
 
 
 def check(
@@ -28,13 +22,10 @@ def check(
     to: Annotated[
         Path | None, typer.Option("--out", help=f"Folder for {REPORT} and {MAP}, the site from above.")
     ] = None,
-    carrier: Annotated[float | None, typer.Option(help="Carrier in Hz at which materials must be specified.")] = None,
+    carrier: Annotated[float | None, carrier_option("Carrier in Hz at which materials must be specified.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Check a site's mesh, places and materials; exit status 1 if there are errors."""
-    if carrier is not None:
-        check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
-
     from sitetwin.site import check_site, open_site
 
     site = open_site(scene)

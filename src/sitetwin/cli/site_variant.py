@@ -10,13 +10,8 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli.console import out, plain, say
-from sitetwin.cli.options import SiteName
+from sitetwin.cli.options.single import SiteName
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-
-
-def register_site_variant(site_app: typer.Typer) -> None:
-    """Add the command to the group of commands about sites."""
-    site_app.command("variant")(variant)
 
 
 def variant(

@@ -1,4 +1,4 @@
-"""`sitetwin study beams`: beam prediction on measured scenarios."""
+"""The command `sitetwin study beams`: beam prediction on measured scenarios."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli.console import Interrupted, out, progress_bars, say
+from sitetwin.cli.console import out, progress_bars, say
+from sitetwin.cli.failures import resumed_again
+from sitetwin.cli.options.single import StudyFolder, choice
 
 
-def register_beams(app: typer.Typer) -> None:
-    """Add the command to the studies."""
-    app.command("beams")(study_beams)
-
-
-def study_beams(
+def beams(
     scenario: Annotated[
         Path,
         typer.Option(
@@ -24,9 +21,15 @@ def study_beams(
             "scenario<n>_unit1_pwr_60ghz_*.npy beside its positions."
         ),
     ],
-    to: Annotated[Path, typer.Option("--out", help="Folder of the results; the same folder goes on where it stopped.")],
+    to: StudyFolder,
     profile: Annotated[
-        str, typer.Option(help="quick (minutes: the published network at few sizes) or paper (at all of them).")
+        str,
+        choice(
+            "quick",
+            "paper",
+            checked=False,
+            help="quick (minutes: the published network at few sizes) or paper (at all of them).",
+        ),
     ] = "quick",
     codebook: Annotated[
         Path | None,
@@ -47,12 +50,9 @@ def study_beams(
 
     study = beam_study(profile)
     released = read_published(published) if published is not None else []
-    try:
-        with progress_bars() as tell:
-            run_beam_study(study, scenario, to, codebook, site, tell)
-            page = write_beams_report(to, released)
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; run the same command again to go on with {to}") from error
+    with resumed_again(to), progress_bars() as tell:
+        run_beam_study(study, scenario, to, codebook, site, tell)
+        page = write_beams_report(to, released)
     results = json.loads((to / "results.json").read_text(encoding="utf-8"))
     out.print(beams_table(results))
     say(str(page))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import threading
 import warnings
 from pathlib import Path
@@ -12,16 +11,32 @@ from typing import Annotated
 import typer
 
 from sitetwin.cli.console import say
-from sitetwin.cli.field_options import ANGLES_DEG, CARRIERS_HZ, check_range
-from sitetwin.cli.options import ArrayDowntilt, ArrayYaw, Carrier, SiteOfPaths
+from sitetwin.cli.options.groups import option_group, takes_groups
+from sitetwin.cli.options.radios import Transmitter
+from sitetwin.cli.options.single import Carrier, SiteOfPaths
 from sitetwin.errors import SiteTwinWarning
 
 
-def register_view(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("view")(view)
+@option_group
+class Address:
+    """Where the page is served."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine see other addresses.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080
+
+    def is_local(self) -> bool:
+        """Whether this machine alone sees the page."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
+@takes_groups
 def view(
     targets: Annotated[
         list[str],
@@ -30,6 +45,8 @@ def view(
             help="Sites, as for `sitetwin trace`, or stores of paths; several are variants to switch between.",
         ),
     ],
+    transmitter: Transmitter,
+    address: Address,
     paths: Annotated[
         list[Path] | None, typer.Option(help="Store of paths that was traced in one of the sites; may be repeated.")
     ] = None,
@@ -44,37 +61,27 @@ def view(
     ] = None,
     carrier: Carrier = 3.5e9,
     beams: Annotated[int, typer.Option(min=1, max=1024, help="Beams of the DFT codebook: elements of its ULA.")] = 32,
-    bs_yaw: ArrayYaw = 0.0,
-    bs_downtilt: ArrayDowntilt = 0.0,
-    pattern: Annotated[str, typer.Option(help="Pattern of the transmitters, as for `sitetwin channels`.")] = "iso",
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine see other addresses.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080,
 ) -> None:
     """Show sites, users and their rays in the browser, until Ctrl-C."""
-    check_range("--carrier", carrier, CARRIERS_HZ, "hertz, such as 3.5e9")
-    check_range("--bs-yaw", bs_yaw, ANGLES_DEG, "degrees")
-    check_range("--bs-downtilt", bs_downtilt, ANGLES_DEG, "degrees")
-
     from sitetwin.channel.antennas.arrays import AntennaArray, Radio
-    from sitetwin.channel.antennas.names import named_array, named_pattern
     from sitetwin.view.channels import open_channels
     from sitetwin.view.server import Viewer, ViewSettings
     from sitetwin.view.sources import open_worlds, read_values
 
-    turned = (math.radians(bs_yaw), math.radians(bs_downtilt), 0.0)
+    tx = transmitter.radio("single")
     settings = ViewSettings(
         carrier,
-        tx=Radio(named_array("single", named_pattern(pattern)), turned),
-        beams=Radio(AntennaArray.ula(beams), turned),
+        tx=tx,
+        beams=Radio(AntennaArray.ula(beams), tx.orientation),
         values=read_values(values) if values is not None else {},
         channels=tuple(open_channels(path) for path in channels or []),
     )
-    viewer = Viewer(open_worlds(targets, paths or [], scene), settings, host, port)
-    if not _is_local(host):
+    viewer = Viewer(open_worlds(targets, paths or [], scene), settings, address.host, address.port)
+    if not address.is_local():
         warnings.warn(
-            f"anyone who reaches {host} can see this page: it asks for no password", SiteTwinWarning, stacklevel=2
+            f"anyone who reaches {address.host} can see this page: it asks for no password",
+            SiteTwinWarning,
+            stacklevel=2,
         )
     say(f"{viewer.url} (Ctrl-C ends)")
     try:
@@ -83,12 +90,3 @@ def view(
         say("stopped")
     finally:
         viewer.stop()
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

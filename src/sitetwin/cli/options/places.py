@@ -1,0 +1,146 @@
+"""Where users are: in a rectangle in metres, in a box of degrees, on streets, or along a recorded drive."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sitetwin.cli.options.groups import option_group
+from sitetwin.cli.options.single import Height, Indoors, Spacing
+from sitetwin.errors import SiteTwinError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sitetwin.site import Site
+
+Bounds = tuple[float, float, float, float]
+_AREA_HELP = "Users' rectangle XMIN,YMIN,XMAX,YMAX in metres."
+
+
+def finite_numbers(text: str, count: int) -> list[float] | None:
+    """Finite numbers separated by commas; None where the text is none."""
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def numbers(text: str, count: int, option: str) -> list[float]:
+    """Finite numbers separated by commas.
+
+    Raises:
+        SiteTwinError: They are not.
+    """
+    values = finite_numbers(text, count)
+    if values is None:
+        raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
+    return values
+
+
+def _rectangle(text: str) -> Bounds:
+    low_x, low_y, high_x, high_y = numbers(text, 4, "--area")
+    if low_x >= high_x or low_y >= high_y:
+        raise SiteTwinError(f"--area {text} is empty; give XMIN,YMIN,XMAX,YMAX with XMIN < XMAX and YMIN < YMAX")
+    return low_x, low_y, high_x, high_y
+
+
+@option_group
+class UserGrid:
+    """Users on a grid over a rectangle."""
+
+    area: Annotated[str, typer.Option(help=_AREA_HELP)]
+    spacing: Spacing = 1.0
+    height: Height = 1.5
+    indoors: Indoors = False
+
+    def bounds(self) -> Bounds:
+        """(xmin, ymin, xmax, ymax), metres.
+
+        Raises:
+            SiteTwinError: The rectangle is empty or no rectangle.
+        """
+        return _rectangle(self.area)
+
+
+@option_group
+class UserPlaces:
+    """Users at exactly one of a rectangle in metres, a box of latitudes and longitudes, a map and a GPX file."""
+
+    area: Annotated[str | None, typer.Option(help=_AREA_HELP)] = None
+    area_latlon: Annotated[
+        str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees, for a site with a georeference.")
+    ] = None
+    streets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Or a map (.osm, .geojson, ...): users stand on its streets, for a site with a georeference."
+        ),
+    ] = None
+    gpx: Annotated[
+        Path | None,
+        typer.Option(help="Or a GPX file: users stand along its tracks, --spacing apart."),
+    ] = None
+    spacing: Spacing = 1.0
+    height: Height = 1.5
+    indoors: Indoors = False
+
+    def check(self) -> None:
+        """Make sure that the options name one place.
+
+        Raises:
+            SiteTwinError: None or several of them were given, or one is not what it should be.
+        """
+        given = {
+            "--area": self.area,
+            "--area-latlon": self.area_latlon,
+            "--streets": self.streets,
+            "--gpx": self.gpx,
+        }
+        named = [option for option, value in given.items() if value is not None]
+        if len(named) != 1:
+            said = " and ".join(named) or "no place for users"
+            raise SiteTwinError(f"{said} was given; give one of {', '.join(given)}")
+        if self.area is not None:
+            _rectangle(self.area)
+        if self.area_latlon is not None:
+            numbers(self.area_latlon, 4, "--area-latlon")
+
+    def users(self, site: Site) -> tuple[np.ndarray, int]:
+        """(N, 3) positions in metres, and how many were dropped inside buildings.
+
+        Raises:
+            SiteTwinError: As `user_grid`, `area_grid`, `read_streets` and `trajectories_from_gpx`.
+        """
+        from sitetwin.site import area_grid, latlon_box, user_grid
+
+        if self.area is not None:
+            bounds = _rectangle(self.area)
+            return user_grid(bounds, self.spacing, self.height, site, allow_indoors=self.indoors)
+        if self.area_latlon is not None:
+            area = latlon_box(site, *numbers(self.area_latlon, 4, "--area-latlon"))
+            return area_grid(site, area, self.spacing, self.height, allow_indoors=self.indoors)
+        if self.streets is not None:
+            from sitetwin.site.maps import read_streets
+
+            area = read_streets(self.streets, site).area(site)
+            return area_grid(site, area, self.spacing, self.height, allow_indoors=self.indoors)
+        assert self.gpx is not None
+        return self._along_drives(self.gpx, site)
+
+    def _along_drives(self, gpx: Path, site: Site) -> tuple[np.ndarray, int]:
+        import numpy as np
+
+        from sitetwin.rays.drives import places_along, trajectories_from_gpx
+        from sitetwin.site import inside_building
+
+        drives = trajectories_from_gpx(gpx, site, height=self.height, speed=1.0)  # a speed moves no place
+        users = np.concatenate([places_along(drive, site, self.spacing, self.height) for drive in drives])
+        kept = users if self.indoors else users[~inside_building(site, users)]
+        if not len(kept):
+            raise SiteTwinError(f"all {len(users)} users along {gpx} are inside buildings; check the georeference")
+        return kept, len(users) - len(kept)

@@ -1,0 +1,68 @@
+"""Which antennas the two ends have, and where they look."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sitetwin.cli.options.groups import option_group
+from sitetwin.cli.options.single import ArrayDowntilt, ArrayYaw
+
+if TYPE_CHECKING:
+    from sitetwin.channel.antennas.arrays import Radio
+
+_ARRAY = "single, ula:32 or upa:8x8; with a polarisation where it is not V: upa:8x8:VH (V, H, VH, cross)."
+_PATTERN = "iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv."
+PATTERNS = ("iso", "dipole", "hw_dipole", "tr38901")
+
+
+def _patterns() -> list[str]:
+    return list(PATTERNS)
+
+
+@option_group
+class Transmitter:
+    """Pattern and boresight of a transmitter."""
+
+    bs_yaw: ArrayYaw = 0.0
+    bs_downtilt: ArrayDowntilt = 0.0
+    pattern: Annotated[
+        str, typer.Option(autocompletion=_patterns, help=f"Pattern of the transmitter's elements: {_PATTERN}")
+    ] = "iso"
+
+    def radio(self, array: str) -> Radio:
+        """The transmitter with an array of that name."""
+        from sitetwin.channel.antennas.arrays import Radio
+        from sitetwin.channel.antennas.names import named_array, named_pattern
+
+        orientation = (math.radians(self.bs_yaw), math.radians(self.bs_downtilt), 0.0)
+        return Radio(named_array(array, named_pattern(self.pattern)), orientation)
+
+
+@option_group
+class ArrayChoices(Transmitter):
+    """The arrays of both ends."""
+
+    bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "ula:32"
+    ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single"
+    ue_pattern: Annotated[str, typer.Option(autocompletion=_patterns, help="Pattern of the users' elements.")] = "iso"
+
+    def radios(self) -> tuple[Radio, Radio]:
+        """The transmitter and the users.
+
+        Raises:
+            SiteTwinError: An array or a pattern has no such name.
+        """
+        from sitetwin.channel.antennas.arrays import Radio
+        from sitetwin.channel.antennas.names import named_array, named_pattern
+
+        return self.radio(self.bs_array), Radio(named_array(self.ue_array, named_pattern(self.ue_pattern)))
+
+
+@option_group
+class PathArrays(ArrayChoices):
+    """The arrays of both ends, between single antennas where none are named."""
+
+    bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "single"

@@ -1,0 +1,31 @@
+"""The command `sitetwin site fetch`: a place from OpenStreetMap."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sitetwin.cli.failures import Context
+from sitetwin.cli.options.groups import takes_groups
+from sitetwin.cli.options.maps import MapBuild
+from sitetwin.cli.site_build import SiteFolder, finish_site, site_of_map
+
+
+@takes_groups
+def fetch(
+    ctx: Context,
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="Name of a place, or LATITUDE,LONGITUDE.")],
+    to: SiteFolder,
+    build: MapBuild,
+    radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
+) -> None:
+    """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
+    from sitetwin.site.io import check_site_folder
+    from sitetwin.site.maps import fetch_map
+
+    check_site_folder(to)
+    options = build.options(ctx)
+    fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
+    site = site_of_map([str(fetched.path)], fetched.clip, None, False, options)
+    finish_site(site, to)

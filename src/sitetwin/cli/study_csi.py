@@ -1,0 +1,46 @@
+"""The command `sitetwin study csi`: what a digital twin of a city is worth for CSI feedback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitetwin.cli.console import out, progress_bars, say
+from sitetwin.cli.failures import resumed_again
+from sitetwin.cli.options.single import StudyFolder, choice
+
+
+def csi(
+    to: StudyFolder,
+    profile: Annotated[
+        str,
+        choice(
+            "quick",
+            "anchor",
+            "paper",
+            checked=False,
+            help="quick (minutes), anchor (hours: CSINet+ as published, one size) or paper (days: all sizes).",
+        ),
+    ] = "quick",
+    cell: Annotated[
+        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
+) -> None:
+    """CSI compression and feedback: what a digital twin of a city is worth, from the city to a refined codec."""
+    from sitetwin.report import methods_table, write_report
+    from sitetwin.studies import csi_study, read_cell, run_csi_study
+
+    study = csi_study(profile) if cell is None else csi_study(profile, read_cell(cell))
+    with resumed_again(to), progress_bars() as tell:
+        run_csi_study(study, to, tell, workers)
+        tell("report", 0.0)
+        page = write_report(to)
+        tell("report", 1.0)
+    results = json.loads((to / "results.json").read_text(encoding="utf-8"))
+    out.print(methods_table(results))
+    out.print(results["headline"]["text"], markup=False)
+    say(str(page))

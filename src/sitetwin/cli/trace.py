@@ -1,0 +1,137 @@
+"""The command `sitetwin trace`: all paths to a grid of users, into a store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from sitetwin.cli.console import out, plain, print_facts, progress_bars, say
+from sitetwin.cli.failures import Context, refuse_idle, writing_store
+from sitetwin.cli.options.groups import option_group, takes_groups
+from sitetwin.cli.options.places import UserPlaces
+from sitetwin.cli.options.single import SiteName, choice
+from sitetwin.cli.options.tracing import EdgeTracingOptions
+from sitetwin.cli.options.transmitters import read_transmitters, transmitter_position
+from sitetwin.errors import SiteTwinError
+
+if TYPE_CHECKING:
+    from sitetwin.rays.jobs.io import TraceSummary
+
+ENGINES = ("sitetwin", "sionna")
+
+
+@option_group
+class RunOptions:
+    """How the work is done and where its results go."""
+
+    to: Annotated[Path, typer.Option("--out", help="Folder of the store to write.")]
+    tile_users: Annotated[int, typer.Option(min=1, help="Users per tile of the store.")] = 50_000
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that was begun.")] = False
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 1
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers are used (tcp://host:port).")
+    ] = None
+    engine: Annotated[
+        str,
+        choice(
+            *ENGINES, help="sitetwin, or sionna: Sionna RT in safe batches, as an independent referee.", checked=False
+        ),
+    ] = "sitetwin"
+
+    def check(self, ctx: Context) -> None:
+        """Make sure that every option that was given means something beside the others.
+
+        Raises:
+            SiteTwinError: One says nothing.
+        """
+        if self.scheduler is not None:
+            refuse_idle(ctx, ("workers",), "beside --scheduler, which has its own workers; leave one out")
+
+
+@takes_groups
+def trace(
+    ctx: Context,
+    scene: SiteName,
+    tx: Annotated[
+        list[str],
+        typer.Option(
+            "--tx",
+            "--transmitter",
+            help="Transmitter X,Y,Z in metres or latlon:LAT,LON,HEIGHT (metres above the ground; roof+HEIGHT above the "
+            "roof), or a file with one on each line; may be given several times.",
+        ),
+    ],
+    places: UserPlaces,
+    tracing: EdgeTracingOptions,
+    run: RunOptions,
+) -> None:
+    """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
+    tracing.check(ctx)
+    run.check(ctx)
+    positions = read_transmitters(tx)
+    places.check()
+
+    import numpy as np
+
+    from sitetwin.rays import TraceJob, summarise
+    from sitetwin.rays.jobs.engines import check_engine
+    from sitetwin.site import open_site
+
+    begun = time.perf_counter()
+    with writing_store(run.to, run.resume), progress_bars() as tell:
+        site = open_site(scene)
+        settings = tracing.settings()
+        check_engine(run.engine, site, settings)
+        stand = [transmitter_position(site, place, allow_indoors=places.indoors) for place in positions]
+        users, dropped = places.users(site)
+        job = TraceJob(site, np.array(stand), users, settings, run.tile_users, run.engine)
+        stores = job.run(run.to, tell, run.resume, workers=run.workers, scheduler=run.scheduler)
+    summaries = {str(store.path): summarise(store.path) for store in stores}
+    _print_traces(summaries, dropped, time.perf_counter() - begun)
+    say(str(run.to))
+    _refuse_empty_traces(summaries)
+
+
+def _print_traces(summaries: dict[str, TraceSummary], dropped: int, seconds: float) -> None:
+    """A table of finished traces; with several stores, one row for each."""
+    values = {name: _values(summary) for name, summary in summaries.items()}
+    if len(values) > 1:
+        table = Table("store", *next(iter(values.values())))
+        for name, entries in values.items():
+            table.add_row(plain(Path(name).name), *entries.values())
+        out.print(table)
+    only = next(iter(values.values())) if len(values) == 1 else {}
+    print_facts([*only.items(), ("dropped, inside buildings", f"{dropped:,}"), ("seconds", f"{seconds:.1f}")])
+
+
+def _values(summary: TraceSummary) -> dict[str, str]:
+    return {
+        "users": f"{summary.users:,}",
+        "users without a path": f"{summary.users_without_path:,}",
+        "paths": f"{summary.paths:,}",
+        "line-of-sight share": f"{summary.line_of_sight_share:.1%}",
+        "unseen share, estimated": "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}",
+        **(
+            {}
+            if summary.unseen_share_diffracted is None
+            else {"of diffracted paths": f"{summary.unseen_share_diffracted:.2e}"}
+        ),
+    }
+
+
+def _refuse_empty_traces(summaries: dict[str, TraceSummary]) -> None:
+    """Say so if a store holds not one path.
+
+    Raises:
+        SiteTwinError: It does not.
+    """
+    for name, summary in summaries.items():
+        if summary.paths == 0:
+            raise SiteTwinError(
+                f"no user has a path: {name} holds {summary.users:,} users and not one path; move the transmitter or "
+                "the area nearer to each other, or allow more reflections with --depth"
+            )
