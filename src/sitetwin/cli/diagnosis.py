@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
-import sitetwin
 from sitetwin.backend import MINIMUM_LLVM, find_llvm
 from sitetwin.errors import SiteTwinError
+from sitetwin.version import __version__
 
 MINIMUM_PYTHON = (3, 11)
 _LOW_MEMORY_GB = 4.0
@@ -62,7 +62,7 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return {
-            "version": sitetwin.__version__,
+            "version": __version__,
             "can_trace": self.can_trace,
             "checks": [asdict(c) for c in self.checks],
         }
@@ -106,7 +106,7 @@ def check_tracing(command: list[str] | None = None) -> Check:
         command: What to run instead of this interpreter's `probe_tracing`; it prints one JSON object at the end.
     """
     command = command or [sys.executable, "-c", "from sitetwin.cli.diagnosis import probe_tracing; probe_tracing()"]
-    source = str(Path(sitetwin.__file__).parents[1])
+    source = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])}
     try:
         run = subprocess.run(
