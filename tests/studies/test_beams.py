@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +20,17 @@ from sitetwin.learn.beams.baselines import nearest
 from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.measured.deepsense import read_codebook, read_deepsense, read_lanes
-from sitetwin.report.beams.page import Released, agreement, read_published, write_beams_report
+from sitetwin.report.beams.page import write_beams_report
+from sitetwin.report.beams.released import Released, agreement, read_published
 from sitetwin.studies.beams import emulation as beams_emulation
 from sitetwin.studies.beams import methods as beams_methods
 from sitetwin.studies.beams import published as beams_published
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
+from sitetwin.studies.beams.results import parse_results, read_results
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.study import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
+from sitetwin.studies.frame import write_results
 
 SMALL = BeamStudy(
     profile="quick",
@@ -258,7 +262,7 @@ def test_results_resume_and_page(tmp_path, few_users):
         abs(network[key]["mean"] - mean) <= std
         for key, mean, std in (("top1", 0.5, 0.1), ("top2", 0.5, 1.0), ("relative_power1", 0.9, 1e-9))
     )
-    assert agreement(results, read_published(table))["within_one"] == inside
+    assert agreement(parse_results(results), read_published(table))["within_one"] == inside
     assert "0.500 &plusmn; 0.100" in page
     assert "A network in place of the tracer" in page
     assert "http" not in page.split("</style>")[1]
@@ -297,6 +301,33 @@ def test_a_missing_codebook_is_one_sentence(tmp_path):
     assert result.exit_code == 1
     assert "codebook" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("scenario", ["beams-scenario1", "beams-scenario5"])
+def test_results_that_are_kept_are_read_and_written_byte_for_byte(tmp_path, scenario):
+    kept = Path(__file__).parents[2] / "docs" / "results" / scenario
+    path = write_results(tmp_path, read_results(kept), {})
+    assert path.read_bytes() == (kept / "results.json").read_bytes()
+
+
+def test_results_of_another_schema_are_refused(tmp_path):
+    with pytest.raises(SiteTwinError, match="no results of a beam study"):
+        parse_results({"schema": "sitetwin.csi/1"})
+    kept = Path(__file__).parents[2] / "docs" / "results" / "beams-scenario5" / "results.json"
+    raw = json.loads(kept.read_text())
+    raw["methods"][3]["top1"]["mean"] = "much"
+    with pytest.raises(SiteTwinError, match=r"wrong at methods\.3\.top1\.mean"):
+        parse_results(raw)
+    with pytest.raises(SiteTwinError, match="missing or damaged"):
+        read_results(tmp_path)
+
+
+def test_profiles_hold_each_other(tmp_path):
+    quick, paper, full = (beam_study(name) for name in ("quick", "paper", "full"))
+    assert set(quick.real_sizes) <= set(paper.real_sizes) == set(full.real_sizes)
+    assert [b.split for b in benches(tmp_path, np.repeat([4, 7, 9], 20), fold_repeats=0)] == ["random"]
+    assert (paper.fold_repeats, full.fold_repeats) == (0, 5)
+    assert (paper.ablations, full.ablations) == (False, True)
 
 
 def test_unknown_profiles_and_tables_are_refused(tmp_path):

@@ -126,7 +126,9 @@ def read_stations(path: str | Path) -> list[Station]:
     except (ValueError, RecursionError) as error:  # of TOML, JSON and UTF-8 alike
         raise SiteTwinError(f"{where} is no {ending[1:].upper()}: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or set(content) != {"stations"} or not isinstance(content["stations"], list):
-        raise SiteTwinError(f"{where} must hold one list named 'stations' and nothing else; see docs/how-to/coverage.md")
+        raise SiteTwinError(
+            f"{where} must hold one list named 'stations' and nothing else; see docs/how-to/coverage.md"
+        )
     return [
         _station(_beside(entry, path.parent), f"{where}, station {number}")
         for number, entry in enumerate(content["stations"], 1)

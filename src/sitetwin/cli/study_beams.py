@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +26,10 @@ def beams(
         choice(
             "quick",
             "paper",
+            "full",
             checked=False,
-            help="quick (minutes: the published network at few sizes) or paper (at all of them).",
+            help="quick (minutes: all methods at few sizes), paper (the published protocol) or full (also folds of "
+            "whole drives, all beams, and the twin without its parts).",
         ),
     ] = "quick",
     codebook: Annotated[
@@ -44,8 +45,10 @@ def beams(
     ] = None,
 ) -> None:
     """Beam prediction from positions, on measured powers: a calibrated twin, the published network, baselines."""
-    from sitetwin.report.beams.page import beams_table, read_published, write_beams_report
+    from sitetwin.report.beams.page import beams_table, write_beams_report
+    from sitetwin.report.beams.released import read_published
     from sitetwin.studies.beams.config import beam_study
+    from sitetwin.studies.beams.results import read_results
     from sitetwin.studies.beams.study import run_beam_study
 
     study = beam_study(profile)
@@ -53,6 +56,5 @@ def beams(
     with resumed_again(to), progress_bars() as tell:
         run_beam_study(study, scenario, to, codebook, site, tell)
         page = write_beams_report(to, released)
-    results = json.loads((to / "results.json").read_text(encoding="utf-8"))
-    out.print(beams_table(results))
+    out.print(beams_table(read_results(to)))
     say(str(page))

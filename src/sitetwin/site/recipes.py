@@ -122,7 +122,9 @@ def read_recipe(path: str | Path) -> VariantRecipe:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            raise SiteTwinError(f"{where}: '{key}' is unknown; see docs/how-to/variants.md for what a recipe holds") from error
+            raise SiteTwinError(
+                f"{where}: '{key}' is unknown; see docs/how-to/variants.md for what a recipe holds"
+            ) from error
         raise SiteTwinError(f"{where}: '{key}': {problem['msg'][:200]}; mend it") from error
 
 

@@ -135,7 +135,9 @@ def write_results(folder: Path, results: BaseModel | dict[str, Any], run: dict[s
     Raises:
         SiteTwinError: The disk refuses.
     """
-    document = results if isinstance(results, dict) else results.model_dump(mode="json", exclude_unset=True)
+    document = (
+        results if isinstance(results, dict) else results.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    )
     with disk_errors("writing the results of the study", folder):
         write_json(folder / RUN, {**run, "host": host(), "finished": datetime.now(UTC).isoformat(timespec="seconds")})
         write_json(folder / RESULTS, document)

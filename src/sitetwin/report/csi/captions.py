@@ -9,6 +9,7 @@ import numpy as np
 from sitetwin.report.csi import summary
 from sitetwin.report.csi.results import Estimate, Results, Scene
 from sitetwin.report.csi.summary import label
+from sitetwin.report.frame import interval
 
 
 def captions(results: Results, scene: Scene | None) -> dict[str, str]:
@@ -142,7 +143,7 @@ def _bands(estimates: list[Estimate]) -> str:
 
 def _said(estimate: Estimate, **options: Any) -> str:
     """An estimate that no line break tears apart."""
-    return summary.interval(estimate, **options).replace(" ", "\N{NO-BREAK SPACE}")
+    return interval(estimate, **options).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _list(words: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from sitetwin.drawing.style import (
 )
 from sitetwin.report.csi import maps, summary
 from sitetwin.report.csi.results import Curve, Refinement, Results, Study
-from sitetwin.store.files import disk_errors, write_file
 
 KINDS = ("training", "refinement", "cdf")
 """Figures that are drawn once per split."""
@@ -68,22 +66,9 @@ def figure_name(results: Results, kind: str, split: str) -> str:
     return f"{kind}_{''.join(c if c.isalnum() and c.isascii() else '-' for c in split)}"
 
 
-def save_figures(folder: Path, figures: dict[str, dict[str, bytes]]) -> None:
-    """Write figures into ``folder/figures``, each file whole or not at all, and remove those no longer drawn.
-
-    Raises:
-        SiteTwinError: The disk refuses.
-    """
-    place = folder / "figures"
-    with disk_errors("writing figures", folder):
-        place.mkdir(exist_ok=True)
-        for name, files in figures.items():
-            for kind, content in files.items():
-                write_file(place / f"{name}.{kind}", content)
-        for path in place.iterdir():
-            ours = path.stem in ("scene", "worlds") or path.stem.partition("_")[0] in KINDS
-            if ours and path.suffix in (".png", ".svg") and path.stem not in figures:
-                path.unlink()
+def is_figure(name: str) -> bool:
+    """Whether a name is that of a figure of this page."""
+    return name in ("scene", "worlds") or name.partition("_")[0] in KINDS
 
 
 def training_figure(results: Results, split: str) -> Figure | None:

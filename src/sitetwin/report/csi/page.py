@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,9 @@ from pydantic import ValidationError
 
 from sitetwin.report.csi import summary
 from sitetwin.report.csi.captions import captions
-from sitetwin.report.csi.figures import KINDS, draw_figures, figure_name, save_figures
+from sitetwin.report.csi.figures import KINDS, draw_figures, figure_name, is_figure
 from sitetwin.report.csi.results import Control, Curve, Estimate, Refinement, Results, Study, read_study
-from sitetwin.report.pages import page_environment
-from sitetwin.store.files import disk_errors, write_file
-
-PAGE = "report.html"
+from sitetwin.report.frame import inline_svg, interval, number, page_environment, write_page
 
 _FIGURE_TITLES = {
     "scene": "The site",
@@ -54,11 +50,7 @@ def write_report(folder: Path) -> Path:
     folder = Path(folder)
     study = read_study(folder)
     figures = draw_figures(study)
-    page = render_page(study, figures)
-    save_figures(folder, figures)
-    with disk_errors("writing the report", folder):
-        write_file(folder / PAGE, page.encode("utf-8"))
-    return folder / PAGE
+    return write_page(folder, render_page(study, figures), figures, is_figure)
 
 
 def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
@@ -69,17 +61,14 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
         figures: From `draw_figures`; shown inline.
     """
     results = study.results
-    environment = page_environment()
-    environment.keep_trailing_newline = True
-    environment.filters |= {
-        "label": summary.label,
-        "interval": summary.interval,
-        "difference": lambda e: summary.interval(e, digits=2, signed=True),
-        "short": summary.short_count,
-        "memory": summary.memory,
-        "feedback": summary.feedback,
-        "verdict": _verdict,
-    }
+    environment = page_environment(
+        label=summary.label,
+        difference=lambda e: interval(e, digits=2, signed=True),
+        short=summary.short_count,
+        memory=summary.memory,
+        feedback=summary.feedback,
+        verdict=_verdict,
+    )
     return environment.get_template("csi.html.j2").render(
         r=results,
         run=dict(_flat(study.run)),
@@ -115,7 +104,7 @@ def _figure_sections(study: Study, figures: dict[str, dict[str, bytes]]) -> list
                     "name": name,
                     "title": title,
                     "caption": texts[text],
-                    "image": "data:image/svg+xml;base64," + base64.b64encode(figures[name]["svg"]).decode("ascii"),
+                    "image": inline_svg(figures[name]),
                     "folded": bool(other),
                 }
             )
@@ -190,13 +179,13 @@ def _fidelity(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(value, bool) or value is None:
             continue
         if isinstance(value, int | float):
-            yield name, f"{summary.number(float(value), 1 if unit else 3)} {unit}".strip()
+            yield name, f"{number(float(value), 1 if unit else 3)} {unit}".strip()
         elif isinstance(value, dict) and "mean" in value:
             try:
                 estimate = Estimate.model_validate(value)
             except ValidationError:
                 continue
-            yield name, summary.interval(estimate, unit, 1 if unit else 3)
+            yield name, interval(estimate, unit, 1 if unit else 3)
         elif isinstance(value, dict):
             yield from ((n, _with_unit(v, unit)) for n, v in _fidelity(value, f"{name}: "))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sitetwin.report.csi.results import Curve, Estimate, Method, Refinement, Results
+from sitetwin.report.frame import interval
 
 UNREFINED = "none"
 """Name of the refinement that does nothing."""
@@ -24,25 +25,6 @@ _NAMES = {
 def label(name: str) -> str:
     """A key of the results as words."""
     return _NAMES.get(name, name.replace("_", " "))
-
-
-def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """A number as text; an en dash where there is none. Zero has no sign."""
-    if value is None:
-        return "–"  # noqa: RUF001
-    rounded = round(value, digits) + 0.0
-    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
-
-
-def interval(estimate: Estimate | None, unit: str = "dB", digits: int = 1, signed: bool = False) -> str:
-    """An estimate as text: ``-17.3 [-17.8, -16.9] dB``, or ``-17.3 dB (n = 1)`` where there is no interval."""
-    if estimate is None or estimate.mean is None:
-        return "–"  # noqa: RUF001
-    mean = number(estimate.mean, digits, signed)
-    unit = f" {unit}" if unit else ""
-    if not estimate.has_interval:
-        return f"{mean}{unit}" + (f" (n = {estimate.n})" if estimate.n else "")
-    return f"{mean} [{number(estimate.low, digits, signed)}, {number(estimate.high, digits, signed)}]{unit}"
 
 
 def short_count(value: float | None) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from sitetwin.report.csi import summary
 from sitetwin.report.csi.results import Results, parse_results
-from sitetwin.report.csi.summary import Cell, feedback, interval, label, short_count
+from sitetwin.report.csi.summary import Cell, feedback, label, short_count
+from sitetwin.report.frame import interval, terminal_table
 
 
 def methods_table(results: dict[str, Any] | Results) -> Table:
@@ -29,14 +29,7 @@ def methods_table(results: dict[str, Any] | Results) -> Table:
         summary.headline_size(typed),
     )
     samples = f", {size:,} training samples" if size is not None else ""
-    table = Table(
-        title=Text(f"NMSE in dB on {target}, {split}{samples} (95 % intervals)"),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    table = terminal_table(f"NMSE in dB on {target}, {split}{samples} (95 % intervals)")
     n_real = typed.headline.n_real if typed.headline else None
     table.add_column("method", overflow="fold", min_width=11)
     table.add_column("feedback", min_width=8)

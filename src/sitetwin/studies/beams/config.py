@@ -12,7 +12,7 @@ from sitetwin.studies.frame import Frozen
 HEADLINE = "calibrated twin, chosen rows"
 """The method of the headline, named here, not by its results."""
 
-BeamProfile = Literal["quick", "paper"]
+BeamProfile = Literal["quick", "paper", "full"]
 
 
 class TwinAssumptions(Frozen):
@@ -47,12 +47,12 @@ class BeamStudy(Frozen):
     """The whole study.
 
     Attributes:
-        profile: "quick" or "paper".
+        profile: "quick", "paper" or "full".
         first_beam: First of the beams in use (official order, from 0).
         beam_step: Every how many of the beams is in use: 4 is the protocol of arXiv 2301.07682.
         repeats: Random splits.
         folds: Of whole drives.
-        fold_repeats: Times that drives are dealt out anew into folds.
+        fold_repeats: Times that drives are dealt out anew into folds; 0 leaves the folds out.
         seed: Of splits, draws and initial weights.
         real_sizes: Numbers of measured rows for the structured twin.
         drive_sizes: The same in the folds of drives.
@@ -82,10 +82,15 @@ class BeamStudy(Frozen):
 
 
 def beam_study(profile: str) -> BeamStudy:
-    """The frozen configuration of a profile: "quick" has the published curves at few sizes, "paper" at all of them.
+    """The frozen configuration of a profile.
+
+    Args:
+        profile: "quick" runs all methods at few sizes, on random splits and on folds of whole drives. "paper" is the
+            published protocol: its sixteen beams and its thirty random splits, all sizes of its curves. "full" adds to
+            it the folds of whole drives, all beams, and the calibrated twin without its parts.
 
     Raises:
-        SiteTwinError: Unknown profile.
+        SiteTwinError: The profile is unknown.
     """
     if profile == "quick":
         return BeamStudy(
@@ -97,5 +102,7 @@ def beam_study(profile: str) -> BeamStudy:
             ablations=False,
         )
     if profile == "paper":
-        return BeamStudy(profile="paper")
-    raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper")
+        return BeamStudy(profile="paper", fold_repeats=0, ablations=False)
+    if profile == "full":
+        return BeamStudy(profile="full")
+    raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper, full")

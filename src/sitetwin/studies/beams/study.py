@@ -27,11 +27,11 @@ from sitetwin.studies.beams.config import HEADLINE, BeamStudy
 from sitetwin.studies.beams.emulation import emulation, sensitivity
 from sitetwin.studies.beams.methods import NEIGHBOURS, Bench, baselines, shared_layer, structured
 from sitetwin.studies.beams.published import published_network
+from sitetwin.studies.beams.results import SCHEMA, BeamResults
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 
-SCHEMA = "sitetwin.beams/1"
 _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
 # Whose code decides the results.
@@ -115,7 +115,7 @@ def run_beam_study(
         "emulation": timings,
         "seconds": time.perf_counter() - started,
     }
-    return write_results(folder, document, run)
+    return write_results(folder, BeamResults.model_validate(document), run)
 
 
 def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, site: Path | None) -> str:
@@ -283,7 +283,9 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
         notes.append(
             f"The smallest pool has {fewest} rows; larger sizes are left out: {', '.join(map(str, left_out))}."
         )
-    if all(bench.split != "drives" for bench in benches):
+    if study.fold_repeats == 0:
+        notes.append("This is the published protocol: nothing here was tested on a drive that was not measured.")
+    elif all(bench.split != "drives" for bench in benches):
         notes.append("There is one drive only: nothing here was tested on a drive that was not measured.")
     elif benches[-1].per_repeat < study.folds:
         notes.append(f"There are {benches[-1].per_repeat} drives only: each is a fold of its own.")
