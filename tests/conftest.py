@@ -4,12 +4,10 @@ import os
 import signal
 
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
 
-from tests.checked import CHECKER, checked_modules
+from tests.checked import check_package
 
-# Every call into the package has its annotations checked, shapes of arrays among them.
-install_import_hook(checked_modules(), CHECKER)
+check_package()
 
 # No deadlines: the first example of a test compiles kernels. In CI the examples are the same every time.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])

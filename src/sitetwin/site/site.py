@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int  # noqa: F401  # fields that come from Mesh are checked here too, by these names
 
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference

@@ -1,0 +1,35 @@
+"""Shapes are checked for real: a wrong one is refused in a test, and one name is one length within a call."""
+
+import numpy as np
+import pytest
+from beartype.roar import BeartypeCallHintViolation
+
+from sitetwin.site import ground_height, open_site
+
+
+def test_a_wrong_shape_is_refused():
+    site = open_site("simple_street_canyon")
+    assert ground_height(site, np.zeros((2, 2))).shape == (2,)
+    with pytest.raises(BeartypeCallHintViolation):
+        ground_height(site, np.zeros((2, 3)))
+
+
+def test_one_name_is_one_length_within_a_call(tmp_path, monkeypatch):
+    (tmp_path / "shaped_module.py").write_text(
+        "import numpy as np\nfrom jaxtyping import Float\n\n\n"
+        'def both(a: Float[np.ndarray, " users"], b: Float[np.ndarray, " users"]) -> None:\n    """Nothing."""\n'
+    )
+    import importlib.util
+
+    from beartype import beartype
+
+    from tests.checked import _share_lengths
+
+    spec = importlib.util.spec_from_file_location("shaped_module", tmp_path / "shaped_module.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.both = beartype(module.both)
+    _share_lengths(module, "shaped_module")
+    module.both(np.zeros(3), np.zeros(3))
+    with pytest.raises(BeartypeCallHintViolation):
+        module.both(np.zeros(3), np.zeros(4))
