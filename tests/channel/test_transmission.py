@@ -75,7 +75,7 @@ def test_half_spaces_let_nothing_through_and_make_no_nan():
 
 
 def gains(site, a, b, wanted=SETTINGS, radio=BOTH):
-    paths = trace(site, np.array(a), np.array([b]), wanted)
+    paths = trace(site, np.array(a), np.array([b]), wanted, allow_indoors=True)
     return path_gains(paths, site, F, radio, radio, dtype=torch.complex128).numpy(), paths
 
 
@@ -127,7 +127,7 @@ def test_reciprocity():
 
 def test_single_precision_follows_double():
     site, users = rooms(), np.array([[6.0, -3.0, 1.0]])
-    paths = trace(site, np.array([-4.0, 2.0, 1.5]), users, SETTINGS)
+    paths = trace(site, np.array([-4.0, 2.0, 1.5]), users, SETTINGS, allow_indoors=True)
     double = path_gains(paths, site, F, BOTH, BOTH, dtype=torch.complex128)
     single = path_gains(paths, site, F, BOTH, BOTH)
     np.testing.assert_allclose(single.numpy(), double.numpy(), atol=2e-5 * float(double.abs().max()))

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.jobs.engines import trace
 from sitetwin.rays.jobs.io import (
     LAYOUT,
     arrays_to_paths,
@@ -27,6 +29,7 @@ from sitetwin.rays.jobs.io import (
 from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.store import Group, TileStore
+from sitetwin.version import code_version
 from tests.rays.shapes import box_quads, ground, quad_site
 
 
@@ -234,6 +237,48 @@ def test_bad_positions_leave_no_folder(street, tmp_path, transmitter, users, sai
     with pytest.raises(SiteTwinError, match=said):
         TraceJob(street[0], np.array(transmitter), np.array(users), SETTINGS).run(tmp_path / "p")
     assert not (tmp_path / "p").exists()
+
+
+def test_a_store_begun_by_other_code_is_not_gone_on_with_but_read(street, tmp_path, monkeypatch):
+    site, transmitter, users = street
+    job = TraceJob(site, transmitter, users[:3], SETTINGS)
+    job.run(tmp_path / "p")
+    before = files_of(tmp_path / "p")
+    this = job.configuration()["code"]
+    assert this == code_version("site", "rays", "store")
+    monkeypatch.setattr("sitetwin.rays.jobs.io.code_version", lambda *rooms: "0.9.0+0123456789ab")
+    with pytest.raises(SiteTwinError, match=rf"other code \({re.escape(this)}\) than this \(0\.9\.0\+0123456789ab\).*"):
+        job.run(tmp_path / "p")
+    with pytest.raises(SiteTwinError, match=r"begin again in another folder, or go on with the code that began it$"):
+        job.run(tmp_path / "p")
+    assert load_paths(tmp_path / "p").num_users == 3
+    assert files_of(tmp_path / "p") == before
+
+
+def test_paths_in_memory_are_not_added_to_a_store_of_other_code(street, tmp_path, monkeypatch):
+    site, transmitter, users = street
+    paths = trace(site, transmitter, users[:3], SETTINGS)
+    monkeypatch.setattr("sitetwin.rays.jobs.io.code_version", lambda *rooms: "0.0.1+0123456789ab")
+    save_paths(paths, tmp_path / "p")
+    monkeypatch.undo()
+    with pytest.raises(SiteTwinError, match=r"begun by other code \(0\.0\.1\+0123456789ab\)"):
+        save_paths(paths, tmp_path / "p")
+    assert_same(load_paths(tmp_path / "p"), paths)
+
+
+def test_a_transmitter_inside_a_building_is_refused_before_any_work(street, tmp_path, monkeypatch):
+    site, _, users = street
+    inside = np.array([-10.0, 0.0, 5.0])
+    with monkeypatch.context() as patched:
+        patched.setattr(dense, "discover", None)  # not callable
+        with pytest.raises(SiteTwinError, match=r"\(-10, 0, 5\) m is inside a building; .* allow_indoors=True"):
+            trace(site, inside, users[:3], SETTINGS)
+        with pytest.raises(SiteTwinError, match=r"\(-10, 0, 5\) m is inside a building; .* allow_indoors=True"):
+            TraceJob(site, [[1.0, -28.0, 10.0], inside], users[:3], SETTINGS).run(tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+    assert trace(site, inside, users[:3], SETTINGS, allow_indoors=True).num_paths == 0
+    TraceJob(site, inside, users[:3], SETTINGS, allow_indoors=True).run(tmp_path / "p")
+    assert load_paths(tmp_path / "p").num_paths == 0
 
 
 def test_whole_numbers_ask_for_the_same_trace_as_their_floats(street):

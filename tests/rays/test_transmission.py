@@ -82,7 +82,7 @@ def test_equal_to_exhaustive_enumeration(seed: int, inside: bool) -> None:
     site, rng = rooms(), np.random.default_rng(seed)
     transmitter = rng.uniform((-7, -4, 1), (-2, 4, 3)) if inside else rng.uniform((-12, -9, 1), (12, 8, 8))
     users = rng.uniform((-11, -8, 0.5), (11, 8, 2.8), (12, 3))
-    paths = trace(site, transmitter, users, SETTINGS)
+    paths = trace(site, transmitter, users, SETTINGS, allow_indoors=True)
     missed = extra = total = 0
     for user, oracle in enumerate(enumerate_transmitted(site, transmitter, users, 2, 2)):
         ours = set(named(paths, user))
@@ -98,7 +98,8 @@ def test_chains_that_only_rays_through_walls_reach_are_found() -> None:
     """A transmitter in a closed hut: without transmission not one chain leads out."""
     site, transmitter = rooms(), np.array([-5.0, 1.0, 2.0])
     users = np.array([[0.5, -2.0, 1.5]])
-    assert trace(site, transmitter, users, replace(SETTINGS, max_transmissions=0)).num_paths == 0
+    opaque = replace(SETTINGS, max_transmissions=0)
+    assert trace(site, transmitter, users, opaque, allow_indoors=True).num_paths == 0
     chains = discover(site, transmitter, users, SETTINGS)
     assert 13 in chains.facets  # the free wall outside
 
@@ -106,9 +107,9 @@ def test_chains_that_only_rays_through_walls_reach_are_found() -> None:
 def test_the_way_back_has_the_same_paths() -> None:
     site, rng = rooms(), np.random.default_rng(5)
     a, b = np.array([-4.0, 2.0, 1.5]), rng.uniform((-11, -8, 0.5), (11, 8, 2.8), (3, 3))
-    out = trace(site, a, b, SETTINGS)
+    out = trace(site, a, b, SETTINGS, allow_indoors=True)
     for user in range(len(b)):
-        back = trace(site, b[user], a[None], SETTINGS)
+        back = trace(site, b[user], a[None], SETTINGS, allow_indoors=True)
         assert {tuple(reversed(name)) for name in named(back, 0)} == set(named(out, user))
 
 
@@ -120,7 +121,7 @@ def test_tiles_of_users_change_no_bit(tmp_path) -> None:
     whole = solve(site, chains, users, wanted)
     some = rng.permutation(90)[:30]
     assert equal(solve(site, chains, users[some], wanted), whole.select_users(some))
-    (store,) = TraceJob(site, transmitter, users, wanted, tile_users=40).run(tmp_path / "p")
+    (store,) = TraceJob(site, transmitter, users, wanted, tile_users=40, allow_indoors=True).run(tmp_path / "p")
     assert equal(load_paths(store.path), whole)
     for low, high in zip(whole.offsets[:-1], whole.offsets[1:], strict=True):
         keys = [(int(whole.depth[r]), *whole.kinds[r], *whole.facets[r]) for r in range(low, high)]

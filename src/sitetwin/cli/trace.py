@@ -88,7 +88,7 @@ def trace(
         check_engine(run.engine, site, settings)
         stand = [transmitter_position(site, place, allow_indoors=places.indoors) for place in positions]
         users, dropped = places.users(site)
-        job = TraceJob(site, np.array(stand), users, settings, run.tile_users, run.engine)
+        job = TraceJob(site, np.array(stand), users, settings, run.tile_users, run.engine, allow_indoors=places.indoors)
         stores = job.run(run.to, tell, run.resume, workers=run.workers, scheduler=run.scheduler)
     summaries = {str(store.path): summarise(store.path) for store in stores}
     _print_traces(summaries, dropped, time.perf_counter() - begun)

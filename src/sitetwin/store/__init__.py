@@ -6,6 +6,7 @@ The lowest layer: it knows arrays, attributes and manifests, and nothing of what
 from sitetwin.store.collection import begin_collection, finish_collection
 from sitetwin.store.compact import compact
 from sitetwin.store.groups import Array, Group
+from sitetwin.store.manifest import CODE
 from sitetwin.store.tiles import TileStore
 
-__all__ = ["Array", "Group", "TileStore", "begin_collection", "compact", "finish_collection"]
+__all__ = ["CODE", "Array", "Group", "TileStore", "begin_collection", "compact", "finish_collection"]

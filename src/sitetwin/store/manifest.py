@@ -15,6 +15,8 @@ from sitetwin.store.files import canonical_json, hash_bytes
 NAME = "manifest.json"
 FORMAT = "sitetwin-store"
 SCHEMA_VERSION = 1
+CODE = "code"
+"""Entry of a configuration: which code writes the store, as `sitetwin.version.code_version` names it."""
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 

@@ -21,7 +21,7 @@ from sitetwin.store.files import (
     write_file,
 )
 from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, consolidated, read_group, write_group
-from sitetwin.store.manifest import Manifest, check_tiles, differing_keys, read_manifest, tile_group
+from sitetwin.store.manifest import CODE, Manifest, check_tiles, differing_keys, read_manifest, tile_group
 
 _ROOT = "zarr.json"  # of the root group
 _SHOWN = 4  # differences between two configurations that a message lists
@@ -57,7 +57,8 @@ class TileStore:
 
         Args:
             path: Folder; made with its parents if absent.
-            configuration: JSON-serialisable; whatever decides the content.
+            configuration: JSON-serialisable; whatever decides the content. The entry "code" names the code that
+                writes it, and has a refusal of its own.
             attributes: JSON-serialisable facts for the reader.
             tiles: User range [start, stop) of each tile, ascending, from 0, without gaps.
             resume: Whether to go on with an existing store. All of it is read: groups that fail their checksum are
@@ -262,7 +263,9 @@ class TileStore:
         there, asked = self.configuration.get("kind"), wanted.configuration.get("kind")
         if there != asked:
             raise SiteTwinError(f"{self.path} holds a store of {there}, not of {asked}; choose another folder")
-        differences = differing_keys(self.configuration, wanted.configuration)
+        held, current = dict(self.configuration), dict(wanted.configuration)
+        begun_by, this = held.pop(CODE, None), current.pop(CODE, None)
+        differences = differing_keys(held, current)
         if not differences and self.tiles != wanted.tiles:
             differences.append(f"tiles ({_describe_tiles(self.tiles)} there, {_describe_tiles(wanted.tiles)} asked)")
         if differences:
@@ -270,6 +273,11 @@ class TileStore:
             raise SiteTwinError(
                 f"{self.path} holds a store of another configuration: {'; '.join(differences[:_SHOWN])}{more}; "
                 "choose another folder, or ask for the same configuration"
+            )
+        if begun_by != this:
+            raise SiteTwinError(
+                f"{self.path} was begun by other code ({begun_by or 'unknown'}) than this ({this or 'unknown'}), which "
+                "may compute other numbers; begin again in another folder, or go on with the code that began it"
             )
         if not resume:
             raise SiteTwinError(f"{self.path} holds a store already; resume it (--resume), or choose another folder")

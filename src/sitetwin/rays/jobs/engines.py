@@ -8,10 +8,11 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
 from sitetwin.rays.dense import Progress, TraceSettings
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.referee.scope import trace_as_asked
 from sitetwin.rays.referee.sionna import ReferenceEngine
 from sitetwin.rays.scatter.tiles import surface_tiles
-from sitetwin.site import Site
+from sitetwin.site import Site, check_transmitter
 
 ENGINES = ("sitetwin", "sionna")
 """Names of the engines; the first is the default."""
@@ -47,6 +48,7 @@ def trace(
     progress: Progress | None = None,
     *,
     engine: str = ENGINES[0],
+    allow_indoors: bool = False,
 ) -> Paths:
     """All paths from a transmitter to some users, in memory.
 
@@ -59,13 +61,16 @@ def trace(
         engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: each chain that it finds is
             solved again in double precision; slower by orders of magnitude. It draws the interaction at each hit of a
             ray, and so finds a share of the diffracted and transmitted paths.
+        allow_indoors: Whether the transmitter may stand inside a building, as in a room.
 
     Raises:
-        SiteTwinError: A position is not finite, there is no user, or the engine cannot do what the site or the
-            settings ask for.
+        SiteTwinError: A position is not finite, there is no user, the transmitter stands inside a building, below the
+            ground or on a surface, or the engine cannot do what the site or the settings ask for.
     """
     settings = settings or TraceSettings()
     check_engine(engine, site, settings)
+    transmitter, users = checked_positions(transmitter, users)
+    check_transmitter(site, transmitter, allow_indoors=allow_indoors)
     if engine == "sitetwin":
         return dense.trace(site, transmitter, users, settings, progress)
 

@@ -17,9 +17,12 @@ from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.specular.chains import ChainList
 from sitetwin.site import Site
-from sitetwin.store import Array, Group, TileStore
+from sitetwin.store import CODE, Array, Group, TileStore
+from sitetwin.version import code_version
 
 KIND = "paths"
+ROOMS = ("site", "rays", "store")
+"""Folders of the package whose code decides the bytes of a store of paths."""
 CHAINS = "chains"  # group of the chain list, beside the tiles
 
 LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -115,6 +118,7 @@ def save_paths(paths: Paths, path: str | Path, tile_users: int = 50_000) -> Tile
         digest.update(array.data.tobytes())
     configuration = {
         "kind": KIND,
+        CODE: code_version(*ROOMS),
         "transmitter": _position(paths.transmitter),
         "content": digest.hexdigest(),
         "attributes": paths.attributes,
@@ -213,6 +217,7 @@ def trace_configuration(
     return {
         **({"slab_facets_sha256": slabs} if settings.max_transmissions else {}),
         "kind": KIND,
+        CODE: code_version(*ROOMS),
         "geometry_hash": site.geometry_hash,
         "transmitter": _position(transmitter),
         "users": {"count": len(users), "sha256": hashlib.sha256(positions.reshape(-1).data).hexdigest()},

@@ -17,7 +17,7 @@ from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configurat
 from sitetwin.rays.jobs.run import TileSolver, fill_stores
 from sitetwin.rays.jobs.workers import check_workers
 from sitetwin.rays.positions import checked_positions, checked_transmitters
-from sitetwin.site import Site
+from sitetwin.site import Site, check_transmitter
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
 Progress = Callable[[str, float], None]
@@ -35,6 +35,7 @@ class TraceJob:
         settings: What to trace, and how completely.
         tile_users: Users per tile.
         engine: Name of the engine, see `sitetwin.rays.trace`; ``sionna`` has no chain list.
+        allow_indoors: Whether transmitters may stand inside buildings, as in rooms.
 
     Raises:
         SiteTwinError: A position is not finite, there is no transmitter or no user, or tiles are empty.
@@ -46,6 +47,7 @@ class TraceJob:
     settings: TraceSettings
     tile_users: int
     engine: str
+    allow_indoors: bool
 
     def __init__(
         self,
@@ -55,6 +57,8 @@ class TraceJob:
         settings: TraceSettings | None = None,
         tile_users: int = 50_000,
         engine: str = ENGINES[0],
+        *,
+        allow_indoors: bool = False,
     ) -> None:
         places, receivers = checked_transmitters(transmitters), np.ascontiguousarray(users, dtype=np.float64)
         for place in places:
@@ -67,6 +71,7 @@ class TraceJob:
             "settings": settings or TraceSettings(),
             "tile_users": tile_users,
             "engine": engine,
+            "allow_indoors": allow_indoors,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -98,11 +103,14 @@ class TraceJob:
             The finished stores, in the order of the transmitters.
 
         Raises:
-            SiteTwinError: The engine cannot do what is asked for, the folder holds something else, the disk refuses,
+            SiteTwinError: The engine cannot do what is asked for, a transmitter stands inside a building, below the
+                ground or on a surface, the folder holds something else or was begun by other code, the disk refuses,
                 the scheduler does not answer, or workers die over and over.
         """
         check_workers(workers)
         check_engine(self.engine, self.site, self.settings)
+        for transmitter in self.transmitters:
+            check_transmitter(self.site, transmitter, allow_indoors=self.allow_indoors)
         several = len(self.transmitters) > 1
         names = [f"tx{number:03d}" for number in range(len(self.transmitters))]
         places = begin_collection(folder, names) if several else [Path(folder)]

@@ -204,7 +204,7 @@ def check_transmitter(site: Mesh, position: np.ndarray | Sequence[float], *, all
     if not allow_indoors and inside_building(site, place[None])[0]:
         raise SiteTwinError(
             f"{where} is inside a building; move it outdoors or above the roof, or allow indoor positions if the scene "
-            "is a room (--indoors)"
+            "is a room (--indoors, or allow_indoors=True)"
         )
     return place
 

@@ -170,7 +170,7 @@ def run_coverage(
         def tell_stage(stage: str, share: float, number: int = number) -> None:
             progress(f"{stage} {number}/{len(positions)}", share)
 
-        job = TraceJob(site, np.array(position), users, settings.trace, settings.tile_users)
+        job = TraceJob(site, np.array(position), users, settings.trace, settings.tile_users, allow_indoors=area.indoors)
         (store,) = job.run(Path(folder) / place, tell_stage, resume)
         here = [index for index, station in enumerate(stations) if station.position == position]
         found = _sum_up(store, site, [stations[index] for index in here], settings, tell_stage)
