@@ -20,7 +20,9 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # A call without output for minutes looks dead, so each step says what it does.
 SAY := @printf '%s\n'
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow lint docs format clean
+# Heavy steps come one after the other, also with `make -j`: each wants the cores and the memory for itself.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +31,7 @@ help:
 	  'make test        install and run the tests' \
 	  'make test-slow   the long tests as well' \
 	  'make lint        ruff, mypy, and the floors that imports keep to' \
+	  'make docs        build the documentation with its examples into build/docs; warnings are errors' \
 	  'make format      let ruff rewrite the files' \
 	  'make clean       remove the environment and the caches'
 
@@ -54,6 +57,11 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	@$(PIP) -e '.[test]' '$(TORCH)'
 	@touch $@ $(VENV)/.package
 
+$(VENV)/.docs: $(VENV)/.torch pyproject.toml
+	$(SAY) '-- installing what the documentation needs'
+	@$(PIP) -e '.[docs]' '$(TORCH)'
+	@touch $@ $(VENV)/.package
+
 demo: $(VENV)/.package
 	$(BIN)/sitetwin doctor
 	$(BIN)/sitetwin study csi --profile quick --out $(OUT)
@@ -70,9 +78,13 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	$(SAY) '-- build/docs/index.html'
+
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/gallery docs/reference/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

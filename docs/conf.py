@@ -1,0 +1,85 @@
+"""How the documentation site is built: `make docs`."""
+
+import enum
+import functools
+import inspect
+import os
+
+import matplotlib
+
+from sitetwin.version import __version__
+
+matplotlib.use("Agg")
+# One thread: what stands beside this build on the machine keeps its core, and the pictures are the same everywhere.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+project = "sitetwin"
+author = "the sitetwin developers"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+# No page asks another site while it is built.
+nitpicky = False
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "results", "**/*.ipynb", "gallery/**/*.md5"]
+templates_path = ["_templates"]
+
+# Markdown
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 4
+
+# The reference: what each room lists in `__all__`, from its docstrings.
+default_role = "code"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+autosummary_generate = True
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_default_options = {"show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+add_module_names = False
+
+
+# The site
+html_theme = "pydata_sphinx_theme"
+html_title = "sitetwin"
+html_static_path = ["_static"]
+html_css_files = ["sitetwin.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"index": []}
+
+
+def skip_fields(app, what, name, member, skip, options):
+    """Fields of a class stand in its docstring already; methods, properties and members of enumerations are listed."""
+    properties = isinstance(member, property | functools.cached_property | enum.Enum)
+    shown = inspect.isroutine(member) or inspect.isclass(member) or properties
+    return True if what == "class" and not shown else None
+
+
+def setup(app):
+    """Connect what Sphinx calls while it builds."""
+    app.connect("autodoc-skip-member", skip_fields)
