@@ -38,6 +38,7 @@ from scipy import fft  # noqa: E402
 from sitetwin.channel import (  # noqa: E402
     AntennaArray,
     OfdmGrid,
+    PathGains,
     Radio,
     delay_angle,
     delay_angle_from_response,
@@ -65,7 +66,7 @@ def seconds(work: Callable[[], Any], repeats: int) -> float:
     return median(times)
 
 
-def munich_paths(users: int, seed: int = 0) -> tuple[Paths, torch.Tensor]:
+def munich_paths(users: int, seed: int = 0) -> tuple[Paths, PathGains]:
     """Paths and gains of `users` places in Munich that have at least one path, traced at depth 3."""
     from sitetwin.rays import TraceSettings, trace
     from sitetwin.site import load_scene, user_grid
@@ -83,7 +84,7 @@ def munich_paths(users: int, seed: int = 0) -> tuple[Paths, torch.Tensor]:
     return paths, path_gains(paths, site, GRID.carrier_hz)
 
 
-def even_paths(users: int, each: int, seed: int = 0) -> tuple[Paths, torch.Tensor]:
+def even_paths(users: int, each: int, seed: int = 0) -> tuple[Paths, PathGains]:
     """Random paths, the same number for every user."""
     rng = np.random.default_rng(seed)
     count = users * each
@@ -107,7 +108,8 @@ def even_paths(users: int, each: int, seed: int = 0) -> tuple[Paths, torch.Tenso
     )
     phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, count))
     size = torch.from_numpy(SPEED_OF_LIGHT / GRID.carrier_hz / (4 * np.pi * length))
-    return paths, torch.polar(size, phase).to(torch.complex64)[:, None, None]
+    values = torch.polar(size, phase).to(torch.complex64)[:, None, None]
+    return paths, PathGains.of(paths, values, GRID.carrier_hz)
 
 
 def product_alone(paths: Paths, out: torch.Tensor, repeats: int) -> float:
@@ -129,7 +131,7 @@ def product_alone(paths: Paths, out: torch.Tensor, repeats: int) -> float:
     return seconds(work, repeats)
 
 
-def deepmimo_inputs(paths: Paths, gains: torch.Tensor) -> dict[str, Any]:
+def deepmimo_inputs(paths: Paths, gains: PathGains) -> dict[str, Any]:
     """The same channels in DeepMIMO's terms.
 
     Its subcarrier 0 lies at the carrier and ours at the lower edge, so each phase gets the delay across half a band; it
@@ -144,14 +146,14 @@ def deepmimo_inputs(paths: Paths, gains: torch.Tensor) -> dict[str, Any]:
         table[user, slot] = values
         return table
 
-    a = gains[:, 0, 0].numpy().astype(np.complex128)
+    a = gains.numpy()[:, 0, 0].astype(np.complex128)
     delay = paths.length / SPEED_OF_LIGHT
     phase = np.angle(a) - 2 * np.pi * GRID.first * GRID.spacing_hz * delay
     response = np.zeros((len(counts), 32, width), dtype=np.complex64)
     turns = TX.cycles(torch.from_numpy(paths.departure)).numpy()
     response[user, :, slot] = np.exp(2j * np.pi * turns)
     return {
-        "power": padded(np.abs(a) ** 2 * GRID.num_subcarriers),
+        "power": padded(gains.power[:, 0, 0].numpy() * GRID.num_subcarriers),
         "delay": padded(delay),
         "phase": padded(np.degrees(phase)),
         "doppler": np.zeros((len(counts), width)),
@@ -192,7 +194,7 @@ def sweep_chunks(generate: Callable[..., np.ndarray], inputs: dict[str, Any], sa
     return min(CHUNKS, key=lambda chunk: seconds(lambda: generate(**few, chunk_size=chunk), 2))
 
 
-def compare(paths: Paths, gains: torch.Tensor, repeats: int, generate: Callable[..., np.ndarray]) -> dict[str, Any]:
+def compare(paths: Paths, gains: PathGains, repeats: int, generate: Callable[..., np.ndarray]) -> dict[str, Any]:
     """Rates of both engines and of the product alone on the same paths, and the largest difference."""
     users = paths.num_users
     out = torch.zeros(users, 1, 32, GRID.num_subcarriers, dtype=torch.complex64)

@@ -89,7 +89,7 @@ def compare(file: Path, site: Site, setup: InsiteSetup, judge: LawTest, say: Cal
     ours = trace(site, transmitter, receivers.positions, TraceSettings(max_depth=setup.max_reflections))
     say(f"{transmitters.name}: {ours.num_paths} paths traced in {time.process_time() - begun:.1f} s of CPU")
     match = match_paths(listed, ours)
-    gains = path_gains(ours, site, setup.frequency_hz)[:, 0, 0].numpy()
+    gains = path_gains(ours, site, setup.frequency_hz).numpy()[:, 0, 0]
     return Pair(transmitters.name, listing, listed, displacement, verdicts, ours, gains, match.a, match.b)
 
 

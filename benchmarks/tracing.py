@@ -121,7 +121,7 @@ def trace_ours(job: Job, seed: int = 0, caster_class: type[RayCaster] = RayCaste
 
 def our_gains(job: Job, paths: Paths) -> np.ndarray:
     """(P,) complex voltage gains with the carrier phase, isotropic V antennas."""
-    return path_gains(paths, job.site, job.frequency)[:, 0, 0].numpy()
+    return path_gains(paths, job.site, job.frequency).numpy()[:, 0, 0]
 
 
 def their_outputs(raw: Any) -> tuple[Any, ...]:
@@ -263,7 +263,7 @@ def recall_run(engine: ReferenceEngine, job: Job, judge: LawTest, seeds: int, to
         decibels.append(decibel)
         phases.append(np.degrees(phase))
         shortest.append(shortest_segments(mine)[match.a])
-        in_double = path_gains(mine, job.site, job.frequency, dtype=torch.complex128)[:, 0, 0].numpy()
+        in_double = path_gains(mine, job.site, job.frequency, dtype=torch.complex128).numpy()[:, 0, 0]
         rounding.append(gain_differences(our_gain, in_double)[0])
     return {
         "recall": float(counts["ours"] / counts["union"]),

@@ -31,7 +31,7 @@ def dual(orientation=(0.0, 0.0, 0.0)):
 
 def gains(paths, site, model="luebbers", dtype=DOUBLE, turn=0.3, **options):
     options = FieldOptions(diffraction=model, **options)
-    return path_gains(paths, site, F, dual((turn, 0.2, -0.1)), dual((-1.0, 0.4, turn)), options, dtype=dtype)
+    return path_gains(paths, site, F, dual((turn, 0.2, -0.1)), dual((-1.0, 0.4, turn)), options, dtype=dtype).values
 
 
 def total(tx, user, site, exterior, model):
@@ -116,8 +116,8 @@ def test_conductors_are_reciprocal(exterior):
     for _ in range(8):
         a, b = (around(rng.uniform(0.5, 40), rng.uniform(0, exterior), rng.uniform(-9, 9)) @ turn for _ in range(2))
         one, other = dual((0.3, 0.2, -0.1)), dual((-1.0, 0.4, 0.3))
-        there = path_gains(edge_paths(a, b, site), site, F, one, other, dtype=DOUBLE)[0]
-        back = path_gains(edge_paths(b, a, site), site, F, other, one, dtype=DOUBLE)[0]
+        there = path_gains(edge_paths(a, b, site), site, F, one, other, dtype=DOUBLE).values[0]
+        back = path_gains(edge_paths(b, a, site), site, F, other, one, dtype=DOUBLE).values[0]
         torch.testing.assert_close(there, back.T, rtol=1e-6, atol=1e-6 * float(there.abs().max()))
 
 
@@ -144,8 +144,8 @@ def test_turning_the_world_with_its_antennas_changes_nothing(model):
         still, turned = (wedge_site(1.5 * PI, MATERIALS["dielectric"], turn=t) for t in (None, turn))
         iso = dual()
         options = FieldOptions(diffraction=model)
-        a = path_gains(edge_paths(tx, user, still), still, F, iso, iso, options, dtype=DOUBLE)[0]
-        b = path_gains(edge_paths(turn @ tx, turn @ user, turned), turned, F, iso, iso, options, dtype=DOUBLE)[0]
+        a = path_gains(edge_paths(tx, user, still), still, F, iso, iso, options, dtype=DOUBLE).values[0]
+        b = path_gains(edge_paths(turn @ tx, turn @ user, turned), turned, F, iso, iso, options, dtype=DOUBLE).values[0]
         torch.testing.assert_close(torch.linalg.svdvals(a), torch.linalg.svdvals(b), rtol=1e-9, atol=0)
 
 
@@ -158,8 +158,8 @@ def test_reflection_and_diffraction_equal_diffraction_from_the_image(side):
     end = np.array([1, 1, -1]) * (tx if side == "before" else user) + np.array([0, 0, -12.0])
     chain, ends = (((2,), 0, ()), (end, user)) if side == "before" else (((), 0, (2,)), (tx, end))
     radio = dual()
-    chained = path_gains(edge_paths(tx, user, site, [chain]), site, F, radio, radio, dtype=DOUBLE)[0]
-    image = path_gains(edge_paths(*ends, site), site, F, radio, radio, dtype=DOUBLE)[0]
+    chained = path_gains(edge_paths(tx, user, site, [chain]), site, F, radio, radio, dtype=DOUBLE).values[0]
+    image = path_gains(edge_paths(*ends, site), site, F, radio, radio, dtype=DOUBLE).values[0]
     sign = torch.tensor([1.0, -1.0], dtype=torch.float64)
     sign = sign[None, :] if side == "before" else sign[:, None]
     torch.testing.assert_close(chained, image * sign, rtol=1e-5, atol=1e-5 * float(image.abs().max()))
@@ -177,7 +177,7 @@ def test_lossless_spreading_follows_kouyoumjian_and_pathak():
     for s_in, s_out in ((2000.0, 3000.0), (500.0, 9000.0)):
         radio = Radio()
         paths = edge_paths(around(s_in, phi_in), around(s_out, phi), site)
-        gain = path_gains(paths, site, F, radio, radio, dtype=DOUBLE).item()
+        gain = path_gains(paths, site, F, radio, radio, dtype=DOUBLE).values.item()
         expected = C / F / (4 * PI) * d / math.sqrt(s_in * s_out * (s_in + s_out))
         expected *= np.exp(-2j * PI * math.fmod(F / C * (s_in + s_out), 1.0))
         assert gain == pytest.approx(expected, rel=2e-3)
@@ -194,7 +194,9 @@ def test_no_gain_above_one():
                 paths = edge_paths(around(wavelength, phi_in), users, site)
                 radio = dual()
                 for model in ("luebbers", "sionna"):
-                    gain = path_gains(paths, site, F, radio, radio, FieldOptions(diffraction=model), dtype=DOUBLE)
+                    gain = path_gains(
+                        paths, site, F, radio, radio, FieldOptions(diffraction=model), dtype=DOUBLE
+                    ).values
                     free = wavelength / (4 * PI) / torch.from_numpy(paths.length)
                     assert bool((torch.linalg.matrix_norm(gain, 2) < 2.1 * free).all())
                     assert float(gain.abs().max()) < 1
@@ -212,8 +214,10 @@ def test_single_precision_and_chunks(model):
     assert coarse.dtype == torch.complex64
     size = fine.abs().amax(dim=(1, 2), keepdim=True)
     assert float(((fine - coarse).abs() / size).max()) < 2e-5
-    few = path_gains(paths, site, F, options=FieldOptions(diffraction=model), dtype=DOUBLE, chunk_paths=7)
-    torch.testing.assert_close(few, path_gains(paths, site, F, options=FieldOptions(diffraction=model), dtype=DOUBLE))
+    few = path_gains(paths, site, F, options=FieldOptions(diffraction=model), dtype=DOUBLE, chunk_paths=7).values
+    torch.testing.assert_close(
+        few, path_gains(paths, site, F, options=FieldOptions(diffraction=model), dtype=DOUBLE).values
+    )
 
 
 def test_gradients_reach_the_materials_of_both_faces():
@@ -246,7 +250,8 @@ def test_band_nodes_follow_the_frequency_of_the_coefficients():
     """Far from boundaries D falls as 1/sqrt(k): over a wide band the nodes hold that, at the carrier's phase."""
     site = wedge_site(2 * PI, MATERIALS["conductor"])
     paths = edge_paths(around(200.0, 1.9), around(300.0, 0.9), site)
-    nodes, values = band_nodes(paths, site, F, 0.6 * F, dtype=DOUBLE)
+    band = band_nodes(paths, site, F, 0.6 * F, dtype=DOUBLE)
+    nodes, values = band.nodes_hz, band.values
     size = values.abs().flatten() * nodes**1.5
     assert len(nodes) > 1
     assert float(size.std() / size.mean()) < 3e-3

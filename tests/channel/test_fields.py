@@ -27,7 +27,7 @@ DOUBLE = torch.complex128
 
 def test_friis():
     paths = make_paths([0, 0, 10], [[300.0, 40, 1.5]], plane_site([]), [[[]]])
-    gain = path_gains(paths, plane_site([]), F, dtype=DOUBLE).item()
+    gain = path_gains(paths, plane_site([]), F, dtype=DOUBLE).values.item()
     d = math.sqrt(300**2 + 40**2 + 8.5**2)
     assert abs(gain) ** 2 == pytest.approx((C / F / (4 * math.pi * d)) ** 2)
     phase = -2 * math.pi * math.fmod(F * d / C, 1.0)
@@ -37,8 +37,9 @@ def test_friis():
 def test_dipoles_multiply_friis_by_their_gains():
     paths = make_paths([0, 0, 10], [[100.0, 0, 10]], plane_site([]), [[[]]])
     dipole = Radio(AntennaArray.single("hw_dipole"))
-    ratio = path_gains(paths, plane_site([]), F, dipole, dipole, dtype=DOUBLE) / path_gains(
-        paths, plane_site([]), F, dtype=DOUBLE
+    ratio = (
+        path_gains(paths, plane_site([]), F, dipole, dipole, dtype=DOUBLE).values
+        / path_gains(paths, plane_site([]), F, dtype=DOUBLE).values
     )
     assert abs(ratio.item()) == pytest.approx(1.6409, rel=1e-4)
 
@@ -52,7 +53,7 @@ def test_two_rays_over_ground(polarisation, distance):
     site = plane_site([((0, 0, 1), 0.0)], [ground])
     paths = make_paths([0, 0, h1], [[distance, 0, h2]], site, [[[], [0]]])
     radio = Radio(AntennaArray.single("iso", polarisation))
-    total = path_gains(paths, site, F, radio, radio, dtype=DOUBLE).sum().item()
+    total = path_gains(paths, site, F, radio, radio, dtype=DOUBLE).values.sum().item()
     direct, reflected = math.hypot(distance, h1 - h2), math.hypot(distance, h1 + h2)
     eta = 15.0 - 1j * 0.02 / (2 * math.pi * F * oracle.EPS0)
     te, tm = oracle.fresnel((h1 + h2) / reflected, eta)
@@ -155,8 +156,8 @@ def test_reciprocity(seed):
     one = Radio(AntennaArray.single("tr38901", "cross"), tuple(rng.uniform(-1.4, 1.4, 3)))
     other = Radio(AntennaArray.single("dipole", "VH"), tuple(rng.uniform(-1.4, 1.4, 3)))
     back = make_paths(paths.users[0], [paths.transmitter], site, [[c[::-1] for c in chains]])
-    there = path_gains(paths, site, F, one, other, dtype=DOUBLE)
-    again = path_gains(back, site, F, other, one, dtype=DOUBLE).transpose(1, 2)
+    there = path_gains(paths, site, F, one, other, dtype=DOUBLE).values
+    again = path_gains(back, site, F, other, one, dtype=DOUBLE).values.transpose(1, 2)
     torch.testing.assert_close(there, again, rtol=1e-7, atol=1e-9 * float(there.abs().max()))
 
 
@@ -174,7 +175,7 @@ def test_a_rigid_turn_of_the_world_changes_nothing(seed):
         return yaw, pitch, roll
 
     arrays = AntennaArray.single("tr38901", "cross"), AntennaArray.single("dipole", "VH")
-    here = path_gains(paths, site, F, Radio(arrays[0], turns[1]), Radio(arrays[1], turns[2]), dtype=DOUBLE)
+    here = path_gains(paths, site, F, Radio(arrays[0], turns[1]), Radio(arrays[1], turns[2]), dtype=DOUBLE).values
     turned_site = plane_site(
         [(world @ n, d) for n, d in zip(site.facet_normal, site.facet_offset, strict=True)],
         site.materials,
@@ -184,7 +185,7 @@ def test_a_rigid_turn_of_the_world_changes_nothing(seed):
     radios = [
         Radio(array, euler(world @ oracle.rotation(*turn))) for array, turn in zip(arrays, turns[1:], strict=True)
     ]
-    there = path_gains(turned, turned_site, F, *radios, dtype=DOUBLE)
+    there = path_gains(turned, turned_site, F, *radios, dtype=DOUBLE).values
     torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-7 * float(here.abs().max()))
 
 
@@ -192,7 +193,7 @@ def test_normal_incidence_needs_no_plane_of_incidence():
     site = plane_site([((1, 0, 0), 20.0)], [Material("wall", relative_permittivity=9.0, conductivity=0.0)])
     paths = make_paths([0, 0, 0], [[1.0, 0, 0]], site, [[[0]]])
     for dtype in (torch.complex64, DOUBLE):
-        gain = path_gains(paths, site, F, dtype=dtype)
+        gain = path_gains(paths, site, F, dtype=dtype).values
         # the vertical field turns over: -(3 - 1) / (3 + 1)
         expected = -0.5 * phasor(torch.tensor([39.0 * F / C], dtype=torch.float64), DOUBLE) * C / F / (4 * math.pi * 39)
         torch.testing.assert_close(gain.flatten().to(DOUBLE), expected, rtol=1e-5, atol=0)
@@ -201,11 +202,11 @@ def test_normal_incidence_needs_no_plane_of_incidence():
 def test_single_precision_and_chunks():
     worlds = [random_world(seed) for seed in range(3)]
     for site, paths, _, _ in worlds:
-        fine = path_gains(paths, site, F, dtype=DOUBLE)
-        coarse = path_gains(paths, site, F)
+        fine = path_gains(paths, site, F, dtype=DOUBLE).values
+        coarse = path_gains(paths, site, F).values
         assert coarse.dtype == torch.complex64
         assert float((fine - coarse).abs().max() / fine.abs().max()) < 1e-5
-        torch.testing.assert_close(coarse, path_gains(paths, site, F, chunk_paths=2), rtol=1e-5, atol=1e-12)
+        torch.testing.assert_close(coarse, path_gains(paths, site, F, chunk_paths=2).values, rtol=1e-5, atol=1e-12)
 
 
 def test_phase_of_a_long_path_survives_single_precision():
@@ -226,7 +227,7 @@ def test_phase_of_a_long_path_survives_single_precision():
         np.zeros(0),
         np.zeros(0),
     )
-    ours = path_gains(paths, plane_site([]), 28e9).flatten().numpy()
+    ours = path_gains(paths, plane_site([]), 28e9).values.flatten().numpy()
     import decimal
 
     decimal.getcontext().prec = 40
@@ -247,7 +248,7 @@ def test_gradients_flow_to_materials_and_pose():
     def gains(eps, sigma, pose):
         options = FieldOptions(relative_permittivity=eps, conductivity=sigma)
         tx = Radio(AntennaArray.single("tr38901", "cross"), pose)
-        return torch.view_as_real(scale * path_gains(paths, site, F, tx, None, options, dtype=DOUBLE))
+        return torch.view_as_real(scale * path_gains(paths, site, F, tx, None, options, dtype=DOUBLE).values)
 
     assert torch.autograd.gradcheck(gains, (eps, sigma, pose), atol=1e-6)
 
@@ -258,11 +259,11 @@ def test_orientation_per_user():
     paths = make_paths([0, 0, 5], users, site, [[[]], [[]]])
     poses = torch.tensor([[0.5, 0.1, 0.2], [-2.0, 0.3, -0.4]], dtype=torch.float64)
     array = AntennaArray.single("tr38901", "VH")
-    together = path_gains(paths, site, F, rx=Radio(array, poses), dtype=DOUBLE)
+    together = path_gains(paths, site, F, rx=Radio(array, poses), dtype=DOUBLE).values
     for user, pose in enumerate(poses):
         alone = path_gains(
             paths.select_users(np.array([user])), site, F, rx=Radio(array, tuple(pose.tolist())), dtype=DOUBLE
-        )
+        ).values
         torch.testing.assert_close(together[user], alone[0])
     with pytest.raises(SiteTwinError, match="give one row per user"):
         path_gains(paths, site, F, rx=Radio(array, poses[:1]))
@@ -272,7 +273,7 @@ def test_orientation_per_user():
 
 def test_no_path_no_gain():
     paths = make_paths([0, 0, 5], [[1.0, 2, 3], [4.0, 5, 6]], plane_site([]), [[], []])
-    assert path_gains(paths, plane_site([]), F).shape == (0, 1, 1)
+    assert path_gains(paths, plane_site([]), F).values.shape == (0, 1, 1)
 
 
 def test_another_site_is_refused():
@@ -299,21 +300,23 @@ def test_nodes_follow_the_ripple_of_a_slab():
     pane = Material("pane", relative_permittivity=6.3, conductivity=0.001, thickness=0.12)
     site = plane_site([((1, 0, 0), 30.0)], [pane])
     paths = make_paths([0, 0, 5], [[5.0, 20, 2]], site, [[[], [0]]])
-    nodes, gains = band_nodes(paths, site, F, 400e6, dtype=DOUBLE, max_nodes=15)
+    band = band_nodes(paths, site, F, 400e6, dtype=DOUBLE, max_nodes=15)
+    nodes, gains = band.nodes_hz, band.values
     assert len(nodes) >= 5
     assert torch.allclose(nodes, 2 * F - nodes.flip(0))
-    calm_nodes, calm = band_nodes(paths, site, F, 1e5, dtype=DOUBLE)
-    assert len(calm_nodes) == 1
-    torch.testing.assert_close(calm[0], path_gains(paths, site, F, dtype=DOUBLE))
+    calm = band_nodes(paths, site, F, 1e5, dtype=DOUBLE)
+    assert len(calm.nodes_hz) == 1
+    torch.testing.assert_close(calm.values[0], path_gains(paths, site, F, dtype=DOUBLE).values)
     for node, gain in zip(nodes.tolist(), gains, strict=True):
-        alone = path_gains(paths, site, node, phase_frequency_hz=F, dtype=DOUBLE)
+        alone = path_gains(paths, site, node, phase_frequency_hz=F, dtype=DOUBLE).values
         torch.testing.assert_close(gain, alone)
 
 
 def test_foliage_and_canopy_need_no_vegetation():
     site, paths, _, _ = random_world(2)
     torch.testing.assert_close(
-        path_gains(paths, site, F), path_gains(paths, site, F, options=FieldOptions(foliage=None, season="winter"))
+        path_gains(paths, site, F).values,
+        path_gains(paths, site, F, options=FieldOptions(foliage=None, season="winter")).values,
     )
 
 

@@ -189,9 +189,9 @@ def test_a_trunk_is_wood_in_every_season(tree):
     np.testing.assert_allclose(trunk_loss_db(paths, site.vegetation, f), np.array([0, 0.4, 0.3]) * wood_db_per_m(f))
     leaves = foliage_loss_db(paths, site.vegetation, f)
     np.testing.assert_allclose(leaves, np.array([1, 0, 1]) * float(Woodland()(metres(8.0), f)))
-    clear = path_gains(paths, site, f, options=FieldOptions(foliage=None), dtype=torch.complex128).flatten()
+    clear = path_gains(paths, site, f, options=FieldOptions(foliage=None), dtype=torch.complex128).values.flatten()
     summer, winter = (
-        path_gains(paths, site, f, options=FieldOptions(season=s), dtype=torch.complex128).flatten()
+        path_gains(paths, site, f, options=FieldOptions(season=s), dtype=torch.complex128).values.flatten()
         for s in ("summer", "winter")
     )
     assert summer[1] == winter[1]
@@ -206,8 +206,10 @@ def test_wood_takes_more_at_higher_frequencies(frequency, factor):
 
 def test_gain_falls_by_the_loss_and_by_nothing_else(grove):
     site, paths = grove
-    leafy = path_gains(paths, site, 3.5 * GHZ, dtype=torch.complex128).flatten()
-    clear = path_gains(paths, site, 3.5 * GHZ, options=FieldOptions(foliage=None), dtype=torch.complex128).flatten()
+    leafy = path_gains(paths, site, 3.5 * GHZ, dtype=torch.complex128).values.flatten()
+    clear = path_gains(
+        paths, site, 3.5 * GHZ, options=FieldOptions(foliage=None), dtype=torch.complex128
+    ).values.flatten()
     loss = foliage_loss_db(paths, site.vegetation, 3.5 * GHZ)
     ratio = leafy / clear
     assert ratio[0].item() == pytest.approx(10 ** (-loss[0].item() / 20))
@@ -237,7 +239,7 @@ def test_single_scattering_follows_the_radar_equation():
     paths = make_paths([0, 0, 5], [[60.0, 0, 5]], site, [[[("canopy", 0)]]])
     scattering = CanopyScattering(albedo=0.5, seed=3)
     f = 3.5 * GHZ
-    gain = path_gains(paths, site, f, options=FieldOptions(canopy=scattering), dtype=torch.complex128).item()
+    gain = path_gains(paths, site, f, options=FieldOptions(canopy=scattering), dtype=torch.complex128).values.item()
     wavelength, sigma = 299_792_458.0 / f, 0.5 * math.pi * 4
     assert paths.length[0] == pytest.approx(100)
     power = wavelength**2 * sigma / ((4 * math.pi) ** 3 * 50**2 * 50**2)

@@ -92,7 +92,7 @@ def diffuse_gains(site, a, b, radio=None, wanted=None, seed=0):
     """Gains of the diffuse paths in double precision, and the paths."""
     paths = trace(site, np.array(a), np.array([b]), wanted or settings())
     options = FieldOptions(diffuse_seed=seed)
-    gains = path_gains(paths, site, F, radio, radio, options, dtype=torch.complex128)
+    gains = path_gains(paths, site, F, radio, radio, options, dtype=torch.complex128).values
     rows = (paths.kinds == Interaction.DIFFUSE).any(axis=1)
     return gains[rows].numpy(), paths, gains[~rows].numpy()
 
@@ -177,7 +177,7 @@ def test_paths_without_their_tile_size_are_refused():
     with pytest.raises(SiteTwinError, match="no diffuse_tile_m"):
         path_gains(replace(paths, attributes={}), plate(6.0), F)
     with pytest.raises(SiteTwinError, match="no tile of this site"):
-        path_gains(paths, plate(7.0), F)
+        path_gains(replace(paths, attributes={"settings": paths.attributes["settings"]}), plate(7.0), F)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sitetwin.channel import (
     AntennaArray,
     ChannelLoader,
     OfdmGrid,
+    PathGains,
     Radio,
     angle_transform,
     band_nodes,
@@ -38,10 +39,22 @@ GRID = OfdmGrid(F, 256, 30e3)
 DOUBLE = torch.complex128
 
 
-def random_gains(paths, rng, ports=(1, 1), dtype=DOUBLE):
+def random_values(paths, rng, ports=(1, 1), dtype=DOUBLE):
     shape = (paths.num_paths, *ports)
     a = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
     return torch.from_numpy(a).to(dtype)
+
+
+def random_gains(paths, rng, tx=None, rx=None, dtype=DOUBLE, carrier=F):
+    """Gains of these paths, at this carrier and between these radios, that nothing stands behind."""
+    tx, rx = tx or Radio(), rx or Radio()
+    values = random_values(paths, rng, (rx.array.num_ports, tx.array.num_ports), dtype)
+    return PathGains.of(paths, values, carrier, tx, rx)
+
+
+def single(gains, dtype=torch.complex64):
+    """The same gains in another precision."""
+    return gains.with_values(gains.values.to(dtype))
 
 
 def written_out(paths, gains, grid, tx, rx):
@@ -87,13 +100,13 @@ def test_response_is_the_sum_over_paths(name, subcarriers):
     rng = np.random.default_rng(1)
     paths = free_paths([3, 0, 1, 5, 3, 0, 17, 2, 2, 0], rng)
     grid = OfdmGrid(F, subcarriers, 60e3)
-    gains = random_gains(paths, rng, (rx.array.num_ports, tx.array.num_ports))
+    gains = random_gains(paths, rng, tx, rx)
     theirs = written_out(paths, gains, grid, tx, rx)
     assert worst(frequency_response(paths, gains, grid, tx, rx), theirs) < 1e-11
-    single = frequency_response(paths, gains.to(torch.complex64), grid, tx, rx)
-    assert single.dtype == torch.complex64
-    assert worst(single, theirs) < 3e-6
-    assert not single[1].any()
+    coarse = frequency_response(paths, single(gains), grid, tx, rx)
+    assert coarse.dtype == torch.complex64
+    assert worst(coarse, theirs) < 3e-6
+    assert not coarse[1].any()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -105,7 +118,7 @@ def test_a_thousand_users_in_single_precision(threads, monkeypatch):
     gains = random_gains(paths, rng, dtype=torch.complex64)
     tx = Radio(AntennaArray.ula(8))
     ours = frequency_response(paths, gains, GRID, tx)
-    assert worst(ours, written_out(paths, gains.to(DOUBLE), GRID, tx, Radio())) < 3e-6
+    assert worst(ours, written_out(paths, single(gains, DOUBLE), GRID, tx, Radio())) < 3e-6
     out = torch.full_like(ours, torch.nan)
     assert frequency_response(paths, gains, GRID, tx, out=out) is not None
     assert torch.equal(out, ours)
@@ -118,9 +131,9 @@ def test_tiles_and_what_does_not_fit_them(shape, subcarriers):
     """Arrays and bands of whole tiles are written by one compiled call, others by batched products."""
     rng = np.random.default_rng(3)
     paths = free_paths([4, 0, 1, 9, 25, 2], rng, spread=5000.0)
-    gains = random_gains(paths, rng, dtype=torch.complex64)
     tx, grid = Radio(AntennaArray.upa(*shape), (0.5, 0.2, -0.1)), OfdmGrid(F, subcarriers, 60e3)
-    theirs = written_out(paths, gains.to(DOUBLE), grid, tx, Radio())
+    gains = random_gains(paths, rng, tx, dtype=torch.complex64)
+    theirs = written_out(paths, single(gains, DOUBLE), grid, tx, Radio())
     assert worst(frequency_response(paths, gains, grid, tx), theirs) < 3e-6
 
 
@@ -129,7 +142,7 @@ def test_large_results_written_past_the_caches():
     paths = free_paths(rng.integers(0, 4, 600), rng)
     gains = random_gains(paths, rng, dtype=torch.complex64)
     tx = Radio(AntennaArray.ula(32))
-    theirs = written_out(paths, gains.to(DOUBLE), GRID, tx, Radio())
+    theirs = written_out(paths, single(gains, DOUBLE), GRID, tx, Radio())
     whole = frequency_response(paths, gains, GRID, tx)
     assert worst(whole, theirs) < 3e-6
     beside = torch.full((whole.numel() + 1,), torch.nan, dtype=torch.complex64)[1:].view(whole.shape)  # off a line
@@ -154,17 +167,18 @@ def test_gradients_are_those_of_the_sum():
     paths = free_paths([2, 0, 3], rng)
     grid = OfdmGrid(F, 6, 1e6)
     pose = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64, requires_grad=True)
-    gains = random_gains(paths, rng).requires_grad_()
+    values = random_values(paths, rng).requires_grad_()
 
-    def response(gains, pose):
+    def response(values, pose):
         tx = Radio(AntennaArray.ula(3), pose)
+        gains = PathGains.of(paths, values, F, tx)
         taps = delay_angle(paths, gains, grid, tx, num_taps=4)
         return frequency_response(paths, gains, grid, tx), impulse_response(paths, gains, 6e6, 5, tx), taps
 
-    assert torch.autograd.gradcheck(response, (gains, pose))
+    assert torch.autograd.gradcheck(response, (values, pose))
     with torch.no_grad():
-        plain = response(gains, pose)
-    for a, b in zip(response(gains, pose), plain, strict=True):
+        plain = response(values, pose)
+    for a, b in zip(response(values, pose), plain, strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -180,12 +194,12 @@ def test_direct_route_equals_the_route_over_the_subcarriers(seed, name, subcarri
     rng = np.random.default_rng(seed)
     paths = free_paths(rng.integers(0, 9, 12), rng)
     grid = OfdmGrid(F, subcarriers, 30e3)
-    gains = random_gains(paths, rng, (rx.array.num_ports, tx.array.num_ports))
+    gains = random_gains(paths, rng, tx, rx)
     if not paths.num_paths:
         return
     by_band = delay_angle_from_response(frequency_response(paths, gains, grid, tx, rx), tx)
     assert worst(delay_angle(paths, gains, grid, tx, rx), by_band) < 1e-6
-    assert worst(delay_angle(paths, gains.to(torch.complex64), grid, tx, rx), by_band) < 1e-5
+    assert worst(delay_angle(paths, single(gains), grid, tx, rx), by_band) < 1e-5
 
 
 def test_paths_on_grid_points():
@@ -199,14 +213,16 @@ def test_paths_on_grid_points():
     gains = random_gains(paths, rng)
     by_band = delay_angle_from_response(frequency_response(paths, gains, GRID, tx), tx)
     assert worst(delay_angle(paths, gains, GRID, tx), by_band) < 1e-6
-    assert worst(delay_angle(paths, gains.to(torch.complex64), GRID, tx), by_band) < 1e-5
+    assert worst(delay_angle(paths, single(gains), GRID, tx), by_band) < 1e-5
 
 
 def test_a_path_on_the_grid_lands_in_one_cell():
     paths = free_paths([1], np.random.default_rng(0))
     paths.length[:] = 5 * C / GRID.bandwidth_hz
     paths.departure[:] = [math.sqrt(1 - 0.25**2), 0.25, 0.0]  # 0.125 cycles per element: bin 4 of 32
-    out = delay_angle(paths, torch.ones(1, 1, 1, dtype=DOUBLE), GRID, Radio(AntennaArray.ula(32)))[0, 0]
+    out = delay_angle(
+        paths, PathGains.of(paths, torch.ones(1, 1, 1, dtype=DOUBLE), F), GRID, Radio(AntennaArray.ula(32))
+    )[0, 0]
     assert abs(out[16 + 4, 5]) == pytest.approx(32)
     out[16 + 4, 5] = 0
     assert float(out.abs().max()) < 1e-4
@@ -266,7 +282,7 @@ def test_impulse_response_is_the_sum_of_pulses():
     for p, u in enumerate(paths.user_of_path):
         steer = np.exp(2j * np.pi * places @ paths.departure[p])
         pulse = np.sinc(np.arange(-4, taps - 4) - rate * paths.length[p] / C)
-        expected[u, 0] += gains[p].item() * steer[:, None] * pulse
+        expected[u, 0] += gains.values[p].item() * steer[:, None] * pulse
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-12)
 
 
@@ -290,11 +306,11 @@ def test_ideal_response_is_the_paths_themselves():
     gains = random_gains(paths, rng)
     a, delay = ideal_response(paths, gains)
     assert a.shape == (3, 1, 1, 4)
-    np.testing.assert_allclose(a[2, 0, 0].numpy(), gains[2:6, 0, 0].numpy())
+    np.testing.assert_allclose(a[2, 0, 0].numpy(), gains.numpy()[2:6, 0, 0])
     np.testing.assert_allclose(delay[0, :2].numpy(), paths.length[:2] / C)
     assert torch.isnan(delay[1]).all()
     kept, _ = ideal_response(paths, gains, max_paths=2)
-    strongest = sorted(gains[2:6].abs().flatten().tolist(), reverse=True)[:2]
+    strongest = sorted(gains.values[2:6].abs().flatten().tolist(), reverse=True)[:2]
     np.testing.assert_allclose(kept[2, 0, 0].abs().numpy(), strongest)
 
 
@@ -335,13 +351,13 @@ def test_spherical_waves_meet_every_element_exactly(street, steering):
     tx = Radio(AntennaArray.ula(16, spacing=2.0), (0.4, 0.1, 0.2))
     rx = Radio(AntennaArray.upa(2, 2), (1.0, 0.3, -0.5))
     grid = OfdmGrid(F, 16, 5e6)
-    gains = path_gains(paths, site, F, dtype=DOUBLE)
+    gains = path_gains(paths, site, F, tx, rx, dtype=DOUBLE)
     ours = frequency_response(paths, gains, grid, tx, rx, wavefront="spherical", steering=steering, site=site)
     lengths = exact_lengths(site, paths, chains, tx, rx)
     expected = np.zeros(ours.shape, complex)
     k = np.arange(16) - 8
     for p, u in enumerate(paths.user_of_path):
-        a = gains[p].item() * paths.length[p] / lengths[p]
+        a = gains.values[p].item() * paths.length[p] / lengths[p]
         a = a * np.exp(-2j * np.pi * F * (lengths[p] - paths.length[p]) / C)
         delay = lengths[p] if steering == "per-subcarrier" else np.full_like(lengths[p], paths.length[p])
         expected[u] += a[..., None] * np.exp(-2j * np.pi * k * 5e6 * delay[..., None] / C)
@@ -367,9 +383,9 @@ def test_near_field_is_said():
 def test_squint_delays_each_element():
     rng = np.random.default_rng(11)
     paths = free_paths([3, 1], rng)
-    gains = random_gains(paths, rng)
     tx = Radio(AntennaArray.ula(8), (0.3, 0.2, 0.1))
     rx = Radio(AntennaArray.ula(2), (-0.3, 0.2, 0.1))
+    gains = random_gains(paths, rng, tx, rx)
     grid = OfdmGrid(F, 8, 50e6)
     ours = frequency_response(paths, gains, grid, tx, rx, steering="per-subcarrier")
     for i, f in enumerate(grid.frequencies_hz.tolist()):
@@ -385,8 +401,8 @@ def test_nodes_across_the_band_meet_every_subcarrier():
     paths = make_paths([0, 0, 5], [[5.0, 20, 2], [7.0, 22, 2]], site, [[[], [0]], [[0]]])
     grid = OfdmGrid(F, 32, 400e6 / 32)
     tx = Radio(AntennaArray.ula(2))
-    nodes, gains = band_nodes(paths, site, F, grid.bandwidth_hz, max_nodes=15, dtype=DOUBLE)
-    with_nodes = frequency_response(paths, gains, grid, tx, nodes_hz=nodes)
+    gains = band_nodes(paths, site, F, grid.bandwidth_hz, max_nodes=15, dtype=DOUBLE)
+    with_nodes = frequency_response(paths, gains, grid, tx)
     without = frequency_response(paths, path_gains(paths, site, F, dtype=DOUBLE), grid, tx)
     exact = torch.zeros_like(with_nodes)
     for i, f in enumerate(grid.frequencies_hz.tolist()):
@@ -394,7 +410,7 @@ def test_nodes_across_the_band_meet_every_subcarrier():
         exact[..., i] = frequency_response(paths, here, grid, tx)[..., i]
     assert worst(with_nodes, exact) < 0.012
     assert worst(without, exact) > 0.05
-    squint = frequency_response(paths, gains, grid, tx, nodes_hz=nodes, steering="per-subcarrier")
+    squint = frequency_response(paths, gains, grid, tx, steering="per-subcarrier")
     assert squint.shape == with_nodes.shape
 
 
@@ -405,17 +421,22 @@ def test_nodes_are_interpolated_path_by_path(tx, rx, dtype):
     rng = np.random.default_rng(31)
     paths = free_paths([3, 1, 0, 3], rng)
     ports = rx.array.num_ports, tx.array.num_ports
-    constant, slope = (random_gains(paths, rng, ports) for _ in range(2))
+    constant, slope = (random_values(paths, rng, ports) for _ in range(2))
     grid = OfdmGrid(F, 6, 1e6)
 
     def at(frequency):
         return constant + slope * ((frequency - F) / 3e6) ** 2
 
     nodes = F + torch.tensor([-2e6, 0.5e6, 3e6], dtype=torch.float64)
-    gains = torch.stack([at(f) for f in nodes.tolist()]).to(dtype)
-    ours = frequency_response(paths, gains, grid, tx, rx, nodes_hz=nodes)
+    values = torch.stack([at(f) for f in nodes.tolist()]).to(dtype)
+    gains = PathGains.of(paths, values, F, tx, rx, nodes_hz=nodes)
+    ours = frequency_response(paths, gains, grid, tx, rx)
     theirs = torch.stack(
-        [written_out(paths, at(f), grid, tx, rx)[..., i] for i, f in enumerate(grid.frequencies_hz.tolist())], dim=-1
+        [
+            written_out(paths, PathGains.of(paths, at(f), F, tx, rx), grid, tx, rx)[..., i]
+            for i, f in enumerate(grid.frequencies_hz.tolist())
+        ],
+        dim=-1,
     )
     assert worst(ours, theirs) < (2e-6 if dtype == torch.complex64 else 1e-12)
 
@@ -455,11 +476,11 @@ def test_misfits_are_said():
     gains = random_gains(paths, rng)
     tx = Radio(AntennaArray.ula(4))
     for call, says in (
-        (lambda: frequency_response(paths, gains[:3], GRID, tx), "do not fit 5 paths"),
+        (lambda: PathGains.of(paths, gains.values[:3], F, tx), "do not fit 5 paths"),
         (lambda: frequency_response(paths, gains, GRID, Radio(AntennaArray.single("iso", "VH"))), "ports"),
         (lambda: frequency_response(paths, gains, GRID, tx, out=torch.empty(2, 1, 4, 9)), "out has shape"),
         (lambda: frequency_response(paths, gains, GRID, tx, tx, wavefront="spherical"), "pass site="),
-        (lambda: delay_angle(paths, gains, GRID, custom_radio()), "uniform array"),
+        (lambda: delay_angle(paths, random_gains(paths, rng, custom_radio()), GRID, custom_radio()), "uniform array"),
         (lambda: delay_angle(paths, gains, GRID, tx, wavefront="spherical"), "no closed form|closed form"),
         (lambda: delay_angle(paths, gains, GRID, tx, num_taps=300), "300 delay taps"),
         (lambda: impulse_response(paths, gains, -1.0, 4), "must be positive"),

@@ -128,8 +128,8 @@ def test_reciprocity():
 def test_single_precision_follows_double():
     site, users = rooms(), np.array([[6.0, -3.0, 1.0]])
     paths = trace(site, np.array([-4.0, 2.0, 1.5]), users, SETTINGS, allow_indoors=True)
-    double = path_gains(paths, site, F, BOTH, BOTH, dtype=torch.complex128)
-    single = path_gains(paths, site, F, BOTH, BOTH)
+    double = path_gains(paths, site, F, BOTH, BOTH, dtype=torch.complex128).values
+    single = path_gains(paths, site, F, BOTH, BOTH).values
     np.testing.assert_allclose(single.numpy(), double.numpy(), atol=2e-5 * float(double.abs().max()))
 
 
@@ -141,7 +141,7 @@ def test_walls_that_were_opaque_must_stay_so():
         path_gains(paths, thinner, F)
     thicker = site.variant(materials={SLAB.name: itu_material("concrete")})
     through = (paths.kinds == Interaction.TRANSMISSION).any(axis=1)
-    assert not path_gains(paths, thicker, F, options=FieldOptions())[through].any()
+    assert not path_gains(paths, thicker, F, options=FieldOptions()).values[through].any()
 
 
 def test_path_by_path_against_sionna():

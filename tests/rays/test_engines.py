@@ -138,7 +138,7 @@ def test_edges_that_are_none_are_dropped_and_counted(both):
 def test_both_engines_paths_have_the_same_gains(both, glazed):
     _, _, ours, theirs = both
     match = match_paths(ours, theirs)
-    gains = [path_gains(paths, glazed, 3.5e9, dtype=torch.complex128).ravel() for paths in (ours, theirs)]
+    gains = [path_gains(paths, glazed, 3.5e9, dtype=torch.complex128).values.ravel() for paths in (ours, theirs)]
     np.testing.assert_allclose(gains[0][match.a], gains[1][match.b], rtol=1e-6)
     slabs = replace(glazed, materials=tuple(itu_material(m.name, 0.2) for m in glazed.materials))
     with pytest.raises(SiteTwinError, match="was opaque when the paths were traced"):

@@ -37,7 +37,7 @@ def made(street: tuple[Site, Path], quantity: str, tx: Radio) -> Path:
 
 def friis_db(street: tuple[Site, Path]) -> np.ndarray:
     (world,) = open_worlds([str(street[1] / "paths")], [], "simple_street_canyon")
-    gain = path_gains(world.links[0].paths, street[0], GRID.carrier_hz).reshape(-1)
+    gain = path_gains(world.links[0].paths, street[0], GRID.carrier_hz).values.reshape(-1)
     return 20 * np.log10(np.abs(gain.numpy()))
 
 

@@ -42,7 +42,7 @@ def line_of_sight(directions: np.ndarray) -> Paths:
 def test_quantities_are_those_of_the_channel_functions(street: tuple[Site, Paths]) -> None:
     site, paths = street
     power = path_powers(paths, site, CARRIER, Radio(), "in leaf")
-    gains = path_gains(paths, site, CARRIER, options=FieldOptions(season="summer"), dtype=torch.complex128)
+    gains = path_gains(paths, site, CARRIER, options=FieldOptions(season="summer"), dtype=torch.complex128).values
     np.testing.assert_allclose(power, gains.abs().square().numpy().reshape(-1), rtol=1e-4)
     link = link_statistics(paths, power)
     found = user_quantities(paths, power, Radio(AntennaArray.ula(8)))

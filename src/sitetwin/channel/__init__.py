@@ -24,7 +24,9 @@ from sitetwin.channel.fields.foliage import (
     foliage_loss_db,
     foliage_model,
 )
-from sitetwin.channel.fields.path_gains import FieldOptions, band_nodes, path_gains
+from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.fields.path_gains import band_nodes, path_gains
 from sitetwin.channel.fields.reflection import Surfaces, complex_permittivity, half_space, slab
 from sitetwin.channel.fields.transition import transition
 from sitetwin.channel.fields.trunks import trunk_loss_db
@@ -54,6 +56,7 @@ __all__ = [
     "Isotropic",
     "NonzeroGradient",
     "OfdmGrid",
+    "PathGains",
     "Pattern",
     "Radio",
     "SampledPattern",

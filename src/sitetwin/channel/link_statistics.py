@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from sitetwin.channel.antennas.patterns import Pattern, SampledPattern
+from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
@@ -51,17 +53,19 @@ class LinkStatistics:
     line_of_sight: np.ndarray
 
 
-def link_statistics(paths: Paths, power: np.ndarray) -> LinkStatistics:
+def link_statistics(paths: Paths, gains: PathGains | Float[np.ndarray, " paths"]) -> LinkStatistics:
     """Sum up the paths of each user.
 
     Args:
         paths: P paths of U users.
-        power: (P,) float64, received over transmitted power of each path: squared magnitude of `path_gains`.
+        gains: Their gains from `path_gains` between one port at each end. Or (P,) received over transmitted power of
+            each path, where no gains stand behind it; nothing then tells whether it belongs to the paths.
 
     Raises:
-        SiteTwinError: Powers are not one number, zero or more, per path.
+        SiteTwinError: The gains are those of other paths or between several ports, or powers are not one number, zero
+            or more, per path.
     """
-    power = np.asarray(power, dtype=np.float64)
+    power = np.asarray(gains, dtype=np.float64) if isinstance(gains, np.ndarray) else _powers(paths, gains)
     if power.shape != (paths.num_paths,) or not (np.isfinite(power) & (power >= 0)).all():
         raise SiteTwinError(
             f"powers of shape {power.shape} do not fit {paths.num_paths} paths; give one finite number, 0 or more, each"
@@ -85,6 +89,19 @@ def link_statistics(paths: Paths, power: np.ndarray) -> LinkStatistics:
         rician_k=rician,
         line_of_sight=seen,
     )
+
+
+def _powers(paths: Paths, gains: PathGains) -> np.ndarray:
+    """(P,) float64."""
+    known, _, _ = checked_gains(gains, paths)
+    values = known.at_carrier
+    if values.shape[1:] != (1, 1):
+        raise SiteTwinError(
+            f"link statistics are of one port at each end but the gains are between {values.shape[1]} x "
+            f"{values.shape[2]} ports; give the power of one pair, gains.power[:, r, t].numpy()"
+        )
+    power: np.ndarray = known.power.detach().numpy().reshape(-1)
+    return power
 
 
 class _Sums:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import Radio
-from sitetwin.channel.fields.path_gains import FieldOptions, band_nodes, path_gains
+from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.fields.path_gains import band_nodes, path_gains
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront, frequency_response
 from sitetwin.channel.synthesis.cir import Pulse, impulse_response
@@ -104,26 +105,16 @@ class ChannelLoader:
         index = torch.as_tensor(index)
         paths = self.paths.select_users(index.numpy())
         rx = self.rx.select_users(index)
-        nodes: Tensor | None = None
+        facts = self.tx, rx, self.options
+        carrier, band = self.grid.carrier_hz, self.grid.bandwidth_hz
         if self.gain_nodes:
-            nodes, gains = band_nodes(
-                paths,
-                self.site,
-                self.grid.carrier_hz,
-                self.grid.bandwidth_hz,
-                self.tx,
-                rx,
-                self.options,
-                dtype=self.dtype,
-            )
-            if len(nodes) == 1:
-                nodes, gains = None, gains[0]
+            gains = band_nodes(paths, self.site, carrier, band, *facts, dtype=self.dtype)
         else:
-            gains = path_gains(paths, self.site, self.grid.carrier_hz, self.tx, rx, self.options, dtype=self.dtype)
+            gains = path_gains(paths, self.site, carrier, *facts, dtype=self.dtype)
         if self.kind == "cir":
-            rate = self.grid.bandwidth_hz
-            return impulse_response(paths, gains, rate, self.num_taps, self.tx, rx, pulse=self.pulse)
-        closed = nodes is None and self.wavefront == "plane" and self.steering == "carrier"
+            return impulse_response(paths, gains, band, self.num_taps, self.tx, rx, pulse=self.pulse)
+        one = gains.nodes_hz is None or len(gains.nodes_hz) == 1
+        closed = one and self.wavefront == "plane" and self.steering == "carrier"
         if self.kind == "delay-angle" and closed:
             return delay_angle(paths, gains, self.grid, self.tx, rx, num_taps=self.num_taps)
         response = frequency_response(
@@ -135,6 +126,5 @@ class ChannelLoader:
             wavefront=self.wavefront,
             steering=self.steering,
             site=self.site,
-            nodes_hz=nodes,
         )
         return response if self.kind == "cfr" else delay_angle_from_response(response, self.tx, self.num_taps)

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import Radio
-from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
+from sitetwin.channel.fields.gains import PathGains, checked_gains
+from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import frequency_response
 from sitetwin.errors import SiteTwinError
@@ -21,8 +24,8 @@ MOST_INTERVALS = 1_000_000
 
 
 def advance(
-    paths: Paths, gains: Tensor, frequency_hz: float, rates: np.ndarray, seconds: np.ndarray | float
-) -> tuple[Paths, Tensor]:
+    paths: Paths, gains: PathGains, rates: Float[np.ndarray, " paths"], seconds: np.ndarray | float
+) -> tuple[Paths, PathGains]:
     """Paths and gains a short while later: lengths and carrier phases move on, all else stays.
 
     The phase turns by ``2 pi nu t``, nu = -(f / c) dL/dt the Doppler shift. Directions, amplitudes and the set of paths
@@ -30,19 +33,23 @@ def advance(
 
     Args:
         paths: P paths of U users.
-        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
-        frequency_hz: Carrier, Hz.
+        gains: Their gains from `path_gains`; the phase turns at their carrier.
         rates: (P,) m/s, dL/dt from `sitetwin.rays.length_rates`.
         seconds: Time since, for all or (U,).
 
     Returns:
         The paths and the gains then.
+
+    Raises:
+        SiteTwinError: The gains are those of other paths.
     """
+    known, _, _ = checked_gains(gains, paths)
     time = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (paths.num_users,))[paths.user_of_path]
     change = rates * time
-    turns = np.modf(change * (frequency_hz / SPEED_OF_LIGHT))[0]
-    turned = torch.from_numpy(np.exp(-2j * math.pi * turns)).to(gains.dtype)
-    return replace(paths, length=paths.length + change), gains * turned[:, None, None]
+    turns = np.modf(change * (known.carrier_hz / SPEED_OF_LIGHT))[0]
+    turned = torch.from_numpy(np.exp(-2j * math.pi * turns)).to(known.values.dtype)
+    moved = replace(paths, length=paths.length + change)
+    return moved, known.with_values(known.values * turned[:, None, None], moved)
 
 
 def paths_over_time(
@@ -58,7 +65,7 @@ def paths_over_time(
     rx: Radio | None = None,
     options: FieldOptions | None = None,
     dtype: torch.dtype = torch.complex64,
-) -> tuple[Paths, Tensor]:
+) -> tuple[Paths, PathGains]:
     """Paths and gains of one user on a trajectory; the users of the result are the moments.
 
     With them `frequency_response`, `impulse_response` and the rest give what they give for users: a channel for each
@@ -79,7 +86,7 @@ def paths_over_time(
         dtype: See `path_gains`.
 
     Returns:
-        Paths of N users and gains (P, n_rx_ports, n_tx_ports). The positions are those that were traced.
+        Paths of N users and their gains. The positions are those that were traced.
 
     Raises:
         SiteTwinError: A moment lies outside the trajectory, there is none, or the interval is impossible.
@@ -100,9 +107,9 @@ def paths_over_time(
     positions, velocities = trajectory.at(anchors)
     traced = trace(site, transmitter, positions, settings)
     gains = path_gains(traced, site, frequency_hz, tx, rx, options, dtype=dtype)
-    rates = length_rates(traced, velocities)
-    rows = _rows_of(traced, which)
-    return advance(traced.select_users(which), gains[rows], frequency_hz, rates[rows], moments - anchors[which])
+    velocity = velocities[which]
+    chosen, carried = gains.select_users(traced, which)
+    return advance(chosen, carried, length_rates(chosen, velocity), moments - anchors[which])
 
 
 def response_over_time(
@@ -154,10 +161,3 @@ def response_over_time(
         dtype=dtype,
     )
     return frequency_response(paths, gains, grid, tx, rx)
-
-
-def _rows_of(paths: Paths, users: np.ndarray) -> np.ndarray:
-    """Rows of the paths of some users, in the order of `Paths.select_users`."""
-    counts = np.diff(paths.offsets)[users]
-    before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) + np.repeat(paths.offsets[users] - before, counts)

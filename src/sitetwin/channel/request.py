@@ -14,7 +14,7 @@ from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
 from sitetwin.channel.fields.foliage import SEASONS, Season, foliage_model
-from sitetwin.channel.fields.path_gains import FieldOptions
+from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.errors import SiteTwinError

@@ -113,11 +113,9 @@ def convergence(
 
 
 def _power(paths: Paths, site: Site, carrier_hz: float) -> np.ndarray:
-    import numpy as np
-
     from sitetwin.channel import path_gains
 
-    return path_gains(paths, site, carrier_hz)[:, 0, 0].abs().square().numpy().astype(np.float64)
+    return path_gains(paths, site, carrier_hz).power[:, 0, 0].numpy()
 
 
 def _write(table: Convergence, file: Path) -> None:

@@ -19,7 +19,7 @@ from sitetwin.cli.options.tracing import TracingOptions
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
-    from sitetwin.channel.fields.path_gains import FieldOptions
+    from sitetwin.channel.fields.options import FieldOptions
     from sitetwin.channel.stations import Station
 
 
@@ -103,7 +103,7 @@ def coverage(
     tracing.check(ctx, of_edges=("diffraction_model",), of_tiles=("diffuse_seed",))
     run.check()
 
-    from sitetwin.channel.fields.path_gains import FieldOptions
+    from sitetwin.channel.fields.options import FieldOptions
     from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import open_site
     from sitetwin.studies.coverage import Area, CoverageSettings, run_coverage

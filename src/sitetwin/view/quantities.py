@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sitetwin.channel.antennas.arrays import Radio
-from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
+from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.link_statistics import link_statistics
 from sitetwin.channel.synthesis.steering import responses
 from sitetwin.rays.paths import Interaction, Paths
@@ -59,7 +60,7 @@ def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: 
     else:
         options = FieldOptions(season="summer" if leaves == "in leaf" else "winter")
     gains = path_gains(paths, site, carrier_hz, tx=tx, options=options)
-    power = gains.reshape(paths.num_paths, -1)[:, 0].abs().double().square().numpy()
+    power = gains.power[:, 0, 0].numpy()
     if leaves == "no trees":
         power = np.where((paths.kinds == Interaction.CANOPY).any(axis=1), 0.0, power)
     return power

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.patterns import Isotropic, Pattern, antenna_pattern, slanted
+from sitetwin.channel.antennas.patterns import Isotropic, Pattern, antenna_pattern, is_round, same_pattern, slanted
 from sitetwin.channel.numerics.rotation import angles, dot, rotation_matrix, spherical_basis
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import SPEED_OF_LIGHT
@@ -172,6 +172,23 @@ class Radio:
     def select_users(self, index: Tensor) -> Radio:
         """The radios of some users."""
         return Radio(self.array, self._orientation[index]) if self.per_user else self
+
+    def radiates_like(self, other: Radio) -> bool:
+        """Whether the ports of both radios have the same far field in every direction of the site.
+
+        Gains between ports of the one then hold for the other: how many elements there are, and where, has no say. A
+        pattern that is the same at all azimuths may be turned about the vertical.
+        """
+        if self is other:
+            return True
+        if self.array.slants != other.array.slants or not same_pattern(self.array.pattern, other.array.pattern):
+            return False
+        mine, theirs = self._orientation.detach(), other._orientation.detach()
+        if self.per_user and other.per_user and len(mine) != len(theirs):
+            return False
+        if is_round(self.array.pattern) and not (mine[..., 1:].any() or theirs[..., 1:].any()):
+            return True
+        return bool((mine == theirs).all())
 
     def rotation(self, user: Tensor | None = None) -> Tensor:
         """(3, 3) float64, or (N, 3, 3) for the users of N paths where each user has an orientation.

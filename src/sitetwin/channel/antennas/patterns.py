@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -105,6 +105,21 @@ def antenna_pattern(name: str | Pattern) -> Pattern:
             f"antenna pattern '{name}' is unknown; choose one of {', '.join(PATTERNS)}, or load one with load_pattern"
         )
     return PATTERNS[name]()
+
+
+def same_pattern(one: Pattern, other: Pattern) -> bool:
+    """Whether two patterns are the same field; names have no say."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or not is_dataclass(one):
+        return False
+    pairs = [(getattr(one, f.name), getattr(other, f.name)) for f in fields(one) if f.name != "name"]
+    return all(torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b for a, b in pairs)
+
+
+def is_round(pattern: Pattern) -> bool:
+    """Whether a pattern is known to be the same at all azimuths."""
+    return isinstance(pattern, Isotropic | ShortDipole | HalfWaveDipole)
 
 
 def slanted(field: tuple[Tensor, Tensor], slant: float | Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import Radio
-from sitetwin.channel.fields.atmosphere import Atmosphere
-from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.fields.edge_frames import EdgeFrames
-from sitetwin.channel.fields.foliage import FoliageModel, Season, foliage_loss_db, volumes_in_leaf
+from sitetwin.channel.fields.foliage import foliage_loss_db, volumes_in_leaf
+from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.reflection import Surfaces
 from sitetwin.channel.fields.scattering import DiffuseTiles, RoughSurfaces, jones
 from sitetwin.channel.fields.trunks import trunk_loss_db
@@ -48,33 +48,6 @@ this size on the calling thread, so that chunks, not operations, are spread over
 _CLOSED = 1e-6  # sine of incidence below which any direction across the ray serves as the TE direction
 
 
-@dataclass(frozen=True)
-class FieldOptions:
-    """What the field computation may choose.
-
-    Attributes:
-        season: "summer" or "winter".
-        foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies and trunks without loss.
-        canopy: How scatter centres scatter.
-        out_of_range: Policy for materials outside the range of P.2040-4.
-        relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
-        conductivity: (M,) S/m, likewise.
-        diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
-        atmosphere: Air and rain along the paths; None for a vacuum.
-        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
-    """
-
-    season: Season = "summer"
-    foliage: str | FoliageModel | None = "default"
-    canopy: CanopyScattering = field(default_factory=CanopyScattering)
-    out_of_range: str = "clamp"
-    relative_permittivity: Tensor | None = None
-    conductivity: Tensor | None = None
-    diffraction: str = "luebbers"
-    atmosphere: Atmosphere | None = None
-    diffuse_seed: int = 0
-
-
 def path_gains(
     paths: Paths,
     site: Any,
@@ -86,7 +59,7 @@ def path_gains(
     phase_frequency_hz: float | None = None,
     dtype: torch.dtype = torch.complex64,
     chunk_paths: int = CHUNK_PATHS,
-) -> Tensor:
+) -> PathGains:
     """Complex voltage gain of every path between the ports of two radios, carrier phase included.
 
     Delays and phases come from float64 lengths; ``2 pi f tau`` is reduced modulo ``2 pi`` before it is cast.
@@ -104,12 +77,13 @@ def path_gains(
         chunk_paths: Paths worked on at once.
 
     Returns:
-        (P, n_rx_ports, n_tx_ports) complex: ``|a|^2`` is received over transmitted power.
+        The gains (P, rx_ports, tx_ports), and what they belong to.
 
     Raises:
-        SiteTwinError: The frequency is not positive, or outside 1 to 1000 GHz with an atmosphere; the diffraction model
-            is unknown; the paths name facets, edges or canopies that the site lacks; a path meets more than one edge or
-            canopy, or scatters diffusely and interacts elsewhere too; or its tiles are not known.
+        SiteTwinError: The paths were traced in another geometry than the site's; the frequency is not positive, or
+            outside 1 to 1000 GHz with an atmosphere; the diffraction model is unknown; the paths name facets, edges or
+            canopies that the site lacks; a path meets more than one edge or canopy, or scatters diffusely and interacts
+            elsewhere too; or its tiles are not known.
     """
     if not (math.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")
@@ -127,10 +101,16 @@ def path_gains(
 
     for rows, gains in in_parallel(one, _groups(paths, chunk_paths)):
         out[rows] = gains
-    return out
+    return PathGains.of(paths, out, carrier, tx, rx, site=site, options=options)
 
 
 def _check(paths: Paths, site: Any) -> None:
+    stated, known = paths.attributes.get("geometry_hash"), getattr(site, "geometry_hash", None)
+    if stated is not None and known is not None and stated != known:
+        raise SiteTwinError(
+            f"the paths were traced in another geometry ({stated[:12]}) than that of site '{site.name}' "
+            f"({known[:12]}); give the site in which they were traced, or a variant with the same geometry"
+        )
     if not paths.max_depth or not paths.num_paths:
         return
     known = {int(kind) for kind in Interaction}
@@ -463,7 +443,7 @@ def band_nodes(
     tolerance_db: float = 0.1,
     max_nodes: int = 9,
     dtype: torch.dtype = torch.complex64,
-) -> tuple[Tensor, Tensor]:
+) -> PathGains:
     """Gains at as many nodes across the band as slab ripple and dispersion call for.
 
     Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer
@@ -484,11 +464,12 @@ def band_nodes(
         dtype: Complex type of the gains.
 
     Returns:
-        (N,) float64 node frequencies, Hz, and (N, P, n_rx_ports, n_tx_ports) gains.
+        The gains (N, P, rx_ports, tx_ports) at the frequencies `nodes_hz`.
     """
+    tx, rx, options = tx or Radio(), rx or Radio(), options or FieldOptions()
 
     def gains(frequency: float) -> Tensor:
-        return path_gains(paths, site, frequency, tx, rx, options, phase_frequency_hz=carrier_hz, dtype=dtype)
+        return path_gains(paths, site, frequency, tx, rx, options, phase_frequency_hz=carrier_hz, dtype=dtype).values
 
     def at(count: int) -> tuple[Tensor, Tensor]:
         nodes = carrier_hz + bandwidth_hz / 2 * _chebyshev(count)
@@ -513,7 +494,7 @@ def band_nodes(
             )
             break
         nodes, values = finer_nodes, finer
-    return nodes, values
+    return PathGains.of(paths, values, carrier_hz, tx, rx, site=site, nodes_hz=nodes, options=options)
 
 
 def _chebyshev(count: int) -> Tensor:

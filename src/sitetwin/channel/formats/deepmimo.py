@@ -102,7 +102,7 @@ def _arrays(source: GainSource, width: int, progress: Progress | None) -> dict[s
     for start, paths, gains, _ in source.tiles(progress):
         arrays["rx_pos"][start : start + paths.num_users] = paths.users
         gain = gains.numpy()[:, 0, 0].astype(np.complex128)
-        rows, rank = _chosen(paths, np.abs(gain) ** 2, width)
+        rows, rank = _chosen(paths, gains.power[:, 0, 0].numpy(), width)
         place = (start + paths.user_of_path[rows], rank)
         for name, values in _scalars(paths, gain, rows).items():
             arrays[name][place] = values

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.formats.source import GainSource, Progress
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
@@ -60,7 +61,7 @@ def write_parquet(source: GainSource, out: str | Path, progress: Progress | None
         writer = None
         try:
             for start, paths, gains, _ in source.tiles(progress):
-                table = _table(start, paths, gains.numpy())
+                table = _table(start, paths, gains)
                 if writer is None:
                     text = json.dumps(facts, sort_keys=True, allow_nan=False)
                     schema = table.schema.with_metadata({ATTRIBUTES: text})
@@ -72,14 +73,13 @@ def write_parquet(source: GainSource, out: str | Path, progress: Progress | None
     return out
 
 
-def _table(start: int, paths: Paths, gains: np.ndarray) -> Any:
+def _table(start: int, paths: Paths, gains: PathGains) -> Any:
     """The rows of one tile."""
     import pyarrow as pa
 
     owner = paths.user_of_path
-    power = (np.abs(gains.astype(np.complex128)) ** 2).sum(axis=(1, 2))
     with np.errstate(divide="ignore"):
-        power_db = 10 * np.log10(power)
+        power_db = 10 * np.log10(gains.power.numpy().sum(axis=(1, 2)))
     inside = paths.kinds > 0
     edges = np.concatenate([[0], np.cumsum(paths.depth)])
     crossings = paths.crossing_offsets
@@ -90,7 +90,7 @@ def _table(start: int, paths: Paths, gains: np.ndarray) -> Any:
     def lists(offsets: np.ndarray, values: Any) -> Any:
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
-    flat = gains.reshape(len(gains), -1)
+    flat = gains.numpy().reshape(len(gains), -1)
     ports = np.arange(len(gains) + 1) * flat.shape[1]
     columns = {
         "user": pa.array(start + owner),

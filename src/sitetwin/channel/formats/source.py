@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.io import check_source, root_attributes
 from sitetwin.channel.request import ChannelRequest
@@ -82,15 +83,15 @@ class GainSource:
             default=0,
         )
 
-    def tiles(self, tell: Progress | None = None) -> Iterator[tuple[int, Paths, torch.Tensor, ChannelRequest]]:
-        """For each tile: its first user, its paths, their gains (P, n_rx_ports, n_tx_ports) complex64, its radios."""
+    def tiles(self, tell: Progress | None = None) -> Iterator[tuple[int, Paths, PathGains, ChannelRequest]]:
+        """For each tile: its first user, its paths, their gains, its radios."""
         for index, (start, stop) in enumerate(self.store.tiles):
             group = self.store.read_tile(index)
             paths = arrays_to_paths(group, self.transmitter, group.attributes)
             part = replace(self.request, rx=self.request.rx.select_users(torch.arange(start, stop)))
             with torch.no_grad():
                 gains = path_gains(paths, self.site, part.grid.carrier_hz, part.tx, part.rx, part.options)
-            if not bool(torch.isfinite(torch.view_as_real(gains)).all()):
+            if not bool(torch.isfinite(torch.view_as_real(gains.values)).all()):
                 raise SiteTwinError(
                     f"gains of tile {index} of {self.store.path} are not finite numbers; check the antenna patterns "
                     f"and the carrier ({part.grid.carrier_hz:g} Hz)"

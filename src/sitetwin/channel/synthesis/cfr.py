@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import Radio, warn_near_field
+from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.fields.path_gains import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.numerics.kernels import write_both_combs, write_combs
@@ -63,7 +64,7 @@ def _per_element(
 
 def frequency_response(
     paths: Paths,
-    gains: Tensor,
+    gains: PathGains,
     grid: OfdmGrid,
     tx: Radio | None = None,
     rx: Radio | None = None,
@@ -71,7 +72,6 @@ def frequency_response(
     wavefront: Wavefront = "plane",
     steering: Steering = "carrier",
     site: Any = None,
-    nodes_hz: Tensor | None = None,
     delay_reference_s: float | Tensor = 0.0,
     users: Tensor | None = None,
     out: Tensor | None = None,
@@ -82,15 +82,14 @@ def frequency_response(
 
     Args:
         paths: P paths of U users.
-        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`; with `nodes_hz`, (N, P, ...) from `band_nodes`.
+        gains: Their gains from `path_gains`; those from `band_nodes` are interpolated over the band.
         grid: The subcarriers.
-        tx: Radio of the transmitter; one vertical isotropic antenna by default.
+        tx: Radio of the transmitter; the one that the gains are for by default.
         rx: Radio of the users, likewise.
         wavefront: "plane" about the phase centre, or "spherical": every pair of elements has its own image point, delay
             and distance (departure and arrival fields are still those of the centre).
         steering: "carrier" holds element phases at the carrier, "per-subcarrier" delays each element (beam squint).
         site: The site, needed for spherical waves with arrays at both ends.
-        nodes_hz: (N,) frequencies of the gains, Hz, between which they are interpolated; None for gains at the carrier.
         delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the
             carrier phase), so that tap 0 is this delay.
         users: (N,) indices of the users wanted, in this order; all by default.
@@ -100,25 +99,26 @@ def frequency_response(
         (U, R, T, K) complex of the type of `gains`, or (N, R, T, K).
 
     Raises:
-        SiteTwinError: Shapes do not fit or an option is unknown.
+        SiteTwinError: The gains are not those of these paths, this carrier and these radios, `out` does not fit, or an
+            option is unknown.
     """
-    tx, rx = tx or Radio(), rx or Radio()
-    _check_options(paths, gains, nodes_hz, wavefront, steering, site, rx, tx)
+    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, site=site)
+    _check_options(wavefront, steering, site, rx, tx)
+    values, weights = known.values, _band_weights(grid, known.nodes_hz, known.values.dtype)
+    if known.nodes_hz is not None and weights is None:
+        values = values[0]
     batch = PathTensors.of(paths)
     wanted = batch.num_users if users is None else len(users)
     shape = (wanted, rx.array.num_antennas, tx.array.num_antennas, grid.num_subcarriers)
-    target = None if out is None else _target(out, shape, gains.dtype)
+    target = None if out is None else _target(out, shape, values.dtype)
     delay = batch.length / SPEED_OF_LIGHT - path_reference(delay_reference_s, batch)
-    weights = _band_weights(grid, nodes_hz, gains.dtype)
-    if nodes_hz is not None and weights is None:
-        gains = gains[0]
     if wavefront == "plane" and steering == "carrier":
         if paths.num_paths:
             for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
                 warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
 
         def left(rows: Tensor) -> Tensor:
-            return plane_gains(batch, gains, tx, rx, rows)
+            return plane_gains(batch, values, tx, rx, rows)
 
     else:
         lengths = element_lengths(batch, site, grid.carrier_hz, tx, rx, wavefront).flatten(1)
@@ -126,23 +126,23 @@ def frequency_response(
 
         def left(rows: Tensor) -> Tensor:
             centre = batch.length.index_select(0, rows)[:, None]
-            some = gains.index_select(-3, rows), lengths.index_select(0, rows), centre
+            some = values.index_select(-3, rows), lengths.index_select(0, rows), centre
             return _element_gains(*some, grid, tx, rx, spherical=spherical)
 
-    flows = recorded(gains, tx, rx, reference=delay_reference_s)
+    flows = recorded(values, tx, rx, reference=delay_reference_s)
     height = shape[1] * shape[2]
     if steering == "carrier":
-        compiled = gains.dtype == torch.complex64 and not flows
-        spelled = _Spelled(grid, delay * grid.spacing_hz, gains.dtype, compiled)
+        compiled = values.dtype == torch.complex64 and not flows
+        spelled = _Spelled(grid, delay * grid.spacing_hz, values.dtype, compiled)
         if compiled and weights is None and wavefront == "plane" and _splits(tx, rx):
-            factors = spelled.with_array(batch, gains, tx)
+            factors = spelled.with_array(batch, values, tx)
         else:
             factors = spelled.with_gains(left, weights, height)
         place = None if target is None or flows else target.view(shape[0], factors.height, factors.columns)
         result = sum_over_paths(batch.offsets, factors, place, recorded=flows, order=users)
     else:
         delays = lengths / SPEED_OF_LIGHT - _reference_column(delay_reference_s, batch)
-        result = _per_element(batch.offsets, left, delays * grid.spacing_hz, weights, grid, height, gains.dtype)
+        result = _per_element(batch.offsets, left, delays * grid.spacing_hz, weights, grid, height, values.dtype)
         result = result if users is None else result.index_select(0, users)
     result = result.view(shape)
     if out is not None and result.data_ptr() != out.data_ptr():
@@ -150,29 +150,11 @@ def frequency_response(
     return result
 
 
-def _check_options(
-    paths: Paths,
-    gains: Tensor,
-    nodes_hz: Tensor | None,
-    wavefront: str,
-    steering: str,
-    site: Any,
-    rx: Radio,
-    tx: Radio,
-) -> None:
+def _check_options(wavefront: str, steering: str, site: Any, rx: Radio, tx: Radio) -> None:
     if steering not in ("carrier", "per-subcarrier"):
         raise SiteTwinError(f"steering '{steering}' is unknown; choose carrier or per-subcarrier")
     if wavefront not in ("plane", "spherical"):
         raise SiteTwinError(f"wavefront '{wavefront}' is unknown; choose plane or spherical")
-    wanted = 3 if nodes_hz is None else 4
-    if gains.ndim != wanted or gains.shape[wanted - 3] != paths.num_paths:
-        raise SiteTwinError(
-            f"gains of shape {tuple(gains.shape)} do not fit {paths.num_paths} paths"
-            + ("" if nodes_hz is None else f" at {len(nodes_hz)} nodes")
-            + "; give what path_gains or band_nodes returned for these paths"
-        )
-    if nodes_hz is not None and len(nodes_hz) != len(gains):
-        raise SiteTwinError(f"gains at {len(gains)} nodes were given with {len(nodes_hz)} node frequencies")
     if wavefront == "spherical" and site is None and rx.array.num_positions > 1 and tx.array.num_positions > 1:
         raise SiteTwinError("spherical waves between two arrays need the site's mirrors; pass site=")
 

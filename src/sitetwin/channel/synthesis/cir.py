@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.numerics.ragged import Buffers, Factors, sum_over_paths
 from sitetwin.channel.synthesis.steering import PathTensors, plane_gains, recorded
 from sitetwin.errors import SiteTwinError
@@ -45,7 +46,7 @@ def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
 
 def impulse_response(
     paths: Paths,
-    gains: Tensor,
+    gains: PathGains,
     sampling_rate_hz: float,
     num_taps: int,
     tx: Radio | None = None,
@@ -59,57 +60,64 @@ def impulse_response(
 
     Args:
         paths: P paths of U users.
-        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
+        gains: Their gains from `path_gains`.
         sampling_rate_hz: W, Hz.
         num_taps: Number of taps.
-        tx: Radio of the transmitter.
-        rx: Radio of the users.
+        tx: Radio of the transmitter; the one that the gains are for by default.
+        rx: Radio of the users, likewise.
         pulse: "sinc" or "raised-cosine"; for ideal pulses see `ideal_response`.
         roll_off: Of the raised cosine.
         first_tap: Index of the first tap; negative to keep a pulse's precursors.
 
     Returns:
         (U, R, T, num_taps) complex of the type of `gains`.
+
+    Raises:
+        SiteTwinError: The gains are not those of these paths and radios, or a number is not positive.
     """
     if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0 and num_taps >= 1):
         raise SiteTwinError(
             f"a rate of {sampling_rate_hz} Hz with {num_taps} taps was asked for; both must be positive"
         )
-    tx, rx = tx or Radio(), rx or Radio()
+    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx)
+    values = known.at_carrier
     batch = PathTensors.of(paths)
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
 
     def spell(paths_wanted: np.ndarray, _buffers: Buffers | None) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(paths_wanted)
-        pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(gains.dtype)
-        return plane_gains(batch, gains, tx, rx, rows).contiguous(), pulses
+        pulses = pulse_shape(pulse, taps - at.index_select(0, rows)[:, None], roll_off).to(values.dtype)
+        return plane_gains(batch, values, tx, rx, rows).contiguous(), pulses
 
     height = rx.array.num_antennas * tx.array.num_antennas
-    factors = Factors(spell, height, num_taps, gains.dtype)
-    out = sum_over_paths(batch.offsets, factors, recorded=recorded(gains, tx, rx))
+    factors = Factors(spell, height, num_taps, values.dtype)
+    out = sum_over_paths(batch.offsets, factors, recorded=recorded(values, tx, rx))
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 
 
 def ideal_response(
-    paths: Paths, gains: Tensor, tx: Radio | None = None, rx: Radio | None = None, max_paths: int | None = None
+    paths: Paths, gains: PathGains, tx: Radio | None = None, rx: Radio | None = None, max_paths: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Impulse response with ideal pulses: the paths themselves, padded to the same number for every user.
 
     Args:
         paths: P paths of U users.
-        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
-        tx: Radio of the transmitter.
-        rx: Radio of the users.
+        gains: Their gains from `path_gains`.
+        tx: Radio of the transmitter; the one that the gains are for by default.
+        rx: Radio of the users, likewise.
         max_paths: Paths kept per user, the strongest ones; all by default.
 
     Returns:
         Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. In the
         order of the paths, or by falling power where `max_paths` cuts.
+
+    Raises:
+        SiteTwinError: The gains are not those of these paths and radios.
     """
-    tx, rx = tx or Radio(), rx or Radio()
+    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx)
     batch = PathTensors.of(paths)
-    left = plane_gains(batch, gains, tx, rx)
+    left = plane_gains(batch, known.at_carrier, tx, rx)
     counts = torch.diff(batch.offsets)
     most = int(counts.max()) if len(counts) else 0
     rank = torch.arange(len(batch.user)) - batch.offsets[batch.user]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.numerics.kernels import write_dirichlet
 from sitetwin.channel.numerics.phasors import phasor
@@ -105,9 +106,9 @@ def _kernel(cycles: Tensor, size: int, points: Tensor, real: torch.dtype) -> tup
 
 def delay_angle(
     paths: Paths,
-    gains: Tensor,
+    gains: PathGains,
     grid: OfdmGrid,
-    tx: Radio,
+    tx: Radio | None = None,
     rx: Radio | None = None,
     *,
     num_taps: int = 32,
@@ -122,10 +123,10 @@ def delay_angle(
 
     Args:
         paths: P paths of U users.
-        gains: (P, n_rx_ports, n_tx_ports) complex from `path_gains`.
+        gains: Their gains from `path_gains`.
         grid: The subcarriers.
-        tx: Radio with a uniform linear or planar array.
-        rx: Radio of the users; one vertical isotropic antenna by default.
+        tx: Radio with a uniform linear or planar array; the one that the gains are for by default.
+        rx: Radio of the users, likewise.
         num_taps: Delay taps kept, from n = 0 on.
         delay_reference_s: Seconds, one for all or (U,): the delay of tap 0.
         out: (U, R, T, num_taps) to write into, contiguous.
@@ -135,32 +136,32 @@ def delay_angle(
         (U, R, T, num_taps) complex: angle bins along T (fftshifted, port by port), delay along the last axis.
 
     Raises:
-        SiteTwinError: The array is not uniform, gains do not fit, or an option has no closed form.
+        SiteTwinError: The gains are not those of these paths, this carrier and these radios, the array is not uniform,
+            or an option has no closed form.
     """
     if options:
         raise SiteTwinError(
             f"delay_angle has a closed form for plane waves at the carrier only and knows no {', '.join(options)}; "
             "use frequency_response and delay_angle_from_response"
         )
-    rx = rx or Radio()
+    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx)
     if tx.array.shape is None or tx.array.spacing is None:
         raise SiteTwinError("angles need a uniform array; build it with AntennaArray.ula or AntennaArray.upa")
-    if gains.ndim != 3 or len(gains) != paths.num_paths:
-        raise SiteTwinError(f"gains of shape {tuple(gains.shape)} do not fit {paths.num_paths} paths")
+    values = known.at_carrier
     if not 1 <= num_taps <= grid.num_subcarriers:
         raise SiteTwinError(f"{num_taps} delay taps were asked for of {grid.num_subcarriers} subcarriers")
     batch = PathTensors.of(paths)
     shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
-    if out is not None and (tuple(out.shape) != shape or out.dtype != gains.dtype or not out.is_contiguous()):
-        raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {gains.dtype}")
-    work = _Work(batch, spread_ports(gains, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
-    flows = recorded(gains, tx, rx, reference=delay_reference_s)
-    if work.simple and gains.dtype == torch.complex64 and not flows:
+    if out is not None and (tuple(out.shape) != shape or out.dtype != values.dtype or not out.is_contiguous()):
+        raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {values.dtype}")
+    work = _Work(batch, spread_ports(values, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
+    flows = recorded(values, tx, rx, reference=delay_reference_s)
+    if work.simple and values.dtype == torch.complex64 and not flows:
         factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32)
         place = None if out is None else torch.view_as_real(out).view(shape[0], shape[2], 2 * num_taps)
         sums = sum_over_paths(batch.offsets, factors, place, finish=work.finish)
         return torch.view_as_complex(sums.view(*sums.shape[:2], num_taps, 2)).view(shape)
-    factors = Factors(work.spell, shape[1] * shape[2], num_taps, gains.dtype)
+    factors = Factors(work.spell, shape[1] * shape[2], num_taps, values.dtype)
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
     result = sum_over_paths(batch.offsets, factors, target, recorded=flows).view(shape)
     return result if out is None else (out.copy_(result.detach()) if flows else out)

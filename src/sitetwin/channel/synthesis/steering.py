@@ -72,11 +72,6 @@ def path_reference(reference: float | Tensor, batch: PathTensors) -> float | Ten
 
 def spread_ports(gains: Tensor, tx: Radio, rx: Radio) -> Tensor:
     """Gains between ports to gains between antennas without their phases: (..., P, rp, tp) to (..., P, R, T)."""
-    if gains.shape[-2:] != (rx.array.num_ports, tx.array.num_ports):
-        raise SiteTwinError(
-            f"gains between {gains.shape[-2]} x {gains.shape[-1]} ports do not fit radios with {rx.array.num_ports} x "
-            f"{tx.array.num_ports}; compute them with path_gains for the same radios"
-        )
     for axis, radio in ((-2, rx), (-1, tx)):
         if radio.array.num_antennas > 1 and radio.array.num_ports > 1:
             gains = gains.index_select(axis, radio.array.port)

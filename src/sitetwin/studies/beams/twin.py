@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from sitetwin.channel import AntennaArray, OfdmGrid, Radio, frequency_response, path_gains
+from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, frequency_response, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.site import Site, load_scene
@@ -30,7 +30,7 @@ class StreetTwin:
         site: The geometry.
         station: (2,) metres in the site's frame, of the base station.
         paths: To all users of the grid that stand outdoors.
-        gains: (P, 1, 1) complex64 at the carrier, isotropic antennas.
+        gains: Their gains at the carrier between isotropic antennas, complex64.
         users: (U, 2) metres east and north of the station.
         assumptions: What the data do not say.
         facts: Hashes and counts, for the results.
@@ -39,7 +39,7 @@ class StreetTwin:
     site: Site
     station: np.ndarray
     paths: Paths
-    gains: torch.Tensor
+    gains: PathGains
     users: np.ndarray
     assumptions: TwinAssumptions
     facts: dict[str, object]
@@ -67,7 +67,7 @@ class StreetTwin:
         direct = np.degrees(np.arctan2(self.users[:, 1], self.users[:, 0]))[owner]
         leaves = np.degrees(np.arctan2(self.paths.departure[:, 1], self.paths.departure[:, 0]))
         apart = (leaves - direct + 180) % 360 - 180
-        power = self.gains[:, 0, 0].abs().double().square().numpy()
+        power = self.gains.power[:, 0, 0].numpy()
         near = np.abs(apart) < _SAME_DIRECTION_DEG
         line = np.bincount(owner[near], weights=power[near], minlength=len(self.users))
         offset, ratio = np.zeros((len(self.users), most)), np.zeros((len(self.users), most))

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from sitetwin.channel.fields.path_gains import FieldOptions, path_gains
+from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.link_statistics import LinkStatistics, best_server, link_statistics, received_power, sinr
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
@@ -211,7 +213,7 @@ def _sum_up(
         group = store.read_tile(index)
         paths = arrays_to_paths(group, transmitter, group.attributes)
         for station, own in zip(stations, parts, strict=True):
-            own.append(link_statistics(paths, path_powers(paths, site, station, settings.options)))
+            own.append(link_statistics(paths, station_gains(paths, site, station, settings.options)))
         tell("sum up", (index + 1) / len(store.tiles))
     names = [field.name for field in fields(LinkStatistics)]
     return [
@@ -220,12 +222,10 @@ def _sum_up(
     ]
 
 
-def path_powers(paths: Paths, site: Site, station: Station, options: FieldOptions) -> np.ndarray:
-    """(P,) received over transmitted power of each path, from the station's antenna to a vertical isotropic one."""
+def station_gains(paths: Paths, site: Site, station: Station, options: FieldOptions) -> PathGains:
+    """Gains of the paths from the station's antenna to a vertical isotropic one."""
     with torch.no_grad():
-        gains = path_gains(paths, site, station.carrier_hz, station.radio, None, options)
-    values = gains.numpy()[:, 0, 0].astype(np.complex128)
-    return values.real**2 + values.imag**2
+        return path_gains(paths, site, station.carrier_hz, station.radio, None, options)
 
 
 def _chain_facts(store: TileStore) -> dict[str, object]:
