@@ -260,6 +260,7 @@ def test_users_out_of_sight_are_holes(tmp_path, no_pictures):
         ({"--foliage": "moss"}, "moss"),
         ({"--stations": "nowhere.toml"}, "nowhere.toml cannot be read"),
         ({"--resume": ""}, "holds no coverage to go on with"),
+        ({"--diffraction": "", "--depth": "0"}, "--diffraction says nothing with --depth 0"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(scene, tmp_path, words, said):

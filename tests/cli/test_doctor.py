@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from sitetwin.cli import app as cli
 from sitetwin.cli import diagnosis
 from sitetwin.cli.diagnosis import Status
 
@@ -81,3 +83,20 @@ def test_only_ray_casting_decides(monkeypatch):
     assert diagnosis.diagnose().can_trace
     monkeypatch.setattr(diagnosis, "check_tracing", lambda: broken)
     assert not diagnosis.diagnose().can_trace
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def test_doctor_speaks_json(run):
+    result = run("doctor", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == (0 if told["can_trace"] else 1)
+    assert {"python", "ray casting", "torch", "processor", "memory", "disk"} <= {c["name"] for c in told["checks"]}
+
+
+def test_doctor_prints_a_table(run):
+    result = run("doctor")
+    assert "ray casting" in result.stdout

@@ -61,13 +61,13 @@ def test_no_command_has_many_parameters() -> None:
             assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS, info.name
 
 
-@option_group
+@option_group("Colours")
 class _Colours:
     shade: Annotated[str, typer.Option(help="A shade.")]
     depth: Annotated[int, typer.Option(min=0, help="A depth.")] = 3
 
 
-@option_group
+@option_group("Colours")
 class _Deeper(_Colours):
     depth: Annotated[int, typer.Option(min=0, help="Another depth.")] = 5
 
@@ -87,6 +87,7 @@ def test_a_group_is_handed_to_the_command_as_one_object() -> None:
     assert CliRunner().invoke(app, ["north"]).exit_code == 2
     assert CliRunner().invoke(app, ["north", "--shade", "red", "--depth", "-1"]).exit_code == 2
     assert option_names(_Deeper) == ("shade", "depth")
+    assert "Colours" in CliRunner().invoke(app, ["--help"]).stdout
 
 
 def test_an_option_stands_once() -> None:

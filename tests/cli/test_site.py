@@ -279,6 +279,17 @@ def test_only_maps_are_joined(tmp_path: Path) -> None:
     assert "--seed says nothing" in said
 
 
+def test_an_export_refuses_what_its_format_does_not_have(tmp_path: Path) -> None:
+    to = str(tmp_path / "out")
+    for words, said in (
+        (("--format", "fbx"), "choose mitsuba, glb or geojson"),
+        (("--format", "glb", "--carrier", "2e9"), "--carrier says nothing with --format glb"),
+        (("--carrier", "nan"), "--carrier is nan; give a number from 1e+06 to 1e+12 hertz"),
+    ):
+        assert said in refused("site", "export", "box", "--out", to, *words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_fetching_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sitetwin.site.maps.fetch.OVERPASS", "http://127.0.0.1:9/api")
     sentence = refused("site", "fetch", "48.1,11.5", "--radius=50", "--out", str(tmp_path / "a"))

@@ -28,17 +28,28 @@ _SPACINGS_HZ = (1.0, 1e11)
 _MOST_SUBCARRIERS = 2**20
 
 
-@option_group
+@option_group("Channels")
 class ChannelChoices:
     """Which channels are made of paths."""
 
-    quantity: Annotated[str, choice(*QUANTITIES, help="cfr, delay-angle, or gains (of each path).")] = "cfr"
+    quantity: Annotated[
+        str,
+        choice(*QUANTITIES, help="What is made: frequency responses, delay-angle channels, or the gain of each path."),
+    ] = "cfr"
     carrier: Carrier = 3.5e9
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256
     spacing: Annotated[float, number(*_SPACINGS_HZ, "hertz, such as 30e3", "Subcarrier spacing in Hz.")] = 30e3
-    taps: Annotated[int, typer.Option(min=1, help="Delay taps kept of delay-angle.")] = 32
-    wavefront: Annotated[str, choice(*WAVEFRONTS, help="plane or spherical.")] = "plane"
-    steering: Annotated[str, choice(*STEERINGS, help="carrier, or per-subcarrier (beam squint).")] = "carrier"
+    taps: Annotated[int, typer.Option(min=1, help="Delay taps that delay-angle channels keep.")] = 32
+    wavefront: Annotated[
+        str, choice(*WAVEFRONTS, help="Wavefront over an array: plane, or spherical for users nearby.")
+    ] = "plane"
+    steering: Annotated[
+        str,
+        choice(
+            *STEERINGS,
+            help="Where the phases of an array are taken: at the carrier, or at each subcarrier (beam squint).",
+        ),
+    ] = "carrier"
 
     def check(self, ctx: Context) -> None:
         """Make sure that every option that was given means something beside the others.

@@ -29,7 +29,7 @@ def _share(ctx: Any, param: Any, value: float) -> float:
     return value
 
 
-@option_group
+@option_group("Rays")
 class Lattices:
     """Which paths are sought, and with how many rays."""
 
@@ -51,7 +51,7 @@ class Lattices:
         )
 
 
-@option_group
+@option_group("Stop rule")
 class StopRule:
     """When rays are enough."""
 
@@ -77,7 +77,8 @@ def convergence(
     shot: Lattices,
     rule: StopRule,
     to: Annotated[
-        list[Path] | None, typer.Option("--out", help="FILE.csv, FILE.png or FILE.svg; may be given several times.")
+        list[Path] | None,
+        typer.Option("--out", help="File to write: FILE.csv, FILE.png or FILE.svg; may be given several times."),
     ] = None,
 ) -> None:
     """Show what a trace finds, and what it is estimated to miss, against the rays shot."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sitetwin.channel.stations import Station
 
 
-@option_group
+@option_group("Stations")
 class Stations:
     """The base stations, by hand and from a file."""
 
@@ -57,12 +57,12 @@ class Stations:
         return given
 
 
-@option_group
+@option_group("Run")
 class CoverageRun:
     """How the work is done and where its results go."""
 
     to: Annotated[Path, typer.Option("--out", help="Folder of the maps to write.")]
-    tile_users: Annotated[int, typer.Option(min=1, help="Users worked on at a time.")] = 50_000
+    tile_users: Annotated[int, typer.Option(min=1, help="Users that are worked on at a time.")] = 50_000
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a folder that was begun, or use its paths for other stations.")
     ] = False

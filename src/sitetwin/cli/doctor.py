@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Check what of this machine can be used; exit status 1 if rays cannot be traced here."""
+    """Check what this machine can do. The exit status is 1 if rays cannot be traced here."""
     from sitetwin.cli.diagnosis import diagnose
 
     diagnosis = diagnose()

@@ -28,8 +28,8 @@ _LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
 @takes_groups
 def export(
     ctx: Context,
-    store: Annotated[Path, typer.Argument(help="Store of paths, or data set of channels (mat and npz).")],
-    form: Annotated[str, choice(*FORMATS, option="--format", help="deepmimo, sionna-cir, mat, npz or parquet.")],
+    store: Annotated[Path, typer.Argument(help="Store of paths, or data set of channels (for mat and npz).")],
+    form: Annotated[str, choice(*FORMATS, option="--format", help="Format to write.")],
     to: Annotated[Path, typer.Option("--out", help="File to write, or folder of the DeepMIMO scenario.")],
     arrays: PathArrays,
     how: FieldChoices,

@@ -25,7 +25,7 @@ def check(
     carrier: Annotated[float | None, carrier_option("Carrier in Hz at which materials must be specified.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Check a site's mesh, places and materials; exit status 1 if there are errors."""
+    """Check a site's mesh, places and materials. The exit status is 1 if there are errors."""
     from sitetwin.site import check_site, open_site
 
     site = open_site(scene)

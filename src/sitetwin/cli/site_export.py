@@ -9,7 +9,7 @@ import typer
 
 from sitetwin.cli.console import say
 from sitetwin.cli.failures import Context, refuse_idle
-from sitetwin.cli.options.single import SiteName, choice
+from sitetwin.cli.options.single import SiteName, carrier_option, choice
 from sitetwin.cli.site_build import print_account
 from sitetwin.errors import SiteTwinError
 
@@ -25,12 +25,13 @@ def export_site(
         choice(
             *FORMATS,
             option="--format",
-            help="mitsuba (for Sionna RT), glb, or geojson (footprints and trees).",
+            help="Format to write: mitsuba for Sionna RT; geojson holds footprints and trees.",
             checked=False,
         ),
     ] = "mitsuba",
     carrier: Annotated[
-        float, typer.Option(help="Carrier in Hz, at which mitsuba gets the constants of what Sionna RT does not know.")
+        float,
+        carrier_option("Carrier in Hz at which mitsuba gets the constants of materials that Sionna RT does not know."),
     ] = 3.5e9,
 ) -> None:
     """Write a site for other programs, and say what their format cannot hold."""

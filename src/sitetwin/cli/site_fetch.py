@@ -18,7 +18,7 @@ def fetch(
     place: Annotated[str, typer.Argument(metavar="PLACE", help="Name of a place, or LATITUDE,LONGITUDE.")],
     to: SiteFolder,
     build: MapBuild,
-    radius: Annotated[float, typer.Option(help="Metres about the place.")] = 300.0,
+    radius: Annotated[float, typer.Option(help="Metres around the place that are read.")] = 300.0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
     from sitetwin.site.io import check_site_folder

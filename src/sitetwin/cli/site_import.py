@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from sitetwin.site.maps import Clip
 
 
-@option_group
+@option_group("Part of a map")
 class MapPart:
     """Which part of a map is read, and what its polygons are."""
 
     box: Annotated[str | None, typer.Option(help="Part of the map: WEST,SOUTH,EAST,NORTH in degrees.")] = None
-    around: Annotated[str | None, typer.Option(help="Part of the map: about LATITUDE,LONGITUDE.")] = None
-    radius: Annotated[float | None, typer.Option(help="Metres about --around.")] = None
+    around: Annotated[str | None, typer.Option(help="Part of the map: a circle around LATITUDE,LONGITUDE.")] = None
+    radius: Annotated[float | None, typer.Option(help="Metres around --around that are read.")] = None
     footprints: Annotated[
-        bool, typer.Option("--footprints", help="Polygons of GeoJSON that do not say what they are are buildings.")
+        bool,
+        typer.Option("--footprints", help="Take polygons of GeoJSON as buildings where they do not say what they are."),
     ] = False
 
     def clip(self) -> Clip | None:
@@ -47,11 +48,11 @@ class MapPart:
         return None if self.around is None or self.radius is None else Radius.parse(self.around, self.radius)
 
 
-@option_group
+@option_group("City model or mesh")
 class ModelReading:
     """How a city model or a mesh is read."""
 
-    lod: Annotated[str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); the highest otherwise.")] = (
+    lod: Annotated[str | None, typer.Option(help="Level of detail of CityJSON (2 or 1.2); by default the highest.")] = (
         None
     )
     unit: Annotated[

@@ -13,7 +13,7 @@ from sitetwin.errors import SiteTwinError
 
 
 def verify(path: Annotated[Path, typer.Argument(help="Folder of the store.")]) -> None:
-    """Compare every group with its checksum; exit status 1 if one is damaged or missing."""
+    """Compare every group with its checksum. The exit status is 1 if one is damaged or missing."""
     from sitetwin.store import TileStore
 
     store = TileStore.open(path)

@@ -44,7 +44,7 @@ def beams(
         Path | None, typer.Option(help="Table curve,metric,topk,n_train,mean,std of released results, to show beside.")
     ] = None,
 ) -> None:
-    """Beam prediction from positions, on measured powers: a calibrated twin, the published network, baselines."""
+    """Predict beams from positions, on measured powers, with a calibrated twin, the published network and baselines."""
     from sitetwin.report.beams.page import beams_table, write_beams_report
     from sitetwin.report.beams.released import read_published
     from sitetwin.studies.beams.config import beam_study

@@ -30,7 +30,7 @@ def csi(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
 ) -> None:
-    """CSI compression and feedback: what a digital twin of a city is worth, from the city to a refined codec."""
+    """Measure what a digital twin of a city is worth to CSI feedback, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
     from sitetwin.studies import csi_study, read_cell, run_csi_study
 

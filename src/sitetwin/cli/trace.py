@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ENGINES = ("sitetwin", "sionna")
 
 
-@option_group
+@option_group("Run")
 class RunOptions:
     """How the work is done and where its results go."""
 
@@ -38,7 +38,7 @@ class RunOptions:
     engine: Annotated[
         str,
         choice(
-            *ENGINES, help="sitetwin, or sionna: Sionna RT in safe batches, as an independent referee.", checked=False
+            *ENGINES, help="Engine: sitetwin, or Sionna RT in safe batches as an independent referee.", checked=False
         ),
     ] = "sitetwin"
 

@@ -17,14 +17,15 @@ from sitetwin.cli.options.single import Carrier, SiteOfPaths
 from sitetwin.errors import SiteTwinWarning
 
 
-@option_group
+@option_group("Page")
 class Address:
     """Where the page is served."""
 
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine see other addresses.")] = (
-        "127.0.0.1"
-    )
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on; other machines reach the page only at an address of their network."),
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any that is free.")] = 8080
 
     def is_local(self) -> bool:
         """Whether this machine alone sees the page."""
@@ -53,14 +54,18 @@ def view(
     scene: SiteOfPaths = None,
     values: Annotated[
         Path | None,
-        typer.Option(help="Numbers per user, such as the NMSE of a codec: FILE.npz or FILE.csv, one row per user."),
+        typer.Option(
+            help="Numbers of each user, such as the NMSE of a codec: FILE.npz or FILE.csv with one row for each."
+        ),
     ] = None,
     channels: Annotated[
         list[Path] | None,
-        typer.Option(help="Data set of channels made from the paths: users by channel power; may be repeated."),
+        typer.Option(help="Data set of channels of the paths, whose power colours the users; may be repeated."),
     ] = None,
     carrier: Carrier = 3.5e9,
-    beams: Annotated[int, typer.Option(min=1, max=1024, help="Beams of the DFT codebook: elements of its ULA.")] = 32,
+    beams: Annotated[
+        int, typer.Option(min=1, max=1024, help="Beams of the DFT codebook; its linear array has as many elements.")
+    ] = 32,
 ) -> None:
     """Show sites, users and their rays in the browser, until Ctrl-C."""
     from sitetwin.channel.antennas.arrays import AntennaArray, Radio

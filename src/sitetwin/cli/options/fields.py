@@ -35,22 +35,22 @@ def _checked_air(ctx: Any, param: Any, value: str) -> str:
     return value
 
 
-@option_group
+@option_group("Fields")
 class FieldChoices:
     """How the gains of paths are computed, as it was given on the command line."""
 
-    season: Annotated[str, choice(*SEASONS, help="summer or winter: whether deciduous trees bear leaves.")] = "summer"
+    season: Annotated[str, choice(*SEASONS, help="Season: deciduous trees bear leaves in summer alone.")] = "summer"
     foliage: Annotated[
         str, choice(*FOLIAGE, help="Model of the loss in leaves; default takes the one that fits the carrier.")
     ] = "default"
     out_of_range: Annotated[
         str,
-        choice(*OUT_OF_RANGE, help="Carrier outside a material's range: clamp (warns), extrapolate (warns), error."),
+        choice(*OUT_OF_RANGE, help="What becomes of a carrier outside a material's range; clamp and extrapolate warn."),
     ] = "clamp"
     diffraction_model: Annotated[
         str,
         choice(
-            *DIFFRACTION_MODELS, help="Coefficients of edges: luebbers, or sionna, as Sionna RT has them, to compare."
+            *DIFFRACTION_MODELS, help="Diffraction coefficients: those of Luebbers, or those of Sionna RT, to compare."
         ),
     ] = "luebbers"
     atmosphere: Annotated[
@@ -58,7 +58,7 @@ class FieldChoices:
         typer.Option(
             callback=_checked_air,
             autocompletion=lambda: ["none", "standard"],
-            help="Loss in air: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3.",
+            help="Air that weakens waves: none, standard (sea level), or PRESSURE,TEMPERATURE,VAPOUR in hPa, K, g/m3.",
         ),
     ] = "none"
     rain: Annotated[

@@ -2,7 +2,7 @@
 
 A group is a frozen dataclass whose fields are annotated as typer reads them::
 
-    @option_group
+    @option_group("Run")
     class Run:
         workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1
         resume: Annotated[bool, typer.Option("--resume", help="Go on.")] = False
@@ -19,19 +19,28 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
-_MARK = "__option_group__"
+_TITLE = "__option_group__"
 _Group = TypeVar("_Group")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def option_group(cls: type[_Group]) -> type[_Group]:
-    """Make a class a group of options: a frozen dataclass that takes its values by keyword."""
-    made = dataclass(frozen=True, kw_only=True)(cls)
-    setattr(made, _MARK, True)
-    return made
+def option_group(title: str) -> Callable[[type[_Group]], type[_Group]]:
+    """Make a class a group of options: a frozen dataclass that takes its values by keyword.
+
+    Args:
+        title: What stands above its options in the help of commands.
+    """
+
+    def make(cls: type[_Group]) -> type[_Group]:
+        made = dataclass(frozen=True, kw_only=True)(cls)
+        setattr(made, _TITLE, title)
+        return made
+
+    return make
 
 
 def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -44,7 +53,7 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     groups: dict[str, type] = {}
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
         kind = parameter.annotation
-        if hasattr(kind, _MARK):
+        if hasattr(kind, _TITLE):
             groups[parameter.name] = kind
             flat = _parameters(kind)
         else:
@@ -78,7 +87,15 @@ def _parameters(group: type) -> list[inspect.Parameter]:
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
+            annotation=_titled(hints[field.name], getattr(group, _TITLE)),
         )
         for field in fields(group)
     ]
+
+
+def _titled(hint: Any, title: str) -> Any:
+    """The annotation of an option with the title of its group; other commands may share the option itself."""
+    kind, option = typing.get_args(hint)
+    option = copy(option)
+    option.rich_help_panel = title
+    return Annotated[kind, option]

@@ -18,28 +18,30 @@ if TYPE_CHECKING:
 WALLS = ("merge", "keep")
 
 
-@option_group
+@option_group("Map")
 class MapBuild:
     """How a map becomes a site, as it was given on the command line."""
 
     materials: Annotated[
-        str, typer.Option(help="Materials by tags: default, mc1, mc2, mc3, or a table of your own (.toml).")
+        str, typer.Option(help="Table from tags to materials: default, mc1, mc2, mc3, or your own (.toml).")
     ] = "default"
-    terrain: Annotated[Path | None, typer.Option(help="Raster of heights (GeoTIFF); flat ground without.")] = None
+    terrain: Annotated[
+        Path | None, typer.Option(help="Raster of heights (GeoTIFF); without it the ground is flat.")
+    ] = None
     terrain_spacing: Annotated[float, typer.Option(help="Metres between the nodes of the terrain.")] = 20.0
     default_height: Annotated[
-        float, typer.Option(help="Height in metres of a building whose height and levels nobody noted.")
+        float, typer.Option(help="Height in metres of a building for which the map has neither height nor levels.")
     ] = 9.0
     height_spread: Annotated[
-        float, typer.Option(help="Metres by which such heights are drawn about their default.")
+        float, typer.Option(help="Metres by which such heights are drawn around their default.")
     ] = 0.0
     level_height: Annotated[float, typer.Option(help="Height in metres of one level.")] = 3.0
     shared_walls: Annotated[
         str,
-        choice(*WALLS, help="Walls between touching buildings: merge leaves them out, or keep.", checked=False),
+        choice(*WALLS, help="Walls between touching buildings: merge leaves them out, keep does not.", checked=False),
     ] = "merge"
     no_trees: Annotated[bool, typer.Option("--no-trees", help="Leave trees and woods out.")] = False
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: heights nobody noted, with a spread.")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the heights that are drawn.")] = 0
 
     def options(self, ctx: Context) -> MapOptions:
         """The options for `sitetwin.site.maps.site_from_map`.

@@ -49,7 +49,7 @@ def _rectangle(text: str) -> Bounds:
     return low_x, low_y, high_x, high_y
 
 
-@option_group
+@option_group("Users")
 class UserGrid:
     """Users on a grid over a rectangle."""
 
@@ -67,23 +67,21 @@ class UserGrid:
         return _rectangle(self.area)
 
 
-@option_group
+@option_group("Users")
 class UserPlaces:
     """Users at exactly one of a rectangle in metres, a box of latitudes and longitudes, a map and a GPX file."""
 
     area: Annotated[str | None, typer.Option(help=_AREA_HELP)] = None
     area_latlon: Annotated[
-        str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees, for a site with a georeference.")
+        str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees; the site needs a georeference.")
     ] = None
     streets: Annotated[
         Path | None,
-        typer.Option(
-            help="Or a map (.osm, .geojson, ...): users stand on its streets, for a site with a georeference."
-        ),
+        typer.Option(help="Or a map (.osm, .geojson, ...) on whose streets they stand; the site needs a georeference."),
     ] = None
     gpx: Annotated[
         Path | None,
-        typer.Option(help="Or a GPX file: users stand along its tracks, --spacing apart."),
+        typer.Option(help="Or a GPX file along whose tracks they stand, --spacing apart."),
     ] = None
     spacing: Spacing = 1.0
     height: Height = 1.5

@@ -22,7 +22,7 @@ def _patterns() -> list[str]:
     return list(PATTERNS)
 
 
-@option_group
+@option_group("Antennas")
 class Transmitter:
     """Pattern and boresight of a transmitter."""
 
@@ -41,7 +41,7 @@ class Transmitter:
         return Radio(named_array(array, named_pattern(self.pattern)), orientation)
 
 
-@option_group
+@option_group("Antennas")
 class ArrayChoices(Transmitter):
     """The arrays of both ends."""
 
@@ -61,7 +61,7 @@ class ArrayChoices(Transmitter):
         return self.radio(self.bs_array), Radio(named_array(self.ue_array, named_pattern(self.ue_pattern)))
 
 
-@option_group
+@option_group("Antennas")
 class PathArrays(ArrayChoices):
     """The arrays of both ends, between single antennas where none are named."""
 

@@ -87,17 +87,19 @@ SiteName = Annotated[str, typer.Argument(metavar="SITE", help=SITE_HELP)]
 SiteOfPaths = Annotated[
     str | None,
     typer.Option(
-        help="The site of the paths: saved folder, built-in scene or file; by default the built-in scene they name."
+        help="Site of the paths: saved folder, built-in scene or file; by default the built-in scene that they name."
     ),
 ]
 Spacing = Annotated[float, typer.Option(callback=_positive_metres, help="Distance between users in metres.")]
 Height = Annotated[
     float, typer.Option(callback=_positive_metres, help="Height of the users above the ground in metres.")
 ]
-Indoors = Annotated[bool, typer.Option("--indoors", help="Allow transmitters and users inside buildings: for rooms.")]
+Indoors = Annotated[
+    bool, typer.Option("--indoors", help="Allow transmitters and users inside buildings, as rooms need it.")
+]
 Carrier = Annotated[float, carrier_option("Carrier in Hz.")]
 Transmissions = Annotated[
-    int, typer.Option(min=0, max=16, help="Most walls (slabs) that a path may pass straight through.")
+    int, typer.Option(min=0, max=16, help="Most slabs that a path may pass straight through; an outer wall is one.")
 ]
 LatticeSeed = Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.")]
 ArrayYaw = Annotated[

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sitetwin.rays.dense import TraceSettings
 
 
-@option_group
+@option_group("Paths")
 class TracingOptions:
     """Which paths are traced."""
 
@@ -61,7 +61,7 @@ class TracingOptions:
         )
 
 
-@option_group
+@option_group("Paths")
 class EdgeTracingOptions(TracingOptions):
     """Which paths are traced, and how diffracted ones may run."""
 
@@ -74,7 +74,8 @@ class EdgeTracingOptions(TracingOptions):
     lit_region: Annotated[
         bool,
         typer.Option(
-            "--lit-region/--no-lit-region", help="Keep diffracted paths also where the edge casts no shadow, or not."
+            "--lit-region/--no-lit-region",
+            help="Whether diffracted paths are kept where the edge casts no shadow, too.",
         ),
     ] = True
 
