@@ -8,7 +8,7 @@ import pytest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.siting import best_roof_edge, visible
 from sitetwin.site import user_grid
-from sitetwin.site.places.radios import roof_places
+from sitetwin.site.places.roofs import roof_places
 from sitetwin.site.places.sight import sees
 from tests.site.conftest import block, make_town
 

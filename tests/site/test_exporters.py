@@ -34,7 +34,7 @@ from sitetwin.site import (
     load_scene,
     with_georeference,
 )
-from sitetwin.site.exporters.canopies import canopy_mesh
+from sitetwin.site.canopy_meshes import canopy_mesh
 from sitetwin.site.exporters.mitsuba import HALF_SPACE_THICKNESS
 from sitetwin.site.projection import LocalProjection
 

@@ -27,7 +27,7 @@ def test_plane_of_any_direction_is_one_facet(rng: np.random.Generator) -> None:
     vertices, triangles = grid(6, 6, lambda x, y: 0 * x)
     vertices = (vertices @ turn.T + [30.0, -20, 4]).astype(np.float32).astype(float)
     triangles[::3] = triangles[::3, ::-1]  # turned around: still the same facet
-    got = merge_facets(vertices, triangles, np.zeros(len(triangles)))
+    got = merge_facets(vertices, triangles, np.zeros(len(triangles), dtype=int))
     assert len(got.offset) == 1
     assert abs(np.abs(turn[:, 2] @ got.normal[0]) - 1) < 1e-9
     np.testing.assert_allclose(vertices @ got.normal[0], got.offset[0], atol=6e-5)
@@ -38,13 +38,13 @@ def test_tolerance_is_a_twentieth_of_a_millimetre(step: float, facets: int) -> N
     vertices, triangles = grid(1, 1, lambda x, y: 0 * x)
     shifted = vertices + np.array([3.0, 0, step])
     both = np.concatenate([vertices, shifted])
-    got = merge_facets(both, np.concatenate([triangles, triangles + 4]), np.zeros(4))
+    got = merge_facets(both, np.concatenate([triangles, triangles + 4]), np.zeros(4, dtype=int))
     assert len(got.offset) == facets
 
 
 def test_groups_and_folds_stay_apart() -> None:
     vertices, triangles = grid(4, 4, lambda x, y: np.abs(x - 2.0))
-    assert len(merge_facets(vertices, triangles, np.zeros(32)).offset) == 2
+    assert len(merge_facets(vertices, triangles, np.zeros(32, dtype=int)).offset) == 2
     got = merge_facets(vertices, triangles, np.arange(32) % 2)
     assert len(got.offset) == 4
     assert got.group.tolist() == [np.flatnonzero(got.triangle_facet == f)[0] % 2 for f in range(4)]
@@ -52,7 +52,7 @@ def test_groups_and_folds_stay_apart() -> None:
 
 def test_degenerate_triangles_are_dropped_and_counted() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0.0]])
-    got = merge_facets(vertices, np.array([[0, 1, 2], [0, 0, 1], [0, 1, 3]]), np.zeros(3))
+    got = merge_facets(vertices, np.array([[0, 1, 2], [0, 0, 1], [0, 1, 3]]), np.zeros(3, dtype=int))
     assert got.dropped == 2
     assert got.kept.tolist() == [2]
 
@@ -63,17 +63,17 @@ def test_order_of_the_triangles_only_renumbers(seed: int) -> None:
     rng = np.random.default_rng(seed)
     vertices, triangles = grid(5, 5, lambda x, y: np.maximum(0.3 * x, 1.0) + 0.2 * y)
     order = rng.permutation(len(triangles))
-    one = merge_facets(vertices, triangles, np.zeros(50)).triangle_facet
-    two = merge_facets(vertices, triangles[order], np.zeros(50)).triangle_facet
+    one = merge_facets(vertices, triangles, np.zeros(50, dtype=int)).triangle_facet
+    two = merge_facets(vertices, triangles[order], np.zeros(50, dtype=int)).triangle_facet
     pairs = set(zip(one[order].tolist(), two.tolist(), strict=True))
     assert len(pairs) == one.max() + 1 == two.max() + 1
 
 
 def test_large_groups_merge_along_edges_to_the_same_facets(monkeypatch: pytest.MonkeyPatch) -> None:
     vertices, triangles = grid(12, 12, lambda x, y: np.maximum(np.maximum(0.25 * x, 1.0), 0.5 * y - 2))
-    want = merge_facets(vertices, triangles, np.zeros(len(triangles)))
+    want = merge_facets(vertices, triangles, np.zeros(len(triangles), dtype=int))
     monkeypatch.setattr(module, "_LARGE_GROUP", 10)
-    got = merge_facets(vertices, triangles, np.zeros(len(triangles)))
+    got = merge_facets(vertices, triangles, np.zeros(len(triangles), dtype=int))
     assert len(got.offset) == len(want.offset) < 40
     assert np.array_equal(got.triangle_facet, want.triangle_facet)
 

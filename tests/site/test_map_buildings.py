@@ -15,12 +15,24 @@ from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.footprints import SMALLEST_AREA
 from sitetwin.site.maps.heights import BuildingOptions
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.watertight import enclosed_volume, open_edges
+from sitetwin.site.maps.watertight import open_edges
 from sitetwin.site.materials import Material
 from sitetwin.site.objects import building_name
 from sitetwin.site.places.placement import inside_building, surface_height
 
 FOUNDATION = 0.5
+
+
+def enclosed_volume(corners: np.ndarray) -> float:
+    """Volume inside a closed surface, cubic metres; positive where it faces outwards.
+
+    Args:
+        corners: (T, 3, 3) metres.
+    """
+    if not len(corners):
+        return 0.0
+    a, b, c = np.moveaxis(corners - corners[0, 0], 1, 0)
+    return float((a * np.cross(b, c)).sum() / 6.0)
 
 
 class Rules:

@@ -20,12 +20,11 @@ from sitetwin.site.places.radios import (
     ground_area,
     lamp_post,
     mast,
-    nearest_building,
     place,
     place_latlon,
-    roof_edge,
     street_area,
 )
+from sitetwin.site.places.roofs import nearest_building, roof_edge
 from sitetwin.site.places.sight import sees
 from tests.site.conftest import block, make_town
 

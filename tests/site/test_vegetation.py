@@ -221,7 +221,7 @@ def test_a_trunk_is_a_label_that_only_trunks_carry() -> None:
         lambda: Cylinder((0, 0), 1.0, 5.0, 5.0),
         lambda: ExtrudedPolygon(((0, 0), (1, 1)), 0, 1),
         lambda: ExtrudedPolygon(((0, 0), (1, 1), (2, 2)), 0, 1),
-        lambda: Vegetation((), np.zeros((1, 3)), np.zeros(1)),
+        lambda: Vegetation((), np.zeros((1, 3)), np.zeros(1, dtype=int)),
         lambda: Vegetation.from_dict({"volumes": [{"shape": "cloud"}]}),
     ],
 )

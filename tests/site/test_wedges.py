@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -245,9 +246,8 @@ def test_neither_frame_nor_order_matters(seed: int) -> None:
 
 def test_no_triangle_no_wedge() -> None:
     site = site_of(rectangle([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]))
-    empty = Site(
-        **{**vars(site), "triangles": site.triangles[:0], "triangle_facet": site.triangle_facet[:0]}  # type: ignore[arg-type]
-    )
+    labels = ("triangles", "triangle_facet", "triangle_object")
+    empty = replace(site, **{label: getattr(site, label)[:0] for label in labels})
     assert len(empty.wedges) == 0
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from pyproj import Transformer
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
+from sitetwin.site.projection import LocalProjection
 from sitetwin.store.mat_files import read_mat
 
 DEAD_BEAMS = (0, 63)
@@ -190,13 +190,11 @@ def _check_station(raw: RawRows) -> None:
 
 def _local_metres(position: np.ndarray, station: np.ndarray) -> np.ndarray:
     """(N, 2) metres east and north of the station; NaN where a position is no place on the globe."""
-    frame = f"+proj=tmerc +lat_0={station[0]:.12f} +lon_0={station[1]:.12f} +k=1 +datum=WGS84 +units=m"
     there = (np.abs(position[:, 0]) <= 90) & (np.abs(position[:, 1]) <= 180)
     out = np.full(position.shape, np.nan)
     if there.any():
-        to_local = Transformer.from_crs("EPSG:4326", frame, always_xy=True)
-        east, north = to_local.transform(position[there, 1], position[there, 0])
-        out[there] = np.stack([east, north], axis=1)
+        frame = LocalProjection(float(station[0]), float(station[1]))
+        out[there] = frame.to_local(position[there][:, ::-1])
     out[~np.isfinite(out).all(axis=1)] = np.nan
     return out
 

@@ -9,7 +9,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import RayCaster, array3
 from sitetwin.site import Pose, Site
-from sitetwin.site.places.radios import roof_places
+from sitetwin.site.places.roofs import roof_places
 
 
 def visible(site: Site, position: np.ndarray, users: np.ndarray, caster: RayCaster | None = None) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from sitetwin.site.bodies import MovingObject, box_object
 from sitetwin.site.build import build_site
-from sitetwin.site.check.check import Finding, SiteReport, check_site
+from sitetwin.site.check.check import check_site
+from sitetwin.site.check.findings import Finding, SiteReport
 from sitetwin.site.exporters import export_footprints, export_glb, export_mitsuba
 from sitetwin.site.importers import builtin_scenes, load_cityjson, load_insite, load_mesh, load_scene
 from sitetwin.site.io import load_site, save_site
@@ -23,7 +24,8 @@ from sitetwin.site.places.placement import (
     user_grid,
 )
 from sitetwin.site.places.pose import Pose
-from sitetwin.site.places.radios import ground_area, lamp_post, mast, place, place_latlon, roof_edge, street_area
+from sitetwin.site.places.radios import ground_area, lamp_post, mast, place, place_latlon, street_area
+from sitetwin.site.places.roofs import roof_edge
 from sitetwin.site.planting import StreetTrees, plant_street_trees
 from sitetwin.site.projection import Georeference
 from sitetwin.site.recipes import VariantRecipe, fidelity_sweep, read_recipe

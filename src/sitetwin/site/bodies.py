@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import merge_facets
@@ -21,13 +22,13 @@ class MovingObject:
         name: For reports.
         vertices: (V, 3) float64, metres, in the site's frame at the moment in question.
         triangles: (T, 3) int32, vertex indices, facing outwards.
-        material: Of all its surfaces.
+        material: The material of all its surfaces.
         velocity: (3,) m/s.
     """
 
     name: str
-    vertices: np.ndarray
-    triangles: np.ndarray
+    vertices: Float[np.ndarray, "vertices 3"]
+    triangles: Int[np.ndarray, "triangles 3"]
     material: Material
     velocity: np.ndarray
 
@@ -44,7 +45,7 @@ class MovingObject:
         return replace(self, vertices=self.vertices + np.asarray(self.velocity) * seconds)
 
     @property
-    def bounds(self) -> np.ndarray:
+    def bounds(self) -> Float[np.ndarray, "2 3"]:
         """(2, 3) float64: lowest and highest corner, metres."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
@@ -66,7 +67,7 @@ def box_object(
         size: (3,) metres: length, width and height.
         yaw: Heading in radians, from east, counter-clockwise.
         speed: m/s, along the heading.
-        material: Of its surfaces; metal by default.
+        material: The material of its surfaces; metal by default.
 
     Raises:
         SiteTwinError: A number is not finite, or a side not positive.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import merge_facets
@@ -18,11 +19,11 @@ from sitetwin.site.vegetation import Vegetation
 
 def build_site(
     name: str,
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    triangle_object: np.ndarray,
+    vertices: Shaped[np.ndarray, "vertices 3"],
+    triangles: Shaped[np.ndarray, "triangles 3"],
+    triangle_object: Shaped[np.ndarray, " triangles"],
     objects: Sequence[str],
-    object_material: Sequence[int] | np.ndarray,
+    object_material: Int[np.ndarray, " objects"] | Sequence[int],
     materials: Sequence[Material],
     *,
     vegetation: Vegetation | None = None,

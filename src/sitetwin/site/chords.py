@@ -1,8 +1,4 @@
-"""Chords of straight segments through canopy volumes: culling on strips, then closed forms.
-
-Culling: the volumes of one size class stand in strips of equal width by their centres and, within a strip, in order of
-the other coordinate. A segment passes each strip once; the volumes that can touch it there are one contiguous run,
-found by two look-ups. So every (segment, volume) pair comes up at most once.
+"""Chords of straight segments through canopy volumes: culling (see `sitetwin.site.culling`), then closed forms.
 
 Closed forms: elementwise float64 only (no BLAS), so the result does not depend on how segments are batched.
 """
@@ -11,20 +7,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from sitetwin.site.culling import MARGIN, SizeClass, expand, size_classes
 
 _SEGMENTS_PER_CHUNK = 1 << 14
-_PAIRS_PER_BLOCK = 1 << 17
-_MOST_STRIPS = 2048
 _LEVEL = 1e-12  # metres: a coordinate that changes less along a segment does not change
-_MARGIN = 1e-6  # metres added to bounding boxes, far above rounding
 
-Crossings = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Crossings = tuple[
+    Int[np.ndarray, " crossings"],
+    Int[np.ndarray, " crossings"],
+    Float[np.ndarray, " crossings"],
+    Float[np.ndarray, " crossings"],
+]
 """segment (C,) int64, volume (C,) int32, entry (C,) and exit (C,) float64 metres from the start."""
 
 
@@ -44,15 +45,15 @@ class VolumeTable:
         ring: (R, 2) polygon corners, metres.
     """
 
-    kind: np.ndarray
-    centre: np.ndarray
-    half: np.ndarray
-    circle: np.ndarray
-    axes: np.ndarray
-    cos_yaw: np.ndarray
-    sin_yaw: np.ndarray
-    ring_offsets: np.ndarray
-    ring: np.ndarray
+    kind: UInt8[np.ndarray, " volumes"]
+    centre: Float[np.ndarray, "volumes 3"]
+    half: Float[np.ndarray, "volumes 3"]
+    circle: Float[np.ndarray, " volumes"]
+    axes: Float[np.ndarray, "volumes 3"]
+    cos_yaw: Float[np.ndarray, " volumes"]
+    sin_yaw: Float[np.ndarray, " volumes"]
+    ring_offsets: Int[np.ndarray, " volumes+1"]
+    ring: Float[np.ndarray, "corners 2"]
 
     @classmethod
     def of(cls, volumes: Sequence[tuple[str, tuple[float, ...]]]) -> VolumeTable:
@@ -64,7 +65,7 @@ class VolumeTable:
             kind=np.array([r[0] for r in rows], dtype=np.uint8),
             centre=np.array([r[1] for r in rows]).reshape(-1, 3),
             half=half,
-            circle=np.array([_circle(r) for r in rows]) + _MARGIN,
+            circle=np.array([_circle(r) for r in rows]) + MARGIN,
             axes=np.array([r[3] for r in rows]).reshape(-1, 3),
             cos_yaw=np.array([math.cos(r[4]) for r in rows]),
             sin_yaw=np.array([math.sin(r[4]) for r in rows]),
@@ -73,9 +74,9 @@ class VolumeTable:
         )
 
     @cached_property
-    def classes(self) -> tuple[_SizeClass, ...]:
+    def classes(self) -> tuple[SizeClass, ...]:
         """The volumes by size, ready for culling."""
-        return tuple(_SizeClass.of(self, members) for members in _size_classes(self))
+        return tuple(SizeClass.of(self.centre, self.half, members) for members in size_classes(self.half))
 
 
 def _row(shape: str, numbers: tuple[float, ...]) -> tuple:
@@ -101,7 +102,9 @@ def _circle(row: tuple) -> float:
     return math.hypot(half[0], half[1]) if kind == 2 else max(axes[0], axes[1])
 
 
-def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Crossings:
+def crossings(
+    table: VolumeTable, starts: Float[np.ndarray, "segments 3"], ends: Float[np.ndarray, "segments 3"]
+) -> Crossings:
     """All crossings, ordered by segment, then volume, then entry; see `Vegetation.chords`."""
     if not len(table.kind) or not len(starts):
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
@@ -114,13 +117,6 @@ def crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray) -> Cross
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
     segment, volume, entry, leave = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return segment, volume, entry, leave
-
-
-def _size_classes(table: VolumeTable) -> list[np.ndarray]:
-    """Volumes of similar width (within a factor of two) together, so that one wood does not widen all strips."""
-    size = np.maximum(table.half[:, 0], table.half[:, 1])
-    level = np.ceil(np.log2(np.maximum(size, 1.0))).astype(np.int64)
-    return [np.flatnonzero(level == k) for k in np.unique(level)]
 
 
 def _chunk_crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray, first: int) -> Crossings | None:
@@ -142,115 +138,6 @@ def _chunk_crossings(table: VolumeTable, starts: np.ndarray, ends: np.ndarray, f
     entry, leave = entry * length, leave * length
     real = leave > entry
     return (segment + first)[real], volume.astype(np.int32)[real], entry[real], leave[real]
-
-
-@dataclass(frozen=True)
-class _SizeClass:
-    """Volumes of one size class, in strips along x and again along y."""
-
-    members: np.ndarray
-    low: np.ndarray  # (3,) corners of the bounding box of the class
-    high: np.ndarray
-    reach: np.ndarray  # (2,) largest half size along x and y
-    strips: tuple[_Strips, _Strips]
-
-    @classmethod
-    def of(cls, table: VolumeTable, members: np.ndarray) -> _SizeClass:
-        centre, half = table.centre[members], table.half[members] + _MARGIN
-        reach = half[:, :2].max(axis=0)
-        strips = tuple(_Strips.of(centre[:, axis], centre[:, 1 - axis], members, float(reach.max())) for axis in (0, 1))
-        return cls(members, (centre - half).min(axis=0), (centre + half).max(axis=0), reach, strips)  # type: ignore[arg-type]
-
-    def candidate_pairs(self, a: np.ndarray, d: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Blocks of (segment, volume) pairs whose bounding boxes may meet."""
-        near, far = _clip(a, d, self.low, self.high)
-        alive = near <= far
-        steep = np.abs(d[:, 1]) > np.abs(d[:, 0])
-        for axis in (0, 1):
-            rows = np.flatnonzero(alive & (steep == bool(axis)))
-            if len(rows):
-                yield from self.strips[axis].pairs(
-                    rows, a[rows][:, [axis, 1 - axis]], d[rows][:, [axis, 1 - axis]], near[rows], far[rows],
-                    self.reach[[axis, 1 - axis]],
-                )  # fmt: skip
-
-
-def _clip(a: np.ndarray, d: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parameter interval of the segment inside a box (empty: near > far)."""
-    near, far = np.zeros(len(a)), np.ones(len(a))
-    for k in range(3):
-        level = d[:, k] == 0.0
-        step = np.where(level, 1.0, d[:, k])
-        t0, t1 = (low[k] - a[:, k]) / step, (high[k] - a[:, k]) / step
-        outside = level & ((a[:, k] < low[k]) | (a[:, k] > high[k]))
-        near = np.where(level, near, np.maximum(near, np.minimum(t0, t1)))
-        far = np.where(level, far, np.minimum(far, np.maximum(t0, t1)))
-        far = np.where(outside, -1.0, far)
-    return near, far
-
-
-@dataclass(frozen=True)
-class _Strips:
-    """Volumes in strips along u (by centre), within a strip in bins along v."""
-
-    u0: float
-    width: float
-    num: int
-    v0: float
-    bin: float
-    bins: int
-    volume: np.ndarray  # (V,) volumes in strip order, then by v
-    first: np.ndarray  # (num * (bins + 1),) rank of the first volume of a strip at or beyond a bin
-
-    @classmethod
-    def of(cls, u: np.ndarray, v: np.ndarray, members: np.ndarray, reach: float) -> _Strips:
-        spacing = math.sqrt(float(np.ptp(u)) * float(np.ptp(v)) / len(u))  # about one candidate per look-up
-        width = max(2.0 * reach, spacing, float(np.ptp(u)) / _MOST_STRIPS)
-        step = max(0.25 * reach, 0.5, float(np.ptp(v)) / _MOST_STRIPS)
-        num, bins = int(np.ptp(u) / width) + 1, int(np.ptp(v) / step) + 1
-        strip = np.minimum(((u - u.min()) / width).astype(np.int64), num - 1)
-        column = np.minimum(((v - v.min()) / step).astype(np.int64), bins - 1)
-        order = np.lexsort((members, column, strip))
-        counts = np.bincount(strip * (bins + 1) + column, minlength=num * (bins + 1))
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        return cls(float(u.min()), width, num, float(v.min()), step, bins, members[order], first)
-
-    def pairs(
-        self, rows: np.ndarray, a: np.ndarray, d: np.ndarray, near: np.ndarray, far: np.ndarray, reach: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pairs for segments ``a + t d`` (along u, v), ``near <= t <= far``, that run mostly along u."""
-        ends = np.sort(np.stack([a[:, 0] + near * d[:, 0], a[:, 0] + far * d[:, 0]]), axis=0)
-        low = np.clip(np.floor((ends[0] - reach[0] - self.u0) / self.width), 0, self.num).astype(np.int64)
-        high = np.clip(np.floor((ends[1] + reach[0] - self.u0) / self.width), -1, self.num - 1).astype(np.int64)
-        which, strip = _expand(low, np.maximum(high - low + 1, 0))
-        left = self.u0 + strip * self.width
-        u_low = np.maximum(ends[0][which], left - reach[0])
-        u_high = np.minimum(ends[1][which], left + self.width + reach[0])
-        slope = np.where(d[:, 0] == 0.0, 0.0, d[:, 1] / np.where(d[:, 0] == 0.0, 1.0, d[:, 0]))[which]
-        base_u, base_v = a[which, 0], a[which, 1]
-        v_one, v_two = base_v + (u_low - base_u) * slope, base_v + (u_high - base_u) * slope
-        bottom = np.floor((np.minimum(v_one, v_two) - reach[1] - _MARGIN - self.v0) / self.bin)
-        top = np.floor((np.maximum(v_one, v_two) + reach[1] + _MARGIN - self.v0) / self.bin) + 1
-        row = strip * (self.bins + 1)
-        begin = self.first[row + np.clip(bottom, 0, self.bins).astype(np.int64)]
-        stop = self.first[row + np.clip(top, 0, self.bins).astype(np.int64)]
-        count = np.where(u_low <= u_high, np.maximum(stop - begin, 0), 0)
-        some = np.flatnonzero(count)
-        which, begin, count = rows[which[some]], begin[some], count[some]
-        total = np.cumsum(count)
-        cut = 0
-        while cut < len(count):
-            done = total[cut - 1] if cut else 0
-            stop_at = max(int(np.searchsorted(total, done + _PAIRS_PER_BLOCK, side="right")), cut + 1)
-            index, rank = _expand(begin[cut:stop_at], count[cut:stop_at])
-            yield which[cut:stop_at][index], self.volume[rank]
-            cut = stop_at
-
-
-def _expand(begin: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row i its numbers ``begin[i], ..., begin[i] + count[i] - 1``: the row and the number."""
-    row = np.repeat(np.arange(len(count)), count)
-    return row, np.arange(len(row)) + np.repeat(begin - np.cumsum(count) + count, count)
 
 
 def _near_in_plan(
@@ -331,7 +218,7 @@ def _polygon(table: VolumeTable, a: np.ndarray, d: np.ndarray, segment: np.ndarr
     A vertical segment takes the line along +x through its point and asks whether the point itself lies inside.
     """
     counts = np.diff(table.ring_offsets)[volume]
-    pair, here = _expand(table.ring_offsets[volume], counts)
+    pair, here = expand(table.ring_offsets[volume], counts)
     last = table.ring_offsets[volume + 1][pair] - 1
     after = np.where(here == last, table.ring_offsets[volume][pair], here + 1)
     upright = (d[segment, 0] == 0.0) & (d[segment, 1] == 0.0)

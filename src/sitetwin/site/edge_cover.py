@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from sitetwin.site.facets import dot
+from sitetwin.site.facets import dot, unit
 from sitetwin.site.mesh import Mesh
 
 COVER_TOLERANCE = 1e-3
@@ -19,8 +20,11 @@ _HALVINGS = 10  # of a sample spacing, to find where the cover ends: about 1 mm
 
 
 def open_parts(
-    surfaces: Surfaces, ends: np.ndarray, edge: np.ndarray, incident: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int]:
+    surfaces: Surfaces,
+    ends: Float[np.ndarray, "edges 2 3"],
+    edge: Int[np.ndarray, " edges"],
+    incident: Int[np.ndarray, " keys"],
+) -> tuple[Int[np.ndarray, " parts"], Float[np.ndarray, "parts 2"], int]:
     """The parts of edges that no foreign facet covers.
 
     Edges are sampled at three places; where one of them is covered, every metre, and the ends of the cover are found by
@@ -91,9 +95,9 @@ class Surfaces:
         corners = self._corners
         low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
         self._origin = low.min(axis=0) if len(corners) else np.zeros(3)
-        self._normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        self._normal = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
         sides = np.roll(corners, -1, axis=1) - corners
-        self._inwards = _unit(np.cross(self._normal[:, None], sides))
+        self._inwards = unit(np.cross(self._normal[:, None], sides))
         size_class = np.frexp((high - low).max(axis=1, initial=0.0))[1]
         self._levels = [
             (2.0 ** (number - 1), *self._list(np.flatnonzero(size_class == number), 2.0 ** (number - 1), low, high))
@@ -119,7 +123,7 @@ class Surfaces:
         order = np.argsort(key, kind="stable")
         return key[order], triangle[meets][order]
 
-    def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, points: Float[np.ndarray, "points 3"]) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
         """Pairs (point, facet) where a point lies on a facet's surface, within the tolerance; repeats are possible."""
         rows, facets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for size, key, triangle in self._levels:
@@ -149,8 +153,3 @@ def _cell_key(cell: np.ndarray) -> np.ndarray:
     """One number for each (N, 3) cell; cells 2^20 apart may share it, which costs time and nothing else."""
     wrapped = cell & ((1 << 21) - 1)
     return (wrapped[:, 0] << 42) | (wrapped[:, 1] << 21) | wrapped[:, 2]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    size = np.sqrt(dot(vectors, vectors))
-    return vectors / np.where(size > 0, size, 1.0)[..., None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 FLATNESS = 5e-5
 """Largest distance of a facet's vertex from its plane, metres: 0.4 degrees of phase per reflection at 3.5 GHz."""
@@ -33,11 +34,11 @@ class Facets:
         dropped: Number of degenerate triangles.
     """
 
-    kept: np.ndarray
-    triangle_facet: np.ndarray
-    normal: np.ndarray
-    offset: np.ndarray
-    group: np.ndarray
+    kept: Int[np.ndarray, " kept"]
+    triangle_facet: Int[np.ndarray, " kept"]
+    normal: Float[np.ndarray, "facets 3"]
+    offset: Float[np.ndarray, " facets"]
+    group: Int[np.ndarray, " facets"]
     dropped: int
 
 
@@ -46,12 +47,18 @@ def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
-def norm(vectors: np.ndarray) -> np.ndarray:
+def norm(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"]:
     """Length along the last axis of length 3, elementwise like `dot`."""
     return np.asarray(np.sqrt(dot(vectors, vectors)))
 
 
-def mesh_tolerance(coordinates: np.ndarray) -> np.ndarray:
+def unit(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """Vectors of length 1 along the last axis of length 3; a vector of length zero stays zero."""
+    size = norm(vectors)
+    return vectors / np.where(size > 0, size, 1.0)[..., None]
+
+
+def mesh_tolerance(coordinates: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"]:
     """Flatness that can be asked of vertices: 0.05 mm, or the single-precision spacing where that is larger.
 
     Args:
@@ -64,7 +71,11 @@ def mesh_tolerance(coordinates: np.ndarray) -> np.ndarray:
     return np.maximum(FLATNESS, spacing)
 
 
-def merge_facets(vertices: np.ndarray, triangles: np.ndarray, group: np.ndarray) -> Facets:
+def merge_facets(
+    vertices: Float[np.ndarray, "vertices 3"],
+    triangles: Int[np.ndarray, "triangles 3"],
+    group: Int[np.ndarray, " triangles"],
+) -> Facets:
     """Merge the coplanar triangles of each group into facets.
 
     In each group the largest triangle not yet placed (slivers last) spans a plane and takes every triangle whose three
@@ -109,7 +120,11 @@ def merge_facets(vertices: np.ndarray, triangles: np.ndarray, group: np.ndarray)
     )
 
 
-def plane_offsets(corners: np.ndarray, facet: np.ndarray, normal: np.ndarray) -> np.ndarray:
+def plane_offsets(
+    corners: Float[np.ndarray, "triangles 3 3"],
+    facet: Int[np.ndarray, " triangles"],
+    normal: Float[np.ndarray, "facets 3"],
+) -> Float[np.ndarray, " facets"]:
     """Offset of each facet's plane: midway between its lowest and highest vertex along the normal.
 
     Args:
@@ -127,7 +142,12 @@ def plane_offsets(corners: np.ndarray, facet: np.ndarray, normal: np.ndarray) ->
     return 0.5 * (low + high)
 
 
-def flatness_excess(corners: np.ndarray, facet: np.ndarray, normal: np.ndarray, offset: np.ndarray) -> np.ndarray:
+def flatness_excess(
+    corners: Float[np.ndarray, "triangles 3 3"],
+    facet: Int[np.ndarray, " triangles"],
+    normal: Float[np.ndarray, "facets 3"],
+    offset: Float[np.ndarray, " facets"],
+) -> Float[np.ndarray, " facets"]:
     """(F,) largest ratio of a facet's vertex distance from its plane to the tolerance there; above 1 is not flat."""
     distance = np.abs(dot(corners, normal[facet][:, None, :]) - offset[facet][:, None])
     worst = np.zeros(len(normal))
@@ -187,7 +207,7 @@ def _neighbours(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return triangle[:-1][same], triangle[1:][same]
 
 
-def components(size: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def components(size: int, a: Int[np.ndarray, " pairs"], b: Int[np.ndarray, " pairs"]) -> Int[np.ndarray, " nodes"]:
     """Connected components of an undirected graph: the lowest node of each, by hooking and pointer jumping."""
     parent = np.arange(size)
     while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
+from jaxtyping import Float
 
 GRID = 1e-4
 """Metres to which outlines are snapped, so that neighbouring triangles close up."""
@@ -12,7 +13,7 @@ _LEAST_AREA = 1e-2  # m^2 of a piece
 _UPRIGHT = 1e-6  # m^2, twice the area of the projection of a triangle that is a wall
 
 
-def footprint(corners: np.ndarray) -> shapely.Geometry:
+def footprint(corners: Float[np.ndarray, "triangles 3 3"]) -> shapely.Geometry:
     """Union of the projections of triangles onto the ground.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.mesh import LARGEST_COORDINATE
@@ -27,7 +28,11 @@ def origin_of(site: Site) -> Georeference:
     return site.georeference
 
 
-def to_local(site: Site, latitude: Sequence[float] | np.ndarray, longitude: Sequence[float] | np.ndarray) -> np.ndarray:
+def to_local(
+    site: Site,
+    latitude: Shaped[np.ndarray, " points"] | Sequence[float],
+    longitude: Shaped[np.ndarray, " points"] | Sequence[float],
+) -> Float[np.ndarray, "points 2"]:
     """Plan coordinates of geographic ones.
 
     Args:
@@ -62,7 +67,9 @@ def to_local(site: Site, latitude: Sequence[float] | np.ndarray, longitude: Sequ
     return plan
 
 
-def to_geographic(site: Site, points_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def to_geographic(
+    site: Site, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
+) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
     """Latitude and longitude, each (N,) WGS84 degrees, of points (N, 2) in metres.
 
     Raises:
@@ -80,8 +87,8 @@ def with_georeference(site: Site, latitude: float, longitude: float, vertical_da
 
     Args:
         site: The site.
-        latitude: Of the local origin, WGS84 degrees.
-        longitude: Likewise.
+        latitude: Latitude of the local origin, WGS84 degrees.
+        longitude: Longitude of the local origin, WGS84 degrees.
         vertical_datum: What z = 0 is; by default what the site said before, or "local ground".
 
     Raises:

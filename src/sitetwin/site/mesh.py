@@ -5,8 +5,7 @@ to an *object* (a part of a building, or the ground) and, through the facet, to 
 (wedges, placement, footprints, changes of the geometry) takes a `Mesh`; a `Site` is one.
 """
 
-from __future__ import annotations
-
+# Annotations are objects here, not strings: those of the fields are inherited by a class in another module.
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
+from jaxtyping import Bool, Float, Int, Shaped
 
 from sitetwin.site.facets import components
 from sitetwin.site.mesh import Mesh
@@ -17,7 +18,7 @@ TOUCHING = 0.05
 _UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
 
 
-def standing_buildings(mesh: Mesh) -> np.ndarray:
+def standing_buildings(mesh: Mesh) -> Bool[np.ndarray, " buildings"]:
     """(B,) bool: which of `Mesh.buildings` are buildings indeed, neither ground nor parked vehicles."""
     names, building = mesh.buildings
     stands = np.array([not n.startswith(PARKED) for n in names], dtype=bool)
@@ -25,13 +26,13 @@ def standing_buildings(mesh: Mesh) -> np.ndarray:
     return stands
 
 
-def lying(corners: np.ndarray) -> np.ndarray:
+def lying(corners: Float[np.ndarray, "triangles 3 3"]) -> Bool[np.ndarray, " triangles"]:
     """(T,) bool: triangles (T, 3, 3) that cover something in plan."""
     e1, e2 = (corners[:, k, :2] - corners[:, 0, :2] for k in (1, 2))
     return np.asarray(np.abs(e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]) > 2 * _UPRIGHT)
 
 
-def plan_shapes(corners: np.ndarray) -> np.ndarray:
+def plan_shapes(corners: Float[np.ndarray, "triangles 3 3"]) -> Shaped[np.ndarray, " lying"]:
     """(T',) shapely polygons: triangles seen from above; upright ones are left out.
 
     Args:
@@ -40,7 +41,7 @@ def plan_shapes(corners: np.ndarray) -> np.ndarray:
     return np.asarray(shapely.polygons(corners[lying(corners)][:, [0, 1, 2, 0], :2]))
 
 
-def footprints(mesh: Mesh, chosen: np.ndarray) -> np.ndarray:
+def footprints(mesh: Mesh, chosen: Bool[np.ndarray, " buildings"]) -> Shaped[np.ndarray, " buildings"]:
     """(B,) shapely geometries: what each building covers in plan; empty for those that are not chosen.
 
     Args:
@@ -57,7 +58,7 @@ def footprints(mesh: Mesh, chosen: np.ndarray) -> np.ndarray:
     return shapes
 
 
-def touching_groups(mesh: Mesh, chosen: np.ndarray) -> np.ndarray:
+def touching_groups(mesh: Mesh, chosen: Bool[np.ndarray, " buildings"]) -> Int[np.ndarray, " buildings"]:
     """(B,) int64 group of each building: the lowest number among those it touches, over any number of neighbours.
 
     Args:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pyproj
 import shapely
+from jaxtyping import Float, Shaped
 
 from sitetwin.errors import SiteTwinError
 
@@ -58,8 +59,8 @@ class LocalProjection:
     (Snyder, Map Projections: A Working Manual, USGS 1395, 1987, section 8).
 
     Attributes:
-        latitude: Of the origin, degrees, within +-90.
-        longitude: Of the origin, degrees, within +-180.
+        latitude: Latitude of the origin, degrees, within +-90.
+        longitude: Longitude of the origin, degrees, within +-180.
 
     Raises:
         SiteTwinError: The origin is no point of the earth.
@@ -85,19 +86,24 @@ class LocalProjection:
         """The origin, as a site keeps it."""
         return Georeference(self.latitude, self.longitude)
 
-    @cached_property
-    def crs(self) -> pyproj.CRS:
-        """The local frame as a reference system, for transformations from other ones."""
-        return pyproj.CRS.from_proj4(
+    @property
+    def proj4(self) -> str:
+        """The local frame in the words of PROJ, for files that name their reference system."""
+        return (
             f"+proj=tmerc +lat_0={self.latitude!r} +lon_0={self.longitude!r} +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m "
             "+no_defs"
         )
 
     @cached_property
+    def crs(self) -> pyproj.CRS:
+        """The local frame as a reference system, for transformations from other ones."""
+        return pyproj.CRS.from_proj4(self.proj4)
+
+    @cached_property
     def _proj(self) -> pyproj.Proj:
         return pyproj.Proj(proj="tmerc", lat_0=self.latitude, lon_0=self.longitude, k_0=1, ellps="WGS84", units="m")
 
-    def to_local(self, lonlat: np.ndarray) -> np.ndarray:
+    def to_local(self, lonlat: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
         """Project points.
 
         Args:
@@ -110,12 +116,12 @@ class LocalProjection:
         x, y = self._proj(lonlat[:, 0], lonlat[:, 1])
         return np.stack([x, y], axis=1)
 
-    def to_wgs84(self, xy: np.ndarray) -> np.ndarray:
+    def to_wgs84(self, xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
         """The inverse: (N, 2) float64 metres to (N, 2) longitude and latitude, degrees."""
         longitude, latitude = self._proj(xy[:, 0], xy[:, 1], inverse=True)
         return np.stack([longitude, latitude], axis=1)
 
-    def project(self, geometries: np.ndarray) -> np.ndarray:
+    def project(self, geometries: Shaped[np.ndarray, " geometries"]) -> Shaped[np.ndarray, " geometries"]:
         """Project geometries, all their points in one call.
 
         Args:

@@ -34,7 +34,7 @@ class VariantRecipe(BaseModel):
     """How a world differs from the one that it is made from; what is left out stays as it is.
 
     Attributes:
-        name: Of the recipe; the variant is called "SITE, NAME".
+        name: Name of the recipe; the variant is called "SITE, NAME".
         no_trees: Whether all canopies are felled.
         trees: Errors of the canopies.
         missing_buildings: Buildings that are left out.
@@ -74,7 +74,7 @@ class VariantRecipe(BaseModel):
             rng: Source of randomness; the same amount is taken from it whatever the recipe.
 
         Raises:
-            SiteTwinError: As `Site.variant`.
+            SiteTwinError: `Site.variant` refuses a change.
         """
         grouped = {"together": True} if self.together else {}
         steps: list[tuple[Any, dict[str, Any]]] = [

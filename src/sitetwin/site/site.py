@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int  # noqa: F401  # fields that come from Mesh are checked here too, by these names
 
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference
+from sitetwin.site.summary import Rows, as_html, as_text, mesh_rows
 from sitetwin.site.variants.changes import Changes, apply_changes
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.site.wedges import Wedges, find_wedges
@@ -97,3 +97,22 @@ class Site(Mesh):
             "differences": [*self.provenance.get("differences", []), *differences],
         }
         return replace(variant, name=name or self.name, vegetation=vegetation, provenance=provenance)
+
+    def __repr__(self) -> str:
+        return as_text(self._title, self._rows)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title, self._rows)
+
+    @property
+    def _title(self) -> str:
+        return f"Site '{self.name}' ({self.hash[:12]})"
+
+    @cached_property
+    def _rows(self) -> Rows:
+        trunks = int(np.count_nonzero(self.vegetation.is_trunk))
+        volumes = f"{self.vegetation.num_volumes - trunks:,} canopies, {trunks:,} trunks"
+        place, where = self.georeference, "not known"
+        if place is not None:
+            where = f"{place.latitude:.6f}, {place.longitude:.6f} (WGS84), z = 0 is {place.vertical_datum}"
+        return [*mesh_rows(self), ("vegetation", volumes), ("origin", where)]

@@ -15,9 +15,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.chords import VolumeTable, crossings
+from sitetwin.site.chords import Crossings, VolumeTable, crossings
 
 LEAF_TYPES = ("broadleaved", "needleleaved")
 LEAF_CYCLES = ("deciduous", "evergreen")
@@ -68,7 +69,7 @@ class Ellipsoid:
         """What defines the shape, in a fixed order."""
         return (*self.centre, *self.semi_axes, self.yaw)
 
-    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
         """(count, 3) float64 points, uniform in the volume, metres."""
         direction = rng.standard_normal((count, 3))
         direction /= np.sqrt(np.sum(direction**2, axis=1, keepdims=True))
@@ -114,7 +115,7 @@ class Cylinder:
         """What defines the shape, in a fixed order."""
         return (*self.centre, self.radius, self.z_min, self.z_max)
 
-    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
         """(count, 3) float64 points, uniform in the volume, metres."""
         angle = rng.uniform(0.0, 2.0 * math.pi, count)
         radius = self.radius * np.sqrt(rng.random(count))
@@ -158,7 +159,7 @@ class ExtrudedPolygon:
         """What defines the shape, in a fixed order."""
         return (self.z_min, self.z_max, *(c for corner in self.ring for c in corner))
 
-    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
         """(count, 3) float64 points, uniform in the volume, metres, by rejection from the bounding box."""
         ring = np.array(self.ring)
         low, high = ring.min(axis=0), ring.max(axis=0)
@@ -203,8 +204,8 @@ class Vegetation:
     """
 
     volumes: tuple[Volume, ...] = ()
-    scatter_centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    scatter_volume: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    scatter_centres: Float[np.ndarray, "centres 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    scatter_volume: Int[np.ndarray, " owners"] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
     def __post_init__(self) -> None:
         centres = np.array(self.scatter_centres, dtype=np.float64).reshape(-1, 3)
@@ -245,7 +246,7 @@ class Vegetation:
         return tuple(v.leaf_cycle for v in self.volumes)
 
     @cached_property
-    def is_trunk(self) -> np.ndarray:
+    def is_trunk(self) -> Bool[np.ndarray, " volumes"]:
         """(V,) bool: volumes of wood instead of leaves."""
         return np.array([isinstance(v, Cylinder) and v.part == "trunk" for v in self.volumes], dtype=bool)
 
@@ -253,7 +254,7 @@ class Vegetation:
     def _table(self) -> VolumeTable:
         return VolumeTable.of([(v.shape, v.numbers) for v in self.volumes])
 
-    def chords(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def chords(self, starts: Float[np.ndarray, "segments 3"], ends: Float[np.ndarray, "segments 3"]) -> Crossings:
         """Where straight segments run through the canopies; closed form, float64, the same bits for any batching.
 
         An endpoint inside a volume counts as its entry or exit. A segment that crosses a non-convex polygon several
@@ -324,6 +325,7 @@ class Vegetation:
                     k: _tuples(v) if isinstance(v, (list, tuple)) else v for k, v in entry.items()
                 }
                 volumes.append(_SHAPES[attributes.pop("shape")](**attributes))
-            return cls(tuple(volumes), np.array(values["scatter_centres"]), np.array(values["scatter_volume"]))
+            centres = np.array(values["scatter_centres"], dtype=np.float64).reshape(-1, 3)
+            return cls(tuple(volumes), centres, np.array(values["scatter_volume"], dtype=np.int32))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SiteTwinError(f"the description of the vegetation is malformed ({error})") from error

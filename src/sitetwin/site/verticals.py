@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 _PAIRS_PER_BLOCK = 1 << 18
 _MOST_CELLS = 1 << 21
@@ -23,9 +24,9 @@ class Hits:
         z: (H,) float64, height of the triangle there, metres.
     """
 
-    point: np.ndarray
-    triangle: np.ndarray
-    z: np.ndarray
+    point: Int[np.ndarray, " hits"]
+    triangle: Int[np.ndarray, " hits"]
+    z: Float[np.ndarray, " hits"]
 
 
 class VerticalIndex:
@@ -35,7 +36,7 @@ class VerticalIndex:
         corners: (T, 3, 3) triangle corners, metres. Vertical triangles are never hit.
     """
 
-    def __init__(self, corners: np.ndarray) -> None:
+    def __init__(self, corners: Float[np.ndarray, "triangles 3 3"]) -> None:
         flat = corners[..., :2]
         e1, e2 = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
         area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
@@ -66,7 +67,7 @@ class VerticalIndex:
     def _cell_of(self, xy: np.ndarray) -> np.ndarray:
         return np.clip(((xy - self._origin) / self._cell).astype(np.int64), 0, self._shape - 1)
 
-    def hits(self, points_xy: np.ndarray) -> Hits:
+    def hits(self, points_xy: Float[np.ndarray, "points 2"]) -> Hits:
         """All triangles on the vertical lines through points.
 
         Args:

@@ -16,11 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
 from sitetwin.site.edge_cover import COVER_TOLERANCE, Surfaces, open_parts
-from sitetwin.site.facets import components, dot, mesh_tolerance
+from sitetwin.site.facets import components, dot, mesh_tolerance, unit
 from sitetwin.site.mesh import Mesh
+from sitetwin.site.winding import edge_number, turned_outwards, weld
 
 SAME_ANGLE = 1e-3
 """Radians: faces around an edge closer than this in angle lie on each other."""
@@ -52,14 +54,14 @@ class Wedges:
             stands on the ground, a house built against a higher one).
     """
 
-    start: np.ndarray
-    end: np.ndarray
-    direction: np.ndarray
-    length: np.ndarray
-    facets: np.ndarray
-    exterior_angle: np.ndarray
-    normals: np.ndarray
-    tangents: np.ndarray
+    start: Float[np.ndarray, "wedges 3"]
+    end: Float[np.ndarray, "wedges 3"]
+    direction: Float[np.ndarray, "wedges 3"]
+    length: Float[np.ndarray, " wedges"]
+    facets: Int[np.ndarray, "wedges 2"]
+    exterior_angle: Float[np.ndarray, " wedges"]
+    normals: Float[np.ndarray, "wedges 2 3"]
+    tangents: Float[np.ndarray, "wedges 2 3"]
     covered: int
 
     def __len__(self) -> int:
@@ -109,9 +111,9 @@ def find_wedges(mesh: Mesh) -> Wedges:
     Args:
         mesh: The mesh; a site is one.
     """
-    points, corners = _weld(mesh.vertices[mesh.triangles])
+    points, corners = weld(mesh.vertices[mesh.triangles])
     whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
-    corners, facet = _turned_outwards(points, corners[whole]), mesh.triangle_facet[whole]
+    corners, facet = turned_outwards(points, corners[whole]), mesh.triangle_facet[whole]
     surfaces = Surfaces(mesh)
     sides = _outline(mesh, points, _all_sides(points, corners, facet))
     sides = _split(sides, points, _touching(mesh, points, sides, surfaces))
@@ -119,85 +121,6 @@ def find_wedges(mesh: Mesh) -> Wedges:
     points, parts, covered = _open_parts(mesh, points, sides, sectors, surfaces)
     merged, ends = _merge_collinear(points, parts)
     return _assemble(mesh, points, merged, ends, covered)
-
-
-def _weld(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct corner positions (N, 3), ascending by x, y, z, and the position of each corner (T, 3)."""
-    flat = corners.reshape(-1, 3)
-    order = np.lexsort(flat.T[::-1])
-    ordered = flat[order]
-    fresh = np.ones(len(flat), dtype=bool)
-    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    points = ordered[fresh]
-    place = np.empty(len(flat), dtype=np.int64)
-    place[order] = np.cumsum(fresh) - 1
-    if len(points):
-        near = cKDTree(points).query_pairs(float(mesh_tolerance(points).max()), output_type="ndarray")
-        place = components(len(points), near[:, 0], near[:, 1])[place]
-    return points, place.reshape(-1, 3)
-
-
-def _turned_outwards(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Triangles (T, 3) of closed bodies, turned so that all of a body's faces look outwards.
-
-    Triangles that share an edge with just one other are one body; copies of a triangle count once. A body's faces are
-    turned to agree with its first one; if its volume is then negative all are turned. The volume is taken about its
-    middle, so that a body that lacks its floor counts too; a body whose faces look mostly one way is no closed one and
-    stays as it is.
-    """
-    whole = corners
-    corners, copy, contradicted = _distinct(whole)
-    count = len(corners)
-    one, other, agree = _pairs_across_edges(corners)
-    body = components(count, one, other)
-    # Two copies of each triangle, as it is and turned; joined are those that agree across an edge.
-    copies = components(
-        2 * count,
-        np.concatenate([one, one + count]),
-        np.concatenate([np.where(agree, other, other + count), np.where(agree, other + count, other)]),
-    )
-    turned = copies[:count] > copies[count:]
-    where = points[corners]
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-    np.minimum.at(low, body, where.min(axis=1))
-    np.maximum.at(high, body, where.max(axis=1))
-    where = where - 0.5 * (low[body] + high[body])[:, None]
-    area = np.cross(where[:, 1] - where[:, 0], where[:, 2] - where[:, 0]) * np.where(turned, -1.0, 1.0)[:, None]
-    volume = np.bincount(body, dot(area, where[:, 0]) / 6.0, count)
-    surface = np.bincount(body, np.sqrt(dot(area, area)) / 2.0, count)
-    looks = np.column_stack([np.bincount(body, area[:, axis] / 2.0, count) for axis in range(3)])
-    closed = np.sqrt(dot(looks, looks)) < 0.5 * surface
-    lowest, highest = low.min(axis=0, initial=np.inf), high.max(axis=0, initial=-np.inf)
-    disagreed = np.bincount(body, turned | contradicted, count) > 0
-    room = ((low <= lowest) & (high >= highest)).all(axis=1) & ~disagreed
-    inside_out = ~room & (volume < -1e-6 * surface**1.5)
-    turned = turned ^ inside_out[body]
-    outwards = np.where(turned[:, None], corners[:, ::-1], corners)
-    return np.where(closed[body][copy][:, None], outwards[copy], whole)
-
-
-def _distinct(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The different ones of triangles (T, 3), which of them each is, and (D,) bool: its copies face both ways."""
-    a, b, c = corners.T
-    forward = (b > a) ^ (c > b) ^ (a > c)  # for any rotation of the same three corners the same
-    ordered = np.sort(corners, axis=1)
-    span = int(corners.max(initial=0)) + 1
-    edge = _edge_number(ordered[:, 0], ordered[:, 1])
-    _, first, copy = np.unique(edge * span + ordered[:, 2], return_index=True, return_inverse=True)
-    copy = copy.reshape(-1)
-    count, ahead = np.bincount(copy), np.bincount(copy, forward)
-    return corners[first], copy, (ahead > 0) & (ahead < count)
-
-
-def _pairs_across_edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of triangles that share an edge with no third, and whether both are wound the same way there."""
-    first, second = corners.T.reshape(-1), np.roll(corners, -1, axis=1).T.reshape(-1)
-    edge = _edge_number(np.minimum(first, second), np.maximum(first, second))
-    order = np.argsort(edge, kind="stable")
-    begin = np.flatnonzero(np.diff(edge[order], prepend=-1))
-    double = begin[np.diff(begin, append=len(edge)) == 2]
-    a, b = order[double], order[double + 1]
-    return a % len(corners), b % len(corners), (first[a] < second[a]) != (first[b] < second[b])
 
 
 def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
@@ -211,18 +134,9 @@ def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _S
     )
 
 
-def _edge_number(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """A number for each row, equal where the edge is, ascending with the edge's ends."""
-    key = low * (int(high.max(initial=0)) + 1) + high
-    order = np.argsort(key, kind="stable")
-    number = np.empty(len(key), dtype=np.int64)
-    number[order] = np.cumsum(np.diff(key[order], prepend=-1) != 0) - 1
-    return number
-
-
 def _outline(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sides:
     """Without the edges inside a facet: exactly two faces, both of one facet, one on either side."""
-    edge = _edge_number(sides.low, sides.high)
+    edge = edge_number(sides.low, sides.high)
     count = np.bincount(edge)
     across = np.cross(mesh.facet_normal[sides.facet], points[sides.high] - points[sides.low])
     balance = np.bincount(edge, np.where(dot(across, sides.inner - points[sides.low]) < 0, -1, 1))
@@ -235,7 +149,7 @@ def _outline(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sides:
 
 def _touching(mesh: Mesh, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
     """Ends of edges where another edge may be cut: those on a facet that has no corner there, and of lone faces."""
-    edge = _edge_number(sides.low, sides.high)
+    edge = edge_number(sides.low, sides.high)
     single = np.bincount(edge)[edge] == 1
     corner = np.unique(np.concatenate([sides.low, sides.high]))
     own = np.concatenate([sides.low, sides.high]) * mesh.num_facets + np.tile(sides.facet, 2)
@@ -295,12 +209,12 @@ def _within(tree: cKDTree, centres: np.ndarray, radius: np.ndarray) -> tuple[np.
 
 def _open_sectors(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sectors:
     """Pairs of faces, neighbours in angle around an edge, with open and not flat space between them."""
-    edge = _edge_number(sides.low, sides.high)
+    edge = edge_number(sides.low, sides.high)
     order = np.lexsort((sides.facet, edge))
     sides, edge = sides.take(order), edge[order]
     first = np.flatnonzero(np.diff(edge, prepend=-1))
-    axis = _unit(points[sides.high] - points[sides.low])
-    tangent = _unit(np.cross(mesh.facet_normal[sides.facet], axis))
+    axis = unit(points[sides.high] - points[sides.low])
+    tangent = unit(np.cross(mesh.facet_normal[sides.facet], axis))
     tangent *= np.where(dot(tangent, sides.inner - points[sides.low]) < 0, -1.0, 1.0)[:, None]
     reference = tangent[first][edge]
     angle = np.arctan2(dot(np.cross(axis, reference), tangent), dot(reference, tangent)) % (2 * np.pi)
@@ -354,7 +268,7 @@ def _open_parts(
 ) -> tuple[np.ndarray, _Sectors, int]:
     """The sectors with the covered parts of their edges cut off, the points with the new ends, and what was covered."""
     count = len(sides.low)
-    number = _edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
+    number = edge_number(np.append(sides.low, sectors.ends[:, 0]), np.append(sides.high, sectors.ends[:, 1]))
     incident = np.unique(number[:count] * mesh.num_facets + sides.facet)
     row, share, covered = open_parts(surfaces, points[sectors.ends], number[count:], incident)
     parts = sectors.take(row)
@@ -400,7 +314,7 @@ def _is_straight(
     """(N,) bool, true at the name of each group whose points lie in one line, rather than along a polygon."""
     axis = np.zeros_like(direction)
     np.add.at(axis, group, direction * length[:, None])
-    axis = _unit(axis)
+    axis = unit(axis)
     away = points[ends] - points[ends[group, 0]][:, None]
     away = away - dot(away, axis[group][:, None])[..., None] * axis[group][:, None]
     deviation = np.zeros(len(group))
@@ -412,12 +326,12 @@ def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarra
     start, end = points[ends[:, 0]], points[ends[:, 1]]
     step = end - start
     length = np.sqrt(dot(step, step))
-    direction = _unit(step)
+    direction = unit(step)
     free = sectors.facets[:, 1] < 0
     tangents = np.empty_like(sectors.tangents)
     for side in range(2):
         facet = np.where(free, sectors.facets[:, 0], sectors.facets[:, side])
-        tangent = _unit(np.cross(mesh.facet_normal[facet], direction))
+        tangent = unit(np.cross(mesh.facet_normal[facet], direction))
         tangents[:, side] = tangent * np.where(dot(tangent, sectors.tangents[:, side]) < 0, -1.0, 1.0)[:, None]
     normals = np.cross(direction[:, None], tangents)
     normals[:, 1] *= -1.0
@@ -435,8 +349,3 @@ def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarra
         tangents=tangents[order],
         covered=covered,
     )
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    size = np.sqrt(dot(vectors, vectors))
-    return vectors / np.where(size > 0, size, 1.0)[..., None]

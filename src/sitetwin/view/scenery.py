@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
-import trimesh
 from matplotlib.colors import to_rgb
 
 from sitetwin.drawing.surface_colours import material_colours
-from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site, Vegetation
-from sitetwin.site.vegetation import Volume
+from sitetwin.site import Site, Vegetation
+from sitetwin.site.canopy_meshes import canopy_mesh as volume_mesh
 
 IN_LEAF, BARE, WOOD = (74, 138, 72), (139, 119, 92), (94, 74, 54)
 """Colours of canopies with and without leaves, and of trunks."""
 
 _MOST_TRIANGLES = 400_000  # of one mesh: larger ones go in pieces, which the browser draws as they arrive
 _FEW_CANOPIES = 3000  # up to here crowns are round, beyond they have 20 faces each
-_SIDES = 12  # of a cylinder
+_FINE, _COARSE = (24, 11), (5, 2)  # corners of a crown around, and rings of them
 _PIECES, _SHORT = 30, 20.0  # triangles longer than a 30th of the site, and than 20 m, are cut
 _ROOF_SHADE, _GROUND_TINT = 0.82, 0.35
 _FACES_UP = 0.5
@@ -131,48 +128,11 @@ def canopy_mesh(vegetation: Vegetation, chosen: np.ndarray) -> tuple[np.ndarray,
         (N, 3) float32 vertices in metres and (F, 3) uint32 faces, both possibly empty.
     """
     volumes = [v for v, wanted in zip(vegetation.volumes, chosen, strict=True) if wanted]
-    fine = len(volumes) <= _FEW_CANOPIES
-    sphere = trimesh.creation.icosphere(subdivisions=2 if fine else 0)
-    ball = np.asarray(sphere.vertices, dtype=np.float64), np.asarray(sphere.faces, dtype=np.int64)
+    around, rings = _FINE if len(volumes) <= _FEW_CANOPIES else _COARSE
     vertices, faces, count = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0
     for volume in volumes:
-        points, triangles = _canopy(volume, ball)
+        points, triangles = volume_mesh(volume, around, rings)
         vertices.append(points)
         faces.append(triangles + count)
         count += len(points)
     return np.concatenate(vertices).astype(np.float32), np.concatenate(faces).astype(np.uint32)
-
-
-def _canopy(volume: Volume, ball: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(volume, Ellipsoid):
-        x, y, z = (ball[0] * np.asarray(volume.semi_axes)).T
-        c, s = math.cos(volume.yaw), math.sin(volume.yaw)
-        return np.stack([c * x - s * y, s * x + c * y, z], axis=1) + np.asarray(volume.centre), ball[1]
-    if isinstance(volume, Cylinder):
-        angle = 2 * math.pi * np.arange(_SIDES) / _SIDES
-        ring = np.asarray(volume.centre) + volume.radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    else:
-        assert isinstance(volume, ExtrudedPolygon)
-        ring = np.asarray(volume.ring)
-        if not shapely.LinearRing(ring).is_ccw:
-            ring = ring[::-1]
-    return _prism(ring, volume.z_min, volume.z_max)
-
-
-def _prism(ring: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Walls and both ends over a counter-clockwise ring (N, 2); ends of a ring that crosses itself are left out."""
-    size = len(ring)
-    i, j = np.arange(size), (np.arange(size) + 1) % size
-    bottom, top = (np.column_stack([ring, np.full(size, z)]) for z in (low, high))
-    walls = np.concatenate([np.column_stack([i, j, size + j]), np.column_stack([i, size + j, size + i])])
-    plan = shapely.Polygon(ring)
-    if not plan.is_valid:
-        return np.concatenate([bottom, top]), walls
-    parts = shapely.get_parts(shapely.constrained_delaunay_triangles(plan))
-    flat = shapely.get_coordinates(parts).reshape(-1, 4, 2)[:, :3]
-    clockwise = np.array([not shapely.LinearRing(f).is_ccw for f in flat], dtype=bool)
-    flat[clockwise] = flat[clockwise, ::-1]
-    caps = [np.concatenate([f, np.full((len(flat), 3, 1), z)], axis=2) for f, z in ((flat[:, ::-1], low), (flat, high))]
-    lids = np.concatenate(caps).reshape(-1, 3)
-    faces = np.concatenate([walls, 2 * size + np.arange(len(lids)).reshape(-1, 3)])
-    return np.concatenate([bottom, top, lids]), faces

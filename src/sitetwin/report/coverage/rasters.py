@@ -11,6 +11,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Georeference
+from sitetwin.site.projection import LocalProjection
 
 
 class GridRaster:
@@ -77,10 +78,7 @@ def geotiff(
         "transform": rasterio.Affine(raster.spacing, 0, raster.west, 0, -raster.spacing, north),
     }
     if georeference is not None:
-        profile["crs"] = rasterio.crs.CRS.from_proj4(
-            f"+proj=tmerc +lat_0={georeference.latitude!r} +lon_0={georeference.longitude!r} +k=1 +x_0=0 +y_0=0 "
-            "+datum=WGS84 +units=m +no_defs"
-        )
+        profile["crs"] = rasterio.crs.CRS.from_proj4(LocalProjection.of(georeference).proj4)
     with warnings.catch_warnings(), MemoryFile() as memory:
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with memory.open(**profile) as target:

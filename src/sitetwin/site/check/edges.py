@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
 from sitetwin.site.facets import dot, norm
@@ -34,15 +35,15 @@ class EdgeDefects:
         crowded: Number of edges where more than two triangles meet and all are paired.
     """
 
-    hole: np.ndarray
-    bottom: np.ndarray
-    flipped: np.ndarray
+    hole: Int[np.ndarray, " holes"]
+    bottom: Int[np.ndarray, " bottoms"]
+    flipped: Int[np.ndarray, " flipped"]
     t_junctions: int
     crowded: int
 
 
-def weld(points: np.ndarray) -> np.ndarray:
-    """(N,) int64 labels of points (N, 3): equal for equal coordinates.
+def weld(points: Float[np.ndarray, "points columns"]) -> Int[np.ndarray, " points"]:
+    """(N,) int64 labels of the rows of a table: equal for equal numbers.
 
     Sorted by a 64-bit hash of the coordinates, which is faster than by three columns. Where hashes of different points
     are equal (one chance in 10^7 for a million points), a place may get two labels, never two places one.

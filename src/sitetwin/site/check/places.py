@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int, Shaped
 
 from sitetwin.site.check.edges import corner_range
 from sitetwin.site.places.placement import inside_building
@@ -39,11 +40,11 @@ class Bodies:
     """
 
     names: tuple[str, ...]
-    corners: np.ndarray
-    owner: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    hulls: np.ndarray
+    corners: Float[np.ndarray, "triangles 3 3"]
+    owner: Int[np.ndarray, " triangles"]
+    low: Float[np.ndarray, " buildings"]
+    high: Float[np.ndarray, " buildings"]
+    hulls: Shaped[np.ndarray, " buildings"]
 
     @classmethod
     def of(cls, names: tuple[str, ...], corners: np.ndarray, owner: np.ndarray) -> Bodies:
@@ -104,7 +105,7 @@ class Ground:
         self.known = len(corners) > 0
         self._index = VerticalIndex(corners)
 
-    def height(self, points_xy: np.ndarray) -> np.ndarray:
+    def height(self, points_xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, " points"]:
         """(N,) float64, metres, the highest ground at points (N, 2); NaN where there is none."""
         height = np.full(len(points_xy), -np.inf)
         if len(points_xy):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Int
 
 from sitetwin.site.check.edges import corner_range, weld
 from sitetwin.site.facets import dot
@@ -29,8 +30,8 @@ class SharedPlane:
         opposite: (M, 2) int64, facets back to back, such as the two walls of houses that touch.
     """
 
-    same: np.ndarray
-    opposite: np.ndarray
+    same: Int[np.ndarray, "same 2"]
+    opposite: Int[np.ndarray, "opposite 2"]
 
 
 def inverted_bodies(corners: np.ndarray, body: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.site.exporters.canopies import canopy_mesh
+from sitetwin.site.canopy_meshes import canopy_mesh
 from sitetwin.site.exporters.files import write_file
 from sitetwin.site.exporters.parts import parts_of
 from sitetwin.site.maps.ledger import Ledger

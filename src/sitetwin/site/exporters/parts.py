@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from sitetwin.site.site import Site
 
@@ -22,8 +23,8 @@ class Part:
 
     object: int
     material: int
-    vertices: np.ndarray
-    triangles: np.ndarray
+    vertices: Float[np.ndarray, "vertices 3"]
+    triangles: Int[np.ndarray, "triangles 3"]
 
 
 def parts_of(site: Site) -> list[Part]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
-def connected_bodies(corners: np.ndarray) -> np.ndarray:
+def connected_bodies(corners: Float[np.ndarray, "triangles 3 3"]) -> Int[np.ndarray, " triangles"]:
     """Label triangles by the body they belong to: triangles that share a corner belong together.
 
     Args:

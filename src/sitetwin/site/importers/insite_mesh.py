@@ -45,8 +45,8 @@ class InsiteMesh:
         faces: Its polygons in file order.
         parts: Label of the structure and sub-structure of each part, "" where the file gives none.
         materials: Materials by number, those in use only.
-        latitude: Of the local origin, WGS84 degrees; 0 with a longitude of 0 says that none is set.
-        longitude: Likewise.
+        latitude: Latitude of the local origin, WGS84 degrees; 0 with a longitude of 0 says that none is set.
+        longitude: Longitude of the local origin, WGS84 degrees.
         above_terrain: Whether heights count from the terrain instead of from sea level.
         assumptions: What was assumed of the materials.
     """

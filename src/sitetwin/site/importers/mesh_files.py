@@ -57,8 +57,8 @@ def load_mesh(
 
     Args:
         path: The file.
-        unit: Of its coordinates, a key of `UNITS`. By default metres, and a mesh wider than 20 km or higher than 1 km
-            is refused, because such a one is drawn in centimetres or millimetres; say "m" to take it as it is.
+        unit: Unit of its coordinates, a key of `UNITS`. By default metres, and a mesh wider than 20 km or higher than
+            1 km is refused, because such a one is drawn in centimetres or millimetres; say "m" to take it as it is.
         up: Axis that points up, "y" or "z": by default "y" for glTF, whose specification says so, and "z" for others.
         georeference: Where the origin lies; by default that which `export_glb` wrote, or none.
         ledger: Takes the account of the import; it also stands in ``provenance["import"]``.

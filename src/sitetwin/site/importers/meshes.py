@@ -20,11 +20,11 @@ _PLY_TYPES = {
 }  # fmt: skip
 _LARGEST_HEADER = 65536
 
-Mesh = tuple[np.ndarray, np.ndarray]
+MeshArrays = tuple[np.ndarray, np.ndarray]
 """Vertices (V, 3) float64 in metres, triangles (T, 3) int64."""
 
 
-def read_mesh(data: bytes, kind: str, where: str) -> Mesh:
+def read_mesh(data: bytes, kind: str, where: str) -> MeshArrays:
     """Read a mesh file of kind "ply" or "obj".
 
     Args:
@@ -44,14 +44,14 @@ def read_mesh(data: bytes, kind: str, where: str) -> Mesh:
     return vertices, faces
 
 
-def unit_cube() -> Mesh:
+def unit_cube() -> MeshArrays:
     """Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards."""
     vertices = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)], dtype=np.float64)
     quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
     return vertices, _triangulate(quads)
 
 
-def unit_rectangle() -> Mesh:
+def unit_rectangle() -> MeshArrays:
     """Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z."""
     vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
     return vertices, _triangulate([(0, 1, 2, 3)])
@@ -66,7 +66,7 @@ def _triangulate(faces: Sequence[tuple[int, ...]]) -> np.ndarray:
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def _read_ply(data: bytes, where: str) -> Mesh:
+def _read_ply(data: bytes, where: str) -> MeshArrays:
     end = data.find(b"end_header", 0, _LARGEST_HEADER)
     body = data.find(b"\n", end) + 1
     if not data.startswith(b"ply") or end < 0 or body == 0:
@@ -93,7 +93,7 @@ def _read_ply(data: bytes, where: str) -> Mesh:
     return _ply_binary(data[body:], elements, "<" if form == "binary_little_endian" else ">", where)
 
 
-def _ply_binary(data: bytes, elements: list, order: str, where: str) -> Mesh:
+def _ply_binary(data: bytes, elements: list, order: str, where: str) -> MeshArrays:
     position, vertices, faces = 0, np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     for name, count, properties in elements:
         if not any(p[0] == "list" for p in properties):
@@ -140,7 +140,7 @@ def _ply_faces(
     return _triangulate(polygons), position
 
 
-def _ply_ascii(data: bytes, elements: list, where: str) -> Mesh:
+def _ply_ascii(data: bytes, elements: list, where: str) -> MeshArrays:
     lines = data.decode("ascii", "replace").splitlines()
     start, vertices, faces = 0, np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     for name, count, properties in elements:
@@ -176,7 +176,7 @@ def _check_corners(size: int, where: str) -> None:
         raise SiteTwinError(f"mesh file '{where}' has a face of {size} corners; triangulate it before the export")
 
 
-def _read_obj(data: bytes, where: str) -> Mesh:
+def _read_obj(data: bytes, where: str) -> MeshArrays:
     vertices, faces = parse_obj(data, where)
     for face in faces:
         _check_corners(len(face.corners), where)

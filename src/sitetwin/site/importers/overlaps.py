@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -14,7 +15,11 @@ _OFFSET_GRID = 1e-2  # m; coarse, because only facets that are truly coplanar ar
 _LEAST_AREA = 1e-4  # m^2
 
 
-def overlapping_bodies(corners: np.ndarray, body: np.ndarray, material: np.ndarray) -> np.ndarray:
+def overlapping_bodies(
+    corners: Float[np.ndarray, "triangles 3 3"],
+    body: Int[np.ndarray, " triangles"],
+    material: Int[np.ndarray, " triangles"],
+) -> np.ndarray:
     """Group bodies that share a part of a plane and are of one material there.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import build_site
-from sitetwin.site.importers.meshes import Mesh, read_mesh, unit_cube, unit_rectangle
+from sitetwin.site.importers.meshes import MeshArrays, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
 from sitetwin.site.mesh import check_triangle_count, check_vertices
 from sitetwin.site.site import Site
@@ -100,7 +100,7 @@ def _load_xml(path: Path, source: str) -> Site:
     )
 
 
-def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> Mesh:
+def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> MeshArrays:
     """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from."""
     if shape.filename is None:
         points, faces = unit_cube() if shape.kind == "cube" else unit_rectangle()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from sitetwin.site.importers.mitsuba_xml import DEFAULT_THICKNESS
 from sitetwin.site.maps.ledger import Ledger
@@ -32,8 +33,8 @@ class Surface:
     owner: int
     object: str
     material: str
-    vertices: np.ndarray
-    triangles: np.ndarray
+    vertices: Float[np.ndarray, "vertices 3"]
+    triangles: Int[np.ndarray, "triangles 3"]
     constants: Material | None = None
 
 

@@ -35,7 +35,7 @@ class MapOptions:
         trees: What is assumed of trees, or None to leave all vegetation out.
         terrain: A raster of heights; flat ground at z = 0 without.
         terrain_spacing: Metres between the nodes of the terrain.
-        seed: Of what is drawn: heights and sizes that the map does not tell, if a spread is asked for.
+        seed: Seed of what is drawn: heights and sizes that the map does not tell, if a spread is asked for.
     """
 
     rules: MaterialRules = field(default_factory=MaterialRules.default)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,5 +21,5 @@ class Body:
     """
 
     name: str
-    corners: np.ndarray
+    corners: Float[np.ndarray, "triangles 3 3"]
     material: str

@@ -34,7 +34,7 @@ def prisms(
         area: Polygon or MultiPolygon, metres.
         base: Lower end above the ground, metres.
         top: Upper end above the ground, metres.
-        ground_height: Of points in plan.
+        ground_height: Gives the height of the ground at points in plan, metres.
         leaf_type: As in `Vegetation`.
         leaf_cycle: As in `Vegetation`.
     """

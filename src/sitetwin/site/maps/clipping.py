@@ -100,7 +100,8 @@ class Radius:
     """All within a distance of a point.
 
     Attributes:
-        latitude, longitude: Of the point, degrees.
+        latitude: Latitude of the point, degrees.
+        longitude: Longitude of the point, degrees.
         metres: The distance.
 
     Raises:

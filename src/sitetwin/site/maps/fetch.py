@@ -52,7 +52,7 @@ class FetchedMap:
     Attributes:
         path: The payload, byte for byte as Overpass sent it; `read_map` reads it.
         clip: What was asked for; its centre is the site's natural origin.
-        sha256: Of the payload.
+        sha256: SHA-256 of the payload.
     """
 
     path: Path

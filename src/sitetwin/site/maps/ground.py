@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import shapely
+from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
@@ -42,7 +43,7 @@ class Ground:
     """
 
     extent: Extent
-    corners: np.ndarray
+    corners: Float[np.ndarray, "triangles 3 3"]
     terrain: Terrain | None = None
 
     @cached_property

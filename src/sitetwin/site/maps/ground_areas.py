@@ -81,7 +81,7 @@ def ground_areas(
     (`layer` under 0) and bridges are left out: the ground under a bridge goes on.
 
     Args:
-        features: Of a map.
+        features: The features of a map.
         rules: Those for the ground decide which features count.
         ledger: Takes note of assumptions, repairs and what was left out.
         extent: (west, south, east, north), metres.

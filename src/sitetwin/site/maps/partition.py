@@ -25,7 +25,7 @@ class Cells:
 
     Attributes:
         x: (I,) ascending, metres, multiples of `GRID`, `size` apart.
-        y: (J,) likewise.
+        y: (J,) ascending, metres, in the same way.
         size: Side of a cell, metres.
         diagonal: Whether each cell is two triangles, cut from its south-west to its north-east corner.
     """

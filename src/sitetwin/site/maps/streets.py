@@ -31,7 +31,7 @@ class Streets:
 
     Attributes:
         lines: Centre lines, metres.
-        widths: Of each, metres.
+        widths: Width of each, metres.
         squares: Streets that the map draws as areas, such as pedestrian squares.
     """
 

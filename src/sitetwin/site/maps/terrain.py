@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyproj
+from jaxtyping import Float
 from scipy.spatial import cKDTree
 
 from sitetwin.errors import SiteTwinError
@@ -42,12 +43,12 @@ class Terrain:
     """
 
     cells: Cells
-    heights: np.ndarray
+    heights: Float[np.ndarray, "columns rows"]
     origin_height: float
     vertical_datum: str
     source: dict[str, Any]
 
-    def height(self, points: np.ndarray) -> np.ndarray:
+    def height(self, points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, " points"]:
         """(N,) height of the net at points (N, 2), linear in each triangle; metres."""
         x, y = self.cells.x, self.cells.y
         i = np.clip(np.searchsorted(x, points[:, 0], side="right") - 1, 0, len(x) - 2)

@@ -42,19 +42,19 @@ class TreeOptions:
         leaf_type: "broadleaved" or "needleleaved", of trees without leaf_type, genus or species.
         leaf_cycle: "deciduous" or "evergreen" of broadleaved trees without leaf_cycle, genus or species; conifers are
             evergreen but for larches and their like.
-        height: Of a tree.
+        height: Height of a tree.
         spread: Relative standard deviation of assumed heights and crowns (logarithmic); 0 makes them all alike.
         broad_crown: Crown diameter over height, broadleaved.
         narrow_crown: Crown diameter over height, needleleaved.
         clear_stem: Share of the height below the crown, broadleaved; half of it for needles.
         trunk_share: Trunk diameter over height.
-        row_spacing: Between the trees of a tree row.
-        wood_height: Of woods and forests.
-        stem_spacing: Between the trunks of a wood; 0 for a wood without trunks.
-        park_spacing: Between the trees of a park, garden or orchard in which no tree is mapped; 0 for none.
-        scrub_height: Of scrub and heath, dense from the ground.
-        hedge_height: Of a hedge.
-        hedge_width: Of a hedge.
+        row_spacing: Distance between the trees of a tree row.
+        wood_height: Height of woods and forests.
+        stem_spacing: Distance between the trunks of a wood; 0 for a wood without trunks.
+        park_spacing: Distance between the trees of a park, garden or orchard in which no tree is mapped; 0 for none.
+        scrub_height: Height of scrub and heath, which are dense from the ground.
+        hedge_height: Height of a hedge.
+        hedge_width: Width of a hedge.
 
     Raises:
         SiteTwinError: A number is negative or not finite, a size is 0, or a leaf attribute is unknown.
@@ -151,7 +151,7 @@ def tree_size(
     not believable counts as unknown.
 
     Args:
-        tags: Of the tree.
+        tags: Tags of the tree.
         options: The defaults.
         ledger: Takes note of them.
         key: Which tree.

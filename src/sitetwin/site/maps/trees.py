@@ -62,7 +62,7 @@ def build_vegetation(
     or a mapped tree in a wood, whose canopy stands for it, is dropped.
 
     Args:
-        features: Of a map, buildings among them.
+        features: The features of a map, buildings among them.
         ledger: Takes note of what was read, assumed and dropped.
         ground_height: Height of the ground under points (N, 2), NaN where there is none.
         options: What is assumed where the map says nothing.

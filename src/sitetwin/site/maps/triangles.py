@@ -5,11 +5,14 @@ from __future__ import annotations
 import mapbox_earcut
 import numpy as np
 import shapely
+from jaxtyping import Float, Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 
 
-def triangulate(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def triangulate(
+    polygons: Shaped[np.ndarray, " polygons"],
+) -> tuple[Float[np.ndarray, "triangles 3 2"], Int[np.ndarray, " triangles"]]:
     """Triangles between the corners of polygons, none of them outside.
 
     Constrained Delaunay triangulation (GEOS), which avoids thin triangles; ear clipping where it fails to cover a

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
-from sitetwin.site.facets import dot
 
-
-def open_edges(corners: np.ndarray) -> np.ndarray:
+def open_edges(corners: Float[np.ndarray, "triangles 3 3"]) -> np.ndarray:
     """Edges that the triangles do not pass equally often in both directions.
 
     None for a closed, consistently wound surface: each edge has an even number of triangles, in balanced directions.
@@ -29,15 +28,3 @@ def open_edges(corners: np.ndarray) -> np.ndarray:
     _, first, number = np.unique(edge, return_index=True, return_inverse=True)
     unequal = first[np.bincount(number, np.sign(end - begin)) != 0]
     return np.stack([flat[unequal], np.roll(flat.reshape(-1, 3, 3), -1, axis=1).reshape(-1, 3)[unequal]], axis=1)
-
-
-def enclosed_volume(corners: np.ndarray) -> float:
-    """Volume inside a closed surface, cubic metres; positive where it faces outwards.
-
-    Args:
-        corners: (T, 3, 3) metres.
-    """
-    if not len(corners):
-        return 0.0
-    a, b, c = np.moveaxis(corners - corners[0, 0], 1, 0)
-    return float(dot(a, np.cross(b, c)).sum() / 6.0)

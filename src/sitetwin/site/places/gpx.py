@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.xml import parse_xml
@@ -24,7 +25,7 @@ class GpxTrack:
     """One segment of a track, or a route: points in the order of the file.
 
     Attributes:
-        name: Of the track or route, possibly empty.
+        name: Name of the track or route, possibly empty.
         latitude: (N,) WGS84 degrees.
         longitude: (N,) WGS84 degrees.
         elevation: (N,) metres, over mean sea level as the receiver has it; NaN where there is none.
@@ -32,10 +33,10 @@ class GpxTrack:
     """
 
     name: str
-    latitude: np.ndarray
-    longitude: np.ndarray
-    elevation: np.ndarray
-    times: np.ndarray
+    latitude: Float[np.ndarray, " points"]
+    longitude: Float[np.ndarray, " points"]
+    elevation: Float[np.ndarray, " points"]
+    times: Float[np.ndarray, " points"]
 
 
 def read_gpx(path: str | Path) -> tuple[GpxTrack, ...]:

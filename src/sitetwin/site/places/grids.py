@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import shapely
+from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
@@ -21,7 +22,7 @@ _BOX_STEP = 1e-3  # degrees (some 100 m) between the points of a box's sides, wh
 
 def area_grid(
     site: Site, area: BaseGeometry, spacing: float, height: float, *, allow_indoors: bool = False
-) -> tuple[np.ndarray, int]:
+) -> tuple[Float[np.ndarray, "users 3"], int]:
     """User positions on a regular grid over an area of any shape, those inside buildings left out.
 
     Args:
@@ -59,31 +60,31 @@ def area_grid(
 
 def street_grid(
     site: Site, lines: Sequence[BaseGeometry], width: float, spacing: float, height: float
-) -> tuple[np.ndarray, int]:
+) -> tuple[Float[np.ndarray, "users 3"], int]:
     """User positions on a regular grid over streets.
 
     Args:
         site: The site.
         lines: Centre lines, metres.
-        width: Of the streets, metres.
-        spacing: As for `area_grid`, as all that follows.
-        height: See there.
+        width: Width of the streets, metres.
+        spacing: Metres between neighbours, as for `area_grid`.
+        height: Metres above the ground.
 
     Raises:
-        SiteTwinError: As there; or there is no street.
+        SiteTwinError: There is no street, or `area_grid` refuses the grid.
     """
     return area_grid(site, street_area(lines, width), spacing, height)
 
 
 def lane_users(
     site: Site, lines: Sequence[BaseGeometry], offsets: Sequence[float], spacing: float, height: float
-) -> tuple[np.ndarray, int]:
+) -> tuple[Float[np.ndarray, "users 3"], int]:
     """User positions along the lanes of streets, one line after the other.
 
     Args:
         site: The site.
         lines: Centre lines, metres.
-        offsets: Of the lanes from the centre line, metres to the left of its direction.
+        offsets: Distances of the lanes from the centre line, metres to the left of its direction.
         spacing: Metres along a lane.
         height: Metres above the ground.
 
@@ -114,10 +115,10 @@ def latlon_box(site: Site, south: float, west: float, north: float, east: float)
 
     Args:
         site: The site; it needs a georeference.
-        south: WGS84, degrees, as all that follows.
-        west: See there.
-        north: See there.
-        east: See there.
+        south: Lowest latitude, WGS84 degrees.
+        west: Lowest longitude.
+        north: Highest latitude.
+        east: Highest longitude.
 
     Returns:
         A polygon in the local frame, metres.

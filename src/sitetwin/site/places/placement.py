@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float, Shaped
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import dot
@@ -20,10 +21,13 @@ MOST_USERS = 20_000_000
 
 _POINTS_AT_ONCE = 1 << 18  # of a grid, which bounds the memory of what is computed beside the positions
 _SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (shared edges, two-sided duplicates)
+_MARGIN = 1.0  # metres, of the rectangle in which triangles are looked for
 _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
 
 
-def ground_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
+def ground_height(
+    site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
+) -> Float[np.ndarray, " points"]:
     """Height of the ground under points.
 
     Args:
@@ -34,11 +38,12 @@ def ground_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
         (N,) float64, metres; NaN where the site has no ground.
     """
     points_xy = _finite(points_xy, 2)
-    rows = np.flatnonzero(site.is_ground)
-    return _highest(VerticalIndex(site.vertices[site.triangles[rows]]), points_xy)
+    return _highest(_near(site.corners[site.is_ground], points_xy), points_xy)
 
 
-def surface_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
+def surface_height(
+    site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
+) -> Float[np.ndarray, " points"]:
     """Height of the highest surface over points: roofs, or the ground where there is none.
 
     Args:
@@ -49,17 +54,29 @@ def surface_height(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
         (N,) float64, metres; NaN where nothing lies below the sky.
     """
     points_xy = _finite(points_xy, 2)
-    return _highest(VerticalIndex(site.vertices[site.triangles]), points_xy)
+    return _highest(_near(site.corners, points_xy), points_xy)
 
 
-def _highest(index: VerticalIndex, points_xy: np.ndarray) -> np.ndarray:
-    hits = index.hits(points_xy)
+def _near(corners: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
+    """The triangles that vertical lines through points may meet: those near the points' bounding rectangle."""
+    if not len(points_xy):
+        return corners[:0]
+    low, high = points_xy.min(axis=0) - _MARGIN, points_xy.max(axis=0) + _MARGIN
+    x, y = corners[..., 0], corners[..., 1]
+    meets = (x.max(axis=1) >= low[0]) & (x.min(axis=1) <= high[0])
+    return corners[meets & (y.max(axis=1) >= low[1]) & (y.min(axis=1) <= high[1])]
+
+
+def _highest(corners: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
+    hits = VerticalIndex(corners).hits(points_xy)
     height = np.full(len(points_xy), -np.inf)
     np.maximum.at(height, hits.point, hits.z)
     return np.where(np.isfinite(height), height, np.nan)
 
 
-def inside_building(site: Mesh, points: np.ndarray) -> np.ndarray:
+def inside_building(
+    site: Mesh, points: Shaped[np.ndarray, "points 3"] | Sequence[Sequence[float]]
+) -> Bool[np.ndarray, " points"]:
     """Whether points are inside a building (or any other body that is not the ground).
 
     The surfaces above a point are counted with the sign of their facing: a roof seen from below shows its back (+1),
@@ -78,8 +95,7 @@ def inside_building(site: Mesh, points: np.ndarray) -> np.ndarray:
         SiteTwinError: A position is NaN or infinite.
     """
     points = _finite(points, 3)
-    rows = np.flatnonzero(~site.is_ground)
-    corners = site.vertices[site.triangles[rows]]
+    corners = _near(site.corners[~site.is_ground], points[:, :2])
     hits = VerticalIndex(corners).hits(points[:, :2])
     above = hits.z > points[hits.point, 2]
     e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -106,7 +122,9 @@ def _signed_surfaces(hits: Hits, faces_up: np.ndarray, size: int) -> np.ndarray:
     return total
 
 
-def outdoor_mask(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
+def outdoor_mask(
+    site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
+) -> Bool[np.ndarray, " points"]:
     """Whether one stands outdoors at places in plan, 1.5 m above the ground (above the lowest point without ground).
 
     Args:
@@ -123,7 +141,7 @@ def outdoor_mask(site: Mesh, points_xy: np.ndarray) -> np.ndarray:
     return ~inside_building(site, over_ground(site, points_xy, _WALKING_HEIGHT))
 
 
-def over_ground(site: Mesh, points_xy: np.ndarray, height: float) -> np.ndarray:
+def over_ground(site: Mesh, points_xy: Float[np.ndarray, "points 2"], height: float) -> Float[np.ndarray, "points 3"]:
     """(N, 3) points at a height above the ground; above the lowest point of the site where it has none."""
     ground = ground_height(site, points_xy)
     ground = np.where(np.isnan(ground), site.bounds[0, 2], ground)
@@ -132,7 +150,7 @@ def over_ground(site: Mesh, points_xy: np.ndarray, height: float) -> np.ndarray:
 
 def user_grid(
     area: tuple[float, float, float, float], spacing: float, height: float, site: Mesh, *, allow_indoors: bool = False
-) -> tuple[np.ndarray, int]:
+) -> tuple[Float[np.ndarray, "users 3"], int]:
     """User positions on a regular grid, those inside buildings left out.
 
     Args:
@@ -174,12 +192,14 @@ def user_grid(
     if not len(users):
         raise SiteTwinError(
             f"all {nx * ny} users of the area {tuple(area)} are inside buildings; move the area outdoors, or allow "
-            "indoor positions if the scene is a room (--indoors)"
+            "indoor positions if the scene is a room (--indoors, or allow_indoors=True)"
         )
     return users, nx * ny - len(users)
 
 
-def check_transmitter(site: Mesh, position: np.ndarray | Sequence[float], *, allow_indoors: bool = False) -> np.ndarray:
+def check_transmitter(
+    site: Mesh, position: Shaped[np.ndarray, " 3"] | Sequence[float], *, allow_indoors: bool = False
+) -> Float[np.ndarray, " 3"]:
     """Make sure that a transmitter can stand at a position.
 
     Args:
@@ -209,12 +229,12 @@ def check_transmitter(site: Mesh, position: np.ndarray | Sequence[float], *, all
     return place
 
 
-def distance_to_mesh(site: Mesh, point: np.ndarray) -> float:
+def distance_to_mesh(site: Mesh, point: Shaped[np.ndarray, " 3"] | Sequence[float]) -> float:
     """Distance of a point from the nearest triangle, metres.
 
     Closest point of a triangle: the foot on the plane if it lies inside, else the nearest point of the three edges.
     """
-    corners = site.vertices[site.triangles]
+    point, corners = np.asarray(point, dtype=np.float64), site.corners
     e1, e2, p = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], point - corners[:, 0]
     a, b, c, d, e = dot(e1, e1), dot(e1, e2), dot(e2, e2), dot(e1, p), dot(e2, p)
     det = a * c - b * b
@@ -231,7 +251,7 @@ def distance_to_mesh(site: Mesh, point: np.ndarray) -> float:
     return float(np.sqrt(best.min()))
 
 
-def _finite(points: np.ndarray, columns: int) -> np.ndarray:
+def _finite(points: np.ndarray | Sequence[Sequence[float]], columns: int) -> np.ndarray:
     points = np.ascontiguousarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != columns:
         raise SiteTwinError(f"positions need the shape (N, {columns}), not {points.shape}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from jaxtyping import Bool, Shaped
 
 from sitetwin.site.facets import dot
 from sitetwin.site.mesh import Mesh
@@ -11,7 +14,11 @@ _PAIRS = 1 << 21  # segments times triangles looked at at a time
 _EDGE = 1e-9  # barycentric slack: nothing is seen through the seam of two triangles
 
 
-def sees(site: Mesh, origin: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def sees(
+    site: Mesh,
+    origin: Shaped[np.ndarray, " 3"] | Sequence[float],
+    targets: Shaped[np.ndarray, "targets 3"] | Sequence[Sequence[float]],
+) -> Bool[np.ndarray, " targets"]:
     """Whether the straight line to each target passes no surface of the site; canopies do not count.
 
     Every triangle is tried (Moeller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997); one that

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
@@ -39,7 +40,7 @@ class GeometryError:
             if value is not None and not (np.isfinite(value) and value >= 0):
                 raise SiteTwinError(f"a geometry error of {value} m is no distance; give 0 or more, finite")
 
-    def draw(self, count: int, dimensions: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, count: int, dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "count dimensions"]:
         """(count, dimensions) float64 errors, metres; normal draws beyond the bound are scaled back to it."""
         if self.sigma == 0.0:
             direction = rng.standard_normal((count, dimensions))

@@ -23,7 +23,7 @@ def exchange_materials(site: AnyMesh, exchange: Mapping[str, Material | str]) ->
 
     Args:
         site: The site.
-        exchange: See `Changes`.
+        exchange: What takes the place of which material, by its name; see `Changes`.
 
     Raises:
         SiteTwinError: A name is in no table.

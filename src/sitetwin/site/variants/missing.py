@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from pydantic import ConfigDict
 
 from sitetwin.errors import SiteTwinError
@@ -95,7 +96,7 @@ def remove_buildings(
     return (keep_triangles(site, keep) if len(lost) else site), difference
 
 
-def keep_triangles(site: AnyMesh, keep: np.ndarray) -> AnyMesh:
+def keep_triangles(site: AnyMesh, keep: Bool[np.ndarray, " triangles"]) -> AnyMesh:
     """The site with some of its triangles.
 
     Facets, objects and vertices that lose all theirs go, and the rest is renumbered.

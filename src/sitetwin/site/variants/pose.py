@@ -27,8 +27,8 @@ class PoseError:
         position: Horizontal displacement.
         height_sigma: Standard deviation of the height, metres.
         yaw_sigma_deg: Standard deviation of the azimuth of the boresight, degrees.
-        pitch_sigma_deg: Of the downtilt, degrees.
-        roll_sigma_deg: Of the roll, degrees.
+        pitch_sigma_deg: Standard deviation of the downtilt, degrees.
+        roll_sigma_deg: Standard deviation of the roll, degrees.
 
     Raises:
         SiteTwinError: A number is negative or not finite.
@@ -54,7 +54,7 @@ def pose_error(
     """A pose with errors, and the entry for a list of differences.
 
     Args:
-        pose: As planned.
+        pose: The pose as planned.
         error: How wrong it is.
         rng: Source of randomness.
         site: Where given, places at which a radio cannot stand there (in a wall, inside a building) are drawn again.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int, Shaped
 from pydantic import ConfigDict
 from shapely.geometry.base import BaseGeometry
 
@@ -47,7 +48,7 @@ class ParkedVehicles:
         count: Number of vehicles in all; fewer stand where there is no room for more, and the difference says so.
         streets: Centre lines of streets, each of two or more points (x, y), metres: vehicles stand on both sides of
             the carriageway, clear of crossing streets. Without any, they stand along the outlines of the buildings.
-        street_width: Of the carriageway with its parking bays, metres.
+        street_width: Width of the carriageway with its parking bays, metres.
         setback: Distance of kerbs from buildings where no streets are given, metres.
         vans: Share of vans.
 
@@ -98,10 +99,10 @@ class _Bays:
     from the kerb into the street, `street` (N,) the number of the street.
     """
 
-    kerb: np.ndarray
-    yaw: np.ndarray
-    inward: np.ndarray
-    street: np.ndarray
+    kerb: Float[np.ndarray, "bays 2"]
+    yaw: Float[np.ndarray, " bays"]
+    inward: Float[np.ndarray, "bays 2"]
+    street: Int[np.ndarray, " bays"]
 
 
 def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Generator) -> tuple[AnyMesh, dict[str, Any]]:
@@ -153,7 +154,11 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
     return add_bodies(site, bodies), difference
 
 
-def rectangles(centre: np.ndarray, size: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+def rectangles(
+    centre: Float[np.ndarray, "vehicles 2"],
+    size: Float[np.ndarray, "vehicles sides"],
+    yaw: Float[np.ndarray, " vehicles"],
+) -> Shaped[np.ndarray, " vehicles"]:
     """(N,) shapely polygons: outlines in plan.
 
     Args:

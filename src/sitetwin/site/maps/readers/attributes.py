@@ -55,7 +55,7 @@ def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[di
     Args:
         properties: Names and values.
         ledger: Gets what was assumed and dropped.
-        key: Of the feature, for the ledger.
+        key: Key of the feature, for the ledger.
 
     Returns:
         Tags, and whether there was an attribute of a building's height or storeys, known or not.

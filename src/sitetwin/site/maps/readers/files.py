@@ -29,8 +29,8 @@ class MapFile:
     Attributes:
         path: Where it is.
         data: Its content, unpacked.
-        sha256: Of the file as it is on the disk.
-        format: Of the content.
+        sha256: SHA-256 of the file as it is on the disk.
+        format: Format of the content.
     """
 
     path: Path

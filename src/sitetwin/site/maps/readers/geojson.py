@@ -53,7 +53,8 @@ def read_geojson(
         ledger: Gets what was read, repaired, assumed and dropped.
         prefix: Stands before the keys, so that those of several files differ.
         footprints: Whether polygons that do not say what they are are buildings.
-        crs: Of the coordinates, where the object has it beside the GeoJSON; None: what the "crs" member says, or WGS84.
+        crs: Reference system of the coordinates where the object has it beside the GeoJSON; None: what the "crs" member
+            says, or WGS84.
 
     Returns:
         Things in degrees, in the order of the file.

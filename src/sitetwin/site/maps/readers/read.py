@@ -115,15 +115,15 @@ def read_geojson_like(
         source: An object with ``__geo_interface__``, or a GeoJSON dictionary. Its ``crs``, if it has one, is that of
             its coordinates; otherwise they are WGS84 longitude and latitude.
         name: Name of the map, also for messages.
-        clip: As for `read_maps`.
-        origin: As for `read_maps`.
-        footprints: As for `read_maps`.
+        clip: What is cut out of the map; see `read_maps`.
+        origin: Origin of the local frame; see `read_maps`.
+        footprints: Outlines of buildings; see `read_maps`.
 
     Returns:
-        As `read_maps`.
+        The map, as `read_maps` returns it.
 
     Raises:
-        SiteTwinError: It does not speak GeoJSON, or as for `read_maps`.
+        SiteTwinError: It does not speak GeoJSON, or `read_maps` would refuse it.
     """
     value = source if isinstance(source, Mapping) else getattr(source, "__geo_interface__", None)
     if not isinstance(value, Mapping):

@@ -66,7 +66,7 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
 
     Args:
         outer: (N, 2) float64 each, degrees, of the ways with the role outer or none.
-        inner: The same, of the ways with the role inner.
+        inner: Lines of the ways with the role inner.
 
     Returns:
         The area, and what was repaired or dropped for it.
