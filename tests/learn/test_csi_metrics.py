@@ -180,7 +180,7 @@ def test_trivial_controls(world):
     x = prepare(world.target).x
     zero = ZeroCodec()
     assert torch.allclose(metrics.nmse(x, zero.decode(zero.encode(x))), torch.ones(len(x)))
-    mean = MeanCodec.fit(x)
+    mean = MeanCodec().fit(x)
     error = metrics.nmse(x, mean.decode(mean.encode(x))).mean()
     spread = 1 - mean.mean.abs().square().sum()  # variance = mean square - square of the mean
     assert float(error) == pytest.approx(float(spread), rel=1e-4)
@@ -190,7 +190,7 @@ def test_trivial_controls(world):
 
 def test_lookup_recovers_its_entries_up_to_a_gain(world):
     twin = prepare(world.twin).x
-    codec = TwinLookupCodec(twin)
+    codec = TwinLookupCodec().fit(twin)
     x = twin[:50] * torch.polar(torch.full((50,), 0.7), torch.linspace(0, 6, 50))[:, None, None]
     assert metrics.nmse(x, codec.decode(codec.encode(x))).amax() < 1e-9
     assert codec.costs().index_bits == 10

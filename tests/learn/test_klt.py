@@ -11,10 +11,19 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.codec import Budget, Codec, UniformQuantiser, check_budget, reconstruct
 from sitetwin.learn.csi.data import prepare
-from sitetwin.learn.csi.klt import KltConfig, fit_klt, global_klt
+from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
 from sitetwin.learn.csi.metrics import nmse, to_db
+from sitetwin.learn.csi.mixture import KltConfig
 from sitetwin.learn.csi.selection import select_highest_nmse
 from sitetwin.learn.csi.subspaces import complete_basis, principal_subspace, spread_seeds, subspace_energy
+
+
+def fit_klt(x, generator, config=None, budget=None) -> KltCodec:
+    return KltCodec(config, budget).fit(x, generator)
+
+
+def global_klt(x, budget=None) -> GlobalKltCodec:
+    return GlobalKltCodec(budget).fit(x)
 
 
 def error(codec, x) -> float:

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.csi.adaptive import AdaptiveConfig, Front, adaptive_codec, coefficients, combine
+from sitetwin.learn.csi.adaptive import AdaptiveConfig, Front, adaptive_network, coefficients, combine
 from sitetwin.learn.csi.codec import Budget, Codec, check_budget, reconstruct
-from sitetwin.learn.csi.csinet import csinet_plus
+from sitetwin.learn.csi.csinet import csinet_plus_network
 from sitetwin.learn.csi.data import prepare, to_complex, to_real
-from sitetwin.learn.csi.klt import global_klt
+from sitetwin.learn.csi.klt import GlobalKltCodec
 from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.learn.csi.neural import trainable_parameters
 from sitetwin.learn.csi.refinement import RefinementConfig, refine
@@ -39,7 +39,7 @@ def target(world):
 
 
 def small(twin, seed=0):
-    return adaptive_codec(twin, seeded(seed), SMALL)
+    return adaptive_network(twin, seeded(seed), SMALL)
 
 
 def weights(codec):
@@ -47,7 +47,7 @@ def weights(codec):
 
 
 def test_csinet_plus_has_the_published_size():
-    codec = csinet_plus(seeded())
+    codec = csinet_plus_network(seeded())
     costs = codec.costs()
     refine_net = (49 * 2 * 8 + 8 + 16) + (25 * 8 * 16 + 16 + 32) + (9 * 16 * 2 + 2 + 4)
     head = 49 * 2 * 2 + 2 + 4
@@ -63,7 +63,7 @@ def test_csinet_plus_has_the_published_size():
 
 
 def test_csinet_plus_follows_the_published_layout(twin):
-    codec = csinet_plus(seeded())
+    codec = csinet_plus_network(seeded())
     kinds = [type(m).__name__ for m in codec.modules() if not list(m.children())]
     assert kinds.count("Conv2d") == 3 + 15
     assert kinds.count("BatchNorm2d") == 3 + 15
@@ -122,11 +122,11 @@ def test_adaptive_codec_is_a_codec(twin):
 
 
 def test_training_beats_the_global_klt_on_its_own_source(twin):
-    codec = adaptive_codec(twin, seeded(), replace(SMALL, front_rank=128))
+    codec = adaptive_network(twin, seeded(), replace(SMALL, front_rank=128))
     before = mean_nmse(codec, twin)
     result = train(codec, twin, replace(COSINE, epochs=25), seeded())
     after = mean_nmse(codec, twin)
-    linear = float(nmse(twin, reconstruct(global_klt(twin), twin)).mean())
+    linear = float(nmse(twin, reconstruct(GlobalKltCodec().fit(twin), twin)).mean())
     assert result.finished
     assert after < before
     assert to_db(after) < to_db(linear) - 1
@@ -137,7 +137,7 @@ def test_csinet_plus_learns():
     basis = torch.randn(2, 32, 32, dtype=torch.complex64, generator=g)
     mix = torch.randn(64, 2, dtype=torch.complex64, generator=g)
     x = prepare(torch.einsum("nk,kij->nij", mix, basis)).x
-    codec = csinet_plus(seeded(), refinements=1)
+    codec = csinet_plus_network(seeded(), refinements=1)
     result = train(codec, x, replace(PAPER, epochs=8), seeded(), validation=x)
     assert result.history.loss[-1] < 0.7 * result.history.loss[0]
     last = result.history.validation[-50:]
@@ -158,10 +158,10 @@ def test_the_same_seed_gives_the_same_weights(twin):
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_an_interrupted_run_resumes_bit_for_bit(twin, tmp_path, noise):
     config = replace(SMALL, state_noise=noise)
-    straight = adaptive_codec(twin, seeded(), config)
+    straight = adaptive_network(twin, seeded(), config)
     whole = train(straight, twin, SHORT, seeded(1), validation=twin[:20])
 
-    stopped = adaptive_codec(twin, seeded(), config)
+    stopped = adaptive_network(twin, seeded(), config)
     seen: list[int] = []
     part = train(
         stopped, twin, SHORT, seeded(1), validation=twin[:20], folder=tmp_path,
@@ -170,7 +170,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(twin, tmp_path, noise):
     assert not part.finished
     assert seen == [1]
 
-    resumed = adaptive_codec(twin, seeded(), config)
+    resumed = adaptive_network(twin, seeded(), config)
     rest = train(
         resumed, twin, SHORT, seeded(1), validation=twin[:20], folder=tmp_path,
         progress=lambda done, total, numbers: seen.append(done),
@@ -182,7 +182,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(twin, tmp_path, noise):
     assert rest.history.loss == whole.history.loss
     assert rest.history.validation == whole.history.validation
 
-    again = adaptive_codec(twin, seeded(), config)
+    again = adaptive_network(twin, seeded(), config)
     train(
         again, twin, SHORT, seeded(1), validation=twin[:20], folder=tmp_path, progress=lambda *_: pytest.fail("trained")
     )
@@ -212,7 +212,7 @@ def test_a_broken_checkpoint_is_named(twin, tmp_path):
 
 
 def test_rehearsal_forgets_less_than_naive_fine_tuning(twin, target):
-    codec = adaptive_codec(twin, seeded(), replace(SMALL, front_rank=128))
+    codec = adaptive_network(twin, seeded(), replace(SMALL, front_rank=128))
     train(codec, twin, replace(COSINE, epochs=8), seeded())
     kept = weights(codec)
     measured = target[:20]
@@ -226,7 +226,7 @@ def test_rehearsal_forgets_less_than_naive_fine_tuning(twin, target):
 
 
 def test_frozen_batchnorm_stays_as_it_was(twin):
-    codec = csinet_plus(seeded(), refinements=1)
+    codec = csinet_plus_network(seeded(), refinements=1)
     train(codec, twin[:64], replace(PAPER, epochs=1), seeded())
     config = RefinementConfig(rehearsal=False, frozen_batchnorm=True, schedule=replace(PAPER_REFINEMENT, epochs=1))
     frozen, _ = refine(codec, twin[:8], seeded(), config)
@@ -247,9 +247,9 @@ def test_frozen_batchnorm_stays_as_it_was(twin):
         (lambda x: train(small(x), x[:0], SHORT, seeded()), "empty"),
         (lambda x: refine(small(x), x[:0], seeded()), "at least one measured"),
         (lambda x: refine(small(x), x[:2], seeded()), "rehearsal needs"),
-        (lambda x: adaptive_codec(x, seeded(), replace(SMALL, states=7)), "whole number"),
-        (lambda x: adaptive_codec(x[:0], seeded()), "at least one"),
-        (lambda x: adaptive_codec(x, seeded(), SMALL, Budget(8)), "whole number"),
+        (lambda x: adaptive_network(x, seeded(), replace(SMALL, states=7)), "whole number"),
+        (lambda x: adaptive_network(x[:0], seeded()), "at least one"),
+        (lambda x: adaptive_network(x, seeded(), SMALL, Budget(8)), "whole number"),
         (lambda x: train(small(x), x * float("nan"), Schedule(epochs=1), seeded()), "diverged"),
     ],
 )

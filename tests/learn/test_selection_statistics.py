@@ -14,13 +14,13 @@ from sitetwin.learn.csi import selection
 from sitetwin.learn.csi.codec import reconstruct
 from sitetwin.learn.csi.controls import ZeroCodec
 from sitetwin.learn.csi.data import prepare
-from sitetwin.learn.csi.klt import global_klt
+from sitetwin.learn.csi.klt import GlobalKltCodec
 from sitetwin.learn.csi.metrics import nmse
 
 
 @pytest.fixture(scope="module")
 def codec(world):
-    return global_klt(prepare(world.twin).x)
+    return GlobalKltCodec().fit(prepare(world.twin).x)
 
 
 @pytest.fixture(scope="module")

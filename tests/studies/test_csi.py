@@ -17,9 +17,9 @@ from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.site import Ellipsoid, Site, Vegetation, open_site, save_site
 from sitetwin.studies import Cell, CsiStudy, claim_folder, csi_study, read_cell, run_csi_study
-from sitetwin.studies.csi.config import Evaluation, Imperfections, Models, Trees
+from sitetwin.studies.csi.config import Evaluation, Imperfections, Trees
 from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, target_users
-from sitetwin.studies.csi.seed import ADAPTIVE, CSINET, KLT, SeedData, SeedRun
+from sitetwin.studies.csi.registry import ADAPTIVE, CSINET, HEADLINE_CASE, KLT, Plan
 from sitetwin.studies.csi.summary import estimate
 from sitetwin.studies.csi.worlds import Worlds, build_worlds
 
@@ -55,16 +55,11 @@ def small_study(**changes: object) -> CsiStudy:
             pool=60,
             refine_sizes=(10,),
         ),
-        models=Models(
-            adaptive_train_sizes=(20, 60),
-            adaptive_steps=3,
-            adaptive_refine_steps=2,
-            csinet_train_sizes=(60,),
-            csinet_seeds=1,
-            csinet_epochs=1,
-            csinet_refine_sizes=(10,),
-            csinet_refine_epochs=1,
-        ),
+        codecs={
+            KLT.name: Plan(),
+            ADAPTIVE.name: Plan(effort=3, refine_effort=2),
+            CSINET.name: Plan(train_sizes=(60,), effort=1, refine_effort=1, seeds=1, cases=(HEADLINE_CASE,)),
+        },
     )
     return study.model_copy(update=changes)
 
@@ -115,19 +110,19 @@ def test_refined_rows_name_what_they_were_trained_on(finished: Path) -> None:
     ("changes", "settled"),
     [
         ({}, True),
-        ({"adaptive_refine_steps": 1_999}, False),
-        ({"csinet_refine_epochs": 99}, False),
-        ({"adaptive_steps": 25_599, "csinet_epochs": 159}, False),
+        ({ADAPTIVE.name: {"refine_effort": 1_999}}, False),
+        ({CSINET.name: {"refine_effort": 99}}, False),
+        ({ADAPTIVE.name: {"effort": 25_599}, CSINET.name: {"effort": 159}}, False),
     ],
 )
 def test_a_refined_network_is_converged_only_if_its_refinement_is(
-    tmp_path: Path, changes: dict[str, int], settled: bool
+    changes: dict[str, dict[str, int]], settled: bool
 ) -> None:
-    models = csi_study("paper").models.model_copy(update=changes)
-    data = SeedData(0, torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), {})
-    run = SeedRun(small_study(models=models), data, "networks", tmp_path, lambda share: None)
-    assert (run._refinement_converged(ADAPTIVE) and run._refinement_converged(CSINET)) is settled
-    assert run._refinement_converged(KLT)  # a closed form
+    study = csi_study("paper")
+    plans = {name: plan.model_copy(update=changes.get(name, {})) for name, plan in study.codecs.items()}
+    study = study.model_copy(update={"codecs": plans})
+    assert all(entry.refinement_converged(study.plan(entry)) for entry in (ADAPTIVE, CSINET)) is settled
+    assert KLT.refinement_converged(study.plan(KLT))  # a closed form
 
 
 def test_the_report_can_be_made(finished: Path) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 
 def make(seed):
     import torch
-    from sitetwin.studies.csi.seed import CaseData, SeedData
+    from sitetwin.studies.csi.measurements import CaseData, SeedData
 
     g = torch.Generator().manual_seed(seed)
     def draw(count):
@@ -39,17 +39,19 @@ def make(seed):
     return SeedData(seed, draw(80), draw(80), {("target_b", "blocks"): case})
 
 def study():
-    from sitetwin.studies.csi.config import MUNICH, FLORENCE, CsiStudy, Evaluation, Models
+    from sitetwin.studies.csi.config import MUNICH, FLORENCE, CsiStudy, Evaluation
+    from sitetwin.studies.csi.registry import ADAPTIVE, CSINET, HEADLINE_CASE, KLT, Plan
 
     return CsiStudy(
         profile="quick", site=MUNICH, wrong_site=FLORENCE,
         evaluation=Evaluation(
             cases=(("target_b", "blocks"),), train_sizes=(40,), pool=40, refine_sizes=(10,), test_users=40,
         ),
-        models=Models(
-            adaptive_train_sizes=(40,), adaptive_steps=100_000, adaptive_refine_steps=2, csinet_train_sizes=(40,),
-            csinet_seeds=1, csinet_epochs=1, csinet_refine_sizes=(), csinet_refine_epochs=0,
-        ),
+        codecs={
+            KLT.name: Plan(),
+            ADAPTIVE.name: Plan(effort=100_000, refine_effort=2),
+            CSINET.name: Plan(refine_sizes=(), effort=1, seeds=1, cases=(HEADLINE_CASE,)),
+        },
     )
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def csi(
             "anchor",
             "paper",
             checked=False,
-            help="quick (minutes), anchor (hours: CSINet+ as published, one size) or paper (days: all sizes).",
+            help="quick (minutes to hours), paper (the published protocol: a day or more) or full (all sizes: days).",
         ),
     ] = "quick",
     cell: Annotated[

@@ -1,11 +1,12 @@
 """CSI feedback codecs: preparation, training, refinement, selection, controls and honest numbers about them."""
 
-from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig, adaptive_codec
+from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
+from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
 from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
-from sitetwin.learn.csi.csinet import csinet_plus
-from sitetwin.learn.csi.data import CsiSet, PhaseReference, data_hash, prepare
-from sitetwin.learn.csi.klt import KltCodec, KltConfig, fit_klt, global_klt
+from sitetwin.learn.csi.csinet import CsiNetPlus
+from sitetwin.learn.csi.data import CsiData, CsiSet, PhaseReference, data_hash, prepare
+from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
 from sitetwin.learn.csi.metrics import (
     NmseSummary,
     aligned,
@@ -17,8 +18,8 @@ from sitetwin.learn.csi.metrics import (
     summarise,
     to_db,
 )
-from sitetwin.learn.csi.neural import NeuralCodec, trainable_parameters
-from sitetwin.learn.csi.refinement import RefinementConfig, refine
+from sitetwin.learn.csi.mixture import KltConfig
+from sitetwin.learn.csi.refinement import RefinementConfig
 from sitetwin.learn.csi.selection import (
     Selection,
     check_disjoint,
@@ -27,6 +28,7 @@ from sitetwin.learn.csi.selection import (
     select_k_centre,
     select_random,
 )
+from sitetwin.learn.csi.trained import NeuralCodec
 from sitetwin.learn.csi.training import (
     COSINE,
     COSINE_REFINEMENT,
@@ -34,10 +36,6 @@ from sitetwin.learn.csi.training import (
     PAPER_REFINEMENT,
     History,
     Schedule,
-    TrainingResult,
-    configuration_key,
-    mean_nmse,
-    train,
 )
 from sitetwin.learn.splits import Split, block_split, nearest_distance, random_split, spatial_blocks
 from sitetwin.learn.statistics import Interval, bootstrap_blocks, bootstrap_users, paired_difference_db, seed_interval
@@ -53,7 +51,11 @@ __all__ = [
     "Code",
     "Codec",
     "Costs",
+    "CsiCodec",
+    "CsiData",
+    "CsiNetPlus",
     "CsiSet",
+    "GlobalKltCodec",
     "History",
     "Interval",
     "KltCodec",
@@ -66,11 +68,9 @@ __all__ = [
     "Schedule",
     "Selection",
     "Split",
-    "TrainingResult",
     "TwinLookupCodec",
     "UniformQuantiser",
     "ZeroCodec",
-    "adaptive_codec",
     "aligned",
     "block_split",
     "bootstrap_blocks",
@@ -78,12 +78,7 @@ __all__ = [
     "cdf",
     "check_budget",
     "check_disjoint",
-    "configuration_key",
-    "csinet_plus",
     "data_hash",
-    "fit_klt",
-    "global_klt",
-    "mean_nmse",
     "nearest_distance",
     "nmse",
     "nmse_untruncated",
@@ -92,7 +87,6 @@ __all__ = [
     "random_split",
     "rate_share",
     "reconstruct",
-    "refine",
     "seed_interval",
     "select_above_threshold",
     "select_highest_nmse",
@@ -102,6 +96,4 @@ __all__ = [
     "spatial_blocks",
     "summarise",
     "to_db",
-    "train",
-    "trainable_parameters",
 ]

@@ -13,17 +13,24 @@ would raise the error from 1 - rho^2 to 2 - 2 rho.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.codec import Budget, Code
 from sitetwin.learn.csi.data import data_hash, to_complex, to_real
-from sitetwin.learn.csi.neural import NeuralCodec, build
+from sitetwin.learn.csi.neural import CodecNetwork, build
+from sitetwin.learn.csi.refinement import RefinementConfig
 from sitetwin.learn.csi.subspaces import principal_subspace
+from sitetwin.learn.csi.trained import NeuralCodec, file_schedules
+from sitetwin.learn.csi.training import COSINE, COSINE_REFINEMENT, Schedule
+from sitetwin.learn.model_files import ModelFile
 
 RIDGE = 1e-4  # of the mean diagonal of the Gram matrix; keeps the solve well conditioned in float32
 START_SPREAD = 0.1  # of the default weights: every basis starts close to the first d principal directions
@@ -76,15 +83,15 @@ class Front(nn.Module):
         self.rank = basis.shape[1]
         self.register_buffer("basis", torch.cat([basis.real, basis.imag], dim=1).contiguous())  # (D, 2 r)
 
-    def project(self, x: Tensor) -> Tensor:
-        """(N, 2, T, B) -> (N, r, 2)."""
+    def project(self, x: Float[Tensor, "users 2 taps beams"]) -> Float[Tensor, "users front 2"]:
+        """Coordinates of matrices."""
         products = (x.flatten(2).flatten(0, 1) @ self.basis).view(len(x), 2, 2, self.rank)
         real = products[:, 0, 0] + products[:, 1, 1]
         imaginary = products[:, 1, 0] - products[:, 0, 1]
         return torch.stack([real, imaginary], dim=2)
 
-    def expand(self, y: Tensor) -> Tensor:
-        """(N, r, 2) -> (N, 2, T, B)."""
+    def expand(self, y: Float[Tensor, "users front 2"]) -> Float[Tensor, "users 2 taps beams"]:
+        """Matrices of coordinates."""
         basis = self.basis.view(-1, 2, self.rank)
         real, imaginary = (y.transpose(1, 2).flatten(0, 1) @ part.T for part in (basis[:, 0], basis[:, 1]))
         real, imaginary = real.unflatten(0, (-1, 2)), imaginary.unflatten(0, (-1, 2))
@@ -113,8 +120,10 @@ class BasisGenerator(nn.Module):
         return self.output(self.body(state)).unflatten(1, (self.size, 2 * self.rank))
 
 
-def coefficients(basis: Tensor, y: Tensor) -> Tensor:
-    """(N, 2 d) least-squares coefficients, real parts first, of (N, r, 2) coordinates in a (N, r, 2 d) basis."""
+def coefficients(
+    basis: Float[Tensor, "users front reals"], y: Float[Tensor, "users front 2"]
+) -> Float[Tensor, "users reals"]:
+    """Least-squares coefficients of coordinates in a basis, real parts first in both."""
     d = basis.shape[2] // 2
     gram = basis.transpose(1, 2) @ basis
     real = gram[:, :d, :d] + gram[:, d:, d:]
@@ -127,8 +136,10 @@ def coefficients(basis: Tensor, y: Tensor) -> Tensor:
     return torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(system))[:, :, 0]
 
 
-def combine(basis: Tensor, c: Tensor) -> Tensor:
-    """(N, r, 2) coordinates from a (N, r, 2 d) basis and (N, 2 d) coefficients."""
+def combine(
+    basis: Float[Tensor, "users front reals"], c: Float[Tensor, "users reals"]
+) -> Float[Tensor, "users front 2"]:
+    """Coordinates from a basis and coefficients in it."""
     real, imaginary = c.chunk(2, dim=1)
     weights = torch.stack([torch.cat([real, -imaginary], 1), torch.cat([imaginary, real], 1)], dim=2)
     return basis @ weights
@@ -177,8 +188,8 @@ class AdaptiveDecoder(nn.Module):
         return self.front.expand(combine(basis, code[:, self.states :]))
 
 
-class AdaptiveCodec(NeuralCodec):
-    """The codec. It trains in front-end coordinates, where the loss is the same up to the energy floor."""
+class AdaptiveNetwork(CodecNetwork):
+    """Encoder and decoder. They train in front-end coordinates, where the loss is the same up to the energy floor."""
 
     encoder: AdaptiveEncoder
     decoder: AdaptiveDecoder
@@ -208,19 +219,19 @@ class AdaptiveCodec(NeuralCodec):
         return combine(basis, coefficients(basis, x))
 
     @torch.no_grad()
-    def decode(self, code: Code) -> Tensor:
-        """(N, T, B) complex64 of norm at most one. Puts the model into evaluation mode."""
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """complex64 matrices of norm at most one. This puts the model into evaluation mode."""
         self.eval()
         return to_complex(self.decoder(code.values))
 
 
-def adaptive_codec(
+def adaptive_network(
     x: Tensor,
     generator: torch.Generator,
     config: AdaptiveConfig = AdaptiveConfig(),
     budget: Budget = Budget(),  # noqa: B008
-) -> AdaptiveCodec:
-    """Untrained codec with its front-end fitted to the training source.
+) -> AdaptiveNetwork:
+    """Untrained networks with their front-end fitted to the training source.
 
     Args:
         x: (N, T, B) complex64, the training matrices.
@@ -240,15 +251,67 @@ def adaptive_codec(
             "change the number of states by one"
         )
     basis = principal_subspace(x.flatten(1), config.energy_floor)[:, : config.front_rank].contiguous()
-    rank = min(rank, basis.shape[1])
-    shape = (x.shape[1], x.shape[2])
+    return build(lambda: _assembled(basis, (x.shape[1], x.shape[2]), config, budget), generator)
+
+
+def _assembled(basis: Tensor, shape: tuple[int, int], config: AdaptiveConfig, budget: Budget) -> AdaptiveNetwork:
+    """Networks about given principal directions, whose weights torch's global generator draws."""
     configuration = {"model": "adaptive", "shape": list(shape), "reals": budget.reals, **asdict(config)}
-    configuration["front"] = data_hash(basis)
+    if not basis.is_meta:
+        configuration["front"] = data_hash(basis)
+    rank = min((budget.reals - config.states) // 2, basis.shape[1])
+    front = Front(basis, shape)
+    shared = BasisGenerator(config.states, config.generator_hidden, basis.shape[1], rank)
+    encoder, decoder = AdaptiveEncoder(front, shared, config), AdaptiveDecoder(front, shared, config.states)
+    return AdaptiveNetwork(encoder, decoder, budget, configuration, config.state_noise)
 
-    def make() -> AdaptiveCodec:
-        front = Front(basis, shape)
-        shared = BasisGenerator(config.states, config.generator_hidden, basis.shape[1], rank)
-        encoder, decoder = AdaptiveEncoder(front, shared, config), AdaptiveDecoder(front, shared, config.states)
-        return AdaptiveCodec(encoder, decoder, budget, configuration, config.state_noise)
 
-    return build(make, generator)
+class AdaptiveCodec(NeuralCodec):
+    """The adaptive codec, trained with a cosine schedule by default.
+
+    Args:
+        config: Sizes.
+        schedule: How it is trained.
+        refinement: How an update trains it on.
+        budget: Real numbers of one report.
+        checkpoints: Folder where trained weights are kept; see `NeuralCodec`.
+    """
+
+    kind: ClassVar[str] = "adaptive"
+
+    def __init__(
+        self,
+        config: AdaptiveConfig = AdaptiveConfig(),
+        schedule: Schedule = COSINE,
+        refinement: RefinementConfig = RefinementConfig(schedule=COSINE_REFINEMENT),  # noqa: B008  (frozen)
+        budget: Budget | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
+        super().__init__(schedule, refinement, budget, checkpoints)
+        self.config = config
+
+    def _untrained(self, x: Tensor, rng: torch.Generator) -> CodecNetwork:
+        return adaptive_network(x, rng, self.config, self.budget)
+
+    def _parameters(self) -> Mapping[str, Any]:
+        return {**super()._parameters(), "config": asdict(self.config)}
+
+    @classmethod
+    def _restored(cls, file: ModelFile, budget: Budget, shape: tuple[int, int]) -> AdaptiveCodec:
+        config = file.parameter("config", AdaptiveConfig)
+        widest = max(config.hidden, config.generator_hidden)
+        if not (
+            0 < config.states < budget.reals and 0 < min(config.hidden, config.generator_hidden) <= widest <= 65536
+        ):
+            raise file.refusal("its sizes are out of range")
+        front = file.array("network.encoder.front.basis", "size directions", torch.float32)
+        if len(front) != shape[0] * shape[1] or front.shape[1] < 2:
+            raise file.refusal("its principal directions are of another size")
+        codec = cls(config, *file_schedules(file), budget)
+        with torch.device("meta"):
+            basis = torch.empty(len(front), front.shape[1] // 2, dtype=torch.complex64)
+            empty = _assembled(basis, shape, config, budget)
+        codec._restore(file, empty, shape)
+        real, imaginary = front.chunk(2, dim=1)
+        empty.configuration["front"] = data_hash(torch.complex(real, imaginary))
+        return codec

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.csi.data import CsiData, csi_matrices
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ class Code:
     """What N users feed back.
 
     Attributes:
-        values: (N, R) float32.
-        index: (N,) int64, or None where the codec has no index.
+        values: float32.
+        index: int64, or None where the codec has no index.
     """
 
-    values: Tensor
-    index: Tensor | None = None
+    values: Float[Tensor, "users reals"]
+    index: Int[Tensor, " users"] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,10 @@ class Costs:
 
 @runtime_checkable
 class Codec(Protocol):
-    """A CSI codec: the user equipment encodes, the base station decodes.
+    """What is asked of a codec that is judged: the user equipment encodes, the base station decodes.
 
-    Matrices are (N, T, B) complex64, normalised as by `sitetwin.learn.csi.data.prepare`.
+    Matrices are complex64, normalised as by `sitetwin.learn.csi.data.prepare`. A codec that can also be fitted, updated
+    and kept on disk is a `sitetwin.learn.CsiCodec`.
     """
 
     @property
@@ -116,12 +119,12 @@ class Codec(Protocol):
         """Feedback budget."""
         ...
 
-    def encode(self, x: Tensor) -> Code:
-        """Codes of (N, T, B) complex64 matrices."""
+    def encode(self, data: Tensor, /) -> Code:
+        """Codes of matrices (users, taps, beams)."""
         ...
 
     def decode(self, code: Code) -> Tensor:
-        """(N, T, B) complex64 matrices from their codes."""
+        """Matrices (users, taps, beams) from their codes."""
         ...
 
     def costs(self) -> Costs:
@@ -144,8 +147,11 @@ def check_budget(codec: Codec) -> None:
         )
 
 
-def reconstruct(codec: Codec, x: Tensor, quantiser: UniformQuantiser | None = None, batch: int = 2048) -> Tensor:
-    """(N, T, B) complex64: `x` after encoding, optional quantisation, and decoding, in batches of users."""
+def reconstruct(
+    codec: Codec, data: CsiData, quantiser: UniformQuantiser | None = None, batch: int = 2048
+) -> Complex[Tensor, "users taps beams"]:
+    """Matrices after encoding, optional quantisation, and decoding, in batches of users; complex64."""
+    x = csi_matrices(data)
     parts = []
     for part in x.split(batch):
         code = codec.encode(part)
@@ -158,18 +164,18 @@ class UniformQuantiser:
     """Uniform scalar quantiser with its own range and number of bits for each value of a code.
 
     Attributes:
-        bits: (R,) int64, bits of each value; a value with 0 bits is replaced by the middle of its range.
-        low: (R,) float32, lower end of the range.
-        high: (R,) float32, upper end.
+        bits: int64, bits of each value; a value with 0 bits is replaced by the middle of its range.
+        low: float32, lower end of the range.
+        high: float32, upper end.
     """
 
-    bits: Tensor
-    low: Tensor
-    high: Tensor
+    bits: Int[Tensor, " reals"]
+    low: Float[Tensor, " reals"]
+    high: Float[Tensor, " reals"]
 
     @classmethod
     def fit(
-        cls, codec: Codec, x: Tensor, allocation: Literal["equal", "variance"] = "equal", batch: int = 2048
+        cls, codec: Codec, data: CsiData, allocation: Literal["equal", "variance"] = "equal", batch: int = 2048
     ) -> UniformQuantiser:
         """Ranges that minimise the squared error on the codes of training matrices.
 
@@ -177,12 +183,12 @@ class UniformQuantiser:
 
         Args:
             codec: The codec.
-            x: (N, T, B) complex64 training matrices, never test ones.
+            data: Training matrices, never test ones.
             allocation: "equal" gives every value the same bits (those that remain go to the values of largest
                 variance); "variance" gives each next bit to the value of largest remaining distortion, sigma^2 4^-b.
             batch: Users per batch.
         """
-        values = torch.cat([codec.encode(part).values for part in x.split(batch)])
+        values = torch.cat([codec.encode(part).values for part in csi_matrices(data).split(batch)])
         bits = _allocate(values, codec.budget.bits - codec.costs().index_bits, allocation)
         low, high = _best_range(values, bits)
         return cls(bits, low, high)

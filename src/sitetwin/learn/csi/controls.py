@@ -1,96 +1,152 @@
-"""Controls: what a learned codec must beat. The global KLT is `sitetwin.learn.csi.klt.global_klt`."""
+"""Controls: what a learned codec must beat. The global KLT is `sitetwin.learn.csi.klt.GlobalKltCodec`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, Code, Costs
 from sitetwin.learn.energy import power
+from sitetwin.learn.model_files import ModelFile
 
 
-@dataclass(frozen=True)
-class ZeroCodec:
-    """Feeds nothing back and recovers zero: NMSE 0 dB by definition."""
+class _Silent(CsiCodec):
+    """A codec that feeds nothing back."""
 
-    shape: tuple[int, int] = (32, 32)
-    budget: Budget = field(default_factory=Budget)
-
-    def encode(self, x: Tensor) -> Code:
-        """Empty codes."""
+    def _encode(self, x: Tensor) -> Code:
         return Code(torch.zeros(len(x), 0))
 
-    def decode(self, code: Code) -> Tensor:
-        """(N, T, B) zeros."""
-        return torch.zeros(len(code.values), *self.shape, dtype=torch.complex64)
+    def _parameters(self) -> Mapping[str, Any]:
+        return {}
+
+
+class ZeroCodec(_Silent):
+    """Feeds nothing back and recovers zero: NMSE 0 dB by definition.
+
+    Args:
+        shape: Delay taps and beams; a fit replaces them by those of the data.
+        budget: It is not used up.
+    """
+
+    kind: ClassVar[str] = "zero"
+
+    def __init__(self, shape: tuple[int, int] = (32, 32), budget: Budget | None = None) -> None:
+        super().__init__(budget)
+        self.shape = shape
+
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """Zeros."""
+        return torch.zeros(len(code.values), *self.fitted_shape, dtype=torch.complex64)
 
     def costs(self) -> Costs:
         """Nothing."""
         return Costs(0, 0, 0, 0, 0, 0, 0, 0)
 
+    def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:
+        return
 
-@dataclass(frozen=True, eq=False)
-class MeanCodec:
+    def _arrays(self) -> Mapping[str, Tensor]:
+        return {}
+
+    @classmethod
+    def _restored(cls, file: ModelFile, budget: Budget, shape: tuple[int, int]) -> ZeroCodec:
+        return cls(shape, budget)
+
+
+class MeanCodec(_Silent):
     """Feeds nothing back and recovers the mean of the training matrices.
 
     Attributes:
-        mean: (T, B) complex64.
-        budget: Not used up.
+        mean: (taps, beams) complex64.
     """
 
+    kind: ClassVar[str] = "mean"
     mean: Tensor
-    budget: Budget = field(default_factory=Budget)
 
-    @classmethod
-    def fit(cls, x: Tensor) -> MeanCodec:
-        """Mean of (N, T, B) training matrices.
-
-        Raises:
-            SiteTwinError: No matrices.
-        """
-        if len(x) == 0:
-            raise SiteTwinError("the mean needs at least one training matrix")
-        return cls(x.mean(dim=0))
-
-    def encode(self, x: Tensor) -> Code:
-        """Empty codes."""
-        return Code(torch.zeros(len(x), 0))
-
-    def decode(self, code: Code) -> Tensor:
-        """(N, T, B) copies of the mean."""
-        return self.mean.expand(len(code.values), *self.mean.shape).clone()
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """Copies of the mean."""
+        return self.mean.expand(len(code.values), *self.fitted_shape).clone()
 
     def costs(self) -> Costs:
-        """The mean, at the base station."""
-        numbers = 2 * self.mean.numel()
+        """The base station holds the mean."""
+        taps, beams = self.fitted_shape
+        numbers = 2 * taps * beams
         return Costs(0, numbers, 0, 0, 0, 4 * numbers, 0, 0)
 
+    def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:
+        self.mean = x.mean(dim=0)
 
-@dataclass(frozen=True, eq=False)
-class TwinLookupCodec:
+    def _arrays(self) -> Mapping[str, Tensor]:
+        return {"mean": self.mean}
+
+    @classmethod
+    def _restored(cls, file: ModelFile, budget: Budget, shape: tuple[int, int]) -> MeanCodec:
+        codec = cls(budget)
+        codec.mean = file.array("mean", "taps beams", torch.complex64).reshape(shape)
+        return codec
+
+
+class TwinLookupCodec(CsiCodec):
     """Nearest neighbour in the twin: the index of the most correlated training matrix, and one complex gain.
 
-    Attributes:
-        entries: (N, T, B) complex64 of unit norm.
+    Args:
+        most: Entries of the table: the first ones of the training matrices; None takes all.
         budget: Of which ceil(log2 N) index bits and two reals are used.
+
+    Attributes:
+        entries: (N, taps, beams) complex64 of unit norm.
     """
 
+    kind: ClassVar[str] = "twin lookup"
     entries: Tensor
-    budget: Budget = field(default_factory=Budget)
 
-    def __post_init__(self) -> None:
-        if len(self.entries) == 0:
+    def __init__(self, most: int | None = None, budget: Budget | None = None) -> None:
+        super().__init__(budget)
+        self.most = most
+
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """The entry times the gain.
+
+        Raises:
+            SiteTwinError: The code has no index, or the codec is not fitted.
+        """
+        if code.index is None:
+            raise SiteTwinError("a lookup code without its index cannot be decoded; keep the index that encode gave")
+        gain = torch.view_as_complex(code.values.contiguous()).reshape(-1, 1, 1)
+        return self.entries[code.index].reshape(-1, *self.fitted_shape) * gain
+
+    def costs(self) -> Costs:
+        """The whole table on both sides; one correlation with every entry at the user equipment."""
+        taps, beams = self.fitted_shape
+        numbers = 2 * self.entries.numel()
+        return Costs(
+            parameters_ue=numbers,
+            parameters_bs=numbers,
+            macs_ue=4 * self.entries.numel() + 2 * len(self.entries),
+            macs_bs=4 * taps * beams,
+            bytes_ue=4 * numbers,
+            bytes_bs=4 * numbers,
+            reals=2,
+            index_bits=Budget.index_bits(len(self.entries)),
+        )
+
+    def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:
+        entries = x[: self.most]
+        if len(entries) == 0:
             raise SiteTwinError("the lookup table needs at least one training matrix")
-        if self.budget.reals_left(len(self.entries)) < 2:
+        if self.budget.reals_left(len(entries)) < 2:
             raise SiteTwinError(
-                f"an index of {len(self.entries)} entries leaves no room for the gain in the feedback budget"
+                f"an index of {len(entries)} entries leaves no room for the gain in the feedback budget; use fewer"
             )
+        self.entries = entries
 
-    def encode(self, x: Tensor) -> Code:
-        """Index and least-squares gain of each matrix."""
+    def _encode(self, x: Tensor) -> Code:
         table = self.entries.flatten(1)
         values, index = [], []
         for part in x.flatten(1).split(512):
@@ -100,23 +156,14 @@ class TwinLookupCodec:
             values.append(torch.view_as_real(inner.gather(1, best[:, None])[:, 0]))
         return Code(torch.cat(values), torch.cat(index)) if values else Code(torch.zeros(0, 2), torch.zeros(0).long())
 
-    def decode(self, code: Code) -> Tensor:
-        """(N, T, B): the entry times the gain."""
-        if code.index is None:
-            raise SiteTwinError("a lookup code without its index cannot be decoded; keep the index that encode gave")
-        return self.entries[code.index] * torch.view_as_complex(code.values.contiguous())[:, None, None]
+    def _parameters(self) -> Mapping[str, Any]:
+        return {}
 
-    def costs(self) -> Costs:
-        """The whole table on both sides; one correlation with every entry at the user equipment."""
-        numbers = 2 * self.entries.numel()
-        size = self.entries[0].numel()
-        return Costs(
-            parameters_ue=numbers,
-            parameters_bs=numbers,
-            macs_ue=4 * self.entries.numel() + 2 * len(self.entries),
-            macs_bs=4 * size,
-            bytes_ue=4 * numbers,
-            bytes_bs=4 * numbers,
-            reals=2,
-            index_bits=Budget.index_bits(len(self.entries)),
-        )
+    def _arrays(self) -> Mapping[str, Tensor]:
+        return {"entries": self.entries}
+
+    @classmethod
+    def _restored(cls, file: ModelFile, budget: Budget, shape: tuple[int, int]) -> TwinLookupCodec:
+        codec = cls(None, budget)
+        codec._fit(file.array("entries", "entries taps beams", torch.complex64).reshape(-1, *shape), None)
+        return codec

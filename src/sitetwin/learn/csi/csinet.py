@@ -8,11 +8,20 @@ reals.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sitetwin.learn.csi.codec import Budget
-from sitetwin.learn.csi.neural import NeuralCodec, build
+from sitetwin.learn.csi.neural import CodecNetwork, build
+from sitetwin.learn.csi.refinement import RefinementConfig
+from sitetwin.learn.csi.trained import NeuralCodec, file_schedules
+from sitetwin.learn.csi.training import PAPER, Schedule
+from sitetwin.learn.model_files import ModelFile
 
 SLOPE = 0.3  # of the leaky ReLU below zero
 
@@ -32,18 +41,18 @@ class RefineNet(nn.Module):
             _convolution(16, 2, 3, nn.Tanh()),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 2, T, B) -> (N, 2, T, B)."""
+    def forward(self, x: Float[Tensor, "users 2 taps beams"]) -> Float[Tensor, "users 2 taps beams"]:
+        """The corrected estimate."""
         return x + self.correction(x)
 
 
-def csinet_plus(
+def csinet_plus_network(
     generator: torch.Generator,
     budget: Budget = Budget(),  # noqa: B008  (frozen)
     shape: tuple[int, int] = (32, 32),
     refinements: int = 5,
-) -> NeuralCodec:
-    """Untrained CSINet+.
+) -> CodecNetwork:
+    """The untrained networks of CSINet+.
 
     Args:
         generator: Source of the initial weights (PyTorch's default distributions).
@@ -51,27 +60,70 @@ def csinet_plus(
         shape: Delay taps and beams.
         refinements: RefineNet blocks of the decoder; 5 is published, fewer is another model.
     """
+    return build(lambda: _assembled(budget, shape, refinements), generator)
+
+
+def _assembled(budget: Budget, shape: tuple[int, int], refinements: int) -> CodecNetwork:
+    """The networks, whose weights torch's global generator draws."""
     size = 2 * shape[0] * shape[1]
+    encoder = nn.Sequential(
+        _convolution(2, 2, 7, nn.LeakyReLU(SLOPE)),
+        _convolution(2, 2, 7, nn.LeakyReLU(SLOPE)),
+        nn.Flatten(),
+        nn.Linear(size, budget.reals),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(budget.reals, size),
+        nn.Unflatten(1, (2, *shape)),
+        _convolution(2, 2, 7, nn.Tanh()),
+        *[RefineNet() for _ in range(refinements)],
+    )
+    configuration = {
+        "model": "csinet+",
+        "shape": list(shape),
+        "reals": budget.reals,
+        "refinements": refinements,
+    }
+    return CodecNetwork(encoder, decoder, budget, configuration)
 
-    def make() -> NeuralCodec:
-        encoder = nn.Sequential(
-            _convolution(2, 2, 7, nn.LeakyReLU(SLOPE)),
-            _convolution(2, 2, 7, nn.LeakyReLU(SLOPE)),
-            nn.Flatten(),
-            nn.Linear(size, budget.reals),
-        )
-        decoder = nn.Sequential(
-            nn.Linear(budget.reals, size),
-            nn.Unflatten(1, (2, *shape)),
-            _convolution(2, 2, 7, nn.Tanh()),
-            *[RefineNet() for _ in range(refinements)],
-        )
-        configuration = {
-            "model": "csinet+",
-            "shape": list(shape),
-            "reals": budget.reals,
-            "refinements": refinements,
-        }
-        return NeuralCodec(encoder, decoder, budget, configuration)
 
-    return build(make, generator)
+class CsiNetPlus(NeuralCodec):
+    """CSINet+, trained and refined as published by default.
+
+    Args:
+        schedule: How it is trained.
+        refinement: How an update trains it on.
+        budget: Real numbers of one report.
+        refinements: RefineNet blocks of the decoder; 5 is published, fewer is another model.
+        checkpoints: Folder where trained weights are kept; see `NeuralCodec`.
+    """
+
+    kind: ClassVar[str] = "csinet+"
+
+    def __init__(
+        self,
+        schedule: Schedule = PAPER,
+        refinement: RefinementConfig = RefinementConfig(),  # noqa: B008  (frozen)
+        budget: Budget | None = None,
+        refinements: int = 5,
+        checkpoints: Path | None = None,
+    ) -> None:
+        super().__init__(schedule, refinement, budget, checkpoints)
+        self.refinements = refinements
+
+    def _untrained(self, x: Tensor, rng: torch.Generator) -> CodecNetwork:
+        return csinet_plus_network(rng, self.budget, (x.shape[1], x.shape[2]), self.refinements)
+
+    def _parameters(self) -> Mapping[str, Any]:
+        return {**super()._parameters(), "refinements": self.refinements}
+
+    @classmethod
+    def _restored(cls, file: ModelFile, budget: Budget, shape: tuple[int, int]) -> CsiNetPlus:
+        refinements = file.parameter("refinements", int)
+        if not 0 <= refinements <= len(file.arrays):
+            raise file.refusal("its number of refinement blocks is out of range")
+        codec = cls(*file_schedules(file), budget, refinements)
+        with torch.device("meta"):
+            empty = _assembled(budget, shape, refinements)
+        codec._restore(file, empty, shape)
+        return codec

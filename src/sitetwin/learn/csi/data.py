@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+import xarray as xr
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 
 PhaseReference = Literal["corner", "largest", "none"]
+AXES = ("user", "delay", "angle")
+"""Names of the axes that a codec reads, in its own order: users, delay taps, angle bins (beams)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +31,15 @@ class CsiSet:
     """Normalised delay-angle matrices of N users.
 
     Attributes:
-        x: (N, T, B) complex64, unit Frobenius norm, common phase removed.
-        norm: (N,) float32, Frobenius norm before normalisation, in the unit of the channel gain.
-        phase: (N,) float32, rad, the common phase that was removed.
+        x: complex64, unit Frobenius norm, common phase removed.
+        norm: float32, Frobenius norm before normalisation, in the unit of the channel gain.
+        phase: float32, rad, the common phase that was removed.
         reference: Which element was made real and positive.
     """
 
-    x: Tensor
-    norm: Tensor
-    phase: Tensor
+    x: Complex[Tensor, "users taps beams"]
+    norm: Float[Tensor, " users"]
+    phase: Float[Tensor, " users"]
     reference: PhaseReference
 
     def __len__(self) -> int:
@@ -44,8 +49,8 @@ class CsiSet:
         """The samples of an index tensor or a boolean mask."""
         return CsiSet(self.x[index], self.norm[index], self.phase[index], self.reference)
 
-    def restore(self, x_hat: Tensor | None = None) -> Tensor:
-        """(N, T, B) complex64: the matrices with their norm and common phase again.
+    def restore(self, x_hat: Tensor | None = None) -> Complex[Tensor, "users taps beams"]:
+        """Give the matrices their norm and common phase again.
 
         Args:
             x_hat: Recovered normalised matrices of the same users; the set's own matrices by default.
@@ -54,17 +59,31 @@ class CsiSet:
         return x * torch.polar(self.norm, self.phase)[:, None, None]
 
 
-def prepare(matrices: Tensor, reference: PhaseReference = "corner") -> CsiSet:
+CsiData = Tensor | CsiSet | xr.DataArray
+"""What a codec takes.
+
+- A `CsiSet`, as `prepare` makes it.
+- An `xarray.DataArray` of delay-angle channels, as `sitetwin.channels` gives it. Its axes are found by their names
+  (``user``, ``angle``, ``delay``; ``rx_antenna`` of length one), in any order, and it is prepared on the way.
+- A complex tensor of prepared matrices with the axes (users, taps, beams). A tensor has no names: swapped axes can be
+  noticed only where the numbers of taps and beams differ.
+"""
+
+
+def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner") -> CsiSet:
     """Normalise delay-angle matrices and remove their common phase.
 
     Args:
-        matrices: (N, T, B) complex, any scale.
+        matrices: Complex, any scale: a tensor (users, taps, beams), or a labelled array with the dimensions ``user``,
+            ``angle`` and ``delay`` in any order.
         reference: The element that becomes real and positive: "corner" is [0, 0], as in the authors' code (an edge bin
             of little energy); "largest" is the element of largest magnitude; "none" leaves the phase alone.
 
     Raises:
-        SiteTwinError: A matrix is zero (a user without paths) or not finite, or the shape or reference is wrong.
+        SiteTwinError: A matrix is zero (a user without paths) or not finite, or the axes or the reference are wrong.
     """
+    if isinstance(matrices, xr.DataArray):
+        matrices = by_name(matrices)
     if matrices.ndim != 3 or not matrices.is_complex():
         raise SiteTwinError(
             f"CSI must be complex with shape (users, taps, beams), not {matrices.dtype} of shape "
@@ -83,8 +102,74 @@ def prepare(matrices: Tensor, reference: PhaseReference = "corner") -> CsiSet:
     return CsiSet(x, norm.to(torch.float32), phase, reference)
 
 
-def reference_phase(x: Tensor, reference: PhaseReference) -> Tensor:
-    """(N,) rad: phase of the reference element of each (N, T, B) complex matrix; 0 where that element is 0.
+def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
+    """Read labelled delay-angle channels, whatever the order of their axes.
+
+    Args:
+        array: Complex, with the dimensions ``user``, ``angle`` and ``delay``; a further ``rx_antenna`` of length one is
+            left out.
+
+    Raises:
+        SiteTwinError: A dimension is missing or one too many, or the numbers are not complex.
+    """
+    if array.sizes.get("rx_antenna") == 1:
+        array = array.isel(rx_antenna=0)
+    if array.sizes.get("rx_antenna", 0) > 1:
+        raise SiteTwinError(
+            f"CSI feedback is for one antenna of the user and this array has {array.sizes['rx_antenna']}; choose one "
+            "with .isel(rx_antenna=...)"
+        )
+    if set(array.dims) != set(AXES):
+        raise SiteTwinError(
+            f"CSI needs the dimensions {', '.join(AXES)}, and this array has {', '.join(map(str, array.dims))}; make "
+            "delay-angle channels, or select along the other dimensions"
+        )
+    values = np.asarray(array.transpose(*AXES).values)
+    if values.dtype.kind != "c":
+        raise SiteTwinError(f"CSI must be complex, and this array holds {values.dtype}; give the channels themselves")
+    return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def csi_matrices(data: CsiData, shape: tuple[int, int] | None = None) -> Complex[Tensor, "users taps beams"]:
+    """Prepared matrices, complex64, of whatever a codec was given.
+
+    Args:
+        data: See `CsiData`.
+        shape: Delay taps and beams that the codec was made for; None accepts any.
+
+    Raises:
+        SiteTwinError: The axes, the type or the size are wrong, or a number is not finite.
+    """
+    if isinstance(data, CsiSet):
+        x = data.x
+    elif isinstance(data, xr.DataArray):
+        x = prepare(data).x
+    else:
+        x = _checked(data)
+    if shape is not None and tuple(x.shape[1:]) != shape:
+        swapped = "; the axes are swapped: give (users, taps, beams)" if tuple(x.shape[:0:-1]) == shape else ""
+        raise SiteTwinError(
+            f"the codec was made for {shape[0]} delay taps and {shape[1]} beams, and these matrices have "
+            f"{x.shape[1]} and {x.shape[2]}{swapped or '; prepare them as the training matrices were'}"
+        )
+    return x
+
+
+def _checked(x: Any) -> Tensor:
+    if not isinstance(x, Tensor) or x.ndim != 3 or not x.is_complex():
+        what = f"{x.dtype} of shape {tuple(x.shape)}" if hasattr(x, "dtype") else type(x).__name__
+        raise SiteTwinError(
+            f"a codec takes a CsiSet, a labelled array or a complex tensor (users, taps, beams), not {what}; prepare "
+            "the channels first"
+        )
+    if not bool(torch.isfinite(torch.view_as_real(x.resolve_conj())).all()):
+        bad = (~torch.isfinite(x.abs()).flatten(1).all(dim=1)).nonzero()[0]
+        raise SiteTwinError(f"the CSI matrix of user {int(bad)} is not finite; drop this user before the codec sees it")
+    return x.to(torch.complex64)
+
+
+def reference_phase(x: Complex[Tensor, "users taps beams"], reference: PhaseReference) -> Float[Tensor, " users"]:
+    """Phase of the reference element of each matrix, rad; 0 where that element is 0.
 
     Raises:
         SiteTwinError: The reference has an unknown name.
@@ -99,13 +184,13 @@ def reference_phase(x: Tensor, reference: PhaseReference) -> Tensor:
     raise SiteTwinError(f"unknown phase reference '{reference}'; choose one of {', '.join(get_args(PhaseReference))}")
 
 
-def to_real(x: Tensor) -> Tensor:
-    """(N, T, B) complex -> (N, 2, T, B) real and imaginary parts as channels."""
+def to_real(x: Complex[Tensor, "users taps beams"]) -> Float[Tensor, "users 2 taps beams"]:
+    """Real and imaginary parts as two channels."""
     return torch.view_as_real(x).permute(0, 3, 1, 2).contiguous()
 
 
-def to_complex(real: Tensor) -> Tensor:
-    """(N, 2, T, B) real -> (N, T, B) complex."""
+def to_complex(real: Float[Tensor, "users 2 taps beams"]) -> Complex[Tensor, "users taps beams"]:
+    """The complex matrices of their real and imaginary parts."""
     return torch.complex(real[:, 0].contiguous(), real[:, 1].contiguous())
 
 

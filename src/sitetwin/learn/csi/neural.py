@@ -1,4 +1,4 @@
-"""The frame of the neural codecs: real tensors inside, the `Codec` protocol outside."""
+"""Networks of neural codecs: real tensors inside, the `Codec` protocol outside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -13,7 +14,7 @@ from sitetwin.learn.csi.codec import Budget, Code, Costs
 from sitetwin.learn.csi.data import to_complex, to_real
 
 
-class NeuralCodec(nn.Module):
+class CodecNetwork(nn.Module):
     """An encoder and a decoder on (N, 2, T, B) real tensors; the output has unit Frobenius norm by default.
 
     Attributes:
@@ -28,7 +29,7 @@ class NeuralCodec(nn.Module):
         self.configuration = configuration
         self.shape: tuple[int, int] = tuple(configuration["shape"])  # type: ignore[assignment]
 
-    def training_inputs(self, x: Tensor) -> Tensor:
+    def training_inputs(self, x: Complex[Tensor, "users taps beams"]) -> Tensor:
         """What `forward` takes and is compared with: (N, 2, T, B) float32 of (N, T, B) complex64 matrices."""
         return to_real(x)
 
@@ -37,14 +38,14 @@ class NeuralCodec(nn.Module):
         return unit_norm(self.decoder(self.encoder(x)))
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> Code:
-        """Codes of (N, T, B) complex64 matrices, (N, M) reals, no index. Puts the model into evaluation mode."""
+    def encode(self, x: Complex[Tensor, "users taps beams"]) -> Code:
+        """Codes of complex64 matrices: reals, no index. This puts the model into evaluation mode."""
         self.eval()
         return Code(self.encoder(to_real(x)))
 
     @torch.no_grad()
-    def decode(self, code: Code) -> Tensor:
-        """(N, T, B) complex64 of unit norm. Puts the model into evaluation mode."""
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """complex64 matrices of unit norm. This puts the model into evaluation mode."""
         self.eval()
         return to_complex(unit_norm(self.decoder(code.values)))
 

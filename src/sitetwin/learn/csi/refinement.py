@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.csi.neural import NeuralCodec
+from sitetwin.learn.csi.neural import CodecNetwork
 from sitetwin.learn.csi.training import PAPER_REFINEMENT, Progress, Schedule, TrainingResult, train
 
 
@@ -38,7 +38,7 @@ class RefinementConfig:
 
 
 def refine(
-    codec: NeuralCodec,
+    codec: CodecNetwork,
     measured: Tensor,
     generator: torch.Generator,
     config: RefinementConfig = RefinementConfig(),
@@ -48,7 +48,7 @@ def refine(
     folder: Path | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> tuple[NeuralCodec, TrainingResult]:
+) -> tuple[CodecNetwork, TrainingResult]:
     """A refined copy of a trained codec; the codec itself is left as it is.
 
     Args:

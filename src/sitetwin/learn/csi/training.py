@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.data import data_hash
 from sitetwin.learn.csi.metrics import nmse, to_db
-from sitetwin.learn.csi.neural import NeuralCodec, freeze_batchnorm
+from sitetwin.learn.csi.neural import CodecNetwork, freeze_batchnorm
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with (epochs done, epochs in all, {"loss": ..., "validation_db": ...})."""
@@ -125,7 +125,7 @@ class TrainingResult:
     samples: int
 
 
-def configuration_key(codec: NeuralCodec, schedule: Schedule, *data: Tensor, frozen_batchnorm: bool = False) -> str:
+def configuration_key(codec: CodecNetwork, schedule: Schedule, *data: Tensor, frozen_batchnorm: bool = False) -> str:
     """SHA-256 of the model, its initial weights (hence its seed), the schedule and the data."""
     text = json.dumps(
         {
@@ -141,7 +141,7 @@ def configuration_key(codec: NeuralCodec, schedule: Schedule, *data: Tensor, fro
 
 
 def train(
-    codec: NeuralCodec,
+    codec: CodecNetwork,
     x: Tensor,
     schedule: Schedule,
     generator: torch.Generator,
@@ -201,7 +201,7 @@ def train(
 
 
 @torch.no_grad()
-def mean_nmse(codec: NeuralCodec, x: Tensor, batch: int = 1024) -> float:
+def mean_nmse(codec: CodecNetwork, x: Tensor, batch: int = 1024) -> float:
     """Linear mean NMSE over (N, T, B) complex64 matrices."""
     return float(torch.cat([nmse(part, codec.decode(codec.encode(part))) for part in x.split(batch)]).mean())
 
@@ -210,7 +210,7 @@ class _Run:
     """State of one training: what a checkpoint holds."""
 
     def __init__(
-        self, codec: NeuralCodec, schedule: Schedule, samples: int, generator: torch.Generator, frozen: bool
+        self, codec: CodecNetwork, schedule: Schedule, samples: int, generator: torch.Generator, frozen: bool
     ) -> None:
         self.codec, self.schedule, self.generator, self.frozen = codec, schedule, generator, frozen
         self.samples = samples

@@ -10,6 +10,7 @@ from sitetwin.report.csi import summary
 from sitetwin.report.csi.results import Estimate, Results, Scene
 from sitetwin.report.csi.summary import label
 from sitetwin.report.frame import interval
+from sitetwin.studies.csi.results import UNREFINED
 
 
 def captions(results: Results, scene: Scene | None) -> dict[str, str]:
@@ -99,7 +100,7 @@ def _training(results: Results, split: str) -> str:
 
 def _refinement(results: Results, split: str) -> str:
     entries = [r for r in results.refinement if r.split == split]
-    moves = [r for r in entries if r.method != summary.UNREFINED and r.n_real > 0]
+    moves = [r for r in entries if r.method != UNREFINED and r.n_real > 0]
     sentences = [
         "What a few target samples do for a codec that was trained on the twin. Dotted: the codec as the twin left it; "
         "dash-dotted: the same codec trained on the target alone, with all the samples it was given. "

@@ -25,6 +25,7 @@ from sitetwin.drawing.style import (
 )
 from sitetwin.report.csi import maps, summary
 from sitetwin.report.csi.results import Curve, Refinement, Results, Study
+from sitetwin.studies.csi.results import UNREFINED
 
 KINDS = ("training", "refinement", "cdf")
 """Figures that are drawn once per split."""
@@ -111,7 +112,7 @@ def training_figure(results: Results, split: str) -> Figure | None:
 def refinement_figure(results: Results, split: str) -> Figure | None:
     """NMSE against target samples: a column per target, a row per codec, a line per method, both ends."""
     entries = [r for r in results.refinement if r.split == split and r.nmse_db.mean is not None]
-    moves = [r for r in entries if r.method != summary.UNREFINED and r.n_real > 0]
+    moves = [r for r in entries if r.method != UNREFINED and r.n_real > 0]
     if not moves:
         return None
     codecs = list(dict.fromkeys(r.codec for r in moves))

@@ -1,179 +1,33 @@
-"""What a study left in its folder, read back with care.
-
-Only what the report shows is named here: unknown keys are ignored and missing sections are empty, so that a page can
-still be made of the results of a newer or a shorter study. Numbers that are not finite count as missing.
-"""
+"""What a CSI study left in its folder, read back with care; the results by the schema that wrote them."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import math
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.studies.csi.results import Control, Curve, Estimate, Method, Refinement, Results, parse_results
 
-SCHEMA = "sitetwin.csi/1"
-"""The schema of `results.json` that this version reads."""
-
-
-def _finite_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Estimate(_Record):
-    """A mean with its interval; `low` and `high` are missing where one value gives no interval."""
-
-    mean: Number = None
-    low: Number = None
-    high: Number = None
-    n: int | None = None
-    level: float = 0.95
-    kind: str = ""
-
-    @property
-    def has_interval(self) -> bool:
-        if self.low is None or self.high is None:
-            return False
-        return not (self.n == 1 and self.low == self.high)
-
-
-class World(_Record):
-    """One of the simulated worlds and what sets it apart from the twin."""
-
-    title: str
-    scene: str = ""
-    site_hash: str = ""
-    differences: list[str] = []
-    synthetic: bool = True
-
-
-class Curve(_Record):
-    """Error of one codec, trained on one source with `n_train` samples, on the test users of one target."""
-
-    target: str
-    split: str
-    codec: str
-    source: str
-    n_train: int
-    converged: bool
-    nmse_db: Estimate
-    sgcs: Estimate | None = None
-
-
-class Refinement(_Record):
-    """Error of a codec trained on the twin, with `n_train` samples, and refined with `n_real` samples of the target.
-
-    `gain_db` is how far the NMSE falls below the unrefined codec's on the same users: positive is better.
-    """
-
-    target: str
-    split: str
-    codec: str
-    method: str
-    n_real: int
-    n_train: int | None = None
-    converged: bool
-    full_uploads: int | None = None
-    nmse_db: Estimate
-    gain_db: Estimate | None = None
-
-
-class Control(_Record):
-    """A trivial method beside the learned ones."""
-
-    name: str
-    target: str
-    split: str
-    nmse_db: Estimate
-    feedback: str = ""
-
-
-class Paired(_Record):
-    """NMSE of `a` minus NMSE of `b` on the same users, in dB: below zero, `a` is better."""
-
-    a: str
-    b: str
-    target: str
-    split: str
-    n_real: int | None = None
-    difference_db: Estimate
-
-
-class Method(_Record):
-    """What one codec costs at the user (UE) and at the base station (BS)."""
-
-    name: str
-    feedback_reals: int | None = None
-    index_bits: float | None = None
-    parameters_ue: int | None = None
-    parameters_bs: int | None = None
-    macs_ue: int | None = None
-    macs_bs: int | None = None
-    memory_ue_bytes: int | None = None
-    note: str = ""
-
-
-class Distribution(_Record):
-    """Share `probability` of the test users whose NMSE is at most `nmse_db`."""
-
-    label: str
-    target: str
-    split: str
-    nmse_db: list[Number]
-    probability: list[Number]
-
-
-class Headline(_Record):
-    """The one statement that was named before the study ran."""
-
-    text: str
-    target: str | None = None
-    split: str | None = None
-    codec: str | None = None
-    method: str | None = None
-    n_real: int | None = None
-    nmse_db: Estimate | None = None
-    reference_nmse_db: Estimate | None = None
-    met: bool | None = None
-
-
-class Results(_Record):
-    """`results.json` of a CSI study."""
-
-    title: str
-    profile: str = ""
-    configuration: dict[str, Any] = {}
-    configuration_hash: str = ""
-    seeds: list[int] = []
-    versions: dict[str, Any] = {}
-    worlds: dict[str, World] = {}
-    users: dict[str, Any] = {}
-    curves: list[Curve] = []
-    refinement: list[Refinement] = []
-    controls: list[Control] = []
-    paired: list[Paired] = []
-    methods: list[Method] = []
-    cdf: list[Distribution] = []
-    fidelity: dict[str, Any] = {}
-    headline: Headline | None = None
-    notes: list[str] = []
+__all__ = [
+    "Control",
+    "Curve",
+    "Estimate",
+    "Method",
+    "Refinement",
+    "Results",
+    "Scene",
+    "Study",
+    "parse_results",
+    "read_study",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,31 +66,6 @@ class Study:
     run: dict[str, Any]
     scene: Scene | None
     hashes: dict[str, str]
-
-
-def parse_results(raw: Any, where: str = "the results") -> Results:
-    """Check and type the content of a `results.json`.
-
-    Args:
-        raw: What the JSON text gave.
-        where: What to call it in an error.
-
-    Raises:
-        SiteTwinError: It is not of this schema, or a value has the wrong type.
-    """
-    if not isinstance(raw, Mapping) or "schema" not in raw:
-        raise SiteTwinError(f"{where} are not those of a sitetwin study (no `schema`); name the folder of a CSI study")
-    if raw["schema"] != SCHEMA:
-        raise SiteTwinError(
-            f"{where} have the schema {str(raw['schema'])[:80]!r}, and this version reads {SCHEMA!r}; "
-            "make the report with the version of sitetwin that ran the study"
-        )
-    try:
-        return Results.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SiteTwinError(f"{where} are wrong at {place} ({first['msg']}); run the study again") from error
 
 
 def read_study(folder: Path) -> Study:

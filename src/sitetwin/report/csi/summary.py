@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from sitetwin.report.csi.results import Curve, Estimate, Method, Refinement, Results
 from sitetwin.report.frame import interval
-
-UNREFINED = "none"
-"""Name of the refinement that does nothing."""
+from sitetwin.studies.csi.results import UNREFINED
 
 _NAMES = {
     "target_a": "target A",

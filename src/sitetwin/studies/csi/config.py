@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.studies.csi.registry import (
+    CODECS,
+    HEADLINE_CASE,
+    PUBLISHED_CASE,
+    CodecEntry,
+    Plan,
+    plans_of,
+)
 from sitetwin.studies.frame import Frozen
 
-HEADLINE_CASE: tuple[Literal["target_b"], Literal["blocks"]] = ("target_b", "blocks")
-"""Target and split of the headline, named before any run."""
-
-Profile = Literal["quick", "paper", "anchor"]
+Profile = Literal["quick", "paper", "full"]
+"""How much is run: curves with fast codecs; the published protocol; everything that the bounds need."""
 
 
 class Cell(Frozen):
@@ -130,34 +136,24 @@ class Evaluation(Frozen):
         return self
 
 
-class Models(Frozen):
-    """Which codecs are trained, and how long.
+class CsiStudy(Frozen):
+    """Everything that determines the results of a CSI feedback study.
 
     Attributes:
-        adaptive_train_sizes: Training set sizes of the small neural codec's curves; the last is the base of refinement.
-        adaptive_steps: Gradient steps of the small neural codec for each training.
-        adaptive_refine_steps: Of each refinement.
-        csinet_train_sizes: Sizes at which CSINet+ is trained; each on twin and target B.
-        csinet_seeds: How many of the seeds CSINet+ runs.
-        csinet_epochs: 160 is the published number.
-        csinet_refine_sizes: Numbers of target samples in its refinement; empty for none.
-        csinet_refine_epochs: 100 is the published number.
+        schema_version: Of this configuration.
+        profile: How much is run.
+        site: The cell under study.
+        wrong_site: A cell elsewhere, for the control.
+        link: The OFDM link.
+        trees: Vegetation of the targets.
+        imperfections: What else is wrong with the twin.
+        evaluation: Splits and sizes.
+        codecs: How each registered codec takes part, by its name; each needs a plan.
+        max_depth: Most reflections of a path.
+        trace_seed: Of the discovery of paths.
     """
 
-    adaptive_train_sizes: tuple[int, ...]
-    adaptive_steps: int
-    adaptive_refine_steps: int
-    csinet_train_sizes: tuple[int, ...]
-    csinet_seeds: int
-    csinet_epochs: int
-    csinet_refine_sizes: tuple[int, ...]
-    csinet_refine_epochs: int
-
-
-class CsiStudy(Frozen):
-    """Everything that determines the results of a CSI feedback study."""
-
-    schema_version: Literal["sitetwin.csi-configuration/1"] = "sitetwin.csi-configuration/1"
+    schema_version: Literal["sitetwin.csi-configuration/2"] = "sitetwin.csi-configuration/2"
     profile: Profile
     site: Cell
     wrong_site: Cell
@@ -165,9 +161,38 @@ class CsiStudy(Frozen):
     trees: Trees = Trees()
     imperfections: Imperfections = Imperfections()
     evaluation: Evaluation = Evaluation()
-    models: Models
+    codecs: dict[str, Plan]
     max_depth: int = Field(default=3, ge=0)
     trace_seed: int = 0
+
+    @model_validator(mode="after")
+    def _codecs_are_known(self) -> CsiStudy:
+        names = {entry.name for entry in CODECS}
+        if set(self.codecs) != names:
+            raise ValueError(f"each of these codecs needs a plan, and no other: {', '.join(sorted(names))}")
+        return self
+
+    def plan(self, entry: CodecEntry) -> Plan:
+        """How a codec takes part."""
+        return self.codecs[entry.name]
+
+    def train_sizes(self, entry: CodecEntry) -> tuple[int, ...]:
+        """Training set sizes of a codec's curves; the last is the base of its refinement."""
+        own = self.plan(entry).train_sizes
+        return self.evaluation.train_sizes if own is None else own
+
+    def refine_sizes(self, entry: CodecEntry) -> tuple[int, ...]:
+        """Numbers of target samples in a codec's refinement."""
+        own = self.plan(entry).refine_sizes
+        return self.evaluation.refine_sizes if own is None else own
+
+    def seeds_of(self, entry: CodecEntry) -> tuple[int, ...]:
+        """The seeds that a codec runs."""
+        return self.evaluation.seeds[: self.plan(entry).seeds]
+
+    def runs_all_seeds(self, entry: CodecEntry) -> bool:
+        """Whether a codec runs every seed of the study."""
+        return self.seeds_of(entry) == self.evaluation.seeds
 
 
 MUNICH = Cell(scene="munich", base_station=(-30.0, 60.0, 15.0), area=(-145.0, -40.0, 85.0, 160.0))
@@ -176,55 +201,22 @@ MUNICH = Cell(scene="munich", base_station=(-30.0, 60.0, 15.0), area=(-145.0, -4
 FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.0, -130.0, 55.0, 70.0))
 """The wrong site: another city, the same grid and array."""
 
-_MODELS = {
-    "quick": Models(
-        adaptive_train_sizes=(640, 5120),
-        adaptive_steps=100,
-        adaptive_refine_steps=50,
-        csinet_train_sizes=(640,),
-        csinet_seeds=1,
-        csinet_epochs=1,
-        csinet_refine_sizes=(),
-        csinet_refine_epochs=0,
-    ),
-    "paper": Models(
-        adaptive_train_sizes=(10, 40, 160, 640, 1280, 5120, 10_240),
-        adaptive_steps=25_600,
-        adaptive_refine_steps=2_000,
-        csinet_train_sizes=(10_240,),
-        csinet_seeds=5,
-        csinet_epochs=160,
-        csinet_refine_sizes=(40, 640),
-        csinet_refine_epochs=100,
-    ),
-    "anchor": Models(
-        adaptive_train_sizes=(320,),
-        adaptive_steps=3_200,
-        adaptive_refine_steps=250,
-        csinet_train_sizes=(320,),
-        csinet_seeds=1,
-        csinet_epochs=160,
-        csinet_refine_sizes=(40,),
-        csinet_refine_epochs=100,
-    ),
-}
-
-
-_ALL_CASES: tuple[Any, ...] = (
-    ("target_a", "random"),
-    ("target_a", "blocks"),
-    ("target_b", "random"),
-    ("target_b", "blocks"),
-)
+_ALL_CASES = (PUBLISHED_CASE, ("target_a", "blocks"), ("target_b", "random"), HEADLINE_CASE)
 _EVALUATION = {
     "quick": Evaluation(),
     "paper": Evaluation(
-        cases=_ALL_CASES,
-        refined=_ALL_CASES,
-        train_sizes=(10, 40, 160, 640, 1280, 5120, 10_240),
-        refine_sizes=(40, 160, 640, 1280),
+        refined=(PUBLISHED_CASE, HEADLINE_CASE),
+        train_sizes=(10, 160, 1280, 5120, 10_240),
+        refine_sizes=(40, 160, 1280),
     ),
-    "anchor": Evaluation(cases=(HEADLINE_CASE,), seeds=(0,), train_sizes=(320,), refine_sizes=(40,)),
+    "full": Evaluation.model_validate(
+        {
+            "cases": _ALL_CASES,
+            "refined": _ALL_CASES,
+            "train_sizes": (10, 40, 160, 640, 1280, 5120, 10_240),
+            "refine_sizes": (40, 160, 640, 1280),
+        }
+    ),
 }
 
 
@@ -232,23 +224,22 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
     """The frozen configuration of a profile.
 
     Args:
-        profile: "quick" runs all curves and seeds with the fast codecs; "paper" trains CSINet+ by its
-            published schedule and the small network long, at all sizes; "anchor" does so at one size, with one seed, in
-            the headline's case.
+        profile: "quick" runs all seeds with the fast codecs and trains networks too short to conclude from; "paper" is
+            the published protocol: its sizes, its target and split beside the headline's, CSINet+ by its published
+            schedule at 5120 samples with one seed; "full" is everything that the bounds need, in all cases.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
 
     Raises:
         SiteTwinError: Unknown profile.
     """
-    if profile not in _MODELS:
-        raise SiteTwinError(f"there is no profile {profile!r}; choose one of {', '.join(_MODELS)}")
+    plans = plans_of(profile)
     return CsiStudy(
         profile=cast(Profile, profile),
         site=site,
         wrong_site=wrong_site,
         evaluation=_EVALUATION[profile],
-        models=_MODELS[profile],
+        codecs=plans,
     )
 
 

@@ -20,14 +20,16 @@ import torch
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi.config import CsiStudy
-from sitetwin.studies.csi.seed import PARTS, Case, CaseData, SeedData, SeedResult, SeedRun
+from sitetwin.studies.csi.measurements import CaseData, SeedData, SeedResult
+from sitetwin.studies.csi.registry import FAMILIES, Case
+from sitetwin.studies.csi.seed import SeedRun
 from sitetwin.studies.frame import read_part, write_part
 
 Tell = Callable[[float], None]
 """Told the share of all seeds' work that is done, 0..1."""
 
 Task = tuple[int, str]
-"""A seed and a part of it."""
+"""A seed and a family of codecs, which makes a part of it."""
 
 News = Queue  # type: ignore[type-arg]  # of (Task, float); at run time it takes no parameters
 """What workers tell of their tasks."""
@@ -63,7 +65,7 @@ def run_seeds(
     (folder / "seeds").mkdir(parents=True, exist_ok=True)
     (folder / "models").mkdir(exist_ok=True)
     news: News = _CONTEXT.Queue()
-    tasks = [(seed, part) for seed in study.evaluation.seeds for part in PARTS]
+    tasks = [(seed, part) for seed in study.evaluation.seeds for part in FAMILIES]
     results: dict[Task, SeedResult] = {}
     waiting: dict[Future[SeedResult], Task] = {}
     shares = dict.fromkeys(tasks, 0.0)

@@ -19,7 +19,7 @@ from sitetwin.learn import to_db
 from sitetwin.rays import Paths
 from sitetwin.site import Ellipsoid, surface_height
 from sitetwin.store.files import disk_errors, write_file
-from sitetwin.studies.csi.config import HEADLINE_CASE, CsiStudy
+from sitetwin.studies.csi.config import CsiStudy
 from sitetwin.studies.csi.data import (
     TargetUsers,
     delay_angle_matrices,
@@ -28,15 +28,16 @@ from sitetwin.studies.csi.data import (
     target_set,
     target_users,
 )
+from sitetwin.studies.csi.measurements import CaseData, SeedData
 from sitetwin.studies.csi.parallel import run_seeds
-from sitetwin.studies.csi.seed import CaseData, SeedData
+from sitetwin.studies.csi.registry import HEADLINE_CASE
+from sitetwin.studies.csi.results import checked_document
 from sitetwin.studies.csi.summary import summarise
 from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, describe
 from sitetwin.studies.frame import Progress, claim_folder, silent, versions, write_results
 
-SCHEMA = "sitetwin.csi/1"
 _LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
-_ROOMS = ("site", "rays", "channel", "learn", "studies/csi")  # whose code decides the results
+_ROOMS = ("site", "rays", "channel", "store", "learn", "studies/csi")  # whose code decides the results
 
 
 def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
@@ -76,7 +77,6 @@ def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, wo
     with disk_errors("writing the map of the study", folder):
         _write_scene(study, worlds, shown, folder / "scene.npz")
     document = {
-        "schema": SCHEMA,
         "title": f"CSI feedback with a digital twin of {worlds.worlds['twin'].site.name}",
         "profile": study.profile,
         "configuration": study.model_dump(mode="json"),
@@ -98,7 +98,7 @@ def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, wo
         "seconds": {**seconds, "training": {f"{r.seed} {r.part}": r.seconds for r in results}},
         "workers": workers,
     }
-    return write_results(folder, document, run)
+    return write_results(folder, checked_document(document), run)
 
 
 def _seed_data(study: CsiStudy, worlds: Worlds, seed: int) -> SeedData:

@@ -10,10 +10,17 @@ from typing import Any
 import torch
 
 from sitetwin.learn import paired_difference_db, seed_interval, to_db
-from sitetwin.studies.csi.config import HEADLINE_CASE, CsiStudy
-from sitetwin.studies.csi.seed import ADAPTIVE, CSINET, KLT, SeedResult, case_key, compared_pairs
+from sitetwin.studies.csi.config import CsiStudy
+from sitetwin.studies.csi.measurements import SeedResult, case_key, compared_pairs
+from sitetwin.studies.csi.registry import CODECS, HEADLINE_CASE, HEADLINE_CODEC, HEADLINE_METHOD
+from sitetwin.studies.csi.results import UNREFINED
 
-HEADLINE = {"target": HEADLINE_CASE[0], "split": HEADLINE_CASE[1], "codec": KLT, "method": "closed form, high NMSE"}
+HEADLINE = {
+    "target": HEADLINE_CASE[0],
+    "split": HEADLINE_CASE[1],
+    "codec": HEADLINE_CODEC.name,
+    "method": HEADLINE_METHOD,
+}
 """Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
 
 _FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "gain_db")
@@ -121,11 +128,13 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
     few = min(study.evaluation.refine_sizes)
     least, largest = min(study.evaluation.train_sizes), max(study.evaluation.train_sizes)
     refined = _find(refinement, **HEADLINE, n_real=few)
-    case = {"target": HEADLINE["target"], "split": HEADLINE["split"], "codec": KLT}
-    twin = _find(refinement, **case, method="none", n_real=0)
+    case = {name: HEADLINE[name] for name in ("target", "split", "codec")}
+    twin = _find(refinement, **case, method=UNREFINED, n_real=0)
     alone = _find(curves, **case, source="target", n_train=least)
     full = _find(curves, **case, source="target", n_train=largest)
     wrong = _find(curves, **case, source="wrong_site", n_train=largest)
+
+    codec = HEADLINE_CODEC.in_words
 
     def said(row: dict[str, Any]) -> str:
         value = row["nmse_db"]
@@ -134,7 +143,7 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
         return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
 
     text = (
-        f"Synthetic target B, test users in spatial blocks apart from all target samples: the {KLT} fitted on the twin "
+        f"Synthetic target B, test users in spatial blocks apart from all target samples: {codec} fitted on the twin "
         f"alone reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on "
         f"target samples alone it reaches {said(alone)} with {least} and {said(full)} with {largest}; fitted on "
         f"another city, {said(wrong)}."
@@ -144,7 +153,7 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
         **HEADLINE,
         "n_real": few,
         "nmse_db": refined["nmse_db"],
-        "reference": f"{KLT} fitted on {largest} target samples",
+        "reference": f"{HEADLINE_CODEC.name} fitted on {largest} target samples",
         "reference_nmse_db": full["nmse_db"],
         "met": None,
     }
@@ -161,14 +170,15 @@ def _notes(study: CsiStudy) -> list[str]:
         "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
         f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and "
         "is an upper reference for what diversity can bring.",
-        f"Naive refinement of {CSINET} is also shown with its batch normalisation kept at the twin's statistics: a few "
-        "dozen samples shift these, which hurts for a reason that is not forgetting.",
+        *(entry.note for entry in CODECS if entry.note),
         "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
     ]
-    if study.profile == "quick":
+    short = [entry for entry in reversed(CODECS) if not entry.converged(study.plan(entry))]
+    if short:
+        facts = [f"{e.in_words} for {study.plan(e).effort} {e.unit} instead of {e.full_effort}" for e in short]
+        trained = " and ".join([facts[0].replace(" for ", " is trained for ", 1), *facts[1:]])
         notes.append(
-            f"Quick profile: {CSINET} is trained for {study.models.csinet_epochs} epochs instead of 160 and the "
-            f"{ADAPTIVE} for {study.models.adaptive_steps} steps instead of 25600. They are not converged and no "
-            "conclusion about architectures is drawn from them."
+            f"{study.profile.capitalize()} profile: {trained}. They are not converged and no conclusion about "
+            "architectures is drawn from them."
         )
     return notes

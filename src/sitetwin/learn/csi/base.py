@@ -1,0 +1,162 @@
+"""The one shape of all codecs: parameters in the constructor, then fit, encode, decode, update, save, load."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.csi.codec import Budget, Code, Costs
+from sitetwin.learn.csi.data import CsiData, csi_matrices
+from sitetwin.learn.csi.training import History
+from sitetwin.learn.model_files import ModelFile, read_model, write_model
+
+Some = TypeVar("Some", bound="CsiCodec")
+
+
+class CsiCodec(ABC):
+    """A codec of CSI feedback that can be fitted, used, updated with a few measured matrices, and kept on disk.
+
+    The constructor takes parameters alone and computes nothing. `fit` learns from data and returns the codec itself;
+    `update` leaves it as it is and returns a refined one. Data are what `CsiData` says: labelled channels, a `CsiSet`,
+    or a tensor of prepared matrices (users, taps, beams).
+
+    Attributes:
+        kind: Name of the codec in files.
+        budget: What one feedback report may carry.
+        shape: Delay taps and beams, once the codec knows them.
+        history: Epoch by epoch, what the last fit or update did; None where nothing is trained by gradients.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        self.shape: tuple[int, int] | None = None
+        self.history: History | None = None
+
+    def fit(self: Some, data: CsiData, rng: torch.Generator | None = None) -> Some:
+        """Learn from training data.
+
+        Args:
+            data: Training matrices, see `CsiData`.
+            rng: Source of all random numbers; codecs in closed form need none.
+
+        Returns:
+            This codec.
+
+        Raises:
+            SiteTwinError: The data are empty, not finite or of wrong axes, or leave the codec without a solution.
+        """
+        x = csi_matrices(data)
+        if len(x) == 0:
+            raise SiteTwinError(f"the {self.kind} codec needs at least one training matrix")
+        self._fit(x, rng)
+        self.shape = (x.shape[1], x.shape[2])
+        return self
+
+    def encode(self, data: CsiData) -> Code:
+        """What the users feed back.
+
+        Raises:
+            SiteTwinError: The codec is not fitted, or the matrices are not of the kind it was fitted to.
+        """
+        return self._encode(csi_matrices(data, self.fitted_shape))
+
+    @abstractmethod
+    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
+        """The matrices that the base station recovers, complex64, normalised as the training matrices were."""
+
+    @abstractmethod
+    def costs(self) -> Costs:
+        """Parameters, multiply-adds, memory and feedback."""
+
+    def update(self: Some, data: CsiData, rng: torch.Generator | None = None) -> Some:
+        """A new codec that knows a few measured matrices too; this one is left as it is.
+
+        Args:
+            data: Measured matrices of the target world.
+            rng: Source of all random numbers; codecs in closed form need none.
+
+        Raises:
+            SiteTwinError: The codec is not fitted, or cannot be updated with these data.
+        """
+        raise SiteTwinError(f"the {self.kind} codec cannot be updated; fit a new one to all data")
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted codec into one file of plain numbers.
+
+        Raises:
+            SiteTwinError: The codec is not fitted, or the disk refuses.
+        """
+        taps, beams = self.fitted_shape
+        about = {"shape": [taps, beams], "reals": self.budget.reals, "bits_per_real": self.budget.bits_per_real}
+        write_model(Path(path), self.kind, {**about, **self._parameters()}, self._arrays())
+
+    @classmethod
+    def load(cls: type[Some], path: Path | str) -> Some:
+        """Read a codec that `save` wrote. The file is not trusted: nothing in it is executed, all of it is checked.
+
+        Raises:
+            SiteTwinError: The file is missing, damaged, or holds something else.
+        """
+        file = read_model(Path(path), cls.kind)
+        shape, reals = file.parameter("shape", tuple[int, int]), file.parameter("reals", int)
+        bits = file.parameter("bits_per_real", int)
+        if not (min(shape) > 0 and max(shape) <= 1 << 16 and 0 < reals <= 1 << 20 and 0 < bits <= 64):
+            raise file.refusal("its sizes are out of range")
+        try:
+            codec = cls._restored(file, Budget(reals, bits), shape)
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            raise file.refusal("its numbers do not fit together") from error
+        codec.shape = shape
+        return codec
+
+    @property
+    def fitted_shape(self) -> tuple[int, int]:
+        """Delay taps and beams.
+
+        Raises:
+            SiteTwinError: The codec is not fitted yet.
+        """
+        if self.shape is None:
+            raise SiteTwinError(f"the {self.kind} codec is not fitted yet; call fit, or load one")
+        return self.shape
+
+    @abstractmethod
+    def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:
+        """Learn from at least one finite complex64 matrix (users, taps, beams)."""
+
+    @abstractmethod
+    def _encode(self, x: Tensor) -> Code:
+        """Codes of checked matrices."""
+
+    @abstractmethod
+    def _parameters(self) -> Mapping[str, Any]:
+        """Parameters for the file, JSON-serialisable."""
+
+    @abstractmethod
+    def _arrays(self) -> Mapping[str, Tensor]:
+        """Numbers for the file."""
+
+    @classmethod
+    @abstractmethod
+    def _restored(cls: type[Some], file: ModelFile, budget: Budget, shape: tuple[int, int]) -> Some:
+        """The codec of a file; a size that does not fit may raise any error of torch."""
+
+
+def needed(rng: torch.Generator | None, kind: str) -> torch.Generator:
+    """The generator, where one is needed.
+
+    Raises:
+        SiteTwinError: None was given.
+    """
+    if rng is None:
+        raise SiteTwinError(f"the {kind} codec draws random numbers; pass a torch.Generator as rng")
+    return rng

@@ -1,0 +1,247 @@
+"""The results of a CSI study: one schema, by which they are written and read.
+
+A reader is lenient: unknown keys are ignored and missing sections are empty, so that the results of a newer or a
+shorter study can still be shown, and numbers that are not finite count as missing. The writer is strict: nothing that
+the schema does not name is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from sitetwin.errors import SiteTwinError
+
+SCHEMA = "sitetwin.csi/1"
+"""The schema of `results.json` that this version writes and reads."""
+
+UNREFINED = "none"
+"""Name of the refinement that does nothing."""
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+
+class Record(BaseModel):
+    """A part of the results."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Estimate(Record):
+    """A mean with its interval; `low` and `high` are missing where one value gives no interval.
+
+    Attributes:
+        mean: Of the values.
+        low: Lower end of the interval.
+        high: Upper end.
+        n: Number of values.
+        values: One for each seed.
+        level: Confidence level, 0..1.
+        kind: How the interval is made.
+    """
+
+    mean: Number = None
+    low: Number = None
+    high: Number = None
+    n: int | None = None
+    values: list[Number] = []
+    level: float = 0.95
+    kind: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval to show."""
+        if self.low is None or self.high is None:
+            return False
+        return not (self.n == 1 and self.low == self.high)
+
+
+class World(Record):
+    """One of the simulated worlds and what sets it apart from the twin."""
+
+    title: str
+    scene: str = ""
+    site_hash: str = ""
+    geometry_hash: str = ""
+    differences: list[str] = []
+    completeness: Any = None
+    synthetic: bool = True
+
+
+class Figures(Record):
+    """Errors of one codec on the test users of one target and split.
+
+    Attributes:
+        target: "target_a" or "target_b".
+        split: "blocks" or "random".
+        nmse_db: 10 log10 of the linear mean of the NMSE over users.
+        median_db: Median user.
+        p95_db: 95th percentile.
+        sgcs: Squared generalised cosine similarity.
+        nmse_other_engine_db: NMSE of the users whose paths another ray tracer gave.
+    """
+
+    target: str
+    split: str
+    nmse_db: Estimate
+    median_db: Estimate | None = None
+    p95_db: Estimate | None = None
+    sgcs: Estimate | None = None
+    nmse_other_engine_db: Estimate | None = None
+
+
+class Curve(Figures):
+    """Error of one codec, trained on one source with `n_train` samples."""
+
+    codec: str
+    source: str
+    n_train: int
+    converged: bool
+
+
+class Refinement(Figures):
+    """Error of a codec trained on the twin, with `n_train` samples, and refined with `n_real` samples of the target.
+
+    `gain_db` is how far the NMSE falls below the unrefined codec's on the same users: positive is better. `examined`
+    counts the users whose error was read in order to choose the samples.
+    """
+
+    codec: str
+    method: str
+    n_real: int
+    n_train: int | None = None
+    converged: bool
+    full_uploads: int | None = None
+    examined: int | None = None
+    gain_db: Estimate | None = None
+
+
+class Control(Figures):
+    """A trivial method beside the learned ones."""
+
+    name: str
+    feedback: str = ""
+
+
+class Paired(Record):
+    """NMSE of `a` minus NMSE of `b` on the same users, in dB: below zero, `a` is better."""
+
+    a: str
+    b: str
+    target: str
+    split: str
+    n_real: int | None = None
+    difference_db: Estimate
+
+
+class Method(Record):
+    """What one codec costs at the user (UE) and at the base station (BS)."""
+
+    name: str
+    feedback_reals: int | None = None
+    index_bits: float | None = None
+    parameters_ue: int | None = None
+    parameters_bs: int | None = None
+    macs_ue: int | None = None
+    macs_bs: int | None = None
+    memory_ue_bytes: int | None = None
+    quantised_nmse_db: Estimate | None = None
+    quantised_bits: int | None = None
+    quantised_case: list[str] | None = None
+    note: str = ""
+
+
+class Distribution(Record):
+    """Share `probability` of the test users whose NMSE is at most `nmse_db`."""
+
+    label: str
+    target: str
+    split: str
+    nmse_db: list[Number]
+    probability: list[Number]
+
+
+class Headline(Record):
+    """The one statement that was named before the study ran."""
+
+    text: str
+    target: str | None = None
+    split: str | None = None
+    codec: str | None = None
+    method: str | None = None
+    n_real: int | None = None
+    nmse_db: Estimate | None = None
+    reference: str | None = None
+    reference_nmse_db: Estimate | None = None
+    met: bool | None = None
+
+
+class Results(Record):
+    """`results.json` of a CSI study."""
+
+    title: str
+    profile: str = ""
+    configuration: dict[str, Any] = {}
+    configuration_hash: str = ""
+    seeds: list[int] = []
+    versions: dict[str, Any] = {}
+    worlds: dict[str, World] = {}
+    users: dict[str, Any] = {}
+    curves: list[Curve] = []
+    refinement: list[Refinement] = []
+    controls: list[Control] = []
+    paired: list[Paired] = []
+    methods: list[Method] = []
+    cdf: list[Distribution] = []
+    fidelity: dict[str, Any] = {}
+    headline: Headline | None = None
+    notes: list[str] = []
+
+    def document(self) -> dict[str, Any]:
+        """The content of `results.json`."""
+        return {"schema": SCHEMA, **self.model_dump(mode="json", exclude_unset=True)}
+
+
+def checked_document(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of `results.json`, of sections that the schema names, every key of them.
+
+    Raises:
+        ValueError: A key or a value is not as the schema says: the code and its schema have drifted apart.
+    """
+    document = Results.model_validate(sections).document()
+    if document != {"schema": SCHEMA, **sections}:
+        raise ValueError("the results hold something that their schema does not name")
+    return document
+
+
+def parse_results(raw: Any, where: str = "the results") -> Results:
+    """Check and type the content of a `results.json`.
+
+    Args:
+        raw: What the JSON text gave.
+        where: What to call it in an error.
+
+    Raises:
+        SiteTwinError: It is not of this schema, or a value has the wrong type.
+    """
+    if not isinstance(raw, Mapping) or "schema" not in raw:
+        raise SiteTwinError(f"{where} are not those of a sitetwin study (no `schema`); name the folder of a CSI study")
+    if raw["schema"] != SCHEMA:
+        raise SiteTwinError(
+            f"{where} have the schema {str(raw['schema'])[:80]!r}, and this version reads {SCHEMA!r}; "
+            "make the report with the version of sitetwin that ran the study"
+        )
+    try:
+        return Results.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SiteTwinError(f"{where} are wrong at {place} ({first['msg']}); run the study again") from error
