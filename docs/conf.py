@@ -4,10 +4,16 @@ import enum
 import functools
 import inspect
 import os
+import sys
+from pathlib import Path
 
 import matplotlib
 
 from sitetwin.version import __version__
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+import pictures  # noqa: E402  # it stands beside this file
 
 matplotlib.use("Agg")
 # One thread: what stands beside this build on the machine keeps its core, and the pictures are the same everywhere.
@@ -42,6 +48,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the types stand in the signature
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
@@ -81,5 +88,7 @@ def skip_fields(app, what, name, member, skip, options):
 
 
 def setup(app):
-    """Connect what Sphinx calls while it builds."""
+    """Connect what Sphinx calls while it builds, and draw the pictures that follow the code."""
+    pictures.draw_rooms(DOCS / "project" / "rooms.svg")
+    pictures.draw_road(DOCS / "project" / "road.svg")
     app.connect("autodoc-skip-member", skip_fields)
