@@ -10,7 +10,7 @@ import pytest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.referee.compare import compare_paths, gain_differences, match_paths
-from sitetwin.rays.referee.sionna import trace_reference
+from sitetwin.rays.referee.sionna import ReferenceSettings, trace_reference
 from tests.rays.shapes import box_quads, quad_site
 
 
@@ -19,7 +19,7 @@ def paths() -> Paths:
     users = np.array([[2.1, 1, 1], [-2, -1.5, 2], [0.3, 4.0, 2.2]])
     site = quad_site(box_quads((-5, -5, 0), (5, 5, 5)))
     return trace_reference(
-        site, np.array([0.5, 0.3, 1.3]), users, max_depth=2, samples=100_000, max_num_paths=1_000_000
+        site, np.array([0.5, 0.3, 1.3]), users, ReferenceSettings(max_depth=2, samples=100_000, max_num_paths=1_000_000)
     )
 
 

@@ -38,7 +38,7 @@ def chains_of(paths: Paths, user: int) -> set[tuple[int, ...]]:
 def test_lawful_and_equal_to_exhaustive_enumeration(name: str) -> None:
     site = load_scene(name)
     transmitter, users = SCENES[name]
-    paths = trace_reference(site, np.array(transmitter), np.array(users), max_depth=3, **FEW)
+    paths = trace_reference(site, np.array(transmitter), np.array(users), ReferenceSettings(max_depth=3, **FEW))
     judge = LawTest(site)
     judgements = judge.judge_paths(paths)
     assert [j for j in judgements if j.verdict is not Verdict.VALID] == []
@@ -50,7 +50,9 @@ def test_lawful_and_equal_to_exhaustive_enumeration(name: str) -> None:
 
 def test_rows_are_in_canonical_order_and_unique() -> None:
     site = quad_site(box_quads((-5, -5, 0), (5, 5, 5)))
-    paths = trace_reference(site, np.array([0.5, 0.3, 1.3]), np.array([[2.1, 1, 1], [-2, -1.5, 2]]), max_depth=2, **FEW)
+    paths = trace_reference(
+        site, np.array([0.5, 0.3, 1.3]), np.array([[2.1, 1, 1], [-2, -1.5, 2]]), ReferenceSettings(max_depth=2, **FEW)
+    )
     keys = [
         (int(u), int(d), *map(int, f)) for u, d, f in zip(paths.user_of_path, paths.depth, paths.facets, strict=True)
     ]
@@ -61,8 +63,8 @@ def test_rows_are_in_canonical_order_and_unique() -> None:
 def test_exact_vertices_stay_within_single_precision_of_the_engine() -> None:
     site = load_scene("simple_street_canyon")
     transmitter, users = map(np.array, SCENES["simple_street_canyon"])
-    exact = trace_reference(site, transmitter, users, **FEW)
-    raw = trace_reference(site, transmitter, users, refine=False, **FEW)
+    exact = trace_reference(site, transmitter, users, ReferenceSettings(**FEW))
+    raw = trace_reference(site, transmitter, users, ReferenceSettings(**FEW), refine=False)
     assert np.array_equal(exact.facets, raw.facets)
     np.testing.assert_allclose(raw.length, exact.length, atol=5e-5, rtol=0)
     assert np.any(raw.length != exact.length)
@@ -72,10 +74,14 @@ def test_exact_vertices_stay_within_single_precision_of_the_engine() -> None:
 def test_batches_do_not_matter() -> None:
     site = load_scene("simple_street_canyon")
     users = np.array(SCENES["simple_street_canyon"][1])
-    whole = trace_reference(site, np.array([-33.0, 11.0, 32.0]), users, batch=100, **FEW)
+    whole = trace_reference(site, np.array([-33.0, 11.0, 32.0]), users, ReferenceSettings(batch=100, **FEW))
     calls: list[tuple[int, int]] = []
     single = trace_reference(
-        site, np.array([-33.0, 11.0, 32.0]), users, batch=2, progress=lambda *done: calls.append(done), **FEW
+        site,
+        np.array([-33.0, 11.0, 32.0]),
+        users,
+        ReferenceSettings(batch=2, **FEW),
+        progress=lambda *done: calls.append(done),
     )
     assert np.array_equal(whole.facets, single.facets)
     assert np.array_equal(whole.offsets, single.offsets)
@@ -158,7 +164,9 @@ def test_users_without_paths_are_kept(max_depth: int) -> None:
     inside, outside = [0.2, 0.1, 0.3], [3.0, 0.4, 0.5]
     transmitter = np.array([0.5, -0.3, 0.1])
     for users in ([outside], [outside, inside, outside]):
-        paths = trace_reference(site, transmitter, np.array(users), max_depth=max_depth, batch=1, **FEW)
+        paths = trace_reference(
+            site, transmitter, np.array(users), ReferenceSettings(max_depth=max_depth, batch=1, **FEW)
+        )
         reached = [1 + 6 * (max_depth > 0) + 18 * (max_depth > 1) if u is inside else 0 for u in users]
         assert paths.counts.tolist() == reached
         assert paths.vertices.shape == (sum(reached), max_depth, 3)
@@ -188,7 +196,10 @@ def test_its_diffracted_paths_are_among_ours_and_obey_the_laws() -> None:
     site = load_scene("simple_street_canyon")
     transmitter, users = map(np.array, SCENES["simple_street_canyon"])
     theirs = trace_reference(
-        site, transmitter, users, diffraction=True, edge_diffraction=True, samples=400_000, max_num_paths=1_000_000
+        site,
+        transmitter,
+        users,
+        ReferenceSettings(diffraction=True, edge_diffraction=True, samples=400_000, max_num_paths=1_000_000),
     )
     bent = theirs.kinds == Interaction.DIFFRACTION
     at = bent.argmax(axis=1)
@@ -205,7 +216,7 @@ def test_only_its_shadow_paths_without_the_lit_region() -> None:
     site = load_scene("simple_street_canyon")
     transmitter, users = map(np.array, SCENES["simple_street_canyon"])
     more = {"diffraction": True, "diffraction_lit_region": False, "samples": 400_000, "max_num_paths": 1_000_000}
-    theirs = trace_reference(site, transmitter, users, max_depth=1, **more)
+    theirs = trace_reference(site, transmitter, users, ReferenceSettings(max_depth=1, **more))
     ours = trace(site, transmitter, users, TraceSettings(max_depth=1, diffraction=True, lit_region=False))
     assert (theirs.kinds == Interaction.DIFFRACTION).any()
     assert len(match_paths(ours, theirs).only_b) == 0
@@ -213,7 +224,9 @@ def test_only_its_shadow_paths_without_the_lit_region() -> None:
 
 def test_geometry_alone_asks_nothing_of_the_materials() -> None:
     vacuum = quad_site([ground()], [Material("nothing", relative_permittivity=1.0, conductivity=0.0)])
-    paths = trace_reference(vacuum, np.array([0.0, 0.0, 3.0]), np.array([[1.0, 1.0, 1.0]]), max_depth=1, **FEW)
+    paths = trace_reference(
+        vacuum, np.array([0.0, 0.0, 3.0]), np.array([[1.0, 1.0, 1.0]]), ReferenceSettings(max_depth=1, **FEW)
+    )
     assert paths.depth.tolist() == [0, 1]
 
 
@@ -229,7 +242,9 @@ def test_a_trace_gives_its_gigabytes_back() -> None:
 
     site = load_scene("simple_street_canyon")
     station, users = np.array([-20.0, 0.0, 15.0]), np.array([[10.0, 0.0, 1.5]])
-    trace_reference(site, station, users, max_depth=1, samples=20_000)  # libraries and kernels are loaded
+    trace_reference(
+        site, station, users, ReferenceSettings(max_depth=1, samples=20_000)
+    )  # libraries and kernels are loaded
     before = resident_megabytes()
-    trace_reference(site, station, users, max_depth=1, samples=20_000, max_num_paths=40_000_000)
+    trace_reference(site, station, users, ReferenceSettings(max_depth=1, samples=20_000, max_num_paths=40_000_000))
     assert resident_megabytes() - before < 300

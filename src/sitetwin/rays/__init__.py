@@ -9,6 +9,7 @@ from sitetwin.rays.jobs.io import load_paths, save_paths, summarise
 from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.siting import best_roof_edge, visible
 from sitetwin.rays.specular.chains import ChainList, Completeness
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "TraceJob",
     "TraceSettings",
     "Trajectory",
+    "best_roof_edge",
     "convergence",
     "discover",
     "doppler_shifts",
@@ -34,4 +36,5 @@ __all__ = [
     "summarise",
     "trace",
     "trajectories_from_gpx",
+    "visible",
 ]

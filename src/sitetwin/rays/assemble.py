@@ -26,7 +26,7 @@ def assemble(
         edges: Solver of the chains with a diffraction, if there are any.
         diffracted: What it found.
         users: (U, 3) float64, metres.
-        attributes: Of the result.
+        attributes: Attributes of the result.
 
     Returns:
         The paths, and the row of each of the specular ones.

@@ -72,7 +72,7 @@ class Convergence:
     Attributes:
         rows: One for each number of lattices, from one on.
         probe_users: Users on whom every chain was tried.
-        confidence: Of the upper limits.
+        confidence: Confidence of the upper limits.
     """
 
     rows: tuple[ConvergenceRow, ...]
@@ -138,7 +138,7 @@ def convergence(
         settings: Depth, transmissions, rays of a lattice and seed; the bound is not used.
         lattices: How many.
         power: Power of paths, for the share of missed power.
-        confidence: Of the upper limits, 0 to 1.
+        confidence: Confidence of the upper limits, 0 to 1.
         progress: Called with the share of the work done, 0..1.
 
     Raises:

@@ -5,7 +5,7 @@ every chain is solved for all users that it may reach (`solve`): image points in
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
 What is modelled: line of sight, specular reflection to any depth, straight transmission through thin slabs, one
-diffraction at a wedge or free edge with up to one reflection before and one after it (`edges`, `keller`), chords
+diffraction at a wedge or free edge with up to one reflection before and one after it (`edges`), chords
 through vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse
 scattering from surfaces. Diffracted and scattered paths pass through no slab.
 
@@ -63,7 +63,7 @@ class TraceSettings:
         canopy_paths: Most canopy-scattered paths per user.
         diffuse_paths: Most paths per user that surfaces scatter diffusely, one bounce each.
         diffuse_tile_m: Longest edge of the tiles that scatter, metres.
-        seed: Of the discovery.
+        seed: Seed of the discovery.
         diffraction: Whether paths with one diffraction are traced too.
         reflections_before: Most reflections of a diffracted path before the edge, 0 or 1.
         reflections_after: Most reflections of a diffracted path after the edge, 0 or 1.
@@ -131,7 +131,7 @@ def discover(
         site: The site.
         transmitter: (3,) metres.
         users: (U, 3) metres: all users of the run, whatever tiles it is cut into.
-        settings: See `TraceSettings`.
+        settings: What to trace, and how completely.
         progress: Called with the share of the work done, 0..1.
         caster: Ray caster of the site, if there is one already.
 
@@ -224,7 +224,7 @@ def trace(
         site: The site.
         transmitter: (3,) metres.
         users: (U, 3) metres, U at least 1.
-        settings: See `TraceSettings`.
+        settings: What to trace, and how completely.
         progress: Called with the share of the work done, 0..1.
 
     Raises:

@@ -74,15 +74,7 @@ class _Bounces:
 
     def rows(self, kept: np.ndarray) -> _Bounces:
         """Some of them, by a mask (P,)."""
-        rows = np.flatnonzero(kept)
-        counts = np.bincount(self.paths.user_of_path[rows], minlength=self.paths.num_users)
-        paths = replace(
-            self.paths,
-            offsets=np.concatenate([[0], np.cumsum(counts)]),
-            crossing_offsets=np.zeros(len(rows) + 1, np.int64),
-            **{name: getattr(self.paths, name)[rows] for name in _COLUMNS},
-        )
-        return _Bounces(paths, self.crossed[rows], self.leg[rows])
+        return _Bounces(self.paths.take(kept), self.crossed[kept], self.leg[kept])
 
     def merged(self, other: _Bounces) -> _Bounces:
         """With others of the same users, in canonical order. Both bring the line of sight: that of the others goes."""
@@ -109,7 +101,7 @@ class DynamicTrace:
         site: The site without moving objects.
         transmitter: (3,) metres.
         users: (U, 3) metres.
-        settings: See `TraceSettings`; reflections and transmissions.
+        settings: What to trace: reflections and transmissions alone.
         places: (N, 3) metres, some points of where objects will be (a road's ends and bends), so that discovery also
             finds the chains that lead there; without them, objects must be near users.
 

@@ -152,10 +152,10 @@ def doppler_shifts(
     Args:
         paths: P paths of U users.
         frequency_hz: Carrier f, Hz.
-        user_velocity: As in `length_rates`, as all that follows.
-        transmitter_velocity: See there.
-        facet_velocity: See there; `sitetwin.site.facet_velocities` makes them.
-        wedge_velocity: See there; `sitetwin.site.wedge_velocities` makes them.
+        user_velocity: The velocities are those of `length_rates`.
+        transmitter_velocity: Velocity of the transmitter.
+        facet_velocity: Velocities of the facets; `sitetwin.site.facet_velocities` makes them.
+        wedge_velocity: Velocities of the wedges; `sitetwin.site.wedge_velocities` makes them.
 
     Returns:
         (P,) float64, Hz.

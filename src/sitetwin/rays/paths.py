@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Integer
+from numpy.typing import ArrayLike
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.late import later
+from sitetwin.rays.layout import LAYOUT, to_dataset
+from sitetwin.store.ragged import checked_selection, take_groups
+
+if TYPE_CHECKING:
+    import xarray
 
 SPEED_OF_LIGHT = 299_792_458.0
 
@@ -22,11 +34,16 @@ class Interaction(IntEnum):
     DIFFUSE = 5  # scattering at the centre of a tile of a facet
 
 
-@dataclass(frozen=True, eq=False)
+_PER_PATH = ("kinds", "facets", "vertices", "length", "departure", "arrival")
+_PER_CROSSING = ("crossing_volume", "crossing_entry", "crossing_exit")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Paths:
     """All paths from one transmitter to U users, ragged: one row per path, a user's paths contiguous.
 
     Within a user the paths stand in canonical order: by number of interactions, then kinds, then facet ids.
+    ``len(paths)`` is the number of paths, not of users.
 
     Attributes:
         transmitter: (3,) float64, metres.
@@ -48,19 +65,19 @@ class Paths:
             completeness report, hash of the chain list.
     """
 
-    transmitter: np.ndarray
-    users: np.ndarray
-    offsets: np.ndarray
-    kinds: np.ndarray
-    facets: np.ndarray
-    vertices: np.ndarray
-    length: np.ndarray
-    departure: np.ndarray
-    arrival: np.ndarray
-    crossing_offsets: np.ndarray
-    crossing_volume: np.ndarray
-    crossing_entry: np.ndarray
-    crossing_exit: np.ndarray
+    transmitter: Float[np.ndarray, " 3"]
+    users: Float[np.ndarray, "users 3"]
+    offsets: Integer[np.ndarray, " users+1"]
+    kinds: Integer[np.ndarray, "paths depth"]
+    facets: Integer[np.ndarray, "paths depth"]
+    vertices: Float[np.ndarray, "paths depth 3"]
+    length: Float[np.ndarray, " paths"]
+    departure: Float[np.ndarray, "paths 3"]
+    arrival: Float[np.ndarray, "paths 3"]
+    crossing_offsets: Integer[np.ndarray, " paths+1"]
+    crossing_volume: Integer[np.ndarray, " crossings"]
+    crossing_entry: Float[np.ndarray, " crossings"]
+    crossing_exit: Float[np.ndarray, " crossings"]
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,59 +93,139 @@ class Paths:
         return self.kinds.shape[1]
 
     @property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> Integer[np.ndarray, " users"]:
         """(U,) int64, number of paths of each user."""
         return np.diff(self.offsets)
 
     @property
-    def user_of_path(self) -> np.ndarray:
+    def user_of_path(self) -> Integer[np.ndarray, " paths"]:
         """(P,) int64, user index of each path."""
         return np.repeat(np.arange(self.num_users), self.counts)
 
     @property
-    def depth(self) -> np.ndarray:
+    def depth(self) -> Integer[np.ndarray, " paths"]:
         """(P,) int64, number of interactions of each path; 0 is line of sight."""
         return np.count_nonzero(self.kinds, axis=1)
 
     @property
-    def delay(self) -> np.ndarray:
+    def delay(self) -> Float[np.ndarray, " paths"]:
         """(P,) float64, seconds."""
         return self.length / SPEED_OF_LIGHT
 
-    def select_users(self, index: np.ndarray) -> Paths:
+    def take(self, rows: ArrayLike) -> Paths:
+        """Some of the paths; all users stay, some perhaps without a path.
+
+        Args:
+            rows: (N,) row indices, or a mask (P,) bool. The order of indices does not matter: the paths of a user
+                stay together and in canonical order.
+
+        Raises:
+            SiteTwinError: A mask is not as long as there are paths, an index lies outside 0..P-1 or comes twice, or it
+                is neither a mask nor whole numbers.
+        """
+        index = np.sort(checked_selection(rows, self.num_paths, "paths"))
+        if (index[1:] == index[:-1]).any():
+            raise SiteTwinError("a path is taken twice; name each row once, or give a mask")
+        return self._with_rows(index, np.searchsorted(index, self.offsets).astype(np.int64), self.users)
+
+    def select_users(self, index: ArrayLike) -> Paths:
         """The paths of some users, in the order asked for.
 
         Args:
-            index: (N,) integer user indices; repeats are allowed.
+            index: (N,) user indices, of which repeats are allowed, or a mask (U,) bool.
 
         Raises:
-            IndexError: An index lies outside 0..U-1.
+            SiteTwinError: A mask is not as long as there are users, an index lies outside 0..U-1, or it is neither a
+                mask nor whole numbers.
         """
-        index = np.asarray(index, dtype=np.int64)
-        if index.size and (index.min() < 0 or index.max() >= self.num_users):
-            raise IndexError(f"user index outside 0..{self.num_users - 1}")
-        offsets, rows = _gather_ragged(self.offsets, index)
-        crossing_offsets, crossings = _gather_ragged(self.crossing_offsets, rows)
+        chosen = checked_selection(index, self.num_users, "users")
+        offsets, rows = take_groups(self.offsets, chosen)
+        return self._with_rows(rows, offsets, self.users[chosen])
+
+    def _with_rows(self, rows: np.ndarray, offsets: np.ndarray, users: np.ndarray) -> Paths:
+        """Rows of all arrays, with their crossings; `offsets` and `users` say to whom they belong."""
+        crossing_offsets, crossings = take_groups(self.crossing_offsets, rows)
         return replace(
             self,
-            users=self.users[index],
+            users=users,
             offsets=offsets,
-            kinds=self.kinds[rows],
-            facets=self.facets[rows],
-            vertices=self.vertices[rows],
-            length=self.length[rows],
-            departure=self.departure[rows],
-            arrival=self.arrival[rows],
             crossing_offsets=crossing_offsets,
-            crossing_volume=self.crossing_volume[crossings],
-            crossing_entry=self.crossing_entry[crossings],
-            crossing_exit=self.crossing_exit[crossings],
+            **{name: getattr(self, name)[rows] for name in _PER_PATH},
+            **{name: getattr(self, name)[crossings] for name in _PER_CROSSING},
         )
 
+    def to_xarray(self) -> xarray.Dataset:
+        """A labelled data set in memory, of the same arrays and names as a store of paths.
 
-def _gather_ragged(offsets: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and source rows of a ragged array after taking the groups `index`."""
-    counts = np.diff(offsets)[index]
-    new_offsets = np.concatenate([[0], np.cumsum(counts)])
-    rows = np.arange(new_offsets[-1]) + np.repeat(offsets[index] - new_offsets[:-1], counts)
-    return new_offsets, rows
+        Its dimensions are ``user``, ``path``, ``interaction``, ``xyz`` and ``crossing``; units stand in the
+        attributes of each variable. Paths are ragged: those of user u are rows ``offsets[u]`` to ``offsets[u + 1]`` of
+        the dimension ``path`` (``user_edge`` has one entry more than ``user``), and ``user_of_path`` names the user of
+        each row, as ``groupby`` wants it. So are the crossings of vegetation, along ``path_edge``.
+        """
+        derived = {"user_of_path": self.user_of_path, "delay": self.delay}
+        return to_dataset({name: getattr(self, name) for name in LAYOUT}, derived, self.transmitter, self.attributes)
+
+    def save(self, path: str | Path, tile_users: int = 50_000) -> Path:
+        """Write the paths into a new store, or finish one that was interrupted.
+
+        Args:
+            path: Folder of the store.
+            tile_users: Users per tile.
+
+        Returns:
+            The folder.
+
+        Raises:
+            SiteTwinError: The folder holds something else, or the disk refuses.
+        """
+        later("rays.jobs.io").save_paths(self, path, tile_users)
+        return Path(path)
+
+    @staticmethod
+    def load(path: str | Path, users: slice | None = None) -> Paths:
+        """Read the paths of a store, of all users or some.
+
+        Args:
+            path: Folder of the store, as `save`, `TraceJob.run` and the command line write it.
+            users: Which users, by index; only the tiles that hold some of them are read.
+
+        Raises:
+            SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+        """
+        loaded: Paths = later("rays.jobs.io").load_paths(path, users)
+        return loaded
+
+    def __len__(self) -> int:
+        """Number of paths."""
+        return self.num_paths
+
+    def __bool__(self) -> bool:
+        """A trace is there though no path was found."""
+        return True
+
+    def __repr__(self) -> str:
+        return "\n".join(["<Paths>", *(f"  {name}: {value}" for name, value in self._facts().items())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self._facts().items())
+        return f"<table><caption>Paths</caption>{rows}</table>"
+
+    def _facts(self) -> dict[str, str]:
+        """What a reader wants to know of paths at first, in a few words each."""
+        sighted = np.unique(self.user_of_path[self.depth == 0]).size
+        counted = np.bincount(self.kinds.ravel().astype(np.int64), minlength=len(Interaction))
+        kinds = [f"{counted[kind]:,} {kind.name.lower()}" for kind in Interaction if kind and counted[kind]]
+        x, y, z = self.transmitter
+        facts = {
+            "transmitter": f"({x:g}, {y:g}, {z:g}) m",
+            "users": f"{self.num_users:,}, {np.count_nonzero(self.counts == 0):,} without a path",
+            "paths": f"{self.num_paths:,}, at most {self.depth.max(initial=0)} interactions each",
+            "interactions": ", ".join(kinds) or "none",
+            "line of sight": f"{sighted / self.num_users:.1%} of the users" if self.num_users else "no users",
+            "engine": str(self.attributes.get("engine", "not stated")),
+        }
+        for name, key in (("unseen", "completeness"), ("unseen, diffracted", "completeness_diffraction")):
+            stated = self.attributes.get(key)
+            if isinstance(stated, dict) and "unseen_share" in stated:
+                facts[name] = f"{stated['unseen_share']:.2g} of the paths, estimated"
+        return facts

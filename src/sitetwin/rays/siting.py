@@ -19,7 +19,7 @@ def visible(site: Site, position: np.ndarray, users: np.ndarray, caster: RayCast
         site: The site.
         position: (3,) metres.
         users: (N, 3) metres.
-        caster: Of the site, where many places are tried.
+        caster: Ray caster of the site, where many places are tried.
 
     Returns:
         (N,) bool.

@@ -20,7 +20,7 @@ def begin_collection(folder: str | Path, names: Sequence[str]) -> list[Path]:
 
     Args:
         folder: Made with its parents if absent.
-        names: Of the stores, below it.
+        names: Names of the stores, below the folder.
 
     Returns:
         The place of each store; none is made here.

@@ -93,7 +93,7 @@ def write_group(folder: Path, arrays: Mapping[str, Array], attributes: Mapping[s
     """Write a group into an empty folder.
 
     Raises:
-        ValueError: See `check_arrays`.
+        ValueError: The arrays' labels contradict each other.
         OSError: The disk refuses.
     """
     check_arrays(arrays)

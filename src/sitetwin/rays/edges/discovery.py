@@ -37,8 +37,8 @@ class EdgeSettings:
         depth: Most interactions of a path, the diffraction included.
         before: Most reflections before the wedge, 0 or 1.
         after: Most reflections after it, 0 or 1.
-        lit_region: As in `keller.EdgeSolver`.
-        seed: Of all draws.
+        lit_region: Whether a user who sees past the edge straight on keeps the diffracted path.
+        seed: Seed of all draws.
     """
 
     depth: int

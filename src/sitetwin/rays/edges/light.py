@@ -52,7 +52,7 @@ def lit_wedges(scene: EdgeScene, reflections: int, seed: int) -> LitWedges:
     Args:
         scene: The site on the device.
         reflections: 0 for straight light alone, 1 to add what comes by way of one facet.
-        seed: Of the lattices that find the facets.
+        seed: Seed of the lattices that find the facets.
     """
     wedges = scene.convex.astype(np.int32)
     parts = [_lit(scene, np.full(len(wedges), -1, np.int32), wedges)]

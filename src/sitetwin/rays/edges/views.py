@@ -35,7 +35,7 @@ def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.
     Args:
         scene: The site on the device.
         lit: The lit wedges.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         Lit wedge (a row of `lit`) and facet of each distinct pair, ascending, and a bit for each set that met it.
@@ -74,7 +74,7 @@ def facets_from_cells(scene: EdgeScene, cells: CellUsers, seed: int) -> tuple[np
     Args:
         scene: The site on the device.
         cells: The users by cell.
-        seed: Of the choice of users and directions.
+        seed: Seed of the choice of users and directions.
 
     Returns:
         Place in ``cells.cells`` and facet of each distinct pair, ascending, and a bit for each set that met it.
@@ -133,7 +133,7 @@ def facets_in_sight(
         scene: The site on the device.
         cells: The users by cell.
         sides: (F, 2) bool, the sides of each facet that matter, before it and behind it.
-        seed: Of the choice of users and of points on the facets.
+        seed: Seed of the choice of users and of points on the facets.
 
     Returns:
         As `facets_from_cells`.

@@ -14,7 +14,8 @@ from sitetwin.rays.referee.sionna import ReferenceEngine
 from sitetwin.rays.scatter.tiles import surface_tiles
 from sitetwin.site import Site, check_transmitter
 
-ENGINES = ("sitetwin", "sionna")
+DENSE, SIONNA = "sitetwin", "sionna"
+ENGINES = (DENSE, SIONNA)
 """Names of the engines; the first is the default."""
 
 
@@ -26,12 +27,12 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
     """
     if engine not in ENGINES:
         raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
-    if engine == "sionna" and (site.vegetation.num_volumes or len(site.vegetation.scatter_centres)):
+    if engine == SIONNA and (site.vegetation.num_volumes or len(site.vegetation.scatter_centres)):
         raise SiteTwinError(
             f"the engine sionna knows no vegetation, and the site '{site.name}' has {site.vegetation.num_volumes} "
             "volumes of it; use the engine sitetwin, or a site without vegetation"
         )
-    if engine == "sionna" and settings.diffuse_paths:
+    if engine == SIONNA and settings.diffuse_paths:
         raise SiteTwinError(
             "the engine sionna scatters at a random point for each ray, not at tiles that a store of paths could name; "
             "leave diffuse_paths at 0, or use the engine sitetwin"
@@ -56,7 +57,7 @@ def trace(
         site: The site.
         transmitter: (3,) metres.
         users: (U, 3) metres, U at least 1.
-        settings: See `TraceSettings`; ``sionna`` has no bound on what stays unseen and no diffuse paths.
+        settings: What to trace, and how completely; ``sionna`` has no bound on what stays unseen and no diffuse paths.
         progress: Called with the share of the work done, 0..1.
         engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: each chain that it finds is
             solved again in double precision; slower by orders of magnitude. It draws the interaction at each hit of a
@@ -71,7 +72,7 @@ def trace(
     check_engine(engine, site, settings)
     transmitter, users = checked_positions(transmitter, users)
     check_transmitter(site, transmitter, allow_indoors=allow_indoors)
-    if engine == "sitetwin":
+    if engine == DENSE:
         return dense.trace(site, transmitter, users, settings, progress)
 
     def tell(done: int, total: int) -> None:

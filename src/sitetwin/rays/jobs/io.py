@@ -14,6 +14,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import penetrable_facets
 from sitetwin.rays.dense import TraceSettings
+from sitetwin.rays.layout import FRAME, LAYOUT, TITLE
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.specular.chains import ChainList
 from sitetwin.site import Site
@@ -25,26 +26,6 @@ ROOMS = ("site", "rays", "store")
 """Folders of the package whose code decides the bytes of a store of paths."""
 CHAINS = "chains"  # group of the chain list, beside the tiles
 
-LAYOUT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "users": (("user", "xyz"), {"units": "m", "description": "positions, local east, north, up"}),
-    "offsets": (("user_edge",), {"rows": "path", "description": "paths of user u: rows offsets[u]:offsets[u+1]"}),
-    "kinds": (
-        ("path", "interaction"),
-        {"description": "0 none, 1 reflection, 2 in a canopy, 3 diffraction, 4 transmission, 5 diffuse"},
-    ),
-    "facets": (("path", "interaction"), {"description": "facet, scatter centre or wedge of each interaction; -1 none"}),
-    "vertices": (("path", "interaction", "xyz"), {"units": "m", "description": "interaction points; NaN none"}),
-    "length": (("path",), {"units": "m", "description": "unfolded length from transmitter to user"}),
-    "departure": (("path", "xyz"), {"units": "1", "description": "unit vector away from the transmitter"}),
-    "arrival": (("path", "xyz"), {"units": "1", "description": "unit vector away from the user"}),
-    "crossing_offsets": (
-        ("path_edge",),
-        {"rows": "crossing", "description": "crossings of path p: rows crossing_offsets[p]:crossing_offsets[p+1]"},
-    ),
-    "crossing_volume": (("crossing",), {"description": "vegetation volume crossed"}),
-    "crossing_entry": (("crossing",), {"units": "m", "description": "where the path enters it, along the path"}),
-    "crossing_exit": (("crossing",), {"units": "m", "description": "where the path leaves it, along the path"}),
-}
 _DTYPES = {
     "users": "<f8", "offsets": "<i8", "kinds": "|u1", "facets": "<i4", "vertices": "<f8", "length": "<f8",
     "departure": "<f8", "arrival": "<f8", "crossing_offsets": "<i8", "crossing_volume": "<i4",
@@ -294,7 +275,7 @@ def _position(point: np.ndarray) -> list[float]:
 def root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
     """What a store of paths says of itself to its readers."""
     return {
-        "title": "propagation paths from one transmitter, geometry only",
-        "frame": "local east, north, up; metres",
+        "title": TITLE,
+        "frame": FRAME,
         "transmitter": _position(transmitter),
     }

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.jobs.engines import ENGINES, check_engine
+from sitetwin.rays.jobs.engines import DENSE, check_engine
 from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configuration
 from sitetwin.rays.jobs.run import TileSolver, fill_stores
 from sitetwin.rays.jobs.workers import check_workers
@@ -56,7 +56,7 @@ class TraceJob:
         users: ArrayLike,
         settings: TraceSettings | None = None,
         tile_users: int = 50_000,
-        engine: str = ENGINES[0],
+        engine: str = DENSE,
         *,
         allow_indoors: bool = False,
     ) -> None:
@@ -129,7 +129,7 @@ class TraceJob:
         Args:
             number: Which transmitter.
         """
-        engine = {} if self.engine == ENGINES[0] else {"engine": self.engine}
+        engine = {} if self.engine == DENSE else {"engine": self.engine}
         transmitter = self.transmitters[number]
         return trace_configuration(self.site, transmitter, self.users, self.settings, self.tile_users) | engine
 

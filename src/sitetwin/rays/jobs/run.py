@@ -13,7 +13,7 @@ import numpy as np
 from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.jobs.engines import ENGINES
+from sitetwin.rays.jobs.engines import DENSE, SIONNA
 from sitetwin.rays.jobs.io import (
     CHAINS,
     label_arrays,
@@ -60,7 +60,7 @@ def fill_stores(
     Raises:
         SiteTwinError: The disk refuses, the scheduler does not answer, or workers die over and over.
     """
-    wants_chains = solver.engine == "sitetwin"
+    wants_chains = solver.engine == DENSE
     unfinished = [
         i for i, store in enumerate(stores) if store.missing_tiles() or (wants_chains and not store.has_group(CHAINS))
     ]
@@ -93,7 +93,7 @@ class TileSolver:
         engine: Name of the engine.
     """
 
-    def __init__(self, site: Site, settings: TraceSettings, engine: str = ENGINES[0]) -> None:
+    def __init__(self, site: Site, settings: TraceSettings, engine: str = DENSE) -> None:
         self.site, self.settings, self.engine = site, settings, engine
         self._chains: tuple[Path, ChainList] | None = None
 
@@ -125,7 +125,7 @@ class TileSolver:
 
     def solve(self, store: TileStore, users: np.ndarray, progress: Callable[[float], None] | None = None) -> Paths:
         """The paths of the users of one tile."""
-        if self.engine == "sionna":
+        if self.engine == SIONNA:
             transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
 
             def tell(done: int, total: int) -> None:

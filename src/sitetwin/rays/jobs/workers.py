@@ -183,7 +183,7 @@ class WorkerPool:
             pieces: A name and the arguments of each piece of work; drawn when a worker is about to be free.
 
         Raises:
-            SiteTwinError: Of the function; or a piece lost its worker again and again, or there are no workers.
+            SiteTwinError: The function raised it, a piece lost its worker again and again, or there are no workers.
         """
         from distributed import KilledWorker, wait
         from distributed.comm import CommClosedError

@@ -45,7 +45,7 @@ def trace_as_asked(
     ``Paths.attributes["dropped_at_no_wedge"]`` and in a warning.
 
     Args:
-        engine: Of the site.
+        engine: Sionna RT with the site.
         transmitter: (3,) metres.
         users: (U, 3) metres.
         settings: What is asked for.
@@ -66,7 +66,7 @@ def trace_as_asked(
         **({"dropped_at_no_wedge": dropped} if settings.diffraction else {}),
         **({"opaque_materials": dense.opaque_materials(engine.site)} if settings.max_transmissions else {}),
     }
-    return replace(_keep(found, np.flatnonzero(wanted & named)), attributes=attributes)
+    return replace(found.take(wanted & named), attributes=attributes)
 
 
 def within_settings(paths: Paths, settings: TraceSettings) -> np.ndarray:
@@ -89,14 +89,3 @@ def singly_diffracted(paths: Paths, settings: TraceSettings) -> np.ndarray:
     after = paths.depth - at - 1
     few = (at <= settings.reflections_before) & (after <= settings.reflections_after)
     return (np.count_nonzero(bent, axis=1) == 1) & few & ~through
-
-
-def _keep(paths: Paths, rows: np.ndarray) -> Paths:
-    """Some paths, of which none crosses vegetation."""
-    columns = ("kinds", "facets", "vertices", "length", "departure", "arrival")
-    return replace(
-        paths,
-        offsets=np.searchsorted(rows, paths.offsets).astype(np.int64),
-        crossing_offsets=np.zeros(len(rows) + 1, dtype=np.int64),
-        **{name: getattr(paths, name)[rows] for name in columns},
-    )

@@ -79,17 +79,8 @@ def trace_reference(
     site: Site,
     transmitter: np.ndarray,
     users: np.ndarray,
+    settings: ReferenceSettings | None = None,
     *,
-    max_depth: int = 3,
-    samples: int = 1_000_000,
-    batch: int = 100,
-    max_num_paths: int = 20_000_000,
-    line_of_sight: bool = True,
-    seed: int = 42,
-    diffraction: bool = False,
-    edge_diffraction: bool = False,
-    diffraction_lit_region: bool = True,
-    transmission: bool = False,
     refine: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Paths:
@@ -99,36 +90,15 @@ def trace_reference(
         site: The site. Vegetation is unknown to Sionna RT: the result has no crossings.
         transmitter: (3,) metres.
         users: (U, 3) metres.
-        max_depth: See `ReferenceSettings`, as the other numbers.
-        samples: Rays per call.
-        batch: Users per call.
-        max_num_paths: Candidates per call.
-        line_of_sight: Whether the direct path is sought.
-        seed: Seed of its sampler.
-        diffraction: See `ReferenceSettings`, as the next two.
-        edge_diffraction: Whether edges with one face count.
-        diffraction_lit_region: Whether diffracted paths outside the shadow are kept.
-        transmission: Whether paths pass straight through slabs.
+        settings: How Sionna RT is asked.
         refine: Solve each chain again in double precision; else keep its single-precision vertices.
         progress: Called with (users done, users in all) after each batch.
 
     Raises:
         SiteTwinError: A position is not finite or has the wrong shape.
     """
-    settings = ReferenceSettings(
-        max_depth,
-        samples,
-        batch,
-        max_num_paths,
-        line_of_sight,
-        seed,
-        diffraction,
-        edge_diffraction,
-        diffraction_lit_region,
-        transmission,
-    )
     engine = ReferenceEngine(site)
-    return engine.trace(transmitter, users, settings, refine=refine, progress=progress)[0]
+    return engine.trace(transmitter, users, settings or ReferenceSettings(), refine=refine, progress=progress)[0]
 
 
 def trace_reference_gains(
@@ -148,7 +118,7 @@ def trace_reference_gains(
         users: (U, 3) metres.
         frequency: Carrier, Hz.
         settings: How Sionna RT is asked.
-        refine: As in `trace_reference`.
+        refine: Solve each chain again in double precision; else keep its single-precision vertices.
 
     Raises:
         SiteTwinError: A position is wrong, or a half-space has no loss and so cannot be handed over as a slab.

@@ -67,7 +67,7 @@ def discover_chains(
         depth: Most reflections of a chain.
         rays_per_lattice: Rays in each lattice.
         unseen_bound: Share of valid pairs that may stay unseen.
-        seed: Of the lattices' rotations and the choice of probe users.
+        seed: Seed of the lattices' rotations and of the choice of probe users.
         max_transmissions: Slabs that a ray may pass through besides its reflections; it then goes both ways.
         progress: Called with the share of the work done, 0..1; the work ends early once the bound is met.
     """

@@ -17,7 +17,7 @@ import numpy as np
 from sitetwin.channel import AntennaArray, Radio
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Paths, TraceSettings, trace
-from sitetwin.rays.referee.sionna import trace_reference
+from sitetwin.rays.referee.sionna import ReferenceSettings, trace_reference
 from sitetwin.rays.scatter.vegetation import add_vegetation
 from sitetwin.site import (
     GeometryError,
@@ -185,9 +185,8 @@ def _target_b(
             site,
             station,
             users[other],
-            max_depth=study.max_depth,
-            samples=wrong.other_engine_samples,
-            refine=True,  # its own vertices differ in the last bit from run to run, its choice of paths does not
+            ReferenceSettings(max_depth=study.max_depth, samples=wrong.other_engine_samples),
+            refine=True,
             progress=lambda done, total: progress("trace with Sionna RT", done / total),
         )
         other_paths = add_vegetation(site, reference, settings.canopy_paths)
