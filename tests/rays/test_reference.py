@@ -186,10 +186,9 @@ def test_bad_input_gets_a_sentence() -> None:
     lossless = quad_site([ground()], [Material("ideal", relative_permittivity=4.0, conductivity=0.0)])
     with pytest.raises(SiteTwinError, match="half-space"):
         trace_reference_gains(lossless, here, np.ones((1, 3)), frequency=FREQUENCY)
+    names = ("triangles", "triangle_facet", "triangle_object")
     with pytest.raises(SiteTwinError, match="no triangles"):
-        trace_reference(
-            replace(site, triangles=site.triangles[:0], triangle_facet=site.triangle_facet[:0]), here, here[None]
-        )
+        trace_reference(replace(site, **{name: getattr(site, name)[:0] for name in names}), here, here[None])
 
 
 def test_its_diffracted_paths_are_among_ours_and_obey_the_laws() -> None:

@@ -120,23 +120,6 @@ def penetrable_facets(site: Site) -> np.ndarray:
     return slab[site.facet_material] if len(slab) else np.zeros(site.num_facets, dtype=bool)
 
 
-def array3_type() -> Any:
-    """Dr.Jit's array of double-precision vectors for the backend in use."""
-    import drjit as dr
-
-    return dr.cuda.ad.Array3f64 if mitsuba().variant().startswith("cuda") else dr.llvm.ad.Array3f64
-
-
-def array3(points: np.ndarray) -> Any:
-    """(N, 3) float64 points as a Dr.Jit Array3f64; they are data to the kernels, so new ones compile nothing anew."""
-    import drjit as dr
-
-    mi = mitsuba()
-    if len(points) == 1:
-        return array3_type()(*(dr.opaque(mi.Float64, float(x)) for x in points[0]))
-    return array3_type()(*(to_device(mi.Float64, points[:, axis]) for axis in range(3)))
-
-
 def origin_offset(point: Any) -> Any:
     """How far above a surface a ray from `point` starts, metres (Dr.Jit)."""
     import drjit as dr

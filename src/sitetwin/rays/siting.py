@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.caster import RayCaster, array3
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.device import array3
 from sitetwin.site import Pose, Site
 from sitetwin.site.places.roofs import roof_places
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.device import to_device
-from sitetwin.rays.edges.scene import FACET_ROW, EdgeScene, norm, split
-from sitetwin.rays.specular.solving import gather3
+from sitetwin.rays.device import gather3, norm, split, to_device
+from sitetwin.rays.edges.scene import FACET_ROW, EdgeScene
 
 _MARGIN = 1e-3  # m; bounds are widened by this much against rounding, the exact test follows
 _LANES = 1 << 22

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.device import to_device
-from sitetwin.rays.edges.scene import EdgeScene, norm, split
+from sitetwin.rays.device import array3, norm, split, to_device
+from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.specular.chains import source_images
 from sitetwin.rays.specular.reach import beam_planes, reaches

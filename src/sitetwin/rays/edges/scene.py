@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import RayCaster, array3, lift_off, origin_offset
-from sitetwin.rays.device import to_device
-from sitetwin.rays.specular.solving import gather3
+from sitetwin.rays.caster import RayCaster, lift_off, origin_offset
+from sitetwin.rays.course import cross_rectangle
+from sitetwin.rays.device import array3, gather3, to_device
 from sitetwin.site import Site, Wedges
 from sitetwin.site.edge_cover import COVER_TOLERANCE
 from sitetwin.site.facets import dot
@@ -74,11 +74,9 @@ class EdgeScene:
         row = facet * FACET_ROW
         normal, axis = gather3(self.facets, row), gather3(self.facets, row + 4)
         offset = dr.gather(mi.Float64, self.facets, row + 3)
-        here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
-        crossing = point + (image - point) * (here / (here - there))
-        u, v = dr.dot(axis, crossing), dr.dot(dr.cross(normal, axis), crossing)
-        low_u, low_v, high_u, high_v = (dr.gather(mi.Float64, self.facets, row + 7 + k) for k in range(4))
-        return crossing, (here * there < 0) & (u >= low_u) & (v >= low_v) & (u <= high_u) & (v <= high_v)
+        bounds = [dr.gather(mi.Float64, self.facets, row + 7 + k) for k in range(4)]
+        crossing, between, on_facet = cross_rectangle(point, image, (normal, offset), axis, bounds)
+        return crossing, between & on_facet
 
     def lift_off(self, point: Any, facet: Any, towards: Any) -> Any:
         """Points of facets, moved off them towards other points."""
@@ -133,18 +131,3 @@ def facet_table(site: Site, caster: RayCaster) -> np.ndarray:
     table[:, 0:3], table[:, 3], table[:, 4:7] = site.facet_normal, site.facet_offset, frames.axis
     table[:, 7:9], table[:, 9:11] = frames.low, frames.high
     return table.ravel()
-
-
-def split(vector: Any, direction: Any) -> tuple[Any, Any]:
-    """Component along a unit direction, and the vector across it (Dr.Jit)."""
-    import drjit as dr
-
-    along = dr.dot(vector, direction)
-    return along, vector - direction * along
-
-
-def norm(vector: Any) -> Any:
-    """Length, with the same operations in every kernel."""
-    import drjit as dr
-
-    return dr.sqrt(vector.x * vector.x + vector.y * vector.y + vector.z * vector.z)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.device import to_device
+from sitetwin.rays.course import Geometry, unfolded
+from sitetwin.rays.device import array3, gather_points, norm, split, surviving, to_device
 from sitetwin.rays.edges.chains import EdgeChains
-from sitetwin.rays.edges.scene import EdgeScene, norm, split
-from sitetwin.rays.specular.solving import Geometry, gather_points, lanes, rows_of, surviving
+from sitetwin.rays.edges.scene import EdgeScene
+from sitetwin.rays.specular.solving import lanes
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,22 +198,7 @@ class EdgeSolver:
             chain: (N,) index into all chains.
             users: (N, 3) metres.
         """
-        import drjit as dr
-
         user = array3(users)
         bend = self.bend(group, to_device(mitsuba().UInt32, chain.astype(np.uint32)), user)
         points = [p for p in (bend.before, bend.point, bend.after) if p is not None]
-        corners = [self.scene.source, *points, user]
-        steps = [end - begin for begin, end in pairwise(corners)]
-        norms = [norm(step) for step in steps]
-        length = norms[0]
-        for size in norms[1:]:
-            length = length + size
-        departure, arrival = steps[0] / norms[0], -steps[-1] / norms[-1]
-        dr.eval(length, departure, arrival, *points)
-        return Geometry(
-            vertices=[rows_of(point) for point in points],
-            length=length.numpy(),
-            departure=rows_of(departure),
-            arrival=rows_of(arrival),
-        )
+        return unfolded(self.scene.source, points, user)

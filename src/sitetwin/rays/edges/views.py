@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import array3
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.device import to_device
+from sitetwin.rays.device import array3, gather3, gather_points, norm, split, to_device
 from sitetwin.rays.edges.light import SETS, LitWedges
-from sitetwin.rays.edges.scene import FACET_ROW, EdgeScene, norm, split
+from sitetwin.rays.edges.scene import FACET_ROW, EdgeScene
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.specular.chains import mirror
 from sitetwin.rays.specular.discovery import distinct
-from sitetwin.rays.specular.solving import gather3, gather_points
 from sitetwin.site.facets import dot
 
 _CONE_RAYS = 512  # of one set from each lit wedge

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import RayCaster, array3
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.device import array3
 from sitetwin.site import Site
 
 _CANDIDATES_PER_KEPT = 4

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import RayCaster, array3
+from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.device import array3
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.scatter.bounces import insert_single_bounces
 from sitetwin.rays.scatter.tiles import surface_tiles

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
-from sitetwin.rays.caster import RayCaster, array3, array3_type, lift_off
+from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellUsers
-from sitetwin.rays.device import to_device
+from sitetwin.rays.course import Geometry, cross_rectangle, unfolded
+from sitetwin.rays.device import array3, gather3, gather_points, surviving, to_device
 from sitetwin.rays.specular.chains import ChainList, source_images
 from sitetwin.rays.specular.reach import all_pairs, beam_planes, reaches
 from sitetwin.site import Site
@@ -42,23 +43,6 @@ class SpecularPaths:
     chain: np.ndarray
     crossed: np.ndarray
     leg: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """Geometry of N paths of one depth k.
-
-    Attributes:
-        vertices: k arrays (N, 3) float64, metres, from the transmitter on.
-        length: (N,) float64, metres.
-        departure: (N, 3) float64, unit vectors away from the transmitter.
-        arrival: (N, 3) float64, unit vectors away from the user.
-    """
-
-    vertices: list[np.ndarray]
-    length: np.ndarray
-    departure: np.ndarray
-    arrival: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,27 +254,12 @@ class SpecularSolver:
             chain: (N,) chain index within the whole list.
             users: (N, 3) metres.
         """
-        import drjit as dr
-
         mi = mitsuba()
         user, source = array3(users), array3(self.chains.transmitter[None])
         points, _, _ = backtrack(
             group, to_device(mi.UInt32, (chain - group.first).astype(np.uint32)), user, group.depth
         )
-        corners = [source, *reversed(points), user]
-        steps = [end - start for start, end in pairwise(corners)]
-        norms = [dr.sqrt(step.x * step.x + step.y * step.y + step.z * step.z) for step in steps]
-        length = norms[0]
-        for norm in norms[1:]:
-            length = length + norm
-        departure, arrival = steps[0] / norms[0], -steps[-1] / norms[-1]
-        dr.eval(length, departure, arrival, *points)
-        return Geometry(
-            vertices=[rows_of(point) for point in reversed(points)],
-            length=length.numpy(),
-            departure=rows_of(departure),
-            arrival=rows_of(arrival),
-        )
+        return unfolded(source, list(reversed(points)), user)
 
 
 def no_crossings(count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -324,13 +293,6 @@ class Crossings:
         self.crossed, self.leg = self.crossed[index], self.leg[index]
 
 
-def rows_of(vectors: Any) -> np.ndarray:
-    """(N, 3) float64 of an Array3f64."""
-    import drjit as dr
-
-    return np.asarray(dr.ravel(vectors).numpy()).reshape(-1, 3)
-
-
 def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[list[Any], list[Any], Any]:
     """Reflection points of a chain, from the user back towards the transmitter.
 
@@ -353,12 +315,9 @@ def backtrack(group: DepthGroup, chain: Any, user: Any, steps: int) -> tuple[lis
         row = (chain * group.depth + bounce) * _ROW
         image, normal, axis = (gather3(group.table, row + column) for column in (0, 3, 7))
         offset = dr.gather(mi.Float64, group.table, row + 6)
-        here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
-        inside &= here * there < 0
-        point = point + (image - point) * (here / (here - there))
-        u, v = dr.dot(axis, point), dr.dot(dr.cross(normal, axis), point)
         bounds = [dr.gather(mi.Float64, group.table, row + 10 + k) for k in range(4)]
-        inside &= (u >= bounds[0]) & (v >= bounds[1]) & (u <= bounds[2]) & (v <= bounds[3])
+        point, between, on_facet = cross_rectangle(point, image, (normal, offset), axis, bounds)
+        inside &= between & on_facet
         vertices.append(point)
         rows.append(row)
     return vertices, rows, inside
@@ -376,27 +335,3 @@ def lanes(chain: np.ndarray, cell: np.ndarray, cells: CellUsers) -> Iterator[tup
         first = np.cumsum(count) - count
         user = np.arange(count.sum()) + np.repeat(cells.offsets[cell[start:stop]] - first, count)
         yield np.repeat(chain[start:stop], count).astype(np.uint32), user.astype(np.uint32)
-
-
-def gather3(buffer: Any, index: Any) -> Any:
-    """Three consecutive doubles from `buffer` at `index`, as a vector."""
-    import drjit as dr
-
-    mi = mitsuba()
-    return array3_type()(*(dr.gather(mi.Float64, buffer, index + axis) for axis in range(3)))
-
-
-def gather_points(points: Any, index: Any) -> Any:
-    """The points at `index` of an Array3f64."""
-    import drjit as dr
-
-    return array3_type()(*(dr.gather(mitsuba().Float64, component, index) for component in points))
-
-
-def surviving(good: Any, *arrays: Any) -> list[Any]:
-    """The entries of evaluated arrays where `good` holds."""
-    import drjit as dr
-
-    dr.eval(good, *arrays)
-    index = dr.compress(good)
-    return [dr.gather(type(array), array, index) for array in arrays]
