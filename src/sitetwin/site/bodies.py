@@ -19,7 +19,7 @@ class MovingObject:
     """A rigid body in translation.
 
     Attributes:
-        name: For reports.
+        name: Name of the body, for reports.
         vertices: (V, 3) float64, metres, in the site's frame at the moment in question.
         triangles: (T, 3) int32, vertex indices, facing outwards.
         material: The material of all its surfaces.
@@ -62,7 +62,7 @@ def box_object(
     """A box that drives where it points, as a stand-in for a car.
 
     Args:
-        name: For reports.
+        name: Name of the body, for reports.
         centre: (3,) metres, of the middle of its underside.
         size: (3,) metres: length, width and height.
         yaw: Heading in radians, from east, counter-clockwise.

@@ -23,7 +23,7 @@ _LARGEST = 1e300  # of any number; a whole one may be too large for a float
 SCATTERING_PATTERNS = ("lambertian", "directive", "backscattering")
 
 LARGEST_ALPHA = 100
-"""Of the exponents of scattering lobes; published fits end at 50."""
+"""Largest exponent of a scattering lobe; published fits end at 50."""
 
 GROUNDS = frozenset({"very_dry_ground", "medium_dry_ground", "wet_ground"})
 """Rows of the table that describe soil up to 10 GHz and must never be extrapolated; P.527 (`moist_soil`) goes on."""

@@ -21,7 +21,7 @@ LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
 
 MOST_TRIANGLES = 10_000_000
-"""Of a mesh. Merging facets takes up to 0.6 kB of memory for each triangle, so that this many take some 6 GB."""
+"""A mesh has no more. Merging facets takes up to 0.6 kB of memory for each triangle: this many take some 6 GB."""
 
 
 @dataclass(frozen=True, eq=False)

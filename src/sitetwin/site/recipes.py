@@ -44,7 +44,7 @@ class VariantRecipe(BaseModel):
         parked_vehicles: Vehicles in the streets.
         materials: By the name of a material in the site, an ITU name to put in its place everywhere.
         hidden_materials: Materials of walls, drawn building by building.
-        scatter_centres: In each canopy volume.
+        scatter_centres: Number of scatter centres in each canopy volume.
         pose: Error of the base stations' poses; `apply_pose` draws it.
     """
 
@@ -180,7 +180,7 @@ def fidelity_sweep(
     Args:
         site: The site.
         rng: Source of randomness, of which one number is taken.
-        recipes: By name.
+        recipes: The recipes by their names.
     """
     seed = int(rng.integers(2**63))
     for name, recipe in recipes.items():

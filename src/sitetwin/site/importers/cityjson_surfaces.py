@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.site.facets import norm
 from sitetwin.site.importers.blocks import clip
@@ -52,7 +53,7 @@ class Surfaces:
     """
 
     lod: Lod
-    corners: np.ndarray
+    corners: Float[np.ndarray, "triangles 3 3"]
     role: np.ndarray
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers.blocks import Block, Source, clip, parse_blocks
@@ -30,7 +31,7 @@ class Face:
         line: Where it begins.
     """
 
-    corners: np.ndarray
+    corners: Float[np.ndarray, "corners 3"]
     material: int
     part: int
     line: int
@@ -206,7 +207,9 @@ def _scattering(source: Source, block: Block) -> tuple[float, float, str]:
     return values[0], values[1], _PATTERNS[model[1]]
 
 
-def triangles_of(faces: list[Face], where: str) -> tuple[np.ndarray, np.ndarray]:
+def triangles_of(
+    faces: list[Face], where: str
+) -> tuple[Float[np.ndarray, "triangles 3 3"], Int[np.ndarray, " triangles"]]:
     """Cut polygons into triangles.
 
     Args:

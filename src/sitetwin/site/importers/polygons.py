@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import mapbox_earcut
 import numpy as np
+from jaxtyping import Float, Int
 
 _COLLINEAR = 1e-9
 """Sine of the angle at a corner below which it is taken for straight."""
 
 
-def triangulate(polygon: np.ndarray) -> np.ndarray | None:
+def triangulate(polygon: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "triangles 3"] | None:
     """Cut a simple polygon into triangles that face as it does (ear clipping).
 
     The polygon is projected along its normal (M. E. Newell's sum over the edges: Sutherland, Sproull, Schumacker, ACM
@@ -50,7 +51,7 @@ def triangulate(polygon: np.ndarray) -> np.ndarray | None:
     return np.array(rows, dtype=np.int64)
 
 
-def triangulate_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
+def triangulate_rings(rings: Sequence[Float[np.ndarray, "_ 3"]]) -> Int[np.ndarray, "triangles 3"]:
     """Cut a planar polygon with holes into triangles that face as its outer ring does.
 
     Ears are clipped in the projection along the normal's largest axis (the library Mapbox Earcut), which is fast for
@@ -83,7 +84,7 @@ def rings_area(rings: Sequence[np.ndarray]) -> float:
     return sizes[0] - sum(sizes[1:])
 
 
-def newell_normal(polygon: np.ndarray) -> np.ndarray:
+def newell_normal(polygon: Float[np.ndarray, "corners 3"]) -> Float[np.ndarray, " 3"]:
     """(3,) normal of a polygon, as long as twice its area."""
     shifted = polygon - polygon[0]
     (x, y, z), (u, v, w) = shifted.T, np.concatenate([shifted[1:], shifted[:1]]).T

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int, Shaped
 
 from sitetwin.site.maps.footprints import GRID
 
@@ -23,15 +24,15 @@ class Arrangement:
         faces: (F,) polygons, shells counter-clockwise and holes clockwise.
     """
 
-    points: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    faces: np.ndarray
+    points: Float[np.ndarray, "points 2"]
+    low: Int[np.ndarray, " edges"]
+    high: Int[np.ndarray, " edges"]
+    left: Int[np.ndarray, " edges"]
+    right: Int[np.ndarray, " edges"]
+    faces: Shaped[np.ndarray, " faces"]
 
 
-def arrange(lines: np.ndarray) -> Arrangement:
+def arrange(lines: Shaped[np.ndarray, " lines"]) -> Arrangement:
     """Cut lines where they meet, on the grid, and find the faces they enclose.
 
     Snap rounding (GEOS OverlayNG): a line that passes within half a grid step of a corner or of a crossing is bent to
@@ -55,7 +56,9 @@ def arrange(lines: np.ndarray) -> Arrangement:
     return Arrangement(points, edge // size, edge % size, left, right, faces)
 
 
-def directed_edges(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def directed_edges(
+    polygons: Shaped[np.ndarray, " polygons"],
+) -> tuple[Float[np.ndarray, "edges 2"], Float[np.ndarray, "edges 2"], Int[np.ndarray, " edges"]]:
     """Edges of polygons with their inside on the left: begin (M, 2), end (M, 2), polygon (M,).
 
     Args:
@@ -67,13 +70,17 @@ def directed_edges(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return corners[joined], corners[joined + 1], polygon[ring[joined]]
 
 
-def distinct_points(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct_points(
+    coordinates: Float[np.ndarray, "rows 2"],
+) -> tuple[Float[np.ndarray, "points 2"], Int[np.ndarray, " rows"]]:
     """Distinct rows of (M, 2) coordinates, ascending by x, then y, and the number of each row among them."""
     values, index = np.unique(_as_complex(coordinates), return_inverse=True)
     return np.column_stack([values.real, values.imag]), index
 
 
-def find_points(points: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+def find_points(
+    points: Float[np.ndarray, "points 2"], coordinates: Float[np.ndarray, "rows 2"]
+) -> Int[np.ndarray, " rows"]:
     """Numbers of (M, 2) coordinates among `points`, which hold them all and are sorted as in `Arrangement`."""
     return np.searchsorted(_as_complex(points), _as_complex(coordinates))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.build import build_site
@@ -95,7 +96,9 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
     )
 
 
-def index_corners(bodies: Sequence[Body]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def index_corners(
+    bodies: Sequence[Body],
+) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "triangles 3"], Int[np.ndarray, " triangles"]]:
     """Corners of bodies as vertices that are shared wherever they are equal to the bit.
 
     Args:

@@ -35,8 +35,8 @@ def prisms(
         base: Lower end above the ground, metres.
         top: Upper end above the ground, metres.
         ground_height: Gives the height of the ground at points in plan, metres.
-        leaf_type: As in `Vegetation`.
-        leaf_cycle: As in `Vegetation`.
+        leaf_type: "broadleaved" or "needleleaved".
+        leaf_cycle: "deciduous" or "evergreen".
     """
     found: list[ExtrudedPolygon] = []
     parts = shapely.get_parts(shapely.get_parts(shapely.simplify(area, SIMPLIFY)))  # twice: areas in a collection

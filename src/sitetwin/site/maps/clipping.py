@@ -169,8 +169,8 @@ def clip_things(things: Sequence[Drawn], region: shapely.Polygon, ledger: Ledger
     that a relation says belong to it.
 
     Args:
-        things: In local metres.
-        region: In local metres.
+        things: What was drawn, in local metres.
+        region: What is kept, in local metres.
         ledger: Gets what was dropped and cut.
 
     Returns:

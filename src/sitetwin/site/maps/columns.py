@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int, Shaped
 
 from sitetwin.site.maps.arrangement import Arrangement
 
@@ -24,12 +25,12 @@ class Volumes:
         building: (V,) int64, which building; the volumes of one are never parted by a wall.
     """
 
-    footprint: np.ndarray
-    planes: np.ndarray
-    bottom: np.ndarray
-    roof: np.ndarray
-    roof_offset: np.ndarray
-    building: np.ndarray
+    footprint: Shaped[np.ndarray, " volumes"]
+    planes: Float[np.ndarray, "planes 3"]
+    bottom: Int[np.ndarray, " volumes"]
+    roof: Int[np.ndarray, " roofs"]
+    roof_offset: Int[np.ndarray, " volumes+1"]
+    building: Int[np.ndarray, " volumes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +46,15 @@ class Columns:
         ceded: (V,) float64, m2 over which each volume had to give way to one that reaches higher.
     """
 
-    offset: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    owner: np.ndarray
-    kind: np.ndarray
-    ceded: np.ndarray
+    offset: Int[np.ndarray, " offsets"]
+    lower: Int[np.ndarray, " intervals"]
+    upper: Int[np.ndarray, " intervals"]
+    owner: Int[np.ndarray, " intervals"]
+    kind: Int[np.ndarray, " faces"]
+    ceded: Float[np.ndarray, " volumes"]
 
 
-def heights_at(planes: np.ndarray, points: np.ndarray) -> np.ndarray:
+def heights_at(planes: Float[np.ndarray, "*#batch 3"], points: Float[np.ndarray, "*#batch 2"]) -> np.ndarray:
     """Heights of planes (..., 3) at points (..., 2), metres."""
     return np.asarray(planes[..., 0] * points[..., 0] + planes[..., 1] * points[..., 1] + planes[..., 2])
 

@@ -24,9 +24,9 @@ class Drawn:
     """One thing on a map, in degrees.
 
     Attributes:
-        key: As in `sitetwin.site.maps.Feature`.
+        key: Key of the thing; see `sitetwin.site.maps.Feature`.
         geometry: Point, LineString, Polygon or MultiPolygon; longitude and latitude, degrees.
-        tags: As in `sitetwin.site.maps.Feature`.
+        tags: Its tags; see `sitetwin.site.maps.Feature`.
     """
 
     key: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Float, Int
 
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.triangles import triangulate
@@ -30,8 +31,8 @@ class Cells:
         diagonal: Whether each cell is two triangles, cut from its south-west to its north-east corner.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Float[np.ndarray, " columns"]
+    y: Float[np.ndarray, " rows"]
     size: float
     diagonal: bool
 
@@ -58,7 +59,7 @@ class Cells:
                 ends.append(((x[i], y[j]), (x[i + steps], y[j + steps])))
         return list(shapely.linestrings(np.array(ends)))
 
-    def number(self, points: np.ndarray) -> np.ndarray:
+    def number(self, points: Float[np.ndarray, "points 2"]) -> Int[np.ndarray, " points"]:
         """(N,) int64: the cell, or triangle of a cell, that points (N, 2) lie in."""
         i = np.clip(np.searchsorted(self.x, points[:, 0], side="right") - 1, 0, len(self.x) - 2)
         j = np.clip(np.searchsorted(self.y, points[:, 1], side="right") - 1, 0, len(self.y) - 2)

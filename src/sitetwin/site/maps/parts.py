@@ -11,7 +11,7 @@ from sitetwin.site.maps.footprints import GRID, SMALLEST_AREA
 from sitetwin.site.maps.ledger import Ledger
 
 LEAST_SHARE = 0.5
-"""Of a part's area that must lie in an outline for it to belong there."""
+"""Share of a part's area that must lie in an outline for the part to belong there."""
 
 SEAM = 0.25
 """Metres: what remains of an outline between and beside its parts counts as drawn by mistake if it is at most twice as

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Float
 
 from sitetwin.site.facets import components
 from sitetwin.site.maps.ledger import Ledger
@@ -52,7 +53,7 @@ class RoofForm:
         run: Horizontal metres from eaves to the highest point, for roofs given by their angle.
     """
 
-    planes: np.ndarray
+    planes: Float[np.ndarray, "planes 3"]
     run: float
 
 

@@ -59,7 +59,7 @@ class MaterialRules:
         name: Preset or file that it came from.
         base: Material by target where no rule fits: "wall", "roof", and "ground" for the ground that is nothing else.
         materials: The materials by name.
-        rules: In order.
+        rules: The rules in their order.
 
     Raises:
         SiteTwinError: A rule or a base names a material that the table lacks, or a target is missing or unknown.
@@ -197,7 +197,7 @@ def parse_rules(text: str, name: str) -> MaterialRules:
 
     Args:
         text: TOML.
-        name: For messages.
+        name: Name of the rules, for messages.
 
     Raises:
         SiteTwinError: It is no TOML, has a key that is not known, lacks one, or names a material that it does not have.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Bool, Int, Shaped
 
 from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
@@ -32,9 +33,9 @@ class Solids:
     """
 
     volumes: Volumes
-    breaks: np.ndarray
-    piece: np.ndarray
-    slab: np.ndarray
+    breaks: Shaped[np.ndarray, " lines"]
+    piece: Int[np.ndarray, " volumes"]
+    slab: Bool[np.ndarray, " pieces"]
 
 
 def make_solids(
@@ -43,7 +44,7 @@ def make_solids(
     """Volumes with their heights and roofs.
 
     Args:
-        pieces: By key.
+        pieces: The pieces of buildings, by their keys.
         options: Assumptions.
         ledger: Takes them.
         rng: Draws default heights.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Bool, Float, Int
 
 from sitetwin.site.facets import components
 from sitetwin.site.maps.arrangement import Arrangement, directed_edges, find_points
@@ -33,10 +34,10 @@ class Surface:
         is_shared: (T,) bool: a wall between two buildings, solid on both sides.
     """
 
-    corners: np.ndarray
-    owner: np.ndarray
-    is_roof: np.ndarray
-    is_shared: np.ndarray
+    corners: Float[np.ndarray, "triangles 3 3"]
+    owner: Int[np.ndarray, " triangles"]
+    is_roof: Bool[np.ndarray, " triangles"]
+    is_shared: Bool[np.ndarray, " triangles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +51,9 @@ class _Levels:
         planes: Number of planes.
     """
 
-    key: np.ndarray
-    level: np.ndarray
-    z: np.ndarray
+    key: Int[np.ndarray, " keys"]
+    level: Int[np.ndarray, " keys"]
+    z: Float[np.ndarray, " levels"]
     planes: int
 
     def at(self, point: np.ndarray, plane: np.ndarray) -> np.ndarray:

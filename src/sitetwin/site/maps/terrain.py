@@ -22,7 +22,7 @@ SPACING = 20.0
 """Metres between the nodes of the net; each cell gives two facets to trace."""
 
 MOST_NODES = 4_000_000
-"""Of a net."""
+"""Largest number of nodes of a net."""
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".asc": "AAIGrid", ".hgt": "SRTMHGT"}  # none refers to other files
 _MOST_PIXELS = 64_000_000

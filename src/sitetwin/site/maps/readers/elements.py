@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.site.maps.ledger import Ledger
 
@@ -35,7 +36,7 @@ class Way:
     """
 
     id: int
-    points: np.ndarray
+    points: Float[np.ndarray, "nodes 2"]
     closed: bool
     missing: int
     tags: Tags
