@@ -1,39 +1,22 @@
-"""A site from above: roofs by height, ground by material, canopies, and radios if there are some."""
+"""A site from above as a picture on disk."""
 
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, patheffects
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import EllipseCollection, PolyCollection
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
+from sitetwin.drawing.maps import map_height
+from sitetwin.drawing.plots.scene import draw_scene, scene_extent
 from sitetwin.drawing.style import FULL_WIDTH, PNG_DPI, figure_style, new_figure
-from sitetwin.drawing.surface_colours import material_colours
-from sitetwin.drawing.top_view import top_view
 from sitetwin.errors import SiteTwinError
-from sitetwin.site import Cylinder, Ellipsoid, ExtrudedPolygon, Site
-
-_CELLS = 1200  # along the longer side: more than the pixels of the picture
-_ROOFS = LinearSegmentedColormap.from_list("roofs", colormaps["magma_r"](np.linspace(0.08, 0.85, 64)))
-_EMPTY = "#ffffff"
-_CANOPY, _CANOPY_EDGE = "#3f8f45", "#1d5a25"
-_USER = "#0072B2"
-_MOST_GROUNDS = 8  # materials in the legend
-_LEAST_ROOF = 0.2  # metres above the ground: what is lower is drawn as ground
+from sitetwin.site import Site
 
 
 def site_map(site: Site, transmitters: np.ndarray | None = None, users: np.ndarray | None = None) -> Figure:
-    """Draw a site from above.
+    """Draw a site from above on a figure of its own.
 
     Args:
         site: The site.
@@ -43,25 +26,10 @@ def site_map(site: Site, transmitters: np.ndarray | None = None, users: np.ndarr
     Raises:
         SiteTwinError: Positions have another shape.
     """
-    for what, points in (("transmitters", transmitters), ("users", users)):
-        if points is not None and (points.ndim != 2 or points.shape[1] != 3):
-            raise SiteTwinError(f"{what} have the shape {points.shape}; give an array of positions (N, 3) in metres")
-    west, south, east, north = _window(site, transmitters)
-    width = FULL_WIDTH - 1.5
+    extent = scene_extent(site, transmitters, users)
     with figure_style():
-        tall = float(np.clip(width * (north - south) / (east - west), 0.4 * width, 1.4 * width))
-        figure = new_figure(FULL_WIDTH, tall + 0.85, "compressed")
-        axes = figure.add_subplot()
-        axes.grid(False)
-        handles = _surfaces(figure, axes, site, (west, south, east, north))
-        handles += _canopies(axes, site)
-        _radios(axes, transmitters, users)
-        _compass(axes, (west, south, east, north))
-        axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", xlabel="east (m)", ylabel="north (m)")
-        axes.set_title(site.name)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.spines[:].set_visible(True)
+        figure = new_figure(FULL_WIDTH, map_height(extent, FULL_WIDTH - 1.5) + 0.85, "compressed")
+        handles = draw_scene(figure.add_subplot(), site, transmitters, users)
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), handlelength=1.2)
     return figure
@@ -84,137 +52,3 @@ def write_site_map(
     except OSError as error:
         raise SiteTwinError(f"the map cannot be written to '{file}': {error.strerror}") from error
     return Path(file)
-
-
-def _window(site: Site, transmitters: np.ndarray | None) -> tuple[float, float, float, float]:
-    """West, south, east, north of what is shown, metres: the mesh and the transmitters, with a margin."""
-    points = site.bounds[:, :2]
-    if transmitters is not None and len(transmitters):
-        points = np.concatenate([points, transmitters[:, :2]])
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = max(0.02 * float((high - low).max()), 1.0)
-    return float(low[0]) - margin, float(low[1]) - margin, float(high[0]) + margin, float(high[1]) + margin
-
-
-def _surfaces(figure: Figure, axes: Axes, site: Site, window: tuple[float, float, float, float]) -> list[Patch]:
-    """Ground and roofs as one picture; returns what the legend says of the ground."""
-    west, south, east, north = window
-    cell = max(east - west, north - south) / _CELLS
-    shape = (max(math.ceil((north - south) / cell), 1), max(math.ceil((east - west) / cell), 1))
-    is_ground = site.is_ground
-    corners = site.vertices[site.triangles]
-    rows = np.flatnonzero(is_ground)
-    ground, below = top_view(corners[rows], (west, south), cell, shape)
-    roof, above = top_view(corners[~is_ground], (west, south), cell, shape)
-    image = np.ones((*shape, 3)) * to_rgb(_EMPTY)
-    colours = np.array([to_rgb(colour) for colour in material_colours(site.materials)])
-    material = np.full(shape, -1)
-    material[below >= 0] = site.facet_material[site.triangle_facet[rows[below[below >= 0]]]]
-    image[material >= 0] = 0.35 + 0.65 * colours[material[material >= 0]]  # pale: roofs and trees stand out
-    floor = ground if len(rows) else np.full(shape, site.bounds[0, 2])
-    height = roof - np.where(np.isnan(floor), np.nanmin(floor, initial=site.bounds[1, 2]), floor)
-    built = (above >= 0) & (height > _LEAST_ROOF)
-    if built.any():
-        norm = Normalize(0.0, max(float(np.percentile(height[built], 99.5)), 1.0))
-        image[built] = _ROOFS(norm(height[built]))[:, :3]
-        over = bool((height[built] > norm.vmax).any())
-        bar = figure.colorbar(
-            ScalarMappable(norm, _ROOFS),
-            ax=axes,
-            pad=0.02,
-            shrink=0.92,
-            aspect=32,
-            label="height of roofs above the ground (m)",
-            extend="max" if over else "neither",
-        )
-        bar.outline.set_linewidth(0.5)
-        bar.ax.grid(False)
-    extent = (west, west + shape[1] * cell, south, south + shape[0] * cell)
-    axes.imshow(image, extent=extent, origin="lower", interpolation="antialiased", zorder=1)
-    present, counts = np.unique(material[material >= 0], return_counts=True)
-    common = present[np.argsort(-counts, kind="stable")][:_MOST_GROUNDS]
-    return [Patch(color=tuple(0.35 + 0.65 * colours[m]), label=f"ground: {site.materials[m].name}") for m in common]
-
-
-def _canopies(axes: Axes, site: Site) -> list[Patch]:
-    volumes = [v for v, trunk in zip(site.vegetation.volumes, site.vegetation.is_trunk, strict=True) if not trunk]
-    if not volumes:
-        return []
-    style: dict[str, Any] = {
-        "facecolors": (*to_rgb(_CANOPY), 0.75),
-        "edgecolors": _CANOPY_EDGE,
-        "linewidths": 0.3,
-        "zorder": 3,
-    }
-    round_ones = [
-        (*v.centre[:2], 2 * v.semi_axes[0], 2 * v.semi_axes[1], math.degrees(v.yaw))
-        if isinstance(v, Ellipsoid)
-        else (*v.centre, 2 * v.radius, 2 * v.radius, 0.0)
-        for v in volumes
-        if isinstance(v, Ellipsoid | Cylinder)
-    ]
-    if round_ones:
-        x, y, length, width, angle = np.array(round_ones).T
-        crowns = EllipseCollection(
-            length, width, angle, units="xy", offsets=np.column_stack([x, y]), offset_transform=axes.transData, **style
-        )
-        axes.add_collection(crowns, autolim=False)
-    rings = [v.ring for v in volumes if isinstance(v, ExtrudedPolygon)]
-    if rings:
-        axes.add_collection(PolyCollection(rings, **style), autolim=False)
-    return [Patch(facecolor=_CANOPY, edgecolor=_CANOPY_EDGE, label=f"canopy ({len(volumes):,})")]
-
-
-def _radios(axes: Axes, transmitters: np.ndarray | None, users: np.ndarray | None) -> None:
-    if users is not None and len(users):
-        axes.plot(users[:, 0], users[:, 1], ",", color=_USER, alpha=0.6, zorder=4, rasterized=True)
-    for number, place in enumerate(transmitters if transmitters is not None else ()):
-        axes.plot(
-            [place[0]],
-            [place[1]],
-            "^",
-            markersize=8,
-            color="white",
-            markeredgecolor="black",
-            markeredgewidth=1,
-            zorder=5,
-        )
-        name = "BS" if transmitters is not None and len(transmitters) == 1 else f"BS{number + 1}"
-        text = axes.annotate(
-            name, place[:2], xytext=(6, 5), textcoords="offset points", fontsize=8, fontweight="bold", zorder=6
-        )
-        text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="white")])
-
-
-def _compass(axes: Axes, window: tuple[float, float, float, float]) -> None:
-    """A scale bar at the lower left and an arrow to the north at the upper right, legible on anything."""
-    west, south, east, north = window
-    length = _round_length((east - west) / 4)
-    x, y = west + 0.03 * (east - west), south + 0.03 * (north - south)
-    halo: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=4, foreground="white")]
-    axes.plot([x, x + length], [y, y], color="black", linewidth=2, zorder=7, path_effects=halo, solid_capstyle="butt")
-    label = f"{length / 1e3:g} km" if length >= 1000 else f"{length:g} m"
-    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
-    axes.annotate(
-        label, (x + length / 2, y), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=8, zorder=7
-    ).set_path_effects(halo)
-    arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.2, "path_effects": halo}
-    axes.annotate(
-        "N",
-        xy=(0.965, 0.975),
-        xytext=(0.965, 0.885),
-        xycoords="axes fraction",
-        textcoords="axes fraction",
-        ha="center",
-        va="center",
-        fontsize=9,
-        fontweight="bold",
-        arrowprops=arrow,
-        zorder=7,
-    ).set_path_effects(halo)
-
-
-def _round_length(most: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not longer, metres."""
-    power = 10.0 ** math.floor(math.log10(most))
-    return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-9))
