@@ -24,6 +24,10 @@ class OfdmGrid:
     Raises:
         SiteTwinError: A frequency is not positive, the number of subcarriers is no whole one above 0, or the band does
             not fit around the carrier.
+
+    Example:
+        >>> OfdmGrid(3.5e9, num_subcarriers=256, spacing_hz=30e3).bandwidth_hz / 1e6
+        7.68
     """
 
     carrier_hz: float

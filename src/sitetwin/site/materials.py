@@ -298,6 +298,14 @@ def itu_material(name: str, thickness: float | None = None, **options: Any) -> M
 
     Raises:
         SiteTwinError: The name is not in the table; the message lists close ones.
+
+    Example:
+        >>> itu_material("itu_brick", thickness=0.1).thickness
+        0.1
+        >>> itu_material("brik")
+        Traceback (most recent call last):
+        ...
+        sitetwin.errors.SiteTwinError: 'brik' is no material of ITU-R P.2040-4 or P.527-6; did you mean brick?
     """
     key = name.strip().lower().removeprefix("itu_").removeprefix("itu-")
     if key not in _KNOWN:

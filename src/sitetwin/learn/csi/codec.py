@@ -25,6 +25,12 @@ class Budget:
     Attributes:
         reals: Real numbers in one report.
         bits_per_real: Bits each of them would take on air.
+
+    Example:
+        An index into 256 alternatives takes 8 bits, which are two of the 32 real numbers:
+
+        >>> Budget(32, bits_per_real=4).reals_left(choices=256)
+        30
     """
 
     reals: int = 32

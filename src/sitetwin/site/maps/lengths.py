@@ -49,6 +49,10 @@ def parse_length(text: str | None) -> float | None:
     Returns:
         Metres, from 0 to `LONGEST`; None if the text says nothing, something else, or something negative (``-1`` is how
         some data sets write "unknown").
+
+    Example:
+        >>> [parse_length(text) for text in ("12", "12,5 m", "3;4", "10 ft", "-1")]
+        [12.0, 12.5, 4.0, 3.048, None]
     """
     return _largest(text, _one_length, LONGEST)
 
