@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sitetwin.channel import AntennaArray, ChannelLoader, OfdmGrid, Radio, path_gains
-from sitetwin.channel.antennas.names import describe_radio, named_array
+from sitetwin.channel.antennas.descriptions import describe_radio
+from sitetwin.channel.antennas.names import named_array
 from sitetwin.channel.antennas.patterns import SampledPattern
 from sitetwin.channel.io import TILE_BYTES, expected_bytes, load_channels, write_channels
 from sitetwin.channel.request import ChannelRequest, angle_axes
@@ -27,6 +28,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import save_paths
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.store import TileStore, compact
+from sitetwin.version import code_version
 from tests.channel import oracle
 from tests.channel.worlds import make_paths
 from tests.rays.shapes import quad_site
@@ -624,3 +626,14 @@ def test_warnings_are_notes(street, tmp_path):
     assert len(notes) == len(set(notes)) > 0
     for one, other in pairwise(sorted(notes)):
         assert one != other
+
+
+def test_a_data_set_begun_by_other_code_is_not_gone_on_with_but_read(world, tmp_path, monkeypatch):
+    site, _, paths = world
+    store = write_channels(paths, site, tmp_path / "c", request())
+    this = store.configuration["code"]
+    assert this == code_version("site", "rays", "channel", "store")
+    monkeypatch.setattr("sitetwin.channel.io.code_version", lambda *rooms: "0.9.0+0123456789ab")
+    with pytest.raises(SiteTwinError, match=rf"other code \({re.escape(this)}\) than this \(0\.9\.0\+0123456789ab\)"):
+        write_channels(paths, site, tmp_path / "c", request())
+    assert load_channels(tmp_path / "c")["cfr"].shape[0] == store.num_users

@@ -1,6 +1,7 @@
 """Channels: what antennas receive over the paths of a site."""
 
-from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray, Radio
+from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray
+from sitetwin.channel.antennas.codebooks import angular_codebook, dft_codebook, dft_cosines, steering_weights
 from sitetwin.channel.antennas.pattern_files import load_pattern, parse_csv, parse_msi, write_csv
 from sitetwin.channel.antennas.patterns import (
     HalfWaveDipole,
@@ -12,6 +13,7 @@ from sitetwin.channel.antennas.patterns import (
     antenna_pattern,
     mean_gain,
 )
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
@@ -67,12 +69,15 @@ __all__ = [
     "Woodland",
     "advance",
     "angle_transform",
+    "angular_codebook",
     "antenna_pattern",
     "band_nodes",
     "complex_permittivity",
     "delay_angle",
     "delay_angle_from_response",
     "delay_taps",
+    "dft_codebook",
+    "dft_cosines",
     "diffraction_matrix",
     "edge_terms",
     "foliage_loss_db",
@@ -93,6 +98,7 @@ __all__ = [
     "response_over_time",
     "rotation_matrix",
     "slab",
+    "steering_weights",
     "transition",
     "trunk_loss_db",
     "write_channels",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OfdmGrid:
     """Subcarriers ``f_k = carrier + k spacing`` for k from -K/2 to K/2 - 1.
 
@@ -51,6 +52,9 @@ class OfdmGrid:
                 f"OFDM grid: a band of {self.bandwidth_hz:g} Hz does not fit around {self.carrier_hz:g} Hz"
             )
 
+    def __repr__(self) -> str:
+        return f"OfdmGrid({self.carrier_hz:g} Hz, {self.num_subcarriers} subcarriers at {self.spacing_hz:g} Hz)"
+
     @property
     def bandwidth_hz(self) -> float:
         """K times the spacing, Hz: the rate of the delay taps."""
@@ -62,17 +66,19 @@ class OfdmGrid:
         return -(self.num_subcarriers // 2)
 
     @property
-    def index(self) -> Tensor:
+    def index(self) -> Float[Tensor, " subcarriers"]:
         """(K,) float64 subcarrier indices k."""
         return torch.arange(self.first, self.first + self.num_subcarriers, dtype=torch.float64)
 
     @property
-    def frequencies_hz(self) -> Tensor:
+    def frequencies_hz(self) -> Float[Tensor, " subcarriers"]:
         """(K,) float64, Hz."""
         return self.carrier_hz + self.index * self.spacing_hz
 
 
-def delay_taps(cfr: Tensor, num_taps: int | None = None) -> Tensor:
+def delay_taps(
+    cfr: Complex[Tensor, "*channel subcarriers"], num_taps: int | None = None
+) -> Complex[Tensor, "*channel taps"]:
     """Taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` from a frequency response over k from -K/2 to K/2 - 1.
 
     Args:
@@ -81,6 +87,13 @@ def delay_taps(cfr: Tensor, num_taps: int | None = None) -> Tensor:
 
     Returns:
         (..., num_taps) complex.
+
+    Raises:
+        SiteTwinError: More taps are asked for than there are subcarriers along the last axis, or none.
     """
+    if num_taps is not None and not 1 <= num_taps <= cfr.shape[-1]:
+        raise SiteTwinError(
+            f"{num_taps} delay taps were asked for of {cfr.shape[-1]} subcarriers, which stand along the last axis"
+        )
     taps = torch.fft.ifft(torch.fft.ifftshift(cfr, dim=-1), dim=-1)
     return taps if num_taps is None else taps[..., :num_taps]

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sitetwin.channel.antennas.arrays import Radio, warn_near_field
+from sitetwin.channel.antennas.arrays import warn_near_field
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.fields.reflection import Surfaces
 from sitetwin.channel.loader import ChannelLoader
@@ -25,10 +26,14 @@ from sitetwin.channel.request import CONVENTIONS, ChannelRequest
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
 from sitetwin.rays.paths import Paths
-from sitetwin.store import Array, Group, TileStore
+from sitetwin.store import CODE, Array, Group, TileStore
+from sitetwin.version import code_version
 
 KIND = "channels"
 AXES = "axes"  # group of the coordinates that all tiles share, beside them
+ROOMS = ("site", "rays", "channel", "store")
+"""Rooms of the package whose code decides the bytes of a data set of channels."""
+
 TILE_BYTES = 256 * 2**20
 """Most bytes of channels in one tile, which is in memory while it is written or read."""
 
@@ -77,7 +82,13 @@ def write_channels(
     _warn_of_disk(Path(out), source.num_users, request)
     store = TileStore.create(
         out,
-        {"kind": KIND, "paths": _content_hash(source), "site": site.hash, **request.configuration()},
+        {
+            "kind": KIND,
+            CODE: code_version(*ROOMS),
+            "paths": _content_hash(source),
+            "site": site.hash,
+            **request.configuration(),
+        },
         root_attributes(source, site, request),
         tiles,
         resume=resume,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import band_nodes, path_gains
 from sitetwin.channel.grid import OfdmGrid

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains

@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from sitetwin.channel.antennas.arrays import AntennaArray, Radio
-from sitetwin.channel.antennas.names import describe_radio
+from sitetwin.channel.antennas.arrays import AntennaArray
+from sitetwin.channel.antennas.codebooks import dft_cosines
+from sitetwin.channel.antennas.descriptions import describe_radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
@@ -263,17 +265,12 @@ def angle_axes(array: AntennaArray) -> dict[str, Array]:
     Returns:
         `angle` (bin), `angle_port`, and `angle_cosine_y`, `angle_cosine_z`: the direction cosines at the bins' centres.
     """
-    assert array.shape is not None
-    assert array.spacing is not None
-    (rows, columns), (vertical, horizontal) = array.shape, array.spacing
-    across = (np.arange(columns) - columns // 2) / (columns * horizontal)
-    # Rows are counted from the top: the phase falls with the row where the path climbs.
-    upward = -(np.arange(rows) - rows // 2) / (rows * vertical)
-    port, z, y = np.meshgrid(np.arange(array.num_ports), upward, across, indexing="ij")
+    y, z = dft_cosines(array).repeat(array.num_ports, 1).T.contiguous().numpy()
+    port = np.arange(array.num_ports).repeat(array.num_positions)
     text = "direction cosine along the array's local {} at the bin's centre, modulo 1 / spacing in wavelengths"
     return {
         "angle": Array(("angle",), np.arange(array.num_antennas), {"description": "angle bin"}),
-        "angle_port": Array(("angle",), port.ravel(), {"description": "transmit port of the bin"}),
-        "angle_cosine_y": Array(("angle",), y.ravel(), {"units": "1", "description": text.format("+y")}),
-        "angle_cosine_z": Array(("angle",), z.ravel(), {"units": "1", "description": text.format("+z")}),
+        "angle_port": Array(("angle",), port, {"description": "transmit port of the bin"}),
+        "angle_cosine_y": Array(("angle",), y, {"units": "1", "description": text.format("+y")}),
+        "angle_cosine_z": Array(("angle",), z, {"units": "1", "description": text.format("+z")}),
     }

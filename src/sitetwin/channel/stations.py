@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.names import named_pattern
 from sitetwin.channel.antennas.patterns import Pattern
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.link_statistics import Downlink, peak_gain_db
 from sitetwin.errors import SiteTwinError

@@ -68,7 +68,8 @@ def view(
     ] = 32,
 ) -> None:
     """Show sites, users and their rays in the browser, until Ctrl-C."""
-    from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+    from sitetwin.channel.antennas.arrays import AntennaArray
+    from sitetwin.channel.antennas.radio import Radio
     from sitetwin.view.channels import open_channels
     from sitetwin.view.server import Viewer, ViewSettings
     from sitetwin.view.sources import open_worlds, read_values

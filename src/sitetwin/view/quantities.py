@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.codebooks import dft_codebook
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.link_statistics import link_statistics
@@ -99,8 +100,7 @@ def user_quantities(paths: Paths, power: np.ndarray, beams: Radio) -> dict[str, 
 def best_beam(paths: Paths, power: np.ndarray, radio: Radio) -> np.ndarray:
     """The beam of a DFT codebook that brings each user most power, the mean over small-scale fading.
 
-    Beam b of N weighs element n with ``e^{-j 2 pi n b / N} / sqrt(N)``, counted like the angles of delay-angle
-    channels: after an fftshift, so that N // 2 is broadside.
+    Beams are those of `dft_codebook`, counted like the angles of delay-angle channels: N // 2 is broadside.
 
     Args:
         paths: P paths of U users.
@@ -112,14 +112,15 @@ def best_beam(paths: Paths, power: np.ndarray, radio: Radio) -> np.ndarray:
     """
     best = np.full(paths.num_users, -1, dtype=np.int64)
     departure = torch.from_numpy(np.ascontiguousarray(paths.departure))
+    codebook = dft_codebook(radio.array).T
     first = 0
     while first < paths.num_users:
         begin = int(paths.offsets[first])
         last = int(np.searchsorted(paths.offsets, begin + _PATHS_AT_ONCE, side="right")) - 1
         last = min(max(last, first + 1), paths.num_users)
         rows = slice(begin, int(paths.offsets[last]))
-        response = responses(departure[rows], radio, None, torch.complex128).numpy()
-        beams = np.abs(np.fft.fftshift(np.fft.fft(response, axis=1), axes=1)) ** 2 / response.shape[1]
+        response = responses(departure[rows], radio, None, torch.complex128)
+        beams = (response @ codebook).abs().square().numpy()
         some = first + np.flatnonzero(np.diff(paths.offsets[first : last + 1]))
         if len(some):
             totals = np.add.reduceat(beams * power[rows, None], paths.offsets[some] - begin, axis=0)

@@ -14,7 +14,7 @@ import numpy as np
 import viser
 from scipy.spatial import cKDTree
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.errors import SiteTwinError
 from sitetwin.store import TileStore
 from sitetwin.view.channels import channel_quantities, made_from

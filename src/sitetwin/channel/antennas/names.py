@@ -1,17 +1,11 @@
-"""Radios in words: arrays by name, and radios as facts that a file can hold."""
+"""Arrays and patterns by name, as the command line spells them."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray, Radio
+from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray
 from sitetwin.channel.antennas.pattern_files import load_pattern
 from sitetwin.channel.antennas.patterns import Pattern, antenna_pattern
 from sitetwin.errors import SiteTwinError
@@ -25,16 +19,18 @@ HIGHEST_GAIN_DBI = 100.0
 FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8x8:VH)"
 
 
-def named_array(text: str, pattern: str | Pattern = "iso") -> AntennaArray:
+def named_array(text: str, pattern: str | Pattern = "iso", polarisation: str | None = None) -> AntennaArray:
     """A uniform array with half-wave spacing by its name.
 
     Args:
         text: "single", "ula:N" (N columns along local +y) or "upa:RxC" (rows by columns), each with an optional ":V",
             ":H", ":VH" or ":cross" for the polarisation; V by default.
         pattern: Name or pattern of the element.
+        polarisation: In place of the one in the name.
 
     Raises:
-        SiteTwinError: The name has another form, a count below 1, or an unknown polarisation or pattern.
+        SiteTwinError: The name has another form, a count below 1, or an unknown polarisation or pattern, or two
+            polarisations are given.
     """
     kind, *words = text.strip().split(":")
     sizes = "1x1" if kind == "single" else words.pop(0) if words else ""
@@ -45,7 +41,10 @@ def named_array(text: str, pattern: str | Pattern = "iso") -> AntennaArray:
         raise SiteTwinError(f"antenna array '{text}' is not understood; write {FORMS}")
     if math.prod(int(count) for count in counts) > MOST_ELEMENTS:
         raise SiteTwinError(f"antenna array '{text}' is too large; give at most {MOST_ELEMENTS} elements")
-    polarisation = {name.lower(): name for name in POLARISATIONS}.get(words[0].lower(), words[0]) if words else "V"
+    if words and polarisation is not None:
+        raise SiteTwinError(f"antenna array '{text}' names a polarisation and '{polarisation}' is given too; give one")
+    wanted = words[0] if words else polarisation or "V"
+    polarisation = {name.lower(): name for name in POLARISATIONS}.get(wanted.lower(), wanted)
     return AntennaArray.upa(int(counts[0]), int(counts[1]), pattern=pattern, polarisation=polarisation)
 
 
@@ -65,59 +64,3 @@ def named_pattern(text: str) -> Pattern:
             "check its gains and their unit"
         )
     return pattern
-
-
-def describe_radio(radio: Radio) -> dict[str, Any]:
-    """What a radio is, JSON-serialisable: equal descriptions mean equal radios.
-
-    Raises:
-        SiteTwinError: The pattern is of a class that cannot be described.
-    """
-    array = radio.array
-    orientation = torch.as_tensor(radio.orientation, dtype=torch.float64).detach()
-    return {
-        "antennas": array.num_antennas,
-        "rows_columns": list(array.shape) if array.shape else None,
-        "row_column_spacing_wavelengths": list(array.spacing) if array.spacing else None,
-        "positions_sha256": _hash_tensor(array.positions.double()),
-        "port_slants_deg": [math.degrees(slant) for slant in array.slants],
-        "pattern": describe_pattern(array.pattern),
-        "orientation_rad": {"users": len(orientation), "sha256": _hash_tensor(orientation)}
-        if radio.per_user
-        else orientation.tolist(),
-    }
-
-
-def describe_pattern(pattern: Pattern) -> dict[str, Any]:
-    """Class and parameters of a pattern; tables of a measured one by their SHA-256.
-
-    The name of a measured pattern is left out: it is often a path on somebody's disk.
-
-    Raises:
-        SiteTwinError: The pattern is no dataclass of numbers, texts and tensors.
-    """
-    kind = type(pattern).__name__
-    if not is_dataclass(pattern):
-        raise SiteTwinError(f"antenna pattern {kind} cannot be described in a file; make its class a dataclass")
-    facts: dict[str, Any] = {"kind": kind}
-    for field in fields(pattern):
-        value = getattr(pattern, field.name)
-        if isinstance(value, Tensor):
-            facts[f"{field.name}_sha256"] = _hash_tensor(value)
-        elif value is None or isinstance(value, bool | int | float):
-            facts[field.name] = value
-        elif not isinstance(value, str):
-            raise SiteTwinError(
-                f"antenna pattern {kind} cannot be described in a file: its '{field.name}' is a "
-                f"{type(value).__name__}; use numbers and tensors"
-            )
-        elif field.name != "name":
-            facts[field.name] = value
-    return facts
-
-
-def _hash_tensor(tensor: Tensor) -> str:
-    """SHA-256 over shape and little-endian values."""
-    values = tensor.detach().cpu().numpy()
-    little = values.astype(values.dtype.newbyteorder("<"))
-    return hashlib.sha256(str(values.shape).encode() + little.tobytes()).hexdigest()

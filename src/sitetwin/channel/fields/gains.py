@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths

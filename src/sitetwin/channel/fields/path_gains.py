@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.fields.edge_frames import EdgeFrames
 from sitetwin.channel.fields.foliage import foliage_loss_db, volumes_in_leaf

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio, warn_near_field
+from sitetwin.channel.antennas.arrays import warn_near_field
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.fields.path_gains import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid

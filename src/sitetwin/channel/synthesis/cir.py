@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import Radio
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.numerics.ragged import Buffers, Factors, sum_over_paths
 from sitetwin.channel.synthesis.steering import PathTensors, plane_gains, recorded

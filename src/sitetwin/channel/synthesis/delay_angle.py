@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Complex
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+from sitetwin.channel.antennas.arrays import AntennaArray
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.numerics.kernels import write_dirichlet
@@ -51,17 +53,24 @@ def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Ten
         axis: Axis of the antennas.
 
     Raises:
-        SiteTwinError: The array is not uniform.
+        SiteTwinError: The array is not uniform, or the axis is not as long as the array.
     """
     if array.shape is None:
         raise SiteTwinError("angles need a uniform array; build it with AntennaArray.ula or AntennaArray.upa")
+    if channel.shape[axis] != array.num_antennas:
+        raise SiteTwinError(
+            f"axis {axis} of a channel of shape {tuple(channel.shape)} is not that of the {array.num_antennas} "
+            "antennas of the array; name the axis, or order axes as (users, rx_antennas, tx_antennas, subcarriers or taps)"
+        )
     moved = channel.movedim(axis, -1)
     grid = moved.reshape(*moved.shape[:-1], array.num_ports, *array.shape)
     spectrum = torch.fft.fftshift(torch.fft.fft2(grid), dim=(-2, -1))
     return spectrum.reshape(moved.shape).movedim(-1, axis)
 
 
-def delay_angle_from_response(cfr: Tensor, tx: Radio, num_taps: int = 32) -> Tensor:
+def delay_angle_from_response(
+    cfr: Complex[Tensor, "*users rx_antennas tx_antennas subcarriers"], tx: Radio, num_taps: int = 32
+) -> Complex[Tensor, "*users rx_antennas tx_antennas taps"]:
     """The same matrix by way of the subcarriers: delay taps, then angles.
 
     Args:
@@ -71,6 +80,9 @@ def delay_angle_from_response(cfr: Tensor, tx: Radio, num_taps: int = 32) -> Ten
 
     Returns:
         (U, R, T, num_taps) complex: angle bins along T, delay along the last axis.
+
+    Raises:
+        SiteTwinError: The axes are not those of the array and of enough subcarriers, for instance swapped ones.
     """
     return angle_transform(delay_taps(cfr, num_taps), tx.array)
 

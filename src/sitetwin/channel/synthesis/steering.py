@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.antennas.arrays import AntennaArray, Radio
+from sitetwin.channel.antennas.arrays import AntennaArray
+from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.numerics.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths

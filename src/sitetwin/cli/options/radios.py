@@ -11,7 +11,7 @@ from sitetwin.cli.options.groups import option_group
 from sitetwin.cli.options.single import ArrayDowntilt, ArrayYaw
 
 if TYPE_CHECKING:
-    from sitetwin.channel.antennas.arrays import Radio
+    from sitetwin.channel.antennas.radio import Radio
 
 _ARRAY = "single, ula:32 or upa:8x8; with a polarisation where it is not V: upa:8x8:VH (V, H, VH, cross)."
 _PATTERN = "iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv."
@@ -34,8 +34,8 @@ class Transmitter:
 
     def radio(self, array: str) -> Radio:
         """The transmitter with an array of that name."""
-        from sitetwin.channel.antennas.arrays import Radio
         from sitetwin.channel.antennas.names import named_array, named_pattern
+        from sitetwin.channel.antennas.radio import Radio
 
         orientation = (math.radians(self.bs_yaw), math.radians(self.bs_downtilt), 0.0)
         return Radio(named_array(array, named_pattern(self.pattern)), orientation)
@@ -55,8 +55,8 @@ class ArrayChoices(Transmitter):
         Raises:
             SiteTwinError: An array or a pattern has no such name.
         """
-        from sitetwin.channel.antennas.arrays import Radio
         from sitetwin.channel.antennas.names import named_array, named_pattern
+        from sitetwin.channel.antennas.radio import Radio
 
         return self.radio(self.bs_array), Radio(named_array(self.ue_array, named_pattern(self.ue_pattern)))
 

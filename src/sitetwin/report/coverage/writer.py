@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.channel.antennas.names import describe_pattern
+from sitetwin.channel.antennas.descriptions import describe_pattern
 from sitetwin.channel.link_statistics import NOISE_TEMPERATURE, peak_gain_db, thermal_noise_w
 from sitetwin.drawing.style import PNG_DPI, figure_style
 from sitetwin.errors import SiteTwinWarning

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, frequency_response, path_gains
+from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, angular_codebook, frequency_response, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.site import Site, load_scene
@@ -91,9 +90,7 @@ class StreetTwin:
         grid = OfdmGrid(a.carrier_hz, a.subcarriers, a.bandwidth_hz / a.subcarriers)
         with torch.no_grad():
             h = frequency_response(self.paths, self.gains, grid, radio)[:, 0]
-        y = torch.as_tensor(np.asarray(radio.array.positions))[:, 1].double().numpy()
-        weights = np.exp(-2j * np.pi * y[:, None] * np.sin(beam_azimuth)) / math.sqrt(a.antennas)
-        received = torch.einsum("utk,tb->ukb", h, torch.from_numpy(weights).to(h.dtype))
+        received = torch.einsum("utk,bt->ukb", h, angular_codebook(radio.array, beam_azimuth).to(h.dtype))
         return received.abs().double().square().sum(dim=1).numpy()
 
 
