@@ -15,6 +15,7 @@ from sitetwin.channel.antennas.patterns import (
 )
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
+from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
 from sitetwin.channel.fields.foliage import (
@@ -28,7 +29,7 @@ from sitetwin.channel.fields.foliage import (
 )
 from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.options import FieldOptions
-from sitetwin.channel.fields.path_gains import band_nodes, path_gains
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.fields.reflection import Surfaces, complex_permittivity, half_space, slab
 from sitetwin.channel.fields.transition import transition
 from sitetwin.channel.fields.trunks import trunk_loss_db

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.options import FieldOptions
-from sitetwin.channel.fields.path_gains import band_nodes, path_gains
+from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront, frequency_response
 from sitetwin.channel.synthesis.cir import Pulse, impulse_response

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import warn_near_field
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.band import lagrange_weights
 from sitetwin.channel.fields.gains import PathGains, checked_gains
-from sitetwin.channel.fields.path_gains import lagrange_weights
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.numerics.kernels import write_both_combs, write_combs
 from sitetwin.channel.numerics.phasors import comb, finest_factor, phasor

@@ -60,7 +60,7 @@ def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Ten
     if channel.shape[axis] != array.num_antennas:
         raise SiteTwinError(
             f"axis {axis} of a channel of shape {tuple(channel.shape)} is not that of the {array.num_antennas} "
-            "antennas of the array; name the axis, or order axes as (users, rx_antennas, tx_antennas, subcarriers or taps)"
+            "antennas of the array; name the axis, or order axes as (users, rx_antennas, tx_antennas, taps)"
         )
     moved = channel.movedim(axis, -1)
     grid = moved.reshape(*moved.shape[:-1], array.num_ports, *array.shape)

@@ -1,0 +1,94 @@
+"""Whether fields can be computed on some paths in some site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import Interaction, Paths
+
+
+def check_paths(paths: Paths, site: Any) -> None:
+    """Make sure that paths belong to a site and that their interactions have a field model.
+
+    Args:
+        paths: The paths.
+        site: The `Site` they were traced in, or a variant of it with the same facets and canopies.
+
+    Raises:
+        SiteTwinError: The paths state another geometry than the site's, or name facets, edges or canopies that it
+            lacks; a material that was opaque in the trace is none now; or a path interacts in a way that is not
+            modelled.
+    """
+    _check_geometry(paths, site)
+    if not paths.max_depth or not paths.num_paths:
+        return
+    _check_ids(paths, site)
+    _check_kinds(paths)
+    for index in paths.attributes.get("opaque_materials", ()):
+        if index in range(len(site.materials)) and site.materials[index].thickness is not None:
+            raise SiteTwinError(
+                f"material '{site.materials[index].name}' is a slab but was opaque when the paths were traced, so that "
+                "paths through it are missing; trace again with this site"
+            )
+
+
+def _check_geometry(paths: Paths, site: Any) -> None:
+    """Compare the geometry that the paths state with that of the site, where both are known."""
+    stated, known = paths.attributes.get("geometry_hash"), getattr(site, "geometry_hash", None)
+    if stated is not None and known is not None and stated != known:
+        raise SiteTwinError(
+            f"the paths were traced in another geometry ({stated[:12]}) than that of site '{site.name}' "
+            f"({known[:12]}); give the site in which they were traced, or a variant with the same geometry"
+        )
+
+
+def _check_ids(paths: Paths, site: Any) -> None:
+    """Every interaction must name a facet, scatter centre or wedge of the site."""
+    known = {int(kind) for kind in Interaction}
+    if not (int(paths.kinds.min()) >= min(known) and int(paths.kinds.max()) <= max(known)):
+        unknown = sorted(set(np.unique(paths.kinds).tolist()) - known)
+        raise SiteTwinError(f"the paths have interactions of kind {unknown[0]}, which has no field model here")
+    edge = _met(paths, Interaction.DIFFRACTION)
+    for name, chosen, count in (
+        (
+            "facet",
+            _met(paths, Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE),
+            len(site.facet_material),
+        ),
+        ("scatter centre", _met(paths, Interaction.CANOPY), len(site.vegetation.scatter_volume)),
+        ("wedge", edge, 0 if edge is None else len(site.wedges.exterior_angle)),
+    ):
+        if chosen is None:
+            continue
+        if bool(((paths.facets < 0) & chosen).any()):
+            raise SiteTwinError(
+                f"some paths name no {name} where they meet one (-1), so that they have no field; drop those paths"
+            )
+        highest = int(np.where(chosen, paths.facets, -1).max())
+        if highest >= count:
+            raise SiteTwinError(
+                f"the paths name {name} {highest} but the site has {count}; use the site that the paths were traced in"
+            )
+
+
+def _check_kinds(paths: Paths) -> None:
+    """Scattering and diffraction happen once on a path, and diffuse scattering alone."""
+    single = _met(paths, Interaction.CANOPY, Interaction.DIFFRACTION)
+    if single is not None and bool((single.sum(axis=1) > 1).any()):
+        raise SiteTwinError(
+            "a path meets several canopies or edges; only single scattering and single diffraction are modelled"
+        )
+    diffuse = _met(paths, Interaction.DIFFUSE)
+    if diffuse is not None and bool((diffuse.any(axis=1) & (paths.depth > 1)).any()):
+        raise SiteTwinError("a path scatters diffusely and interacts elsewhere too; only single bounces are modelled")
+
+
+def _met(paths: Paths, *kinds: Interaction) -> np.ndarray | None:
+    """(P, D) bool: interactions of some kinds; None where there is none, as of most kinds in most paths."""
+    found = paths.kinds == kinds[0]
+    for kind in kinds[1:]:
+        found |= paths.kinds == kind
+    return found if found.any() else None
