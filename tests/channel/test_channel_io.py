@@ -76,10 +76,7 @@ def world(tmp_path_factory):
 
 def direct(paths, site, wanted, **changes):
     """All users in one batch, in double precision, without a store."""
-    loader = ChannelLoader(
-        paths, site, wanted.grid, wanted.tx, wanted.rx, kind=wanted.quantity, num_taps=wanted.num_taps,
-        dtype=torch.complex128, **changes,
-    )  # fmt: skip
+    loader = ChannelLoader(paths, site, replace(wanted, **changes), dtype=torch.complex128)
     return loader.channels(torch.arange(paths.num_users)).numpy()
 
 

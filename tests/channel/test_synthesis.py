@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from sitetwin.channel import (
     AntennaArray,
     ChannelLoader,
+    ChannelRequest,
     OfdmGrid,
     PathGains,
     Radio,
@@ -508,9 +510,8 @@ def test_loader_gives_everyone_once(street, kind):
     site, paths, _ = street
     many = paths.select_users(np.tile([0, 1], 25))
     tx = Radio(AntennaArray.ula(4))
-    loader = ChannelLoader(
-        many, site, OfdmGrid(F, 64, 1e6), tx, kind=kind, batch_size=8, generator=torch.Generator().manual_seed(0)
-    )
+    wanted = ChannelRequest(OfdmGrid(F, 64, 1e6), kind, tx)
+    loader = ChannelLoader(many, site, wanted, batch_size=8, generator=torch.Generator().manual_seed(0))
     assert len(loader) == 7
     seen = torch.full((50,), -1)
     for index, channels in loader:
@@ -527,19 +528,43 @@ def test_loader_gives_everyone_once(street, kind):
 def test_loader_routes_what_has_no_closed_form(street):
     site, paths, _ = street
     tx = Radio(AntennaArray.ula(4))
-    grid = OfdmGrid(F, 64, 1e6)
-    plain = ChannelLoader(paths, site, grid, tx, kind="delay-angle", dtype=DOUBLE)
+    wanted = ChannelRequest(OfdmGrid(F, 64, 1e6), "delay-angle", tx)
+    plain = ChannelLoader(paths, site, wanted, dtype=DOUBLE)
     index = torch.tensor([1, 0])
-    by_band = delay_angle_from_response(ChannelLoader(paths, site, grid, tx, dtype=DOUBLE).channels(index), tx)
+    whole = ChannelLoader(paths, site, replace(wanted, quantity="cfr"), dtype=DOUBLE)
+    by_band = delay_angle_from_response(whole.channels(index), tx)
     assert worst(plain.channels(index), by_band) < 1e-6
-    nodes = ChannelLoader(paths, site, grid, tx, kind="delay-angle", gain_nodes=True, dtype=DOUBLE)
+    nodes = ChannelLoader(paths, site, replace(wanted, gain_nodes=True), dtype=DOUBLE)
     assert worst(nodes.channels(index), by_band) < 0.1
-    curved = ChannelLoader(paths, site, grid, tx, kind="delay-angle", wavefront="spherical", dtype=DOUBLE)
+    curved = ChannelLoader(paths, site, replace(wanted, wavefront="spherical"), dtype=DOUBLE)
     assert 0 < worst(curved.channels(index), by_band) < 0.1
-    with pytest.raises(SiteTwinError, match="use kind='cfr'"):
-        ChannelLoader(paths, site, grid, tx, kind="cir", wavefront="spherical")
+    with pytest.raises(SiteTwinError, match="use quantity='cfr'"):
+        replace(wanted, quantity="cir", wavefront="spherical")
     with pytest.raises(SiteTwinError, match=r"0\.\.1"):
-        ChannelLoader(paths, site, grid, tx, users=torch.tensor([2]))
+        ChannelLoader(paths, site, wanted, users=torch.tensor([2]))
+
+
+def test_users_are_chosen_by_indices_or_booleans(street):
+    site, paths, _ = street
+    wanted = ChannelRequest(OfdmGrid(F, 8, 1e6))
+    everyone = ChannelLoader(paths, site, wanted)
+    chosen = ChannelLoader(paths, site, wanted, users=np.array([False, True]))
+    assert chosen.users.tolist() == [1]
+    assert torch.equal(chosen.channels(chosen.users), everyone.channels(np.array([1])))
+    for users, says in (
+        (np.array([True]), "1 booleans choose among 2 users"),
+        (np.array([0.0, 1.0]), "whole numbers or booleans"),
+        (np.array([-1]), r"0\.\.1"),
+        (np.array([[0]]), r"shape \(1, 1\)"),
+    ):
+        with pytest.raises(SiteTwinError, match=says):
+            ChannelLoader(paths, site, wanted, users=users)
+        with pytest.raises(SiteTwinError, match=says):
+            frequency_response(paths, path_gains(paths, site, F), GRID, users=torch.from_numpy(users))
+    with pytest.raises(SiteTwinError, match="3 orientations were given for 2 users"):
+        ChannelLoader(paths, site, replace(wanted, rx=Radio(orientation=torch.zeros(3, 3))))
+    with pytest.raises(SiteTwinError, match="gains are of paths"):
+        ChannelLoader(paths, site, ChannelRequest(GRID, "gains"))
 
 
 @pytest.mark.parametrize("count", [256.5, 256.0, True, "64"])

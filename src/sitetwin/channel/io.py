@@ -175,11 +175,7 @@ def check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
             f"the paths in {source.path} were traced in another geometry ({stated[:12]}) than that of site "
             f"'{site.name}' ({site.geometry_hash[:12]}); give the scene in which they were traced"
         )
-    if request.rx.per_user and len(torch.as_tensor(request.rx.orientation)) != source.num_users:
-        raise SiteTwinError(
-            f"{len(torch.as_tensor(request.rx.orientation))} orientations were given for {source.num_users} users; "
-            "give one row per user"
-        )
+    request.check_users(source.num_users)
 
 
 def _cut(source: TileStore, request: ChannelRequest, tile_bytes: int) -> list[tuple[int, int]]:
@@ -296,20 +292,7 @@ def _synthesise(
     """The values of one tile."""
     if request.quantity == "gains":
         return _gains(paths, site, request, warned)
-    loader = ChannelLoader(
-        paths,
-        site,
-        request.grid,
-        request.tx,
-        request.rx,
-        kind=request.quantity,
-        batch_size=request.batch_users,
-        options=request.options,
-        num_taps=request.num_taps,
-        wavefront=request.wavefront,
-        steering=request.steering,
-        gain_nodes=request.gain_nodes,
-    )
+    loader = ChannelLoader(paths, site, request, batch_size=request.batch_users)
     values = np.empty((paths.num_users, *request.shape), dtype=np.complex64)
     if request.wavefront == "plane" and paths.num_paths:
         for radio, whose in ((request.tx, "transmitter"), (request.rx, "receiver")):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.codebooks import dft_cosines
@@ -19,11 +20,12 @@ from sitetwin.channel.fields.foliage import SEASONS, Season, foliage_model
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
+from sitetwin.channel.synthesis.cir import Pulse
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import OutOfRange
 from sitetwin.store import Array
 
-Quantity = Literal["cfr", "delay-angle", "gains"]
+Quantity = Literal["cfr", "cir", "delay-angle", "gains"]
 
 VALUE_BYTES = 8  # of one complex64
 BATCH_BYTES = 32 * 2**20  # of the channels synthesised at once
@@ -47,11 +49,13 @@ class ChannelRequest:
 
     Attributes:
         grid: Carrier and subcarriers; "gains" use the carrier alone.
-        quantity: "cfr" (user, receive antenna, transmit antenna, subcarrier), "delay-angle" (user, receive antenna,
-            angle bin, delay tap) or "gains" (path, receive port, transmit port).
+        quantity: "cfr" (user, receive antenna, transmit antenna, subcarrier), "cir" (..., delay tap; the grid's
+            bandwidth is the sampling rate), "delay-angle" (user, receive antenna, angle bin, delay tap) or "gains"
+            (path, receive port, transmit port).
         tx: Radio of the transmitter.
         rx: Radio of the users; orientations may differ from user to user.
-        num_taps: Delay taps of "delay-angle", from n = 0 on.
+        num_taps: Delay taps of "cir" and "delay-angle", from n = 0 on.
+        pulse: "sinc" or "raised-cosine", of "cir".
         season: "summer" or "winter".
         foliage: Name of the model of the loss in leaves; None lets waves pass canopies without loss.
         canopy: How scatter centres scatter.
@@ -72,6 +76,7 @@ class ChannelRequest:
     tx: Radio = field(default_factory=Radio)
     rx: Radio = field(default_factory=Radio)
     num_taps: int = 32
+    pulse: Pulse = "sinc"
     season: Season = "summer"
     foliage: str | None = "default"
     canopy: CanopyScattering = field(default_factory=CanopyScattering)
@@ -91,6 +96,7 @@ class ChannelRequest:
             ("diffraction model", self.diffraction, get_args(DiffractionModel)),
             ("wavefront", self.wavefront, get_args(Wavefront)),
             ("steering", self.steering, get_args(Steering)),
+            ("pulse", self.pulse, get_args(Pulse)),
         ):
             if value not in known:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
@@ -102,7 +108,13 @@ class ChannelRequest:
             raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
         if self.quantity == "delay-angle":
             self._check_delay_angle()
-        if self.quantity == "gains" and (self.wavefront, self.steering, self.gain_nodes) != ("plane", "carrier", False):
+        if self.quantity == "cir" and not self._at_carrier:
+            raise SiteTwinError(
+                "impulse responses are made for plane waves at the carrier; use quantity='cfr' for the others"
+            )
+        if self.quantity == "cir" and self.num_taps < 1:
+            raise SiteTwinError(f"{self.num_taps} delay taps were asked for; give at least 1")
+        if self.quantity == "gains" and not self._at_carrier:
             raise SiteTwinError(
                 "gains are those of each path at the carrier, between ports; wavefront, steering and gain nodes say "
                 "nothing about them: leave them out, or ask for cfr"
@@ -136,7 +148,7 @@ class ChannelRequest:
     @property
     def array_name(self) -> str:
         """Name of the array that holds the values."""
-        return {"cfr": "cfr", "delay-angle": "delay_angle", "gains": "gain"}[self.quantity]
+        return {"cfr": "cfr", "cir": "cir", "delay-angle": "delay_angle", "gains": "gain"}[self.quantity]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -152,6 +164,7 @@ class ChannelRequest:
         """Labels of the axes of the values."""
         return {
             "cfr": ("user", "rx_antenna", "tx_antenna", "subcarrier"),
+            "cir": ("user", "rx_antenna", "tx_antenna", "delay"),
             "delay-angle": ("user", "rx_antenna", "angle", "delay"),
             "gains": ("path", "rx_port", "tx_port"),
         }[self.quantity]
@@ -169,15 +182,31 @@ class ChannelRequest:
     @property
     def _work_bytes(self) -> int:
         """Size of what one user's values are made from: the closed delay-angle form needs no frequency response."""
-        if self.quantity == "cfr" or self._closed_delay_angle:
+        if self.quantity in ("cfr", "cir") or self._closed_delay_angle:
             return self.bytes_per_row
         antennas = self.tx.array.num_antennas * self.rx.array.num_antennas
         return VALUE_BYTES * antennas * self.grid.num_subcarriers
 
     @property
     def _closed_delay_angle(self) -> bool:
-        default = (self.wavefront, self.steering, self.gain_nodes) == ("plane", "carrier", False)
-        return self.quantity == "delay-angle" and default
+        return self.quantity == "delay-angle" and self._at_carrier
+
+    @property
+    def _at_carrier(self) -> bool:
+        """Whether waves are plane, and phases and gains those at the carrier."""
+        return (self.wavefront, self.steering, self.gain_nodes) == ("plane", "carrier", False)
+
+    def check_users(self, num_users: int) -> None:
+        """Make sure that orientations of the users' radios, where each has its own, are those of so many users.
+
+        Raises:
+            SiteTwinError: They are not.
+        """
+        if self.rx.per_user and len(torch.as_tensor(self.rx.orientation)) != num_users:
+            raise SiteTwinError(
+                f"{len(torch.as_tensor(self.rx.orientation))} orientations were given for {num_users} users; give one "
+                "row per user"
+            )
 
     def configuration(self) -> dict[str, Any]:
         """Everything that decides the values, JSON-serialisable; what has no say in this quantity is left out."""
@@ -204,8 +233,10 @@ class ChannelRequest:
                 "gain_nodes": self.gain_nodes,
                 "batch_users": self.batch_users,
             }
-        if self.quantity == "delay-angle":
+        if self.quantity in ("cir", "delay-angle"):
             facts["num_taps"] = self.num_taps
+        if self.quantity == "cir":
+            facts["pulse"] = self.pulse
         return facts
 
     def value_attributes(self) -> dict[str, Any]:
@@ -225,9 +256,11 @@ class ChannelRequest:
                 "first_subcarrier": self.grid.first,
                 "description": "channel frequency response; subcarrier index k is at carrier + k spacing",
             }
+        facts["tap_spacing_s"] = 1 / self.grid.bandwidth_hz
+        if self.quantity == "cir":
+            return {**facts, "description": f"impulse response sampled through a {self.pulse} pulse, from delay 0 on"}
         return {
             **facts,
-            "tap_spacing_s": 1 / self.grid.bandwidth_hz,
             "description": "delay-angle channel: taps G[n] = (1/K) sum_k H_k e^{+j 2 pi k n/K} from n = 0 on, then an "
             "FFT over the transmit antennas (rows and columns, port by port), fftshifted: broadside in the middle",
         }
@@ -246,9 +279,10 @@ class ChannelRequest:
             found["subcarrier"] = Array(("subcarrier",), index, {"description": "index k, 0 at the carrier"})
             frequencies = self.grid.frequencies_hz.numpy()
             found["frequency"] = Array(("subcarrier",), frequencies, {"units": "Hz"})
-        if self.quantity == "delay-angle":
+        if self.quantity in ("cir", "delay-angle"):
             taps = np.arange(self.num_taps) / self.grid.bandwidth_hz
             found["delay"] = Array(("delay",), taps, {"units": "s", "description": "delay of each tap"})
+        if self.quantity == "delay-angle":
             found |= angle_axes(self.tx.array)
         return found
 

@@ -40,9 +40,9 @@ def channel_quantities(store: TileStore, stride: int) -> dict[str, Quantity]:
     """Quantities of every `stride`-th user, one tile in memory at a time.
 
     "channel power" is received over transmitted power: the mean of |value|² over antennas of both ends and over
-    subcarriers; of delay-angle channels the same by Parseval's theorem, of the delays that were kept; of gains the sum
-    over paths of the mean over ports. "strongest angle" is the bin of the transmitter's angles that holds most power
-    over delays and receiving antennas.
+    subcarriers; of impulse responses and delay-angle channels the same by Parseval's theorem, of the delays that were
+    kept; of gains the sum over paths of the mean over ports. "strongest angle" is the bin of the transmitter's angles
+    that holds most power over delays and receiving antennas.
 
     Raises:
         SiteTwinError: A tile is damaged.
@@ -63,6 +63,9 @@ def _of_tile(tile: Group, ports: int) -> tuple[np.ndarray, np.ndarray]:
     """(U,) power and (U,) angle bin of the users of a tile; 0 where there are no angles."""
     if "cfr" in tile.arrays:
         power = (np.abs(tile["cfr"].astype(np.complex128)) ** 2).mean(axis=(1, 2, 3))
+        return power, np.zeros(len(power))
+    if "cir" in tile.arrays:
+        power = (np.abs(tile["cir"].astype(np.complex128)) ** 2).sum(axis=3).mean(axis=(1, 2))
         return power, np.zeros(len(power))
     if "delay_angle" in tile.arrays:
         bins = (np.abs(tile["delay_angle"].astype(np.complex128)) ** 2).sum(axis=3).mean(axis=1)

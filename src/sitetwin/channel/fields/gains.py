@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions
+from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 
@@ -206,13 +207,13 @@ class PathGains:
 
         Args:
             paths: The paths that these are the gains of.
-            index: (N,) integer user indices; repeats are allowed.
+            index: (N,) user indices, repeats are allowed, or (U,) booleans.
 
         Raises:
-            SiteTwinError: The paths are others.
+            SiteTwinError: The paths are others, or a user is out of range.
         """
         self.check(paths)
-        index = np.asarray(index, dtype=np.int64)
+        index = chosen_users(index, paths.num_users).numpy()
         counts = paths.counts[index]
         before = np.cumsum(counts) - counts
         rows = np.arange(int(counts.sum())) + np.repeat(paths.offsets[index] - before, counts)

@@ -18,6 +18,7 @@ from sitetwin.channel.numerics.kernels import write_both_combs, write_combs
 from sitetwin.channel.numerics.phasors import comb, finest_factor, phasor
 from sitetwin.channel.numerics.products import TILE_COLUMNS, TILE_ROWS, write_responses
 from sitetwin.channel.numerics.ragged import Buffers, Factors, Piece, in_place_order, pieces, sum_over_paths
+from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.channel.synthesis.steering import (
     PathTensors,
     centred,
@@ -93,7 +94,7 @@ def frequency_response(
         site: The site, needed for spherical waves with arrays at both ends.
         delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the
             carrier phase), so that tap 0 is this delay.
-        users: (N,) indices of the users wanted, in this order; all by default.
+        users: (N,) indices of the users wanted, in this order, or (U,) booleans; all by default.
         out: (U, R, T, K) to write into, contiguous.
 
     Returns:
@@ -109,6 +110,7 @@ def frequency_response(
     if known.nodes_hz is not None and weights is None:
         values = values[0]
     batch = PathTensors.of(paths)
+    users = None if users is None else chosen_users(users, batch.num_users)
     wanted = batch.num_users if users is None else len(users)
     shape = (wanted, rx.array.num_antennas, tx.array.num_antennas, grid.num_subcarriers)
     target = None if out is None else _target(out, shape, values.dtype)
