@@ -219,7 +219,7 @@ def sinr(
         received: (S, U) RSRP, W.
         downlinks: S stations.
         serving: (U,) station that serves each user, -1 for none.
-        noise_figure_db: Of the users' receivers.
+        noise_figure_db: Noise figure of the users' receivers, dB.
 
     Returns:
         (U,) float64, linear; NaN where no station serves.

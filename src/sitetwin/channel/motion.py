@@ -74,10 +74,10 @@ def paths_over_time(
     Args:
         site: The site.
         transmitter: (3,) metres.
-        trajectory: Of the user.
+        trajectory: Trajectory of the user.
         times: (N,) seconds, within the trajectory.
         frequency_hz: Carrier, Hz.
-        settings: Of the trace.
+        settings: Settings of the trace.
         interval_s: None traces every moment exactly. A number of seconds traces the middle of each such interval, and
             carries its paths to the moments within by `advance`; paths that begin or end do so between intervals.
         tx: Radio of the transmitter.
@@ -129,23 +129,23 @@ def response_over_time(
     """Time-varying frequency response ``H[n, r, t, k]`` along a trajectory, n the moment.
 
     Args:
-        site: As in `paths_over_time`, as all that is not named here.
-        transmitter: See there.
-        trajectory: See there.
-        times: See there.
+        site: The site.
+        transmitter: (3,) metres.
+        trajectory: Trajectory of the user.
+        times: (N,) seconds, within the trajectory.
         grid: The subcarriers; its carrier is the frequency.
-        settings: See there.
-        interval_s: See there.
-        tx: See there.
-        rx: See there.
-        options: See there.
-        dtype: See there.
+        settings: Settings of the trace.
+        interval_s: Seconds between traces; `paths_over_time` says what happens between them.
+        tx: Radio of the transmitter.
+        rx: Radio of the user; its orientation does not follow the trajectory.
+        options: Season, foliage, materials and the rest of what `path_gains` may choose.
+        dtype: torch.complex64 or torch.complex128.
 
     Returns:
         (N, R, T, K) complex.
 
     Raises:
-        SiteTwinError: As there.
+        SiteTwinError: A moment lies outside the trajectory, there is none, or the interval is impossible.
     """
     paths, gains = paths_over_time(
         site,

@@ -73,7 +73,7 @@ class Station(BaseModel):
 
     @property
     def antenna(self) -> Pattern:
-        """The pattern of its antenna. Raises as `named_pattern`."""
+        """The pattern of its antenna; `named_pattern` says what it raises."""
         return named_pattern(self.pattern)
 
     @property

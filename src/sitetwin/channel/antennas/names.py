@@ -14,7 +14,7 @@ MOST_ELEMENTS = 4096
 """Element positions of an array that is given by its name: the distances between all pairs are taken."""
 
 HIGHEST_GAIN_DBI = 100.0
-"""Of a pattern from a file."""
+"""Largest gain that a pattern from a file may have."""
 
 FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8x8:VH)"
 

@@ -47,9 +47,9 @@ class Radio:
             array: The array, or "single", "ula:32", "upa:8x8", with ":VH" or another polarisation behind it; see
                 `named_array`.
             orientation: (yaw, pitch, roll), radians; see the attribute. Zero by default.
-            pattern: Of the elements of a named array: a pattern, its name, or a file of a measured one; isotropic by
-                default.
-            polarisation: Of a named array: V, H, VH or cross; V by default.
+            pattern: Pattern of the elements of a named array: a pattern, its name, or a file of a measured one;
+                isotropic by default.
+            polarisation: Polarisation of a named array: V, H, VH or cross; V by default.
             yaw_deg: Boresight in degrees from east, counter-clockwise, in place of `orientation`.
             downtilt_deg: Boresight in degrees below the horizon, likewise.
 

@@ -68,7 +68,7 @@ class Atmosphere:
         return self.pressure_hpa - self.vapour_g_m3 * self.temperature_k / VAPOUR_PRESSURE
 
     def gas_db_per_km(self, frequency_hz: float) -> float:
-        """Specific attenuation by oxygen and water vapour, dB/km. Raises as `oxygen_db_per_km`."""
+        """Specific attenuation by oxygen and water vapour, dB/km; `oxygen_db_per_km` says what it raises."""
         state = (self.dry_pressure_hpa, self.temperature_k, self.vapour_g_m3)
         return oxygen_db_per_km(frequency_hz, *state) + vapour_db_per_km(frequency_hz, *state)
 
@@ -124,7 +124,10 @@ def oxygen_db_per_km(frequency_hz: float, dry_pressure_hpa: float, temperature_k
 
 
 def vapour_db_per_km(frequency_hz: float, dry_pressure_hpa: float, temperature_k: float, vapour_g_m3: float) -> float:
-    """Specific attenuation by water vapour (P.676-13, eqs. 1, 2b, 3, 5 to 7). As `oxygen_db_per_km`."""
+    """Specific attenuation by water vapour (P.676-13, eqs. 1, 2b, 3, 5 to 7), dB/km.
+
+    Arguments and errors are those of `oxygen_db_per_km`.
+    """
     f, p, theta = _in_range(frequency_hz), dry_pressure_hpa, 300 / temperature_k
     e = vapour_g_m3 * temperature_k / VAPOUR_PRESSURE
     if not e:
@@ -157,8 +160,8 @@ def rain_db_per_km(frequency_hz: float, rain_mm_h: float, elevation: float = 0.0
     Args:
         frequency_hz: Frequency, Hz.
         rain_mm_h: Rain rate, mm/h.
-        elevation: Of the path above the horizon, radians.
-        tilt: Of the polarisation from horizontal, radians: 0 is H, pi/2 is V, pi/4 serves circular polarisation.
+        elevation: Elevation of the path above the horizon, radians.
+        tilt: Tilt of the polarisation from horizontal, radians: 0 is H, pi/2 is V, pi/4 serves circular polarisation.
 
     Returns:
         dB/km.

@@ -35,8 +35,8 @@ def band_nodes(
 
     Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer
     set, the gain interpolated through them (Lagrange) differs from the computed one by less than the tolerance,
-    ``20 log10(1 + |difference| / |gain|)`` with the path's largest gain in the band; gains 60 dB below the strongest
-    path's count like those there.
+    ``20 log10(1 + |difference| / |gain|)`` with the path's largest gain in the band; a gain more than 60 dB below the
+    strongest path's counts as if it were 60 dB below it.
 
     Args:
         paths: P paths.

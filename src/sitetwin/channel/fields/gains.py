@@ -194,7 +194,7 @@ class PathGains:
         """Other values for the same ports, carrier and site; gradients flow through them.
 
         Args:
-            values: Of the shape of the old ones.
+            values: New values, in the shape of the old ones.
             paths: The paths that the new values belong to, where these changed too, row for row (as `advance` does).
 
         Raises:

@@ -25,7 +25,7 @@ def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
     Args:
         pulse: "sinc" or "raised-cosine" (Proakis, Digital Communications, eq. 9.2-27).
         time: (...) in sampling periods.
-        roll_off: Of the raised cosine, 0 to 1.
+        roll_off: Roll-off of the raised cosine, 0 to 1.
 
     Raises:
         SiteTwinError: The pulse is unknown or the roll-off outside 0 to 1.
@@ -66,7 +66,7 @@ def impulse_response(
         tx: Radio of the transmitter; the one that the gains are for by default.
         rx: Radio of the users, likewise.
         pulse: "sinc" or "raised-cosine"; for ideal pulses see `ideal_response`.
-        roll_off: Of the raised cosine.
+        roll_off: Roll-off of the raised cosine, 0 to 1.
         first_tap: Index of the first tap; negative to keep a pulse's precursors.
 
     Returns:
