@@ -24,7 +24,7 @@ ARRAYS = {
 
 def response(array, directions):
     """(beams, elements) of plane waves, written out."""
-    return torch.exp(2j * math.pi * directions @ array.positions.T)
+    return torch.exp(2j * math.pi * (directions @ array.positions.T))
 
 
 def along(cosines):

@@ -65,7 +65,11 @@ def link_statistics(paths: Paths, gains: PathGains | Float[np.ndarray, " paths"]
         SiteTwinError: The gains are those of other paths or between several ports, or powers are not one number, zero
             or more, per path.
     """
-    power = np.asarray(gains, dtype=np.float64) if isinstance(gains, np.ndarray) else _powers(paths, gains)
+    power = (
+        np.asarray(gains, dtype=np.float64)
+        if isinstance(gains, np.ndarray)
+        else _powers(checked_gains(gains, paths)[0])
+    )
     if power.shape != (paths.num_paths,) or not (np.isfinite(power) & (power >= 0)).all():
         raise SiteTwinError(
             f"powers of shape {power.shape} do not fit {paths.num_paths} paths; give one finite number, 0 or more, each"
@@ -91,16 +95,15 @@ def link_statistics(paths: Paths, gains: PathGains | Float[np.ndarray, " paths"]
     )
 
 
-def _powers(paths: Paths, gains: PathGains) -> np.ndarray:
+def _powers(gains: PathGains) -> np.ndarray:
     """(P,) float64."""
-    known, _, _ = checked_gains(gains, paths)
-    values = known.at_carrier
+    values = gains.at_carrier
     if values.shape[1:] != (1, 1):
         raise SiteTwinError(
             f"link statistics are of one port at each end but the gains are between {values.shape[1]} x "
             f"{values.shape[2]} ports; give the power of one pair, gains.power[:, r, t].numpy()"
         )
-    power: np.ndarray = known.power.detach().numpy().reshape(-1)
+    power: np.ndarray = gains.power.detach().numpy().reshape(-1)
     return power
 
 
