@@ -27,6 +27,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.store import CODE, Array, Group, TileStore
+from sitetwin.store.ragged import take_groups
 from sitetwin.version import code_version
 
 KIND = "channels"
@@ -358,11 +359,7 @@ def _pick(tile: Group, index: np.ndarray) -> dict[str, Array]:
     rows = np.zeros(0, dtype=np.int64)
     picked: dict[str, np.ndarray] = {}
     if "offsets" in tile.arrays:
-        offsets = tile["offsets"]
-        counts = np.diff(offsets)[index]
-        edges = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-        rows = np.arange(edges[-1]) + np.repeat(offsets[index] - edges[:-1], counts)
-        picked["offsets"] = edges
+        picked["offsets"], rows = take_groups(tile["offsets"], index)
     for name, array in tile.arrays.items():
         if name != "offsets":
             picked[name] = array.data[index if array.dims[0] == "user" else rows]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.rays.device import norm, rows_of
 
@@ -23,9 +24,9 @@ class Geometry:
     """
 
     vertices: list[np.ndarray]
-    length: np.ndarray
-    departure: np.ndarray
-    arrival: np.ndarray
+    length: Float[np.ndarray, " paths"]
+    departure: Float[np.ndarray, "paths 3"]
+    arrival: Float[np.ndarray, "paths 3"]
 
 
 def unfolded(source: Any, points: list[Any], user: Any) -> Geometry:

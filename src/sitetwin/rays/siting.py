@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import RayCaster
@@ -13,7 +14,12 @@ from sitetwin.site import Pose, Site
 from sitetwin.site.places.roofs import roof_places
 
 
-def visible(site: Site, position: np.ndarray, users: np.ndarray, caster: RayCaster | None = None) -> np.ndarray:
+def visible(
+    site: Site,
+    position: Float[np.ndarray, " 3"],
+    users: Float[np.ndarray, "users 3"],
+    caster: RayCaster | None = None,
+) -> Bool[np.ndarray, " users"]:
     """Whether the straight line from a place to each user passes no surface; canopies do not count.
 
     Args:

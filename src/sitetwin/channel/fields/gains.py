@@ -22,6 +22,7 @@ from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
+from sitetwin.store.ragged import take_groups
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,7 @@ class PathGains:
         """
         self.check(paths)
         index = chosen_users(index, paths.num_users).numpy()
-        counts = paths.counts[index]
-        before = np.cumsum(counts) - counts
-        rows = np.arange(int(counts.sum())) + np.repeat(paths.offsets[index] - before, counts)
+        _, rows = take_groups(paths.offsets, index)
         chosen = paths.select_users(index)
         values = self.values.index_select(-3, torch.from_numpy(rows))
         rx = self.rx.select_users(torch.from_numpy(index))

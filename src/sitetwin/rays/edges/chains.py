@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Integer
 
 from sitetwin.rays.cells import CellGrid, CellUsers
 
@@ -45,12 +46,12 @@ class EdgeChains:
         completeness: Measured completeness of the list.
     """
 
-    before: np.ndarray
-    wedge: np.ndarray
-    after: np.ndarray
-    source: np.ndarray
-    mark_offsets: np.ndarray
-    mark_cells: np.ndarray
+    before: Integer[np.ndarray, " chains"]
+    wedge: Integer[np.ndarray, " chains"]
+    after: Integer[np.ndarray, " chains"]
+    source: Integer[np.ndarray, " chains"]
+    mark_offsets: Integer[np.ndarray, " chains+1"]
+    mark_cells: Integer[np.ndarray, " marks"]
     grid: CellGrid
     completeness: EdgeCompleteness
 

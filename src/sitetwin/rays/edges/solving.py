@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
@@ -32,8 +33,8 @@ class EdgePaths:
         chain: (P,) int32, index into the edge chains.
     """
 
-    user: np.ndarray
-    chain: np.ndarray
+    user: Integer[np.ndarray, " paths"]
+    chain: Integer[np.ndarray, " paths"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import dense
@@ -43,8 +43,8 @@ def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
 
 def trace(
     site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
+    transmitter: ArrayLike,
+    users: ArrayLike,
     settings: TraceSettings | None = None,
     progress: Progress | None = None,
     *,
@@ -70,13 +70,13 @@ def trace(
     """
     settings = settings or TraceSettings()
     check_engine(engine, site, settings)
-    transmitter, users = checked_positions(transmitter, users)
-    check_transmitter(site, transmitter, allow_indoors=allow_indoors)
+    place, receivers = checked_positions(transmitter, users)
+    check_transmitter(site, place, allow_indoors=allow_indoors)
     if engine == DENSE:
-        return dense.trace(site, transmitter, users, settings, progress)
+        return dense.trace(site, place, receivers, settings, progress)
 
     def tell(done: int, total: int) -> None:
         if progress:
             progress(done / total)
 
-    return trace_as_asked(ReferenceEngine(site), transmitter, users, settings, tell)
+    return trace_as_asked(ReferenceEngine(site), place, receivers, settings, tell)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Bool
 
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays import dense
@@ -69,7 +70,7 @@ def trace_as_asked(
     return replace(found.take(wanted & named), attributes=attributes)
 
 
-def within_settings(paths: Paths, settings: TraceSettings) -> np.ndarray:
+def within_settings(paths: Paths, settings: TraceSettings) -> Bool[np.ndarray, " paths"]:
     """(P,) bool: paths with no more reflections, transmissions and diffractions than settings allow.
 
     A diffracted path has one edge, at most `reflections_before` and `reflections_after` beside it, and passes no slab.
@@ -81,7 +82,7 @@ def within_settings(paths: Paths, settings: TraceSettings) -> np.ndarray:
     return (bounces <= settings.max_depth) & (straight | singly_diffracted(paths, settings))
 
 
-def singly_diffracted(paths: Paths, settings: TraceSettings) -> np.ndarray:
+def singly_diffracted(paths: Paths, settings: TraceSettings) -> Bool[np.ndarray, " paths"]:
     """(P,) bool: one diffraction, and no more reflections on either side of it than settings allow."""
     bent = paths.kinds == Interaction.DIFFRACTION
     at = bent.argmax(axis=1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Complex, Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
@@ -70,9 +71,9 @@ class ReferenceGains:
     """
 
     frequency: float
-    gain: np.ndarray
-    gain_at_zero_delay: np.ndarray
-    delay: np.ndarray
+    gain: Complex[np.ndarray, " paths"]
+    gain_at_zero_delay: Complex[np.ndarray, " paths"]
+    delay: Float[np.ndarray, " paths"]
 
 
 def trace_reference(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.edges.chains import EdgeChains
@@ -54,11 +55,11 @@ class ChainList:
         edges: The chains with a diffraction, None where none were sought.
     """
 
-    transmitter: np.ndarray
-    facets: np.ndarray
-    seen_in: np.ndarray
-    mark_offsets: np.ndarray
-    mark_cells: np.ndarray
+    transmitter: Float[np.ndarray, " 3"]
+    facets: Integer[np.ndarray, "chains depth"]
+    seen_in: Integer[np.ndarray, " chains"]
+    mark_offsets: Integer[np.ndarray, " chains+1"]
+    mark_cells: Integer[np.ndarray, " marks"]
     grid: CellGrid
     completeness: Completeness
     edges: EdgeChains | None = None

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, lift_off
@@ -39,10 +40,10 @@ class SpecularPaths:
         leg: (P, N) int8, the segment of each crossing, counted from the user.
     """
 
-    user: np.ndarray
-    chain: np.ndarray
-    crossed: np.ndarray
-    leg: np.ndarray
+    user: Integer[np.ndarray, " paths"]
+    chain: Integer[np.ndarray, " paths"]
+    crossed: Integer[np.ndarray, "paths crossings"]
+    leg: Integer[np.ndarray, "paths crossings"]
 
 
 @dataclass(frozen=True, eq=False)
