@@ -18,12 +18,10 @@ import numpy as np
 import torch
 import typer
 
-from sitetwin.calibrate.choice import choose_in_turn, choose_rows
-from sitetwin.calibrate.rows import Street
-from sitetwin.calibrate.structured import StructuredTwin
+from sitetwin.calibrate import Street, StructuredTwin, choose_in_turn, choose_rows
 from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.splits import drive_folds
-from sitetwin.measured.deepsense import read_codebook, read_deepsense
+from sitetwin.measured import read_codebook, read_deepsense
 
 ROWS, FOLDS = 40, 5
 FIRST_BEAM, BEAM_STEP = 1, 4
@@ -42,16 +40,16 @@ def judged(place: np.ndarray, drive: np.ndarray, power: np.ndarray, book: tuple,
     pools = [split.pool for split in splits]
     longest = max(len(split.test) for split in splits)
     test = np.stack([np.resize(split.test, longest) for split in splits])
-    model = StructuredTwin(*book)
+    model = StructuredTwin(*book, tuned=False)
     at_once = np.stack([choose_rows(street, pool, ROWS) for pool in pools])
     ways = {
         "at_once": (model, at_once),
         "in_turn": (model, choose_in_turn(model, street, pools, power, ROWS)),
-        "never_turned": (StructuredTwin(*book, sessions=False), at_once),
+        "never_turned": (StructuredTwin(*book, sessions=False, tuned=False), at_once),
     }
     out = {}
     for name, (twin, rows) in ways.items():
-        answer = twin.probabilities(twin.fit(street.rows(rows), power[rows]), street.rows(test))
+        answer = twin.fit(street.rows(rows, power=power)).predict(street.rows(test))
         hits = [rank_of_best(a[: len(s.test)], power[s.test]) == 0 for a, s in zip(answer, splits, strict=True)]
         out[name] = round(float(np.concatenate(hits).mean()), 4)
     return out

@@ -8,13 +8,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitetwin.calibrate.choice import _in_doubt, choose_in_turn, choose_rows
-from sitetwin.calibrate.rows import Street
-from sitetwin.calibrate.structured import StructuredConfig, StructuredTwin
-from sitetwin.calibrate.tuning import calibrate
-from sitetwin.calibrate.turns import CHANGES_PER_DRIVE, TURN_SD_DEG, TURNS_DEG, find_sessions, turn_posterior
+from sitetwin.calibrate import (
+    TURNS_DEG,
+    Street,
+    StructuredConfig,
+    StructuredTwin,
+    choose_in_turn,
+    choose_rows,
+    find_sessions,
+    turn_posterior,
+)
+from sitetwin.calibrate.choice import _in_doubt
+from sitetwin.calibrate.tuning import certainty
+from sitetwin.calibrate.turns import CHANGES_PER_DRIVE, TURN_SD_DEG
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
+from sitetwin.learn.beams.data import BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import (
     adaptive_sweep,
@@ -135,16 +144,16 @@ def test_ten_rows_find_boresight_and_offset():
     power = measured(place, drive, boresight_deg=9.0, along_m=1.5)
     frame = Street.of(place, drive)
     rows = choose_rows(frame, np.random.default_rng(0).permutation(len(place)), 10)
-    model = StructuredTwin(patterns(), AZIMUTH)
     everyone = np.arange(len(place))[None]
-    before = model.probabilities(model.fit(frame.rows(everyone[:, :0]), power[everyone[:, :0]]), frame.rows(everyone))
-    fitted = model.fit(frame.rows(rows[None]), power[rows[None]])
-    after = model.probabilities(fitted, frame.rows(everyone))
+    nothing = StructuredTwin(patterns(), AZIMUTH).fit(frame.rows(everyone[:, :0], power=power))
+    before = nothing.predict(frame.rows(everyone))
+    fitted = StructuredTwin(patterns(), AZIMUTH).fit(frame.rows(rows[None], power=power))
+    after = fitted.predict(frame.rows(everyone))
     np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-5)
     assert (rank_of_best(before[0], power) == 0).mean() < 0.4
     assert (rank_of_best(after[0], power) == 0).mean() > 0.85
     truth = 0.93 * (np.degrees(np.arctan2(place[:, 1] + 1.5, place[:, 0])) - 9.0)
-    found = model.azimuth_deg(fitted, frame.rows(everyone))[0]
+    found = fitted.azimuth_deg(frame.rows(everyone))[0]
     assert np.median(np.abs(found - truth)) < 1.0
 
 
@@ -156,14 +165,14 @@ def test_a_turn_of_the_array_between_drives_is_found_and_used():
     test = np.flatnonzero(np.isin(drive, [3, 9]))
     pool = np.random.default_rng(0).permutation(np.flatnonzero(~np.isin(drive, [3, 9])))
     rows = choose_rows(frame, pool, 40)[None]
-    model = StructuredTwin(patterns(), AZIMUTH)
-    fitted = model.fit(frame.rows(rows), power[rows])
-    turns = turn_posterior(fitted.drive, TURNS_DEG, fitted.turn_cost, np.array([[3, 9]]))[0] @ TURNS_DEG
+    twin = StructuredTwin(patterns(), AZIMUTH, tuned=False).fit(frame.rows(rows, power=power))
+    found = twin.calibration
+    turns = turn_posterior(found.drive, TURNS_DEG, found.turn_cost, np.array([[3, 9]]))[0] @ TURNS_DEG
     np.testing.assert_allclose(turns, [0, 9 * 0.93], atol=1.0)  # on the axis of the codebook
-    answer = model.probabilities(fitted, frame.rows(test[None]))[0]
+    answer = twin.predict(frame.rows(test[None]))[0]
     assert (rank_of_best(answer, power[test]) == 0).mean() > 0.8
-    blind = StructuredTwin(patterns(), AZIMUTH, sessions=False)
-    worse = blind.probabilities(blind.fit(frame.rows(rows), power[rows]), frame.rows(test[None]))[0]
+    blind = StructuredTwin(patterns(), AZIMUTH, sessions=False, tuned=False).fit(frame.rows(rows, power=power))
+    worse = blind.predict(frame.rows(test[None]))[0]
     assert (rank_of_best(worse, power[test]) == 0).mean() < 0.75
 
 
@@ -172,9 +181,8 @@ def test_fits_side_by_side_do_not_touch_each_other():
     power = measured(place, drive, boresight_deg=5.0)
     frame = Street.of(place, drive)
     rows = np.random.default_rng(2).permutation(len(place))[:20].reshape(2, 10)
-    model = StructuredTwin(patterns(), AZIMUTH)
-    both = model.fit(frame.rows(rows), power[rows])
-    alone = model.fit(frame.rows(rows[1:]), power[rows[1:]])
+    both = StructuredTwin(patterns(), AZIMUTH).fit(frame.rows(rows, power=power)).calibration
+    alone = StructuredTwin(patterns(), AZIMUTH).fit(frame.rows(rows[1:], power=power)).calibration
     torch.testing.assert_close(both.unknowns["boresight_deg"][1:], alone.unknowns["boresight_deg"], rtol=0, atol=0.05)
 
 
@@ -185,9 +193,9 @@ def test_rows_without_contrast_say_nothing_and_spoil_nothing():
     rows = np.random.default_rng(2).permutation(len(place))[:12]
     power[rows[10], 1:] = np.nan
     power[rows[11]] = 0.5
-    model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60))
-    found = model.fit(frame.rows(rows[None]), power[rows[None]])
-    without = model.fit(frame.rows(rows[None, :10]), power[rows[None, :10]])
+    config = StructuredConfig(steps=60)
+    found = StructuredTwin(patterns(), AZIMUTH, config).fit(frame.rows(rows[None], power=power)).calibration
+    without = StructuredTwin(patterns(), AZIMUTH, config).fit(frame.rows(rows[None, :10], power=power)).calibration
     for name, value in found.unknowns.items():
         torch.testing.assert_close(value, without.unknowns[name], rtol=0, atol=0.05)
 
@@ -200,13 +208,13 @@ def test_certainty_is_chosen_inside_the_rows_of_each_fit_alone():
     model = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60), sessions=False)
     unseen = np.full_like(power, np.nan)
     unseen[order[:20]] = power[order[:20]]
-    alone = calibrate(model, frame, order[None, :20], unseen)
+    alone = certainty(model.fitter, frame.rows(order[None, :20], power=unseen))
     spoiled = power.copy()
     spoiled[order[20:40]] = power[order[20:40]][:, ::-1]
-    both = calibrate(model, frame, order[:40].reshape(2, 20), spoiled)
+    both = certainty(model.fitter, frame.rows(order[:40].reshape(2, 20), power=spoiled))
     assert (both[0][0], both[1][0]) == (alone[0][0], alone[1][0])
     assert both[0][1] >= alone[0][0]
-    few = calibrate(model, frame, order[None, :5], power)
+    few = certainty(model.fitter, frame.rows(order[None, :5], power=power))
     assert few[0].tolist() == [model.config.spread_m]
 
 
@@ -352,8 +360,58 @@ def test_the_emulator_finds_the_beams_of_an_array_that_it_was_not_told():
     steered = np.exp(-2j * np.pi * y[:, None] * np.sin(np.radians(PEAKS)))
     heard = np.exp(2j * np.pi * y * np.sin(np.arctan2(place[:, 1], place[:, 0]) - 0.2)[:, None])
     power = np.abs(heard @ steered) ** 2 / np.hypot(*place.T)[:, None] ** 2
-    network = BeamPowerEmulator(0.2, 16, seed=1)
-    network.fit(place[:1200], power[:1200])
-    answer, level = network.levels_db(place[1200:]), cut_levels_db(power[1200:])
+    network = BeamPowerEmulator(0.2, 16)
+    network.fit(BeamSet(place[:1200], power[:1200]), torch.Generator().manual_seed(1))
+    answer, level = network.predict(place[1200:]), cut_levels_db(power[1200:])
     assert np.median(np.abs(answer - level)[level > -10]) < 0.3
     assert (answer.argmax(axis=1) == level.argmax(axis=1)).mean() > 0.95
+
+
+def test_a_saved_twin_predicts_and_goes_on_as_before(tmp_path):
+    place, drive = street()
+    power = measured(place, drive, boresight_deg=4.0)
+    power[3, 2] = np.nan
+    frame = Street.of(place, drive)
+    order = np.random.default_rng(2).permutation(len(place))
+    first, more, asked = order[None, :12], order[None, 12:18], frame.rows(order[None, 20:60])
+    first[0, 0] = 3
+    twin = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60)).fit(frame.rows(first, power=power))
+    twin.save(tmp_path / "twin.npz")
+    loaded = StructuredTwin.load(tmp_path / "twin.npz")
+    np.testing.assert_array_equal(loaded.predict(asked), twin.predict(asked))
+    before = twin.predict(asked)
+    updated = twin.update(frame.rows(more, power=power))
+    whole = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=60))
+    whole.fit(frame.rows(np.concatenate([first, more], axis=1), power=power))
+    np.testing.assert_allclose(updated.predict(asked), whole.predict(asked), atol=1e-6)
+    np.testing.assert_allclose(
+        loaded.update(frame.rows(more, power=power)).predict(asked), whole.predict(asked), atol=1e-6
+    )
+    np.testing.assert_array_equal(twin.predict(asked), before)
+
+
+def test_what_a_structured_twin_cannot_do_is_said(tmp_path):
+    place, drive = street(drives=2)
+    power, frame = measured(place, drive), Street.of(place, drive)
+    rows = frame.rows(np.arange(6)[None])
+    twin = StructuredTwin(patterns(), AZIMUTH, StructuredConfig(steps=3))
+    for call, said in (
+        (lambda: twin.predict(rows), "not fitted"),
+        (lambda: twin.update(rows), "not fitted"),
+        (lambda: twin.fit(rows), "no powers"),
+        (lambda: twin.fit(frame.rows(np.arange(6)[None], power=power[:, :5])), "5 beams .* 16"),
+        (lambda: StructuredTwin(patterns(), AZIMUTH, known=("colour",)), "colour"),
+        (lambda: StructuredTwin(patterns(), AZIMUTH[::-1].copy()), "rise"),
+        (lambda: Street.of(place * np.nan, drive), "finite"),
+        (lambda: StructuredTwin.load(tmp_path / "nowhere"), "no model"),
+    ):
+        with pytest.raises(SiteTwinError, match=said):
+            call()
+    twin.fit(frame.rows(np.arange(6)[None], power=power)).save(tmp_path / "twin.npz")
+    with pytest.raises(SiteTwinError, match="2 sets of rows"):
+        twin.predict(frame.rows(np.arange(6).reshape(2, 3)))
+    content = (tmp_path / "twin.npz").read_bytes()
+    for length in (0, 40, len(content) // 2, len(content) - 3):
+        (tmp_path / "twin.npz").write_bytes(content[:length])
+        with pytest.raises(SiteTwinError, match="damaged"):
+            StructuredTwin.load(tmp_path / "twin.npz")

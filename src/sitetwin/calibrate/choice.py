@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from sitetwin.calibrate.priors import StructuredConfig
 from sitetwin.calibrate.rows import Street
-from sitetwin.calibrate.structured import StructuredConfig, StructuredTwin
+from sitetwin.calibrate.structured import StructuredTwin
 from sitetwin.calibrate.turns import TURNS_DEG, turn_posterior
 
 FEWEST_IN_TURN = 20
@@ -32,12 +34,14 @@ _NOISE_DEG = 1.2  # error of a fix, seen from the station
 _DOUBT_DEG = 3.0  # standard deviation of a drive's turn: two sides of a change, not the error of a fix
 
 
-def choose_rows(street: Street, pool: np.ndarray, count: int, config: StructuredConfig | None = None) -> np.ndarray:
-    """(count,) rows of the pool to measure, the most telling first.
+def choose_rows(
+    street: Street, pool: Int[np.ndarray, " pool"], count: int, config: StructuredConfig | None = None
+) -> Int[np.ndarray, " chosen"]:
+    """Rows of the pool to measure, the most telling first.
 
     Args:
         street: Positions, velocities and drives; no powers.
-        pool: (P,) rows that may be measured, in random order.
+        pool: Rows that may be measured, in random order.
         count: How many.
         config: Priors of the model that will be fitted.
     """
@@ -47,35 +51,35 @@ def choose_rows(street: Street, pool: np.ndarray, count: int, config: Structured
 
 
 def choose_in_turn(
-    model: StructuredTwin,
+    twin: StructuredTwin,
     street: Street,
     pools: Sequence[np.ndarray],
-    power: np.ndarray,
+    power: Float[np.ndarray, "users beams"],
     count: int,
     echoes: tuple[np.ndarray, np.ndarray] | None = None,
-) -> np.ndarray:
-    """(R, count) rows to measure in each of R pools: three quarters at once, then a quarter one by one.
+) -> Int[np.ndarray, "fits chosen"]:
+    """Rows to measure in each of several pools: three quarters at once, then a quarter one by one.
 
     The first are those of `choose_rows`. Each further one is of the drive whose turn has the widest posterior given
     the rows so far, so that a row that hints at a turn is followed by a second one; while no drive is in doubt by more
     than 3 degrees, it is what `choose_rows` would take next.
 
     Args:
-        model: The twin that will be fitted.
+        twin: The twin that will be fitted; it is left as it is.
         street: Positions.
-        pools: R pools of at least `count` rows, each in random order.
-        power: (N, B) linear; only the powers of chosen rows are read, and of those none before it is chosen.
+        pools: Pools of at least `count` rows, each in random order.
+        power: Linear; only the powers of chosen rows are read, and of those none before it is chosen.
         count: How many; with fewer than `FEWEST_IN_TURN` all are chosen at once.
         echoes: As in `Street.rows`.
     """
     later = int(count * _SHARE_IN_TURN) if count >= FEWEST_IN_TURN else 0
-    first = np.stack([choose_rows(street, pool, count - later, model.config) for pool in pools])
+    first = np.stack([choose_rows(street, pool, count - later, twin.config) for pool in pools])
     if not later:
         return first
-    fitted = model.fit(street.rows(first, echoes), power[first])
+    fitted = twin.fitter.fit(street.rows(first, echoes, power))
     out = []
     for fit, pool in enumerate(pools):
-        design = _Design(street, pool[:_MOST_ROWS], model.config)
+        design = _Design(street, pool[:_MOST_ROWS], twin.config)
         for row in first[fit]:
             design.take(np.flatnonzero(design.rows == row))
         chosen, cost, alone = first[fit], fitted.turn_cost[fit], fitted.alone(fit)
@@ -83,7 +87,7 @@ def choose_in_turn(
             row = design.take(_in_doubt(street, design.rows, chosen, cost))
             one = np.array([[row]])
             chosen = np.append(chosen, row)
-            cost = np.concatenate([cost, model.turn_costs(alone, street.rows(one, echoes), power[one])[0]])
+            cost = np.concatenate([cost, twin.fitter.turn_costs(alone, street.rows(one, echoes, power))[0]])
         out.append(chosen)
     return np.stack(out)
 

@@ -1,5 +1,12 @@
-"""CSI feedback codecs: preparation, training, refinement, selection, controls and honest numbers about them."""
+"""Models that learn from channels: codecs of CSI feedback, predictors of beams, and honest numbers about them.
 
+Codecs (`CsiCodec`) and predictors (`BeamPredictor`) share one shape: parameters in the constructor, then `fit`, then
+`encode` and `decode` or `predict`, `update` with a few measured samples, `save` and `load`.
+"""
+
+from sitetwin.learn.beams.data import BeamData, BeamSet
+from sitetwin.learn.beams.emulator import BeamPowerEmulator
+from sitetwin.learn.beams.predictors import BeamPredictor, LookupBeams, MajorityBeams, NearestBeams, NetworkBeams
 from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
@@ -47,6 +54,10 @@ __all__ = [
     "PAPER_REFINEMENT",
     "AdaptiveCodec",
     "AdaptiveConfig",
+    "BeamData",
+    "BeamPowerEmulator",
+    "BeamPredictor",
+    "BeamSet",
     "Budget",
     "Code",
     "Codec",
@@ -60,7 +71,11 @@ __all__ = [
     "Interval",
     "KltCodec",
     "KltConfig",
+    "LookupBeams",
+    "MajorityBeams",
     "MeanCodec",
+    "NearestBeams",
+    "NetworkBeams",
     "NeuralCodec",
     "NmseSummary",
     "PhaseReference",

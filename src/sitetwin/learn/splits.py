@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int, Shaped
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -19,15 +20,15 @@ class Split:
     """User indices of both sides.
 
     Attributes:
-        train: (A,) int64, ascending for block splits, shuffled for random ones.
-        test: (B,) int64.
-        block: (N,) int64 id of each user's spatial block, or None for a random split.
+        train: int64, ascending for block splits, shuffled for random ones.
+        test: int64.
+        block: int64, id of each user's spatial block, or None for a random split.
         dropped: Users in the guard zone, in neither.
     """
 
-    train: Tensor
-    test: Tensor
-    block: Tensor | None
+    train: Int[Tensor, " train"]
+    test: Int[Tensor, " test"]
+    block: Int[Tensor, " users"] | None
     dropped: int
 
 
@@ -44,11 +45,11 @@ def random_split(users: int, generator: torch.Generator, train_share: float = 0.
     return Split(order[:cut], order[cut:], None, 0)
 
 
-def spatial_blocks(positions: Tensor, block_m: float = 25.0) -> Tensor:
-    """(N,) int64: id of the square block (horizontal) each user stands in, counted from 0.
+def spatial_blocks(positions: Shaped[Tensor, "users axes"], block_m: float = 25.0) -> Int[Tensor, " users"]:
+    """Id of the square block (horizontal) each user stands in, counted from 0.
 
     Args:
-        positions: (N, 2) or (N, 3), m.
+        positions: Two or three coordinates, m.
         block_m: Side of a block, m.
 
     Raises:
@@ -67,7 +68,7 @@ def _cells(positions: Tensor, block_m: float) -> Tensor:
 
 
 def block_split(
-    positions: Tensor,
+    positions: Shaped[Tensor, "users axes"],
     generator: torch.Generator,
     block_m: float = 25.0,
     guard_m: float = 10.0,
@@ -76,7 +77,7 @@ def block_split(
     """Whole blocks are test until they hold `test_share` of the users; users in the guard zone are dropped.
 
     Args:
-        positions: (N, 2) or (N, 3), m; the horizontal ones count.
+        positions: Two or three coordinates, m; the horizontal ones count.
         generator: Order of the blocks.
         block_m: Side of the square blocks, m.
         guard_m: Least horizontal distance between a training and a test user, m.
@@ -101,8 +102,10 @@ def block_split(
     return Split(train, test, block, len(rest) - len(train))
 
 
-def nearest_distance(points: Tensor, others: Tensor) -> Tensor:
-    """(N,) float64, m: horizontal distance from each point to the nearest of `others`; infinite without others."""
+def nearest_distance(
+    points: Shaped[Tensor, "points axes"], others: Shaped[Tensor, "others axes"]
+) -> Float[Tensor, " points"]:
+    """Metres: horizontal distance from each point to the nearest of `others`; infinite without others."""
     if not len(points) or not len(others):
         return torch.full((len(points),), torch.inf, dtype=torch.float64)
     tree = cKDTree(others[:, :2].to(torch.float64).numpy())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
@@ -56,13 +57,13 @@ def seed_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, level, n, "seeds")
 
 
-def mean_nmse_db(errors: Tensor) -> float:
+def mean_nmse_db(errors: Float[Tensor, " users"]) -> float:
     """10 log10 of the linear mean, the usual statistic of the bootstraps."""
     return to_db(errors.mean())
 
 
 def bootstrap_users(
-    errors: Tensor,
+    errors: Float[Tensor, " users *figures"],
     generator: torch.Generator,
     statistic: Callable[[Tensor], float] = mean_nmse_db,
     level: float = 0.95,
@@ -71,7 +72,7 @@ def bootstrap_users(
     """Percentile bootstrap over users. Neighbours are alike, so this interval is too narrow: see `bootstrap_blocks`.
 
     Args:
-        errors: (N,) or (N, m) values per user; the statistic sees resampled rows.
+        errors: Values per user; the statistic sees resampled rows.
         generator: For the draws.
         statistic: From rows to one number.
         level: Confidence level.
@@ -82,8 +83,8 @@ def bootstrap_users(
 
 
 def bootstrap_blocks(
-    errors: Tensor,
-    blocks: Tensor,
+    errors: Float[Tensor, " users *figures"],
+    blocks: Int[Tensor, " users"],
     generator: torch.Generator,
     statistic: Callable[[Tensor], float] = mean_nmse_db,
     level: float = 0.95,
@@ -92,8 +93,8 @@ def bootstrap_blocks(
     """Percentile bootstrap that draws whole spatial blocks, which keeps the correlation between neighbours.
 
     Args:
-        errors: (N,) or (N, m) values per user.
-        blocks: (N,) int64, the block of each user.
+        errors: Values per user.
+        blocks: The block of each user.
         generator: For the draws.
         statistic: From rows to one number.
         level: Confidence level.
@@ -103,7 +104,7 @@ def bootstrap_blocks(
 
 
 def paired_difference_db(
-    errors_a: Tensor,
+    errors_a: Float[Tensor, " users"],
     errors_b: Tensor,
     generator: torch.Generator,
     blocks: Tensor | None = None,

@@ -9,7 +9,8 @@ import xarray as xr
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
-from sitetwin.site.projection import LocalProjection
+from sitetwin.measured.positions import about_origin
+from sitetwin.site import Georeference
 from sitetwin.store.mat_files import read_mat
 
 DEAD_BEAMS = (0, 63)
@@ -47,7 +48,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
     power = raw.power.astype(np.float64)
     with np.errstate(invalid="ignore"):
         power[~(np.isfinite(power) & (power > 0))] = np.nan  # no receiver reads zero: it is a gap in the file
-    local = _local_metres(raw.position, raw.station)
+    local = about_origin(raw.position, Georeference(float(raw.station[0]), float(raw.station[1])))
     keep = np.ones(len(power), dtype=bool)
     skipped = raw.skipped.copy()
 
@@ -186,17 +187,6 @@ def _check_station(raw: RawRows) -> None:
             f"the base station of {raw.name} is at latitude {latitude:g}, longitude {longitude:g}, which is no place "
             "that can be mapped; check the file of its position"
         )
-
-
-def _local_metres(position: np.ndarray, station: np.ndarray) -> np.ndarray:
-    """(N, 2) metres east and north of the station; NaN where a position is no place on the globe."""
-    there = (np.abs(position[:, 0]) <= 90) & (np.abs(position[:, 1]) <= 180)
-    out = np.full(position.shape, np.nan)
-    if there.any():
-        frame = LocalProjection(float(station[0]), float(station[1]))
-        out[there] = frame.to_local(position[there][:, ::-1])
-    out[~np.isfinite(out).all(axis=1)] = np.nan
-    return out
 
 
 def _repeats(power: np.ndarray, position: np.ndarray, keep: np.ndarray) -> np.ndarray:

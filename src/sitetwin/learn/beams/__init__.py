@@ -1,1 +1,1 @@
-"""Prediction of beams from positions: a structured twin, networks, baselines, and honest numbers about them."""
+"""Prediction of beams from positions: baselines, networks, an emulator of the tracer, and honest numbers about them."""

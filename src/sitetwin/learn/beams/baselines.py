@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Shaped
 from scipy.spatial import cKDTree
 
 from sitetwin.learn.beams.metrics import best_beams, rank_of_best
 
 
-def geometric(position: np.ndarray, pattern: np.ndarray, azimuth: np.ndarray, boresight: float) -> np.ndarray:
-    """(N, B) power of each beam's measured pattern in the direction of the user: line of sight, nothing fitted.
+def geometric(
+    position: Float[np.ndarray, "rows 2"],
+    pattern: Float[np.ndarray, "beams angles"],
+    azimuth: Float[np.ndarray, " angles"],
+    boresight: float,
+) -> Float[np.ndarray, "rows beams"]:
+    """Power of each beam's measured pattern in the direction of the user: line of sight, nothing fitted.
 
     Args:
-        position: (N, 2) metres east and north of the station.
-        pattern: (B, A) linear power.
-        azimuth: (A,) radians from boresight, rising.
+        position: Metres east and north of the station.
+        pattern: Linear power.
+        azimuth: Radians from boresight, rising.
         boresight: Radians from east, counter-clockwise.
     """
     local = np.arctan2(position[:, 1], position[:, 0]) - boresight
@@ -22,19 +28,24 @@ def geometric(position: np.ndarray, pattern: np.ndarray, azimuth: np.ndarray, bo
     return np.stack([np.interp(local, azimuth, row) for row in pattern], axis=1)
 
 
-def majority(power: np.ndarray, rows: int) -> np.ndarray:
-    """(rows, B) how often each beam was the best of the measured rows (N, B); the same for every user."""
+def majority(power: Float[np.ndarray, "rows beams"], rows: int) -> Float[np.ndarray, "asked beams"]:
+    """How often each beam was the best of the measured rows; the same for every one of `rows` users."""
     count = np.bincount(best_beams(power), minlength=power.shape[1]).astype(np.float64)
     return np.tile(count / count.sum(), (rows, 1))
 
 
-def nearest(position: np.ndarray, power: np.ndarray, asked: np.ndarray, neighbours: int = 5) -> np.ndarray:
-    """(M, B) mean power, each row relative to its strongest beam, of the nearest measured rows.
+def nearest(
+    position: Float[np.ndarray, "rows 2"],
+    power: Float[np.ndarray, "rows beams"],
+    asked: Float[np.ndarray, "asked 2"],
+    neighbours: int = 5,
+) -> Float[np.ndarray, "asked beams"]:
+    """Mean power, each row relative to its strongest beam, of the nearest measured rows.
 
     Args:
-        position: (N, 2) metres, of the measured rows.
-        power: (N, B) linear; NaN counts as no power.
-        asked: (M, 2) metres.
+        position: Metres, of the measured rows.
+        power: Linear; NaN counts as no power.
+        asked: Metres.
         neighbours: k.
     """
     relative = np.nan_to_num(power / np.nanmax(power, axis=1, keepdims=True))
@@ -42,13 +53,18 @@ def nearest(position: np.ndarray, power: np.ndarray, asked: np.ndarray, neighbou
     return relative[chosen].mean(axis=1)
 
 
-def chosen_neighbours(position: np.ndarray, power: np.ndarray, group: np.ndarray, tried: tuple[int, ...]) -> int:
+def chosen_neighbours(
+    position: Float[np.ndarray, "rows 2"],
+    power: Float[np.ndarray, "rows beams"],
+    group: Shaped[np.ndarray, " rows"],
+    tried: tuple[int, ...],
+) -> int:
     """The number of neighbours with the highest top-1 accuracy in cross-validation, the smallest among equals.
 
     Args:
-        position: (N, 2) metres, of the measured rows.
-        power: (N, B) linear.
-        group: (N,) rows of one group are left out together.
+        position: Metres, of the measured rows.
+        power: Linear.
+        group: Rows of one group are left out together.
         tried: Numbers of neighbours; those beyond the rows that are left are passed over.
     """
     hits = dict.fromkeys(tried, 0)
@@ -60,16 +76,21 @@ def chosen_neighbours(position: np.ndarray, power: np.ndarray, group: np.ndarray
     return max(tried, key=lambda count: (hits[count], -count))
 
 
-def lookup_table(position: np.ndarray, power: np.ndarray, asked: np.ndarray, cells: int = 25) -> np.ndarray:
-    """(M, B) counts of best beams in the cell of a table over the measured area (arXiv 2205.09054).
+def lookup_table(
+    position: Float[np.ndarray, "rows 2"],
+    power: Float[np.ndarray, "rows beams"],
+    asked: Float[np.ndarray, "asked 2"],
+    cells: int = 25,
+) -> Float[np.ndarray, "asked beams"]:
+    """Counts of best beams in the cell of a table over the measured area (arXiv 2205.09054).
 
     Cells split the range of the measured positions evenly, `cells` by `cells`. Empty cells answer with the counts of
     all rows, and these break ties.
 
     Args:
-        position: (N, 2) metres.
-        power: (N, B) linear.
-        asked: (M, 2) metres; outside the range, the cell at the rim answers.
+        position: Metres.
+        power: Linear.
+        asked: Metres; outside the range, the cell at the rim answers.
         cells: Along each axis.
     """
     low, high = position.min(axis=0), position.max(axis=0)

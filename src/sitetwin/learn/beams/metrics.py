@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 
@@ -12,8 +13,8 @@ DBA_TOLERANCE = 5
 """Beams of distance at which the distance-based accuracy reaches zero (DeepSense 6G challenge)."""
 
 
-def best_beams(power: np.ndarray) -> np.ndarray:
-    """(N,) int64: strongest beam of each row; NaN powers are never the strongest.
+def best_beams(power: Float[np.ndarray, "rows beams"]) -> Int[np.ndarray, " rows"]:
+    """Strongest beam of each row; NaN powers are never the strongest.
 
     Raises:
         SiteTwinError: A row has no power at all.
@@ -23,22 +24,26 @@ def best_beams(power: np.ndarray) -> np.ndarray:
     return np.nanargmax(power, axis=1)
 
 
-def ranking(score: np.ndarray) -> np.ndarray:
-    """(N, B) int64: beams by falling score, the lower index first among equals."""
+def ranking(score: Shaped[np.ndarray, "rows beams"]) -> Int[np.ndarray, "rows beams"]:
+    """Beams by falling score, the lower index first among equals."""
     return np.argsort(-score, axis=1, kind="stable")
 
 
-def rank_of_best(score: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """(N,) int64 from 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k."""
+def rank_of_best(
+    score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"]
+) -> Int[np.ndarray, " rows"]:
+    """From 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k."""
     return (ranking(score) == best_beams(power)[:, None]).argmax(axis=1)
 
 
-def power_ratio(score: np.ndarray, power: np.ndarray, k: int = 1, noise: bool = True) -> np.ndarray:
-    """(N,) in 0..1: power of the best of the k first picks over that of the best beam.
+def power_ratio(
+    score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"], k: int = 1, noise: bool = True
+) -> Float[np.ndarray, " rows"]:
+    """In 0..1: power of the best of the k first picks over that of the best beam.
 
     Args:
-        score: (N, B).
-        power: (N, B) linear; a NaN counts as the weakest power of its row.
+        score: The higher, the better.
+        power: Linear; a NaN counts as the weakest power of its row.
         k: Beams that are tried.
         noise: Take half of the row's weakest power off both, an estimate of the noise (arXiv 2205.09054).
     """
@@ -49,13 +54,15 @@ def power_ratio(score: np.ndarray, power: np.ndarray, k: int = 1, noise: bool = 
     return (tried - floor) / (power.max(axis=1) - floor)
 
 
-def power_loss_db(score: np.ndarray, power: np.ndarray) -> float:
+def power_loss_db(score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"]) -> float:
     """10 log10 of the mean over rows of best over obtained power, noise taken off both (arXiv 2205.09054)."""
     return float(10 * np.log10((1 / power_ratio(score, power)).mean()))
 
 
-def distance_based_accuracy(score: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """(N,) each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1)."""
+def distance_based_accuracy(
+    score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"]
+) -> Float[np.ndarray, " rows"]:
+    """Each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1)."""
     error = np.abs(ranking(score)[:, :3] - best_beams(power)[:, None]) / DBA_TOLERANCE
     return (1 - np.minimum(np.minimum.accumulate(error, axis=1), 1)).mean(axis=1)
 
@@ -73,19 +80,21 @@ class Sweep:
     beams: float
 
 
-def fixed_sweep(rank: np.ndarray, reliability: float) -> Sweep:
+def fixed_sweep(rank: Int[np.ndarray, " rows"], reliability: float) -> Sweep:
     """Fewest beams, the same number for every row, that reach a reliability: known only after the test (an oracle)."""
     needed = int(np.ceil(reliability * len(rank) - 1e-9))
     beams = int(np.sort(rank)[needed - 1]) + 1
     return Sweep(float((rank < beams).mean()), float(beams))
 
 
-def adaptive_sweep(probability: np.ndarray, power: np.ndarray, reliability: float) -> Sweep:
+def adaptive_sweep(
+    probability: Float[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"], reliability: float
+) -> Sweep:
     """Sweep each row's most probable beams until their probabilities reach the asked reliability.
 
     Args:
-        probability: (N, B), rows sum to one.
-        power: (N, B) linear.
+        probability: Rows sum to one.
+        power: Linear.
         reliability: Asked for, 0..1.
     """
     ordered = np.take_along_axis(probability, ranking(probability), axis=1)
@@ -93,7 +102,9 @@ def adaptive_sweep(probability: np.ndarray, power: np.ndarray, reliability: floa
     return Sweep(float((rank_of_best(probability, power) < swept).mean()), float(swept.mean()))
 
 
-def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> float:
+def label_ceiling(
+    power: Float[np.ndarray, "rows beams"], order: Shaped[np.ndarray, " rows"], drive: Shaped[np.ndarray, " rows"]
+) -> float:
     """What label noise leaves of top-1 accuracy, about: root of the share of neighbours that agree on the best beam.
 
     Rows one after the other in a drive stand some decimetres apart. If each label is that of the true beam with
@@ -101,9 +112,9 @@ def label_ceiling(power: np.ndarray, order: np.ndarray, drive: np.ndarray) -> fl
     drive has two rows.
 
     Args:
-        power: (N, B) linear.
-        order: (N,) place of each row in time.
-        drive: (N,).
+        power: Linear.
+        order: Place of each row in time.
+        drive: Drive of each row.
     """
     rows = np.argsort(order, kind="stable")
     best = best_beams(power)[rows]

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 _HIDDEN = 256
@@ -50,14 +51,16 @@ SHARED_LAYER = Schedule(epochs=60, milestones=(20, 40), weight_decay=1e-5)
 _STEPS = 200  # of each of its inputs
 
 
-def network_inputs(position: np.ndarray) -> Tensor:
-    """(..., 4) float32: x / 30, y / 30, azimuth / pi, distance / sqrt(24^2 + 28^2), from (..., 2) metres."""
+def network_inputs(position: Shaped[np.ndarray, "*batch 2"]) -> Float[Tensor, "*batch 4"]:
+    """float32: x / 30, y / 30, azimuth / pi, distance / sqrt(24^2 + 28^2), from metres."""
     x, y = torch.from_numpy(np.ascontiguousarray(position)).float().unbind(-1)
     return torch.stack([x / 30, y / 30, torch.atan2(y, x) / math.pi, torch.hypot(x, y) / _REACH_M], dim=-1)
 
 
-def stepped_inputs(position: np.ndarray, everyone: np.ndarray) -> Tensor:
-    """(..., 2) float32 of (..., 2) metres: each axis scaled to 0..1 over the positions of `everyone`, in 200 steps."""
+def stepped_inputs(
+    position: Shaped[np.ndarray, "*batch 2"], everyone: Shaped[np.ndarray, "everyone 2"]
+) -> Float[Tensor, "*batch 2"]:
+    """float32 of metres: each axis scaled to 0..1 over the positions of `everyone`, in 200 steps."""
     low, high = everyone.min(axis=0), everyone.max(axis=0)
     share = (position - low) / np.maximum(high - low, 1e-9)
     return torch.from_numpy(np.clip(np.floor(share * _STEPS), 0, _STEPS - 1) / _STEPS).float()
@@ -99,8 +102,8 @@ class BeamNetworks:
         other._applied, other.layers = self._applied, layers
         return other
 
-    def scores(self, inputs: Tensor) -> Tensor:
-        """(R, n, B) logits of inputs (R, n, 4)."""
+    def scores(self, inputs: Float[Tensor, "networks rows inputs"]) -> Float[Tensor, "networks rows beams"]:
+        """Logits."""
         *hidden, last = self._applied
         for weight, bias in (self.layers[k] for k in hidden):
             inputs = torch.relu(torch.baddbmm(bias, inputs, weight))
@@ -109,8 +112,8 @@ class BeamNetworks:
 
     def train(
         self,
-        inputs: Tensor,
-        labels: Tensor,
+        inputs: Float[Tensor, "networks rows inputs"],
+        labels: Int[Tensor, "networks rows"],
         schedule: Schedule,
         generator: torch.Generator,
         held_out: tuple[Tensor, Tensor] | None = None,
@@ -118,8 +121,8 @@ class BeamNetworks:
         """Train all networks, each on its own rows.
 
         Args:
-            inputs: (R, n, 4).
-            labels: (R, n) int64.
+            inputs: Rows of each network.
+            labels: Best beam of each row.
             schedule: Epochs, rates, batches.
             generator: Of the shuffles.
             held_out: Inputs (R, m, 4) and labels (R, m) on which each network keeps the most accurate of its epochs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 
@@ -18,8 +19,8 @@ class BeamSplit:
         test: Rows that are judged; never in the pool.
     """
 
-    pool: np.ndarray
-    test: np.ndarray
+    pool: Int[np.ndarray, " pool"]
+    test: Int[np.ndarray, " test"]
 
 
 def random_splits(rows: int, repeats: int, seed: int, share: float = 0.8) -> list[BeamSplit]:
@@ -36,11 +37,11 @@ def random_splits(rows: int, repeats: int, seed: int, share: float = 0.8) -> lis
     return [BeamSplit(order[:cut], order[cut:]) for order in orders]
 
 
-def drive_folds(drive: np.ndarray, folds: int, seed: int) -> list[BeamSplit]:
+def drive_folds(drive: Shaped[np.ndarray, " rows"], folds: int, seed: int) -> list[BeamSplit]:
     """Whole drives are test; over the folds every drive is tested once.
 
     Args:
-        drive: (N,) drive of each row.
+        drive: Drive of each row.
         folds: Number of folds.
         seed: Draws which drives go together, and the order of the pools.
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 from sitetwin.learn.energy import energy, power
@@ -17,8 +18,8 @@ def to_db(ratio: Tensor | float) -> float:
     return 10 * math.log10(value) if value > 0 else -math.inf
 
 
-def nmse(x: Tensor, x_hat: Tensor) -> Tensor:
-    """(N,) linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes."""
+def nmse(x: Shaped[Tensor, " users *axes"], x_hat: Shaped[Tensor, " users *axes"]) -> Float[Tensor, " users"]:
+    """Linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes."""
     return _energy(x - x_hat) / _energy(x)
 
 
@@ -27,17 +28,20 @@ def _energy(x: Tensor) -> Tensor:
     return energy(x.flatten(1))
 
 
-def nmse_untruncated(error: Tensor, kept: Tensor) -> Tensor:
-    """(N,) NMSE on the channel before the delay taps were truncated.
+def nmse_untruncated(error: Float[Tensor, " users"], kept: Float[Tensor, " users"]) -> Float[Tensor, " users"]:
+    """NMSE on the channel before the delay taps were truncated.
 
     Args:
-        error: (N,) NMSE on the truncated matrix.
-        kept: (N,) share of the channel's energy that the truncation kept, 0..1. What was cut off is lost whole.
+        error: NMSE on the truncated matrix.
+        kept: Share of the channel's energy that the truncation kept, 0..1. What was cut off is lost whole.
     """
     return error * kept + (1 - kept)
 
 
-def aligned(x: Tensor, x_hat: Tensor) -> Tensor:
+def aligned(
+    x: Complex[Tensor, " users *axes"],
+    x_hat: Complex[Tensor, " users *axes"],
+) -> Complex[Tensor, " users *axes"]:
     """`x_hat` turned by the common phase per user that brings it closest to `x`."""
     inner = (x_hat.flatten(1).conj() * x.flatten(1)).sum(1)
     return x_hat * torch.polar(torch.ones_like(inner.real), torch.angle(inner))[:, None, None]
@@ -66,8 +70,8 @@ class NmseSummary:
         return asdict(self)
 
 
-def summarise(errors: Tensor) -> NmseSummary:
-    """Summary of (N,) linear NMSE values."""
+def summarise(errors: Float[Tensor, " users"]) -> NmseSummary:
+    """Summary of linear NMSE values."""
     errors = errors.to(torch.float64)
     in_db = 10 * torch.log10(errors.clamp_min(1e-30))
     return NmseSummary(
@@ -79,26 +83,32 @@ def summarise(errors: Tensor) -> NmseSummary:
     )
 
 
-def cdf(values: Tensor, points: int = 200) -> tuple[Tensor, Tensor]:
-    """Empirical CDF at evenly spaced probabilities: (values, probabilities), each (points,) float64."""
+def cdf(
+    values: Shaped[Tensor, " values"], points: int = 200
+) -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
+    """Empirical CDF at evenly spaced probabilities: values and probabilities, float64."""
     probability = torch.linspace(0, 1, points, dtype=torch.float64)
     return torch.quantile(values.to(torch.float64), probability), probability
 
 
-def frequency_response(x: Tensor, subcarriers: int) -> Tensor:
-    """(N, T, B) delay-angle -> (N, K, B) frequency-angle, ``H_k = sum_n G[n] e^{-j 2 pi k n / K}`` for k = 0..K-1.
+def frequency_response(
+    x: Complex[Tensor, "users taps beams"], subcarriers: int
+) -> Complex[Tensor, "users subcarriers beams"]:
+    """From delay and angle to frequency and angle: ``H_k = sum_n G[n] e^{-j 2 pi k n / K}`` for k = 0..K-1.
 
     The angle axis stays as it is: a unitary change of the antenna basis moves no inner product between two channels.
     """
     return torch.fft.fft(x, n=subcarriers, dim=1)
 
 
-def sgcs(x: Tensor, x_hat: Tensor, subcarriers: int | None = None) -> Tensor:
-    """(N,) squared generalised cosine similarity, 0..1; 1 exactly where the two are collinear.
+def sgcs(
+    x: Complex[Tensor, "users taps beams"], x_hat: Complex[Tensor, "users taps beams"], subcarriers: int | None = None
+) -> Float[Tensor, " users"]:
+    """Squared generalised cosine similarity, 0..1; 1 exactly where the two are collinear.
 
     Args:
-        x: (N, T, B) complex.
-        x_hat: (N, T, B) complex. A zero matrix counts as similarity 0.
+        x: True matrices.
+        x_hat: Recovered ones. A zero matrix counts as similarity 0.
         subcarriers: If given, the mean over that many subcarriers of the per-subcarrier similarity (3GPP's use);
             otherwise the whole matrix is taken as one vector.
     """
@@ -111,15 +121,20 @@ def sgcs(x: Tensor, x_hat: Tensor, subcarriers: int | None = None) -> Tensor:
     return torch.where(both > 0, inner / both.clamp_min(1e-30), torch.zeros_like(inner)).clamp_max(1.0).mean(1)
 
 
-def rate_share(x: Tensor, x_hat: Tensor, snr_db: float, subcarriers: int = 256) -> Tensor:
-    """(N,) achievable rate of MISO maximum-ratio transmission on the fed-back channel, relative to perfect CSI.
+def rate_share(
+    x: Complex[Tensor, "users taps beams"],
+    x_hat: Complex[Tensor, "users taps beams"],
+    snr_db: float,
+    subcarriers: int = 256,
+) -> Float[Tensor, " users"]:
+    """Achievable rate of MISO maximum-ratio transmission on the fed-back channel, relative to perfect CSI.
 
     Per subcarrier ``log2(1 + snr |h_k^H w_k|^2 / mean_k ||h_k||^2)``, w_k the unit vector along the recovered h_k;
     summed over the subcarriers, divided by the same with w_k along h_k.
 
     Args:
-        x: (N, T, B) complex, the true matrices.
-        x_hat: (N, T, B) complex, the recovered ones. Where a subcarrier is recovered as zero the rate there is zero.
+        x: The true matrices.
+        x_hat: The recovered ones. Where a subcarrier is recovered as zero the rate there is zero.
         snr_db: Mean over the band of the SNR that perfect maximum-ratio transmission reaches for this user.
         subcarriers: Number K of subcarriers of the band.
     """

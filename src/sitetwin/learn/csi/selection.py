@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Complex, Int
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -22,14 +23,14 @@ class Selection:
     """Chosen samples and what choosing them cost.
 
     Attributes:
-        rows: (n,) int64, rows of the pool, in the order of choice.
+        rows: int64, rows of the pool, in the order of choice.
         rule: Name of the rule.
         examined: Pool samples whose error the rule needed. Each user computes its own from the codec it has, but the
             ranking rules need those numbers at one place: one real per examined sample.
         reals_uploaded: Real numbers of the full matrices that were fed back.
     """
 
-    rows: Tensor
+    rows: Int[Tensor, " chosen"]
     rule: str
     examined: int
     reals_uploaded: int
@@ -49,12 +50,12 @@ class Selection:
         }
 
 
-def check_disjoint(pool: Tensor, test: Tensor) -> None:
+def check_disjoint(pool: Int[Tensor, " pool"], test: Int[Tensor, " test"]) -> None:
     """Refuse a pool that shares users with the test set.
 
     Args:
-        pool: (P,) user indices.
-        test: (T,) user indices.
+        pool: User indices.
+        test: User indices.
 
     Raises:
         SiteTwinError: They overlap.
@@ -77,8 +78,8 @@ def _check(count: int, pool: Tensor) -> None:
         )
 
 
-def select_random(pool: Tensor, count: int, generator: torch.Generator) -> Selection:
-    """`count` samples of the (P, T, B) pool at random, without repeats.
+def select_random(pool: Complex[Tensor, "pool taps beams"], count: int, generator: torch.Generator) -> Selection:
+    """`count` samples of the pool at random, without repeats.
 
     Raises:
         SiteTwinError: The pool is smaller than `count`.
@@ -87,7 +88,7 @@ def select_random(pool: Tensor, count: int, generator: torch.Generator) -> Selec
     return _selection(torch.randperm(len(pool), generator=generator)[:count], "random", pool, 0)
 
 
-def select_highest_nmse(codec: Codec, pool: Tensor, count: int) -> Selection:
+def select_highest_nmse(codec: Codec, pool: Complex[Tensor, "pool taps beams"], count: int) -> Selection:
     """The `count` samples of the pool that the codec recovers worst, worst first.
 
     Raises:
@@ -98,12 +99,14 @@ def select_highest_nmse(codec: Codec, pool: Tensor, count: int) -> Selection:
     return _selection(error.argsort(descending=True, stable=True)[:count], "highest-nmse", pool, len(pool))
 
 
-def select_above_threshold(codec: Codec, pool: Tensor, threshold_db: float, limit: int | None = None) -> Selection:
+def select_above_threshold(
+    codec: Codec, pool: Complex[Tensor, "pool taps beams"], threshold_db: float, limit: int | None = None
+) -> Selection:
     """The samples whose NMSE exceeds a threshold, in the pool's order: the paper's rule, decided by each user alone.
 
     Args:
         codec: The codec in use.
-        pool: (P, T, B) complex64, in order of arrival.
+        pool: complex64, in order of arrival.
         threshold_db: The paper's eta, dB.
         limit: The base station stops asking after that many uploads.
     """
@@ -113,7 +116,7 @@ def select_above_threshold(codec: Codec, pool: Tensor, threshold_db: float, limi
     return _selection(rows, "above-threshold", pool, examined)
 
 
-def select_k_centre(codec: Codec, pool: Tensor, count: int) -> Selection:
+def select_k_centre(codec: Codec, pool: Complex[Tensor, "pool taps beams"], count: int) -> Selection:
     """Diverse badly coded samples: greedy k-centre on the residual vectors.
 
     The worst samples tend to share one shadow zone. Here the residuals e = x - x_hat are points with the phase-

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
+from sitetwin.learn.beams.data import BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import power_ratio, rank_of_best
 from sitetwin.site.places.placement import outdoor_mask
@@ -46,16 +48,16 @@ def emulation(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
         lit = power.sum(axis=1) > 0
         return users[lit], power[lit]
 
-    network = BeamPowerEmulator(boresight, twin.assumptions.antennas, bench.study.seed)
+    network = BeamPowerEmulator(boresight, twin.assumptions.antennas)
     known, power = traced(known)
     begin = time.process_time()
-    network.fit(known, power)
+    network.fit(BeamSet(known, power), torch.Generator().manual_seed(bench.study.seed))
     training = time.process_time() - begin
     begin = time.process_time()
     asked, truth = traced(asked)
     tracing = time.process_time() - begin
     begin = time.process_time()
-    answer = network.levels_db(asked)
+    answer = network.predict(asked)
     asking = time.process_time() - begin
     level = cut_levels_db(truth)
     error = np.abs(answer - level)[level > _STRONG_DB]
@@ -74,7 +76,7 @@ def emulation(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
         "power_of_its_beam": _round(power_ratio(answer, truth, noise=False).mean()),
         "top1_measured": {
             "tracer": _round((rank_of_best(of_rows, rows) == 0).mean()),
-            "network": _round((rank_of_best(network.levels_db(bench.east_north), rows) == 0).mean()),
+            "network": _round((rank_of_best(network.predict(bench.east_north), rows) == 0).mean()),
         },
         "timing": {
             "users": len(asked),

@@ -10,10 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.calibrate.choice import choose_in_turn
-from sitetwin.calibrate.rows import Street
-from sitetwin.calibrate.structured import StructuredTwin
-from sitetwin.calibrate.tuning import calibrate
+from sitetwin.calibrate import Street, StructuredTwin, choose_in_turn
 from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import SHARED_LAYER, BeamNetworks, stepped_inputs
@@ -225,11 +222,9 @@ def calibrated(
     longest = max(len(split.test) for split in bench.splits)
     test = np.stack([np.resize(split.test, longest) for split in bench.splits])
     model = StructuredTwin(bench.pattern, bench.azimuth, known=known, sessions=sessions)
-    fitted = model.fit(bench.street.rows(rows, echoes), bench.power[rows])
-    sure = calibrate(model, bench.street, rows, bench.power, echoes)
-    answer = model.probabilities(fitted, bench.street.rows(test, echoes), *sure)
+    answer = model.fit(bench.street.rows(rows, echoes, bench.power)).predict(bench.street.rows(test, echoes))
     unknowns = {
         name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std(correction=0)), 3)}
-        for name, v in fitted.unknowns.items()
+        for name, v in model.calibration.unknowns.items()
     }
     return bench.tally(lambda i, split: answer[i, : len(split.test)], probability=True), {"unknowns": unknowns}

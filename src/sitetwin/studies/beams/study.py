@@ -17,11 +17,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.calibrate.rows import Street
+from sitetwin.calibrate import Street
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import label_ceiling
 from sitetwin.learn.beams.splits import drive_folds, random_splits
-from sitetwin.measured.deepsense import read_codebook, read_deepsense, read_lanes
+from sitetwin.measured import read_codebook, read_deepsense, read_lanes
 from sitetwin.store.files import disk_errors
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
 from sitetwin.studies.beams.emulation import emulation, sensitivity

@@ -1,0 +1,51 @@
+"""Where measurements were taken, in metres: by the projection that sites use, and no other."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site import Georeference, Site
+from sitetwin.site.latlon import to_local
+from sitetwin.site.projection import LocalProjection
+
+
+def about_origin(position: Float[np.ndarray, "rows 2"], origin: Georeference) -> Float[np.ndarray, "rows 2"]:
+    """Positions on the globe as metres east and north of a point, by the projection of a site with that origin.
+
+    Args:
+        position: WGS84 latitude and longitude, degrees.
+        origin: The point.
+
+    Returns:
+        float64; NaN where a position is no place on the globe, or too far away to be projected.
+    """
+    there = (np.abs(position[:, 0]) <= 90) & (np.abs(position[:, 1]) <= 180)
+    out = np.full(position.shape, np.nan)
+    out[there] = LocalProjection.of(origin).to_local(position[there][:, ::-1].astype(np.float64))
+    out[~np.isfinite(out).all(axis=1)] = np.nan
+    return out
+
+
+def on_site(data: xr.Dataset, site: Site) -> xr.Dataset:
+    """Measurements with their places in a site's own frame.
+
+    Args:
+        data: With the variables ``latitude`` and ``longitude`` along ``sample``, as readers of measured data give it.
+        site: It needs a georeference.
+
+    Returns:
+        The data with the variables ``x`` and ``y``, metres east and north of the site's origin.
+
+    Raises:
+        SiteTwinError: The data have no positions, the site no georeference, or a position lies far from the site.
+    """
+    if not {"latitude", "longitude"} <= set(data.variables):
+        raise SiteTwinError(
+            "these measurements have no latitude and longitude; read them with a reader of measured data"
+        )
+    plan = to_local(site, data["latitude"].values, data["longitude"].values)
+    attributes = {"units": "m", "long_name": f"in the frame of the site {site.name}"}
+    return data.assign(x=("sample", plan[:, 0], attributes), y=("sample", plan[:, 1], attributes))
