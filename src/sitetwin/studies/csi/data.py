@@ -71,7 +71,7 @@ def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Te
     options = FieldOptions(foliage=world.foliage)
 
     def matrices(paths: Paths) -> Tensor:
-        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), options)
+        gains = path_gains(paths, world.traced, link.carrier_hz, world.radio, Radio(), options)
         with _plane_waves():
             g = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)
         return g[:, 0].transpose(1, 2).contiguous()
@@ -115,7 +115,7 @@ def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
     options = FieldOptions(foliage=world.foliage)
 
     def shares(paths: Paths) -> Tensor:
-        gains = path_gains(paths, world.site, link.carrier_hz, world.radio, Radio(), options)
+        gains = path_gains(paths, world.traced, link.carrier_hz, world.radio, Radio(), options)
         with _plane_waves():
             kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
             whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))

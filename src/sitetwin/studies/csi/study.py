@@ -139,7 +139,7 @@ def path_gain_db(study: CsiStudy, world: World) -> np.ndarray:
 
     def sums(paths: Paths) -> np.ndarray:
         gains = path_gains(
-            paths, world.site, study.link.carrier_hz, Radio(), Radio(), FieldOptions(foliage=world.foliage)
+            paths, world.traced, study.link.carrier_hz, Radio(), Radio(), FieldOptions(foliage=world.foliage)
         )
         power = gains.power[:, 0, 0].numpy()
         return np.bincount(paths.user_of_path, weights=power, minlength=paths.num_users)

@@ -48,6 +48,8 @@ class World:
         differences: To the twin, in words.
         other_users: (E,) user indices whose paths another engine traced, ascending.
         other_paths: Those users' paths, in that order, or None.
+        planted: The site that the paths were traced in, where it is not `site` itself: the twin's paths name the trees
+            of target A, which the twin lets pass without loss.
     """
 
     key: str
@@ -59,6 +61,12 @@ class World:
     differences: tuple[str, ...]
     other_users: np.ndarray
     other_paths: Paths | None
+    planted: Site | None = None
+
+    @property
+    def traced(self) -> Site:
+        """The site that the paths were traced in: fields are computed with it."""
+        return self.site if self.planted is None else self.planted
 
     @property
     def covered(self) -> np.ndarray:
@@ -111,7 +119,7 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     radio = _radio(study, study.site.yaw_deg)
     none = np.zeros(0, dtype=np.int64)
     bare = city.variant(vegetation=Vegetation.none()) if city.vegetation.num_volumes else city
-    twin = World("twin", "Twin: the city without trees", bare, paths, radio, None, (), none, None)
+    twin = World("twin", "Twin: the city without trees", bare, paths, radio, None, (), none, None, planted)
     target_a = World(
         "target_a",
         "Target A: foliage attenuates",
