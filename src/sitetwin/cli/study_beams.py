@@ -9,7 +9,7 @@ import typer
 
 from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
-from sitetwin.cli.options.single import StudyFolder, choice
+from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
 
 
 def beams(
@@ -24,9 +24,7 @@ def beams(
     profile: Annotated[
         str,
         choice(
-            "quick",
-            "paper",
-            "full",
+            *PROFILES,
             checked=False,
             help="quick (minutes: all methods at few sizes), paper (the published protocol) or full (also folds of "
             "whole drives, all beams, and the twin without its parts).",

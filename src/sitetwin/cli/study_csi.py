@@ -10,7 +10,7 @@ import typer
 
 from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
-from sitetwin.cli.options.single import StudyFolder, choice
+from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
 
 
 def csi(
@@ -18,9 +18,7 @@ def csi(
     profile: Annotated[
         str,
         choice(
-            "quick",
-            "anchor",
-            "paper",
+            *PROFILES,
             checked=False,
             help="quick (minutes to hours), paper (the published protocol: a day or more) or full (all sizes: days).",
         ),

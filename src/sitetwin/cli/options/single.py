@@ -17,6 +17,9 @@ from sitetwin.errors import SiteTwinError
 CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat beyond
 _ANGLES_DEG = (-360.0, 360.0)
 
+PROFILES = ("quick", "paper", "full")
+"""Of every study: minutes; the published protocol; everything that bounds need."""
+
 SITE_HELP = (
     "Folder of a saved site (`sitetwin site import` makes it of maps), name of a built-in Sionna RT scene (munich), or "
     "file: Mitsuba XML, CityJSON, GLB, glTF, OBJ, PLY, or a Wireless InSite project."
