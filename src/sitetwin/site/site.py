@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sitetwin.site.materials import Material  # noqa: F401  # as above
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference
 from sitetwin.site.summary import Rows, as_html, as_text, mesh_rows
