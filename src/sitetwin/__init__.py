@@ -1,5 +1,113 @@
-"""Site-specific wireless digital twins: from a 3-D scene to channels and the models trained on them."""
+"""Site-specific wireless digital twins: from a 3-D scene to channels and the models trained on them.
+
+    import sitetwin as st
+
+    site = st.open_site("munich")
+    users = st.grid(site, area=(-100, -100, 100, 100), spacing=1.0)
+    paths = st.trace(site, tx=(8.5, 21, 27), users=users, max_depth=3, diffraction=True)
+    h = st.channels(paths, site, carrier_hz=28e9, radio=st.Radio("upa:8x8", pattern="tr38901"), bandwidth_hz=100e6)
+
+Importing the package costs next to nothing: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from sitetwin.version import __version__
 
-__all__ = ["__version__"]
+_HOMES = {
+    "errors": ("SiteTwinError", "SiteTwinWarning"),
+    "face.places": ("grid", "open_site"),
+    "face.tracing": ("trace",),
+    "face.channels": ("channels", "open_channels", "channels_to_store"),
+    "face.datasets": ("ChannelDataset", "torch_dataset"),
+    "face.quantities": ("gains",),
+    "face.covering": ("coverage",),
+    "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
+    "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
+    "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
+    "channel.stations": ("Station",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = ("calibrate", "channel", "learn", "measured", "rays", "report", "site", "store", "studies", "view")
+_RENAMED_ROOMS = {"plots": "drawing.plots"}
+
+__all__ = [
+    "AntennaArray",
+    "Atmosphere",
+    "ChannelDataset",
+    "ChannelRequest",
+    "FieldOptions",
+    "Georeference",
+    "Interaction",
+    "Material",
+    "OfdmGrid",
+    "PathGains",
+    "Paths",
+    "Radio",
+    "Site",
+    "SiteTwinError",
+    "SiteTwinWarning",
+    "Station",
+    "TraceJob",
+    "TraceSettings",
+    "Vegetation",
+    "__version__",
+    "calibrate",
+    "channel",
+    "channels",
+    "channels_to_store",
+    "check_site",
+    "coverage",
+    "gains",
+    "grid",
+    "itu_material",
+    "learn",
+    "load_paths",
+    "measured",
+    "open_channels",
+    "open_site",
+    "plots",
+    "rays",
+    "report",
+    "save_paths",
+    "save_site",
+    "site",
+    "store",
+    "studies",
+    "torch_dataset",
+    "trace",
+    "view",
+]
+
+if TYPE_CHECKING:
+    from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
+    from sitetwin.channel.stations import Station
+    from sitetwin.drawing import plots
+    from sitetwin.errors import SiteTwinError, SiteTwinWarning
+    from sitetwin.face.channels import channels, channels_to_store, open_channels
+    from sitetwin.face.covering import coverage
+    from sitetwin.face.datasets import ChannelDataset, torch_dataset
+    from sitetwin.face.places import grid, open_site
+    from sitetwin.face.quantities import gains
+    from sitetwin.face.tracing import trace
+    from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
+    from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the face, loaded from its home when it is first asked for (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"sitetwin.{_HOME[name]}"), name)
+    elif name in _ROOMS or name in _RENAMED_ROOMS:
+        value = importlib.import_module(f"sitetwin.{_RENAMED_ROOMS.get(name, name)}")
+    else:
+        raise AttributeError(f"module 'sitetwin' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,51 @@
+"""`.sitetwin` of a labelled array of channels: the way from names to tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+
+from sitetwin.errors import SiteTwinError
+
+
+@xr.register_dataarray_accessor("sitetwin")
+class ChannelAccessor:
+    """What channels can do beyond what every labelled array can.
+
+    Args:
+        array: From `sitetwin.channels` or `sitetwin.open_channels`.
+    """
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def torch(self, *dims: str) -> torch.Tensor:
+        """The values as a tensor; what is made on demand is made now.
+
+        Args:
+            *dims: Names of the axes in the order that is wanted; as they are by default.
+
+        Raises:
+            SiteTwinError: The names are not those of the axes.
+        """
+        array = self._array
+        if dims:
+            if sorted(dims) != sorted(str(dim) for dim in array.dims):
+                raise SiteTwinError(f"the axes are {', '.join(map(str, array.dims))}; name each of them once")
+            array = array.transpose(*dims)
+        return torch.from_numpy(np.ascontiguousarray(array.values))
+
+    def power_db(self) -> xr.DataArray:
+        """Received over transmitted power of each user in dB, the mean over antennas and frequency; NaN without a path.
+
+        Raises:
+            SiteTwinError: The array is no frequency response.
+        """
+        array = self._array
+        if "frequency" not in array.dims:
+            raise SiteTwinError("the power is the mean over frequency; give channels of the quantity cfr")
+        rest = [dim for dim in array.dims if dim not in ("transmitter", "user", "time")]
+        power = (array.real.astype(np.float64) ** 2 + array.imag.astype(np.float64) ** 2).mean(rest)
+        found: xr.DataArray = 10 * np.log10(power.where(power > 0))
+        return found.rename("power_db").assign_attrs(units="dB")

@@ -1,0 +1,187 @@
+"""Channels as labelled arrays: in memory where they are small, made on demand where they are not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Unpack
+
+import dask
+import dask.array
+import numpy as np
+import torch
+import xarray as xr
+
+from sitetwin.channel import ChannelLoader, ChannelRequest
+from sitetwin.channel.io import KIND, Progress, write_channels
+from sitetwin.errors import SiteTwinError
+from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
+from sitetwin.face.labels import labelled, labels_of_request, labels_of_store
+from sitetwin.face.requests import ChannelChoices, channel_request
+from sitetwin.face.sources import PathSource, path_source
+from sitetwin.rays import Paths
+from sitetwin.site import Site
+from sitetwin.store import TileStore
+
+EAGER_BYTES = 256 * 2**20
+"""Channels larger than this are made on demand, block by block."""
+
+BLOCK_BYTES = 64 * 2**20
+
+_ONE_AT_A_TIME = threading.Lock()  # a block's synthesis uses all cores by itself
+
+
+def channels(
+    paths: Paths | TileStore | str | Path | Sequence[Paths],
+    site: Site,
+    request: ChannelRequest | None = None,
+    *,
+    lazy: bool | None = None,
+    **choices: Unpack[ChannelChoices],
+) -> xr.DataArray:
+    """Channels of all users, with named axes and coordinates.
+
+    Args:
+        paths: From `trace`, or the folder that `TraceJob.run` wrote. Several `Paths`, from several transmitters to
+            the same users, give an array with a first axis "transmitter".
+        site: The site they were traced in, or a variant of the same geometry: other materials, another season.
+        request: What is wanted, ready-made; or the choices below.
+        lazy: Whether values are made block by block when they are asked for (Dask); by default if they take more than
+            256 MB. `.compute()` or `.values` makes them.
+        **choices: ``carrier_hz=28e9, radio=Radio("upa:8x8"), bandwidth_hz=100e6, subcarriers=256,
+            quantity="delay-angle"`` and more; see `ChannelChoices`.
+
+    Returns:
+        complex64 array. Axes: user, rx_antenna, tx_antenna, frequency for "cfr"; user, rx_antenna, angle, delay for
+        "delay-angle". Coordinates: x, y, z of each user in metres, frequency in Hz, delay in seconds, direction cosines
+        of the angle bins. The attributes say carrier, normalisation and phase conventions. The squared magnitude is
+        received over transmitted power.
+
+    Raises:
+        SiteTwinError: The paths are of another site, or the request is impossible.
+    """
+    wanted = channel_request(request, **choices)
+    if isinstance(paths, Sequence) and not isinstance(paths, str):
+        return _of_each([channels(one, site, wanted, lazy=lazy) for one in paths])
+    if wanted.quantity == "gains":
+        raise SiteTwinError("gains are numbers of paths, not of users; use sitetwin.gains(paths, site, ...)")
+    source = path_source(paths, site)
+    labels = labels_of_request(source.positions, source.transmitter, site, wanted)
+    size = wanted.bytes_per_row * len(labels.users)
+    if lazy or (lazy is None and size > EAGER_BYTES):
+        values = _on_demand(source, site, wanted)
+    else:
+        values = synthesise(source, site, wanted, np.arange(len(labels.users)))
+    return labelled(values, labels)
+
+
+def _of_each(parts: list[xr.DataArray]) -> xr.DataArray:
+    """Channels from several transmitters to the same users, as one array."""
+    if not parts:
+        raise SiteTwinError("there are no paths; give the paths of at least one transmitter")
+    for number, part in enumerate(parts):
+        if not all(np.array_equal(part[axis], parts[0][axis]) for axis in "xyz"):
+            raise SiteTwinError(f"paths number {number} are those of other users than the first; give the same users")
+    places = xr.concat([xr.DataArray(part.attrs["transmitter"], dims="xyz") for part in parts], "transmitter")
+    joined = xr.concat(parts, "transmitter", combine_attrs="drop_conflicts")
+    return joined.assign_coords(transmitter_position=places)
+
+
+def synthesise(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:
+    """(chosen, ...) complex64 channels of some users, in batches that memory bears."""
+    values = np.empty((len(users), *wanted.shape), dtype=np.complex64)
+    with _ONE_AT_A_TIME, torch.no_grad():
+        for first in range(0, len(users), wanted.batch_users):
+            some = users[first : first + wanted.batch_users]
+            values[first : first + len(some)] = _of_some(source, site, wanted, some)
+    return values
+
+
+def _of_some(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:
+    """(chosen, ...) complex64 channels of one batch."""
+    loader = ChannelLoader(
+        source.take(users),
+        site,
+        wanted.grid,
+        wanted.tx,
+        wanted.rx.select_users(torch.from_numpy(users)),
+        kind=wanted.quantity,
+        options=wanted.options,
+        num_taps=wanted.num_taps,
+        wavefront=wanted.wavefront,
+        steering=wanted.steering,
+        gain_nodes=wanted.gain_nodes,
+    )
+    return loader.channels(torch.arange(len(users))).numpy()
+
+
+def _on_demand(source: PathSource, site: Site, wanted: ChannelRequest) -> dask.array.Array:
+    """Channels of all users, as a Dask array whose blocks lie within the tiles of the source."""
+    most = max(1, BLOCK_BYTES // wanted.bytes_per_row)
+    edges = sorted({edge for low, high in source.tiles for edge in (*range(low, high, most), high)})
+    make = dask.delayed(synthesise, pure=False, traverse=False)
+    ranges = [np.arange(low, high) for low, high in pairwise(edges)]
+    blocks = [make(source, site, wanted, users) for users in ranges]
+    shapes = [(len(users), *wanted.shape) for users in ranges]
+    return dask.array.concatenate(
+        [dask.array.from_delayed(block, shape, np.complex64) for block, shape in zip(blocks, shapes, strict=True)]
+    )
+
+
+def channels_to_store(
+    folder: str | Path,
+    paths: str | Path,
+    site: Site,
+    request: ChannelRequest | None = None,
+    *,
+    progress: Progress | None = None,
+    resume: bool = True,
+    **choices: Unpack[ChannelChoices],
+) -> xr.DataArray:
+    """Write the channels of a store of paths into a data set on disk, and open it.
+
+    Args:
+        folder: Of the data set.
+        paths: Folder that `TraceJob.run` wrote.
+        site: As for `channels`.
+        request: As for `channels`.
+        progress: Told the stage and its finished share, 0 to 1.
+        resume: Whether to go on with a data set of the same request that was begun.
+        **choices: As for `channels`.
+
+    Raises:
+        SiteTwinError: As for `channels`; or the folder holds something else, or the disk refuses.
+    """
+    write_channels(paths, site, folder, channel_request(request, **choices), progress, resume)
+    return open_channels(folder)
+
+
+def open_channels(folder: str | Path) -> xr.DataArray:
+    """A data set of channels on disk, as `channels` returns it; tiles are read, and checked, when they are asked for.
+
+    Raises:
+        SiteTwinError: The folder is no finished data set of channels.
+    """
+    store = TileStore.open(folder)
+    if store.configuration.get("kind") != KIND:
+        raise SiteTwinError(f"{folder} is a store, but not of channels; check the path")
+    missing = len(store.missing_tiles())
+    if missing or not store.tiles:
+        raise SiteTwinError(
+            f"{folder} is not finished: {missing} of {len(store.tiles)} tiles are missing; resume the run that makes it"
+        )
+    if store.attributes["quantity"] == "gains":
+        raise SiteTwinError(f"{folder} holds gains of paths, not channels of users; read it with load_channels")
+    labels = labels_of_store(store)
+    read = dask.delayed(_read, pure=False, traverse=False)
+    blocks = [
+        dask.array.from_delayed(read(store, index, labels.name), (stop - start, *labels.shape), np.complex64)
+        for index, (start, stop) in enumerate(store.tiles)
+    ]
+    return labelled(dask.array.concatenate(blocks), labels)
+
+
+def _read(store: TileStore, index: int, name: str) -> np.ndarray:
+    return store.read_tile(index)[name]

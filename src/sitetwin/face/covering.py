@@ -1,0 +1,57 @@
+"""Coverage of an area by base stations, in one call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sitetwin.channel import FieldOptions
+from sitetwin.channel.stations import Station, named_stations
+from sitetwin.rays import TraceSettings
+from sitetwin.site import Site
+from sitetwin.studies.coverage import Area, Coverage, CoverageSettings, run_coverage
+
+Progress = Callable[[str, float], None]
+
+
+def coverage(
+    site: Site,
+    stations: Sequence[Station] | Station,
+    area: tuple[float, float, float, float],
+    spacing: float = 2.0,
+    height: float = 1.5,
+    *,
+    settings: CoverageSettings | None = None,
+    allow_indoors: bool = False,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Coverage:
+    """What users on a grid receive from base stations: path gain, RSRP, SINR, best server, spreads.
+
+    Args:
+        site: The site.
+        stations: One or several, as ``Station(position=(8.5, 21, 27), eirp_dbm=46, pattern="tr38901", yaw_deg=90)``.
+        area: (xmin, ymin, xmax, ymax) of the users, metres.
+        spacing: Metres between users.
+        height: Of the users above the ground, metres.
+        settings: How paths are traced and fields computed; the defaults of `TraceSettings` and `FieldOptions`.
+        allow_indoors: Allow users and stations inside buildings.
+        folder: Where the paths are kept, so that a killed run goes on and other antennas need no new trace. Without it
+            they are gone at the end.
+        progress: Told the stage and its finished share, 0 to 1.
+
+    Returns:
+        The coverage. It has `.plot(quantity)` and `.to_xarray()`.
+
+    Raises:
+        SiteTwinError: A station stands in a wall, two share a name, nobody stands outdoors, a carrier is outside of a
+            material's range and that is refused, or the disk refuses.
+    """
+    given = named_stations([stations] if isinstance(stations, Station) else list(stations))
+    users = Area(area, spacing, height, allow_indoors)
+    chosen = settings or CoverageSettings(TraceSettings(), FieldOptions())
+    if folder is not None:
+        return run_coverage(site, given, users, chosen, folder, progress)
+    with tempfile.TemporaryDirectory() as passing:
+        return run_coverage(site, given, users, chosen, passing, progress)

@@ -1,0 +1,107 @@
+"""Channels as a data set of torch: made while training runs, shared among workers and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from sitetwin.channel import ChannelRequest
+from sitetwin.errors import SiteTwinError
+from sitetwin.face.channels import synthesise
+from sitetwin.face.requests import ChannelChoices, channel_request
+from sitetwin.face.sources import PathSource, path_source
+from sitetwin.rays import Paths
+from sitetwin.site import Site
+from sitetwin.store import TileStore
+
+MOST_WORKERS = 1024
+
+
+class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
+    """Pairs of user and channel, each user once in a pass, for `torch.utils.data.DataLoader`.
+
+    Users are shared among the loader's workers, and among ranks where `torch.distributed` runs: each user goes to one
+    of them. If there is a seed, the order is drawn anew from it for each pass, the same in all workers and ranks.
+
+    Args:
+        source: Paths.
+        site: Their site.
+        request: What channels.
+        seed: Of the order; None keeps the users' order.
+    """
+
+    def __init__(self, source: PathSource, site: Site, request: ChannelRequest, seed: int | None = None) -> None:
+        super().__init__()
+        self._source, self._site, self._request, self._seed = source, site, request, seed
+        self._users = source.tiles[-1][1]
+        # Shared memory: a worker of the next pass is another process and must know how many passes there were.
+        self._passes = torch.zeros(MOST_WORKERS, dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        """Number of users of all workers and ranks together."""
+        return self._users
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield the index of a user and its complex64 channel, (rx_antenna, tx_antenna, subcarrier) and the like."""
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        if worker >= MOST_WORKERS:
+            raise SiteTwinError(f"a data set serves at most {MOST_WORKERS} workers, not {workers}; take fewer")
+        rank, ranks = _rank()
+        order = self._order(int(self._passes[worker]))
+        self._passes[worker] += 1
+        own = order[rank * workers + worker :: ranks * workers]
+        size = self._request.batch_users
+        for first in range(0, len(own), size):
+            some = own[first : first + size]
+            for user, channel in zip(some, synthesise(self._source, self._site, self._request, some), strict=True):
+                yield int(user), torch.from_numpy(channel)
+
+    def _order(self, number: int) -> np.ndarray:
+        """Users in the order of a pass; tile by tile, so that a store on disk is read once."""
+        users = np.arange(self._users)
+        if self._seed is None:
+            return users
+        rng = np.random.default_rng([self._seed, number])
+        tiles = [rng.permutation(users[low:high]) for low, high in self._source.tiles]
+        return np.concatenate([tiles[place] for place in rng.permutation(len(tiles))])
+
+
+def _rank() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def torch_dataset(
+    paths: Paths | TileStore | str | Path,
+    site: Site,
+    request: ChannelRequest | None = None,
+    *,
+    seed: int | None = None,
+    **choices: Unpack[ChannelChoices],
+) -> ChannelDataset:
+    """Channels as an `IterableDataset`, made while training runs: nothing forces all of them into memory.
+
+    Args:
+        paths: From `trace`, or the folder that `TraceJob.run` wrote.
+        site: As for `sitetwin.channels`.
+        request: As for `sitetwin.channels`.
+        seed: Of the order of the users, which is another one in each pass; None keeps their order.
+        **choices: As for `sitetwin.channels`.
+
+    Raises:
+        SiteTwinError: As for `sitetwin.channels`; or the request is of gains, which belong to paths and not to users.
+    """
+    wanted = channel_request(request, **choices)
+    if wanted.quantity == "gains":
+        raise SiteTwinError("gains are numbers of paths, not of users; ask for cfr, cir or delay-angle")
+    if seed is not None and seed < 0:
+        raise SiteTwinError(f"seed is {seed}; a seed is 0 or more")
+    return ChannelDataset(path_source(paths, site), site, wanted, seed)

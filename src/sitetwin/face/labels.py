@@ -1,0 +1,109 @@
+"""Names, coordinates and units of the axes of channels, of a request and of a data set on disk alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from sitetwin.channel import ChannelRequest
+from sitetwin.channel.io import AXES
+from sitetwin.channel.request import CONVENTIONS
+from sitetwin.site import Site
+from sitetwin.store import Array, TileStore
+from sitetwin.store.manifest import tile_group
+
+_AXIS_OF = {"subcarrier": "frequency"}  # the axis is named for what a user selects by
+_DIRECTIONS = {"x": "east", "y": "north", "z": "above"}
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What `labelled` needs beside the values.
+
+    Attributes:
+        name: Of the array.
+        dims: Of its axes, the users first.
+        shape: Of one user's values.
+        users: (users, 3) metres.
+        axes: Coordinates by name, each over one of the axes.
+        attributes: Units, carrier, site, conventions.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    users: Float[np.ndarray, "users 3"]
+    axes: Mapping[str, Array]
+    attributes: dict[str, Any]
+
+
+def labels_of_request(
+    users: Float[np.ndarray, "users 3"], transmitter: Float[np.ndarray, 3], site: Site, request: ChannelRequest
+) -> Labels:
+    """Labels of channels that are made now."""
+    facts = {
+        **request.value_attributes(),
+        "transmitter": [float(x) for x in transmitter],
+        "site": site.name,
+        "site_hash": site.hash,
+        **CONVENTIONS,
+        **{name: value for name, value in request.configuration().items() if name != "batch_users"},
+    }
+    return Labels(request.array_name, request.dims, request.shape, users, request.axes(), _plain(facts))
+
+
+def labels_of_store(store: TileStore) -> Labels:
+    """Labels of the channels in a finished data set on disk."""
+    name = str(store.attributes["quantity"]).replace("-", "_")
+    tiles = [_open_tile(store, index) for index in range(len(store.tiles))]
+    values = tiles[0][name]
+    users = np.concatenate([tile["users"].values for tile in tiles])
+    facts = {**values.attrs, **store.attributes}
+    dims = tuple(str(dim) for dim in values.dims)
+    return Labels(name, dims, values.shape[1:], users, store.read_group(AXES).arrays, _plain(facts))
+
+
+def _open_tile(store: TileStore, index: int) -> xr.Dataset:
+    """What a tile holds, by its metadata; no value of the channels is read."""
+    return xr.open_zarr(store.path / tile_group(index), consolidated=False, chunks=None)
+
+
+def labelled(values: np.ndarray | dask.array.Array, labels: Labels) -> xr.DataArray:
+    """Values with names, coordinates and units.
+
+    Args:
+        values: (users, ...) as the axes of the labels say.
+        labels: The labels.
+    """
+    dims = tuple(_AXIS_OF.get(dim, dim) for dim in labels.dims)
+    coordinates: dict[str, Any] = {
+        axis: ("user", labels.users[:, number], {"units": "m", "long_name": f"{direction} of the local origin"})
+        for number, (axis, direction) in enumerate(_DIRECTIONS.items())
+    }
+    coordinates["user"] = np.arange(len(labels.users))
+    for name, array in labels.axes.items():
+        axes = tuple(_AXIS_OF.get(dim, dim) for dim in array.dims)
+        if set(axes) <= set(dims):
+            coordinates[name] = (axes, array.data, array.attributes)
+    for dim, size in zip(dims, values.shape, strict=True):
+        coordinates.setdefault(dim, np.arange(size))
+    return xr.DataArray(values, coordinates, dims, labels.name, labels.attributes)
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes that a NetCDF or Zarr file can hold: numbers, texts and lists of numbers; the rest as JSON."""
+    plain: dict[str, Any] = {}
+    for name, value in facts.items():
+        numbers = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
+        if isinstance(value, bool) or value is None:
+            plain[name] = str(value)
+        else:
+            plain[name] = value if numbers or isinstance(value, (str, int, float)) else json.dumps(value)
+    return plain

@@ -1,0 +1,80 @@
+"""Gains, powers and spreads of paths, in one call each."""
+
+from __future__ import annotations
+
+from typing import Literal, Unpack, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from sitetwin.channel import PathGains, path_gains
+from sitetwin.channel.link_statistics import LinkStatistics, link_statistics
+from sitetwin.errors import SiteTwinError
+from sitetwin.face.requests import ChannelChoices, channel_request
+from sitetwin.rays import Paths
+from sitetwin.site import Site
+
+Angle = Literal["azimuth_departure", "zenith_departure", "azimuth_arrival", "zenith_arrival"]
+
+
+def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGains:
+    """Complex gain of every path between the ports of two radios, carrier phase included.
+
+    Args:
+        paths: From `trace`.
+        site: The site they were traced in, or a variant of the same geometry.
+        **choices: ``carrier_hz=28e9, radio=..., user_radio=..., season="winter"`` and more; see `ChannelChoices`.
+
+    Returns:
+        The gains. They know their site, carrier, radios and options, and give `.power` and `.power_db` of each path.
+
+    Raises:
+        SiteTwinError: The paths are of another site, or a choice is impossible.
+    """
+    wanted = channel_request(**{**choices, "quantity": "gains"})
+    with torch.no_grad():
+        return path_gains(paths, site, wanted.grid.carrier_hz, wanted.tx, wanted.rx, wanted.options)
+
+
+def link_quantities(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> LinkStatistics:
+    """Path gain, delay spread, angular spreads, Rician K-factor and line of sight of each user.
+
+    Between radios with several ports, the power of a path is the mean over the ports.
+
+    Args:
+        paths: From `trace`.
+        site: As for `gains`.
+        **choices: As for `gains`.
+
+    Raises:
+        SiteTwinError: As for `gains`.
+    """
+    power = gains(paths, site, **choices).power.numpy()
+    return link_statistics(paths, power.mean(axis=(1, 2)))
+
+
+def user_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:
+    """(users,) received over transmitted power in dB, the sum of the powers of a user's paths; -inf without a path."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(link_quantities(paths, site, **choices).path_gain)
+
+
+def delay_spread(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:
+    """(users,) root mean square delay spread in seconds; NaN without a path."""
+    return link_quantities(paths, site, **choices).delay_spread
+
+
+def angular_spread(
+    paths: Paths, site: Site, which: Angle = "azimuth_departure", **choices: Unpack[ChannelChoices]
+) -> Float[np.ndarray, " users"]:
+    """(users,) circular standard deviation of an angle (3GPP TR 38.901, Annex A.1) in radians; NaN without a path.
+
+    Raises:
+        SiteTwinError: There is no such angle.
+    """
+    if which not in get_args(Angle):
+        raise SiteTwinError(f"there is no angle '{which}'; choose one of {', '.join(get_args(Angle))}")
+    kind, end = which.split("_")
+    spread: np.ndarray = getattr(link_quantities(paths, site, **choices), f"{kind}_spread_{end}")
+    return spread

@@ -1,0 +1,82 @@
+"""What channels are wanted, in the words of a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Literal, TypedDict, Unpack
+
+from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, OfdmGrid, Radio
+from sitetwin.errors import SiteTwinError
+
+SPACING_HZ = 30e3
+"""Subcarrier spacing where neither it nor a bandwidth is given: numerology 1 of 5G NR."""
+
+
+class ChannelChoices(TypedDict, total=False):
+    """What `channel_request` takes. Only the carrier must be given.
+
+    carrier_hz is the carrier. The band has `subcarriers` of them, `spacing_hz` apart, or `bandwidth_hz` in all.
+    radio and user_radio are the antennas of the transmitter and of the users. quantity is "cfr", "delay-angle" or
+    "gains"; num_taps counts the delay taps. The others are fields of `ChannelRequest`, which says what they mean.
+    """
+
+    carrier_hz: float
+    bandwidth_hz: float
+    spacing_hz: float
+    subcarriers: int
+    radio: Radio
+    user_radio: Radio
+    quantity: Literal["cfr", "cir", "delay-angle", "gains"]
+    num_taps: int
+    season: Literal["summer", "winter"]
+    foliage: str | None
+    canopy: CanopyScattering
+    out_of_range: Literal["clamp", "extrapolate", "error"]
+    diffraction: Literal["luebbers", "sionna"]
+    wavefront: Literal["plane", "spherical"]
+    steering: Literal["carrier", "per-subcarrier"]
+    atmosphere: Atmosphere | None
+    diffuse_seed: int
+    gain_nodes: bool
+
+
+_OWN = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio")
+_OF_REQUEST = {"radio": "tx", "user_radio": "rx"}
+
+
+def channel_request(request: ChannelRequest | None = None, **choices: Unpack[ChannelChoices]) -> ChannelRequest:
+    """A request for channels: the one given, or a new one of the choices.
+
+    Args:
+        request: A request that is ready; no choices beside it.
+        **choices: See `ChannelChoices`; `carrier_hz` is needed.
+
+    Raises:
+        SiteTwinError: Both or neither were given, a choice is unknown, or its value is out of range.
+    """
+    if request is not None:
+        if choices:
+            raise SiteTwinError(f"a request was given and {min(choices)} beside it; put it into the request")
+        return request
+    known = {field.name for field in fields(ChannelRequest)} - {"grid", *_OF_REQUEST.values()} | set(_OWN)
+    unknown = sorted(set(choices) - known)
+    if unknown:
+        raise SiteTwinError(f"channels know no choice '{unknown[0]}'; they know {', '.join(sorted(known))}")
+    rest = {_OF_REQUEST.get(name, name): value for name, value in choices.items() if name not in _BAND}
+    return ChannelRequest(_grid(choices), **rest)  # type: ignore[arg-type]  # checked by their names above
+
+
+_BAND = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers")
+
+
+def _grid(choices: ChannelChoices) -> OfdmGrid:
+    """Carrier and subcarriers of the choices."""
+    if "carrier_hz" not in choices:
+        raise SiteTwinError("channels need a carrier; give carrier_hz, such as carrier_hz=3.5e9")
+    if "bandwidth_hz" in choices and "spacing_hz" in choices:
+        raise SiteTwinError("bandwidth_hz and spacing_hz both say how wide the band is; give one of them")
+    subcarriers = choices.get("subcarriers", 256)
+    if "bandwidth_hz" in choices:
+        whole = OfdmGrid(choices["carrier_hz"], subcarriers, SPACING_HZ)  # refuses what cannot be counted
+        return OfdmGrid(choices["carrier_hz"], subcarriers, choices["bandwidth_hz"] / whole.num_subcarriers)
+    return OfdmGrid(choices["carrier_hz"], subcarriers, choices.get("spacing_hz", SPACING_HZ))

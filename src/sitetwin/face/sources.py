@@ -1,0 +1,128 @@
+"""Where channels come from: paths in memory, or a store of them on disk that is read tile by tile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import Paths
+from sitetwin.rays.jobs.io import arrays_to_paths, concatenate, open_paths
+from sitetwin.site import Site
+from sitetwin.store import TileStore
+
+
+class PathSource(Protocol):
+    """The paths of some users from one transmitter."""
+
+    @property
+    def transmitter(self) -> Float[np.ndarray, 3]:
+        """Metres."""
+        ...
+
+    @property
+    def geometry_hash(self) -> str | None:
+        """Of the site they were traced in, if they say it."""
+        ...
+
+    @property
+    def tiles(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of users that are cheap to take at once."""
+        ...
+
+    @property
+    def positions(self) -> Float[np.ndarray, "users 3"]:
+        """Of the users, metres."""
+        ...
+
+    def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
+        """The paths of some users, in the order asked for."""
+        ...
+
+
+class PathsInMemory:
+    """Paths that are in memory already."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self.transmitter, self.positions = paths.transmitter, paths.users
+        self.geometry_hash = paths.attributes.get("geometry_hash")
+        self.tiles = ((0, paths.num_users),)
+
+    def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
+        """See `PathSource`."""
+        return self._paths.select_users(users)
+
+
+class PathsOnDisk:
+    """A finished store of paths; the tile that was read last is kept.
+
+    Raises:
+        SiteTwinError: The folder is no store of paths, or not finished.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._store = open_paths(folder)
+        missing = len(self._store.missing_tiles())
+        if missing or not self._store.tiles:
+            raise SiteTwinError(
+                f"{folder} is not finished: {missing} of {len(self._store.tiles)} tiles of paths are missing; resume "
+                "the trace that makes it"
+            )
+        facts = self._store.configuration
+        self.transmitter = np.asarray(facts["transmitter"], dtype=np.float64)
+        self.geometry_hash = facts.get("geometry_hash") or facts.get("attributes", {}).get("geometry_hash")
+        self.tiles = self._store.tiles
+        self._kept: tuple[int, Paths] | None = None
+
+    @property
+    def positions(self) -> Float[np.ndarray, "users 3"]:
+        """Of the users, metres; read from all tiles."""
+        return np.concatenate([self._store.read_tile(index)["users"] for index in range(len(self.tiles))])
+
+    def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
+        """See `PathSource`."""
+        tile = np.searchsorted([stop for _, stop in self.tiles], users, side="right")
+        parts, places = [], []
+        for index in np.unique(tile):
+            rows = np.flatnonzero(tile == index)
+            parts.append(self._tile(int(index)).select_users(users[rows] - self.tiles[index][0]))
+            places.append(rows)
+        if len(parts) == 1:
+            return parts[0]
+        back = np.argsort(np.concatenate(places), kind="stable")
+        return concatenate(parts).select_users(back)
+
+    def _tile(self, index: int) -> Paths:
+        kept = self._kept
+        if kept is None or kept[0] != index:
+            group = self._store.read_tile(index)
+            kept = self._kept = index, arrays_to_paths(group, self.transmitter, group.attributes)
+        return kept[1]
+
+
+def path_source(paths: Paths | TileStore | str | Path, site: Site) -> PathSource:
+    """Paths by whatever they are given as.
+
+    Args:
+        paths: `Paths`, or the store or folder that `TraceJob.run` made.
+        site: The site that they were traced in, or a variant with the same geometry.
+
+    Raises:
+        SiteTwinError: The folder is no finished store of paths, or the paths are of another geometry.
+    """
+    source: PathSource
+    if isinstance(paths, Paths):
+        source = PathsInMemory(paths)
+    else:
+        source = PathsOnDisk(paths.path if isinstance(paths, TileStore) else paths)
+    stated = source.geometry_hash
+    if stated is not None and stated != site.geometry_hash:
+        raise SiteTwinError(
+            f"the paths were traced in another geometry ({stated[:12]}) than that of site '{site.name}' "
+            f"({site.geometry_hash[:12]}); give the site in which they were traced"
+        )
+    return source

@@ -1,0 +1,135 @@
+"""Paths from one or several transmitters to users, in memory or into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TypedDict, Unpack, overload
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays import ENGINES, Paths, TraceSettings
+from sitetwin.rays import trace as trace_one
+from sitetwin.site import Site
+
+Progress = Callable[[float], None]
+Positions = np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Sequence[np.ndarray]
+"""One position or several, metres: an array of shape (3,) or (positions, 3), or what becomes one."""
+
+
+class TraceChoices(TypedDict, total=False):
+    """The fields of `TraceSettings`, each of which may be given by its name."""
+
+    max_depth: int
+    unseen_bound: float
+    rays_per_lattice: int
+    max_transmissions: int
+    canopy_paths: int
+    diffuse_paths: int
+    diffuse_tile_m: float
+    seed: int
+    diffraction: bool
+    reflections_before: int
+    reflections_after: int
+    lit_region: bool
+
+
+def trace_settings(settings: TraceSettings | None = None, **choices: Unpack[TraceChoices]) -> TraceSettings:
+    """Settings of the tracer: those given, changed by the choices.
+
+    Raises:
+        SiteTwinError: A choice has no such name, or a value is out of its range.
+    """
+    known = [field.name for field in fields(TraceSettings)]
+    unknown = sorted(set(choices) - set(known))
+    if unknown:
+        raise SiteTwinError(f"the tracer knows no setting '{unknown[0]}'; it knows {', '.join(known)}")
+    return replace(settings or TraceSettings(), **choices)
+
+
+def transmitters_of(tx: Positions) -> np.ndarray:
+    """(S, 3) float64 positions; one position is S = 1.
+
+    Raises:
+        SiteTwinError: They are no positions.
+    """
+    try:
+        positions = np.asarray(tx, dtype=np.float64)
+    except (TypeError, ValueError):
+        positions = np.zeros(0)
+    if positions.ndim not in (1, 2) or positions.shape[-1] != 3 or not positions.size:
+        raise SiteTwinError(f"tx is {str(tx)[:60]}; give (x, y, z) in metres, or a row of three for each transmitter")
+    return np.atleast_2d(positions)
+
+
+@overload
+def trace(
+    site: Site,
+    tx: tuple[float, float, float],
+    users: Positions,
+    *,
+    settings: TraceSettings | None = ...,
+    engine: str = ...,
+    allow_indoors: bool = ...,
+    progress: Progress | None = ...,
+    **choices: Unpack[TraceChoices],
+) -> Paths: ...
+
+
+@overload
+def trace(
+    site: Site,
+    tx: Positions,
+    users: Positions,
+    *,
+    settings: TraceSettings | None = ...,
+    engine: str = ...,
+    allow_indoors: bool = ...,
+    progress: Progress | None = ...,
+    **choices: Unpack[TraceChoices],
+) -> Paths | list[Paths]: ...
+
+
+def trace(
+    site: Site,
+    tx: Positions,
+    users: Positions,
+    *,
+    settings: TraceSettings | None = None,
+    engine: str = ENGINES[0],
+    allow_indoors: bool = False,
+    progress: Progress | None = None,
+    **choices: Unpack[TraceChoices],
+) -> Paths | list[Paths]:
+    """All paths from one transmitter, or from each of several, to some users, in memory.
+
+    Args:
+        site: The site.
+        tx: (3,) metres, or (transmitters, 3).
+        users: (users, 3) metres, for instance from `grid`.
+        settings: Settings of the tracer; `TraceSettings()` by default.
+        engine: "sitetwin", or "sionna": Sionna RT as an independent referee.
+        allow_indoors: Allow transmitters inside buildings.
+        progress: Told the finished share of the work, 0 to 1.
+        **choices: Fields of `TraceSettings` by name, such as ``max_depth=3, diffraction=True``.
+
+    Returns:
+        The paths; a list of them, one entry for each transmitter, if `tx` has two axes.
+
+    Raises:
+        SiteTwinError: A position is not finite or inside a wall, there is no user, a setting is out of its range, or
+            the engine cannot do what is asked.
+    """
+    chosen = trace_settings(settings, **choices)
+    positions = transmitters_of(tx)
+    users = np.asarray(users, dtype=np.float64)
+    found = []
+    for number, position in enumerate(positions):
+
+        def tell(share: float, number: int = number) -> None:
+            if progress:
+                progress((number + share) / len(positions))
+
+        found.append(trace_one(site, position, users, chosen, tell, engine=engine, allow_indoors=allow_indoors))
+    return found if np.ndim(tx) == 2 else found[0]

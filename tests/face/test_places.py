@@ -1,0 +1,74 @@
+"""Sites by any name, and users in them."""
+
+import numpy as np
+import pytest
+
+import sitetwin as st
+from sitetwin.site.maps import Box, MapOptions
+
+HOUSE = """<osm version="0.6">
+<node id="1" lat="48.0000" lon="11.0000"/><node id="2" lat="48.0000" lon="11.0002"/>
+<node id="3" lat="48.0002" lon="11.0002"/><node id="4" lat="48.0002" lon="11.0000"/>
+<way id="5"><nd ref="1"/><nd ref="2"/><nd ref="3"/><nd ref="4"/><nd ref="1"/>
+<tag k="building" v="yes"/><tag k="height" v="10"/></way></osm>"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    path = tmp_path / "house.osm"
+    path.write_text(HOUSE)
+    return path
+
+
+def test_a_map_a_scene_and_a_folder_open_by_one_door(house, tmp_path):
+    of_map = st.open_site(house)
+    assert st.open_site("simple_street_canyon").num_triangles > 0
+    st.save_site(of_map, tmp_path / "saved")
+    assert st.open_site(tmp_path / "saved").hash == of_map.hash
+
+
+def test_a_map_is_cut_where_asked(house):
+    whole = st.open_site(house)
+    cut = st.open_site(house, around=(48.0001, 11.0001), radius=60.0)
+    box = st.open_site(house, clip=Box(10.999, 47.999, 11.001, 48.001))
+    assert np.ptp(cut.vertices[:, 0]) == pytest.approx(120, abs=1)
+    assert np.ptp(box.vertices[:, 0]) > np.ptp(cut.vertices[:, 0])
+    assert whole.georeference is not None
+    assert cut.georeference.latitude == pytest.approx(48.0001)
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"around": (48.0, 11.0)}, "go together"),
+        ({"radius": 30.0}, "go together"),
+        ({"around": (48.0, 11.0), "radius": 30.0, "clip": Box(10.9, 47.9, 11.1, 48.1)}, "one of them"),
+    ],
+)
+def test_half_a_clip_is_refused(house, choices, sentence):
+    with pytest.raises(st.SiteTwinError, match=sentence):
+        st.open_site(house, **choices)
+
+
+def test_choices_of_maps_are_refused_for_scenes():
+    with pytest.raises(st.SiteTwinError, match="is no map, so options says nothing"):
+        st.open_site("simple_street_canyon", options=MapOptions())
+
+
+def test_users_stand_outdoors_at_their_height(street):
+    site, users, _ = street
+    assert users.shape[1] == 3
+    assert np.allclose(users[:, 2], site.bounds[0, 2] + 1.5)
+    indoors = st.grid(site, area=(-60, -60, 60, 60), spacing=10.0, allow_indoors=True)
+    outdoors = st.grid(site, area=(-60, -60, 60, 60), spacing=10.0)
+    assert len(outdoors) < len(indoors)
+
+
+def test_users_over_a_box_in_degrees(house):
+    site = st.open_site(house)
+    users = st.grid(site, area=(47.9999, 10.9998, 48.0003, 11.0004), spacing=5.0, degrees=True)
+    wide, high = np.ptp(users[:, 0]), np.ptp(users[:, 1])
+    assert wide == pytest.approx(0.0006 * 111_320 * np.cos(np.radians(48)), rel=0.15)
+    assert high == pytest.approx(0.0004 * 111_200, rel=0.15)
+    with pytest.raises(st.SiteTwinError, match="georeference"):
+        st.grid(st.open_site("simple_street_canyon"), area=(47, 10, 48, 11), degrees=True)
