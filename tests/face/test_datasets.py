@@ -11,6 +11,7 @@ from tests.face.conftest import CARRIER
 BAND = {"carrier_hz": CARRIER, "subcarriers": 8}
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores: slow, and right
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
 @pytest.mark.parametrize("kept", [False, True])
 def test_each_user_once_a_pass_and_another_order_in_the_next(street, workers, kept):

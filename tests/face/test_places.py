@@ -70,5 +70,5 @@ def test_users_over_a_box_in_degrees(house):
     wide, high = np.ptp(users[:, 0]), np.ptp(users[:, 1])
     assert wide == pytest.approx(0.0006 * 111_320 * np.cos(np.radians(48)), rel=0.15)
     assert high == pytest.approx(0.0004 * 111_200, rel=0.15)
-    with pytest.raises(st.SiteTwinError, match="georeference"):
+    with pytest.raises(st.SiteTwinError, match="where on earth"):
         st.grid(st.open_site("simple_street_canyon"), area=(47, 10, 48, 11), degrees=True)

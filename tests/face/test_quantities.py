@@ -34,4 +34,4 @@ def test_an_unknown_angle_is_named(street):
     site, _, paths = street
     assert quantities.angular_spread(paths, site, "zenith_arrival", carrier_hz=CARRIER).shape == (paths.num_users,)
     with pytest.raises(st.SiteTwinError, match="no angle 'azimuth'"):
-        quantities.angular_spread.__wrapped__(paths, site, "azimuth", carrier_hz=CARRIER)
+        quantities.angular_spread(paths, site, "azimuth", carrier_hz=CARRIER)

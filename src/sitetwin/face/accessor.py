@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 import xarray as xr
+from torch import Tensor, from_numpy
 
 from sitetwin.errors import SiteTwinError
 
@@ -20,7 +20,7 @@ class ChannelAccessor:
     def __init__(self, array: xr.DataArray) -> None:
         self._array = array
 
-    def torch(self, *dims: str) -> torch.Tensor:
+    def torch(self, *dims: str) -> Tensor:
         """The values as a tensor; what is made on demand is made now.
 
         Args:
@@ -34,7 +34,7 @@ class ChannelAccessor:
             if sorted(dims) != sorted(str(dim) for dim in array.dims):
                 raise SiteTwinError(f"the axes are {', '.join(map(str, array.dims))}; name each of them once")
             array = array.transpose(*dims)
-        return torch.from_numpy(np.ascontiguousarray(array.values))
+        return from_numpy(np.ascontiguousarray(array.values))
 
     def power_db(self) -> xr.DataArray:
         """Received over transmitted power of each user in dB, the mean over antennas and frequency; NaN without a path.

@@ -45,7 +45,7 @@ def channels(
 
     Args:
         paths: From `trace`, or the folder that `TraceJob.run` wrote. Several `Paths`, from several transmitters to
-            the same users, give an array with a first axis "transmitter".
+            the same users, give an array with a first axis "transmitter" and coordinates tx_x, tx_y, tx_z.
         site: The site they were traced in, or a variant of the same geometry: other materials, another season.
         request: What is wanted, ready-made; or the choices below.
         lazy: Whether values are made block by block when they are asked for (Dask); by default if they take more than
@@ -84,9 +84,12 @@ def _of_each(parts: list[xr.DataArray]) -> xr.DataArray:
     for number, part in enumerate(parts):
         if not all(np.array_equal(part[axis], parts[0][axis]) for axis in "xyz"):
             raise SiteTwinError(f"paths number {number} are those of other users than the first; give the same users")
-    places = xr.concat([xr.DataArray(part.attrs["transmitter"], dims="xyz") for part in parts], "transmitter")
     joined = xr.concat(parts, "transmitter", combine_attrs="drop_conflicts")
-    return joined.assign_coords(transmitter_position=places)
+    places = np.array([part.attrs["transmitter"] for part in parts])
+    metres = {"units": "m"}
+    return joined.assign_coords(
+        {f"tx_{axis}": ("transmitter", places[:, number], metres) for number, axis in enumerate("xyz")}
+    )
 
 
 def synthesise(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:

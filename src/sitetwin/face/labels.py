@@ -45,7 +45,7 @@ class Labels:
 
 
 def labels_of_request(
-    users: Float[np.ndarray, "users 3"], transmitter: Float[np.ndarray, 3], site: Site, request: ChannelRequest
+    users: Float[np.ndarray, "users 3"], transmitter: Float[np.ndarray, " 3"], site: Site, request: ChannelRequest
 ) -> Labels:
     """Labels of channels that are made now."""
     facts = {
@@ -105,5 +105,7 @@ def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, bool) or value is None:
             plain[name] = str(value)
         else:
-            plain[name] = value if numbers or isinstance(value, (str, int, float)) else json.dumps(value)
+            plain[name] = (
+                value if numbers or isinstance(value, (str, int, float)) else json.dumps(value, sort_keys=True)
+            )
     return plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Unpack, get_args
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.rays import Paths
 from sitetwin.site import Site
 
-Angle = Literal["azimuth_departure", "zenith_departure", "azimuth_arrival", "zenith_arrival"]
+ANGLES = ("azimuth_departure", "zenith_departure", "azimuth_arrival", "zenith_arrival")
 
 
 def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGains:
@@ -66,15 +66,21 @@ def delay_spread(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) ->
 
 
 def angular_spread(
-    paths: Paths, site: Site, which: Angle = "azimuth_departure", **choices: Unpack[ChannelChoices]
+    paths: Paths, site: Site, which: str = "azimuth_departure", **choices: Unpack[ChannelChoices]
 ) -> Float[np.ndarray, " users"]:
     """(users,) circular standard deviation of an angle (3GPP TR 38.901, Annex A.1) in radians; NaN without a path.
+
+    Args:
+        paths: From `trace`.
+        site: As for `gains`.
+        which: One of `ANGLES`.
+        **choices: As for `gains`.
 
     Raises:
         SiteTwinError: There is no such angle.
     """
-    if which not in get_args(Angle):
-        raise SiteTwinError(f"there is no angle '{which}'; choose one of {', '.join(get_args(Angle))}")
+    if which not in ANGLES:
+        raise SiteTwinError(f"there is no angle '{which}'; choose one of {', '.join(ANGLES)}")
     kind, end = which.split("_")
     spread: np.ndarray = getattr(link_quantities(paths, site, **choices), f"{kind}_spread_{end}")
     return spread

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,36 +14,15 @@ from sitetwin.site import Site
 from sitetwin.store import TileStore
 
 
-class PathSource(Protocol):
-    """The paths of some users from one transmitter."""
-
-    @property
-    def transmitter(self) -> Float[np.ndarray, 3]:
-        """Metres."""
-        ...
-
-    @property
-    def geometry_hash(self) -> str | None:
-        """Of the site they were traced in, if they say it."""
-        ...
-
-    @property
-    def tiles(self) -> tuple[tuple[int, int], ...]:
-        """Ranges of users that are cheap to take at once."""
-        ...
-
-    @property
-    def positions(self) -> Float[np.ndarray, "users 3"]:
-        """Of the users, metres."""
-        ...
-
-    def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
-        """The paths of some users, in the order asked for."""
-        ...
-
-
 class PathsInMemory:
-    """Paths that are in memory already."""
+    """Paths that are in memory already.
+
+    Attributes:
+        transmitter: (3,) metres.
+        positions: (users, 3) metres.
+        geometry_hash: Of the site they were traced in, if they say it.
+        tiles: Ranges of users that are cheap to take at once.
+    """
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
@@ -53,12 +31,12 @@ class PathsInMemory:
         self.tiles = ((0, paths.num_users),)
 
     def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
-        """See `PathSource`."""
+        """The paths of some users, in the order asked for."""
         return self._paths.select_users(users)
 
 
 class PathsOnDisk:
-    """A finished store of paths; the tile that was read last is kept.
+    """A finished store of paths, with the attributes of `PathsInMemory`; the tile that was read last is kept.
 
     Raises:
         SiteTwinError: The folder is no store of paths, or not finished.
@@ -80,11 +58,11 @@ class PathsOnDisk:
 
     @property
     def positions(self) -> Float[np.ndarray, "users 3"]:
-        """Of the users, metres; read from all tiles."""
+        """Of the users, metres, read from all tiles."""
         return np.concatenate([self._store.read_tile(index)["users"] for index in range(len(self.tiles))])
 
     def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
-        """See `PathSource`."""
+        """The paths of some users, in the order asked for."""
         tile = np.searchsorted([stop for _, stop in self.tiles], users, side="right")
         parts, places = [], []
         for index in np.unique(tile):
@@ -102,6 +80,10 @@ class PathsOnDisk:
             group = self._store.read_tile(index)
             kept = self._kept = index, arrays_to_paths(group, self.transmitter, group.attributes)
         return kept[1]
+
+
+PathSource = PathsInMemory | PathsOnDisk
+"""The paths of some users from one transmitter."""
 
 
 def path_source(paths: Paths | TileStore | str | Path, site: Site) -> PathSource:

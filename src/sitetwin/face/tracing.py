@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TypedDict, Unpack, overload
 
@@ -11,11 +11,10 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import ENGINES, Paths, TraceSettings
 from sitetwin.rays import trace as trace_one
+from sitetwin.rays.positions import Positions, checked_transmitters
 from sitetwin.site import Site
 
 Progress = Callable[[float], None]
-Positions = np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Sequence[np.ndarray]
-"""One position or several, metres: an array of shape (3,) or (positions, 3), or what becomes one."""
 
 
 class TraceChoices(TypedDict, total=False):
@@ -46,21 +45,6 @@ def trace_settings(settings: TraceSettings | None = None, **choices: Unpack[Trac
     if unknown:
         raise SiteTwinError(f"the tracer knows no setting '{unknown[0]}'; it knows {', '.join(known)}")
     return replace(settings or TraceSettings(), **choices)
-
-
-def transmitters_of(tx: Positions) -> np.ndarray:
-    """(S, 3) float64 positions; one position is S = 1.
-
-    Raises:
-        SiteTwinError: They are no positions.
-    """
-    try:
-        positions = np.asarray(tx, dtype=np.float64)
-    except (TypeError, ValueError):
-        positions = np.zeros(0)
-    if positions.ndim not in (1, 2) or positions.shape[-1] != 3 or not positions.size:
-        raise SiteTwinError(f"tx is {str(tx)[:60]}; give (x, y, z) in metres, or a row of three for each transmitter")
-    return np.atleast_2d(positions)
 
 
 @overload
@@ -122,7 +106,7 @@ def trace(
             the engine cannot do what is asked.
     """
     chosen = trace_settings(settings, **choices)
-    positions = transmitters_of(tx)
+    positions = checked_transmitters(tx)
     users = np.asarray(users, dtype=np.float64)
     found = []
     for number, position in enumerate(positions):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+
+Positions = np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Sequence[np.ndarray]
+"""One position or several, metres: an array of shape (3,) or (positions, 3), or lists of numbers that become one."""
 
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.engines import DENSE, check_engine
 from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configuration
 from sitetwin.rays.jobs.run import TileSolver, fill_stores
 from sitetwin.rays.jobs.workers import check_workers
-from sitetwin.rays.positions import checked_positions, checked_transmitters
+from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters
 from sitetwin.site import Site, check_transmitter
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
@@ -52,8 +51,8 @@ class TraceJob:
     def __init__(
         self,
         site: Site,
-        transmitters: ArrayLike,
-        users: ArrayLike,
+        transmitters: Positions,
+        users: Positions,
         settings: TraceSettings | None = None,
         tile_users: int = 50_000,
         engine: str = DENSE,
