@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from sitetwin.channel import FieldOptions, Radio, path_gains
+from sitetwin.drawing.maps import roof_heights
 from sitetwin.learn import to_db
 from sitetwin.rays import Paths
-from sitetwin.site import Ellipsoid, surface_height
+from sitetwin.site import Ellipsoid
 from sitetwin.store.files import disk_errors, write_file
 from sitetwin.studies.csi.config import CsiStudy
 from sitetwin.studies.csi.data import (
@@ -37,6 +38,7 @@ from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, describe
 from sitetwin.studies.frame import Progress, claim_folder, silent, versions, write_results
 
 _LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+_BESIDE = 20.0  # metres of roofs around the users
 _ROOMS = ("site", "rays", "channel", "store", "learn", "studies/csi")  # whose code decides the results
 
 
@@ -158,7 +160,9 @@ def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetUsers, path: Path
     split[shown.train_users.numpy()] = 1
     split[shown.test_users.numpy()] = 2
     crowns = [crown for crown in target.site.vegetation.volumes if isinstance(crown, Ellipsoid)]  # as they are planted
-    heights, extent = _height_map(target, study.site.area)
+    xmin, ymin, xmax, ymax = study.site.area
+    window = (xmin - _BESIDE, xmax + _BESIDE, ymin - _BESIDE, ymax + _BESIDE)
+    heights, extent = roof_heights(target.site, window, step=1.0)
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -169,18 +173,7 @@ def _write_scene(study: CsiStudy, worlds: Worlds, shown: TargetUsers, path: Path
         transmitter=np.asarray(study.site.base_station),
         trees_xy=np.array([c.centre[:2] for c in crowns]).reshape(-1, 2),
         trees_radius=np.array([c.semi_axes[0] for c in crowns]),
-        height_map=heights,
+        height_map=heights.astype(np.float32),
         extent=np.asarray(extent),
     )
     write_file(path, content.getvalue())
-
-
-def _height_map(world: World, area: tuple[float, float, float, float]) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Roof heights over the area and some metres around it, NaN on open ground, row by row from the south."""
-    xmin, ymin, xmax, ymax = area[0] - 20, area[1] - 20, area[2] + 20, area[3] + 20
-    x, y = np.arange(xmin, xmax, 1.0) + 0.5, np.arange(ymin, ymax, 1.0) + 0.5
-    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    height = surface_height(world.site, points)
-    open_ground = ~(height > world.site.bounds[0, 2] + 0.5)
-    shape = (len(y), len(x))
-    return np.where(open_ground, np.nan, height).astype(np.float32).reshape(shape), (xmin, xmax, ymin, ymax)
