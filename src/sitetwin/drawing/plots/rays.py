@@ -105,7 +105,7 @@ def _draw_site(axes: Axes3D, site: Site, low: np.ndarray, high: np.ndarray) -> N
     unit = normal / np.maximum(area, 1e-12)[:, None]
     shade = 0.62 + 0.38 * np.abs(unit @ (_LIGHT / np.linalg.norm(_LIGHT)))
     axes.add_collection3d(
-        Poly3DCollection(corners, facecolors=_WALL * shade[:, None], edgecolors="none", alpha=0.3, zorder=1),
+        Poly3DCollection(corners, facecolors=_WALL * shade[:, None], edgecolors="none", alpha=0.35, zorder=1),
         autolim=False,
     )
 
@@ -122,7 +122,7 @@ def _draw_ends(axes: Axes3D, transmitter: np.ndarray, user: np.ndarray) -> None:
 
 def _draw_bar(axes: Axes3D, norm: Normalize, colours: Any, label: str, whole: bool) -> None:
     figure = cast(Figure, axes.figure)
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, shrink=0.6, pad=0.02, aspect=24, label=label)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, shrink=0.6, pad=0.1, aspect=24, label=label)
     if whole:
         bar.set_ticks(list(range(int(norm.vmax or 1) + 1)))
 
