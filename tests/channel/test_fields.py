@@ -326,5 +326,16 @@ def test_long_paths_are_not_taken_for_one_another():
     kinds = np.zeros((4, 40), np.uint8)
     for row, depth in enumerate((22, 23, 40, 22)):
         kinds[row, :depth] = 1
-    groups = _groups(replace(paths, kinds=kinds, length=np.ones(4), offsets=np.array([0, 4])), 10)
+    long = replace(
+        paths,
+        kinds=kinds,
+        facets=np.zeros((4, 40), np.int32),
+        vertices=np.zeros((4, 40, 3)),
+        length=np.ones(4),
+        departure=np.zeros((4, 3)),
+        arrival=np.zeros((4, 3)),
+        offsets=np.array([0, 4]),
+        crossing_offsets=np.zeros(5, np.int64),
+    )
+    groups = _groups(long, 10)
     assert sorted(group.tolist() for group in groups) == [[0, 3], [1], [2]]
