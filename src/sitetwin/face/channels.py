@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Unpack
@@ -104,19 +105,8 @@ def synthesise(source: PathSource, site: Site, wanted: ChannelRequest, users: np
 
 def _of_some(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:
     """(chosen, ...) complex64 channels of one batch."""
-    loader = ChannelLoader(
-        source.take(users),
-        site,
-        wanted.grid,
-        wanted.tx,
-        wanted.rx.select_users(torch.from_numpy(users)),
-        kind=wanted.quantity,
-        options=wanted.options,
-        num_taps=wanted.num_taps,
-        wavefront=wanted.wavefront,
-        steering=wanted.steering,
-        gain_nodes=wanted.gain_nodes,
-    )
+    part = replace(wanted, rx=wanted.rx.select_users(torch.from_numpy(users)))
+    loader = ChannelLoader(source.take(users), site, part)
     return loader.channels(torch.arange(len(users))).numpy()
 
 
@@ -157,7 +147,10 @@ def channels_to_store(
     Raises:
         SiteTwinError: As for `channels`; or the folder holds something else, or the disk refuses.
     """
-    write_channels(paths, site, folder, channel_request(request, **choices), progress, resume)
+    wanted = channel_request(request, **choices)
+    if wanted.quantity == "gains":
+        raise SiteTwinError("gains are numbers of paths, not of users; write them with sitetwin.channel.write_channels")
+    write_channels(paths, site, folder, wanted, progress, resume)
     return open_channels(folder)
 
 

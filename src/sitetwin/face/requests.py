@@ -38,6 +38,7 @@ class ChannelChoices(TypedDict, total=False):
     atmosphere: Atmosphere | None
     diffuse_seed: int
     gain_nodes: bool
+    pulse: Literal["sinc", "raised-cosine"]
 
 
 _OWN = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio")
