@@ -32,7 +32,8 @@ def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGa
     Raises:
         SiteTwinError: The paths are of another site, or a choice is impossible.
     """
-    wanted = channel_request(**{**choices, "quantity": "gains"})
+    choices["quantity"] = "gains"
+    wanted = channel_request(**choices)
     with torch.no_grad():
         return path_gains(paths, site, wanted.grid.carrier_hz, wanted.tx, wanted.rx, wanted.options)
 
@@ -52,6 +53,12 @@ def link_quantities(paths: Paths, site: Site, **choices: Unpack[ChannelChoices])
     """
     power = gains(paths, site, **choices).power.numpy()
     return link_statistics(paths, power.mean(axis=(1, 2)))
+
+
+def path_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " paths"]:
+    """(paths,) received over transmitted power of each path in dB, the mean over ports; -inf where a path has none."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(gains(paths, site, **choices).power.numpy().mean(axis=(1, 2)))
 
 
 def user_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:

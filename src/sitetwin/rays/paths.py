@@ -165,6 +165,55 @@ class Paths:
         derived = {"user_of_path": self.user_of_path, "delay": self.delay}
         return to_dataset({name: getattr(self, name) for name in LAYOUT}, derived, self.transmitter, self.attributes)
 
+    def power_db(self, site: Site, **choices: Any) -> Float[np.ndarray, " paths"]:
+        """Received over transmitted power of each path in dB; between radios with several ports, the mean over them.
+
+        Args:
+            site: The site they were traced in, or a variant of the same geometry.
+            **choices: ``carrier_hz=3.5e9, radio=..., user_radio=..., season="winter"`` and more, as `sitetwin.gains`
+                takes them. The carrier is needed.
+
+        Raises:
+            SiteTwinError: The paths are of another site, or a choice is impossible.
+        """
+        found: np.ndarray = later("face.quantities").path_power_db(self, site, **choices)
+        return found
+
+    def delay_spread(self, site: Site, **choices: Any) -> Float[np.ndarray, " users"]:
+        """Root mean square delay spread of each user in seconds; NaN without a path. Takes and raises as `power_db`."""
+        found: np.ndarray = later("face.quantities").delay_spread(self, site, **choices)
+        return found
+
+    def angular_spread(
+        self, site: Site, which: str = "azimuth_departure", **choices: Any
+    ) -> Float[np.ndarray, " users"]:
+        """Circular standard deviation of an angle of each user (3GPP TR 38.901, Annex A.1) in radians.
+
+        Args:
+            site: As for `power_db`.
+            which: "azimuth_departure", "zenith_departure", "azimuth_arrival" or "zenith_arrival".
+            **choices: As for `power_db`.
+
+        Raises:
+            SiteTwinError: As for `power_db`; or there is no such angle.
+        """
+        found: np.ndarray = later("face.quantities").angular_spread(self, site, which, **choices)
+        return found
+
+    def plot(self, user: int, site: Site | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the rays of a user in 3-D, over the buildings nearby if the site is given.
+
+        Args:
+            user: Index of the user.
+            site: The site of the paths.
+            ax: Axes to draw on, made with ``projection="3d"``; by default those of a new figure.
+
+        Raises:
+            SiteTwinError: There is no such user, or the axes are plane ones.
+        """
+        axes: Axes = later("drawing.plots").plot_rays(site, self, user, ax=ax)
+        return axes
+
     def save(self, path: str | Path, tile_users: int = 50_000) -> Path:
         """Write the paths into a new store, or finish one that was interrupted.
 
