@@ -47,5 +47,5 @@ class ChannelAccessor:
             raise SiteTwinError("the power is the mean over frequency; give channels of the quantity cfr")
         rest = [dim for dim in array.dims if dim not in ("transmitter", "user", "time")]
         power = (array.real.astype(np.float64) ** 2 + array.imag.astype(np.float64) ** 2).mean(rest)
-        found: xr.DataArray = 10 * np.log10(power.where(power > 0))
-        return found.rename("power_db").assign_attrs(units="dB")
+        found = xr.apply_ufunc(np.log10, power.where(power > 0), dask="allowed")
+        return (10 * found).rename("power_db").assign_attrs(units="dB")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sitetwin.channel import FieldOptions
@@ -11,8 +11,7 @@ from sitetwin.channel.stations import Station, named_stations
 from sitetwin.rays import TraceSettings
 from sitetwin.site import Site
 from sitetwin.studies.coverage import Area, Coverage, CoverageSettings, run_coverage
-
-Progress = Callable[[str, float], None]
+from sitetwin.studies.frame import Progress, silent
 
 
 def coverage(
@@ -25,7 +24,7 @@ def coverage(
     settings: CoverageSettings | None = None,
     allow_indoors: bool = False,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Coverage:
     """What users on a grid receive from base stations: path gain, RSRP, SINR, best server, spreads.
 

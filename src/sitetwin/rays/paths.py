@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sitetwin.errors import SiteTwinError
 from sitetwin.late import later
 from sitetwin.rays.layout import LAYOUT, to_dataset
+from sitetwin.site import Site
 from sitetwin.store.ragged import checked_selection, take_groups
 
 if TYPE_CHECKING:
@@ -200,19 +201,21 @@ class Paths:
         found: np.ndarray = later("face.quantities").angular_spread(self, site, which, **choices)
         return found
 
-    def plot(self, user: int, site: Site | None = None, ax: Axes | None = None) -> Axes:
+    def plot(self, user: int, site: Site | None = None, ax: Any = None) -> Any:
         """Draw the rays of a user in 3-D, over the buildings nearby if the site is given.
 
         Args:
             user: Index of the user.
             site: The site of the paths.
-            ax: Axes to draw on, made with ``projection="3d"``; by default those of a new figure.
+            ax: Matplotlib axes to draw on, made with ``projection="3d"``; by default those of a new figure.
+
+        Returns:
+            The axes.
 
         Raises:
             SiteTwinError: There is no such user, or the axes are plane ones.
         """
-        axes: Axes = later("drawing.plots").plot_rays(site, self, user, ax=ax)
-        return axes
+        return later("drawing.plots").plot_rays(site, self, user, ax=ax)
 
     def save(self, path: str | Path, tile_users: int = 50_000) -> Path:
         """Write the paths into a new store, or finish one that was interrupted.

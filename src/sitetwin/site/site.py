@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.site.materials import Material  # noqa: F401  # as above
+from sitetwin.late import later
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference
 from sitetwin.site.summary import Rows, as_html, as_text, mesh_rows
@@ -98,6 +98,35 @@ class Site(Mesh):
             "differences": [*self.provenance.get("differences", []), *differences],
         }
         return replace(variant, name=name or self.name, vegetation=vegetation, provenance=provenance)
+
+    def plot(self, transmitters: Any = None, users: Any = None, ax: Any = None) -> Any:
+        """Draw the site from above, with transmitters and users if they are given.
+
+        Args:
+            transmitters: (transmitters, 3) metres, or (3,) for one.
+            users: (users, 3) metres.
+            ax: Matplotlib axes to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+        """
+        return later("drawing.plots").plot_scene(self, transmitters, users, ax=ax)
+
+    def view(self, *paths: Any, carrier_hz: float = 3.5e9, port: int = 0) -> Any:
+        """Show the site in the browser, and the paths that were traced in it.
+
+        Args:
+            *paths: Folders of stores of paths of this site.
+            carrier_hz: Carrier at which the users' powers are shown, Hz.
+            port: Port to listen on; 0 takes any that is free.
+
+        Returns:
+            The viewer. `.url` is its address, `.stop()` ends it.
+
+        Raises:
+            SiteTwinError: A folder holds no finished store of paths, or paths of another site.
+        """
+        return later("face.viewing").view(self, *paths, carrier_hz=carrier_hz, port=port)
 
     def __repr__(self) -> str:
         return as_text(self._title, self._rows)

@@ -103,6 +103,20 @@ def open_worlds(targets: Sequence[str], stores: Sequence[Path], scene: str | Non
         links = _links(Path(target))
         site = _site_of(links[0].store, scene) if links else open_site(target)
         worlds.append(World(Path(target).name or target, site, _fitting(links, site)))
+    return with_stores(worlds, stores)
+
+
+def with_stores(worlds: Sequence[World], stores: Sequence[Path]) -> tuple[World, ...]:
+    """Worlds with the paths of stores beside their own.
+
+    Args:
+        worlds: At least one.
+        stores: Each belongs to the world in whose geometry it was traced.
+
+    Raises:
+        SiteTwinError: A store is unfinished, of another geometry than all worlds, or no store of paths.
+    """
+    worlds = list(worlds)
     extra = [link for path in stores for link in _links(path) or _refuse_store(path)]
     used: set[Path] = set()
     names = [world.name for world in worlds]
