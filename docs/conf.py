@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+from sphinx_gallery.sorting import ExplicitOrder
 
 from sitetwin.version import __version__
 
@@ -31,6 +32,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
 # No page asks another site while it is built.
 nitpicky = False
@@ -61,6 +63,27 @@ python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 add_module_names = False
 
+
+# Examples become pages, pictures and notebooks, in this order.
+EXAMPLES = [
+    "plot_first_hour.py",
+    "plot_your_city.py",
+    "plot_many_carriers.py",
+    "plot_three_sectors.py",
+    "plot_codec_for_your_cell.py",
+    "plot_beams_on_a_street.py",
+    "plot_against_sionna.py",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "plot_",
+    "within_subsection_order": ExplicitOrder([*EXAMPLES, "*"]),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "min_reported_time": 1,
+    "reset_modules": ("matplotlib",),
+}
 
 # The site
 html_theme = "pydata_sphinx_theme"

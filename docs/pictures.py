@@ -145,6 +145,28 @@ def _write(figure: Figure, path: Path) -> None:
     FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
 
 
+def draw_munich(folder: Path) -> None:
+    """Munich: the path gain of users around a base station, and the rays that reach one of them."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    import sitetwin as st
+
+    site = st.open_site("munich")
+    transmitter = (8.5, 21.0, 27.0)
+    users = st.grid(site, area=(-150, -150, 150, 150), spacing=2.0)
+    paths = st.trace(site, tx=transmitter, users=users, max_depth=4)
+    gains = st.gains(paths, site, carrier_hz=3.5e9)
+    power = np.bincount(paths.user_of_path, gains.power.numpy()[:, 0, 0], len(users))
+    gain_db = 10 * np.log10(np.where(power > 0, power, np.nan))
+
+    label = "path gain at 3.5 GHz, dB"
+    axes = st.plots.plot_coverage(gain_db, users, label=label, site=site, transmitters=transmitter)
+    axes.figure.savefig(folder / "coverage.png", dpi=80, bbox_inches="tight")
+    axes = st.plots.plot_rays(site, paths, int(np.argmax(paths.counts)), gains)
+    axes.figure.savefig(folder / "rays.png", dpi=80, bbox_inches="tight")
+    plt.close("all")
+
+
 if __name__ == "__main__":
-    draw_rooms(Path(sys.argv[1]) / "rooms.svg")
-    draw_road(Path(sys.argv[1]) / "road.svg")
+    draw_munich(Path(sys.argv[1]))
