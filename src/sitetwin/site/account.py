@@ -1,4 +1,4 @@
-"""The account of an import as it stands in a site: tables of most importers, sentences of some."""
+"""Read the account of an import from a site: most importers keep a table, some keep sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEFT_OUT = "left out"
 
 
 def account_of(site: Site) -> list[dict[str, Any]]:
-    """What an import read, repaired, assumed and dropped: kind, what, count and examples of each.
+    """Return what an import read, repaired, assumed and dropped: kind, what, count and examples of each.
 
     Importers of Mitsuba scenes and Wireless InSite projects keep sentences, in ``provenance["assumptions"]``; they
     become lines of the same account.

@@ -1,4 +1,4 @@
-"""Rigid bodies in a mesh: things that move, as a car does, or that stand there unknown to the map."""
+"""Rigid bodies in a mesh: things that move, such as cars, or things that the map does not know."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class MovingObject:
 
     Attributes:
         name: Name of the body, for reports.
-        vertices: (V, 3) float64, metres, in the site's frame at the moment in question.
+        vertices: (V, 3) float64, metres, in the site's frame, at the moment for which the site is made.
         triangles: (T, 3) int32, vertex indices, facing outwards.
         material: The material of all its surfaces.
-        velocity: (3,) m/s.
+        velocity: (3,) velocity in m/s.
     """
 
     name: str
@@ -41,7 +41,7 @@ class MovingObject:
             raise SiteTwinError(f"object '{self.name}' has the velocity {self.velocity}; give three finite m/s")
 
     def moved(self, seconds: float) -> MovingObject:
-        """The body after some time at its velocity."""
+        """Return the body after it has moved at its velocity for `seconds`."""
         return replace(self, vertices=self.vertices + np.asarray(self.velocity) * seconds)
 
     @property
@@ -59,18 +59,18 @@ def box_object(
     speed: float = 0.0,
     material: Material | None = None,
 ) -> MovingObject:
-    """A box that drives where it points, as a stand-in for a car.
+    """Make a box that stands for a car and drives in the direction of its heading.
 
     Args:
         name: Name of the body, for reports.
-        centre: (3,) metres, of the middle of its underside.
+        centre: (3,) middle of the underside, metres.
         size: (3,) metres: length, width and height.
         yaw: Heading in radians, from east, counter-clockwise.
-        speed: m/s, along the heading.
-        material: The material of its surfaces; metal by default.
+        speed: Speed along the heading, m/s.
+        material: Material of the surfaces; metal by default.
 
     Raises:
-        SiteTwinError: A number is not finite, or a side not positive.
+        SiteTwinError: A number is not finite, or a side is not positive.
     """
     if len(size) != 3 or not all(np.isfinite(side) and side > 0 for side in size):
         raise SiteTwinError(f"object '{name}' has the size {tuple(size)}; give length, width and height in metres")
@@ -90,11 +90,11 @@ def box_object(
 
 
 def add_bodies(mesh: AnyMesh, objects: Sequence[MovingObject]) -> AnyMesh:
-    """The mesh with bodies in it; what was there before keeps the numbers of its facets and objects.
+    """Add bodies to a mesh; existing facets and objects keep their numbers.
 
     Args:
-        mesh: The mesh; a site stays one.
-        objects: The bodies; their facets follow those of the mesh, in this order.
+        mesh: The mesh. If it is a site, the result is a site.
+        objects: The bodies. Their facets follow the facets of the mesh, in this order.
     """
     vertices, triangles, facets, owners = [mesh.vertices], [mesh.triangles], [mesh.triangle_facet], []
     normal, offset, material = [mesh.facet_normal], [mesh.facet_offset], [mesh.facet_material]

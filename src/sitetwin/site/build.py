@@ -30,18 +30,18 @@ def build_site(
     georeference: Georeference | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Site:
-    """Check a labelled triangle mesh, merge its facets and make a site of it.
+    """Check a labelled triangle mesh, merge its facets and make a site from it.
 
     Args:
         name: Short name, for reports.
-        vertices: (V, 3) metres.
-        triangles: (T, 3) vertex indices.
-        triangle_object: (T,) object of each triangle.
-        objects: (O,) object names.
-        object_material: (O,) index into `materials`.
+        vertices: (V, 3) float64, metres, local east-north-up.
+        triangles: (T, 3) int, vertex indices.
+        triangle_object: (T,) int, object of each triangle, an index into `objects`.
+        objects: Names of the O objects.
+        object_material: (O,) int, material of each object, an index into `materials`.
         materials: The materials.
-        vegetation: Canopies, or None.
-        georeference: Where the origin lies, or None.
+        vegetation: The canopies, or None for a site without vegetation.
+        georeference: Where on earth the local origin lies, or None if it is unknown.
         provenance: Sources and assumptions; the number of dropped degenerate triangles is added.
 
     Raises:

@@ -14,15 +14,15 @@ from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volum
 def canopy_mesh(
     volume: Volume, around: int = 16, rings: int = 7
 ) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "triangles 3"]]:
-    """A volume's surface, faces outwards; round surfaces are inscribed, so that the drawing is a little smaller.
+    """Make a closed mesh of a volume; round surfaces are inscribed, so that the drawing is a little smaller.
 
     Args:
         volume: The canopy or trunk.
-        around: Corners of a circle in plan.
-        rings: Such circles between the lower and the upper end of an ellipsoid.
+        around: Number of corners that stand for a circle in plan.
+        rings: Number of these circles between the lower and the upper end of an ellipsoid.
 
     Returns:
-        (V, 3) float64 vertices in metres, and (T, 3) int64 triangles.
+        (V, 3) float64 vertices in metres, and (T, 3) int64 triangles that face outwards.
     """
     if isinstance(volume, Ellipsoid):
         ball, faces = _unit_ball(around, rings)

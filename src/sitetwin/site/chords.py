@@ -1,6 +1,7 @@
-"""Chords of straight segments through canopy volumes: culling (see `sitetwin.site.culling`), then closed forms.
+"""Chords of straight segments through canopy volumes: culling (`sitetwin.site.culling`), then closed forms.
 
-Closed forms: elementwise float64 only (no BLAS), so the result does not depend on how segments are batched.
+The closed forms use elementwise float64 operations only (no BLAS), so the result does not depend on how segments are
+batched.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class VolumeTable:
         half: (V, 3) half size of the bounding box, metres.
         circle: (V,) radius of a circle around the volume in plan, with a margin, metres.
         axes: (V, 3) semi-axes of an ellipsoid; radius, radius, half height of a cylinder; metres.
-        cos_yaw: (V,) of an ellipsoid's yaw.
-        sin_yaw: (V,) of an ellipsoid's yaw.
+        cos_yaw: (V,) cosine of an ellipsoid's yaw.
+        sin_yaw: (V,) sine of an ellipsoid's yaw.
         ring_offsets: (V + 1,) int64, rows of `ring` of each polygon.
         ring: (R, 2) polygon corners, metres.
     """
@@ -57,7 +58,7 @@ class VolumeTable:
 
     @classmethod
     def of(cls, volumes: Sequence[tuple[str, tuple[float, ...]]]) -> VolumeTable:
-        """Table of volumes given by shape name and numbers (see `sitetwin.site.vegetation`)."""
+        """Make the table of volumes, each given by a shape name and its numbers (`sitetwin.site.vegetation`)."""
         rows = [_row(shape, numbers) for shape, numbers in volumes]
         rings = [r[5] for r in rows]
         half = np.array([r[2] for r in rows]).reshape(-1, 3)
@@ -105,7 +106,7 @@ def _circle(row: tuple) -> float:
 def crossings(
     table: VolumeTable, starts: Float[np.ndarray, "segments 3"], ends: Float[np.ndarray, "segments 3"]
 ) -> Crossings:
-    """All crossings, ordered by segment, then volume, then entry; see `Vegetation.chords`."""
+    """Find all crossings, ordered by segment, then volume, then entry (the result of `Vegetation.chords`)."""
     if not len(table.kind) or not len(starts):
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
     firsts = range(0, len(starts), _SEGMENTS_PER_CHUNK)

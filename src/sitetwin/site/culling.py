@@ -21,7 +21,7 @@ _MOST_STRIPS = 2048
 
 
 def size_classes(half: np.ndarray) -> list[np.ndarray]:
-    """Volumes of similar width (within a factor of two) together, so that one wood does not widen all strips."""
+    """Group volumes of similar width (within a factor of two), so that one wood does not widen all strips."""
     size = np.maximum(half[:, 0], half[:, 1])
     level = np.ceil(np.log2(np.maximum(size, 1.0))).astype(np.int64)
     return [np.flatnonzero(level == k) for k in np.unique(level)]

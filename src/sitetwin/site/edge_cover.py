@@ -25,20 +25,21 @@ def open_parts(
     edge: Int[np.ndarray, " edges"],
     incident: Int[np.ndarray, " keys"],
 ) -> tuple[Int[np.ndarray, " parts"], Float[np.ndarray, "parts 2"], int]:
-    """The parts of edges that no foreign facet covers.
+    """Find the parts of edges that no foreign facet covers.
 
-    Edges are sampled at three places; where one of them is covered, every metre, and the ends of the cover are found by
-    halving. A cover between two samples is not seen; rays that would pass it are stopped all the same.
+    Each edge is sampled at three places. If one of them is covered, the edge is sampled every metre, and the ends of
+    the cover are found by bisection. A cover that lies between two samples is not found; the surface that covers still
+    stops rays there.
 
     Args:
         surfaces: The mesh's surfaces.
         ends: (N, 2, 3) float64, metres.
-        edge: (N,) number of each edge.
+        edge: (N,) int64, number of each edge.
         incident: Sorted keys ``edge number * num_facets + facet`` of the facets that meet at each edge.
 
     Returns:
-        The edge (a row of `ends`) of each open part, (M,) int64, ascending; its ends as shares of the edge, (M, 2); and
-        how many edges are covered altogether.
+        (M,) int64 edge (a row of `ends`) of each open part, ascending; (M, 2) float64 its ends as shares of the edge's
+        length; and the number of edges that are covered altogether.
     """
 
     def covered(row: np.ndarray, share: np.ndarray) -> np.ndarray:

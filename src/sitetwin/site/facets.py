@@ -43,23 +43,23 @@ class Facets:
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Scalar product along the last axis of length 3, elementwise: the same bits for any batch."""
+    """Return the scalar product along the last axis of length 3, with the same bits for any batch."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 def norm(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"]:
-    """Length along the last axis of length 3, elementwise like `dot`."""
+    """Return the length along the last axis of length 3, with the same bits for any batch."""
     return np.asarray(np.sqrt(dot(vectors, vectors)))
 
 
 def unit(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
-    """Vectors of length 1 along the last axis of length 3; a vector of length zero stays zero."""
+    """Scale vectors along the last axis of length 3 to length 1; a vector of length zero stays zero."""
     size = norm(vectors)
     return vectors / np.where(size > 0, size, 1.0)[..., None]
 
 
 def mesh_tolerance(coordinates: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"]:
-    """Flatness that can be asked of vertices: 0.05 mm, or the single-precision spacing where that is larger.
+    """Return the flatness tolerance of vertices: 0.05 mm, or the single-precision spacing where that is larger.
 
     Args:
         coordinates: (..., 3) vertices, metres.
@@ -81,14 +81,14 @@ def merge_facets(
     In each group the largest triangle not yet placed (slivers last) spans a plane and takes every triangle whose three
     vertices lie within `mesh_tolerance` of it, whichever way it faces: two-sided and inverted duplicates share the
     facet of their plane. The plane keeps the direction of the spanning triangle; its offset is the midpoint of its
-    vertices' offsets, the best in the largest deviation. A group of more than 4096 triangles (terrain) is merged only
-    along shared edges. The result depends on the input order in the numbering only: facets are numbered by their
-    first triangle.
+    vertices' offsets, which makes the largest deviation as small as possible. A group of more than 4096 triangles
+    (terrain) is merged only along shared edges. The input order changes only the numbering: facets are numbered by
+    their first triangle.
 
     Args:
         vertices: (V, 3) float64, metres.
         triangles: (T, 3) int, vertex indices.
-        group: (T,) int, triangles of different groups are never merged.
+        group: (T,) int, group of each triangle; triangles of different groups are never merged.
 
     Returns:
         The facets of the triangles that are not degenerate.
@@ -125,12 +125,12 @@ def plane_offsets(
     facet: Int[np.ndarray, " triangles"],
     normal: Float[np.ndarray, "facets 3"],
 ) -> Float[np.ndarray, " facets"]:
-    """Offset of each facet's plane: midway between its lowest and highest vertex along the normal.
+    """Return the offset of each facet's plane: midway between its lowest and highest vertex along the normal.
 
     Args:
         corners: (K, 3, 3) float64, triangle corners, metres.
         facet: (K,) int, facet of each triangle.
-        normal: (F, 3) float64.
+        normal: (F, 3) float64, unit normal of each facet.
 
     Returns:
         (F,) float64, metres.
@@ -208,7 +208,7 @@ def _neighbours(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def components(size: int, a: Int[np.ndarray, " pairs"], b: Int[np.ndarray, " pairs"]) -> Int[np.ndarray, " nodes"]:
-    """Connected components of an undirected graph: the lowest node of each, by hooking and pointer jumping."""
+    """Label each node with the lowest node of its connected component, by hooking and pointer jumping."""
     parent = np.arange(size)
     while True:
         low = np.minimum(parent[a], parent[b])

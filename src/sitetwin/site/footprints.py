@@ -1,4 +1,4 @@
-"""Outlines on the ground of what stands on it."""
+"""Outlines in plan of the bodies that stand on the ground."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _UPRIGHT = 1e-6  # m^2, twice the area of the projection of a triangle that is a
 
 
 def footprint(corners: Float[np.ndarray, "triangles 3 3"]) -> shapely.Geometry:
-    """Union of the projections of triangles onto the ground.
+    """Project triangles onto the ground and unite the projections.
 
     Args:
-        corners: (T, 3, 3) metres.
+        corners: (T, 3, 3) corners of the triangles, metres.
 
     Returns:
         Polygon or MultiPolygon in canonical order, with courtyards as holes; empty where all triangles are upright.

@@ -1,4 +1,4 @@
-"""A site on disk: a folder with ``site.json`` and ``arrays.npz``, written beside and renamed into place."""
+"""A site on disk: a folder with ``site.json`` and ``arrays.npz``, written under another name and then renamed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DTYPES = {
 
 
 def save_site(site: Site, folder: str | Path) -> Path:
-    """Write a site to a folder; a site that is there already is replaced in one step.
+    """Write a site to a folder; an existing site there is replaced in one step.
 
     Args:
         site: The site.
@@ -78,7 +78,7 @@ def save_site(site: Site, folder: str | Path) -> Path:
 
 
 def check_site_folder(folder: str | Path) -> None:
-    """Make sure that a site may be written to a folder, before the work of making it.
+    """Check that a site may be written to a folder, before the site is made.
 
     Raises:
         SiteTwinError: The folder holds something other than a site.
@@ -89,7 +89,7 @@ def check_site_folder(folder: str | Path) -> None:
 
 
 def is_saved_site(folder: str | Path) -> bool:
-    """Whether a folder looks like one that `save_site` wrote."""
+    """Return whether a folder looks like one that `save_site` wrote."""
     return (Path(folder) / _DESCRIPTION).is_file()
 
 
@@ -97,7 +97,7 @@ def load_site(folder: str | Path) -> Site:
     """Read a site that `save_site` wrote, and check it against the hash in its description.
 
     Raises:
-        SiteTwinError: The folder is no site, of a newer version, truncated or changed.
+        SiteTwinError: The folder is not a site, or the site is of a newer version, truncated or changed.
     """
     folder = Path(folder)
     description = _description(folder)

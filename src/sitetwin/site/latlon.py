@@ -1,4 +1,4 @@
-"""Where on earth a site lies, and geographic coordinates in its local frame."""
+"""Convert between geographic coordinates and the local frame of a site."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sitetwin.site.site import Site
 
 
 def origin_of(site: Site) -> Georeference:
-    """The site's georeference.
+    """Return the site's georeference.
 
     Raises:
-        SiteTwinError: It has none.
+        SiteTwinError: The site has no georeference.
     """
     if site.georeference is None:
         raise SiteTwinError(
@@ -33,18 +33,18 @@ def to_local(
     latitude: Shaped[np.ndarray, " points"] | Sequence[float],
     longitude: Shaped[np.ndarray, " points"] | Sequence[float],
 ) -> Float[np.ndarray, "points 2"]:
-    """Plan coordinates of geographic ones.
+    """Convert latitudes and longitudes to local x and y.
 
     Args:
         site: The site; it needs a georeference.
-        latitude: (N,) WGS84 degrees.
-        longitude: (N,) WGS84 degrees.
+        latitude: (N,) latitudes, WGS84 degrees.
+        longitude: (N,) longitudes, WGS84 degrees.
 
     Returns:
         (N, 2) float64: x east and y north, metres.
 
     Raises:
-        SiteTwinError: The site has no georeference, a number is no latitude or longitude, or a point is more than
+        SiteTwinError: The site has no georeference, a number is not a latitude or longitude, or a point is more than
             1000 km from the origin.
     """
     origin = origin_of(site)
@@ -70,7 +70,7 @@ def to_local(
 def to_geographic(
     site: Site, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
-    """Latitude and longitude, each (N,) WGS84 degrees, of points (N, 2) in metres.
+    """Convert points (N, 2) in metres to latitudes and longitudes, each (N,), WGS84 degrees.
 
     Raises:
         SiteTwinError: The site has no georeference.
@@ -80,19 +80,19 @@ def to_geographic(
 
 
 def with_georeference(site: Site, latitude: float, longitude: float, vertical_datum: str | None = None) -> Site:
-    """The same site with its local origin placed on earth.
+    """Return the site with its local origin placed on earth.
 
-    Nothing moves: x stays east and y north of the origin. Use it where the source of a site says nothing of its place
-    (meshes), or says it wrongly; an origin that was there before is listed in ``provenance["differences"]``.
+    Nothing moves: x stays east and y north of the origin. Use it where the source of a site does not say where it lies
+    (meshes), or says it wrongly. An earlier origin is listed in ``provenance["differences"]``.
 
     Args:
         site: The site.
         latitude: Latitude of the local origin, WGS84 degrees.
         longitude: Longitude of the local origin, WGS84 degrees.
-        vertical_datum: What z = 0 is; by default what the site said before, or "local ground".
+        vertical_datum: Name of the height z = 0; by default the name that the site had before, or "local ground".
 
     Raises:
-        SiteTwinError: A number is not finite or no place on earth.
+        SiteTwinError: A number is not finite, or the numbers are not a place on earth.
     """
     before = site.georeference
     datum = vertical_datum or (before.vertical_datum if before else "local ground")

@@ -1,7 +1,7 @@
-"""Is a site fit to be traced: what it holds, what is wrong with it, and how to mend that.
+"""Check whether a site is fit to be traced: what it holds, what is wrong with it, and how to mend that.
 
-Checked are the mesh (holes, facing, surfaces in one another, slivers), the places of buildings and trees, the materials
-at a carrier, and what an import assumed.
+The check covers the mesh (holes, facing, surfaces in one another, slivers), the places of buildings and trees, the
+materials at a carrier, and what an import assumed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _STEEP = 0.5  # cosine between normal and vertical: less is a wall
 
 
 def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
-    """Look for what would make traces of a site wrong.
+    """Look for everything that would make traces of a site wrong.
 
     Buildings are the objects that are not ground; an object's name up to "-walls", "-roof" and the like says which
     building it belongs to.
 
     Args:
         site: The site.
-        frequency_hz: Carrier at which materials must be specified, Hz; None does not ask.
+        frequency_hz: Carrier at which the materials must be specified, Hz; with None, materials are not checked.
 
     Raises:
         SiteTwinError: The frequency is not positive.

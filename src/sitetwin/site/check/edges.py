@@ -28,8 +28,9 @@ class EdgeDefects:
     """Edges at which a mesh is not a closed, consistently wound surface.
 
     Attributes:
-        hole: (H,) int64, half-edges along which the surface ends: 3 * triangle + corner at which the edge starts.
-        bottom: (B,) int64, such half-edges that lie on the ground.
+        hole: (H,) int64, half-edges along which the surface ends. A half-edge is 3 * triangle + the corner at which it
+            starts.
+        bottom: (B,) int64, half-edges along which the surface ends on the ground.
         flipped: (W,) int64, half-edges at which two triangles run the same way: one of them faces inwards.
         t_junctions: Number of edges that are closed only by several shorter ones.
         crowded: Number of edges where more than two triangles meet and all are paired.
@@ -43,10 +44,11 @@ class EdgeDefects:
 
 
 def weld(points: Float[np.ndarray, "points columns"]) -> Int[np.ndarray, " points"]:
-    """(N,) int64 labels of the rows of a table: equal for equal numbers.
+    """Label the rows of a table, (N,) int64; equal rows have equal labels.
 
-    Sorted by a 64-bit hash of the coordinates, which is faster than by three columns. Where hashes of different points
-    are equal (one chance in 10^7 for a million points), a place may get two labels, never two places one.
+    Rows are sorted by a 64-bit hash of the coordinates, which is faster than sorting by three columns. Where hashes of
+    different points are equal (one chance in 10^7 for a million points), one place may get two labels, but two places
+    never share a label.
     """
     if not len(points):
         return np.zeros(0, dtype=np.int64)
@@ -71,13 +73,13 @@ def corner_range(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def edge_defects(
     points: np.ndarray, triangles: np.ndarray, grounded: Callable[[np.ndarray], np.ndarray]
 ) -> EdgeDefects:
-    """Match the edges of triangles and say which ones stay open.
+    """Match the edges of triangles and find those that stay open.
 
     Args:
-        points: (N, 3) float64, metres, distinct.
+        points: (N, 3) float64, distinct points, metres.
         triangles: (T, 3) int64, indices of `points`.
-        grounded: Given indices (K,) of `points`, which of them are on or in the ground, (K,) bool: an open edge between
-            two of them is a building's open bottom.
+        grounded: Function from indices (K,) of `points` to (K,) bool: whether each point is on or in the ground. An
+            open edge between two such points is a building's open bottom.
     """
     start, end = triangles.reshape(-1), np.roll(triangles, -1, axis=1).reshape(-1)
     half = np.flatnonzero(start != end)

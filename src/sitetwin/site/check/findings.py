@@ -14,15 +14,15 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is worth knowing before a trace.
+    """One thing that a user should know before tracing a site.
 
     Attributes:
         severity: "error" (rays or places of users will be wrong there), "warning" (likely unwanted), "note".
         check: Short name of the check.
         text: What was found, one sentence.
-        count: How often.
-        objects: Names of the first few.
-        mend: What to do about it; empty where nothing need be done.
+        count: How often it was found.
+        objects: Names of the first few objects that it was found in.
+        mend: What to do about it; empty if nothing has to be done.
     """
 
     severity: Severity
@@ -39,14 +39,14 @@ class SiteReport:
 
     Attributes:
         site: Name of the site.
-        hash: Its hash.
+        hash: Hash of the site.
         counts: Triangles, facets, objects, buildings, materials, canopies, trunks, scatter centres.
-        extent: (2, 3) lowest and highest corner, metres, as lists.
-        kinds: For ground, roofs, walls and undersides: triangles, facets, area in m2.
-        materials: Name, share of the surface area, thickness, and whether the carrier lies in its range (None: not
-            asked).
-        vegetation: Canopies by shape, by leaf type and by leaf cycle.
-        imported: The account of the import: kind, what, count, examples.
+        extent: Lowest and highest corner of the mesh, metres, as two lists of three numbers.
+        kinds: Number of triangles, number of facets and area (m2) of the ground, roofs, walls and undersides.
+        materials: For each material its name, share of the surface area, thickness, and whether the carrier lies in its
+            range (None if no carrier was given).
+        vegetation: Number of canopies by shape, by leaf type and by leaf cycle.
+        imported: The account of the import: kind, what, count and examples of each entry.
         findings: Errors first, then warnings, then notes.
     """
 
@@ -61,7 +61,7 @@ class SiteReport:
     findings: tuple[Finding, ...]
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of one severity."""
+        """Return the findings of one severity ("error", "warning" or "note")."""
         return tuple(f for f in self.findings if f.severity == severity)
 
     @property
@@ -70,7 +70,7 @@ class SiteReport:
         return not self.of("error")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-serialisable."""
+        """Return the whole report as a JSON-serialisable dictionary."""
         facts = asdict(self)
         facts["findings"] = [{**asdict(f), "objects": list(f.objects)} for f in self.findings]
         return {**facts, "ok": self.ok}

@@ -28,7 +28,7 @@ SLIVER_ALTITUDE = 0.01
 
 
 def geometry_findings(view: View) -> Iterator[Finding]:
-    """What is wrong with the mesh, and with the places of buildings and trees."""
+    """List what is wrong with the mesh and with the places of buildings and trees."""
     yield from _edges(view)
     yield from _facing(view)
     yield from _surfaces(view)

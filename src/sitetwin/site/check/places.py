@@ -31,12 +31,12 @@ class Bodies:
     """The buildings of a site, each with its triangles.
 
     Attributes:
-        names: (B,) their names.
-        corners: (T, 3, 3) float64, metres, of all their triangles.
+        names: Names of the B buildings.
+        corners: (T, 3, 3) float64, corners of all triangles of the buildings, metres.
         owner: (T,) int64, building of each triangle.
         low: (B,) float64, metres, lowest point; infinite for a building without triangles.
         high: (B,) float64, metres, highest point.
-        hulls: (B,) convex hulls in plan.
+        hulls: (B,) convex hull of each building in plan.
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Bodies:
 
     @classmethod
     def of(cls, names: tuple[str, ...], corners: np.ndarray, owner: np.ndarray) -> Bodies:
-        """Measure the buildings."""
+        """Measure the buildings of a site."""
         low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
         lowest, highest = corner_range(corners[..., 2])
         np.minimum.at(low, owner, lowest)
@@ -75,10 +75,10 @@ class Bodies:
 
 
 def overlapping_buildings(bodies: Bodies) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of buildings that stand in one another: in plan by their polygons, in height from their lowest to highest.
+    """Find pairs of buildings that overlap in plan (by their polygons) and in height (from lowest to highest point).
 
     Returns:
-        (N, 2) int64 pairs a < b, and (N,) float64 the area that they share in plan, m2; the largest first.
+        (N, 2) int64 pairs a < b, and (N,) float64 area that each pair shares in plan, m2; largest areas first.
     """
     a, b = shapely.STRtree(bodies.hulls).query(bodies.hulls, predicate="intersects")
     a, b = a[a < b], b[a < b]
@@ -98,7 +98,7 @@ class Ground:
     """Height of the ground under points.
 
     Args:
-        corners: (T, 3, 3) its triangles, metres.
+        corners: (T, 3, 3) corners of the ground's triangles, metres.
     """
 
     def __init__(self, corners: np.ndarray) -> None:
@@ -106,7 +106,7 @@ class Ground:
         self._index = VerticalIndex(corners)
 
     def height(self, points_xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, " points"]:
-        """(N,) float64, metres, the highest ground at points (N, 2); NaN where there is none."""
+        """Return (N,) float64, metres: the highest ground at points (N, 2), NaN where there is no ground."""
         height = np.full(len(points_xy), -np.inf)
         if len(points_xy):
             hits = self._index.hits(np.ascontiguousarray(points_xy))
@@ -115,10 +115,10 @@ class Ground:
 
 
 def floating_buildings(bodies: Bodies, ground: Ground) -> tuple[np.ndarray, np.ndarray]:
-    """Buildings of which no point reaches down to the ground or to another building.
+    """Find buildings that float: none of their points reaches down to the ground or to another building.
 
     Returns:
-        (N,) int64 buildings and (N,) float64 their least distance above the ground, metres.
+        (N,) int64 buildings, and (N,) float64 least distance of each above the ground, metres.
     """
     gap = _over_ground(bodies, ground, lowest=True)
     high = np.flatnonzero(np.isfinite(gap) & (gap > GROUND_TOLERANCE))
@@ -132,10 +132,10 @@ def floating_buildings(bodies: Bodies, ground: Ground) -> tuple[np.ndarray, np.n
 
 
 def buried_buildings(bodies: Bodies, ground: Ground) -> tuple[np.ndarray, np.ndarray]:
-    """Buildings that do not rise above the ground anywhere.
+    """Find buildings that do not rise above the ground anywhere.
 
     Returns:
-        (N,) int64 buildings and (N,) float64 the depth of their highest points, metres.
+        (N,) int64 buildings, and (N,) float64 depth of the highest point of each below the ground, metres.
     """
     rise = _over_ground(bodies, ground, lowest=False)
     deep = np.flatnonzero(np.isfinite(rise) & (rise <= 0))
@@ -145,8 +145,8 @@ def buried_buildings(bodies: Bodies, ground: Ground) -> tuple[np.ndarray, np.nda
 def _over_ground(bodies: Bodies, ground: Ground, lowest: bool) -> np.ndarray:
     """(B,) least, or greatest, height of buildings above the ground under their corners.
 
-    Exact where it tells: a building whose lowest corner stands on the ground does not float, and one whose highest
-    corner rises above it is not buried, so that all corners are looked at only of the others.
+    A building whose lowest corner stands on the ground does not float, and one whose highest corner rises above the
+    ground is not buried. Only for the others, all corners are compared with the ground.
     """
     points, owner = bodies.corners.reshape(-1, 3), np.repeat(bodies.owner, 3)
     level, pick = (bodies.low, np.fmin) if lowest else (bodies.high, np.fmax)
@@ -173,7 +173,7 @@ def volume_axis(volume: Volume) -> tuple[float, float, float, float]:
 
 
 def misplaced_canopies(site: Site, ground: Ground) -> tuple[np.ndarray, np.ndarray]:
-    """Canopies whose tops lie below the ground, and those whose middles lie inside buildings: indices of each."""
+    """Find canopies with tops below the ground, and canopies with middles inside buildings: indices of each."""
     if not site.vegetation.num_volumes:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     axes = np.array([volume_axis(v) for v in site.vegetation.volumes])

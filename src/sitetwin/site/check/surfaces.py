@@ -26,8 +26,8 @@ class SharedPlane:
     """Pairs of facets that cover the same place.
 
     Attributes:
-        same: (N, 2) int64, facets that face the same way: a ray meets either.
-        opposite: (M, 2) int64, facets back to back, such as the two walls of houses that touch.
+        same: (N, 2) int64, pairs of facets that face the same way; which of them a ray meets is undefined.
+        opposite: (M, 2) int64, pairs of facets back to back, such as the two walls of houses that touch.
     """
 
     same: Int[np.ndarray, "same 2"]
@@ -35,10 +35,10 @@ class SharedPlane:
 
 
 def inverted_bodies(corners: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """Bodies whose surface faces inwards.
+    """Find bodies whose surface faces inwards.
 
-    The volume above a body's lowest point is the sum of the prisms under its triangles, positive under those that face
-    up. A missing flat bottom and missing upright walls take nothing away from it.
+    The volume above a body's lowest point is the sum of the prisms under its triangles; prisms under triangles that
+    face up count as positive. A missing flat bottom or missing upright walls do not change this sum.
 
     Args:
         corners: (T, 3, 3) float64, metres.
@@ -57,7 +57,7 @@ def inverted_bodies(corners: np.ndarray, body: np.ndarray) -> np.ndarray:
 
 
 def duplicate_triangles(points: np.ndarray) -> np.ndarray:
-    """(T,) bool, triangles with the same three corners as an earlier one, whichever way they face.
+    """Find triangles, (T,) bool, that have the same three corners as an earlier one, whichever way they face.
 
     Args:
         points: (T, 3) int, labels of the corners, equal for equal places.
@@ -69,12 +69,12 @@ def duplicate_triangles(points: np.ndarray) -> np.ndarray:
 
 
 def shared_planes(site: Site, rows: np.ndarray, facing: np.ndarray) -> SharedPlane:
-    """Pairs of different facets that lie within 5 mm of one plane and overlap in it by more than 0.01 m2.
+    """Find pairs of facets that lie within 5 mm of one plane and overlap in it by more than 0.01 m2.
 
     Args:
         site: The site.
         rows: (K,) int64, the triangles that are compared.
-        facing: (K, 3) float64, their normals.
+        facing: (K, 3) float64, unit normals of these triangles.
     """
     facets, facet = np.unique(site.triangle_facet[rows], return_inverse=True)
     normal = site.facet_normal[facets]

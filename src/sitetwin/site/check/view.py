@@ -1,4 +1,4 @@
-"""What several checks need of a site, computed once."""
+"""Data of a site that several checks use, computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sitetwin.site.site import Site
 
 @dataclass(eq=False)
 class View:
-    """What several checks need of a site, computed once."""
+    """Data of a site that several checks use, computed once."""
 
     site: Site
     is_ground: Bool[np.ndarray, " triangles"] = field(init=False)
@@ -41,7 +41,7 @@ class View:
 
     @cached_property
     def owner(self) -> Int[np.ndarray, " standing"]:
-        """(S,) int64, building of each of them."""
+        """(S,) int64, building of each triangle in `standing`."""
         return self.site.buildings[1][self.site.triangle_object[self.standing]].astype(np.int64)
 
     @cached_property

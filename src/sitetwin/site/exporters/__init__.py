@@ -1,4 +1,4 @@
-"""Exporters: a `Site` becomes a file of other programs."""
+"""Exporters write a `Site` to the file formats of other programs."""
 
 from sitetwin.site.exporters.geojson import export_footprints
 from sitetwin.site.exporters.glb import export_glb

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside, then renamed into place."""
+"""Files are written completely or not at all: under a temporary name first, then renamed into place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sitetwin.store.files import replace_folder
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file; one that is there already is replaced in one step.
+    """Write one file; an existing file is replaced in one step.
 
     Raises:
         SiteTwinError: The path is a folder, or cannot be written (permissions, full disk).
@@ -35,12 +35,12 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], ours: str) -> None:
-    """Write a folder of files; one that is there already is replaced in one step.
+    """Write a folder of files; an existing export is replaced in one step.
 
     Args:
         folder: The folder to make.
         files: Content by path relative to the folder, with "/" between folders.
-        ours: A file by which a folder of an earlier export is known; any other folder that is not empty is kept.
+        ours: Name of the file that marks a folder as an earlier export. Any other folder that is not empty is kept.
 
     Raises:
         SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).

@@ -1,4 +1,4 @@
-"""Export of building footprints and trees to GeoJSON, with the keys of OpenStreetMap."""
+"""Export building footprints and trees to GeoJSON, with the keys of OpenStreetMap."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _DECIMALS = 9  # of degrees: 0.1 mm
 def export_footprints(site: Site, path: str | Path) -> Ledger:
     """Write the buildings of a site as footprints and its canopies as trees and woods, in WGS84 degrees.
 
-    A footprint is the union of the projections of a building's triangles, courtyards included as holes. Keys are those
+    A footprint is the union of the projections of a building's triangles, with courtyards as holes. The keys are those
     of OpenStreetMap: ``height`` and ``min_height`` (metres above the ground under the building), ``building:material``
-    and ``roof:material`` (names of the site's materials, that of the largest area); ``natural=tree`` with ``height``,
+    and ``roof:material`` (name of the site's material with the largest area); ``natural=tree`` with ``height``,
     ``diameter_crown``, ``leaf_type``, ``leaf_cycle``; ``natural=wood`` for canopies over a polygon. The shapes of
     roofs, the terrain and the constants of materials are lost. The same site gives the same bytes (RFC 7946).
 
@@ -38,7 +38,7 @@ def export_footprints(site: Site, path: str | Path) -> Ledger:
         path: The file to write.
 
     Returns:
-        The account: what was written and what has no footprint.
+        The account of the export: what was written and which objects have no footprint.
 
     Raises:
         SiteTwinError: The site has no georeference, or the file cannot be written (permissions, full disk).

@@ -53,7 +53,7 @@ _TRIANGLES, _VERTEX_BUFFER, _INDEX_BUFFER, _FLOAT, _UNSIGNED = 4, 34962, 34963, 
 
 
 def export_glb(site: Site, path: str | Path, vegetation: bool = True) -> Ledger:
-    """Write a site as a binary glTF 2.0 file: a node per object, coloured by material, y up, metres.
+    """Write a site as a binary glTF 2.0 file: one node per object, coloured by material, y up, metres.
 
     Canopies are drawn as closed meshes under one node "vegetation", whose ``extras`` mark it; they are drawings of a
     medium, not surfaces, and `sitetwin` leaves that node out when it reads the file. The radio constants of each
@@ -66,7 +66,7 @@ def export_glb(site: Site, path: str | Path, vegetation: bool = True) -> Ledger:
         vegetation: Whether the canopies are drawn.
 
     Returns:
-        The account: what was written and what was rounded or left out.
+        The account of the export: what was written, rounded and left out.
 
     Raises:
         SiteTwinError: The file cannot be written (permissions, full disk).

@@ -32,18 +32,18 @@ def export_mitsuba(site: Site, folder: str | Path, carrier_hz: float = DEFAULT_C
 
     Each object is a shape of its own (one per material where it has several); ``merge_shapes=False`` keeps them apart
     in Sionna RT. Materials of ITU-R P.2040 become ``itu-radio-material``, others ``radio-material`` with their
-    constants; water and soil of P.527, which Sionna RT does not know, with those at one carrier. Vertices are rounded
-    to single precision, which the tracer of Sionna RT has throughout. A half-space becomes a slab of
-    `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference are left out,
-    because a scene file of Sionna RT 2 has no words for them. The same site gives the same bytes.
+    constants; water and soil of P.527, which Sionna RT does not know, get their constants at one carrier. Vertices are
+    rounded to single precision, which the tracer of Sionna RT has throughout. A half-space becomes a slab of
+    `HALF_SPACE_THICKNESS`; scattering lobes other than Lambert's, vegetation and the georeference are left out, because
+    a scene file of Sionna RT 2 cannot express them. The same site gives the same bytes.
 
     Args:
         site: The site.
-        folder: The folder to make; one of an earlier export is replaced.
-        carrier_hz: Where the constants of what Sionna RT does not know are taken, Hz.
+        folder: The folder to make; an earlier export there is replaced.
+        carrier_hz: Carrier in Hz at which constants of materials unknown to Sionna RT are evaluated.
 
     Returns:
-        The account: what was written, what was changed and what the format cannot express.
+        The account of the export: what was written, what was changed and what the format cannot express.
 
     Raises:
         SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).

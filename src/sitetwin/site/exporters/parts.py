@@ -17,7 +17,7 @@ class Part:
     Attributes:
         object: Index into `Site.objects`.
         material: Index into `Site.materials`.
-        vertices: (V, 3) float64, metres, those in use only.
+        vertices: (V, 3) float64, metres; only vertices that the triangles use.
         triangles: (T, 3) int64, facing as in the site.
     """
 
@@ -28,7 +28,7 @@ class Part:
 
 
 def parts_of(site: Site) -> list[Part]:
-    """The parts of a site, by object and material."""
+    """Cut a site into parts, ordered by object and then by material."""
     material = site.facet_material[site.triangle_facet]
     order = np.lexsort((material, site.triangle_object))
     label = site.triangle_object[order].astype(np.int64) * len(site.materials) + material[order]
@@ -43,13 +43,13 @@ def parts_of(site: Site) -> list[Part]:
 
 
 def part_name(site: Site, part: Part, alone: bool) -> str:
-    """Name of a part: the object's, with ``-part_<material>`` where an object is of several materials."""
+    """Return a part's name: the object's, plus ``-part_<material>`` if the object has several materials."""
     name = site.objects[part.object]
     return name if alone else f"{name}-part_{site.materials[part.material].name}"
 
 
 def unique_name(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, numbered if it must be; it is taken from then on."""
+    """Return a name that is not taken yet, with a number if needed, and mark it as taken."""
     found, count = name, 1
     while found in taken:
         count += 1

@@ -1,4 +1,4 @@
-"""Importers: foreign descriptions of a place become a `Site`."""
+"""Importers make a `Site` from scene files of other programs."""
 
 from sitetwin.site.importers.cityjson import CITYJSON_SUFFIXES, load_cityjson
 from sitetwin.site.importers.insite import load_insite

@@ -24,11 +24,11 @@ class Block:
     """One block of a file.
 
     Attributes:
-        tag: Its kind, such as "face".
-        label: The rest of its first line, such as the name of a material.
-        line: Number of its first line, from 1.
-        statements: Line number and text of its own lines, without those of blocks within.
-        children: The blocks within, in file order.
+        tag: Kind of the block, such as "face".
+        label: Rest of the block's first line, such as the name of a material.
+        line: Number of the block's first line, counted from 1.
+        statements: Line number and text of the block's own lines, without the lines of inner blocks.
+        children: The inner blocks, in file order.
     """
 
     tag: str
@@ -38,22 +38,22 @@ class Block:
     children: list[Block] = field(default_factory=list)
 
     def named(self, *tags: str) -> list[Block]:
-        """The children of some kinds, in file order."""
+        """Return the children of the given kinds, in file order."""
         return [child for child in self.children if child.tag in tags]
 
     def walk(self, tag: str) -> Iterator[Block]:
-        """All blocks of one kind within, however deep."""
+        """Return all inner blocks of one kind, at any depth."""
         for child in self.children:
             if child.tag == tag:
                 yield child
             yield from child.walk(tag)
 
     def has(self, word: str) -> bool:
-        """Whether one of its own lines is this word alone."""
+        """Return whether one of the block's own lines is this word alone."""
         return any(text == word for _, text in self.statements)
 
     def get(self, key: str) -> tuple[int, str] | None:
-        """Line and value of its own first statement ``key value``, or None."""
+        """Return line and value of the block's first statement ``key value``, or None."""
         for line, text in self.statements:
             words = text.split(None, 1)
             if words[0] == key and len(words) == 2:
@@ -66,17 +66,17 @@ class Source:
     """A file being read, for messages.
 
     Attributes:
-        where: Its name.
+        where: Name of the file.
     """
 
     where: str
 
     def refuse(self, line: int, what: str, mend: str) -> NoReturn:
-        """Raise the sentence for a fault in one line."""
+        """Raise the error for a fault in one line."""
         raise SiteTwinError(f"'{self.where}', line {line}: {what}; {mend}")
 
     def need(self, block: Block, key: str) -> tuple[int, str]:
-        """Line and value of a statement that a block must have."""
+        """Return line and value of a statement that a block must have."""
         found = block.get(key)
         if found is None:
             self.refuse(
@@ -85,7 +85,7 @@ class Source:
         return found
 
     def number(self, line: int, text: str, what: str) -> float:
-        """A finite number."""
+        """Read a finite number."""
         try:
             value = float(text)
         except ValueError:
@@ -95,13 +95,13 @@ class Source:
         return value
 
     def count(self, line: int, text: str, what: str, largest: int) -> int:
-        """A whole number from 0 to `largest`."""
+        """Read a whole number from 0 to `largest`."""
         if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) <= largest):
             self.refuse(line, f"{what} is '{clip(text)}', not a whole number up to {largest}", "correct it")
         return int(text)
 
     def point(self, line: int, text: str) -> tuple[float, float, float]:
-        """Three finite coordinates."""
+        """Read three finite coordinates."""
         try:
             x, y, z = map(float, text.split())
         except ValueError:
@@ -111,7 +111,7 @@ class Source:
         return x, y, z
 
     def points(self, block: Block, largest: int) -> list[tuple[float, float, float]]:
-        """The points that follow a block's statement ``nVertices n``, which must be its last."""
+        """Read the points after a block's statement ``nVertices n``, which must be its last statement."""
         line, text = self.need(block, "nVertices")
         size = self.count(line, text, "the number of vertices", largest)
         rows = [(n, text) for n, text in block.statements if n > line]
@@ -125,15 +125,15 @@ class Source:
 
 
 def clip(text: str) -> str:
-    """A text short enough for a message."""
+    """Shorten a text for a message."""
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read_file(path: Path, limit: int = LARGEST_FILE) -> bytes:
-    """A file's bytes.
+    """Read the bytes of a file.
 
     Raises:
-        SiteTwinError: There is no such file, it is larger than the limit, or it cannot be read.
+        SiteTwinError: The file does not exist, is larger than the limit, or cannot be read.
     """
     try:
         if not path.is_file():
@@ -146,17 +146,17 @@ def read_file(path: Path, limit: int = LARGEST_FILE) -> bytes:
 
 
 def parse_blocks(data: bytes, where: str) -> Block:
-    """Read a whole file.
+    """Parse a whole file into blocks.
 
     Args:
-        data: Its content; UTF-8, or else taken for Latin-1.
-        where: Its name, for messages.
+        data: Content of the file: UTF-8, or else read as Latin-1.
+        where: Name of the file, for messages.
 
     Returns:
         A block without a tag that holds the file's outermost blocks and statements.
 
     Raises:
-        SiteTwinError: A block is never ended (the file is truncated), ends where none began, or nests too deeply; or
+        SiteTwinError: A block has no end (the file is truncated), an end has no beginning, blocks nest too deeply, or
             the file is binary.
     """
     source = Source(where)

@@ -18,15 +18,16 @@ _NEAR = 1e4  # m; to here the ray caster's single precision resolves half a mill
 
 @dataclass(frozen=True, eq=False)
 class CityFrame:
-    """How coordinates of a file become local ones.
+    """How coordinates of a file become local coordinates.
 
     Attributes:
         where: Name of the file, for messages.
-        georeference: Origin of the local frame, or None.
-        transformer: From the file's horizontal system to the local frame, or None where they differ by a shift.
-        origin: (x, y, z) what is the local origin, in the file's system and units.
-        vertical_unit: Metres in a unit of height.
-        shifts: Whether the local frame is another than the file's.
+        georeference: Where on earth the local origin lies, or None if the file does not say it.
+        transformer: Transformation from the file's horizontal system to the local frame, or None where they differ only
+            by a shift.
+        origin: (x, y, z) of the local origin, in the file's reference system and units.
+        vertical_unit: Metres in one unit of height.
+        shifts: Whether the local frame differs from the file's frame.
     """
 
     where: str
@@ -37,7 +38,7 @@ class CityFrame:
     shifts: bool
 
     def local(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) local metres of points (N, 3) of the file.
+        """Transform points (N, 3) of the file to local metres (N, 3).
 
         Raises:
             SiteTwinError: A point lies outside the area of the reference system.
@@ -51,7 +52,7 @@ class CityFrame:
         return placed
 
     def raised(self, height: float) -> CityFrame:
-        """The frame with its origin raised by some metres."""
+        """Return the frame with its origin raised by some metres."""
         x, y, z = self.origin
         above = z + height / self.vertical_unit
         georeference = self.georeference
@@ -62,7 +63,7 @@ class CityFrame:
 
 
 def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
-    """The local frame of a file: around the middle of its points.
+    """Choose the local frame of a file, centred on the middle of its points.
 
     A file without a reference system keeps its coordinates, in metres, if all lie within 10 km of its own origin, and
     is shifted to the middle of them otherwise.
@@ -70,10 +71,10 @@ def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
     Args:
         city: The file.
         points: (N, 3) points in use, in the file's reference system.
-        ledger: Takes what was assumed of units.
+        ledger: Account of the import; it records assumptions about units.
 
     Raises:
-        SiteTwinError: The code is unknown, or its system is not a projected one.
+        SiteTwinError: The code of the reference system is unknown, or the system is not a projected one.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""CityJSON files become a `Site`: buildings of walls and roofs, the ground, trees."""
+"""Make a `Site` from CityJSON files: buildings with walls and roofs, the ground, trees."""
 
 from __future__ import annotations
 
@@ -62,21 +62,22 @@ def load_cityjson(
     rules: MaterialRules | None = None,
     ledger: Ledger | None = None,
 ) -> Site:
-    """Make a site of a CityJSON file (1.0, 1.1 or 2.0) or of a CityJSON text sequence.
+    """Make a site from a CityJSON file (1.0, 1.1 or 2.0) or a CityJSON text sequence.
 
-    Coordinates in a projected reference system are carried to the local frame around the middle of the file, whose
-    place becomes the georeference; z = 0 is the lowest ground. A building with its parts becomes the objects
-    ``<id>-walls`` and ``<id>-roof``. Its ground surface is left out, because it lies on the ground; where the file has
-    no ground (relief, roads, land use, water), a flat one at the lowest foot is added and the feet of the buildings are
-    drawn down to it. Trees become ellipsoids of their extent, plant covers prisms.
+    Coordinates in a projected reference system are transformed to a local frame around the middle of the file. The
+    place of this middle becomes the georeference; z = 0 is the lowest ground. A building with its parts becomes the
+    objects ``<id>-walls`` and ``<id>-roof``. A building's ground surface is left out, because it lies on the ground;
+    where the file has no ground (relief, roads, land use, water), a flat one at the lowest foot is added and the feet
+    of the buildings are drawn down to it. Trees become ellipsoids of their extent; plant covers become prisms.
 
     Args:
         path: The file.
-        lod: Level of detail to take, such as "2" (the highest of 2.x) or "1.2"; an object without it is taken at its
-            highest level below. By default each object's highest. Level 0 of a building is no body.
-        rules: Materials by tags (attributes of the file, translated where OpenStreetMap has a key); the default
-            table of maps by default. The ground that no rule names is the table's base.
-        ledger: Takes the account of the import; it also stands in ``provenance["import"]``.
+        lod: Level of detail to take, such as "2" (the highest of 2.x) or "1.2". An object without this level is taken
+            at its highest level below. By default each object is taken at its highest level. Level 0 of a building is
+            not a body and is never taken.
+        rules: Materials by tags (attributes of the file, translated where OpenStreetMap has a key); the default table
+            of maps by default. Ground that no rule names gets the table's base material.
+        ledger: Account of the import, which is filled; it also stands in ``provenance["import"]``.
 
     Raises:
         SiteTwinError: The file is missing, malformed or truncated, its reference system is unknown or in degrees, or

@@ -1,4 +1,4 @@
-"""CityJSON 1.0, 1.1 and 2.0 files, and CityJSON text sequences: city objects with their geometries, as they stand."""
+"""Read CityJSON 1.0, 1.1 and 2.0 files and CityJSON text sequences: city objects with unchecked geometries."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class CityObject:
     """One city object.
 
     Attributes:
-        key: Its identifier.
-        kind: Its type, such as "BuildingPart".
-        attributes: Its attributes, texts and numbers only.
-        parents: Identifiers of the objects that it is a part of.
-        geometries: Its geometries, unchecked.
-        vertices: (V, 3) float64, coordinates of the file that its geometries name, in the file's reference system.
+        key: Identifier of the object.
+        kind: Type of the object, such as "BuildingPart".
+        attributes: Attributes of the object, texts and numbers only.
+        parents: Identifiers of the objects that this object is a part of.
+        geometries: Geometries of the object, unchecked.
+        vertices: (V, 3) float64, coordinates that the geometries refer to, in the file's reference system.
     """
 
     key: str
@@ -48,12 +48,12 @@ class City:
     """One file.
 
     Attributes:
-        where: Its name, for messages.
-        data: Its content.
-        objects: Its city objects by identifier, in file order.
-        epsg: Code of its reference system, or None.
+        where: Name of the file, for messages.
+        data: Content of the file.
+        objects: City objects of the file by identifier, in file order.
+        epsg: EPSG code of the file's reference system, or None.
         templates: Geometries that instances refer to.
-        template_vertices: (V, 3) float64, what they name.
+        template_vertices: (V, 3) float64, coordinates that the templates refer to.
     """
 
     where: str
@@ -64,15 +64,16 @@ class City:
     template_vertices: np.ndarray
 
     def refuse(self, what: str, mend: str = "export it again") -> NoReturn:
-        """Raise the sentence for a fault."""
+        """Raise the error for a fault in the file."""
         _refuse(self.where, what, mend)
 
 
 def read_city(path: Path) -> City:
-    """Read a file: one JSON object, or a text sequence of a header and one feature a line.
+    """Read a file: one JSON object, or a text sequence with a header and one feature per line.
 
     Raises:
-        SiteTwinError: It is missing, too large, no CityJSON of version 1.0, 1.1 or 2.0, or its tables are malformed.
+        SiteTwinError: The file is missing, too large, not CityJSON of version 1.0, 1.1 or 2.0, or its tables are
+            malformed.
     """
     data, where = read_file(path, LARGEST_CITYJSON), str(path)
     documents = list(_documents(data, where))
@@ -106,10 +107,10 @@ def read_city(path: Path) -> City:
 
 
 def check_range(points: np.ndarray, where: str) -> None:
-    """Refuse coordinates that no reference system of the earth has.
+    """Refuse coordinates that are impossible in every reference system of the earth.
 
     Raises:
-        SiteTwinError: One is NaN, infinite or beyond a million kilometres.
+        SiteTwinError: A coordinate is NaN, infinite or beyond a million kilometres.
     """
     if points.size and not np.abs(points).max() <= _FARTHEST:
         _refuse(where, f"has a transform that takes a vertex beyond {_FARTHEST:g} or to infinity", "repair the file")

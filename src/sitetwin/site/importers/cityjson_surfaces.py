@@ -1,4 +1,4 @@
-"""Geometries of CityJSON: the level of detail that is taken, and its polygons as triangles with a role each."""
+"""Choose the level of detail of CityJSON geometries, and cut its polygons into triangles with a role each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Surfaces:
     """Triangles of one object.
 
     Attributes:
-        lod: Level of detail they are of.
+        lod: Level of detail of the triangles.
         corners: (T, 3, 3) float64, in the file's reference system.
         role: (T,) texts: "wall", "roof" (the upper side) or "ground" (the underside, on the ground).
     """
@@ -58,7 +58,7 @@ class Surfaces:
 
 
 def parse_lod(value: Any) -> Lod | None:
-    """A level of detail ("2", "2.2", 1) as numbers that compare; None for anything else."""
+    """Parse a level of detail ("2", "2.2", 1) into comparable numbers; None for anything else."""
     match = re.fullmatch(r"([0-4])(?:\.(\d))?", str(value)) if not isinstance(value, bool) else None
     if match is None:
         return None
@@ -66,18 +66,18 @@ def parse_lod(value: Any) -> Lod | None:
 
 
 def surfaces_of(city: City, thing: CityObject, asked: Lod | None, least: Lod, ledger: Ledger) -> Surfaces | None:
-    """Triangles of the highest level of detail of an object.
+    """Return the triangles of an object at its highest level of detail.
 
     Args:
         city: The file.
         thing: The object.
-        asked: Level to take: of "2" the highest of 2.x; where the object has none, the highest one below. None for the
-            highest.
-        least: Levels below it are passed over (a building's footprint is no body).
-        ledger: Takes what is repaired and dropped.
+        asked: Level to take; "2" means the highest of 2.x. An object without this level is taken at its highest level
+            below. None means the highest level.
+        least: Lowest level that is taken (a building's footprint, level 0, is not a body).
+        ledger: Account of the import; it records what is repaired and dropped.
 
     Returns:
-        The surfaces, or None where no geometry is left.
+        The surfaces, or None if no geometry is left.
     """
     found: list[tuple[Lod, dict[str, Any], np.ndarray]] = []
     for geometry in thing.geometries:

@@ -1,4 +1,4 @@
-"""Bodies of a mesh: triangles that hang together."""
+"""Find the connected bodies of a mesh."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from scipy.sparse.csgraph import connected_components
 
 
 def connected_bodies(corners: Float[np.ndarray, "triangles 3 3"]) -> Int[np.ndarray, " triangles"]:
-    """Label triangles by the body they belong to: triangles that share a corner belong together.
+    """Label triangles by the body they belong to; triangles that share a corner belong to one body.
 
     Args:
-        corners: (T, 3, 3) float64.
+        corners: (T, 3, 3) float64, corners of the triangles, metres.
 
     Returns:
-        (T,) int64, numbered by first triangle.
+        (T,) int64 body of each triangle; bodies are numbered by their first triangle.
     """
     vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     index = index.reshape(-1, 3)

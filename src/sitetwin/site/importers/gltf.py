@@ -1,4 +1,4 @@
-"""Strict reading of glTF 2.0 files: the container, its buffers and accessors. Nothing is fetched from elsewhere.
+"""Read glTF 2.0 files strictly: the container, its buffers and accessors. Nothing is fetched from elsewhere.
 
 Sections named in comments are those of the Khronos glTF 2.0 specification.
 """
@@ -55,11 +55,11 @@ class Gltf:
     _buffers: dict[int, bytes] = field(default_factory=dict)
 
     def refuse(self, what: str, mend: str = "export it again") -> NoReturn:
-        """Raise the sentence for a fault."""
+        """Raise the error for a fault in the file."""
         raise SiteTwinError(f"'{self.where}' {what}; {mend}")
 
     def entry(self, table: str, index: Any) -> dict[str, Any]:
-        """An entry of one of the document's tables."""
+        """Return an entry of one of the document's tables."""
         rows = self.document.get(table, [])
         if not isinstance(rows, list) or not is_whole(index) or not 0 <= index < len(rows):
             self.refuse(f"names an entry of '{table}' that it does not have")
@@ -68,14 +68,14 @@ class Gltf:
         return rows[index]
 
     def whole(self, entry: dict[str, Any], key: str, default: int | None = None, largest: int = 2**40) -> int:
-        """A whole number from 0 to `largest` of an entry."""
+        """Return a whole number from 0 to `largest` of an entry."""
         value = entry.get(key, default)
         if not is_whole(value) or not 0 <= value <= largest:
             self.refuse(f"has a '{key}' that is no whole number from 0 to {largest}")
         return value
 
     def numbers(self, entry: dict[str, Any], key: str, default: Sequence[float]) -> np.ndarray:
-        """A list of as many finite numbers as the default has."""
+        """Return a list with as many finite numbers as the default has."""
         values = entry.get(key, default)
         if (
             not isinstance(values, (list, tuple))
@@ -92,21 +92,21 @@ class Gltf:
         return array
 
     def count(self, index: Any) -> int:
-        """Number of elements of an accessor, before any of it is read."""
+        """Return the number of elements of an accessor without reading them."""
         return self.whole(self.entry("accessors", index), "count")
 
     def accessor(self, index: Any, kind: str) -> tuple[np.ndarray, bool]:
-        """Elements of an accessor (section 3.6.2), checked against its view and buffer before they are touched.
+        """Read the elements of an accessor (section 3.6.2) after a check against its view and buffer.
 
         Args:
-            index: Its place in the table.
-            kind: Type that it must have, "SCALAR" or "VEC3".
+            index: Index of the accessor in the document's table.
+            kind: Type that the accessor must have, "SCALAR" or "VEC3".
 
         Returns:
             (count, width) array in the stored type, and whether integers stand for fractions.
 
         Raises:
-            SiteTwinError: It is of another type, runs out of its buffer, is sparse or has no data.
+            SiteTwinError: The accessor has another type, reaches beyond its buffer, is sparse or has no data.
         """
         entry = self.entry("accessors", index)
         code = entry.get("componentType")
@@ -135,7 +135,7 @@ class Gltf:
         return array, entry.get("normalized") is True
 
     def check_extensions(self) -> None:
-        """Refuse what a plain reading would get wrong: compressed meshes and unknown required extensions."""
+        """Refuse compressed meshes and unknown required extensions, which this reader would read wrongly."""
         required = self.document.get("extensionsRequired", [])
         if not isinstance(required, list):
             self.refuse("has a malformed list of required extensions")
@@ -189,7 +189,7 @@ class Gltf:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether a JSON value is a whole number (true and false are not)."""
+    """Return whether a JSON value is a whole number (true and false are not)."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -200,7 +200,7 @@ def read_gltf(path: Path) -> tuple[Gltf, bytes]:
         The document, its extensions checked, and the bytes of the file.
 
     Raises:
-        SiteTwinError: The file is missing, too large, truncated, no glTF 2.0, or needs an extension not known here.
+        SiteTwinError: The file is missing, too large, truncated, not glTF 2.0, or needs an unknown extension.
     """
     data = read_file(path, LARGEST_GLTF_FILE)
     text, binary = _chunks(data, str(path)) if data[:4] == b"glTF" else (data, None)
@@ -213,10 +213,10 @@ def read_gltf(path: Path) -> tuple[Gltf, bytes]:
 
 
 def load_json(text: bytes, where: str) -> dict[str, Any]:
-    """A JSON object; NaN and infinity, which JSON does not have, are refused.
+    """Parse a JSON object; NaN and infinity, which JSON does not have, are refused.
 
     Raises:
-        SiteTwinError: It is too large, no JSON, nested too deeply, or no object.
+        SiteTwinError: The text is too large, not JSON, nested too deeply, or not an object.
     """
     if len(text) > LARGEST_JSON:
         raise SiteTwinError(f"'{where}' has more than {LARGEST_JSON >> 20} MB of JSON; cut it into smaller files")

@@ -21,11 +21,11 @@ _VEGETATION = {"sitetwin": "vegetation"}
 
 
 def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
-    """Triangles of every mesh node of the default scene, in the document's own axes (y up) and metres.
+    """Return the triangles of every mesh node of the default scene, in the document's axes (y up) and metres.
 
     Args:
         gltf: The document.
-        ledger: Takes what is skipped: points and lines, skins, drawn canopies.
+        ledger: Account of the import; it records what is skipped: points and lines, skins, drawn canopies.
 
     Raises:
         SiteTwinError: An index, accessor or transform is malformed, nodes form a loop, or there are too many triangles.

@@ -1,4 +1,4 @@
-"""Wireless InSite projects: a folder, its .setup file or single mesh files become a `Site`."""
+"""Make a `Site` from a Wireless InSite project: a folder, its .setup file or single mesh files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Body:
 
 
 def is_insite(path: Path) -> bool:
-    """Whether a path is one that `load_insite` reads: by its suffix, or a folder that holds such a file."""
+    """Return whether `load_insite` reads a path: by its suffix, or because the folder holds such a file."""
     try:
         if path.is_dir():
             return any(f.suffix.lower() in KINDS for f in path.iterdir())
@@ -56,21 +56,21 @@ def is_insite(path: Path) -> bool:
 
 
 def load_insite(path: str | Path) -> Site:
-    """Make a site of a Wireless InSite project, or of one of its mesh files.
+    """Make a site from a Wireless InSite project or from one of its mesh files.
 
-    Of a project (its folder, or its ``.setup`` file) the active cities, terrains, objects and floor plans are read, in
-    the project's order; of a folder without a ``.setup`` file all of them. Each connected body of a city is an object
-    of its own, so that buildings can be told apart where the file has them all in one structure; bodies of one
-    material that overlap in a plane (streets laid over each other, shared walls) are one object. A face that repeats
-    an earlier one, corner for corner and facing alike, is left out: of two surfaces in one place a ray meets one. The
-    ground is a half-space of its material. Foliage is not read.
+    From a project (its folder, or its ``.setup`` file) the active cities, terrains, objects and floor plans are read,
+    in the project's order. From a folder without a ``.setup`` file all of them are read. Each connected body of a city
+    is an object of its own, so that buildings can be told apart where the file has them all in one structure; bodies of
+    one material that overlap in a plane (streets laid over each other, shared walls) are one object. A face that
+    repeats an earlier one, corner for corner and facing alike, is left out, because a ray meets only one of two
+    surfaces in one place. The ground is a half-space of its material. Foliage is not read.
 
     Args:
         path: Folder, ``.setup``, ``.city``, ``.ter``, ``.object`` or ``.flp`` file.
 
     Raises:
-        SiteTwinError: A file is missing, truncated or malformed, or holds what cannot be a site; the message names
-            file, line and mend.
+        SiteTwinError: A file is missing, truncated or malformed, or holds something that cannot be a site; the message
+            names the file, the line and how to mend it.
     """
     path = Path(path)
     assumptions: list[str] = []

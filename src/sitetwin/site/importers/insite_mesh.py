@@ -1,4 +1,4 @@
-"""Text meshes of Wireless InSite: cities (.city), terrain (.ter), objects (.object) and floor plans (.flp)."""
+"""Read text meshes of Wireless InSite: cities (.city), terrain (.ter), objects (.object), floor plans (.flp)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Face:
 
     Attributes:
         corners: (n, 3) float64, metres, in order around.
-        material: Its material's number in the file.
-        part: Index of its sub-structure among those of the file.
-        line: Where it begins.
+        material: Number of the polygon's material in the file.
+        part: Index of the polygon's sub-structure among those of the file.
+        line: Number of the line where the polygon begins.
     """
 
     corners: Float[np.ndarray, "corners 3"]
@@ -43,13 +43,13 @@ class InsiteMesh:
 
     Attributes:
         kind: "city", "terrain", "object" or "floorplan".
-        faces: Its polygons in file order.
+        faces: Polygons of the file, in file order.
         parts: Label of the structure and sub-structure of each part, "" where the file gives none.
-        materials: Materials by number, those in use only.
+        materials: Materials in use, by their numbers.
         latitude: Latitude of the local origin, WGS84 degrees; 0 with a longitude of 0 says that none is set.
         longitude: Longitude of the local origin, WGS84 degrees.
         above_terrain: Whether heights count from the terrain instead of from sea level.
-        assumptions: What was assumed of the materials.
+        assumptions: What was assumed about the materials.
     """
 
     kind: str
@@ -66,8 +66,8 @@ def parse_mesh(data: bytes, where: str) -> InsiteMesh:
     """Read one mesh file.
 
     Args:
-        data: Its content.
-        where: Its name, for messages.
+        data: Content of the file.
+        where: Name of the file, for messages.
 
     Raises:
         SiteTwinError: The file is truncated or malformed, or holds a material or coordinates that are not understood.
@@ -214,10 +214,10 @@ def triangles_of(
 
     Args:
         faces: The polygons.
-        where: Name of their file, for messages.
+        where: Name of the polygons' file, for messages.
 
     Returns:
-        (T, 3, 3) float64 corners in metres, and (T,) int64 the face of each.
+        (T, 3, 3) float64 corners in metres, and (T,) int64 the polygon of each triangle.
 
     Raises:
         SiteTwinError: A polygon crosses itself.
@@ -262,7 +262,7 @@ def _convex(quads: np.ndarray) -> np.ndarray:
 
 
 def ring_of(face: Face) -> tuple[tuple[float, ...], ...]:
-    """The corners of a face from its lowest one on: equal for copies that face the same way."""
+    """Return the corners of a face, the lowest first, so that copies that face the same way are equal."""
     rows = [tuple(row) for row in face.corners.tolist()]
     first = min(range(len(rows)), key=lambda k: (rows[k], rows[(k + 1) % len(rows)]))
     return (*rows[first:], *rows[:first])

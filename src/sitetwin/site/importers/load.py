@@ -1,4 +1,4 @@
-"""Which importer reads what: a file by its suffix, a built-in scene by its name."""
+"""Choose the importer: by the suffix of a file, or by the name of a built-in scene."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sitetwin.site.site import Site
 
 
 def load_scene(name_or_path: str | Path) -> Site:
-    """Make a site of a scene file, of a project, or of a scene that comes with Sionna RT.
+    """Make a site from a scene file, a project, or a scene that comes with Sionna RT.
 
     Args:
         name_or_path: Path of a Mitsuba XML file (".xml"), of a Wireless InSite project (its folder, its ".setup" file,
@@ -20,8 +20,8 @@ def load_scene(name_or_path: str | Path) -> Site:
             ".gltf", ".obj", ".ply"); or the name of a built-in scene in any case ("munich").
 
     Raises:
-        SiteTwinError: No such scene, or the file, one of its meshes or materials cannot be used; the message says
-            which and how to mend it.
+        SiteTwinError: There is no such scene, or the file, one of its meshes or one of its materials cannot be used;
+            the message says which one and how to mend it.
     """
     path = Path(name_or_path)
     if str(name_or_path).strip() and is_insite(path):

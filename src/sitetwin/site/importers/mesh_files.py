@@ -1,4 +1,4 @@
-"""Mesh files of modelling programs (glTF, OBJ, PLY) become a `Site`."""
+"""Make a `Site` from mesh files of modelling programs (glTF, OBJ, PLY)."""
 
 from __future__ import annotations
 
@@ -49,19 +49,21 @@ def load_mesh(
     georeference: Georeference | None = None,
     ledger: Ledger | None = None,
 ) -> Site:
-    """Make a site of a glTF (.glb, .gltf), Wavefront OBJ or PLY file.
+    """Make a site from a glTF (.glb, .gltf), Wavefront OBJ or PLY file.
 
     Each mesh node of a glTF file and each object or group of an OBJ file is an object of the site; where a file names
-    none, each connected body is one. A material is known by its name (``itu_concrete``, ``Brick.001``); others are
-    taken for concrete. Slabs are 0.1 m thick, soils are half-spaces. Positions keep the precision of the file.
+    no objects, each connected body becomes an object. A material is known by its name (``itu_concrete``,
+    ``Brick.001``); unknown materials become concrete. Slabs are 0.1 m thick, soils are half-spaces. Positions keep the
+    precision of the file.
 
     Args:
         path: The file.
-        unit: Unit of its coordinates, a key of `UNITS`. By default metres, and a mesh wider than 20 km or higher than
-            1 km is refused, because such a one is drawn in centimetres or millimetres; say "m" to take it as it is.
+        unit: Unit of its coordinates, a key of `UNITS`. By default the unit is metres, and a mesh wider than 20 km or
+            higher than 1 km is refused, because it was probably drawn in centimetres or millimetres; give "m" to take
+            it as it is.
         up: Axis that points up, "y" or "z": by default "y" for glTF, whose specification says so, and "z" for others.
-        georeference: Where the origin lies; by default that which `export_glb` wrote, or none.
-        ledger: Takes the account of the import; it also stands in ``provenance["import"]``.
+        georeference: Where on earth the origin lies; by default the place that `export_glb` wrote to the file, if any.
+        ledger: Account of the import, which is filled; it also stands in ``provenance["import"]``.
 
     Raises:
         SiteTwinError: The file is missing, malformed, truncated, compressed, too large or of a doubtful unit; the

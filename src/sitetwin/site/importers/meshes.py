@@ -1,4 +1,4 @@
-"""Readers of triangle meshes: PLY, Wavefront OBJ, and Mitsuba's unit cube and rectangle.
+"""Read triangle meshes: PLY, Wavefront OBJ, and Mitsuba's unit cube and rectangle.
 
 Written in NumPy on purpose: a broken or hostile file ends in one sentence, never inside a native library.
 """
@@ -28,7 +28,7 @@ def read_mesh(data: bytes, kind: str, where: str) -> MeshArrays:
     """Read a mesh file of kind "ply" or "obj".
 
     Args:
-        data: The file's content.
+        data: Content of the file.
         kind: "ply" or "obj".
         where: Name of the file, for messages.
 
@@ -45,14 +45,14 @@ def read_mesh(data: bytes, kind: str, where: str) -> MeshArrays:
 
 
 def unit_cube() -> MeshArrays:
-    """Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards."""
+    """Make Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards."""
     vertices = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)], dtype=np.float64)
     quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
     return vertices, _triangulate(quads)
 
 
 def unit_rectangle() -> MeshArrays:
-    """Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z."""
+    """Make Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z."""
     vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
     return vertices, _triangulate([(0, 1, 2, 3)])
 

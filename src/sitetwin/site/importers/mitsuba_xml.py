@@ -1,4 +1,4 @@
-"""Reading of Mitsuba scene files as Sionna RT writes and understands them: shapes, transforms, radio materials.
+"""Read Mitsuba scene files as Sionna RT writes and understands them: shapes, transforms, radio materials.
 
 Nothing in the file is executed and no plugin is loaded: only the shape and material types named here are accepted.
 """
@@ -53,7 +53,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene file: its shapes in file order, the materials in use, and what was assumed on the way."""
+    """A scene file: its shapes in file order, the materials in use, and what was assumed while reading."""
 
     shapes: tuple[Shape, ...]
     materials: dict[str, Material]
@@ -64,7 +64,7 @@ def parse_scene(data: bytes, where: str) -> Scene:
     """Read a Mitsuba scene file.
 
     Args:
-        data: The XML file's content.
+        data: Content of the XML file.
         where: Name of the file, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Wavefront OBJ: vertices, and polygons with the object and the material they belong to."""
+"""Read Wavefront OBJ: vertices, and polygons with the object and the material they belong to."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ObjFace(NamedTuple):
 
 
 def check_text(data: bytes, where: str) -> None:
-    """Refuse a text file that would take too much memory.
+    """Refuse a text file that would need too much memory.
 
     Raises:
-        SiteTwinError: It has more than `LARGEST_TEXT_MESH` bytes.
+        SiteTwinError: The file has more than `LARGEST_TEXT_MESH` bytes.
     """
     if len(data) > LARGEST_TEXT_MESH:
         raise SiteTwinError(
@@ -33,14 +33,14 @@ def check_text(data: bytes, where: str) -> None:
 
 
 def parse_obj(data: bytes, where: str) -> tuple[np.ndarray, list[ObjFace]]:
-    """Read an OBJ file; texture coordinates, normals, curves and material libraries are passed over.
+    """Read an OBJ file; texture coordinates, normals, curves and material libraries are ignored.
 
     Args:
-        data: Its content.
-        where: Its name, for messages.
+        data: Content of the file.
+        where: Name of the file, for messages.
 
     Returns:
-        (V, 3) float64 vertices as they stand, and the polygons; their indices are not checked.
+        (V, 3) float64 vertices in the file's unit, and the polygons; indices of the polygons are not checked.
 
     Raises:
         SiteTwinError: The file is too large.

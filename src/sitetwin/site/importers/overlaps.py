@@ -1,4 +1,4 @@
-"""Bodies that lie in one another's surfaces: of two coincident facets a ray meets either, so they must be one facet."""
+"""Find bodies that share a part of a plane: a ray meets either of two coincident facets, so they must be one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def overlapping_bodies(
     body: Int[np.ndarray, " triangles"],
     material: Int[np.ndarray, " triangles"],
 ) -> np.ndarray:
-    """Group bodies that share a part of a plane and are of one material there.
+    """Group bodies that share a part of a plane and have one material there.
 
     Args:
-        corners: (T, 3, 3) float64, triangles, metres.
+        corners: (T, 3, 3) float64, corners of the triangles, metres.
         body: (T,) int, body of each triangle, 0..B-1.
         material: (T,) int, material of each triangle.
 

@@ -14,15 +14,15 @@ _COLLINEAR = 1e-9
 
 
 def triangulate(polygon: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "triangles 3"] | None:
-    """Cut a simple polygon into triangles that face as it does (ear clipping).
+    """Cut a simple polygon into triangles that face the same way (ear clipping).
 
     The polygon is projected along its normal (M. E. Newell's sum over the edges: Sutherland, Sproull, Schumacker, ACM
-    Computing Surveys 6, 1974), so that one that is not quite flat keeps its own vertices. Of the corners that may be
-    cut, the one with the widest smallest angle is cut first: slivers have no well-defined plane. G. H. Meisters,
-    "Polygons have ears", Amer. Math. Monthly 82, 1975: there always is one.
+    Computing Surveys 6, 1974), so that one that is not quite flat keeps its own vertices. The triangle with the widest
+    smallest angle is cut off first, because slivers have no well-defined plane. A simple polygon always has a corner
+    that can be cut (G. H. Meisters, "Polygons have ears", Amer. Math. Monthly 82, 1975).
 
     Args:
-        polygon: (n, 3) float64 corners in order around, metres, n at least 3.
+        polygon: (n, 3) float64 corners in order around the polygon, metres, n at least 3.
 
     Returns:
         (m, 3) int64 indices of corners; none for a polygon without area, and None for one that crosses itself.
@@ -52,11 +52,11 @@ def triangulate(polygon: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "tri
 
 
 def triangulate_rings(rings: Sequence[Float[np.ndarray, "_ 3"]]) -> Int[np.ndarray, "triangles 3"]:
-    """Cut a planar polygon with holes into triangles that face as its outer ring does.
+    """Cut a planar polygon with holes into triangles that face the same way as its outer ring.
 
     Ears are clipped in the projection along the normal's largest axis (the library Mapbox Earcut), which is fast for
-    many corners and always ends; what it makes of an outline that crosses itself covers another area than `rings_area`
-    says.
+    many corners and always ends. The triangles of an outline that crosses itself cover another area than `rings_area`
+    gives.
 
     Args:
         rings: Outer ring first, then the holes; each (n, 3) float64 corners in order around, metres, none repeated.
@@ -79,13 +79,13 @@ def triangulate_rings(rings: Sequence[Float[np.ndarray, "_ 3"]]) -> Int[np.ndarr
 
 
 def rings_area(rings: Sequence[np.ndarray]) -> float:
-    """Area of a planar polygon with holes, square metres: that of the outer ring less those of the holes."""
+    """Return the area of a planar polygon with holes, square metres: the outer ring's area minus the holes'."""
     sizes = [0.5 * math.hypot(*newell_normal(ring).tolist()) for ring in rings]
     return sizes[0] - sum(sizes[1:])
 
 
 def newell_normal(polygon: Float[np.ndarray, "corners 3"]) -> Float[np.ndarray, " 3"]:
-    """(3,) normal of a polygon, as long as twice its area."""
+    """Return the (3,) normal of a polygon; its length is twice the polygon's area."""
     shifted = polygon - polygon[0]
     (x, y, z), (u, v, w) = shifted.T, np.concatenate([shifted[1:], shifted[:1]]).T
     return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Sionna RT scenes: the built-in ones by name, or a user's Mitsuba XML."""
+"""Load Sionna RT scenes: built-in scenes by name, or a user's Mitsuba XML."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _builtin_folder() -> Path:
 
 
 def builtin_scenes() -> tuple[str, ...]:
-    """Names of the scenes that come with Sionna RT.
+    """List the names of the scenes that come with Sionna RT.
 
     Raises:
         SiteTwinError: Sionna RT is not installed.
@@ -41,27 +41,26 @@ def builtin_scenes() -> tuple[str, ...]:
 
 
 def load_mitsuba(path: str | Path) -> Site:
-    """Make a site of a Mitsuba XML file as Sionna RT reads and writes them.
+    """Make a site from a Mitsuba XML file as Sionna RT reads and writes it.
 
-    Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep their slab
-    thickness as the scene gives it; a thickness that is not given is Sionna RT's 0.1 m and is listed in
-    ``provenance["assumptions"]``.
+    Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep the slab thickness
+    of the scene. A missing thickness becomes Sionna RT's 0.1 m and is listed in ``provenance["assumptions"]``.
 
     Args:
-        path: The scene file; its meshes are looked for beside it.
+        path: The scene file. The paths of its meshes are relative to its folder.
 
     Raises:
-        SiteTwinError: The file, one of its meshes or materials cannot be used; the message says which and how to mend
-            it.
+        SiteTwinError: The file, one of its meshes or one of its materials cannot be used; the message says which one
+            and how to mend it.
     """
     return _load_xml(Path(path), "Mitsuba scene file")
 
 
 def load_builtin(text: str) -> Site:
-    """Make a site of a scene that comes with Sionna RT, by its name in any case.
+    """Make a site from a scene that comes with Sionna RT, by its name (upper or lower case).
 
     Raises:
-        SiteTwinError: There is none of that name; the message lists those that there are.
+        SiteTwinError: There is no scene of that name; the message lists the names of all built-in scenes.
     """
     names = builtin_scenes()
     name = text.strip().lower()

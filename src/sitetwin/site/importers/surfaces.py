@@ -1,4 +1,4 @@
-"""Named surfaces of a mesh file on their way to a site: objects, materials by name, the account of what was assumed."""
+"""Turn named surfaces of a mesh file into the objects and materials of a site, and record what was assumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Surface:
     """Triangles of one object and one material.
 
     Attributes:
-        owner: Number of the object in the file: two objects may have one name.
+        owner: Number of the object in the file, because two objects may have the same name.
         object: Name of the object.
         material: Name of the material, "" where none is given.
         vertices: (V, 3) float64, in the file's own axes and unit.
@@ -40,12 +40,12 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class NamedParts:
-    """What `name_parts` makes of surfaces: for each its row among the objects, the objects and the materials.
+    """Objects and materials of some surfaces, as `name_parts` makes them.
 
     Attributes:
-        part: (S,) row among `objects` of each surface.
-        objects: Object names, each once.
-        object_material: Row among `materials` of each object.
+        part: (S,) index into `objects` of each surface.
+        objects: Names of the objects, all different.
+        object_material: Index into `materials` of each object.
         materials: The materials.
     """
 
@@ -58,8 +58,8 @@ class NamedParts:
 def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
     """Give every object and material of a file a name of its own, and every material its constants.
 
-    An object of several materials becomes several, called ``X-part_<material>``. Objects that share a name are
-    numbered.
+    An object with several materials becomes several objects, called ``X-part_<material>``. Objects that share a name
+    are numbered.
     """
     materials: dict[str, Material] = {}
     chosen: dict[tuple[str, Material | None], str] = {}
@@ -90,11 +90,11 @@ def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
 
 
 def radio_material(name: str, ledger: Ledger) -> Material:
-    """The material that a name stands for.
+    """Return the material that a name stands for.
 
     Names of ITU-R P.2040 are known in any case, with a prefix ``mat-`` or ``itu_`` and with a number that a modelling
-    program appended (``itu_brick.001``). Everything else is taken for concrete. No mesh file gives a thickness:
-    Sionna RT's 0.1 m is assumed, and soils are half-spaces. All of it is noted.
+    program appended (``itu_brick.001``). Every other name becomes concrete. Mesh files give no thickness, so Sionna
+    RT's 0.1 m is assumed, and soils are half-spaces. All these assumptions are recorded.
     """
     plain = re.sub(r"^(?:mat-)?(?:itu[_-])?|\.\d+$", "", name.strip().lower()).replace(" ", "_").replace("-", "_")
     itu = plain if plain in ITU_TABLE else DEFAULT_MATERIAL
