@@ -19,7 +19,10 @@ from sitetwin.version import __version__
 
 _HOMES = {
     "errors": ("SiteTwinError", "SiteTwinWarning"),
-    "face.places": ("grid", "open_site"),
+    "face.places": ("fetch_site", "open_site"),
+    "face.users": ("grid", "users_along", "users_on_streets"),
+    "face.transmitters": ("transmitters",),
+    "face.transmitter_texts": ("LatLon",),
     "face.tracing": ("trace",),
     "face.channels": ("channels", "open_channels", "channels_to_store"),
     "face.datasets": ("ChannelDataset", "torch_dataset"),
@@ -42,6 +45,7 @@ __all__ = [
     "FieldOptions",
     "Georeference",
     "Interaction",
+    "LatLon",
     "Material",
     "OfdmGrid",
     "PathGains",
@@ -61,6 +65,7 @@ __all__ = [
     "channels_to_store",
     "check_site",
     "coverage",
+    "fetch_site",
     "gains",
     "grid",
     "itu_material",
@@ -79,6 +84,9 @@ __all__ = [
     "studies",
     "torch_dataset",
     "trace",
+    "transmitters",
+    "users_along",
+    "users_on_streets",
     "view",
 ]
 
@@ -90,9 +98,12 @@ if TYPE_CHECKING:
     from sitetwin.face.channels import channels, channels_to_store, open_channels
     from sitetwin.face.covering import coverage
     from sitetwin.face.datasets import ChannelDataset, torch_dataset
-    from sitetwin.face.places import grid, open_site
+    from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
     from sitetwin.face.tracing import trace
+    from sitetwin.face.transmitter_texts import LatLon
+    from sitetwin.face.transmitters import transmitters
+    from sitetwin.face.users import grid, users_along, users_on_streets
     from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
 

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from sitetwin.cli import app as cli
 from sitetwin.cli.options.places import UserPlaces
-from sitetwin.cli.options.transmitters import LatLon, parse_latlon, read_transmitters, transmitter_position
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.transmitter_texts import LatLon, parse_latlon, read_transmitters
+from sitetwin.face.transmitters import transmitters
 from sitetwin.rays.jobs.io import summarise
 from sitetwin.site import Georeference, Site, load_site, save_site
 from sitetwin.site.latlon import to_geographic
@@ -38,12 +39,12 @@ def test_transmitters_by_latitude_and_longitude(place: Site, tmp_path: Path) -> 
     file.write_text(f"# two\n1,2,3\nlatlon:{lat:.9f},{lon:.9f},roof+2.5\n")
     given = read_transmitters(["0,0,10", str(file), f"latlon:{lat:.9f},{lon:.9f},30"])
     assert given[:2] == [[0.0, 0.0, 10.0], [1.0, 2.0, 3.0]]
-    found = np.array([transmitter_position(place, one, allow_indoors=False) for one in given])
+    found = transmitters(place, given)
     np.testing.assert_allclose(found, [[0, 0, 10], [1, 2, 3], [20, 20, 10.5], [20, 20, 30]], atol=1e-3)
     low = LatLon(lat, lon, 2.0, "ground")
     with pytest.raises(SiteTwinError, match="inside a building"):
-        transmitter_position(place, low, allow_indoors=False)
-    assert transmitter_position(place, low, allow_indoors=True)[2] == 2.0
+        transmitters(place, low)
+    assert transmitters(place, low, allow_indoors=True)[0, 2] == 2.0
 
 
 @pytest.mark.parametrize("text", ["latlon:", "latlon:1,2", "latlon:1,2,3,4", "latlon:a,b,c", "latlon:1,2,nan"])

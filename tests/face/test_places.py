@@ -1,5 +1,7 @@
 """Sites by any name, and users in them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,40 @@ def test_users_over_a_box_in_degrees(house):
     assert high == pytest.approx(0.0004 * 111_200, rel=0.15)
     with pytest.raises(st.SiteTwinError, match="where on earth"):
         st.grid(st.open_site("simple_street_canyon"), area=(47, 10, 48, 11), degrees=True)
+
+
+def test_maps_are_joined_and_others_are_not(house, tmp_path):
+    trees = tmp_path / "trees.osm"
+    trees.write_text(
+        '<osm version="0.6"><node id="9" lat="48.0001" lon="11.0004"><tag k="natural" v="tree"/></node></osm>'
+    )
+    told = []
+    both = st.open_site([house, trees], progress=lambda stage, share: told.append((stage, share)))
+    assert both.vegetation.num_volumes > 0
+    assert st.open_site([house]).geometry_hash == st.open_site(house).geometry_hash
+    assert told == [("read", 0.0), ("read", 1.0), ("build", 0.0), ("build", 1.0)]
+    with pytest.raises(st.SiteTwinError, match="only map files can be joined"):
+        st.open_site([house, "simple_street_canyon"])
+    with pytest.raises(st.SiteTwinError, match="footprints says nothing"):
+        st.open_site("simple_street_canyon", footprints=True)
+
+
+def test_a_map_has_its_origin_where_asked(house):
+    site = st.open_site(house, origin=(48.001, 11.0))
+    assert (site.georeference.latitude, site.georeference.longitude) == (48.001, 11.0)
+    assert site.vertices[:, 1].min() < -90
+
+
+def test_a_fetched_map_is_kept_and_read_again(tmp_path, monkeypatch):
+    """Without a network the first try leaves its query behind; the answer is then put in place by hand."""
+    monkeypatch.setattr("sitetwin.site.maps.fetch.OVERPASS", "http://127.0.0.1:9/api")
+    with pytest.raises(st.SiteTwinError):
+        st.fetch_site("48.0001,11.0001", tmp_path / "kept", radius=60.0)
+    corners = [(48.0, 11.0), (48.0, 11.0002), (48.0002, 11.0002), (48.0002, 11.0), (48.0, 11.0)]
+    way = {"type": "way", "id": 5, "nodes": [1, 2, 3, 4, 1], "tags": {"building": "yes", "height": "10"}}
+    way["geometry"] = [{"lat": lat, "lon": lon} for lat, lon in corners]
+    (tmp_path / "kept" / "map.osm.json").write_text(json.dumps({"version": 0.6, "elements": [way]}))
+    fetched = st.fetch_site("48.0001,11.0001", tmp_path / "kept", radius=60.0)
+    read = st.open_site(tmp_path / "kept" / "map.osm.json", around=(48.0001, 11.0001), radius=60.0)
+    assert fetched.geometry_hash == read.geometry_hash
+    assert fetched.bounds[1, 2] == 10.0

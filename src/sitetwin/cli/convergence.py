@@ -89,15 +89,14 @@ def convergence(
         if file.suffix.lower() not in _KINDS:
             raise SiteTwinError(f"--out is {str(file)!r}; give a file that ends in {', '.join(_KINDS)}")
 
-    import numpy as np
-
+    import sitetwin as st
     from sitetwin.rays import convergence as converge
-    from sitetwin.site import check_transmitter, open_site, user_grid
+    from sitetwin.site import open_site
 
     site = open_site(scene)
     with progress_bars() as tell:
-        transmitter = check_transmitter(site, np.array(position), allow_indoors=grid.indoors)
-        users, _ = user_grid(bounds, grid.spacing, grid.height, site, allow_indoors=grid.indoors)
+        (transmitter,) = st.transmitters(site, position, allow_indoors=grid.indoors)
+        users = st.grid(site, bounds, grid.spacing, grid.height, allow_indoors=grid.indoors)
         table = converge(
             site,
             transmitter,
@@ -114,9 +113,9 @@ def convergence(
 
 
 def _power(paths: Paths, site: Site, carrier_hz: float) -> np.ndarray:
-    from sitetwin.channel import path_gains
+    import sitetwin as st
 
-    return path_gains(paths, site, carrier_hz).power[:, 0, 0].numpy()
+    return st.gains(paths, site, carrier_hz=carrier_hz).power[:, 0, 0].numpy()
 
 
 def _write(table: Convergence, file: Path) -> None:

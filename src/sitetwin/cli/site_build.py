@@ -1,4 +1,4 @@
-"""What the commands that make sites share: building the site of a map, and saying what became of what was read."""
+"""What the commands that make sites share: saving the site, and saying what became of what was read."""
 
 from __future__ import annotations
 
@@ -8,35 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from sitetwin.cli.console import out, plain, progress_bars, say
+from sitetwin.cli.console import out, plain, say
 
 if TYPE_CHECKING:
     from sitetwin.site import Site
-    from sitetwin.site.maps import Clip, MapOptions
 
 SiteFolder = Annotated[Path, typer.Option("--out", help="Folder of the site to write.")]
 
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
-
-
-def site_of_map(
-    files: list[str],
-    clip: Clip | None,
-    origin: tuple[float, float] | None,
-    footprints: bool,
-    options: MapOptions,
-) -> Site:
-    """The site of one or more map files, which are read as one map."""
-    from sitetwin.site.maps import read_maps, site_from_map
-
-    with progress_bars() as tell:
-        tell("read", 0.0)
-        map_data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
-        tell("read", 1.0)
-        tell("build", 0.0)
-        site = site_from_map(map_data, ledger, options)
-        tell("build", 1.0)
-    return site
 
 
 def print_account(entries: list[dict[str, Any]]) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sitetwin.cli.console import progress_bars
 from sitetwin.cli.failures import Context
 from sitetwin.cli.options.groups import takes_groups
 from sitetwin.cli.options.maps import MapBuild
-from sitetwin.cli.site_build import SiteFolder, finish_site, site_of_map
+from sitetwin.cli.site_build import SiteFolder, finish_site
 
 
 @takes_groups
@@ -21,11 +22,12 @@ def fetch(
     radius: Annotated[float, typer.Option(help="Metres around the place that are read.")] = 300.0,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
+    import sitetwin as st
     from sitetwin.site.io import check_site_folder
-    from sitetwin.site.maps import fetch_map
 
     check_site_folder(to)
     options = build.options(ctx)
-    fetched = fetch_map(place, radius, to.with_name(to.name + ".map"))
-    site = site_of_map([str(fetched.path)], fetched.clip, None, False, options)
+    kept = to.with_name(to.name + ".map")
+    with progress_bars() as tell:
+        site = st.fetch_site(place, kept, radius=radius, options=options, progress=tell)
     finish_site(site, to)

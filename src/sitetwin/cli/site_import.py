@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sitetwin.cli.console import progress_bars
 from sitetwin.cli.failures import Context, refuse_idle
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
 from sitetwin.cli.options.maps import OF_MAPS, MapBuild
 from sitetwin.cli.options.single import choice
-from sitetwin.cli.site_build import SiteFolder, finish_site, site_of_map
+from sitetwin.cli.site_build import SiteFolder, finish_site
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def import_site(
     ] = None,
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
+    import sitetwin as st
     from sitetwin.site.io import check_site_folder
     from sitetwin.site.opening import is_map
 
@@ -112,7 +114,11 @@ def import_site(
     if all(is_map(Path(name)) for name in files):
         refuse_idle(ctx, option_names(ModelReading), "for a map; leave it out")
         options = build.options(ctx)
-        site = site_of_map(files, part.clip(), _origin(origin), part.footprints, options)
+        clip, place = part.clip(), _origin(origin)
+        with progress_bars() as tell:
+            site = st.open_site(
+                files, clip=clip, origin=place, footprints=part.footprints, options=options, progress=tell
+            )
     else:
         if len(files) > 1:
             raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")

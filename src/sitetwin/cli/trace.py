@@ -15,8 +15,8 @@ from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.places import UserPlaces
 from sitetwin.cli.options.single import SiteName, choice
 from sitetwin.cli.options.tracing import EdgeTracingOptions
-from sitetwin.cli.options.transmitters import read_transmitters, transmitter_position
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.transmitter_texts import read_transmitters
 
 if TYPE_CHECKING:
     from sitetwin.rays.jobs.io import TraceSummary
@@ -72,12 +72,11 @@ def trace(
     """Trace all paths from one transmitter, or several, to a grid of users into a store, or one store for each."""
     tracing.check(ctx)
     run.check(ctx)
-    positions = read_transmitters(tx)
+    positions = read_transmitters(tx, "--tx")
     places.check()
 
-    import numpy as np
-
-    from sitetwin.rays import TraceJob, summarise
+    import sitetwin as st
+    from sitetwin.rays import summarise
     from sitetwin.rays.jobs.engines import check_engine
     from sitetwin.site import open_site
 
@@ -86,9 +85,9 @@ def trace(
         site = open_site(scene)
         settings = tracing.settings()
         check_engine(run.engine, site, settings)
-        stand = [transmitter_position(site, place, allow_indoors=places.indoors) for place in positions]
+        stand = st.transmitters(site, positions, allow_indoors=places.indoors)
         users, dropped = places.users(site)
-        job = TraceJob(site, np.array(stand), users, settings, run.tile_users, run.engine, allow_indoors=places.indoors)
+        job = st.TraceJob(site, stand, users, settings, run.tile_users, run.engine, allow_indoors=places.indoors)
         stores = job.run(run.to, tell, run.resume, workers=run.workers, scheduler=run.scheduler)
     summaries = {str(store.path): summarise(store.path) for store in stores}
     _print_traces(summaries, dropped, time.perf_counter() - begun)

@@ -1,37 +1,43 @@
-"""Sites by name, folder or file, and users in them."""
+"""Sites by name, folder or file, or from OpenStreetMap."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
 from sitetwin.errors import SiteTwinError
-from sitetwin.site import Site, area_grid, latlon_box, user_grid
+from sitetwin.site import Site
 from sitetwin.site import open_site as open_scene
-from sitetwin.site.maps import Clip, MapOptions, Radius, read_maps, site_from_map
+from sitetwin.site.maps import Clip, MapOptions, Radius, fetch_map, read_maps, site_from_map
 from sitetwin.site.opening import is_map
+
+Progress = Callable[[str, float], None]
 
 
 def open_site(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     *,
     around: tuple[float, float] | None = None,
     radius: float | None = None,
     clip: Clip | None = None,
+    origin: tuple[float, float] | None = None,
+    footprints: bool = False,
     options: MapOptions | None = None,
+    progress: Progress | None = None,
 ) -> Site:
     """Open a site: a built-in scene, a saved site, a map, a scene file or a mesh.
 
     Args:
         source: Name of a built-in Sionna RT scene ("munich"), folder of a saved site, or file: a map (OpenStreetMap
             .osm or .osm.pbf, Overpass .json, .geojson), CityJSON, Mitsuba XML, glTF, OBJ, PLY, or a Wireless InSite
-            project.
+            project. Several map files make one map.
         around: (latitude, longitude) in degrees: the part of a map about this point, with `radius`.
         radius: Metres about `around`.
         clip: Another part of a map, such as `sitetwin.site.maps.Box`; instead of `around` and `radius`.
+        origin: (latitude, longitude) in degrees of the local origin of a map; by default the middle of its part.
+        footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
         options: What is assumed of buildings, trees, ground and materials of a map.
+        progress: Told the stage of a map's reading and its finished share, 0 to 1.
 
     Returns:
         The site. `site.provenance` says what was read and assumed.
@@ -39,15 +45,62 @@ def open_site(
     Raises:
         SiteTwinError: There is no such place, the file is damaged, or a choice says nothing for this kind of file.
     """
-    path = Path(source)
-    if path.is_file() and is_map(path):
-        data, ledger = read_maps([path], clip=_clip(around, radius, clip))
-        return site_from_map(data, ledger, options)
-    given = {"around": around, "radius": radius, "clip": clip, "options": options}
+    files = [source] if isinstance(source, (str, Path)) else list(source)
+    if files and all(_is_map_file(Path(file)) for file in files):
+        return _of_map(files, _clip(around, radius, clip), origin, footprints, options, progress)
+    if len(files) != 1:
+        raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
+    given = {"around": around, "radius": radius, "clip": clip, "origin": origin, "options": options}
     idle = [name for name, value in given.items() if value is not None]
-    if idle:
-        raise SiteTwinError(f"'{source}' is no map, so {idle[0]} says nothing for it; leave it out")
-    return open_scene(source)
+    if idle or footprints:
+        raise SiteTwinError(f"'{files[0]}' is no map, so {[*idle, 'footprints'][0]} says nothing for it; leave it out")
+    return open_scene(files[0])
+
+
+def fetch_site(
+    place: str,
+    folder: str | Path,
+    *,
+    radius: float = 300.0,
+    options: MapOptions | None = None,
+    progress: Progress | None = None,
+) -> Site:
+    """The site of a place in OpenStreetMap, which is downloaded once and kept.
+
+    Args:
+        place: Name of the place, or "latitude,longitude" in degrees.
+        folder: Where the map is kept; a folder that holds it needs no network.
+        radius: Metres around the place.
+        options: As for `open_site`.
+        progress: As for `open_site`.
+
+    Raises:
+        SiteTwinError: The place is not found, nobody answers, the answer is no map, or the folder holds another one.
+    """
+    fetched = fetch_map(place, radius, folder)
+    return _of_map([fetched.path], fetched.clip, None, False, options, progress)
+
+
+def _is_map_file(path: Path) -> bool:
+    return not path.is_dir() and is_map(path)
+
+
+def _of_map(
+    files: Sequence[str | Path],
+    clip: Clip | None,
+    origin: tuple[float, float] | None,
+    footprints: bool,
+    options: MapOptions | None,
+    progress: Progress | None,
+) -> Site:
+    tell = progress or (lambda stage, share: None)
+    tell("read", 0.0)
+    data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
+    tell("read", 1.0)
+    tell("build", 0.0)
+    site = site_from_map(data, ledger, options)
+    tell("build", 1.0)
+    return site
 
 
 def _clip(around: tuple[float, float] | None, radius: float | None, clip: Clip | None) -> Clip | None:
@@ -58,34 +111,3 @@ def _clip(around: tuple[float, float] | None, radius: float | None, clip: Clip |
     if clip is not None:
         raise SiteTwinError("around and clip both cut the map; give one of them")
     return Radius(*around, radius)
-
-
-def grid(
-    site: Site,
-    area: tuple[float, float, float, float],
-    spacing: float = 1.0,
-    height: float = 1.5,
-    *,
-    degrees: bool = False,
-    allow_indoors: bool = False,
-) -> Float[np.ndarray, "users 3"]:
-    """Users on a regular grid over a rectangle; those inside buildings are left out.
-
-    Args:
-        site: The site.
-        area: (xmin, ymin, xmax, ymax) in metres; with `degrees`, (south, west, north, east).
-        spacing: Metres between neighbours.
-        height: Metres above the ground.
-        degrees: Whether the area is a box of latitudes and longitudes; the site needs a georeference then.
-        allow_indoors: Keep users inside buildings.
-
-    Returns:
-        (users, 3) positions in metres, row by row from the south, each from the west.
-
-    Raises:
-        SiteTwinError: The area is empty or too large, a number is impossible, or nobody stands outdoors.
-    """
-    if degrees:
-        box = latlon_box(site, *area)
-        return area_grid(site, box, spacing, height, allow_indoors=allow_indoors)[0]
-    return user_grid(area, spacing, height, site, allow_indoors=allow_indoors)[0]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sitetwin.cli.options.groups import option_group
 from sitetwin.cli.options.single import Height, Indoors, Spacing
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.transmitter_texts import finite_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,16 +21,7 @@ Bounds = tuple[float, float, float, float]
 _AREA_HELP = "Users' rectangle XMIN,YMIN,XMAX,YMAX in metres."
 
 
-def finite_numbers(text: str, count: int) -> list[float] | None:
-    """Finite numbers separated by commas; None where the text is none."""
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError:
-        return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
-
-
-def numbers(text: str, count: int, option: str) -> list[float]:
+def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     """Finite numbers separated by commas.
 
     Raises:
@@ -39,7 +30,7 @@ def numbers(text: str, count: int, option: str) -> list[float]:
     values = finite_numbers(text, count)
     if values is None:
         raise SiteTwinError(f"{option} is {text!r}; give {count} numbers separated by commas, without spaces")
-    return values
+    return tuple(values)
 
 
 def _rectangle(text: str) -> Bounds:
@@ -112,33 +103,22 @@ class UserPlaces:
         """(N, 3) positions in metres, and how many were dropped inside buildings.
 
         Raises:
-            SiteTwinError: As `user_grid`, `area_grid`, `read_streets` and `trajectories_from_gpx`.
+            SiteTwinError: As `sitetwin.grid`, `sitetwin.users_on_streets` and `sitetwin.users_along`.
         """
-        from sitetwin.site import area_grid, latlon_box, user_grid
+        import sitetwin as st
+        from sitetwin.face.users import INDOORS
+        from sitetwin.site.maps import Ledger
 
+        ledger = Ledger()
+        how: Any = {"allow_indoors": self.indoors, "ledger": ledger}
         if self.area is not None:
-            bounds = _rectangle(self.area)
-            return user_grid(bounds, self.spacing, self.height, site, allow_indoors=self.indoors)
-        if self.area_latlon is not None:
-            area = latlon_box(site, *numbers(self.area_latlon, 4, "--area-latlon"))
-            return area_grid(site, area, self.spacing, self.height, allow_indoors=self.indoors)
-        if self.streets is not None:
-            from sitetwin.site.maps import read_streets
-
-            area = read_streets(self.streets, site).area(site)
-            return area_grid(site, area, self.spacing, self.height, allow_indoors=self.indoors)
-        assert self.gpx is not None
-        return self._along_drives(self.gpx, site)
-
-    def _along_drives(self, gpx: Path, site: Site) -> tuple[np.ndarray, int]:
-        import numpy as np
-
-        from sitetwin.rays.drives import places_along, trajectories_from_gpx
-        from sitetwin.site import inside_building
-
-        drives = trajectories_from_gpx(gpx, site, height=self.height, speed=1.0)  # a speed moves no place
-        users = np.concatenate([places_along(drive, site, self.spacing, self.height) for drive in drives])
-        kept = users if self.indoors else users[~inside_building(site, users)]
-        if not len(kept):
-            raise SiteTwinError(f"all {len(users)} users along {gpx} are inside buildings; check the georeference")
-        return kept, len(users) - len(kept)
+            users = st.grid(site, _rectangle(self.area), self.spacing, self.height, **how)
+        elif self.area_latlon is not None:
+            south, west, north, east = numbers(self.area_latlon, 4, "--area-latlon")
+            users = st.grid(site, (south, west, north, east), self.spacing, self.height, degrees=True, **how)
+        elif self.streets is not None:
+            users = st.users_on_streets(site, self.streets, self.spacing, self.height, **how)
+        else:
+            assert self.gpx is not None  # `check` has seen to it
+            users = st.users_along(site, self.gpx, self.spacing, self.height, **how)
+        return users, sum(entry.count for entry in ledger.entries if entry.what == INDOORS)

@@ -1,0 +1,126 @@
+"""Places of transmitters in words: in metres, by latitude and longitude, or in files of such places.
+
+Nothing heavy is imported here: the command line answers a mistyped place at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sitetwin.errors import SiteTwinError
+
+LATLON = "latlon:"
+"""With this a transmitter given by latitude and longitude begins."""
+
+MOST_TRANSMITTERS = 1000
+_ROOF = "roof+"
+_MOST_BYTES = 1 << 20  # of a file of transmitters
+
+
+@dataclass(frozen=True)
+class LatLon:
+    """A transmitter by geographic coordinates.
+
+    Attributes:
+        latitude: WGS84, degrees.
+        longitude: WGS84, degrees.
+        height: Metres above the ground or the roof there.
+        above: "ground" or "roof".
+    """
+
+    latitude: float
+    longitude: float
+    height: float
+    above: Literal["ground", "roof"] = "ground"
+
+
+Place = list[float] | LatLon
+"""Three numbers in metres, or geographic coordinates."""
+
+
+def parse_latlon(text: str, said: str = "tx") -> LatLon:
+    """A transmitter from ``latlon:LAT,LON,HEIGHT`` (above the ground) or ``latlon:LAT,LON,roof+HEIGHT``.
+
+    Args:
+        text: The text.
+        said: Name of what holds it, for the sentence.
+
+    Raises:
+        SiteTwinError: The text is neither.
+    """
+    words = text.removeprefix(LATLON).split(",")
+    try:
+        latitude, longitude, height = (float(word.removeprefix(_ROOF)) for word in words)
+    except ValueError:
+        latitude = longitude = height = math.nan
+    if not all(map(math.isfinite, (latitude, longitude, height))):
+        raise SiteTwinError(
+            f"{said} is {text!r}; write latlon:LAT,LON,HEIGHT with degrees north and east and metres above the ground, "
+            "or latlon:LAT,LON,roof+HEIGHT"
+        )
+    return LatLon(latitude, longitude, height, "roof" if words[-1].startswith(_ROOF) else "ground")
+
+
+def finite_numbers(text: str, count: int) -> list[float] | None:
+    """Finite numbers separated by commas; None where the text is none."""
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def read_transmitters(given: Sequence[str], said: str = "tx") -> list[Place]:
+    """Places from texts X,Y,Z or latlon:LAT,LON,HEIGHT, or files with one on each line.
+
+    In files, empty lines and those that begin with # are skipped.
+
+    Args:
+        given: Texts and names of files.
+        said: Name of what holds them, for the sentences.
+
+    Raises:
+        SiteTwinError: A text is neither, a line of a file is no place, or there are none or too many.
+    """
+    places: list[Place] = []
+    for text in given:
+        place = _place(text, said)
+        if place is not None:
+            places.append(place)
+        elif Path(text).is_file():
+            places += _transmitters_of(Path(text), said)
+        else:
+            raise SiteTwinError(f"{said} is {text!r}; give 3 numbers separated by commas, without spaces")
+    if not 1 <= len(places) <= MOST_TRANSMITTERS:
+        raise SiteTwinError(f"{said} names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS} in one run")
+    return places
+
+
+def _transmitters_of(file: Path, said: str) -> list[Place]:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SiteTwinError(f"{file} has more than {_MOST_BYTES} bytes; give X,Y,Z of one transmitter on each line")
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise SiteTwinError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise SiteTwinError(f"{file} is no text; give X,Y,Z of one transmitter on each line") from error
+    places: list[Place] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        place = _place(line.strip(), said)
+        if place is None:
+            raise SiteTwinError(f"line {number} of {file} is {line[:40]!r}; give X,Y,Z, three numbers in metres")
+        places.append(place)
+    return places
+
+
+def _place(text: str, said: str) -> Place | None:
+    return parse_latlon(text, said) if text.startswith(LATLON) else finite_numbers(text, 3)

@@ -1,0 +1,120 @@
+"""Where users stand: on a grid, on streets, or along a recorded drive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.rays.drives import places_along, trajectories_from_gpx
+from sitetwin.site import Site, area_grid, inside_building, latlon_box, user_grid
+from sitetwin.site.maps import Ledger, read_streets
+
+INDOORS = "users inside buildings"
+"""Line of the account that counts the users who were left out."""
+
+
+def grid(
+    site: Site,
+    area: tuple[float, float, float, float],
+    spacing: float = 1.0,
+    height: float = 1.5,
+    *,
+    degrees: bool = False,
+    allow_indoors: bool = False,
+    ledger: Ledger | None = None,
+) -> Float[np.ndarray, "users 3"]:
+    """Users on a regular grid over a rectangle; those inside buildings are left out.
+
+    Args:
+        site: The site.
+        area: (xmin, ymin, xmax, ymax) in metres; with `degrees`, (south, west, north, east).
+        spacing: Metres between neighbours.
+        height: Metres above the ground.
+        degrees: Whether the area is a box of latitudes and longitudes; the site needs a georeference then.
+        allow_indoors: Keep users inside buildings.
+        ledger: Takes note of how many users were left out (`sitetwin.site.maps.Ledger`).
+
+    Returns:
+        (users, 3) positions in metres, row by row from the south, each from the west.
+
+    Raises:
+        SiteTwinError: The area is empty or too large, a number is impossible, or nobody stands outdoors.
+    """
+    if degrees:
+        box = latlon_box(site, *area)
+        return _counted(*area_grid(site, box, spacing, height, allow_indoors=allow_indoors), ledger)
+    return _counted(*user_grid(area, spacing, height, site, allow_indoors=allow_indoors), ledger)
+
+
+def users_on_streets(
+    site: Site,
+    streets: str | Path,
+    spacing: float = 1.0,
+    height: float = 1.5,
+    *,
+    allow_indoors: bool = False,
+    ledger: Ledger | None = None,
+) -> Float[np.ndarray, "users 3"]:
+    """Users on a regular grid over the streets of a map; those inside buildings are left out.
+
+    Args:
+        site: The site; it needs a georeference.
+        streets: Map file (.osm, .geojson, ...) of the same place.
+        spacing: Metres between neighbours.
+        height: Metres above the ground.
+        allow_indoors: Keep users inside buildings.
+        ledger: Takes note of users and streets that were left out, and of widths that were assumed.
+
+    Returns:
+        (users, 3) positions in metres, row by row from the south, each from the west.
+
+    Raises:
+        SiteTwinError: The site has no georeference, the map shows no street of the site, a number is impossible, or
+            nobody stands outdoors.
+    """
+    area = read_streets(streets, site, ledger).area(site)
+    return _counted(*area_grid(site, area, spacing, height, allow_indoors=allow_indoors), ledger)
+
+
+def users_along(
+    site: Site,
+    gpx: str | Path,
+    spacing: float = 1.0,
+    height: float = 1.5,
+    *,
+    allow_indoors: bool = False,
+    ledger: Ledger | None = None,
+) -> Float[np.ndarray, "users 3"]:
+    """Users along the tracks of a GPX file, equally far apart; those inside buildings are left out.
+
+    Args:
+        site: The site; it needs a georeference.
+        gpx: Recorded drive or walk.
+        spacing: Metres of way between users.
+        height: Metres above the ground.
+        allow_indoors: Keep users inside buildings.
+        ledger: Takes note of users and points of the track that were left out.
+
+    Returns:
+        (users, 3) positions in metres, in the order of the drive.
+
+    Raises:
+        SiteTwinError: The file is no GPX, the site has no georeference, no track lies within it, a number is
+            impossible, or nobody stands outdoors.
+    """
+    drives = trajectories_from_gpx(gpx, site, height=height, speed=1.0, ledger=ledger)  # a speed moves no place
+    users = np.concatenate([places_along(drive, site, spacing, height) for drive in drives])
+    kept = users if allow_indoors else users[~inside_building(site, users)]
+    if not len(kept):
+        raise SiteTwinError(f"all {len(users)} users along {gpx} are inside buildings; check the georeference")
+    return _counted(kept, len(users) - len(kept), ledger)
+
+
+def _counted(users: np.ndarray, dropped: int, ledger: Ledger | None) -> np.ndarray:
+    """The users, after those that were left out were counted."""
+    if ledger is not None and dropped:
+        ledger.note("dropped", INDOORS, count=dropped)
+    return users
