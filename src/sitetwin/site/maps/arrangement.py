@@ -1,4 +1,4 @@
-"""Arrangement: lines in plan, cut where they meet, and the faces between them."""
+"""Arrangements: lines in plan are cut where they meet, and the faces between them are found."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Arrangement:
     Attributes:
         points: (N, 2) float64, metres, ascending by x, then y.
         low: (E,) int64, the edge's end that comes first in `points`.
-        high: (E,) int64, its other end.
+        high: (E,) int64, the edge's other end.
         left: (E,) int64, face on the left of the edge seen from low to high, -1 for none.
-        right: (E,) int64, face on its right.
+        right: (E,) int64, face on the right of the edge seen from low to high, -1 for none.
         faces: (F,) polygons, shells counter-clockwise and holes clockwise.
     """
 
@@ -33,10 +33,10 @@ class Arrangement:
 
 
 def arrange(lines: Shaped[np.ndarray, " lines"]) -> Arrangement:
-    """Cut lines where they meet, on the grid, and find the faces they enclose.
+    """Cut lines on the grid where they meet, and find the faces that they enclose.
 
-    Snap rounding (GEOS OverlayNG): a line that passes within half a grid step of a corner or of a crossing is bent to
-    meet it, so that lines which should touch do. Ends of lines that enclose nothing are left out.
+    Lines are snap-rounded (GEOS OverlayNG): a line that passes within half a grid step of a corner or of a crossing is
+    bent to meet it. So lines that should touch do touch. Ends of lines that enclose nothing are left out.
 
     Args:
         lines: (L,) lines or rings, metres.
@@ -59,7 +59,7 @@ def arrange(lines: Shaped[np.ndarray, " lines"]) -> Arrangement:
 def directed_edges(
     polygons: Shaped[np.ndarray, " polygons"],
 ) -> tuple[Float[np.ndarray, "edges 2"], Float[np.ndarray, "edges 2"], Int[np.ndarray, " edges"]]:
-    """Edges of polygons with their inside on the left: begin (M, 2), end (M, 2), polygon (M,).
+    """Return the edges of polygons, inside on the left: begin (M, 2), end (M, 2), polygon (M,).
 
     Args:
         polygons: Polygons with counter-clockwise shells and clockwise holes.
@@ -73,7 +73,7 @@ def directed_edges(
 def distinct_points(
     coordinates: Float[np.ndarray, "rows 2"],
 ) -> tuple[Float[np.ndarray, "points 2"], Int[np.ndarray, " rows"]]:
-    """Distinct rows of (M, 2) coordinates, ascending by x, then y, and the number of each row among them."""
+    """Return the distinct rows of (M, 2) coordinates, ascending by x, then y, and each row's index among them."""
     values, index = np.unique(_as_complex(coordinates), return_inverse=True)
     return np.column_stack([values.real, values.imag]), index
 
@@ -81,7 +81,7 @@ def distinct_points(
 def find_points(
     points: Float[np.ndarray, "points 2"], coordinates: Float[np.ndarray, "rows 2"]
 ) -> Int[np.ndarray, " rows"]:
-    """Numbers of (M, 2) coordinates among `points`, which hold them all and are sorted as in `Arrangement`."""
+    """Find the indices of (M, 2) coordinates among `points`, which hold them all, ascending by x, then y."""
     return np.searchsorted(_as_complex(points), _as_complex(coordinates))
 
 

@@ -1,4 +1,4 @@
-"""From a map to a `Site`: ground, buildings and vegetation on it, with the account of what was assumed."""
+"""Make a `Site` from a map: ground, buildings and vegetation, with the account of what was assumed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class MapOptions:
     """How a map becomes a site.
 
     Attributes:
-        rules: Materials by tags.
-        buildings: What is assumed of buildings.
-        trees: What is assumed of trees, or None to leave all vegetation out.
-        terrain: A raster of heights; flat ground at z = 0 without.
+        rules: Rules that choose materials by tags.
+        buildings: What is assumed about buildings.
+        trees: What is assumed about trees, or None to leave all vegetation out.
+        terrain: Path of a raster of heights, or None for flat ground at z = 0.
         terrain_spacing: Metres between the nodes of the terrain.
-        seed: Seed of what is drawn: heights and sizes that the map does not tell, if a spread is asked for.
+        seed: Seed of the random draws: heights and sizes that the map does not tell, if a spread is set.
     """
 
     rules: MaterialRules = field(default_factory=MaterialRules.default)
@@ -48,18 +48,18 @@ class MapOptions:
 
 
 def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None = None) -> Site:
-    """Build a site of a map.
+    """Build a site from a map.
 
     Args:
-        map_data: What `read_maps` returned.
-        ledger: The account that `read_maps` began; what is built, repaired, assumed and dropped is added.
-        options: How.
+        map_data: The map, as `read_maps` returns it.
+        ledger: The account that `read_maps` began; what is built, repaired, assumed and dropped is added to it.
+        options: How the map becomes a site.
 
     Returns:
         The site; its provenance holds the source with its hash and, under "import", the whole account.
 
     Raises:
-        SiteTwinError: The map holds nothing that can stand, or a builder cannot make use of it.
+        SiteTwinError: The map holds no ground, building or vegetation, or a builder refuses the map.
     """
     options = options or MapOptions()
     extent = ground_extent(map_data, ledger)
@@ -99,7 +99,7 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
 def index_corners(
     bodies: Sequence[Body],
 ) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "triangles 3"], Int[np.ndarray, " triangles"]]:
-    """Corners of bodies as vertices that are shared wherever they are equal to the bit.
+    """Make vertices from the corners of bodies; corners that are equal to the bit share a vertex.
 
     Args:
         bodies: At least one.

@@ -1,7 +1,7 @@
 """Buildings: closed bodies with walls and roofs from the outlines on a map.
 
 Outlines are repaired (`footprints`), parts replace what they cover of their building (`parts`, `pieces`), heights and
-roofs come from tags or stated assumptions (`heights`, `roofs`). All outlines together, with the breaks of roofs, divide
+roofs come from tags or stated assumptions (`heights`, `roofs`). All outlines, together with the breaks of roofs, divide
 the plan into faces (`arrangement`); over each face stands a column of solid intervals (`columns`), and the surface
 around all columns (`surfaces`) is closed, whatever touches or overlaps whatever. Nothing is solid twice, and there is
 no wall where two solids touch.
@@ -31,13 +31,13 @@ _DEFAULTS = BuildingOptions()
 
 @runtime_checkable
 class SurfaceMaterials(Protocol):
-    """Names of materials from tags."""
+    """Choose materials by tags."""
 
     def wall(self, tags: Mapping[str, str]) -> str:
-        """Material of a building's walls."""
+        """Return the name of the material of a building's walls."""
 
     def roof(self, tags: Mapping[str, str]) -> str:
-        """Material of its roof."""
+        """Return the name of the material of a building's roof."""
 
 
 def build_buildings(
@@ -49,31 +49,32 @@ def build_buildings(
     options: BuildingOptions = _DEFAULTS,
     rng: np.random.Generator | None = None,
 ) -> list[Body]:
-    """Walls and roofs of all buildings on a map.
+    """Build the walls and roofs of all buildings on a map.
 
     All bodies together are one closed surface that faces outwards: each edge is passed equally often in both directions
-    (with shared walls kept: but for those walls). Each building stands on the lowest ground along its outline, from
-    which its heights are measured, and reaches `options.foundation` below that, so that it floats nowhere and its floor
-    is under the ground. The volume of a building with a flat roof is its area times its height above that ground, and
-    the foundation besides. The result does not depend on the order of the features.
+    (if shared walls are kept, all edges but theirs). Each building stands on the lowest ground along its outline, from
+    which its heights are measured, and reaches `options.foundation` below that, so that no building floats and each
+    floor is under the ground. The volume of a building with a flat roof is its area times its height above that ground,
+    plus the volume of the foundation. The result does not depend on the order of the features.
 
-    Where the outlines of two buildings overlap, each height belongs to the one that reaches higher there. Roofs that
-    stand without walls (`building=roof`, carports, `wall=no`) are slabs of the roof's material.
+    Where the outlines of two buildings overlap, the space at each height belongs to the building that reaches higher
+    there. Roofs that stand without walls (`building=roof`, carports, `wall=no`) are slabs of the roof's material.
 
     Args:
-        features: What is on the map; what is no building is passed over.
-        rules: Names of materials. A part's tags are looked at together with those of its building.
-        ledger: Takes what was read, repaired, assumed and dropped.
-        ground_height: Ground height of (N, 2) points, (N,) metres; NaN where there is none.
-        options: What is assumed.
-        rng: Draws default heights where `options.default_spread` asks for it; one for each of them, by key.
+        features: The features of a map; features that are not buildings are ignored.
+        rules: Rules for the materials. They get a part's tags together with the tags of its building.
+        ledger: Account of the import; it records what was read, repaired, assumed and dropped.
+        ground_height: Function from points (N, 2) to the ground's heights (N,), metres; NaN where there is no ground.
+        options: What is assumed about buildings.
+        rng: Source of randomness for default heights, needed if `options.default_spread` is not 0; heights are drawn in
+            the order of the keys.
 
     Returns:
-        "<key>-walls" (with undersides) and "<key>-roof" of each building, by key. Those of a part are called
-        "<key>-part_<key of the part>-walls" and so on, so that they go with their building.
+        Bodies "<key>-walls" (with undersides) and "<key>-roof" of each building, by key. The bodies of a part are
+        called "<key>-part_<key of the part>-walls" and so on, so that they go with their building.
 
     Raises:
-        SiteTwinError: A spread of heights is asked for without a generator, the ground's heights have the wrong shape,
+        SiteTwinError: A spread of heights is set and no generator is given, the ground's heights have the wrong shape,
             or the surface is not closed.
     """
     pieces = find_pieces(features, ground_height, ledger)

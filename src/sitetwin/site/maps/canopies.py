@@ -1,4 +1,4 @@
-"""Closed canopies: polygons with holes over uneven ground become prisms over simple polygons."""
+"""Make closed canopies: polygons with holes over uneven ground become prisms over simple polygons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST_AREA = 0.5  # m2: crumbs of cutting
 def prisms(
     area: shapely.Geometry, base: float, top: float, ground_height: HeightOf, leaf_type: str, leaf_cycle: str
 ) -> list[ExtrudedPolygon]:
-    """Prisms that fill an area from one height above the ground to another.
+    """Fill an area with prisms, from one height above the ground to another.
 
     Polygons are halved across their longer side, or through a hole, until no piece has a hole and the ground under each
     rises by no more than `LARGEST_STEP`. Neighbouring pieces share a face, so that a chord through both counts in full.
@@ -34,7 +34,7 @@ def prisms(
         area: Polygon or MultiPolygon, metres.
         base: Lower end above the ground, metres.
         top: Upper end above the ground, metres.
-        ground_height: Gives the height of the ground at points in plan, metres.
+        ground_height: Function from points (N, 2) to the ground's heights (N,), metres.
         leaf_type: "broadleaved" or "needleleaved".
         leaf_cycle: "deciduous" or "evergreen".
     """
@@ -82,12 +82,12 @@ def _halves(piece: shapely.Polygon) -> list[shapely.Polygon]:
 
 
 def lattice(area: shapely.Geometry, spacing: float, rng: np.random.Generator | None) -> np.ndarray:
-    """(N, 2) places in an area, one in each square of a grid: its middle, or drawn from its inner half.
+    """Return places (N, 2) in an area, one per square of a grid: its middle, or a draw from its inner half.
 
     Args:
         area: Polygon or MultiPolygon, metres.
         spacing: Side of the squares, metres.
-        rng: Source of randomness, or None for the middles.
+        rng: Source of randomness, or None for the middles of the squares.
     """
     west, south, east, north = area.bounds
     x = np.arange(np.floor(west / spacing), np.floor(east / spacing) + 1) * spacing

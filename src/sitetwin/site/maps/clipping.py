@@ -1,4 +1,4 @@
-"""The part of a map that is asked for: a box in degrees, or a circle about a point."""
+"""The wanted part of a map: a box in degrees, or a circle around a point."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Box:
     """A bounding box; one whose west is greater than its east crosses the antimeridian.
 
     Attributes:
-        west, south, east, north: Degrees.
+        west, south, east, north: Sides of the box, WGS84 degrees.
 
     Raises:
-        SiteTwinError: It is empty, too wide for a plane map, or no part of the earth.
+        SiteTwinError: The box is empty, too wide for a plane map, or not on the earth.
     """
 
     west: float
@@ -55,17 +55,17 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Box:
-        """Read "west,south,east,north".
+        """Read a box from a text "west,south,east,north".
 
         Raises:
-            SiteTwinError: It is not four numbers, or no box.
+            SiteTwinError: The text is not four numbers, or the numbers are not a box.
         """
         west, south, east, north = _numbers(text, 4, "the box", "west,south,east,north")
         return cls(west, south, east, north)
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Latitude and longitude, degrees."""
+        """Latitude and longitude of the centre, degrees."""
         middle = self.west + self._width / 2
         return (self.south + self.north) / 2, middle if middle <= 180 else middle - 360
 
@@ -75,12 +75,12 @@ class Box:
 
     @property
     def degrees(self) -> tuple[float, float, float, float]:
-        """West, south, east, north; west and east on one side of the antimeridian, so that one may pass 180."""
+        """West, south, east, north, degrees; across the antimeridian, one of them passes 180."""
         middle = self.centre[1]
         return middle - self._width / 2, self.south, middle + self._width / 2, self.north
 
     def region(self, projection: LocalProjection) -> shapely.Polygon:
-        """The rectangle in local metres through the middles of the four sides."""
+        """Return the rectangle in local metres through the middles of the four sides."""
         west, south, east, north = self.degrees
         latitude, longitude = self.centre
         middles = np.array([[west, latitude], [longitude, south], [east, latitude], [longitude, north]])
@@ -88,7 +88,7 @@ class Box:
         return shapely.box(x0, y0, x1, y1)
 
     def swapped(self) -> Box:
-        """The box that was meant if latitude stood before longitude."""
+        """The box for the case that latitude and longitude were exchanged."""
         return Box(self.south, self.west, self.north, self.east)
 
     def __str__(self) -> str:
@@ -97,15 +97,15 @@ class Box:
 
 @dataclass(frozen=True)
 class Radius:
-    """All within a distance of a point.
+    """A circle around a point.
 
     Attributes:
         latitude: Latitude of the point, degrees.
         longitude: Longitude of the point, degrees.
-        metres: The distance.
+        metres: Radius of the circle, metres.
 
     Raises:
-        SiteTwinError: The point is not on the earth, or the distance is not positive or beyond what a plane map bears.
+        SiteTwinError: The point is not on the earth, or the radius is not positive or too large for a plane map.
     """
 
     latitude: float
@@ -124,22 +124,22 @@ class Radius:
 
     @classmethod
     def parse(cls, text: str, metres: float) -> Radius:
-        """Read "latitude,longitude".
+        """Read the centre from a text "latitude,longitude".
 
         Raises:
-            SiteTwinError: It is not two numbers, or no point of the earth.
+            SiteTwinError: The text is not two numbers, or the numbers are not a point on the earth.
         """
         latitude, longitude = _numbers(text, 2, "the point", "latitude,longitude")
         return cls(latitude, longitude, metres)
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Latitude and longitude, degrees."""
+        """Latitude and longitude of the centre, degrees."""
         return self.latitude, self.longitude
 
     @property
     def degrees(self) -> tuple[float, float, float, float]:
-        """West, south, east, north of a box around; a side may pass 180."""
+        """West, south, east, north of the circle's bounding box, degrees; a side may pass 180."""
         high = self.metres / _METRES_PER_DEGREE
         wide = min(180.0, high / max(math.cos(math.radians(abs(self.latitude) + high)), 1e-9))
         if abs(self.latitude) + high >= 90:
@@ -147,12 +147,12 @@ class Radius:
         return self.longitude - wide, self.latitude - high, self.longitude + wide, self.latitude + high
 
     def region(self, projection: LocalProjection) -> shapely.Polygon:
-        """The circle in local metres, as a polygon of 128 corners."""
+        """Return the circle in local metres, as a polygon of 128 corners."""
         centre = projection.to_local(np.array([[self.longitude, self.latitude]]))
         return shapely.buffer(shapely.Point(centre[0]), self.metres, quad_segs=_QUARTER_SEGMENTS)
 
     def swapped(self) -> Radius:
-        """The circle that was meant if longitude stood before latitude."""
+        """The circle for the case that latitude and longitude were exchanged."""
         return Radius(self.longitude, self.latitude, self.metres)
 
     def __str__(self) -> str:
@@ -163,18 +163,18 @@ Clip = Box | Radius
 
 
 def clip_things(things: Sequence[Drawn], region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
-    """Keep what a region holds: buildings whole, points as they are, other lines and areas cut.
+    """Keep the things in a region: buildings stay whole, points stay, other lines and areas are cut.
 
-    A building stays whole if it meets the region, because half a building is none; so do the parts that lie in it, or
-    that a relation says belong to it.
+    A building stays whole if it meets the region. So do its parts: those that lie in it, and those that a relation
+    assigns to it.
 
     Args:
-        things: What was drawn, in local metres.
-        region: What is kept, in local metres.
-        ledger: Gets what was dropped and cut.
+        things: The things on the map, in local metres.
+        region: The area that is kept, in local metres.
+        ledger: Account of the import; it records what was dropped and cut.
 
     Returns:
-        What is left, in the same order. A line in several pieces becomes several things.
+        The things that are left, in the same order. A line in several pieces becomes several things.
     """
     geometry = np.array([t.geometry for t in things], dtype=object)
     shapely.prepare(region)
@@ -227,10 +227,10 @@ def _of_dimension(geometry: BaseGeometry, dimension: int) -> list[BaseGeometry]:
 
 
 def refuse_miss(clip: Clip, whole: np.ndarray, where: str) -> NoReturn:
-    """Say that a clip holds nothing, and why that may be.
+    """Refuse a clip that holds nothing, and say what may be wrong.
 
     Args:
-        clip: What was asked for.
+        clip: The part of the map that was asked for.
         whole: (4,) float64: west, south, east, north of the map, degrees.
         where: Name of the map.
     """

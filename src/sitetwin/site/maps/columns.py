@@ -1,4 +1,4 @@
-"""Columns: what stands over each face of the plan, from bottom to top."""
+"""Columns of solid intervals over each face of the plan, from bottom to top."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Volumes:
     """Bodies between a level underside and a roof of one or more planes, over a polygon.
 
     Attributes:
-        footprint: (V,) polygons.
+        footprint: (V,) polygon of each volume in plan.
         planes: (P, 3) float64, all planes: z = plane . (x, y, 1), metres.
-        bottom: (V,) int64, plane of the underside.
+        bottom: (V,) int64, index of the plane of the underside.
         roof: (K,) int64, planes of all roofs; the lowest counts at each place.
         roof_offset: (V + 1,) int64, rows of `roof` of each volume.
-        building: (V,) int64, which building; the volumes of one are never parted by a wall.
+        building: (V,) int64, building of each volume; no wall separates the volumes of one building.
     """
 
     footprint: Shaped[np.ndarray, " volumes"]
@@ -35,13 +35,13 @@ class Volumes:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Solid intervals over each face, ascending and disjoint, one row each.
+    """Solid intervals over each face, ascending and disjoint; each interval is one row.
 
     Attributes:
         offset: (F + 1,) int64, rows of each face.
         lower: (I,) int64, plane of the interval's lower end.
         upper: (I,) int64, plane of its upper end.
-        owner: (I,) int64, the volume it belongs to.
+        owner: (I,) int64, the volume that the interval belongs to.
         kind: (F,) int64, equal for faces whose columns are equal; -1 where nothing stands.
         ceded: (V,) float64, m2 over which each volume had to give way to one that reaches higher.
     """
@@ -55,15 +55,15 @@ class Columns:
 
 
 def heights_at(planes: Float[np.ndarray, "*#batch 3"], points: Float[np.ndarray, "*#batch 2"]) -> np.ndarray:
-    """Heights of planes (..., 3) at points (..., 2), metres."""
+    """Return the heights of planes (..., 3) at points (..., 2), metres."""
     return np.asarray(planes[..., 0] * points[..., 0] + planes[..., 1] * points[..., 1] + planes[..., 2])
 
 
 def find_columns(plan: Arrangement, volumes: Volumes) -> Columns:
-    """Columns over the faces of a plan whose lines hold all outlines, breaks of roofs and crossings of surfaces.
+    """Find the columns over a plan whose lines hold all outlines, breaks of roofs and crossings of surfaces.
 
-    Where volumes overlap, each height belongs to the one that reaches highest there (of equals to the first): nothing
-    is solid twice.
+    Where volumes overlap, the space at each height belongs to the volume that reaches highest there (to the first of
+    equal ones). So nothing is solid twice.
     """
     inside = shapely.point_on_surface(plan.faces)
     face, volume = shapely.STRtree(volumes.footprint).query(inside, predicate="within")

@@ -1,4 +1,4 @@
-"""Where surfaces of different volumes cross: lines inside common areas, points on common walls."""
+"""Find where surfaces of different volumes cross: lines inside common areas, points on common walls."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _TICK = 1e-3  # m: half length of the short line that cuts an edge
 
 
 def crossing_lines(volumes: Volumes) -> np.ndarray:
-    """Lines in plan along which surfaces of overlapping volumes cross, over the area that they have in common.
+    """Find the lines in plan along which surfaces of overlapping volumes cross.
 
-    Only volumes with a sloping surface are looked at: level surfaces do not cross.
+    The lines are cut to the area that two volumes have in common. Only volumes with a sloping surface are examined,
+    because level surfaces do not cross.
     """
     sloping = (volumes.planes[:, :2] != 0).any(axis=1)
     sloped = np.unique(
@@ -61,7 +62,7 @@ def _common_lines(ours: np.ndarray, theirs: np.ndarray, common: shapely.Geometry
 
 
 def crossing_ticks(plan: Arrangement, columns: Columns, volumes: Volumes) -> np.ndarray:
-    """Short lines across edges of a plan where a surface on one side passes through one on the other side.
+    """Make short lines across those edges of a plan where a surface on one side crosses one on the other side.
 
     Arranged together with the lines of the plan they make a corner there: between corners no two surfaces cross, so
     that the wall between them is one strip.

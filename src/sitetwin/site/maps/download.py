@@ -1,4 +1,4 @@
-"""One careful HTTP request: bounded in time and size, patient with busy servers."""
+"""Make one HTTP request with limits of time and size; it is repeated when a server is busy."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _AGENT = "sitetwin (site-specific digital twins; OpenStreetMap import)"
 
 
 class UnreachableError(Exception):
-    """The server did not give an answer; the message says why, in a few words."""
+    """The server did not answer; the message says why, in a few words."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A request.
+    """An HTTP request.
 
     Attributes:
         url: An http or https address.
-        largest: Bytes of an answer that are too many.
-        query: Names and values after the "?".
+        largest: Largest size of an answer, bytes.
+        query: Names and values that follow the "?" of the address.
         form: Names and values of a form that is posted, or None for a GET.
         pauses: Seconds to wait before each further attempt when the server is busy.
-        seconds: How long a server may be silent, and all the answer may take.
+        seconds: Longest silence of the server, and longest duration of the whole answer, seconds.
     """
 
     url: str
@@ -44,11 +44,11 @@ class Download:
 
 
 def download(request: Download) -> bytes:
-    """Make a request; the answer's bytes.
+    """Make a request and return the bytes of the answer.
 
     Raises:
         UnreachableError: There is no network, no such server, no answer in time, or the server refuses.
-        SiteTwinError: The address is none of the web, or the answer is too large.
+        SiteTwinError: The address is not a web address, or the answer is too large.
     """
     if urllib.parse.urlsplit(request.url).scheme not in ("http", "https"):
         raise SiteTwinError(f"'{request.url[:80]}' is no address to fetch from; give one that starts with https://")

@@ -1,4 +1,4 @@
-"""What a reader of one format hands on: things in WGS84 degrees, before the map has an origin."""
+"""Things on a map in WGS84 degrees, as a reader of one format returns them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Drawn:
     """One thing on a map, in degrees.
 
     Attributes:
-        key: Key of the thing; see `sitetwin.site.maps.Feature`.
+        key: Key of the thing, such as "way/17", unique in a map.
         geometry: Point, LineString, Polygon or MultiPolygon; longitude and latitude, degrees.
-        tags: Its tags; see `sitetwin.site.maps.Feature`.
+        tags: Tags of the thing: keys and values as in OpenStreetMap.
     """
 
     key: str
@@ -34,17 +34,17 @@ class Drawn:
     tags: Mapping[str, str]
 
     def moved(self, geometry: BaseGeometry) -> Drawn:
-        """This thing with another geometry, such as the same in local metres."""
+        """Return this thing with another geometry, such as its geometry in local metres."""
         return replace(self, geometry=geometry)
 
 
 def pieces(key: str, parts: Sequence[BaseGeometry], tags: Mapping[str, str]) -> list[Drawn]:
-    """One thing in several parts: the first has its key, the second is "way/17.2"."""
+    """Split a thing into several: the first keeps the key "way/17", the second gets "way/17.2"."""
     return [Drawn(key if k == 0 else f"{key}.{k + 1}", part, tags) for k, part in enumerate(parts)]
 
 
 def sort_key(key: str) -> tuple[int, int, str, int, int]:
-    """Where a thing stands in a map: nodes, ways, relations, others, each by number (for `sorted`)."""
+    """Return the sort key of a thing: nodes, ways, relations, others, each by number."""
     match = _KEY.fullmatch(key)
     if match is None:
         return (len(_RANKS), 0, key, 0, 0)
@@ -53,16 +53,16 @@ def sort_key(key: str) -> tuple[int, int, str, int, int]:
 
 
 def is_building(tags: Mapping[str, str]) -> bool:
-    """Whether the tags say building, or part of one."""
+    """Return whether the tags name a building or a part of a building."""
     return any(tags.get(key, "no") != "no" for key in ("building", "building:part"))
 
 
 def related_building(tags: Mapping[str, str]) -> str | None:
-    """The key of the building that a relation makes these tags' thing belong to (`BUILDING`)."""
+    """Return the key of the building to which a relation assigns the thing with these tags (`BUILDING`)."""
     key = tags.get(BUILDING, "")
     return key if _OSM_KEY.fullmatch(key) else None
 
 
 def bounds(things: list[Drawn]) -> np.ndarray:
-    """(N, 4) float64: west, south, east, north of each, degrees."""
+    """Return (N, 4) float64: west, south, east, north of each thing, degrees."""
     return np.asarray(shapely.bounds(np.array([t.geometry for t in things], dtype=object))).reshape(-1, 4)

@@ -1,4 +1,4 @@
-"""What a map says, in local metres: the form that every map reader makes and that every builder takes."""
+"""Features of a map in local metres: all map readers make them, and all builders take them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Feature:
     """One thing on a map.
 
     Attributes:
-        key: Its name in the source, unique in a map: "node/42", "way/17", "relation/5", or "feature/3" for the fourth
-            feature of a file without ids.
-        geometry: Point, LineString, Polygon or MultiPolygon; x east and y north of the map's origin, metres. As drawn:
-            it may cross itself, and a builder that repairs it says so.
+        key: Name of the feature in the source, unique in a map: "node/42", "way/17", "relation/5", or "feature/3" for
+            the fourth feature of a file without ids.
+        geometry: Point, LineString, Polygon or MultiPolygon; x east and y north of the map's origin, metres. It is
+            unrepaired: it may cross itself, and a builder that repairs it records the repair.
         tags: Keys and values as in OpenStreetMap ("building", "height", "natural", ...). Readers of other formats
             translate their attributes.
     """
@@ -34,11 +34,11 @@ class MapData:
     """A map in local metres.
 
     Attributes:
-        name: Short name.
+        name: Short name of the map.
         features: In a canonical order that does not depend on the order of the file.
-        georeference: Origin of the local frame.
-        clip: (west, south, east, north) metres, the rectangle that was asked for, or None for the whole file.
-        source: What was read, with its SHA-256; JSON-serialisable, without timestamps of the reading.
+        georeference: Place on earth of the local frame's origin.
+        clip: (west, south, east, north) of the rectangle that was asked for, metres, or None for the whole file.
+        source: The files that were read, with their SHA-256; JSON-serialisable, without timestamps.
     """
 
     name: str

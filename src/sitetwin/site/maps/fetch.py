@@ -1,4 +1,4 @@
-"""A map from the network, once: downloaded from Overpass, frozen with its hash, and read from the disk ever after."""
+"""Download a map from Overpass once, keep it with its hash, and read it from the disk afterwards."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _WANTED = (
 
 @dataclass(frozen=True)
 class FetchedMap:
-    """A frozen map.
+    """A downloaded map that is kept unchanged, with its hash.
 
     Attributes:
-        path: The payload, byte for byte as Overpass sent it; `read_map` reads it.
-        clip: What was asked for; its centre is the site's natural origin.
+        path: Path of the payload, byte for byte as Overpass sent it; `read_map` reads it.
+        clip: The circle that was asked for; its centre is a good origin for the site.
         sha256: SHA-256 of the payload.
     """
 
@@ -69,26 +69,26 @@ def fetch_map(
     geocoder: str = NOMINATIM,
     pauses: tuple[float, ...] = (5.0, 15.0, 45.0),
 ) -> FetchedMap:
-    """Download what OpenStreetMap has around a place, or read it from the folder where that was done before.
+    """Download the OpenStreetMap data around a place, or read them from a folder that already holds them.
 
     The folder gets the payload (`MAP`), the query (`QUERY`) and where both come from (`SOURCE`: place, coordinates,
-    radius, endpoint, SHA-256, licence). The query covers the square around the circle; things that reach out of it are
-    whole. A folder that holds the payload never needs the network again; one whose payload was downloaded by hand with
-    the query there is frozen as it is.
+    radius, endpoint, SHA-256, licence). The query covers the square around the circle; things that reach beyond the
+    square are whole. A folder that holds the payload never needs the network again. A payload that was downloaded by
+    hand, with the query of the folder, is accepted and frozen.
 
     Args:
         place: "latitude,longitude" in degrees, or a name that Nominatim finds.
-        radius: Metres around it.
-        folder: Where the map is frozen; made if it does not exist.
+        radius: Radius of the circle around the place, metres.
+        folder: Folder for the map; it is made if it does not exist.
         endpoint: URL of an Overpass interpreter.
         geocoder: URL of a Nominatim search.
-        pauses: Seconds to wait before each further attempt when a server is busy (HTTP 429, 502, 503, 504); a server
-            that names a time itself (Retry-After) is given that, up to a minute.
+        pauses: Seconds to wait before each further attempt when a server is busy (HTTP 429, 502, 503, 504); if a server
+            names a time itself (Retry-After), that time is used, up to a minute.
 
     Raises:
         SiteTwinError: The place is not found, the network or the server does not answer (the message says what to
-            download by hand), the answer is no map or too large, or the folder holds another map or one that was
-            changed.
+            download by hand), the answer is not a map or is too large, or the folder holds another map or a changed
+            one.
     """
     folder = Path(folder)
     if not 0 < radius <= LARGEST_RADIUS:
@@ -113,7 +113,7 @@ def fetch_map(
 
 
 def overpass_query(clip: Radius) -> str:
-    """The question to Overpass.
+    """Make the query for Overpass.
 
     It asks for buildings, ground, water, vegetation, streets and barriers in the square around a circle, with all nodes
     and ways that they are made of.

@@ -1,4 +1,4 @@
-"""Footprints: what a map draws as a building's outline, made valid polygons on a fixed grid."""
+"""Make footprints: valid polygons on a fixed grid from the outlines that a map draws."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ _SHELL_KINDS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapely.Polygon, ...]]:
-    """Valid polygons of each feature, with their corners on the grid.
+    """Make valid polygons of each feature, with their corners on the grid.
 
-    Repaired, with an entry in the ledger: outlines drawn as a line (closed), holes outside their outline and holes with
-    impossible coordinates (left out), repeated corners, spikes, and outlines that cross themselves. Of these the rings
-    are made valid first, then holes are taken from shells (GEOS `make_valid`, method "structure"): a bow tie becomes
-    its two triangles. Corners are never moved but to the grid, and none is left out because it lies on a straight line.
+    The following are repaired, with an entry in the ledger: outlines drawn as a line (they are closed), holes outside
+    their outline and holes with impossible coordinates (they are left out), repeated corners, spikes, and outlines that
+    cross themselves. For outlines that cross themselves, the rings are made valid first; then holes are cut from shells
+    (GEOS `make_valid`, method "structure"). A bow tie becomes its two triangles. Corners are only moved to the grid,
+    and a corner on a straight line is kept.
 
     Args:
-        features: The features.
-        ledger: Takes what is repaired and what is dropped: features without an area.
+        features: The features of buildings.
+        ledger: Account of the import; it records what is repaired, and drops of features without an area.
 
     Returns:
         For each feature its polygons, in GEOS's normal order; none where the feature has no area.

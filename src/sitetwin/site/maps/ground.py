@@ -1,4 +1,4 @@
-"""The ground: flat or on terrain, with roads, water, lawns and paving as surfaces of their own."""
+"""Build the ground, flat or on terrain, with roads, water, lawns and paving as separate surfaces."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Ground:
     """The surface that everything stands on.
 
     Attributes:
-        extent: (west, south, east, north), metres.
-        corners: (T, 3, 3) float64, all triangles of the ground, metres.
+        extent: (west, south, east, north) of the ground, metres. corners: (T, 3, 3) float64, all triangles of the
+            ground, metres.
         terrain: The net of heights, or None for flat ground at z = 0.
     """
 
@@ -51,7 +51,7 @@ class Ground:
         return VerticalIndex(self.corners)
 
     def height(self, points: np.ndarray) -> np.ndarray:
-        """Height of the triangles themselves under points.
+        """Return the height of the ground's triangles under points.
 
         Args:
             points: (N, 2) metres; those outside the extent take the height of the nearest point of its rim.
@@ -70,18 +70,18 @@ class Ground:
 
 
 def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> Extent:
-    """The rectangle of the ground: the one asked for and what stands on it, else around the buildings, or everything.
+    """Choose the rectangle of the ground: the one asked for, else one around the buildings, else around everything.
 
     Args:
         map_data: The map.
-        ledger: Takes note of the assumption.
-        margin: Metres around what stands.
+        ledger: Account of the import; it records the assumption.
+        margin: Metres between the buildings and the rim of the ground.
 
     Returns:
         (west, south, east, north), metres on a grid of 1 mm.
 
     Raises:
-        SiteTwinError: There is nothing to go by, the rectangle is empty, or a side is longer than 100 km.
+        SiteTwinError: The map has no feature, the rectangle is empty, or a side is longer than 100 km.
     """
     built = _bounds([f.geometry for f in map_data.features if is_building(f.tags)])
     if map_data.clip is not None:
@@ -118,24 +118,24 @@ def build_ground(
     *,
     extent: Extent | None = None,
 ) -> tuple[list[Body], Ground]:
-    """Make the surfaces of the ground; they also run under the buildings.
+    """Build the surfaces of the ground; they continue under the buildings.
 
-    On top of each other lie, highest first: roads, wider before narrower, then road areas; water; everything else, the
-    smaller area on the larger. Where nothing is, the rules' own ground remains. Neighbours share their corners to the
-    bit, and together the surfaces are the rectangle, once.
+    Areas lie on top of each other in this order, highest first: roads (wider before narrower); road areas; water;
+    everything else (smaller areas on larger ones). Where the map has no area, the rules' base ground remains.
+    Neighbouring surfaces share their corners to the bit, and together they cover the rectangle exactly once.
 
     Args:
         map_data: The map.
-        rules: Materials; `rules.ground(tags)` decides which features are ground at all.
-        ledger: Takes note of widths that were assumed, repairs, and what was left out.
-        terrain: Heights from `load_terrain` for the same extent; flat at z = 0 without.
+        rules: Rules for the materials; `rules.ground(tags)` decides which features are ground.
+        ledger: Account of the import; it records assumed widths, repairs, and what was left out.
+        terrain: Heights from `load_terrain` for the same extent, or None for flat ground at z = 0.
         extent: (west, south, east, north) metres, `ground_extent` by default.
 
     Returns:
-        Bodies "ground" and "ground-<material>", facing up, and the surface to stand on.
+        Bodies "ground" and "ground-<material>" that face up, and the ground that gives heights.
 
     Raises:
-        SiteTwinError: The terrain does not reach over the extent; or see `ground_extent`.
+        SiteTwinError: The terrain does not cover the extent, or `ground_extent` refuses the map.
     """
     extent = extent or ground_extent(map_data, ledger)
     if terrain is not None:

@@ -1,4 +1,4 @@
-"""Which parts of a map cover the ground, and how wide its lines are."""
+"""Find which parts of a map cover the ground, and how wide its lines are."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Area:
 
     Attributes:
         geometry: Polygon or MultiPolygon, metres.
-        material: Name in the table of the rules.
-        rank: The lower, the higher it lies.
+        material: Name of the material in the table of the rules.
+        rank: Order of the layers; the area of the lowest rank lies on top.
     """
 
     geometry: shapely.Geometry
@@ -75,15 +75,15 @@ class Area:
 def ground_areas(
     features: Sequence[Feature], rules: MaterialRules, ledger: Ledger, extent: tuple[float, float, float, float]
 ) -> list[Area]:
-    """The areas of a map inside a rectangle, the one on top first.
+    """Return the areas of a map inside a rectangle, the topmost first.
 
-    Lines become areas by their `width`, their `lanes`, or the tables here. Tunnels, what lies below the ground
-    (`layer` under 0) and bridges are left out: the ground under a bridge goes on.
+    Lines become areas by their `width`, their `lanes`, or the tables of this module. Tunnels, features below the ground
+    (`layer` under 0) and bridges are left out: the ground continues under a bridge.
 
     Args:
         features: The features of a map.
-        rules: Those for the ground decide which features count.
-        ledger: Takes note of assumptions, repairs and what was left out.
+        rules: Rules for the materials; those for the ground decide which features count.
+        ledger: Account of the import; it records assumptions, repairs and what was left out.
         extent: (west, south, east, north), metres.
     """
     frame = shapely.box(*extent)
@@ -150,7 +150,7 @@ def _ground_material(feature: Feature, rules: MaterialRules, ledger: Ledger) -> 
 
 
 def off_the_ground(tags: Mapping[str, str]) -> str | None:
-    """Why something is no part of the ground: it lies below, or on a bridge. None if it is part of it."""
+    """Say why something is not part of the ground (below it, or on a bridge); None if it is part of it."""
     if tags.get("tunnel") in _BELOW or tags.get("location") == "underground" or _below(tags.get("layer", "")):
         return "below the ground"
     return "on a bridge: bridges are not built" if tags.get("bridge", "no") != "no" else None
@@ -180,11 +180,11 @@ def _layer(tags: Mapping[str, str]) -> int:
 
 
 def line_width(feature: Feature, ledger: Ledger) -> float | None:
-    """Width of a line on the ground: metres on a grid of 5 cm, or None for a line that covers no ground.
+    """Return the width of a line: metres on a grid of 5 cm, or None for a line that covers no ground.
 
     Args:
         feature: A line with its tags.
-        ledger: Takes note of an assumed width, and of lines without one.
+        ledger: Account of the import; it records an assumed width, and lines without a width.
     """
     tags = feature.tags
     if "highway" in tags:
@@ -214,7 +214,7 @@ def line_width(feature: Feature, ledger: Ledger) -> float | None:
 
 
 def strips(lines: Sequence[shapely.Geometry] | np.ndarray, width: float) -> shapely.Geometry:
-    """What lines of a width cover, metres: mitred bends, ends of few chords."""
+    """Return the area that lines of a width cover, metres: bends are mitred, ends are round with few chords."""
     covered = shapely.buffer(
         np.asarray(lines, dtype=object),
         width / 2,
@@ -227,11 +227,11 @@ def strips(lines: Sequence[shapely.Geometry] | np.ndarray, width: float) -> shap
 
 
 def valid_area(feature: Feature, ledger: Ledger) -> shapely.Geometry | None:
-    """The area of a feature, repaired where its outline crosses itself; None if it covers nothing.
+    """Return the area of a feature, repaired if its outline crosses itself; None if it covers nothing.
 
     Args:
         feature: A polygon with its tags.
-        ledger: Takes note of a repair, and of areas without extent.
+        ledger: Account of the import; it records a repair, and areas without extent.
     """
     geometry = feature.geometry
     if not geometry.is_valid:

@@ -1,4 +1,4 @@
-"""Heights of buildings from what the map says of them, else by a stated assumption."""
+"""Determine heights of buildings from the map, or by a stated assumption."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ SHORTEST = 0.1
 
 @dataclass(frozen=True)
 class BuildingOptions:
-    """What is assumed of buildings.
+    """What is assumed about buildings.
 
     Attributes:
-        default_height: Metres, of a building of which the map tells no height and no levels.
-        default_spread: Metres: such heights are drawn evenly from `default_height` -+ `default_spread`.
-        level_height: Metres of one level (OpenStreetMap's convention is 3 m).
-        foundation: Metres that walls reach below the lowest ground under the outline, where their floor is. So bodies
-            are closed and no floor lies in the ground's surface.
+        default_height: Height in metres of a building for which the map gives neither a height nor levels.
+        default_spread: Spread of default heights, metres: they are drawn uniformly from `default_height` -+
+            `default_spread`.
+        level_height: Height of one level, metres (OpenStreetMap's convention is 3 m).
+        foundation: Depth of the walls and the floor below the lowest ground under the outline, metres. So bodies are
+            closed and no floor lies in the ground's surface.
         shared_walls: "merge": a wall between touching buildings is left out. "keep": it is kept as one surface, which
             faces away from the building whose key comes first.
     """
@@ -66,11 +67,11 @@ class Heights:
     """Heights of a building or part above the lowest ground under the building, metres.
 
     Attributes:
-        bottom: Its underside; None if it stands on the ground.
-        top: Its highest point, or None if that is the eaves and the roof on top of them.
-        eaves: Where its roof begins, or None if that is the top less the roof.
-        loft: Height of the levels in the roof, which a flat roof has below it.
-        slab: It is a roof without walls: its underside is `SLAB` below the eaves, unless `bottom` says otherwise.
+        bottom: Height of the underside; None if it stands on the ground.
+        top: Height of the highest point; None if it follows from the eaves and the roof's own height.
+        eaves: Height where the roof begins; None if it follows from the top minus the roof's own height.
+        loft: Height of the levels in the roof; with a flat roof, these levels lie below it.
+        slab: Whether it is a roof without walls: its underside is `SLAB` below the eaves, unless `bottom` is given.
     """
 
     bottom: float | None
@@ -88,19 +89,19 @@ def heights(
     ledger: Ledger,
     rng: np.random.Generator | None,
 ) -> Heights:
-    """Heights from tags, in OpenStreetMap's sense: from the lowest ground under the building, the roof included.
+    """Derive heights from tags, in OpenStreetMap's sense: from the lowest ground under the building, roof included.
 
-    The top is `height`; else `building:levels` (which do not count those in the roof) carry a roof of its own height;
-    else it is that of the outline a part belongs to; else one level for sheds and the like, and the default height for
-    all others. The underside is `min_height`, else `building:min_level`.
+    The top is the first of these that the tags give: `height`; `building:levels` (which do not count the levels in the
+    roof) plus the roof's own height; the top of the outline that a part belongs to; one level for sheds and the like;
+    the default height. The underside is `min_height`, else `building:min_level`.
 
     Args:
-        key: The feature's key.
-        tags: Its tags.
-        outline_tags: Those of the building that a part belongs to.
-        options: Assumptions.
-        ledger: Takes what was assumed and what was not believed.
-        rng: Draws default heights where a spread is asked for.
+        key: Key of the feature.
+        tags: Tags of the feature.
+        outline_tags: Tags of the building that a part belongs to.
+        options: What is assumed about buildings.
+        ledger: Account of the import; it records what was assumed, and values that are not credible.
+        rng: Source of randomness for default heights, needed if a spread is set.
     """
     tags = _with_outline_height(key, tags, outline_tags, ledger)
     top, eaves = _length(key, tags, "height", ledger), None
@@ -187,14 +188,14 @@ def _credible(
 
 
 def roof_height(key: str, tags: Mapping[str, str], run: float, options: BuildingOptions, ledger: Ledger) -> float:
-    """Height of a roof above its eaves, metres: `roof:height`, `roof:angle`, `roof:levels`, else a pitch of 30 degrees.
+    """Return a roof's height above its eaves, metres, from `roof:height`, `roof:angle`, `roof:levels` or 30 degrees.
 
     Args:
-        key: The feature's key.
-        tags: Its tags.
+        key: Key of the feature.
+        tags: Tags of the feature.
         run: Horizontal distance over which the roof rises from its eaves to its highest point, metres.
-        options: Assumptions.
-        ledger: Takes what was assumed.
+        options: What is assumed about buildings.
+        ledger: Account of the import; it records what was assumed.
     """
     given = _length(key, tags, "roof:height", ledger)
     if given is not None:

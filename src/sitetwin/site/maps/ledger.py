@@ -1,4 +1,4 @@
-"""The account of an import: what was read, repaired, assumed and dropped. Nothing is lost without an entry."""
+"""The account of an import: what was read, repaired, assumed and dropped. Every loss has an entry."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Entry:
 
     Attributes:
         kind: "read", "repaired", "assumed" or "dropped".
-        what: The thing and the reason, in words equal for all alike ("building height from levels").
-        count: How often.
-        examples: Keys of the first few.
+        what: The thing and the reason, in the same words for all cases of one kind ("building height from levels").
+        count: How often it happened.
+        examples: Keys of the first few features.
     """
 
     kind: Kind
@@ -29,19 +29,19 @@ class Entry:
 
 
 class Ledger:
-    """Counts what an importer does, by kind and wording; keeps the keys of the first few of each."""
+    """Counts what an importer does, by kind and wording, and keeps the keys of the first few features of each."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[Kind, str], Entry] = {}
 
     def note(self, kind: Kind, what: str, key: str = "", count: int = 1) -> None:
-        """Count something.
+        """Count one thing that an importer did.
 
         Args:
             kind: "read", "repaired", "assumed" or "dropped".
-            what: The thing and the reason; equal wordings are one line of the table.
-            key: Which feature, for the examples.
-            count: How many.
+            what: The thing and the reason; equal wordings share one line of the table.
+            key: Key of the feature, for the examples.
+            count: How many times to count it.
         """
         entry = self._entries.setdefault((kind, what), Entry(kind, what))
         entry.count += count
@@ -50,13 +50,13 @@ class Ledger:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The lines: read, repaired, assumed, dropped; by wording within each."""
+        """Return the lines in the order read, repaired, assumed, dropped, and by wording within each kind."""
         return tuple(sorted(self._entries.values(), key=lambda e: (KINDS.index(e.kind), e.what)))
 
     def count(self, kind: Kind) -> int:
-        """Sum over the lines of one kind."""
+        """Return the sum of the counts of one kind."""
         return sum(e.count for e in self._entries.values() if e.kind == kind)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """The lines as dictionaries, for a site's provenance."""
+        """Return the lines as dictionaries, for a site's provenance."""
         return [{"kind": e.kind, "what": e.what, "count": e.count, "examples": e.examples} for e in self.entries]

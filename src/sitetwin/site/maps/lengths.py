@@ -1,4 +1,4 @@
-"""Lengths and counts as map makers write them: 12, 12 m, 12,5, 40', 6'2", 3;4."""
+"""Read lengths and counts as map makers write them: 12, 12 m, 12,5, 40', 6'2", 3;4."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def parse_length(text: str | None) -> float | None:
     """Read a length such as the value of OpenStreetMap's ``height``, ``min_height`` or ``width``.
 
     A number alone is in metres; m, mm, cm, km, feet and inches are understood, in words or as ' and ", with a decimal
-    point or comma, with the digits of any script, after "~" or "about". Of several values (``3;4``) the largest counts:
-    it is where an obstacle ends.
+    point or comma, with the digits of any script, after "~" or "about". The largest of several values (``3;4``) counts,
+    because an obstacle ends there.
 
     Args:
         text: The value, or None where there is none.
@@ -58,7 +58,7 @@ def parse_length(text: str | None) -> float | None:
 
 
 def parse_count(text: str | None) -> float | None:
-    """Read a number of storeys such as the value of ``building:levels``: "3", "2.5", "0", the largest of "3;4".
+    """Read a number of storeys such as a value of ``building:levels``: "3", "2.5", "0"; of "3;4" the largest.
 
     Args:
         text: The value, or None where there is none.

@@ -1,7 +1,7 @@
-"""A plane cut into areas: no gap, no overlap, and every corner shared by all triangles that meet there.
+"""Cut a plane into areas: no gap, no overlap, and every corner shared by all triangles that meet there.
 
-All outlines are noded together on a grid of 1 mm (snap rounding) before any face is built, so that neighbours have the
-same corners to the bit: a wave finds no crack, and no edge is taken for a free one.
+All outlines are cut at their crossings on a grid of 1 mm (snap rounding) before any face is built, so that neighbours
+have the same corners to the bit. Then no ray passes through a crack, and no edge is mistaken for a free edge.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ GRID = 1e-3
 
 @dataclass(frozen=True)
 class Cells:
-    """Square cells that bound the size of what is cut into triangles, and the facets of a terrain.
+    """Square cells that limit the size of polygons that are cut into triangles, and form the facets of a terrain.
 
     Attributes:
-        x: (I,) ascending, metres, multiples of `GRID`, `size` apart.
-        y: (J,) ascending, metres, in the same way.
-        size: Side of a cell, metres.
+        x: (I,) lines between the cells, ascending, metres, multiples of `GRID`, `size` apart.
+        y: (J,) lines between the cells, ascending, metres, multiples of `GRID`, `size` apart.
+        size: Side length of a cell, metres.
         diagonal: Whether each cell is two triangles, cut from its south-west to its north-east corner.
     """
 
@@ -38,7 +38,7 @@ class Cells:
 
     @classmethod
     def over(cls, extent: tuple[float, float, float, float], size: float, *, diagonal: bool) -> Cells:
-        """Cells that cover a rectangle, from multiples of their size on."""
+        """Make cells that cover a rectangle, with corners at multiples of their size."""
         size = max(round(size / GRID), 1) * GRID
         first = [int(np.floor(v / size)) for v in extent[:2]]
         last = [int(np.ceil(v / size)) for v in extent[2:]]
@@ -75,13 +75,13 @@ def partition(
     kinds: Sequence[int],
     cells: Cells | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a rectangle into triangles, each of the kind of the first area that covers it.
+    """Cut a rectangle into triangles; each has the kind of the first area that covers it.
 
     Args:
         extent: (west, south, east, north), metres.
-        areas: Polygons, the one on top first.
+        areas: Polygons, the topmost first.
         kinds: Kind of each area.
-        cells: Where to cut besides, if anywhere.
+        cells: Cells at whose lines the rectangle is cut as well, or None.
 
     Returns:
         (T, 3, 2) float64 corners, counter-clockwise, metres on the grid of 1 mm, and (T,) int64 the kind of each
@@ -128,13 +128,13 @@ def _dissolve(faces: np.ndarray, kind: np.ndarray, cell: np.ndarray) -> tuple[np
 
 
 def bodies(corners: np.ndarray, kind: np.ndarray, names: Sequence[str], materials: Sequence[str]) -> list[Body]:
-    """A body of each kind that is there.
+    """Make a body of each kind that occurs.
 
     Args:
-        corners: (T, 3, 3) metres.
-        kind: (T,) index into `names` and `materials`.
-        names: Object names.
-        materials: Material of each.
+        corners: (T, 3, 3) corners of the triangles, metres.
+        kind: (T,) int64, kind of each triangle, an index into `names` and `materials`.
+        names: Object name of each kind.
+        materials: Material name of each kind.
     """
     order = [np.flatnonzero(kind == k) for k in range(len(names))]
     return [

@@ -1,4 +1,4 @@
-"""Building parts and the outlines they belong to (OpenStreetMap's Simple 3D Buildings)."""
+"""Assign building parts to outlines (OpenStreetMap's Simple 3D Buildings)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Polygons = tuple[shapely.Polygon, ...]
 def outline_of_part(
     outlines: Sequence[Polygons], parts: Sequence[Polygons], related: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """(P,) the outline of each part, -1 for none.
+    """Find the outline of each part, (P,) int64, -1 for none.
 
-    The one that a relation names, of several the one that holds most of the part; where none is named, the outline
-    that holds most of it, if that is half or more.
+    It is the outline that a relation names; of several, the one that holds most of the part. If no relation names one,
+    it is the outline that holds most of the part, provided that it holds half or more.
 
     Args:
         outlines: Polygons of each outline.
         parts: Polygons of each part.
-        related: For each part the outlines that relations name, possibly none.
+        related: For each part the outlines that relations name; may be empty.
     """
     result = np.full(len(parts), -1)
     if not outlines or not parts:
@@ -49,13 +49,13 @@ def outline_of_part(
 
 
 def uncovered(outline: Polygons, parts: Sequence[Polygons], key: str, ledger: Ledger) -> Polygons:
-    """What is left of an outline beside its parts; narrow strips are left out.
+    """Return the part of an outline that its parts do not cover; narrow strips are left out.
 
     Args:
         outline: Polygons of the outline.
-        parts: Polygons of each of its parts.
-        key: The outline's key.
-        ledger: Takes what is replaced, kept and left out.
+        parts: Polygons of each part of the outline.
+        key: Key of the outline.
+        ledger: Account of the import; it records what is replaced, kept and left out.
     """
     covers = shapely.union_all([polygon for part in parts for polygon in part], grid_size=GRID)
     rest = shapely.difference(shapely.MultiPolygon(outline), covers, grid_size=GRID)

@@ -1,4 +1,4 @@
-"""Which features are buildings or parts of them, what of their outlines is built, and the ground under each."""
+"""Find buildings and building parts, the areas that are built of each, and the ground under each."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ GroundHeight = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A building, a part of one, or what the parts leave of it.
+    """A building, a building part, or the rest of a building beside its parts.
 
     Attributes:
-        feature: What it is on the map.
-        building: The feature of the building it belongs to: itself, but for parts. Parts that a relation holds together
-            without an outline share the relation's key, and no tags.
-        polygons: Its area; possibly none, where parts cover it.
+        feature: The feature on the map.
+        building: The feature of the building that the piece belongs to; for a whole building, the feature itself. Parts
+            that a relation holds together without an outline have a building with the relation's key and no tags.
+        polygons: Area of the piece in plan; empty where parts cover all of it.
         ground: Lowest ground along the outlines of the building and all its parts, metres.
     """
 
@@ -41,22 +41,23 @@ class Piece:
 
 
 def is_building(tags: Mapping[str, str]) -> bool:
-    """Whether tags call something a building."""
+    """Return whether tags name a building."""
     return tags.get("building", "no") != "no"
 
 
 def is_part(tags: Mapping[str, str]) -> bool:
-    """Whether tags call something a part of a building, and no building of its own."""
+    """Return whether tags name a part of a building that is not a building by itself."""
     return not is_building(tags) and tags.get("building:part", "no") != "no"
 
 
 def find_pieces(features: Sequence[Feature], ground_height: GroundHeight, ledger: Ledger) -> list[Piece]:
-    """What is to be built, by key.
+    """Find the pieces to build, ordered by key.
 
     Args:
-        features: The map; what is no building is passed over, what is under the ground or beyond the terrain dropped.
-        ground_height: The ground.
-        ledger: Takes what is read, repaired and dropped.
+        features: The features of a map. Features that are not buildings are ignored; buildings under the ground or
+            beyond the terrain are dropped.
+        ground_height: Function from points (N, 2) to the ground's heights (N,), metres; NaN where there is no ground.
+        ledger: Account of the import; it records what is read, repaired and dropped.
 
     Raises:
         SiteTwinError: The ground's heights have the wrong shape.

@@ -1,4 +1,4 @@
-"""Triangles between the corners of polygons in plan."""
+"""Cut polygons in plan into triangles between their corners."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sitetwin.errors import SiteTwinError
 def triangulate(
     polygons: Shaped[np.ndarray, " polygons"],
 ) -> tuple[Float[np.ndarray, "triangles 3 2"], Int[np.ndarray, " triangles"]]:
-    """Triangles between the corners of polygons, none of them outside.
+    """Cut polygons into triangles between their corners.
 
-    Constrained Delaunay triangulation (GEOS), which avoids thin triangles; ear clipping where it fails to cover a
-    polygon with as many triangles as there must be.
+    The method is constrained Delaunay triangulation (GEOS), which avoids thin triangles. Where it does not give the
+    right number of triangles for a polygon, ear clipping takes its place.
 
     Args:
         polygons: (N,) valid polygons.
 
     Returns:
-        (T, 3, 2) corners, counter-clockwise, polygon after polygon; and (T,) the polygon of each.
+        (T, 3, 2) float64 corners, counter-clockwise, polygon after polygon; and (T,) int64 the polygon of each
+        triangle.
 
     Raises:
         SiteTwinError: Neither method covers a polygon.

@@ -1,4 +1,4 @@
-"""Whether triangles form a closed surface that faces outwards."""
+"""Check whether triangles form a closed surface that faces outwards."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from jaxtyping import Float
 
 
 def open_edges(corners: Float[np.ndarray, "triangles 3 3"]) -> np.ndarray:
-    """Edges that the triangles do not pass equally often in both directions.
+    """Find edges that the triangles do not pass equally often in both directions.
 
-    None for a closed, consistently wound surface: each edge has an even number of triangles, in balanced directions.
-    Corners must agree to the bit.
+    A closed, consistently wound surface has no open edges: each edge has an even number of triangles, in balanced
+    directions. Corners must agree to the bit.
 
     Args:
-        corners: (T, 3, 3) metres.
+        corners: (T, 3, 3) corners of the triangles, metres.
 
     Returns:
         (N, 2, 3) ends of the open edges, metres.
