@@ -37,8 +37,8 @@ class Ground:
     """The surface that everything stands on.
 
     Attributes:
-        extent: (west, south, east, north) of the ground, metres. corners: (T, 3, 3) float64, all triangles of the
-            ground, metres.
+        extent: (west, south, east, north) of the ground, metres.
+        corners: (T, 3, 3) float64, corners of all triangles of the ground, metres.
         terrain: The net of heights, or None for flat ground at z = 0.
     """
 

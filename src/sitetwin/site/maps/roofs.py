@@ -1,8 +1,8 @@
-"""Roofs: each shape is the lower envelope of planes over its footprint.
+"""Make roofs: each shape is the lower envelope of planes over its footprint.
 
-That makes all shapes one mechanism, valid over any polygon with any holes: z(x, y) = min over planes, between 0 at the
-eaves and 1 at the highest point. Over a rectangle each is the roof of that name; over other footprints it is the roof
-of the smallest rectangle (gabled, hipped) or of the convex hull (pyramidal) around it, cut along the walls.
+So one mechanism makes all shapes, over any polygon with any holes: z(x, y) = min over planes, between 0 at the eaves
+and 1 at the highest point. Over a rectangle each is the roof of that name; over other footprints it is the roof of the
+smallest rectangle (gabled, hipped) or of the convex hull (pyramidal) around it, cut along the walls.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ class RoofForm:
     """A roof of height 1 over its eaves.
 
     Attributes:
-        planes: (K, 3) float64: z = planes[k] . (x, y, 1), the lowest counts; 0 at the eaves, 1 at the highest point.
-        run: Horizontal metres from eaves to the highest point, for roofs given by their angle.
+        planes: (K, 3) float64: z = planes[k] . (x, y, 1); the lowest plane counts; 0 at the eaves, 1 at the highest
+            point.
+        run: Horizontal distance from the eaves to the highest point, metres, for roofs given by their angle.
     """
 
     planes: Float[np.ndarray, "planes 3"]
@@ -58,14 +59,14 @@ class RoofForm:
 
 
 def roof_form(key: str, footprint: shapely.Polygon, tags: Mapping[str, str], ledger: Ledger) -> RoofForm | None:
-    """The roof that `roof:shape` asks for; None for a flat one.
+    """Return the roof that `roof:shape` asks for; None for a flat roof.
 
     Args:
-        key: The feature's key.
-        footprint: The polygon it stands on.
-        tags: `roof:shape`, `roof:orientation` (ridge along or across), `roof:direction` (compass bearing towards which
-            the roof, or one side of it, falls).
-        ledger: Takes stand-ins for other shapes, and assumptions.
+        key: Key of the feature.
+        footprint: The polygon under the roof.
+        tags: Tags of the feature: `roof:shape`, `roof:orientation` (ridge along or across), `roof:direction` (compass
+            bearing towards which the roof, or one side of it, falls).
+        ledger: Account of the import; it records substitutes for unknown shapes, and assumptions.
     """
     shape = tags.get("roof:shape", "flat").strip().lower()
     if shape not in SHAPES:
@@ -183,15 +184,15 @@ def _bearing(tags: Mapping[str, str], key: str, ledger: Ledger) -> np.ndarray | 
 
 
 def envelope_cells(planes: np.ndarray, bounds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Where each plane is the lowest: convex cells within bounds.
+    """Find where each plane is the lowest: convex cells within bounds.
 
     Args:
-        planes: (K, 3), z = plane . (x, y, 1).
-        bounds: (4,) xmin, ymin, xmax, ymax, metres.
+        planes: (K, 3) float64, z = plane . (x, y, 1), metres.
+        bounds: (4,) float64: xmin, ymin, xmax, ymax, metres.
 
     Returns:
-        For each plane its cell: corners (M, 2), counter-clockwise, possibly none, and (M,) the plane on the other side
-        of the side that begins at each corner, -1 for the bounds.
+        For each plane its cell: corners (M, 2), counter-clockwise, M may be 0; and (M,) the plane beyond the side that
+        begins at each corner, -1 for the bounds.
     """
     west, south, east, north = bounds
     cells = []
@@ -225,12 +226,12 @@ def _clip(corners: np.ndarray, beyond: np.ndarray, function: np.ndarray, label: 
 
 
 def break_lines(planes: np.ndarray, footprint: shapely.Polygon, margin: float) -> np.ndarray:
-    """Lines along which a roof changes its plane, cut off a little outside of the footprint.
+    """Find the lines along which a roof changes its plane, cut a little outside the footprint.
 
     Args:
-        planes: (K, 3), z = plane . (x, y, 1).
-        footprint: The polygon.
-        margin: Metres that the lines reach beyond it, so that they surely meet its outline.
+        planes: (K, 3) float64, z = plane . (x, y, 1), metres.
+        footprint: The polygon under the roof.
+        margin: How far the lines reach beyond the footprint, metres, so that they surely meet its outline.
     """
     west, south, east, north = shapely.bounds(footprint)
     box = np.array([west - margin, south - margin, east + margin, north + margin])

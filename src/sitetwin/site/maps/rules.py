@@ -1,4 +1,4 @@
-"""Materials of walls, roofs and the ground from tags, by the rules of a small table that a user can edit."""
+"""Choose materials of walls, roofs and the ground by tags, with a small table of rules that users can edit."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MATERIAL_KEYS = {f.name for f in fields(Material)} - {"name"}
 
 @dataclass(frozen=True)
 class Rule:
-    """What a tag says about a material.
+    """A rule that chooses a material by one tag.
 
     Attributes:
         target: "wall", "roof" or "ground".
         key: Key of the tag.
-        values: Values in lower case; "*" stands for any but "no".
+        values: Values in lower case; "*" stands for every value except "no".
         material: Name of the material.
     """
 
@@ -44,7 +44,7 @@ class Rule:
     material: str
 
     def fits(self, tags: Mapping[str, str]) -> bool:
-        """Whether the tags have the key with one of the values."""
+        """Return whether the tags have the key with one of the values."""
         if self.key not in tags:
             return False
         parts = [part.strip().lower() for part in tags[self.key].split(";")]
@@ -53,13 +53,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class MaterialRules:
-    """A table of rules; the first one that fits wins.
+    """A table of rules; the first rule that fits decides.
 
     Attributes:
-        name: Preset or file that it came from.
-        base: Material by target where no rule fits: "wall", "roof", and "ground" for the ground that is nothing else.
+        name: Name of the preset or file that the table came from.
+        base: Materials of "wall", "roof" and "ground" where no rule fits.
         materials: The materials by name.
-        rules: The rules in their order.
+        rules: The rules in the order in which they are tried.
 
     Raises:
         SiteTwinError: A rule or a base names a material that the table lacks, or a target is missing or unknown.
@@ -90,16 +90,16 @@ class MaterialRules:
 
     @classmethod
     def default(cls) -> MaterialRules:
-        """The table that comes with sitetwin."""
+        """Return the default table of sitetwin."""
         text = files("sitetwin.site.maps").joinpath("rules_default.toml").read_text(encoding="utf-8")
         return parse_rules(text, "default")
 
     @classmethod
     def preset(cls, name: str) -> MaterialRules:
-        """A table by its name, see `PRESETS`.
+        """Return a table by its name, one of `PRESETS`.
 
         Raises:
-            SiteTwinError: There is none of that name.
+            SiteTwinError: There is no table of that name.
         """
         if name == "default":
             return cls.default()
@@ -115,30 +115,30 @@ class MaterialRules:
 
     @property
     def base_ground(self) -> str:
-        """Material of the ground that is nothing else."""
+        """Name of the material of ground for which no rule fits."""
         return self.base["ground"]
 
     def wall(self, tags: Mapping[str, str]) -> str:
-        """Name of the material of a building's walls."""
+        """Return the name of the material of a building's walls."""
         return self._first("wall", tags) or self.base["wall"]
 
     def roof(self, tags: Mapping[str, str]) -> str:
-        """Name of the material of a building's roof."""
+        """Return the name of the material of a building's roof."""
         return self._first("roof", tags) or self.base["roof"]
 
     def ground(self, tags: Mapping[str, str]) -> str | None:
-        """Name of the material of a piece of ground, or None for a thing that is no ground of its own."""
+        """Return the name of the material of a piece of ground, or None if the tags do not describe ground."""
         return self._first("ground", tags)
 
     def _first(self, target: str, tags: Mapping[str, str]) -> str | None:
         return next((rule.material for rule in self.rules if rule.target == target and rule.fits(tags)), None)
 
     def note_assumptions(self, ledger: Ledger, used: Iterable[str]) -> None:
-        """Put the assumed thickness of every slab that is used into the account.
+        """Record the assumed thickness of every slab that is used.
 
         Args:
-            ledger: The account.
-            used: Names of materials, one for each surface.
+            ledger: The account of the import.
+            used: Names of the materials of the surfaces, one per surface.
         """
         for name in used:
             thickness = self.materials[name].thickness
@@ -146,7 +146,7 @@ class MaterialRules:
                 ledger.note("assumed", f"material '{name}': {thickness:g} m thick", name)
 
     def to_toml(self) -> str:
-        """The table as TOML; `load_rules` reads it."""
+        """Return the table as TOML text, which `load_rules` reads."""
         lines = ["[base]", *(f"{key} = {_quoted(self.base[key])}" for key in TARGETS), "", "[materials]"]
         for name, material in self.materials.items():
             values = {k: v for k, v in material.to_dict().items() if k != "name" and v != _DEFAULTS[k]}
@@ -168,13 +168,13 @@ def _quoted(text: str) -> str:
 
 
 def load_rules(source: str | Path) -> MaterialRules:
-    """Material rules by the name of a preset, or from a TOML file.
+    """Load material rules by the name of a preset, or from a TOML file.
 
     Args:
         source: One of `PRESETS`, or a path.
 
     Raises:
-        SiteTwinError: There is no such preset or file, or the table is refused, see `parse_rules`.
+        SiteTwinError: There is no such preset or file, or `parse_rules` refuses the table.
     """
     if str(source) in PRESETS:
         return MaterialRules.preset(str(source))
@@ -193,14 +193,15 @@ def load_rules(source: str | Path) -> MaterialRules:
 
 
 def parse_rules(text: str, name: str) -> MaterialRules:
-    """Material rules from the text of a TOML table; see the default one for how it is written.
+    """Parse material rules from the text of a TOML table; the default table is an example.
 
     Args:
-        text: TOML.
+        text: The TOML text.
         name: Name of the rules, for messages.
 
     Raises:
-        SiteTwinError: It is no TOML, has a key that is not known, lacks one, or names a material that it does not have.
+        SiteTwinError: The text is not TOML, has an unknown key, lacks a key, or names a material that it does not
+            define.
     """
     try:
         table = tomllib.loads(text)

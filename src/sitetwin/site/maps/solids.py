@@ -1,4 +1,4 @@
-"""From pieces of buildings to volumes, and from volumes to the surface around them."""
+"""Turn pieces of buildings into volumes, and volumes into the surface around them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MOST_ROUNDS = 3  # of cutting edges where surfaces cross; after the second only
 
 @dataclass(frozen=True, eq=False)
 class Solids:
-    """What is to be enclosed.
+    """The volumes that a surface encloses.
 
     Attributes:
-        volumes: One for each polygon of each piece.
+        volumes: The volumes, one for each polygon of each piece.
         breaks: (B,) lines along which roofs change their plane.
         piece: (V,) int64, the piece that a volume belongs to.
-        slab: For each piece whether it is a roof without walls, (N,) bool.
+        slab: (N,) bool, for each piece whether it is a roof without walls.
     """
 
     volumes: Volumes
@@ -41,13 +41,13 @@ class Solids:
 def make_solids(
     pieces: list[Piece], options: BuildingOptions, ledger: Ledger, rng: np.random.Generator | None
 ) -> Solids:
-    """Volumes with their heights and roofs.
+    """Make volumes with their heights and roofs.
 
     Args:
         pieces: The pieces of buildings, by their keys.
-        options: Assumptions.
-        ledger: Takes them.
-        rng: Draws default heights.
+        options: What is assumed about buildings.
+        ledger: Account of the import; it records the assumptions.
+        rng: Source of randomness for default heights, needed if a spread is set.
     """
     shapes: list[shapely.Polygon] = []
     owner: list[int] = []
@@ -123,14 +123,14 @@ def _on_grid(height: float) -> float:
 
 
 def surface_of(solids: Solids, *, keep_shared: bool) -> tuple[Surface, np.ndarray]:
-    """The surface around volumes.
+    """Make the surface around volumes.
 
     Args:
         solids: The volumes.
         keep_shared: Also make the walls between touching volumes of different buildings.
 
     Returns:
-        The surface; and (V,) the area over which each volume had to give way to a higher one, m2.
+        The surface; and (V,) float64 the area over which each volume had to give way to a higher one, m2.
     """
     volumes = solids.volumes
     lines = np.concatenate([shapely.boundary(volumes.footprint), solids.breaks, crossing_lines(volumes)])

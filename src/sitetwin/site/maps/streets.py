@@ -1,4 +1,4 @@
-"""The streets of a map in the frame of a site: where users walk and drive, lamps stand, and cars are parked."""
+"""Read the streets of a map in the frame of a site, for users, lamp posts and parked cars."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Streets:
     """Streets within the bounds of a site, in its frame.
 
     Attributes:
-        lines: Centre lines, metres.
-        widths: Width of each, metres.
+        lines: Centre lines of the streets, metres.
+        widths: Width of each street, metres.
         squares: Streets that the map draws as areas, such as pedestrian squares.
     """
 
@@ -41,11 +41,11 @@ class Streets:
 
     @property
     def points(self) -> tuple[tuple[tuple[float, float], ...], ...]:
-        """The centre lines as points (x, y), metres, as `sitetwin.site.ParkedVehicles` takes them."""
+        """Return the centre lines as points (x, y), metres, as `sitetwin.site.ParkedVehicles` takes them."""
         return tuple(tuple((x, y) for x, y in shapely.get_coordinates(line).tolist()) for line in self.lines)
 
     def area(self, site: Site) -> BaseGeometry:
-        """What the streets cover in plan within the bounds of a site, metres."""
+        """Return the area that the streets cover in plan within the bounds of a site, metres."""
         covered = [*self.squares, *(strips([line], width) for line, width in zip(self.lines, self.widths, strict=True))]
         return shapely.intersection(shapely.union_all(covered), _frame(site))
 
@@ -53,17 +53,16 @@ class Streets:
 def read_streets(file: str | Path, site: Site, ledger: Ledger | None = None) -> Streets:
     """Read the streets of a site from a map.
 
-    Streets are the ways that vehicles share, and pedestrian streets (`STREETS`), as wide as they are on the ground of
-    an imported map: by `width`, `lanes` or the table of classes. Bridges, tunnels and what is below the ground are
-    left out.
+    Streets are the ways for vehicles and pedestrian streets (`STREETS`). Their widths are those of the ground of an
+    imported map: by `width`, `lanes` or the table of classes. Bridges, tunnels and ways below the ground are left out.
 
     Args:
-        file: Any map that `read_map` takes.
+        file: Path of a map in any format that `read_map` takes.
         site: The site; it needs a georeference.
-        ledger: Takes note of what was left out and of widths that were assumed.
+        ledger: Account of the import; it records what was left out, and assumed widths.
 
     Raises:
-        SiteTwinError: The site has no georeference, or the file is no map or shows no street of the site.
+        SiteTwinError: The site has no georeference, the file is not a map, or the map shows no street within the site.
     """
     origin, ledger = origin_of(site), ledger if ledger is not None else Ledger()
     low, high = site.bounds[0, :2], site.bounds[1, :2]

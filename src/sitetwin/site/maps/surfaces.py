@@ -1,8 +1,8 @@
 """The closed surface around the columns of a plan: walls over its edges, roofs and undersides over its faces.
 
 Space is cut into cells: a face of the plan between two neighbouring surfaces of its column. The surface of the solid
-cells is closed by construction, whatever touches whatever, if each wall ends where all others at its corner do: a
-vertical line of the plan is cut at every height that occurs on it.
+cells is closed by construction if all walls at a corner are cut at the same heights. Therefore each vertical line of
+the plan is cut at every height that occurs on it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Surface:
 
     Attributes:
         corners: (T, 3, 3) float64, metres.
-        owner: (T,) int64, volume.
-        is_roof: (T,) bool: belongs to a roof; walls and undersides do not.
-        is_shared: (T,) bool: a wall between two buildings, solid on both sides.
+        owner: (T,) int64, volume that each triangle belongs to.
+        is_roof: (T,) bool: whether the triangle belongs to a roof (not to a wall or an underside).
+        is_shared: (T,) bool: whether the triangle is part of a wall between two buildings, solid on both sides.
     """
 
     corners: Float[np.ndarray, "triangles 3 3"]
@@ -62,11 +62,11 @@ class _Levels:
 
 
 def enclose(plan: Arrangement, columns: Columns, volumes: Volumes, *, keep_shared: bool) -> Surface:
-    """The surface around all that is solid.
+    """Make the surface around all solid cells.
 
     Args:
         plan: The plan.
-        columns: What stands over its faces.
+        columns: The columns over the faces of the plan.
         volumes: The volumes.
         keep_shared: Also make the walls between touching volumes of different buildings, as single surfaces.
 
@@ -92,7 +92,7 @@ def _kind(columns: Columns, face: np.ndarray) -> np.ndarray:
 
 
 def edge_intervals(plan: Arrangement, columns: Columns, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Intervals of the columns on both sides of edges.
+    """Find the intervals of the columns on both sides of edges.
 
     Returns:
         (N,) row of `edges`, ascending; (N,) side, 0 for left and 1 for right; (N,) row of the columns.

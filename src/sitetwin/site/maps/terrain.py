@@ -1,4 +1,4 @@
-"""Terrain from a raster of heights in any projection, as a regular net of triangles."""
+"""Read terrain from a raster of heights in any projection, as a regular net of triangles."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Terrain:
     """A net of heights over a rectangle.
 
     Attributes:
-        cells: Squares of two triangles each.
+        cells: Square cells of the net, two triangles each.
         heights: (I, J) float64, metres above the map's origin, of the nodes (x[i], y[j]).
         origin_height: Height of the origin in the raster's own datum, metres.
-        vertical_datum: What the raster says its heights refer to.
-        source: File, projection, resolution; JSON-serialisable.
+        vertical_datum: Vertical datum that the raster names for its heights.
+        source: File, projection and resolution of the raster; JSON-serialisable.
     """
 
     cells: Cells
@@ -49,7 +49,7 @@ class Terrain:
     source: dict[str, Any]
 
     def height(self, points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, " points"]:
-        """(N,) height of the net at points (N, 2), linear in each triangle; metres."""
+        """Return the (N,) heights of the net at points (N, 2), linear in each triangle, metres."""
         x, y = self.cells.x, self.cells.y
         i = np.clip(np.searchsorted(x, points[:, 0], side="right") - 1, 0, len(x) - 2)
         j = np.clip(np.searchsorted(y, points[:, 1], side="right") - 1, 0, len(y) - 2)
@@ -72,20 +72,20 @@ def load_terrain(
 ) -> Terrain:
     """Read the heights of a rectangle from a raster, as a net of triangles.
 
-    Heights are bilinear between the raster's pixels; a raster finer than half the spacing is averaged first. They are
-    metres above the raster's height at the origin.
+    Heights are interpolated bilinearly between the raster's pixels; a raster finer than half the spacing is averaged
+    first. They are given in metres above the raster's height at the origin.
 
     Args:
-        path: A GeoTIFF, an Arc/Info ASCII grid or an SRTM tile; the first band is the height.
-        georeference: Origin of the local frame.
-        extent: (west, south, east, north), metres.
-        ledger: Takes note of filled holes.
-        spacing: Metres between nodes.
+        path: Path of a GeoTIFF, an Arc/Info ASCII grid or an SRTM tile; its first band is the height.
+        georeference: Place on earth of the local frame's origin.
+        extent: (west, south, east, north) of the rectangle, metres.
+        ledger: Account of the import; it records filled holes.
+        spacing: Metres between the nodes of the net.
 
     Raises:
-        SiteTwinError: rasterio is not installed; the file is no raster, has no projection, does not cover the extent
-            or the origin, has holes over more than 5 % of it, or no heights in metres or feet; or the net would have
-            more than four million nodes.
+        SiteTwinError: rasterio is not installed; the file is not a raster, has no projection, does not cover the extent
+            or the origin, has holes over more than 5 % of the extent, or has heights neither in metres nor in feet; or
+            the net would have more than four million nodes.
     """
     if not (math.isfinite(spacing) and spacing >= 0.1):
         raise SiteTwinError(f"a terrain spacing of {spacing} m is too small; give at least 0.1 m")

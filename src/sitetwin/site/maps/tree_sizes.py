@@ -1,4 +1,4 @@
-"""How large a tree is and what leaves it bears, from its tags and where they say nothing from stated defaults."""
+"""Determine a tree's size and leaves from its tags, or from stated defaults."""
 
 from __future__ import annotations
 
@@ -33,21 +33,22 @@ _HEIGHTS, _CROWNS, _TRUNKS = (0.5, 120.0), (0.3, 60.0), (0.02, 12.0)  # metres t
 
 @dataclass(frozen=True)
 class TreeOptions:
-    """What is assumed where a map says nothing; lengths in metres.
+    """What is assumed about trees where a map says nothing; lengths in metres.
 
     The defaults are round figures for mature trees in towns of temperate climates, by judgement and not fitted to an
     inventory.
 
     Attributes:
-        leaf_type: "broadleaved" or "needleleaved", of trees without leaf_type, genus or species.
-        leaf_cycle: "deciduous" or "evergreen" of broadleaved trees without leaf_cycle, genus or species; conifers are
-            evergreen but for larches and their like.
+        leaf_type: Leaf type, "broadleaved" or "needleleaved", of trees without the tags leaf_type, genus and species.
+        leaf_cycle: Leaf cycle, "deciduous" or "evergreen", of broadleaved trees without the tags leaf_cycle, genus and
+            species. Conifers are evergreen, except larches and similar kinds.
         height: Height of a tree.
         spread: Relative standard deviation of assumed heights and crowns (logarithmic); 0 makes them all alike.
-        broad_crown: Crown diameter over height, broadleaved.
-        narrow_crown: Crown diameter over height, needleleaved.
-        clear_stem: Share of the height below the crown, broadleaved; half of it for needles.
-        trunk_share: Trunk diameter over height.
+        broad_crown: Ratio of crown diameter to height of broadleaved trees.
+        narrow_crown: Ratio of crown diameter to height of needleleaved trees.
+        clear_stem: Share of the height that lies below the crown of broadleaved trees; half of it for needleleaved
+            trees.
+        trunk_share: Ratio of trunk diameter to height.
         row_spacing: Distance between the trees of a tree row.
         wood_height: Height of woods and forests.
         stem_spacing: Distance between the trunks of a wood; 0 for a wood without trunks.
@@ -94,12 +95,12 @@ class TreeOptions:
 
 @dataclass(frozen=True)
 class TreeSize:
-    """One tree.
+    """Size and leaves of one tree.
 
     Attributes:
-        height: Metres.
-        crown: Diameter, metres.
-        trunk: Diameter, metres.
+        height: Height of the tree, metres.
+        crown: Diameter of the crown, metres.
+        trunk: Diameter of the trunk, metres.
         base: Height of the crown's lower end, metres.
         leaf_type: "broadleaved" or "needleleaved".
         leaf_cycle: "deciduous" or "evergreen".
@@ -113,14 +114,14 @@ class TreeSize:
     leaf_cycle: str
 
     def volumes(self, x: float, y: float, z: float) -> tuple[Ellipsoid, Cylinder]:
-        """An ellipsoidal crown, and below it a trunk that stands at (x, y, z)."""
+        """Return an ellipsoidal crown, and the trunk below it, for a tree that stands at (x, y, z)."""
         half, kind, cycle = 0.5 * (self.height - self.base), self.leaf_type, self.leaf_cycle
         crown = Ellipsoid((x, y, z + self.base + half), (0.5 * self.crown, 0.5 * self.crown, half), 0.0, kind, cycle)
         return crown, Cylinder((x, y), 0.5 * self.trunk, z, z + self.base, kind, cycle, part="trunk")
 
 
 def leaves(tags: Mapping[str, str], options: TreeOptions) -> tuple[str, str]:
-    """leaf_type and leaf_cycle: as tagged, else by genus or species, else the default."""
+    """Return leaf_type and leaf_cycle: from these tags, else from genus or species, else the default."""
     species = (tags.get("species") or tags.get("taxon") or tags.get("genus") or "").strip().lower()
     words = species.split()[:2]
     genus = (tags.get("genus", "").strip().lower().split() or words or [""])[0]
@@ -144,18 +145,18 @@ def tree_size(
     key: str,
     draws: tuple[float, float] = (0.0, 0.0),
 ) -> TreeSize:
-    """Size of a tree.
+    """Determine the size of a tree.
 
-    A height is taken from `height` or `est_height`, else from the crown, else from the options; the crown from
-    `diameter_crown`, else from the height; the trunk from `circumference` or `diameter`, else from the height. What is
-    not believable counts as unknown.
+    The height comes from `height` or `est_height`, else from the crown, else from the options. The crown comes from
+    `diameter_crown`, else from the height. The trunk comes from `circumference` or `diameter`, else from the height.
+    Values that are not credible count as unknown.
 
     Args:
         tags: Tags of the tree.
-        options: The defaults.
-        ledger: Takes note of them.
-        key: Which tree.
-        draws: Two standard normal numbers, for the spread of an assumed height and crown.
+        options: What is assumed about trees.
+        ledger: Account of the import; it records the assumptions.
+        key: Key of the tree's feature.
+        draws: Two standard normal numbers for the spread of an assumed height and an assumed crown.
     """
     leaf_type, leaf_cycle = leaves(tags, options)
     share = options.broad_crown if leaf_type == "broadleaved" else options.narrow_crown

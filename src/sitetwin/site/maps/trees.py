@@ -1,4 +1,4 @@
-"""Vegetation of a map: trees, rows, woods, parks, scrub and hedges as volumes of leaves, over trunks of wood."""
+"""Build the vegetation of a map: trees, tree rows, woods, parks, scrub and hedges, as canopies and trunks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PLANTS: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
 
 
 def plant_kinds(feature: Feature) -> list[str]:
-    """The kinds of `PLANTS` that a feature is of."""
+    """Return the kinds of `PLANTS` that a feature belongs to."""
     return [
         kind
         for kind, (tags, drawn) in PLANTS.items()
@@ -52,29 +52,29 @@ def build_vegetation(
     extent: tuple[float, float, float, float] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Vegetation:
-    """Make the vegetation of a map.
+    """Build the vegetation of a map.
 
     `natural=tree` becomes an ellipsoidal crown over a trunk, `natural=tree_row` such trees every few metres. Woods
     (`natural=wood`, `landuse=forest`) are prisms of leaves from the height of the lowest branches to the top, with
     trunks below. A park or orchard (`leisure=park`, `landuse=orchard`) in which neither tree nor wood is mapped gets
     trees at the assumed spacing, off its waters and ways. Scrub (`natural=scrub`) and hedges (`barrier=hedge`) are
-    dense from the ground. No wood or scrub grows inside a building; a trunk that would stand in a building's footprint,
-    or a mapped tree in a wood, whose canopy stands for it, is dropped.
+    dense from the ground. No wood or scrub grows inside a building. A trunk that would stand in a building's footprint
+    is dropped. A mapped tree in a wood is dropped too, because the wood's canopy contains it.
 
     Args:
         features: The features of a map, buildings among them.
-        ledger: Takes note of what was read, assumed and dropped.
-        ground_height: Height of the ground under points (N, 2), NaN where there is none.
+        ledger: Account of the import; it records what was read, assumed and dropped.
+        ground_height: Function from points (N, 2) to the ground's heights (N,), metres; NaN where there is no ground.
         options: What is assumed where the map says nothing.
-        extent: (west, south, east, north) metres, outside of which nothing grows.
-        rng: Source of randomness for `TreeOptions.spread` and for places in parks and woods, which stand in a regular
-            grid without.
+        extent: (west, south, east, north), metres; nothing grows outside this rectangle.
+        rng: Source of randomness for `TreeOptions.spread` and for places in parks and woods; without it, these places
+            form a regular grid.
 
     Returns:
         Crowns, prisms and trunks in the order of the features, by kind.
 
     Raises:
-        SiteTwinError: A spread without `rng`, or more than 200,000 assumed stems.
+        SiteTwinError: A spread is set and `rng` is not given, or there would be more than 200,000 assumed stems.
     """
     options = options or TreeOptions()
     if options.spread and rng is None:

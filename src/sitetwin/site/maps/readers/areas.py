@@ -1,6 +1,6 @@
-"""Which closed ways of OpenStreetMap are areas, and which are lines that end where they start.
+"""Decide which closed ways of OpenStreetMap are areas, and which are lines that end where they start.
 
-After the tables of the OpenStreetMap wiki, "Overpass turbo/Polygon Features" and "Key:area".
+The tables follow the OpenStreetMap wiki, "Overpass turbo/Polygon Features" and "Key:area".
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ABOUT_THE_MAP = frozenset({"type", "source", "created_by", "note", "fixme", "FI
 
 
 def is_area(tags: Mapping[str, str]) -> bool:
-    """Whether a closed way with these tags is an area."""
+    """Return whether a closed way with these tags is an area."""
     if tags.get("area") in ("yes", "no"):
         return tags["area"] == "yes"
     return any(tags.get(key, "no") != "no" and tags[key] not in lines for key, lines in _EXCEPT.items()) or any(
@@ -53,15 +53,15 @@ def is_area(tags: Mapping[str, str]) -> bool:
 
 
 def names_kind(tags: Mapping[str, str]) -> bool:
-    """Whether tags say what kind of thing this is, by a key of OpenStreetMap's for areas or lines."""
+    """Return whether tags tell the kind of a thing, by one of OpenStreetMap's keys for areas or lines."""
     return any(tags[key] != "no" for key in _KINDS & tags.keys())
 
 
 def same_kind(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
-    """Whether two sets of tags make an area of the same kind: they agree in a key of areas."""
+    """Return whether two sets of tags make areas of the same kind: they agree in a key of areas."""
     return any(tags[key] == others.get(key) for key in _EXCEPT if key in tags)
 
 
 def says_something(tags: Mapping[str, str]) -> bool:
-    """Whether tags are about the thing, not only about who drew it."""
+    """Return whether tags describe the thing itself, not only its author or source."""
     return any(key not in _ABOUT_THE_MAP and not key.startswith(("source:", "tiger:", "sitetwin:")) for key in tags)

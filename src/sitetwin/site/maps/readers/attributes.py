@@ -1,4 +1,4 @@
-"""From the attributes of other data sets to OpenStreetMap's tags."""
+"""Translate the attributes of other data sets to OpenStreetMap's tags."""
 
 from __future__ import annotations
 
@@ -48,17 +48,16 @@ def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[di
     """Translate the attributes of one feature.
 
     Names are compared without case and punctuation ("Bldg_Height" is "bldgheight"). Heights and numbers of storeys of 0
-    or less are "unknown" in the data sets that have them, and are left out. ``land_use`` of something with a height or
-    with storeys is the use of a building, otherwise OpenStreetMap's ``landuse``. Names that are in no table stay as
-    they are.
+    or less mean "unknown" in such data sets, and are left out. ``land_use`` is the use of a building if the feature has
+    a height or storeys, otherwise it becomes ``landuse``. Names that are in no table stay unchanged.
 
     Args:
-        properties: Names and values.
-        ledger: Gets what was assumed and dropped.
+        properties: Names and values of the attributes.
+        ledger: Account of the import; it records what was assumed and dropped.
         key: Key of the feature, for the ledger.
 
     Returns:
-        Tags, and whether there was an attribute of a building's height or storeys, known or not.
+        Tags, and whether there was an attribute for a building's height or storeys, even one with an unknown value.
     """
     plain = dict(_flat(properties, ledger, key))
     short = {name: _short(name) for name in plain}

@@ -1,4 +1,4 @@
-"""OpenStreetMap's elements as every reader of its formats hands them on: positions looked up, tags as they are."""
+"""OpenStreetMap's elements as all readers return them: with positions of the nodes and unchanged tags."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Way:
     """A line, open or closed.
 
     Attributes:
-        id: Its number.
+        id: Number of the way.
         points: (N, 2) float64, longitude and latitude, degrees, of its nodes; those whose position is not known are
             left out.
-        closed: Whether it ends at the node at which it starts.
+        closed: Whether the way ends at the node where it starts.
         missing: How many nodes were left out.
-        tags: Keys and values; empty for a mere member of relations.
+        tags: Keys and values; empty for a way that is only a member of relations.
     """
 
     id: int
@@ -44,7 +44,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a relation: "node", "way" or "relation", its number, and its role."""
+    """A member of a relation: its type ("node", "way" or "relation"), its number and its role."""
 
     kind: str
     id: int
@@ -62,10 +62,10 @@ class Relation:
 
 @dataclass
 class Elements:
-    """What one file holds.
+    """The elements of one file.
 
     Attributes:
-        nodes: Tagged nodes.
+        nodes: Nodes with tags.
         ways: Ways, by number.
         relations: Relations, by number.
         bounds: (west, south, east, north) degrees, the area the file says it covers, or None.
@@ -81,10 +81,10 @@ LARGEST_ID = 2**62
 
 
 class Collector:
-    """Gathers elements in any order, and looks the ways' positions up at the end.
+    """Collects elements in any order, and looks up the positions of ways at the end.
 
-    An element that comes twice is one: where it says the same of its place, the tags are united (an Overpass answer may
-    give the skeleton and the tags apart); where it does not, the first counts.
+    An element that occurs twice is taken once: if both have the same place, their tags are united (an Overpass answer
+    may give the skeleton and the tags separately); otherwise the first one counts.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -97,7 +97,7 @@ class Collector:
         self._relations: dict[int, tuple[tuple[Member, ...], Tags]] = {}
 
     def node(self, number: int, longitude: float, latitude: float, tags: Tags) -> None:
-        """Take a node; one whose position is not on the earth is dropped."""
+        """Add a node; a node whose position is not on the earth is dropped."""
         if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
             if number not in self._astray:
                 self.ledger.note("dropped", "node whose position is not on the earth", f"node/{number}")
@@ -109,7 +109,7 @@ class Collector:
             self._node_tags.setdefault(number, {}).update(tags)
 
     def way(self, number: int, refs: tuple[int, ...], tags: Tags) -> None:
-        """Take a way, as the numbers of its nodes."""
+        """Add a way, given by the numbers of its nodes."""
         kept = self._ways.setdefault(number, (refs, {}))
         if kept[0] != refs:
             self._twice(f"way/{number}")
@@ -117,11 +117,11 @@ class Collector:
             kept[1].update(tags)
 
     def has_way(self, number: int) -> bool:
-        """Whether a way was taken."""
+        """Return whether a way was added."""
         return number in self._ways
 
     def relation(self, number: int, members: tuple[Member, ...], tags: Tags) -> None:
-        """Take a relation."""
+        """Add a relation."""
         kept = self._relations.setdefault(number, (members, {}))
         if kept[0] != members:
             self._twice(f"relation/{number}")
@@ -132,7 +132,7 @@ class Collector:
         self.ledger.note("dropped", "element given a second time, differently", key)
 
     def elements(self) -> Elements:
-        """All of it, with positions."""
+        """Return all elements, with positions."""
         found = Elements(bounds=self.bounds)
         for number, tags in self._node_tags.items():
             found.nodes[number] = Node(number, self._positions[number], tags)

@@ -1,4 +1,4 @@
-"""Bytes of a map file, unpacked within limits, and what format they are in."""
+"""Read a map file, unpack it within limits, and tell its format."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class MapFile:
     """A file that was read.
 
     Attributes:
-        path: Where it is.
-        data: Its content, unpacked.
+        path: Path of the file.
+        data: Content of the file, unpacked.
         sha256: SHA-256 of the file as it is on the disk.
         format: Format of the content.
     """
@@ -40,7 +40,7 @@ class MapFile:
 
     @property
     def where(self) -> str:
-        """Its name, for messages."""
+        """Name of the file, for messages."""
         return self.path.name
 
 
@@ -48,8 +48,8 @@ def read_map_file(path: str | Path) -> MapFile:
     """Read a file and tell its format from its content; .gz and .bz2 are unpacked.
 
     Raises:
-        SiteTwinError: There is no such file, it cannot be read, is empty, is larger than `LARGEST_MAP` or unpacks to
-            more, is damaged, or holds no map format.
+        SiteTwinError: The file does not exist, cannot be read, is empty, is larger than `LARGEST_MAP` (packed or
+            unpacked), is damaged, or is not in a map format.
     """
     path = Path(path)
     try:
@@ -138,14 +138,14 @@ def _format_of(data: bytes, path: Path) -> Format:
 
 
 def parse_json(data: bytes, where: str) -> dict[str, Any]:
-    """A JSON object.
+    """Parse a JSON object.
 
     Args:
-        data: Its text, UTF-8 (with or without a byte-order mark), UTF-16 or UTF-32.
+        data: JSON text in UTF-8 (with or without a byte-order mark), UTF-16 or UTF-32.
         where: Name of the file, for messages.
 
     Raises:
-        SiteTwinError: It is broken, nests too deeply, or is no object.
+        SiteTwinError: The text is not valid JSON, nests too deeply, or is not an object.
     """
     try:
         value = json.loads(data)

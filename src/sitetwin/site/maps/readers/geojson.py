@@ -1,4 +1,4 @@
-"""GeoJSON (RFC 7946, and the "crs" member of its 2008 predecessor), and objects that speak it."""
+"""Read GeoJSON (RFC 7946, and the "crs" member of its 2008 predecessor) and GeoJSON-like objects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FOOTPRINTS = re.compile(r"building|footprint", re.IGNORECASE)
 
 
 def is_geojson(value: Mapping[str, Any]) -> bool:
-    """Whether a JSON object says that it is GeoJSON."""
+    """Return whether a JSON object says that it is GeoJSON."""
     return str(value.get("type")) in {"FeatureCollection", "Feature", *_GEOMETRIES}
 
 
@@ -43,24 +43,24 @@ def read_geojson(
 ) -> list[Drawn]:
     """Read GeoJSON.
 
-    What a polygon without a tag of its kind is: a building, if it has an attribute of a height or of storeys
-    (`to_tags`), known or not; a building, if `footprints` says so or the file's name has "building" or "footprint" in
-    it; else it is left out, unless it has other tags. The ledger names each assumption.
+    A polygon without a tag for its kind is a building if it has an attribute for a height or storeys (`to_tags`), if
+    `footprints` says so, or if the file's name contains "building" or "footprint". Otherwise it is left out, unless it
+    has other tags. The ledger records each assumption.
 
     Args:
         value: The parsed JSON.
         where: Name of the file, for messages.
-        ledger: Gets what was read, repaired, assumed and dropped.
-        prefix: Stands before the keys, so that those of several files differ.
+        ledger: Account of the import; it records what was read, repaired, assumed and dropped.
+        prefix: Text before the keys, so that keys of several files differ.
         footprints: Whether polygons that do not say what they are are buildings.
-        crs: Reference system of the coordinates where the object has it beside the GeoJSON; None: what the "crs" member
-            says, or WGS84.
+        crs: Reference system of the coordinates, if the object names it outside the GeoJSON. With None, the "crs"
+            member decides, and without one WGS84 is used.
 
     Returns:
         Things in degrees, in the order of the file.
 
     Raises:
-        SiteTwinError: It is no GeoJSON, names a reference system that is not known, or all of it lies off the earth.
+        SiteTwinError: The object is not GeoJSON, names an unknown reference system, or has no coordinates on the earth.
     """
     features = _features(value, where)
     reader = _Reader(where, ledger, footprints or bool(_FOOTPRINTS.search(where)), footprints)

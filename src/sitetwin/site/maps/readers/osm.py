@@ -1,4 +1,4 @@
-"""From OpenStreetMap's elements to points, lines and areas."""
+"""Turn OpenStreetMap's elements into points, lines and areas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Row = tuple[str, Tags, np.ndarray]  # key, tags, points in degrees
 
 
 def draw_elements(elements: Elements, ledger: Ledger) -> list[Drawn]:
-    """Points of tagged nodes, areas and lines of tagged ways, areas of multipolygon relations.
+    """Make points from tagged nodes, areas and lines from tagged ways, and areas from multipolygon relations.
 
     A closed way is an area if its tags say so (`is_area`); a building's outline that is not closed is closed. A
     multipolygon without tags of its own takes those of its outer ways, as was once usual; an outer way that repeats the
@@ -26,8 +26,8 @@ def draw_elements(elements: Elements, ledger: Ledger) -> list[Drawn]:
     are left out.
 
     Args:
-        elements: What a file holds.
-        ledger: Gets what was read, repaired, assumed and dropped.
+        elements: The elements of a file.
+        ledger: Account of the import; it records what was read, repaired, assumed and dropped.
 
     Returns:
         Things in degrees, in no particular order.
@@ -168,7 +168,7 @@ def _clean_line(points: np.ndarray) -> np.ndarray | None:
 
 
 def polygons(rings: list[np.ndarray]) -> list[BaseGeometry]:
-    """Polygons without holes, all made in one call."""
+    """Make polygons without holes, all in one call."""
     if not rings:
         return []
     owner = np.repeat(np.arange(len(rings)), [len(r) for r in rings])
@@ -176,7 +176,7 @@ def polygons(rings: list[np.ndarray]) -> list[BaseGeometry]:
 
 
 def linestrings(lines: list[np.ndarray]) -> list[BaseGeometry]:
-    """Lines, all made in one call."""
+    """Make lines, all in one call."""
     if not lines:
         return []
     owner = np.repeat(np.arange(len(lines)), [len(r) for r in lines])

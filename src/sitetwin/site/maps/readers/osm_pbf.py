@@ -27,15 +27,15 @@ _KINDS = {"n": "node", "w": "way", "r": "relation"}
 def read_osm_pbf(data: bytes, where: str, ledger: Ledger) -> Elements:
     """Read an OpenStreetMap PBF file.
 
-    Untagged nodes stay inside libosmium. Where a node is given twice, libosmium picks one position for it.
+    Untagged nodes stay inside libosmium. If a node is given twice, libosmium picks one of its positions.
 
     Args:
-        data: The file's content.
-        where: Its name, for messages.
-        ledger: Gets what is broken and so dropped.
+        data: Content of the file.
+        where: Name of the file, for messages.
+        ledger: Account of the import; it records broken elements, which are dropped.
 
     Raises:
-        SiteTwinError: It is damaged, cut short, or swells beyond reason when unpacked.
+        SiteTwinError: The file is damaged, truncated, or far too large when unpacked.
     """
     _check_blocks(data, where)
     try:

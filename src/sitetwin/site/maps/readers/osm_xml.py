@@ -20,12 +20,12 @@ def read_osm_xml(data: bytes, where: str, ledger: Ledger) -> Elements:
     """Read an OpenStreetMap XML file; elements may stand in any order.
 
     Args:
-        data: The file's content.
-        where: Its name, for messages.
-        ledger: Gets what is broken and so dropped.
+        data: Content of the file.
+        where: Name of the file, for messages.
+        ledger: Account of the import; it records broken elements, which are dropped.
 
     Raises:
-        SiteTwinError: It is not well-formed, cut short, declares a document type or entities, or is no map.
+        SiteTwinError: The file is not well-formed, is truncated, declares a document type or entities, or is not a map.
     """
     handler = _Handler(where, ledger)
     parser = expat.ParserCreate()

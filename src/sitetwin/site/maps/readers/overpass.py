@@ -16,10 +16,10 @@ def read_overpass(value: dict[str, Any], where: str, ledger: Ledger) -> Elements
     Args:
         value: The parsed JSON: an object with "elements".
         where: Name of the file, for messages.
-        ledger: Gets what is broken and so dropped.
+        ledger: Account of the import; it records broken elements, which are dropped.
 
     Raises:
-        SiteTwinError: It is no Overpass answer, or Overpass says in it that it stopped early.
+        SiteTwinError: The object is not an Overpass answer, or the answer says that Overpass stopped early.
     """
     remark = value.get("remark")
     if isinstance(remark, str) and "error" in remark.lower():
@@ -48,7 +48,7 @@ class _Reader:
         self._drawn_members: dict[int, list[Any]] = {}
 
     def elements(self) -> Elements:
-        """All that was read; ways that only relations draw are ways as well."""
+        """Return all elements; ways that occur only in relations are included."""
         for number, geometry in self._drawn_members.items():
             if not self.collector.has_way(number):
                 self._way(number, {"geometry": geometry})

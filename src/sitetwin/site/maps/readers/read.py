@@ -1,4 +1,4 @@
-"""From files to a map: read each in its format, choose the origin, project, clip, put in order."""
+"""Make a map from files: read each in its format, choose the origin, project, clip and sort the features."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_map(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
 ) -> tuple[MapData, Ledger]:
-    """Read a map file; see `read_maps`, which reads several as one."""
+    """Read one map file; the arguments are those of `read_maps`, which reads several files as one map."""
     return read_maps([path], clip=clip, origin=origin, footprints=footprints)
 
 
@@ -70,26 +70,27 @@ def read_maps(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
 ) -> tuple[MapData, Ledger]:
-    """Read map files of any of the formats as one map, such as buildings, trees and streets.
+    """Read several map files, such as buildings, trees and streets, as one map.
 
-    The format of each is told from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass answer in JSON,
-    or GeoJSON; packed by gzip or bzip2 or not. Features are ordered nodes, ways, relations, others, each by number,
-    whatever the order in the file; GeoJSON without ids is numbered, and so ordered, as the file is.
+    The format of each file is recognised from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass
+    answer in JSON, or GeoJSON. Files may be packed by gzip or bzip2. Features are ordered nodes, ways, relations,
+    others, each by number, independent of their order in the file. GeoJSON without ids is numbered and ordered as in
+    the file.
 
     Args:
         paths: The files. An element that a later file repeats is left out.
         clip: The part of the map that is wanted, or None for all of it. Buildings that it meets are kept whole, other
             lines and areas are cut.
-        origin: (latitude, longitude) degrees of the local frame. Default: the clip's centre; else the centre of the
-            area that the files say they cover; else the centre of what they hold.
+        origin: (latitude, longitude) of the local frame's origin, degrees. By default it is the clip's centre; without
+            a clip, the centre of the area that the files claim to cover; else the centre of their features.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
 
     Returns:
         The map in local metres, and the account of what was read, repaired, assumed and dropped.
 
     Raises:
-        SiteTwinError: A file cannot be read or is damaged or no map; nothing is in the files or in the clip; the origin
-            is no point of the earth; something lies farther than `FARTHEST` from the origin.
+        SiteTwinError: A file cannot be read, is damaged or is not a map; the files or the clip are empty; the origin is
+            not a point on the earth; or a feature lies farther than `FARTHEST` from the origin.
     """
     if not paths:
         raise SiteTwinError("no map file was named; give at least one")
@@ -109,21 +110,21 @@ def read_geojson_like(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
 ) -> tuple[MapData, Ledger]:
-    """Make a map of an object in memory that speaks GeoJSON, such as a GeoDataFrame of geopandas.
+    """Make a map from a GeoJSON-like object in memory, such as a GeoDataFrame of geopandas.
 
     Args:
-        source: An object with ``__geo_interface__``, or a GeoJSON dictionary. Its ``crs``, if it has one, is that of
-            its coordinates; otherwise they are WGS84 longitude and latitude.
+        source: An object with ``__geo_interface__``, or a GeoJSON dictionary. Its ``crs``, if it has one, is the
+            reference system of its coordinates; otherwise they are WGS84 longitude and latitude.
         name: Name of the map, also for messages.
-        clip: What is cut out of the map; see `read_maps`.
-        origin: Origin of the local frame; see `read_maps`.
-        footprints: Outlines of buildings; see `read_maps`.
+        clip: The part of the map that is wanted, or None for all of it.
+        origin: (latitude, longitude) of the local frame's origin, degrees; by default as `read_maps` chooses it.
+        footprints: Whether polygons that do not say what they are are buildings.
 
     Returns:
         The map, as `read_maps` returns it.
 
     Raises:
-        SiteTwinError: It does not speak GeoJSON, or `read_maps` would refuse it.
+        SiteTwinError: The object is not GeoJSON-like, or `read_maps` would refuse its content.
     """
     value = source if isinstance(source, Mapping) else getattr(source, "__geo_interface__", None)
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Rings and areas out of lines: what polygons a multipolygon's ways enclose."""
+"""Assemble rings and areas from lines: the polygons that a multipolygon's ways enclose."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METRES_PER_DEGREE = 111_195.0  # on the mean sphere
 
 @dataclass
 class Assembly:
-    """What came of a multipolygon's ways.
+    """The area that a multipolygon's ways enclose, with notes on repairs.
 
     Attributes:
         area: Polygon or MultiPolygon, valid; None if the ways enclose nothing.
@@ -38,10 +38,10 @@ class Assembly:
 
 
 def clean_ring(points: np.ndarray) -> np.ndarray | None:
-    """A ring as a polygon's boundary needs it.
+    """Clean a ring, so that it can bound a polygon.
 
     Args:
-        points: (N, 2) float64, with or without the first point again at the end.
+        points: (N, 2) float64 corners, with or without the first point again at the end.
 
     Returns:
         (M, 2) float64, closed, without points that repeat their predecessor; None if fewer than three corners are left.
@@ -58,18 +58,18 @@ def clean_ring(points: np.ndarray) -> np.ndarray | None:
 
 
 def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> Assembly:
-    """The area that ways enclose, by the even-odd rule: a ring in a ring is a hole, a ring in a hole an island.
+    """Assemble the area that ways enclose, by the even-odd rule: a ring in a ring is a hole, one in a hole an island.
 
-    The rings need not be whole ways, nor all ways of one ring run the same way round. Segments that two ways share
-    cancel, so that rings that touch along an edge merge. Roles are often wrong on maps; they decide one thing only:
-    what no outer way bounds is no area.
+    A ring may consist of several ways, which may run in different directions. Segments that two ways share cancel, so
+    that rings that touch along an edge merge. Roles are often wrong on maps. They decide only one thing: an area must
+    be bounded by an outer way.
 
     Args:
-        outer: (N, 2) float64 each, degrees, of the ways with the role outer or none.
-        inner: Lines of the ways with the role inner.
+        outer: Lines, (N, 2) float64 each, degrees, of the ways with the role outer or no role.
+        inner: Lines, (N, 2) float64 each, degrees, of the ways with the role inner.
 
     Returns:
-        The area, and what was repaired or dropped for it.
+        The area, and what was repaired or dropped to make it.
     """
     assembly = Assembly()
     segments = _segments([*outer, *inner])
