@@ -1,4 +1,4 @@
-"""Radio materials: the table of ITU-R P.2040-4, the media of ITU-R P.527-6, and materials given by their constants."""
+"""Radio materials: the table of ITU-R P.2040-4, the media of ITU-R P.527-6, and materials with own constants."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Range:
     high_ghz: float
 
     def contains(self, frequency_ghz: float) -> bool:
-        """Whether the frequency lies in the range, its edges included with a relative tolerance of 1e-6."""
+        """Return whether the frequency lies in the range, edges included with a relative tolerance of 1e-6."""
         low, high = self.low_ghz * (1 - EDGE_TOLERANCE), self.high_ghz * (1 + EDGE_TOLERANCE)
         return low <= frequency_ghz <= high
 
@@ -64,7 +64,7 @@ class MaterialRange(_Range):
     d: float
 
     def at(self, frequency_ghz: float) -> tuple[float, float]:
-        """Relative permittivity and conductivity (S/m)."""
+        """Return relative permittivity and conductivity (S/m) at a frequency."""
         return self.a * frequency_ghz**self.b, self.c * frequency_ghz**self.d
 
 
@@ -73,13 +73,13 @@ class EarthRange(_Range):
     """A medium of P.527-6.
 
     Attributes:
-        permittivity: Frequency in GHz to relative complex permittivity.
+        permittivity: Function from the frequency in GHz to the relative complex permittivity.
     """
 
     permittivity: Callable[[float], complex]
 
     def at(self, frequency_ghz: float) -> tuple[float, float]:
-        """Relative permittivity and conductivity (S/m), ``sigma = eps'' omega eps_0``."""
+        """Return relative permittivity and conductivity (S/m), ``sigma = eps'' omega eps_0``."""
         value = self.permittivity(frequency_ghz)
         return value.real, -value.imag * 2e9 * math.pi * frequency_ghz * VACUUM_PERMITTIVITY
 
@@ -139,27 +139,27 @@ _KNOWN: dict[str, tuple[MaterialRange, ...] | tuple[EarthRange, ...]] = {**ITU_T
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface is made of, as radio waves see it.
+    """A radio material: the electrical properties of a surface.
 
     Either `itu` names a row of P.2040-4 or a medium of P.527-6, or `relative_permittivity` and `conductivity` are given
     and hold at every frequency.
 
     Attributes:
-        name: Name in this site.
+        name: Name of the material in the site.
         itu: Name in `ITU_TABLE` or `EARTH_TABLE`, or None.
         relative_permittivity: Real part of the relative permittivity, at least 1; None with `itu`.
-        conductivity: S/m, at least 0; None with `itu`.
+        conductivity: Conductivity in S/m, at least 0; None with `itu`.
         thickness: Slab thickness in metres, None for a half-space.
         scattering_coefficient: S in [0, 1], share of the reflected amplitude that is scattered diffusely.
         xpd_coefficient: K_x in [0, 1], share of the scattered power in the cross polarisation.
-        scattering_pattern: "lambertian", "directive" (a lobe around the mirror's direction) or "backscattering" (that
-            lobe and one back to the source).
-        alpha_r: Exponent of the lobe around the mirror's direction, a whole number of at least 1; larger is narrower.
-        alpha_i: Exponent of the lobe back to the source, likewise.
-        forward_share: Lambda in [0, 1], weight of the lobe around the mirror's direction with "backscattering".
+        scattering_pattern: "lambertian", "directive" (a lobe around the specular direction) or "backscattering" (a lobe
+            around the specular direction and one back to the source).
+        alpha_r: Exponent of the lobe around the specular direction, a whole number of at least 1; larger is narrower.
+        alpha_i: Exponent of the lobe back to the source, a whole number of at least 1; larger is narrower.
+        forward_share: Lambda in [0, 1], weight of the lobe around the specular direction with "backscattering".
 
     Raises:
-        SiteTwinError: Unknown ITU name, or a value outside its range.
+        SiteTwinError: The ITU name is unknown, or a value lies outside its range.
     """
 
     name: str
@@ -212,11 +212,11 @@ class Material:
 
     @property
     def ranges(self) -> tuple[MaterialRange, ...] | tuple[EarthRange, ...]:
-        """Rows of the table that define the material; none where it has constants of its own."""
+        """Rows of the table that define the material; empty for a material with own constants."""
         return () if self.itu is None else _KNOWN[self.itu]
 
     def evaluate(self, frequency_hz: float, out_of_range: OutOfRange = "clamp") -> tuple[float, float]:
-        """Real relative permittivity and conductivity at a frequency (P.2040-4, section 2.1.4; P.527-6, section 5).
+        """Evaluate relative permittivity and conductivity at a frequency (P.2040-4, section 2.1.4; P.527-6, section 5).
 
         Args:
             frequency_hz: Frequency, Hz.
@@ -225,7 +225,7 @@ class Material:
                 for the three grounds), "error" refuses.
 
         Returns:
-            Relative permittivity (unitless) and conductivity (S/m).
+            Real relative permittivity (unitless) and conductivity (S/m).
 
         Raises:
             SiteTwinError: The frequency is not positive, or lies outside the table and the policy refuses it.
@@ -268,12 +268,12 @@ class Material:
         return row.at(edge)
 
     def to_dict(self) -> dict[str, Any]:
-        """All attributes, JSON-serialisable."""
+        """Return all attributes as a JSON-serialisable dictionary."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Material:
-        """The material that `to_dict` described.
+        """Make the material that `to_dict` described.
 
         Raises:
             SiteTwinError: A key is unknown or missing, or a value is refused.
@@ -289,7 +289,7 @@ class Material:
 
 
 def itu_material(name: str, thickness: float | None = None, **options: Any) -> Material:
-    """A material of ITU-R P.2040-4 or P.527-6 by its name.
+    """Return a material of ITU-R P.2040-4 or P.527-6 by its name.
 
     Args:
         name: Name in `ITU_TABLE` or `EARTH_TABLE`, such as "concrete" (a prefix `itu_` is accepted).
@@ -297,7 +297,7 @@ def itu_material(name: str, thickness: float | None = None, **options: Any) -> M
         **options: Further attributes of `Material`, such as ``scattering_coefficient``.
 
     Raises:
-        SiteTwinError: The name is not in the table; the message lists close ones.
+        SiteTwinError: The name is not in the table; the message lists similar names.
 
     Example:
         >>> itu_material("itu_brick", thickness=0.1).thickness

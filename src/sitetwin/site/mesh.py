@@ -1,8 +1,8 @@
-"""The mesh of a site: triangles with three labels each, and what a mesh must be.
+"""The mesh of a site: triangles with three labels each, and checks of meshes.
 
 Each triangle belongs to a *facet* (a maximal set of coplanar triangles of one object, the unit of specular reflection),
-to an *object* (a part of a building, or the ground) and, through the facet, to a material. What needs a mesh alone
-(wedges, placement, footprints, changes of the geometry) takes a `Mesh`; a `Site` is one.
+to an *object* (a part of a building, or the ground) and, through the facet, to a material. Functions that need only a
+mesh (wedges, placement, footprints, changes of the geometry) take a `Mesh`; a `Site` is a `Mesh`.
 """
 
 # Annotations are objects here, not strings: those of the fields are inherited by a class in another module.
@@ -72,12 +72,12 @@ class Mesh:
 
     @cached_property
     def ground_objects(self) -> tuple[int, ...]:
-        """Objects that are the ground, by name or shape; see `sitetwin.site.objects.find_ground_objects`."""
+        """Indices of the objects that are the ground, found by name or shape."""
         return find_ground_objects(self.objects, self.corners, self.triangle_object, self.bounds)
 
     @cached_property
     def buildings(self) -> tuple[tuple[str, ...], Int[np.ndarray, " objects"]]:
-        """Building names and (O,) int32 the building of each object: walls and roof of one building go together."""
+        """Building names, and (O,) int32 building of each object; walls and roof belong to one building."""
         return building_of_object(self.objects)
 
     @property
@@ -87,7 +87,7 @@ class Mesh:
 
     @property
     def is_ground(self) -> Bool[np.ndarray, " triangles"]:
-        """(T,) bool: triangles of the ground."""
+        """(T,) bool: whether each triangle belongs to the ground."""
         return np.isin(self.triangle_object, self.ground_objects)
 
 
@@ -96,7 +96,7 @@ AnyMesh = TypeVar("AnyMesh", bound=Mesh)
 
 
 def check_triangle_count(count: int, where: str) -> None:
-    """Refuse meshes that would take the memory of the machine.
+    """Refuse meshes that need too much memory.
 
     Raises:
         SiteTwinError: There are more than `MOST_TRIANGLES`.

@@ -1,4 +1,4 @@
-"""Things that move through a site: the site at one moment, and how fast its facets and wedges move then."""
+"""Moving objects in a site: the site at one moment, and the velocities of its facets and wedges."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sitetwin.site.site import Site
 
 
 def place_objects(site: Site, objects: Sequence[MovingObject]) -> Site:
-    """The site with bodies in its mesh; the facets and objects of the site keep their numbers.
+    """Add bodies to the mesh of a site; facets and objects of the site keep their numbers.
 
     Args:
         site: The site.
-        objects: The bodies; their facets follow those of the site, in this order.
+        objects: The bodies. Their facets follow the facets of the site, in this order.
     """
     placed = [{"what": "object", "name": body.name, "bounds_m": body.bounds.tolist()} for body in objects]
     differences = [*site.provenance.get("differences", []), *placed]
@@ -25,7 +25,7 @@ def place_objects(site: Site, objects: Sequence[MovingObject]) -> Site:
 
 
 def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> Float[np.ndarray, "facets 3"]:
-    """(F, 3) float64, m/s: velocity of each facet of the site that `place_objects` made; zero for what stands still."""
+    """Return the velocity of each facet of the site that `place_objects` made, (F, 3) float64, m/s; zero at rest."""
     velocity = np.zeros((site.num_facets, 3))
     first = len(site.objects) - len(objects)
     for number, body in enumerate(objects):
@@ -34,8 +34,8 @@ def facet_velocities(site: Site, objects: Sequence[MovingObject]) -> Float[np.nd
 
 
 def wedge_velocities(site: Site, objects: Sequence[MovingObject]) -> Float[np.ndarray, "wedges 3"]:
-    """(W, 3) float64, m/s: velocity of each wedge of the site that `place_objects` made; zero for what stands still.
+    """Return the velocity of each wedge of the site that `place_objects` made, (W, 3) float64, m/s; zero at rest.
 
-    A wedge moves with its face 0: bodies stand clear of all else, so that both its faces are of one body.
+    A wedge moves with its face 0. Bodies do not touch anything else, so both faces belong to one body.
     """
     return facet_velocities(site, objects)[site.wedges.facets[:, 0]]

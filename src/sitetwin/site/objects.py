@@ -1,4 +1,4 @@
-"""What the objects of a mesh are, by their names and shapes: the ground, or parts of which building."""
+"""Find which objects of a mesh are the ground, and which building each of the others belongs to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PART_SUFFIX = re.compile(r"-(?:itu[_-].*|part_.*|walls?|roofs?|[0-9a-f]{6})$", 
 
 
 def building_name(object_name: str) -> str:
-    """Name of the building that an object is a part of.
+    """Return the name of the building that an object is a part of.
 
     City scenes keep a building's walls and roof as two objects, named alike up to a suffix: ``X-itu_marble`` and
     ``X-itu_metal``, ``X-wall`` and ``X-roof`` (or a colour, ``X-e0e0e0``). An importer that splits a body by
@@ -39,7 +39,7 @@ def building_of_object(objects: tuple[str, ...]) -> tuple[tuple[str, ...], Int[n
 def object_bounds(
     corners: Float[np.ndarray, "triangles 3 3"], triangle_object: Int[np.ndarray, " triangles"], count: int
 ) -> Float[np.ndarray, "objects 2 3"]:
-    """Lowest and highest corner of each object; inf and -inf for an object without a triangle.
+    """Return lowest and highest corner of each object; inf and -inf for an object without a triangle.
 
     Args:
         corners: (T, 3, 3) triangle corners, metres.
@@ -62,13 +62,13 @@ def find_ground_objects(
     triangle_object: Int[np.ndarray, " triangles"],
     whole: Float[np.ndarray, "2 3"],
 ) -> tuple[int, ...]:
-    """Objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
+    """Find the objects that are the ground: by name (ground, terrain, floor, plane, ...) or by shape.
 
-    "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they lie everywhere and all
-    their triangles face the same way: up, or by mistake down. A body of that name has sides, or two faces.
-    By other names: the object covers at least 5 % of the mesh's bounding rectangle and is wider than high. By shape: it
-    covers at least half of the rectangle and is flat to 1 % of its width. Of these only such count that reach down to
-    within 1 m of the lowest ground: ceilings are no ground. Foundations may reach deeper than the ground.
+    Objects named "ground" and "ground-<kind>" are the ground whatever their size (a lawn, a pond), if they are nowhere
+    upright and all their triangles face the same way: up, or by mistake down. An object with another name of the ground
+    must cover at least 5 % of the mesh's bounding rectangle and be wider than high. An object with any name must cover
+    at least half of the rectangle and be flat to 1 % of its width. In both cases it must reach down to within 1 m of
+    the lowest ground, because ceilings are not ground. Foundations may reach deeper than the ground.
 
     Args:
         objects: Names of the objects.

@@ -1,4 +1,4 @@
-"""One door to every kind of site: saved folders, and whatever can be imported."""
+"""Open any kind of site: saved folders, and everything that can be imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
 
 
 def is_map(path: Path) -> bool:
-    """Whether a file is a map: by its name, and where that says too little by its content."""
+    """Return whether a file is a map: by its name or, where the name is not enough, by its content."""
     suffix = path.suffix.lower()
     if suffix in MAP_SUFFIXES:
         return True
@@ -42,7 +42,7 @@ def open_site(name_or_path: str | Path) -> Site:
         name_or_path: Folder that `save_site` wrote, or anything that `load_scene` takes.
 
     Raises:
-        SiteTwinError: There is no such site, or it cannot be used; or it is a map, of which a site is to be made first.
+        SiteTwinError: There is no such site, it cannot be used, or it is a map, from which a site must be made first.
     """
     if Path(name_or_path).suffix.lower() in MAP_SUFFIXES and Path(name_or_path).is_file():
         raise SiteTwinError(

@@ -1,4 +1,4 @@
-"""Reading of GPX 1.0 and 1.1: the recorded tracks and planned routes of GPS receivers."""
+"""Read GPX 1.0 and 1.1: recorded tracks and planned routes of GPS receivers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class GpxTrack:
-    """One segment of a track, or a route: points in the order of the file.
+    """One segment of a track, or one route, with its points in the order of the file.
 
     Attributes:
-        name: Name of the track or route, possibly empty.
-        latitude: (N,) WGS84 degrees.
-        longitude: (N,) WGS84 degrees.
-        elevation: (N,) metres, over mean sea level as the receiver has it; NaN where there is none.
-        times: (N,) seconds since 1970 (UTC); NaN where there is none.
+        name: Name of the track or route; may be empty.
+        latitude: (N,) latitudes, WGS84 degrees.
+        longitude: (N,) longitudes, WGS84 degrees.
+        elevation: (N,) metres over mean sea level as the receiver reports it; NaN where it is missing.
+        times: (N,) seconds since 1970 (UTC); NaN where the time is missing.
     """
 
     name: str
@@ -40,15 +40,15 @@ class GpxTrack:
 
 
 def read_gpx(path: str | Path) -> tuple[GpxTrack, ...]:
-    """The segments of all tracks of a file, then its routes; those without points are left out.
+    """Read the segments of all tracks of a file, then its routes; those without points are left out.
 
     Args:
-        path: Name of the file.
+        path: Path of the file.
 
     Raises:
-        SiteTwinError: The file cannot be read, is larger than 64 MB, is no GPX, declares a document type, has neither
-            track nor route, or a point lacks a latitude or longitude in its range, or has a time or elevation that is
-            none.
+        SiteTwinError: The file cannot be read, is larger than 64 MB, is not GPX, declares a document type, or has
+            neither track nor route; or a point lacks a valid latitude or longitude, or has an invalid time or
+            elevation.
     """
     what = f"GPX file '{path}'"
     try:

@@ -1,4 +1,4 @@
-"""Users over areas of any shape and along streets, at any spacing, a height above the ground."""
+"""Place users over areas of any shape and along streets, at a height above the ground."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ _BOX_STEP = 1e-3  # degrees (some 100 m) between the points of a box's sides, wh
 def area_grid(
     site: Site, area: BaseGeometry, spacing: float, height: float, *, allow_indoors: bool = False
 ) -> tuple[Float[np.ndarray, "users 3"], int]:
-    """User positions on a regular grid over an area of any shape, those inside buildings left out.
+    """Place users on a regular grid over an area of any shape, without positions inside buildings.
 
     Args:
         site: The site.
         area: Polygon or polygons in plan, metres; the grid begins at the south-western corner of its bounds.
-        spacing: Metres between neighbours.
-        height: Metres above the ground (above the lowest point where there is no ground).
+        spacing: Metres between neighbouring users.
+        height: Height of the users in metres above the ground (above the site's lowest point where there is no ground).
         allow_indoors: Keep positions inside buildings.
 
     Returns:
-        (N, 3) float64 positions in metres, row by row from the south, each from the west; and how many were dropped.
+        (N, 3) float64 positions in metres, row by row from the south, each row from the west; and the number of
+        positions that were dropped inside buildings.
 
     Raises:
-        SiteTwinError: A number is not finite, the spacing is not positive, the area covers nothing or its bounds too
-            many points, no point lies in it, or all that do are inside buildings.
+        SiteTwinError: A number is not finite, the spacing is not positive, the area is empty, its bounds hold too many
+            points, no point lies in it, or all its points are inside buildings.
     """
     _check(spacing, height)
     if area.is_empty or not area.area > 0:
@@ -61,14 +62,17 @@ def area_grid(
 def street_grid(
     site: Site, lines: Sequence[BaseGeometry], width: float, spacing: float, height: float
 ) -> tuple[Float[np.ndarray, "users 3"], int]:
-    """User positions on a regular grid over streets.
+    """Place users on a regular grid over streets, without positions inside buildings.
 
     Args:
         site: The site.
         lines: Centre lines, metres.
         width: Width of the streets, metres.
-        spacing: Metres between neighbours, as for `area_grid`.
-        height: Metres above the ground.
+        spacing: Metres between neighbouring users.
+        height: Height of the users above the ground, metres.
+
+    Returns:
+        (N, 3) float64 positions in metres, and the number of positions that were dropped inside buildings.
 
     Raises:
         SiteTwinError: There is no street, or `area_grid` refuses the grid.
@@ -79,17 +83,17 @@ def street_grid(
 def lane_users(
     site: Site, lines: Sequence[BaseGeometry], offsets: Sequence[float], spacing: float, height: float
 ) -> tuple[Float[np.ndarray, "users 3"], int]:
-    """User positions along the lanes of streets, one line after the other.
+    """Place users along the lanes of streets, one line after the other, without positions inside buildings.
 
     Args:
         site: The site.
         lines: Centre lines, metres.
         offsets: Distances of the lanes from the centre line, metres to the left of its direction.
-        spacing: Metres along a lane.
-        height: Metres above the ground.
+        spacing: Metres between neighbouring users along a lane.
+        height: Height of the users above the ground, metres.
 
     Returns:
-        (N, 3) float64 positions in metres, and how many were dropped inside buildings.
+        (N, 3) float64 positions in metres; and the number of positions that were dropped inside buildings.
 
     Raises:
         SiteTwinError: A number is not finite, the spacing is not positive, or no user stands outdoors.
@@ -111,20 +115,20 @@ def lane_users(
 
 
 def latlon_box(site: Site, south: float, west: float, north: float, east: float) -> BaseGeometry:
-    """The area between two latitudes and two longitudes.
+    """Make the area between two latitudes and two longitudes.
 
     Args:
         site: The site; it needs a georeference.
         south: Lowest latitude, WGS84 degrees.
-        west: Lowest longitude.
-        north: Highest latitude.
-        east: Highest longitude.
+        west: Lowest longitude, WGS84 degrees.
+        north: Highest latitude, WGS84 degrees.
+        east: Highest longitude, WGS84 degrees.
 
     Returns:
         A polygon in the local frame, metres.
 
     Raises:
-        SiteTwinError: The box is empty, or a corner is no place near the site.
+        SiteTwinError: The box is empty, or a corner is too far from the site.
     """
     if not (south < north and west < east):
         raise SiteTwinError(

@@ -1,4 +1,4 @@
-"""Where radios may stand: outdoors or inside a building, above ground, not on a surface."""
+"""Check where radios may stand: outdoors or inside a building, above ground, not on a surface."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
 def ground_height(
     site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
 ) -> Float[np.ndarray, " points"]:
-    """Height of the ground under points.
+    """Return the height of the ground under points.
 
     Args:
         site: The site, or a mesh alone.
-        points_xy: (N, 2) metres.
+        points_xy: (N, 2) x and y of the points, metres.
 
     Returns:
         (N,) float64, metres; NaN where the site has no ground.
@@ -44,14 +44,14 @@ def ground_height(
 def surface_height(
     site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
 ) -> Float[np.ndarray, " points"]:
-    """Height of the highest surface over points: roofs, or the ground where there is none.
+    """Return the height of the highest surface at points: the roof, or the ground where there is no roof.
 
     Args:
         site: The site, or a mesh alone.
-        points_xy: (N, 2) metres.
+        points_xy: (N, 2) x and y of the points, metres.
 
     Returns:
-        (N,) float64, metres; NaN where nothing lies below the sky.
+        (N,) float64, metres; NaN where the site has no surface.
     """
     points_xy = _finite(points_xy, 2)
     return _highest(_near(site.corners, points_xy), points_xy)
@@ -77,16 +77,16 @@ def _highest(corners: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
 def inside_building(
     site: Mesh, points: Shaped[np.ndarray, "points 3"] | Sequence[Sequence[float]]
 ) -> Bool[np.ndarray, " points"]:
-    """Whether points are inside a building (or any other body that is not the ground).
+    """Return whether points are inside a building (or any other body that is not the ground).
 
     The surfaces above a point are counted with the sign of their facing: a roof seen from below shows its back (+1),
-    the underside of a bridge its face (-1). A sum other than zero means inside. So it works on open meshes, whose
-    buildings have no floor, and finds the space under a bridge or a deep eave to be outside; it relies on roofs that
-    face outwards, and takes coincident opposite triangles for one roof. A point with nothing above it is outdoors.
+    the underside of a bridge its face (-1). A sum other than zero means inside. So the test also works on open meshes,
+    whose buildings have no floor, and the space under a bridge or a deep eave counts as outside. Roofs must face
+    outwards; coincident opposite triangles count as one roof. A point with nothing above it is outdoors.
 
     Args:
         site: The site, or a mesh alone.
-        points: (N, 3) metres.
+        points: (N, 3) positions, metres.
 
     Returns:
         (N,) bool.
@@ -125,11 +125,11 @@ def _signed_surfaces(hits: Hits, faces_up: np.ndarray, size: int) -> np.ndarray:
 def outdoor_mask(
     site: Mesh, points_xy: Shaped[np.ndarray, "points 2"] | Sequence[Sequence[float]]
 ) -> Bool[np.ndarray, " points"]:
-    """Whether one stands outdoors at places in plan, 1.5 m above the ground (above the lowest point without ground).
+    """Return whether places in plan are outdoors, 1.5 m above the ground (above the lowest point without ground).
 
     Args:
         site: The site, or a mesh alone.
-        points_xy: (N, 2) metres.
+        points_xy: (N, 2) x and y of the points, metres.
 
     Returns:
         (N,) bool.
@@ -142,7 +142,7 @@ def outdoor_mask(
 
 
 def over_ground(site: Mesh, points_xy: Float[np.ndarray, "points 2"], height: float) -> Float[np.ndarray, "points 3"]:
-    """(N, 3) points at a height above the ground; above the lowest point of the site where it has none."""
+    """Return points (N, 3) at a height above the ground, or above the site's lowest point where it has no ground."""
     ground = ground_height(site, points_xy)
     ground = np.where(np.isnan(ground), site.bounds[0, 2], ground)
     return np.concatenate([points_xy, (ground + height)[:, None]], axis=1)
@@ -151,17 +151,18 @@ def over_ground(site: Mesh, points_xy: Float[np.ndarray, "points 2"], height: fl
 def user_grid(
     area: tuple[float, float, float, float], spacing: float, height: float, site: Mesh, *, allow_indoors: bool = False
 ) -> tuple[Float[np.ndarray, "users 3"], int]:
-    """User positions on a regular grid, those inside buildings left out.
+    """Place users on a regular grid over a rectangle, without positions inside buildings.
 
     Args:
         area: (xmin, ymin, xmax, ymax), metres; both ends belong to the grid where the spacing divides the side.
-        spacing: Metres between neighbours.
-        height: Metres above the ground (above the lowest point where there is no ground).
+        spacing: Metres between neighbouring users.
+        height: Height of the users in metres above the ground (above the site's lowest point where there is no ground).
         site: The site, or a mesh alone.
         allow_indoors: Keep positions inside buildings (for rooms).
 
     Returns:
-        (N, 3) float64 positions in metres, row by row from the south, each from the west; and how many were dropped.
+        (N, 3) float64 positions in metres, row by row from the south, each row from the west; and the number of
+        positions that were dropped inside buildings.
 
     Raises:
         SiteTwinError: A number is NaN or infinite, the area is empty or more than 1000 km away, the spacing is not
@@ -200,15 +201,15 @@ def user_grid(
 def check_transmitter(
     site: Mesh, position: Shaped[np.ndarray, " 3"] | Sequence[float], *, allow_indoors: bool = False
 ) -> Float[np.ndarray, " 3"]:
-    """Make sure that a transmitter can stand at a position.
+    """Check that a transmitter can stand at a position, and return the position.
 
     Args:
         site: The site, or a mesh alone.
-        position: (3,) metres.
+        position: (3,) x, y, z, metres.
         allow_indoors: Accept a position inside a building (for rooms).
 
     Returns:
-        The position as (3,) float64.
+        The position as (3,) float64, metres.
 
     Raises:
         SiteTwinError: The position is NaN, below the ground, inside a building, or within 1 mm of a surface.
@@ -230,9 +231,9 @@ def check_transmitter(
 
 
 def distance_to_mesh(site: Mesh, point: Shaped[np.ndarray, " 3"] | Sequence[float]) -> float:
-    """Distance of a point from the nearest triangle, metres.
+    """Return the distance of a point from the nearest triangle, metres.
 
-    Closest point of a triangle: the foot on the plane if it lies inside, else the nearest point of the three edges.
+    The closest point of a triangle is the foot on its plane if that lies inside, else the nearest point of its edges.
     """
     point, corners = np.asarray(point, dtype=np.float64), site.corners
     e1, e2, p = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], point - corners[:, 0]

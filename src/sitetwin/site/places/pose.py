@@ -16,10 +16,10 @@ class Pose:
     """Place and orientation of a radio.
 
     Attributes:
-        position: (x, y, z), metres, in the site's frame.
-        yaw: Boresight, radians from east, counter-clockwise.
-        pitch: Radians; positive tilts the boresight below the horizon (3GPP TR 38.901, 7.1).
-        roll: Radians about the boresight.
+        position: (x, y, z) in the site's frame, metres.
+        yaw: Azimuth of the boresight, radians from east, counter-clockwise.
+        pitch: Downtilt, radians; a positive value tilts the boresight below the horizon (3GPP TR 38.901, 7.1).
+        roll: Rotation about the boresight, radians.
 
     Raises:
         SiteTwinError: A number is not finite.
@@ -42,10 +42,10 @@ class Pose:
         return self.yaw, self.pitch, self.roll
 
     def facing(self, point: Sequence[float] | np.ndarray) -> Pose:
-        """The same place with the boresight through a point (x, y, z), without roll.
+        """Return a pose at the same place whose boresight points at (x, y, z), metres, without roll.
 
         Raises:
-            SiteTwinError: The point is that of the radio.
+            SiteTwinError: The point is the position of the radio.
         """
         east, north, up = (float(p) - q for p, q in zip(point, self.position, strict=True))
         level = math.hypot(east, north)

@@ -1,6 +1,6 @@
-"""Where base stations stand: on a mast or a lamp post, or by coordinates (roofs: `sitetwin.site.places.roofs`).
+"""Place base stations on masts or lamp posts, or by coordinates (roofs: `sitetwin.site.places.roofs`).
 
-Every rule returns a `Pose` whose place was checked: not inside a building, not below the ground, not on a surface.
+Every function returns a `Pose` whose place was checked: not inside a building, not below the ground, not on a surface.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _WALL_GAP = 0.3  # metres in plan, at least, between a lamp post and a building
 def place(
     site: Site, x: float, y: float, height: float, above: Above = "ground", *, allow_indoors: bool = False
 ) -> Pose:
-    """A radio at a place in plan.
+    """Place a radio at x and y, at a height above the ground, the roof or z = 0.
 
     Args:
         site: The site.
         x: Metres east.
         y: Metres north.
-        height: Metres.
+        height: Height of the radio, metres, counted from `above`.
         above: What the height counts from: "ground"; "roof", the highest surface there; or "datum", the site's z = 0.
         allow_indoors: Accept a place inside a building.
 
     Raises:
-        SiteTwinError: Nothing lies under the place that the height could count from, or a radio cannot stand there.
+        SiteTwinError: The site has no ground or roof at the place, or a radio cannot stand there.
     """
     point = np.array([[x, y]], dtype=np.float64)
     if above not in ("ground", "roof", "datum"):
@@ -64,14 +64,14 @@ def place_latlon(
     *,
     allow_indoors: bool = False,
 ) -> Pose:
-    """A radio at geographic coordinates.
+    """Place a radio at geographic coordinates.
 
     Args:
         site: The site; it needs a georeference.
-        latitude: WGS84, degrees.
-        longitude: WGS84, degrees.
+        latitude: Latitude of the radio, WGS84 degrees.
+        longitude: Longitude of the radio, WGS84 degrees.
         height: Metres.
-        above: What the height counts from; see `place`.
+        above: What the height counts from: "ground"; "roof", the highest surface there; or "datum", the site's z = 0.
         allow_indoors: Accept a place inside a building.
 
     Raises:
@@ -82,11 +82,11 @@ def place_latlon(
 
 
 def mast(site: Site, at: tuple[float, float], height: float) -> Pose:
-    """The top of a mast on the ground.
+    """Place a radio at the top of a mast that stands on the ground.
 
     Args:
         site: The site.
-        at: (x, y), metres.
+        at: (x, y) of the mast, metres.
         height: Metres above the ground.
 
     Raises:
@@ -106,18 +106,18 @@ def lamp_post(
     setback: float = 0.5,
     within: float = 50.0,
 ) -> Pose:
-    """The top of a lamp post on the pavement, at the place nearest to a point.
+    """Place a radio at the top of a lamp post on the pavement nearest to a point.
 
     Args:
         site: The site.
-        near: (x, y), metres.
-        street: What the carriageways cover in plan, metres: `street_area` or `ground_area` make it.
+        near: (x, y) of the point, metres.
+        street: Area of the carriageways in plan, metres, as `street_area` or `ground_area` returns it.
         height: Metres above the ground; street lighting stands some 6 to 10 m high.
         setback: Distance of the post from the kerb, metres.
-        within: Farthest distance from the point, metres.
+        within: Largest distance of the post from the point, metres.
 
     Returns:
-        The pose; it faces the nearest point of the street, level.
+        The pose; its boresight is level and faces the nearest point of the street.
 
     Raises:
         SiteTwinError: A number is not positive, the street is empty, or no pavement within reach has room for it.
@@ -145,7 +145,7 @@ def lamp_post(
 
 
 def street_area(lines: Sequence[BaseGeometry], width: float) -> BaseGeometry:
-    """What streets cover in plan.
+    """Return the area that streets cover in plan, metres.
 
     Args:
         lines: Centre lines, metres.
@@ -163,14 +163,14 @@ def street_area(lines: Sequence[BaseGeometry], width: float) -> BaseGeometry:
 
 
 def ground_area(site: Site, surfaces: Sequence[str]) -> BaseGeometry:
-    """What ground surfaces cover in plan, such as the carriageways of an imported map.
+    """Return the area that ground surfaces cover in plan, such as the carriageways of an imported map.
 
     Args:
         site: The site.
-        surfaces: Names of its objects, such as "ground-asphalt".
+        surfaces: Names of objects of the site, such as "ground-asphalt".
 
     Raises:
-        SiteTwinError: The site has no such object.
+        SiteTwinError: The site has no object of one of these names.
     """
     for name in surfaces:
         if name not in site.objects:

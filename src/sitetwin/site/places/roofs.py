@@ -1,4 +1,4 @@
-"""Places for radios over the edges of roofs, by what they are to serve."""
+"""Place radios over the edges of roofs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _EYE = 1.5  # metres over the ground at which a target given by x, y alone is se
 
 
 def nearest_building(site: Site, near: tuple[float, float]) -> str:
-    """Name of the building that is nearest in plan.
+    """Return the name of the building that is nearest to a point in plan.
 
     Args:
         site: The site.
-        near: (x, y), metres.
+        near: (x, y) of the point, metres.
 
     Raises:
         SiteTwinError: The site has no building.
@@ -53,23 +53,24 @@ def roof_edge(
     above: float = 2.0,
     inset: float = 0.3,
 ) -> Pose:
-    """A radio over the edge of a roof, facing what it serves.
+    """Place a radio over the edge of a roof, facing a target or a side.
 
     Args:
         site: The site.
-        building: Name of the building, or (x, y) in metres: then the one nearest to it.
-        towards: A target, (x, y) in metres and 1.5 m over the ground or (x, y, z): the radio stands at the place of
-            the roof's edge that is nearest to it in plan among those that see it, and faces it. Or a side, "north",
-            "east", "south" or "west": then in the middle of the longest edge on that side, facing away from the roof.
+        building: Name of the building, or (x, y) in metres for the building nearest to this point.
+        towards: A target or a side. A target is (x, y, z) in metres, or (x, y) for a point 1.5 m over the ground; the
+            radio stands at the place of the roof's edge that sees the target and is nearest to it in plan, and faces
+            it. A side is "north", "east", "south" or "west"; the radio stands in the middle of the longest edge on that
+            side, and faces away from the roof.
         above: Height over the roof at that place, metres.
         inset: Distance of the place from the outer edge, metres.
 
     Returns:
-        The pose.
+        The pose of the radio.
 
     Raises:
-        SiteTwinError: No such building or side, the roof is narrower than twice the inset, no place at the edge sees
-            the target, or a radio cannot stand there.
+        SiteTwinError: There is no such building or side, the roof is narrower than twice the inset, no place at the
+            edge sees the target, or a radio cannot stand there.
     """
     name = building if isinstance(building, str) else nearest_building(site, building)
     roof, edge = _roof_and_edge(site, name, inset)
@@ -93,17 +94,18 @@ def roof_edge(
 
 
 def roof_places(site: Site, building: str, spacing: float, *, above: float = 2.0, inset: float = 0.3) -> list[Pose]:
-    """Places along the edge of a roof at which a radio can stand, without orientation.
+    """Find places along the edge of a roof at which a radio can stand; the poses have no orientation.
 
     Args:
         site: The site.
         building: Name of the building.
-        spacing: Metres between them.
+        spacing: Metres between neighbouring places.
         above: Height over the roof at that place, metres.
         inset: Distance of the places from the outer edge, metres.
 
     Raises:
-        SiteTwinError: No such building, the roof is narrower than twice the inset, or the spacing is not positive.
+        SiteTwinError: There is no such building, the roof is narrower than twice the inset, or the spacing is not
+            positive.
     """
     if not (math.isfinite(spacing) and spacing > 0):
         raise SiteTwinError(f"places {spacing} m apart cannot be; give a positive number")

@@ -1,4 +1,4 @@
-"""Line of sight between points and past the mesh, in double precision: for placing radios, not for tracing users."""
+"""Test the line of sight between points in double precision: for placing radios, not for tracing users."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def sees(
     origin: Shaped[np.ndarray, " 3"] | Sequence[float],
     targets: Shaped[np.ndarray, "targets 3"] | Sequence[Sequence[float]],
 ) -> Bool[np.ndarray, " targets"]:
-    """Whether the straight line to each target passes no surface of the site; canopies do not count.
+    """Return whether each target is in line of sight: no surface of the site is between; canopies do not count.
 
-    Every triangle is tried (Moeller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997); one that
-    is touched at its rim blocks. A segment may begin or end on a surface.
+    Every triangle is tried (Moeller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997). A triangle
+    that is touched at its rim blocks the view. A segment may begin or end on a surface.
 
     Args:
         site: The site, or a mesh alone.
-        origin: (3,) metres.
-        targets: (N, 3) metres.
+        origin: (3,) position of the viewer, metres.
+        targets: (N, 3) positions of the targets, metres.
 
     Returns:
         (N,) bool.
