@@ -1,4 +1,4 @@
-"""Buildings in plan: which bodies of a mesh are buildings, what they cover, and which of them touch."""
+"""Buildings in plan: which bodies of a mesh are buildings, which area they cover, and which of them touch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
 
 
 def standing_buildings(mesh: Mesh) -> Bool[np.ndarray, " buildings"]:
-    """(B,) bool: which of `Mesh.buildings` are buildings indeed, neither ground nor parked vehicles."""
+    """Return (B,) bool: which entries of `Mesh.buildings` are buildings, neither ground nor parked vehicles."""
     names, building = mesh.buildings
     stands = np.array([not n.startswith(PARKED) for n in names], dtype=bool)
     stands[building[list(mesh.ground_objects)]] = False
@@ -27,26 +27,26 @@ def standing_buildings(mesh: Mesh) -> Bool[np.ndarray, " buildings"]:
 
 
 def lying(corners: Float[np.ndarray, "triangles 3 3"]) -> Bool[np.ndarray, " triangles"]:
-    """(T,) bool: triangles (T, 3, 3) that cover something in plan."""
+    """Return (T,) bool: which triangles (T, 3, 3) cover an area in plan."""
     e1, e2 = (corners[:, k, :2] - corners[:, 0, :2] for k in (1, 2))
     return np.asarray(np.abs(e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]) > 2 * _UPRIGHT)
 
 
 def plan_shapes(corners: Float[np.ndarray, "triangles 3 3"]) -> Shaped[np.ndarray, " lying"]:
-    """(T',) shapely polygons: triangles seen from above; upright ones are left out.
+    """Return triangles seen from above as (T',) shapely polygons, without the upright ones.
 
     Args:
-        corners: (T, 3, 3) metres.
+        corners: (T, 3, 3) corners of the triangles, metres.
     """
     return np.asarray(shapely.polygons(corners[lying(corners)][:, [0, 1, 2, 0], :2]))
 
 
 def footprints(mesh: Mesh, chosen: Bool[np.ndarray, " buildings"]) -> Shaped[np.ndarray, " buildings"]:
-    """(B,) shapely geometries: what each building covers in plan; empty for those that are not chosen.
+    """Return the area that each building covers in plan, (B,) shapely geometries; empty for those not chosen.
 
     Args:
         mesh: The mesh; a site is one.
-        chosen: (B,) bool, of `Mesh.buildings`.
+        chosen: (B,) bool, which entries of `Mesh.buildings` are chosen.
     """
     of_triangle = mesh.buildings[1][mesh.triangle_object]
     order = np.argsort(of_triangle, kind="stable")
@@ -59,11 +59,11 @@ def footprints(mesh: Mesh, chosen: Bool[np.ndarray, " buildings"]) -> Shaped[np.
 
 
 def touching_groups(mesh: Mesh, chosen: Bool[np.ndarray, " buildings"]) -> Int[np.ndarray, " buildings"]:
-    """(B,) int64 group of each building: the lowest number among those it touches, over any number of neighbours.
+    """Group buildings that touch in plan, directly or through others: (B,) int64, lowest building of each group.
 
     Args:
         mesh: The mesh; a site is one.
-        chosen: (B,) bool; others stay by themselves.
+        chosen: (B,) bool, which buildings are grouped; each other building is a group by itself.
     """
     shapes = footprints(mesh, chosen)
     rows = np.flatnonzero(chosen & ~shapely.is_empty(shapes))

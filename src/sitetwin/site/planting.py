@@ -29,11 +29,11 @@ class StreetTrees:
 
     Attributes:
         height_mean: Mean of the normal distribution of tree heights.
-        height_sigma: Its standard deviation; draws beyond two are clipped.
-        crown_radius_ratio: Crown radius over height.
+        height_sigma: Standard deviation of tree heights; draws beyond two standard deviations are clipped.
+        crown_radius_ratio: Ratio of crown radius to height.
         crown_radius_sigma: Standard deviation of the logarithm of the crown radius; radii are clipped to 1.5-5 m.
-        crown_base: Lowest and highest height of the crown's lower end, uniform.
-        facade_clearance: Least distance in plan between a crown and anything that stands.
+        crown_base: Lowest and highest height of the crown's lower end, which is drawn uniformly.
+        facade_clearance: Least distance in plan between a crown and any building or other body.
     """
 
     height_mean: float = 12.0
@@ -59,17 +59,17 @@ def plant_street_trees(
     checked against the plan distance of every triangle that is not ground: none meets or overhangs a building.
 
     Args:
-        site: The site; vegetation that it has stays, and keeps its indices.
+        site: The site; its vegetation stays and keeps its indices.
         rng: Source of randomness.
-        area: (xmin, ymin, xmax, ymax) of the trunks, metres.
+        area: (xmin, ymin, xmax, ymax) of the area for the trunks, metres.
         spacing: Least distance between trunks, metres.
-        trees: Sizes; defaults as `StreetTrees`.
+        trees: Sizes of the trees; by default those of `StreetTrees`.
 
     Returns:
         The site with the new crowns behind its own; ``provenance["planting"]`` lists what was assumed.
 
     Raises:
-        SiteTwinError: The area or spacing is not finite and positive, or larger than 10 km a side.
+        SiteTwinError: The area or the spacing is not finite and positive, or the area is wider than 10 km.
     """
     trees = trees or StreetTrees()
     xmin, ymin, xmax, ymax = area

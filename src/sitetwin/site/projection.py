@@ -1,4 +1,4 @@
-"""Where on earth a local frame lies, and its projection: from WGS84 degrees to local metres and back."""
+"""Place a local frame on earth, and convert between WGS84 degrees and local metres."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Georeference:
 
 
 def check_origin(latitude: float, longitude: float, vertical_datum: str = "local ground") -> Georeference:
-    """A georeference from numbers given by hand or by a file.
+    """Make a georeference from numbers given by a user or by a file.
 
     Args:
-        latitude: WGS84 degrees, positive to the north.
-        longitude: WGS84 degrees, positive to the east; 180 to 360 is taken for the western half.
-        vertical_datum: What z = 0 is.
+        latitude: Latitude of the origin, WGS84 degrees, positive to the north.
+        longitude: Longitude of the origin, WGS84 degrees, positive to the east; 180 to 360 means the western half.
+        vertical_datum: Name of the height z = 0.
 
     Raises:
-        SiteTwinError: A number is not finite, or no place on earth that a transverse Mercator projection can centre on.
+        SiteTwinError: A number is not finite, or the place is not on the earth or too close to a pole.
     """
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
         raise SiteTwinError("a latitude or longitude is NaN or infinite; give WGS84 degrees")
@@ -55,15 +55,15 @@ def check_origin(latitude: float, longitude: float, vertical_datum: str = "local
 class LocalProjection:
     """Transverse Mercator centred on a WGS84 point with scale 1: x east and y north of it, metres.
 
-    Conformal; lengths near the origin are true, at distance x east or west they are long by x^2 / (2 R^2), 3e-7 at 5 km
-    (Snyder, Map Projections: A Working Manual, USGS 1395, 1987, section 8).
+    The projection is conformal. Lengths are true near the origin; at distance x east or west they are too long by the
+    factor 1 + x^2 / (2 R^2), 3e-7 at 5 km (Snyder, Map Projections: A Working Manual, USGS 1395, 1987, section 8).
 
     Attributes:
         latitude: Latitude of the origin, degrees, within +-90.
         longitude: Longitude of the origin, degrees, within +-180.
 
     Raises:
-        SiteTwinError: The origin is no point of the earth.
+        SiteTwinError: The origin is not a point on the earth.
     """
 
     latitude: float
@@ -78,17 +78,17 @@ class LocalProjection:
 
     @classmethod
     def of(cls, georeference: Georeference) -> LocalProjection:
-        """The local frame of a site."""
+        """Make the projection of a site's local frame."""
         return cls(georeference.latitude, georeference.longitude)
 
     @property
     def georeference(self) -> Georeference:
-        """The origin, as a site keeps it."""
+        """The origin as a `Georeference`."""
         return Georeference(self.latitude, self.longitude)
 
     @property
     def proj4(self) -> str:
-        """The local frame in the words of PROJ, for files that name their reference system."""
+        """The local frame as a PROJ string, for files that name their reference system."""
         return (
             f"+proj=tmerc +lat_0={self.latitude!r} +lon_0={self.longitude!r} +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m "
             "+no_defs"
@@ -96,7 +96,7 @@ class LocalProjection:
 
     @cached_property
     def crs(self) -> pyproj.CRS:
-        """The local frame as a reference system, for transformations from other ones."""
+        """The local frame as a reference system, for transformations from other systems."""
         return pyproj.CRS.from_proj4(self.proj4)
 
     @cached_property
@@ -104,25 +104,25 @@ class LocalProjection:
         return pyproj.Proj(proj="tmerc", lat_0=self.latitude, lon_0=self.longitude, k_0=1, ellps="WGS84", units="m")
 
     def to_local(self, lonlat: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """Project points.
+        """Project longitudes and latitudes to local metres.
 
         Args:
             lonlat: (N, 2) float64, longitude and latitude, degrees.
 
         Returns:
-            (N, 2) float64, x east and y north, metres; infinite where the projection has no answer (a quarter of the
+            (N, 2) float64, x east and y north, metres; infinite where the projection is not defined (a quarter of the
             earth away).
         """
         x, y = self._proj(lonlat[:, 0], lonlat[:, 1])
         return np.stack([x, y], axis=1)
 
     def to_wgs84(self, xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """The inverse: (N, 2) float64 metres to (N, 2) longitude and latitude, degrees."""
+        """Convert local metres (N, 2) float64 back to longitude and latitude (N, 2), degrees."""
         longitude, latitude = self._proj(xy[:, 0], xy[:, 1], inverse=True)
         return np.stack([longitude, latitude], axis=1)
 
     def project(self, geometries: Shaped[np.ndarray, " geometries"]) -> Shaped[np.ndarray, " geometries"]:
-        """Project geometries, all their points in one call.
+        """Project geometries to local metres, all their points in one call.
 
         Args:
             geometries: (N,) array of shapely geometries in degrees, longitude first.

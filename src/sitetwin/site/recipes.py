@@ -1,4 +1,4 @@
-"""Recipes of variants: how a world differs, as one frozen value that a file can hold and a study can loop over."""
+"""Recipes of variants: the differences of a world in one frozen value, for files and for loops in studies."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _MOST_CENTRES = 10_000
 
 
 class VariantRecipe(BaseModel):
-    """How a world differs from the one that it is made from; what is left out stays as it is.
+    """How a variant differs from the site it is made from; what a recipe does not name stays unchanged.
 
     Attributes:
         name: Name of the recipe; the variant is called "SITE, NAME".
         no_trees: Whether all canopies are felled.
         trees: Errors of the canopies.
         missing_buildings: Buildings that are left out.
-        walls: Horizontal errors of the buildings.
-        heights: Errors of their heights.
-        together: Whether touching buildings move and grow as one.
-        parked_vehicles: Vehicles in the streets.
-        materials: By the name of a material in the site, an ITU name to put in its place everywhere.
-        hidden_materials: Materials of walls, drawn building by building.
+        walls: Horizontal displacement of the buildings.
+        heights: Errors of the buildings' heights.
+        together: Whether touching buildings move and grow as one body.
+        parked_vehicles: Vehicles that are parked along the streets.
+        materials: For names of materials in the site, the ITU names that take their place everywhere.
+        hidden_materials: Materials of walls that are drawn building by building.
         scatter_centres: Number of scatter centres in each canopy volume.
-        pose: Error of the base stations' poses; `apply_pose` draws it.
+        pose: Errors of the base stations' poses, which `apply_pose` draws.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,14 +64,14 @@ class VariantRecipe(BaseModel):
     pose: PoseError | None = None
 
     def apply(self, site: Site, rng: np.random.Generator) -> Site:
-        """The variant of a site.
+        """Make the variant of a site.
 
         Each kind of change draws from a generator of its own, made from `rng`: with equal generators, recipes that
         differ in one kind of change agree in all others, and displacements of other sizes have the same directions.
 
         Args:
             site: The site.
-            rng: Source of randomness; the same amount is taken from it whatever the recipe.
+            rng: Source of randomness; every recipe takes the same amount of random numbers from it.
 
         Raises:
             SiteTwinError: `Site.variant` refuses a change.
@@ -94,15 +94,15 @@ class VariantRecipe(BaseModel):
         return replace(variant, name=f"{site.name}, {self.name}", provenance=provenance)
 
     def apply_pose(self, pose: Pose, rng: np.random.Generator, site: Site | None = None) -> tuple[Pose, dict[str, Any]]:
-        """The pose of a base station with the recipe's error, and what was changed; see `pose_error`."""
+        """Return a base station's pose with the recipe's error, and what was changed (as `pose_error` returns it)."""
         return pose_error(pose, self.pose or PoseError(), rng, site)
 
 
 def read_recipe(path: str | Path) -> VariantRecipe:
-    """A recipe from a TOML file; see docs/how-to/variants.md.
+    """Read a recipe from a TOML file (docs/how-to/variants.md describes the format).
 
     Raises:
-        SiteTwinError: The file cannot be read, is no TOML, or a key or value is not understood.
+        SiteTwinError: The file cannot be read, is not TOML, or has an unknown key or a wrong value.
     """
     where = f"recipe {path}"
     try:
@@ -159,10 +159,10 @@ round figures of our own.
 
 
 def fidelity_recipe(level: str) -> VariantRecipe:
-    """A recipe of `FIDELITY` by its name.
+    """Return a recipe of `FIDELITY` by its name.
 
     Raises:
-        SiteTwinError: There is none of this name.
+        SiteTwinError: There is no recipe of this name.
     """
     if level not in FIDELITY:
         raise SiteTwinError(f"there is no level of fidelity '{level}'; choose one of {', '.join(FIDELITY)}")
@@ -172,15 +172,15 @@ def fidelity_recipe(level: str) -> VariantRecipe:
 def fidelity_sweep(
     site: Site, rng: np.random.Generator, recipes: Mapping[str, VariantRecipe] = FIDELITY
 ) -> Iterator[tuple[str, Site]]:
-    """Variants of a site, one for each recipe, all drawn from the same random numbers.
+    """Make one variant of a site for each recipe, all drawn from the same random numbers.
 
-    So buildings move in the same directions at every level, farther at the coarser ones: differences between levels
-    are those of their fidelity, not of other draws.
+    So buildings move in the same directions at every level, and farther at coarser levels. Differences between levels
+    come from their fidelity, not from other draws.
 
     Args:
         site: The site.
-        rng: Source of randomness, of which one number is taken.
-        recipes: The recipes by their names.
+        rng: Source of randomness; one number is taken from it.
+        recipes: Recipes by their names.
     """
     seed = int(rng.integers(2**63))
     for name, recipe in recipes.items():

@@ -1,7 +1,7 @@
-"""The site: what stands in a place, as the tracer and the field models see it.
+"""The site: the objects of a place, as the tracer and the field models see them.
 
-A `Site` is immutable: a labelled mesh, vegetation (a medium, not a surface, and therefore no part of the mesh), a place
-on earth, and the account of where all this comes from.
+A `Site` is immutable: a labelled mesh, vegetation (a medium, not a surface, and therefore not part of the mesh), a
+place on earth, and the account of where all this comes from.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Site(Mesh):
     The mesh is described at `sitetwin.site.mesh.Mesh`.
 
     Attributes:
-        vegetation: Canopy volumes, possibly none.
+        vegetation: Canopy volumes; may be empty.
         georeference: Where on earth the local origin lies, if known.
         provenance: Sources with their hashes, every default that was assumed, and the differences to the parent site
             for a variant. JSON-serialisable; holds no timestamps.
@@ -42,7 +42,7 @@ class Site(Mesh):
 
     @cached_property
     def geometry_hash(self) -> str:
-        """SHA-256 of what the tracer depends on: mesh, facets and vegetation volumes, but no material."""
+        """SHA-256 of everything that the tracer depends on: mesh, facets and vegetation volumes, without materials."""
         digest = hashlib.sha256(b"sitetwin-geometry-1")
         arrays = (
             np.ascontiguousarray(self.vertices, "<f8"),
@@ -75,21 +75,21 @@ class Site(Mesh):
 
     @cached_property
     def wedges(self) -> Wedges:
-        """The edges at which a wave is diffracted; see `sitetwin.site.wedges.find_wedges`."""
+        """The edges at which a wave is diffracted, as `sitetwin.site.wedges.find_wedges` finds them."""
         return find_wedges(self)
 
     def variant(self, *, name: str | None = None, rng: np.random.Generator | None = None, **changes: Any) -> Site:
-        """Another world made from this one; ``provenance["differences"]`` lists each difference.
+        """Make a variant of this site; ``provenance["differences"]`` lists each difference.
 
         Args:
             name: Name of the variant, the site's own by default.
-            rng: Source of randomness for all that is drawn.
-            **changes: What changes: the attributes of `sitetwin.site.variants.Changes`, as ``trees=``, ``walls=`` or
+            rng: Source of randomness for all changes that are drawn.
+            **changes: The changes: attributes of `sitetwin.site.variants.Changes`, such as ``trees=``, ``walls=`` or
                 ``materials=``.
 
         Raises:
-            SiteTwinError: A random change without `rng`, an unknown name of a material or building, or `together`
-                without walls or heights.
+            SiteTwinError: A change is random and `rng` is not given, a name of a material or building is unknown, or
+                `together` is given without walls or heights.
         """
         variant, vegetation, differences = apply_changes(self, self.vegetation, Changes(**changes), rng)
         provenance = {

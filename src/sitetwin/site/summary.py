@@ -1,4 +1,4 @@
-"""A site in a few lines: what notebooks and logs show of it."""
+"""Summarise a site in a few lines, for notebooks and logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = Sequence[tuple[str, str]]
 
 
 def mesh_rows(mesh: Mesh) -> Rows:
-    """Size, counts and materials of a mesh."""
+    """Return size, counts and materials of a mesh, one row per fact."""
     low, high = mesh.bounds + 0.0  # -0.0 becomes 0.0
     return [
         (
@@ -33,13 +33,13 @@ def mesh_rows(mesh: Mesh) -> Rows:
 
 
 def as_text(title: str, rows: Rows) -> str:
-    """A title and a line for each fact."""
+    """Format a title and facts as text, one line per fact."""
     width = max(len(name) for name, _ in rows)
     return "\n".join([title, *(f"  {name:<{width}}  {fact}" for name, fact in rows)])
 
 
 def as_html(title: str, rows: Rows) -> str:
-    """The same as a table."""
+    """Format a title and facts as an HTML table."""
     cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(fact)}</td></tr>" for name, fact in rows)
     return f"<table><caption>{html.escape(title)}</caption><tbody>{cells}</tbody></table>"
 

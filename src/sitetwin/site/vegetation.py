@@ -66,11 +66,11 @@ class Ellipsoid:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What defines the shape, in a fixed order."""
+        """Return the numbers that define the shape, in a fixed order."""
         return (*self.centre, *self.semi_axes, self.yaw)
 
     def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
-        """(count, 3) float64 points, uniform in the volume, metres."""
+        """Draw (count, 3) float64 points, uniform in the volume, metres."""
         direction = rng.standard_normal((count, 3))
         direction /= np.sqrt(np.sum(direction**2, axis=1, keepdims=True))
         local = direction * np.cbrt(rng.random((count, 1))) * np.asarray(self.semi_axes)
@@ -85,7 +85,7 @@ class Cylinder:
 
     Attributes:
         centre: (x, y) of the axis, metres.
-        radius: Metres.
+        radius: Radius, metres.
         z_min: Lower end, metres.
         z_max: Upper end, metres.
         leaf_type: "broadleaved" or "needleleaved".
@@ -112,11 +112,11 @@ class Cylinder:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What defines the shape, in a fixed order."""
+        """Return the numbers that define the shape, in a fixed order."""
         return (*self.centre, self.radius, self.z_min, self.z_max)
 
     def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
-        """(count, 3) float64 points, uniform in the volume, metres."""
+        """Draw (count, 3) float64 points, uniform in the volume, metres."""
         angle = rng.uniform(0.0, 2.0 * math.pi, count)
         radius = self.radius * np.sqrt(rng.random(count))
         z = rng.uniform(self.z_min, self.z_max, count)
@@ -128,7 +128,7 @@ class ExtrudedPolygon:
     """A vertical prism over a simple polygon, convex or not (a wood, a hedge, a row of trees).
 
     Attributes:
-        ring: Corners (x, y), metres, either turning, the last one not repeated.
+        ring: Corners (x, y), metres, clockwise or counter-clockwise; the first one is not repeated at the end.
         z_min: Lower end, metres.
         z_max: Upper end, metres.
         leaf_type: "broadleaved" or "needleleaved".
@@ -156,11 +156,11 @@ class ExtrudedPolygon:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """What defines the shape, in a fixed order."""
+        """Return the numbers that define the shape, in a fixed order."""
         return (self.z_min, self.z_max, *(c for corner in self.ring for c in corner))
 
     def sample(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count 3"]:
-        """(count, 3) float64 points, uniform in the volume, metres, by rejection from the bounding box."""
+        """Draw (count, 3) float64 points, uniform in the volume, metres, by rejection from the bounding box."""
         ring = np.array(self.ring)
         low, high = ring.min(axis=0), ring.max(axis=0)
         x0, y0 = ring.T
@@ -199,7 +199,7 @@ class Vegetation:
 
     Attributes:
         volumes: The canopy volumes; a path's crossings refer to them by index.
-        scatter_centres: (S, 3) float64, metres, fixed points in canopies that scatter.
+        scatter_centres: (S, 3) float64, metres, fixed scattering points in canopies.
         scatter_volume: (S,) int32, volume of each scatter centre.
     """
 
@@ -222,7 +222,7 @@ class Vegetation:
 
     @classmethod
     def none(cls) -> Vegetation:
-        """No vegetation."""
+        """Return a vegetation without canopies."""
         return cls()
 
     @property
@@ -247,7 +247,7 @@ class Vegetation:
 
     @cached_property
     def is_trunk(self) -> Bool[np.ndarray, " volumes"]:
-        """(V,) bool: volumes of wood instead of leaves."""
+        """(V,) bool: whether each volume is a trunk (wood) instead of leaves."""
         return np.array([isinstance(v, Cylinder) and v.part == "trunk" for v in self.volumes], dtype=bool)
 
     @cached_property
@@ -255,14 +255,14 @@ class Vegetation:
         return VolumeTable.of([(v.shape, v.numbers) for v in self.volumes])
 
     def chords(self, starts: Float[np.ndarray, "segments 3"], ends: Float[np.ndarray, "segments 3"]) -> Crossings:
-        """Where straight segments run through the canopies; closed form, float64, the same bits for any batching.
+        """Find where segments run through canopies; closed form, float64, the same bits for any batching.
 
-        An endpoint inside a volume counts as its entry or exit. A segment that crosses a non-convex polygon several
-        times has one row per crossing; a mere touch (a chord of zero length) has none.
+        An endpoint inside a volume counts as entry or exit. A segment that crosses a non-convex polygon several times
+        has one row per crossing; a mere touch (a chord of zero length) has none.
 
         Args:
-            starts: (N, 3) metres.
-            ends: (N, 3) metres.
+            starts: (N, 3) starts of the segments, metres.
+            ends: (N, 3) ends of the segments, metres.
 
         Returns:
             segment (C,) int64 ascending, volume (C,) int32 ascending within a segment, entry (C,) and exit (C,)
@@ -280,7 +280,7 @@ class Vegetation:
         return crossings(self._table, starts, ends)
 
     def with_scatter_centres(self, per_volume: int, rng: np.random.Generator) -> Vegetation:
-        """The same canopies with new scatter centres, uniform in each volume but the trunks.
+        """Return the canopies with new scatter centres, uniform in each volume except trunks.
 
         Args:
             per_volume: Number of centres in each volume.
@@ -295,7 +295,7 @@ class Vegetation:
         return replace(self, scatter_centres=centres, scatter_volume=owner)
 
     def geometry_bytes(self) -> bytes:
-        """Canonical bytes of the shapes and scatter centres (no leaf attributes), for hashing."""
+        """Return canonical bytes of the shapes and scatter centres (without leaf attributes), for hashing."""
         parts = [b"vegetation-1", struct.pack("<qq", self.num_volumes, self.num_scatter_centres)]
         for volume in self.volumes:
             numbers = volume.numbers
@@ -304,7 +304,7 @@ class Vegetation:
         return b"".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-serialisable."""
+        """Return the whole vegetation as a JSON-serialisable dictionary."""
         return {
             "volumes": [_entry(v) for v in self.volumes],
             "scatter_centres": self.scatter_centres.tolist(),
@@ -313,7 +313,7 @@ class Vegetation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vegetation:
-        """The vegetation that `to_dict` described.
+        """Make the vegetation that `to_dict` described.
 
         Raises:
             SiteTwinError: A shape is unknown, or an attribute is missing or refused.

@@ -1,4 +1,4 @@
-"""What lies above or below points: vertical rays against a triangle mesh, in NumPy, on a grid in plan."""
+"""Find what lies above or below points: vertical rays against a triangle mesh, in NumPy, on a grid in plan."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Hits:
     """Where vertical lines through points meet triangles.
 
     Attributes:
-        point: (H,) int64, ascending.
-        triangle: (H,) int64, index into the triangles of the index.
+        point: (H,) int64, index of the point, ascending.
+        triangle: (H,) int64, number of the triangle in the `VerticalIndex`.
         z: (H,) float64, height of the triangle there, metres.
     """
 
@@ -68,10 +68,10 @@ class VerticalIndex:
         return np.clip(((xy - self._origin) / self._cell).astype(np.int64), 0, self._shape - 1)
 
     def hits(self, points_xy: Float[np.ndarray, "points 2"]) -> Hits:
-        """All triangles on the vertical lines through points.
+        """Find all triangles on the vertical lines through points.
 
         Args:
-            points_xy: (N, 2) metres.
+            points_xy: (N, 2) x and y of the points, metres.
         """
         found: list[tuple[np.ndarray, ...]] = []
         if len(self._rows) and len(points_xy):

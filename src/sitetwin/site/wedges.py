@@ -3,12 +3,12 @@
 Around each mesh edge the incident faces are sorted by angle; two neighbours in angle enclose a sector, which is open
 space or the inside of a body. Every open sector that is not flat is a wedge; a single face is a half plane (free edge).
 
-Which sectors are open: a face's winding says which of its sides is outside. A closed body whose faces contradict each
-other, or that is wound inside out, is turned first, unless it is wound alike and encloses everything else: then it is a
-room. Both faces of a sector agree in a consistently wound mesh. Where they contradict each other and two faces meet,
-the larger sector is open (the body is on the smaller-angle side); where three or more meet, every sector is open that
-is not enclosed by two backs (sheets joined along a line). A face of an
-open sheet that is there twice, once for each winding, has no say.
+The following rules decide which sectors are open. A face's winding says which of its sides is outside. A closed body
+whose faces contradict each other, or that is wound inside out, is turned first; but a consistently wound body that
+encloses everything else is a room and stays. Both faces of a sector agree in a consistently wound mesh. Where they
+contradict each other and two faces meet, the larger sector is open (the body is on the smaller-angle side); where three
+or more meet, every sector is open unless two backs enclose it (sheets joined along a line). A face of an open sheet
+that occurs with both windings is ignored in these decisions.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Wedges:
 
     About ``direction`` the angle phi is measured from ``tangents[:, 0]`` towards ``normals[:, 0]``: face 0 lies at
     phi = 0, open space at 0 < phi < exterior_angle, face n at phi = exterior_angle. (tangent 0, normal 0, direction) is
-    right-handed, and the start is the end that comes first by x, then y, then z. Exchanging the two faces turns the
-    direction around: which is face 0 has no further meaning.
+    right-handed, and the start is the end that comes first by x, then y, then z. Exchanging the two faces reverses the
+    direction, so the choice of face 0 has no physical meaning.
 
     Attributes:
         start: (W, 3) float64, metres.
@@ -50,7 +50,7 @@ class Wedges:
         normals: (W, 2, 3) float64, unit normals of face 0 and face n into the open space; those of a free edge are
             opposite.
         tangents: (W, 2, 3) float64, unit vectors in face 0 and face n, perpendicular to the edge, away from it.
-        covered: Number of mesh edges that are no wedges because they lie on the surface of a further facet (a wall that
+        covered: Number of mesh edges that are not wedges because they lie on the surface of another facet (a wall that
             stands on the ground, a house built against a higher one).
     """
 
@@ -89,7 +89,8 @@ class _Sides:
 class _Sectors:
     """Open sectors at elementary edges.
 
-    `ends` (N, 2) names points, `facets` (N, 2) is as in `Wedges`, `tangents` (N, 2, 3) those of the two faces.
+    `ends` (N, 2) are indices of points, `facets` (N, 2) are face 0 and face n (-1 for a free edge), and `tangents` (N,
+    2, 3) belong to the two faces.
     """
 
     ends: np.ndarray
@@ -101,12 +102,12 @@ class _Sectors:
 
 
 def find_wedges(mesh: Mesh) -> Wedges:
-    """The wedges of a mesh.
+    """Find the wedges of a mesh.
 
     Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. An
-    edge is cut where another body's corner touches it. Edges between coplanar facets are no wedges; collinear
-    neighbours between the same two facets become one. The parts of an edge that lie on the surface of a facet that is
-    not its own are covered and cut off (`edge_cover`): a body that merely touches another leaves no gap there.
+    edge is cut where another body's corner touches it. Edges between coplanar facets are not wedges; collinear
+    neighbours between the same two facets become one. Parts of an edge that lie on the surface of a foreign facet are
+    covered and are cut off (`edge_cover`), because a body that touches another leaves no gap there.
 
     Args:
         mesh: The mesh; a site is one.

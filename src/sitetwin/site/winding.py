@@ -1,4 +1,4 @@
-"""Corners shared by position, and closed bodies whose faces all look outwards: what edges are found from."""
+"""Prepare a mesh for the search of edges: share corners by position, turn faces of closed bodies outwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sitetwin.site.facets import components, dot, mesh_tolerance
 def weld(
     corners: Float[np.ndarray, "triangles 3 3"],
 ) -> tuple[Float[np.ndarray, "points 3"], Int[np.ndarray, "triangles 3"]]:
-    """Distinct corner positions (N, 3), ascending by x, y, z, and the position of each corner (T, 3)."""
+    """Return distinct corner positions (N, 3), ascending by x, y, z, and the position's index of each corner (T, 3)."""
     flat = corners.reshape(-1, 3)
     order = np.lexsort(flat.T[::-1])
     ordered = flat[order]
@@ -28,7 +28,7 @@ def weld(
 
 
 def edge_number(low: Int[np.ndarray, " edges"], high: Int[np.ndarray, " edges"]) -> Int[np.ndarray, " edges"]:
-    """A number for each row, equal where the edge is, ascending with the edge's ends."""
+    """Number the edges, one per row; equal edges have equal numbers, ascending with the edge's ends."""
     key = low * (int(high.max(initial=0)) + 1) + high
     order = np.argsort(key, kind="stable")
     number = np.empty(len(key), dtype=np.int64)
@@ -39,12 +39,12 @@ def edge_number(low: Int[np.ndarray, " edges"], high: Int[np.ndarray, " edges"])
 def turned_outwards(
     points: Float[np.ndarray, "points 3"], corners: Int[np.ndarray, "triangles 3"]
 ) -> Int[np.ndarray, "triangles 3"]:
-    """Triangles (T, 3) of closed bodies, turned so that all of a body's faces look outwards.
+    """Turn triangles (T, 3) of closed bodies, so that all faces of a body look outwards.
 
     Triangles that share an edge with just one other are one body; copies of a triangle count once. A body's faces are
-    turned to agree with its first one; if its volume is then negative all are turned. The volume is taken about its
-    middle, so that a body that lacks its floor counts too; a body whose faces look mostly one way is no closed one and
-    stays as it is.
+    turned to agree with its first one; if its volume is then negative, all are turned. The volume is computed about the
+    body's middle, so that a body without a floor counts too. A body whose faces look mostly one way is not closed and
+    stays unchanged.
     """
     whole = corners
     corners, copy, contradicted = _distinct(whole)

@@ -1,4 +1,4 @@
-"""Reading of XML from strangers: no document types, no entities, no deep nesting, nothing too large."""
+"""Read XML from untrusted files: no document types, no entities, no deep nesting, nothing too large."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DEEPEST = 32
 
 
 def parse_xml(data: bytes, what: str, largest: int) -> ET.Element:
-    """The outermost element of well-formed XML.
+    """Parse well-formed XML and return the outermost element.
 
     Args:
-        data: The file's content.
-        what: What it is and its name, for messages: "scene file 'x.xml'".
-        largest: Bytes that it may have.
+        data: Content of the file.
+        what: Kind and name of the file, for messages: "scene file 'x.xml'".
+        largest: Largest size of the file, bytes.
 
     Raises:
-        SiteTwinError: It is larger, not well-formed, nests more than 32 elements, or declares a document type or
-            entities (which can grow without bound or name other files).
+        SiteTwinError: The content is larger than `largest`, not well-formed, nests more than 32 elements, or declares a
+            document type or entities (which can grow without bound or name other files).
     """
     if len(data) > largest:
         raise SiteTwinError(f"{what} is larger than {largest >> 20} MB; that is no such file")

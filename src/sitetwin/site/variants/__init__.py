@@ -1,4 +1,4 @@
-"""Variants of a site: other worlds derived from one, each difference listed.
+"""Variants of a site: other worlds made from one site, with a list of all differences.
 
 A *target* (the stand-in for reality) and its *twin* are variants of one site. Buildings move and grow as rigid wholes;
 the ground stays. Facet ids survive unless buildings are left out, so that materials and figures stay comparable.

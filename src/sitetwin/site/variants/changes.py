@@ -1,4 +1,4 @@
-"""What makes one variant of a site: any number of changes, made in one order, each listed."""
+"""Make a variant of a site: any number of changes, made in a fixed order and listed."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from sitetwin.site.vegetation import Vegetation
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Changes:
-    """The changes that `Site.variant` makes; they are made, and drawn, in the order of the attributes.
+    """The changes that `Site.variant` makes; they are drawn and made in the order of the attributes.
 
     Attributes:
-        vegetation: Canopies in place of the site's; ``Vegetation.none()`` fells them all.
-        trees: Errors of position and size of the canopies, and which are missing.
-        missing: Buildings that are left out. Facets are numbered anew then; without this their numbers stay.
-        walls: Horizontal displacement of each building as a rigid whole, its walls and roof together.
-        heights: Error of each building's roof height: it is stretched above its own lowest point. A building never
-            shrinks below a fifth of its height.
+        vegetation: Canopies that replace those of the site; ``Vegetation.none()`` removes all canopies.
+        trees: Errors of position and size of the canopies, and the share that is missing.
+        missing: Buildings that are left out. Then facets are renumbered; otherwise facets keep their numbers.
+        walls: Horizontal displacement of each building as a rigid whole, walls and roof together.
+        heights: Error of each building's roof height: the building is stretched above its lowest point. A building
+            never shrinks below a fifth of its height.
         together: Buildings that touch in plan are displaced and stretched as one, so that no crack opens between them.
         vehicles: Vehicles parked along streets or buildings.
-        materials: By the name of a material in the site, what takes its place: a `Material`, or an ITU name (then
-            thickness and scattering stay as they were).
-        hidden_materials: Materials of the walls, drawn building by building.
-        scatter_centres: Number of scatter centres drawn in each canopy volume, in place of those that are there.
+        materials: For names of materials in the site, what takes their place: a `Material`, or an ITU name (then
+            thickness and scattering stay unchanged).
+        hidden_materials: Materials of walls that are drawn building by building.
+        scatter_centres: Number of scatter centres that are drawn in each canopy volume and replace the existing ones.
 
     Raises:
         SiteTwinError: `together` is given without walls or heights.
@@ -60,7 +60,7 @@ class Changes:
 
     @property
     def random(self) -> bool:
-        """Whether anything is drawn at random."""
+        """Whether any change is drawn at random."""
         drawn = (self.trees, self.walls, self.heights, self.vehicles, self.hidden_materials, self.scatter_centres)
         return any(change is not None for change in drawn) or (self.missing is not None and self.missing.random)
 
@@ -68,16 +68,16 @@ class Changes:
 def apply_changes(
     mesh: AnyMesh, vegetation: Vegetation, changes: Changes, rng: np.random.Generator | None = None
 ) -> tuple[AnyMesh, Vegetation, list[dict[str, Any]]]:
-    """Another world: a changed mesh, changed canopies, and an entry for each difference.
+    """Apply changes: return a changed mesh, changed canopies, and an entry for each difference.
 
     Args:
-        mesh: The mesh to start from; it is not changed. A site is given back as a site, with its own canopies.
+        mesh: The mesh to start from; it is not modified. For a site, a site with its own canopies is returned.
         vegetation: The canopies to start from.
-        changes: What changes.
-        rng: Source of randomness for all that is drawn.
+        changes: The changes.
+        rng: Source of randomness for all changes that are drawn.
 
     Raises:
-        SiteTwinError: A random change without `rng`, or an unknown name of a material or building.
+        SiteTwinError: A change is random and `rng` is not given, or a name of a material or building is unknown.
     """
     if rng is None:
         if changes.random:

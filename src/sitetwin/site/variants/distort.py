@@ -1,4 +1,4 @@
-"""Walls and heights that are wrong: buildings, or groups of touching ones, displaced and stretched as wholes."""
+"""Displace and stretch buildings, or groups of touching buildings, as rigid wholes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_SCALE = 0.2  # a building never loses more than four fifths of its height
 
 @dataclass(frozen=True)
 class GeometryError:
-    """How far a map is wrong, drawn once per building.
+    """Size of the errors of a map, drawn once per building.
 
     Attributes:
         sigma: Standard deviation, metres (of each horizontal coordinate for walls); 0 with a `largest` means uniform.
@@ -41,7 +41,7 @@ class GeometryError:
                 raise SiteTwinError(f"a geometry error of {value} m is no distance; give 0 or more, finite")
 
     def draw(self, count: int, dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "count dimensions"]:
-        """(count, dimensions) float64 errors, metres; normal draws beyond the bound are scaled back to it."""
+        """Draw (count, dimensions) float64 errors, metres; normal draws beyond the bound are scaled back to it."""
         if self.sigma == 0.0:
             direction = rng.standard_normal((count, dimensions))
             direction /= np.sqrt(np.sum(direction**2, axis=1, keepdims=True))
@@ -61,18 +61,19 @@ def distort(
     *,
     together: bool = False,
 ) -> tuple[AnyMesh, list[dict[str, Any]]]:
-    """The site with its buildings displaced and stretched, and the entries for its list of differences.
+    """Displace and stretch the buildings of a site; return the new site and its entries for the list of differences.
 
     Planes transform with their vertices. Each body is stretched above its foot, its lowest point; the foot of a group
-    is that of its highest house, so that the houses further down a slope stay on the ground (unless one of them ends
-    below it: then it is the lowest point of all).
+    is the foot of its highest house, so that the houses further down a slope stay on the ground. If a house of the
+    group ends below that foot, the foot of the group is its lowest point.
 
     Args:
         site: The site.
         walls: Horizontal displacement of each body, or None.
         heights: Error of each body's height, or None.
         rng: Source of randomness.
-        together: A body is a group of touching buildings, not a building: party walls stay closed.
+        together: Whether a body is a group of touching buildings instead of one building, so that party walls stay
+            closed.
     """
     building = site.buildings[1]
     moves = standing_buildings(site)

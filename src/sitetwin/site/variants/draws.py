@@ -8,10 +8,10 @@ import numpy as np
 
 
 def digest(array: np.ndarray) -> str:
-    """SHA-256 of numbers, as little-endian float64."""
+    """Return the SHA-256 of numbers as little-endian float64."""
     return hashlib.sha256(np.ascontiguousarray(array, "<f8").tobytes()).hexdigest()
 
 
 def children(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Independent generators made from one: what is drawn from the first leaves the others as they are."""
+    """Make independent generators from one; draws from one of them do not change the others."""
     return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=count).tolist()]

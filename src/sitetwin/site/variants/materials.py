@@ -1,4 +1,4 @@
-"""Other materials: exchanged everywhere by name, or redrawn building by building without the map's knowledge."""
+"""Change materials: everywhere by name, or building by building at random."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _STEEPEST_ROOF = 0.5  # of a unit normal's z: facets with less are walls (more t
 
 
 def exchange_materials(site: AnyMesh, exchange: Mapping[str, Material | str]) -> tuple[AnyMesh, list[dict[str, Any]]]:
-    """The site with materials put in place of others everywhere, and an entry for each in its list of differences.
+    """Exchange materials everywhere in a site; return the new site and an entry for each difference.
 
     Args:
         site: The site.
-        exchange: What takes the place of which material, by its name; see `Changes`.
+        exchange: For names of materials in the site, what takes their place: a `Material`, or an ITU name (then
+            thickness and scattering stay unchanged).
 
     Raises:
-        SiteTwinError: A name is in no table.
+        SiteTwinError: A name is neither in the site nor in the tables of the ITU.
     """
     known = [m.name for m in site.materials]
     for name in exchange:
@@ -45,7 +46,7 @@ def exchange_materials(site: AnyMesh, exchange: Mapping[str, Material | str]) ->
 
 @dataclass(frozen=True)
 class HiddenMaterials:
-    """What the walls of each building are truly made of, which the map does not tell.
+    """True materials of the walls of buildings, which the map does not tell.
 
     The default weights are round figures by judgement for a European town, not fitted to an inventory.
 
@@ -54,7 +55,7 @@ class HiddenMaterials:
         share: Share of the buildings whose walls are redrawn, rounded to a whole number of them.
 
     Raises:
-        SiteTwinError: An unknown material, a weight that is negative or not finite, or a share outside 0 to 1.
+        SiteTwinError: A material is unknown, a weight is negative or not finite, or the share is outside 0 to 1.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -78,14 +79,14 @@ class HiddenMaterials:
 
 
 def redraw_walls(site: AnyMesh, hidden: HiddenMaterials, rng: np.random.Generator) -> tuple[AnyMesh, dict[str, Any]]:
-    """The site with a material drawn for the walls of each building, and the entry for its list of differences.
+    """Draw a material for the walls of each building; return the new site and the entry for its list of differences.
 
-    Thickness and scattering stay those of the material that was there. Walls are facets steeper than 60 degrees;
-    roofs, ground and vehicles keep theirs. The mesh stays as it is, so that one trace serves both worlds.
+    Thickness and scattering of the walls stay unchanged. Walls are facets steeper than 60 degrees; roofs, ground and
+    vehicles keep their materials. The mesh stays as it is, so that one trace serves both worlds.
 
     Args:
         site: The site.
-        hidden: The distribution.
+        hidden: The distribution of the materials.
         rng: Source of randomness.
     """
     rows = np.flatnonzero(standing_buildings(site))

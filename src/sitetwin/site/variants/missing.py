@@ -1,4 +1,4 @@
-"""Buildings that a map lacks."""
+"""Remove buildings, as if the map lacked them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MissingBuildings:
     Attributes:
         share: Share of the buildings, rounded to a whole number of them.
         count: Number of buildings.
-        names: These buildings, by their names in `Site.buildings`.
+        names: Names of the buildings, as in `Site.buildings`.
 
     Raises:
         SiteTwinError: None or several of the three are given, or one is out of its range.
@@ -52,15 +52,15 @@ class MissingBuildings:
 def remove_buildings(
     site: AnyMesh, missing: MissingBuildings, rng: np.random.Generator | None
 ) -> tuple[AnyMesh, dict[str, Any]]:
-    """The site without some of its buildings, and the entry for its list of differences.
+    """Remove buildings from a site; return the new site and the entry for its list of differences.
 
-    Drawn buildings are the first of a random order, so that with equal generators those of a smaller share are among
-    those of a larger one. Facets, objects and vertices are renumbered.
+    Drawn buildings are the first of a random order. So with equal generators, the buildings of a smaller share are
+    among those of a larger share. Facets, objects and vertices are renumbered.
 
     Args:
         site: The site.
-        missing: Which.
-        rng: Source of randomness, unless they are named.
+        missing: Which buildings are removed.
+        rng: Source of randomness; not needed if the buildings are named.
 
     Raises:
         SiteTwinError: A name is unknown, more buildings are asked for than stand there, or nothing would be left.
@@ -97,13 +97,13 @@ def remove_buildings(
 
 
 def keep_triangles(site: AnyMesh, keep: Bool[np.ndarray, " triangles"]) -> AnyMesh:
-    """The site with some of its triangles.
+    """Return the site with only some of its triangles.
 
-    Facets, objects and vertices that lose all theirs go, and the rest is renumbered.
+    Facets, objects and vertices without a triangle are removed, and the others are renumbered.
 
     Args:
         site: The site.
-        keep: (T,) bool.
+        keep: (T,) bool, the triangles that are kept.
     """
     facets, facet = np.unique(site.triangle_facet[keep], return_inverse=True)
     objects, owner = np.unique(site.triangle_object[keep], return_inverse=True)

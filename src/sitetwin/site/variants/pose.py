@@ -1,4 +1,4 @@
-"""Base stations that stand and point elsewhere than the plans say."""
+"""Errors of base stations' poses: they stand and point elsewhere than planned."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_DRAWS = 64
 
 @dataclass(frozen=True)
 class PoseError:
-    """How far the listed pose of a base station is wrong; all errors are normal about zero.
+    """Size of the errors of a base station's pose; all errors are normally distributed with mean zero.
 
     Attributes:
-        position: Horizontal displacement.
+        position: Horizontal displacement of the base station.
         height_sigma: Standard deviation of the height, metres.
         yaw_sigma_deg: Standard deviation of the azimuth of the boresight, degrees.
         pitch_sigma_deg: Standard deviation of the downtilt, degrees.
@@ -51,16 +51,16 @@ class PoseError:
 def pose_error(
     pose: Pose, error: PoseError, rng: np.random.Generator, site: Mesh | None = None
 ) -> tuple[Pose, dict[str, Any]]:
-    """A pose with errors, and the entry for a list of differences.
+    """Draw errors of a pose; return the wrong pose and the entry for a list of differences.
 
     Args:
         pose: The pose as planned.
-        error: How wrong it is.
+        error: Size of the errors.
         rng: Source of randomness.
-        site: Where given, places at which a radio cannot stand there (in a wall, inside a building) are drawn again.
+        site: If given, a place where a radio cannot stand in this site (in a wall, inside a building) is drawn again.
 
     Returns:
-        The pose, and what was changed: JSON-serialisable, in metres and degrees.
+        The pose with errors; and what was changed, JSON-serialisable, in metres and degrees.
 
     Raises:
         SiteTwinError: 64 draws found no place where a radio can stand.

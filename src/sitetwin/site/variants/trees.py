@@ -1,4 +1,4 @@
-"""Trees that stand elsewhere, are larger or smaller than the map says, or are not there."""
+"""Errors of trees: they stand elsewhere, are larger or smaller than the map says, or are missing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sitetwin.site.vegetation import Cylinder, Ellipsoid, Vegetation, Volume
 
 @dataclass(frozen=True)
 class TreeError:
-    """How far a map of trees is wrong.
+    """Size of the errors of a map of trees.
 
     Attributes:
         position: Horizontal displacement of each canopy.
-        size_sigma: Standard deviation of the natural logarithm of each crown's size: radius and height grow by one
-            factor, the crown's lower end stays. Of canopies with an outline (woods, hedges) only the height does.
+        size_sigma: Standard deviation of the natural logarithm of each crown's size: radius and height grow by the same
+            factor, the crown's lower end stays. Canopies with an outline (woods, hedges) change only their height.
         missing: Share of the canopies that are left out, rounded to a whole number of them.
 
     Raises:
-        SiteTwinError: A number is negative or not finite, a size error beyond 2, or a share above 1.
+        SiteTwinError: A number is negative or not finite, the size error is above 2, or the share is above 1.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -45,14 +45,14 @@ class TreeError:
 def disturb_trees(
     vegetation: Vegetation, error: TreeError, rng: np.random.Generator
 ) -> tuple[Vegetation, dict[str, Any]]:
-    """Canopies with errors, and the entry for a site's list of differences.
+    """Draw errors of canopies; return the wrong canopies and the entry for a site's list of differences.
 
     Scatter centres follow their canopy. With equal generators, displacements of other sizes have the same directions,
     and the trees missing from a smaller share are among those of a larger one.
 
     Args:
         vegetation: The canopies.
-        error: Their errors.
+        error: Size of the errors.
         rng: Source of randomness.
     """
     count = vegetation.num_volumes

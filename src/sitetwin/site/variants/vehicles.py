@@ -1,4 +1,4 @@
-"""Vehicles parked along streets or buildings: boxes of metal in the mesh, which the map does not know."""
+"""Park vehicles along streets or buildings: boxes of metal in the mesh, which the map does not know."""
 
 from __future__ import annotations
 
@@ -38,19 +38,21 @@ _STRAIGHT = 0.98  # chord over arc: where a kerb bends more than this within a b
 
 @dataclass(frozen=True)
 class ParkedVehicles:
-    """Where vehicles stand and how many.
+    """Number and places of parked vehicles.
 
-    Sizes are round figures by judgement (4.4 m x 1.8 m x 1.5 m for cars, 5.4 m x 2.0 m x 2.3 m for vans, 5 % spread).
+    The sizes are round figures by judgement (4.4 m x 1.8 m x 1.5 m for cars, 5.4 m x 2.0 m x 2.3 m for vans, 5 %
+    spread).
 
     Attributes:
-        per_100_m: Vehicles per 100 m of kerb, where `count` is not given; a full row has some 17. Both sides of a
-            street are kerbs.
-        count: Number of vehicles in all; fewer stand where there is no room for more, and the difference says so.
+        per_100_m: Vehicles per 100 m of kerb if `count` is not given; a full row has about 17. Both sides of a street
+            are kerbs.
+        count: Number of vehicles in all. If there is not enough room, fewer are parked, and the list of differences
+            gives their number.
         streets: Centre lines of streets, each of two or more points (x, y), metres: vehicles stand on both sides of
             the carriageway, clear of crossing streets. Without any, they stand along the outlines of the buildings.
         street_width: Width of the carriageway with its parking bays, metres.
         setback: Distance of kerbs from buildings where no streets are given, metres.
-        vans: Share of vans.
+        vans: Share of vans among the vehicles.
 
     Raises:
         SiteTwinError: A number is out of its range, or a street has fewer than two points.
@@ -106,14 +108,14 @@ class _Bays:
 
 
 def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Generator) -> tuple[AnyMesh, dict[str, Any]]:
-    """The site with parked vehicles, and the entry for its list of differences.
+    """Park vehicles in a site; return the new site and the entry for its list of differences.
 
     Bays of one van's length are tried in random order. A vehicle stands on ground that is known and not steep, 0.3 m
     or more in plan from buildings, from other bodies in the mesh and from other vehicles, and clear of other streets.
 
     Args:
         site: The site.
-        vehicles: Where and how many.
+        vehicles: Number and places of the vehicles.
         rng: Source of randomness.
 
     Raises:
@@ -159,10 +161,10 @@ def rectangles(
     size: Float[np.ndarray, "vehicles sides"],
     yaw: Float[np.ndarray, " vehicles"],
 ) -> Shaped[np.ndarray, " vehicles"]:
-    """(N,) shapely polygons: outlines in plan.
+    """Return the outlines of rectangles in plan, (N,) shapely polygons.
 
     Args:
-        centre: (N, 2) metres.
+        centre: (N, 2) centres, metres.
         size: (N, 2 or more) length and width, metres.
         yaw: (N,) heading, radians from east, counter-clockwise.
     """
