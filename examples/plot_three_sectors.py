@@ -12,12 +12,15 @@ site of the mast is made up.
 # Sectors of one mast share their paths, so they are traced once. The antennas have the pattern of 3GPP TR 38.901, look
 # 120 degrees apart, and are tilted down by 8 degrees. ``load`` is the share of the resource elements in use: it is what
 # the other sectors suffer from.
+import tempfile
+
 import matplotlib.pyplot as plt
+import numpy as np
 
 import sitetwin as st
 
 site = st.open_site("munich")
-mast = (8.5, 21.0, 27.0)
+mast = (40.0, 90.0, 25.0)
 sectors = [
     st.Station(position=mast, name=name, eirp_dbm=60, pattern="tr38901", yaw_deg=yaw, downtilt_deg=8, load=0.5)
     for name, yaw in (("north", 90), ("south-west", 210), ("south-east", 330))
@@ -27,30 +30,40 @@ found = st.coverage(site, sectors, area=(-150, -150, 150, 150), spacing=5.0)
 # %%
 # Maps
 # ----
-figure, axes = plt.subplots(1, 3, figsize=(16, 5))
-found.plot("rsrp", ax=axes[0])
-found.plot("sinr", ax=axes[1])
-found.plot("best_server", ax=axes[2])
+# ``received`` holds the RSRP of every sector in watts, power per resource element (3GPP TS 38.215). ``sinr`` counts
+# thermal noise with a noise figure of 9 dB, and the other sectors by their load. ``serving`` is the strongest sector.
+with np.errstate(divide="ignore"):
+    rsrp_dbm = 10 * np.log10(found.received.max(axis=0)) + 30
+    sinr_db = 10 * np.log10(found.sinr)
+reached = found.serving >= 0
+
+st.plots.plot_best_server(found.serving, found.users, names=[sector.name for sector in sectors], site=site)
+plt.show()
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.5))
+rsrp = np.where(reached, rsrp_dbm, np.nan)
+st.plots.plot_coverage(rsrp, found.users, label="RSRP, dBm", site=site, transmitters=mast, ax=left)
+st.plots.plot_coverage(sinr_db, found.users, label="SINR, dB", site=site, transmitters=mast, ax=right)
 plt.show()
 
 # %%
 # Numbers
 # -------
-# The same quantities as labelled arrays. RSRP is received power per resource element (3GPP TS 38.215); SINR counts
-# thermal noise with a noise figure of 9 dB, and the other sectors by their load.
-values = found.to_xarray()
-for quantity in ("rsrp", "sinr"):
-    low, middle, high = values[quantity].quantile([0.05, 0.5, 0.95]).values
-    print(f"{quantity}: 5 % {low:.1f}, median {middle:.1f}, 95 % {high:.1f}")
+for name, values in (("RSRP, dBm", rsrp), ("SINR, dB", sinr_db)):
+    low, middle, high = np.nanquantile(values, [0.05, 0.5, 0.95])
+    print(f"{name:10} 5 %: {low:.1f}   median: {middle:.1f}   95 %: {high:.1f}")
+print(f"{np.mean(~reached):.0%} of the users have no path: neither diffraction nor transmission was traced")
 
 # %%
 # What does the load do?
 # ----------------------
-# Paths hold no power and no load. With a folder, other settings need no new trace.
-figure, axes = plt.subplots(figsize=(6, 4))
+# Paths hold no power and no load. With a folder the paths are kept, and other settings need no new trace.
+kept = tempfile.mkdtemp()
 sinr = {}
 for load in (0.0, 0.5, 1.0):
-    loaded = [st.Station(**{**sector.model_dump(), "load": load}) for sector in sectors]
-    sinr[f"load {load:g}"] = st.coverage(site, loaded, (-150, -150, 150, 150), 5.0, folder="runs/three-sectors").sinr
-st.plots.plot_cdf(sinr, label="SINR, dB", ax=axes)
+    loaded = [sector.model_copy(update={"load": load}) for sector in sectors]
+    again = st.coverage(site, loaded, area=(-150, -150, 150, 150), spacing=5.0, folder=kept)
+    sinr[f"load {load:g}"] = 10 * np.log10(again.sinr)
+st.plots.plot_cdf(sinr, label="SINR, dB")
 plt.show()

@@ -67,7 +67,7 @@ city.write_text('<osm version="0.6">' + "".join(nodes + ways) + "</osm>")
 # ------
 # ``around`` and ``radius`` (metres) cut the map; the centre is the origin of the site. The import says what it read,
 # repaired, assumed and dropped. Look at it: heights are often missing on maps.
-site = st.open_site(city, around=(LATITUDE, LONGITUDE), radius=150)
+site = st.open_site(city, around=(LATITUDE, LONGITUDE), radius=100)
 for entry in site.provenance["import"]:
     print(f"{entry['kind']:9} {entry['count']:4}  {entry['what']}")
 
