@@ -2,8 +2,10 @@
 
 import enum
 import functools
+import importlib
 import inspect
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +21,20 @@ import pictures  # noqa: E402  # it stands beside this file
 matplotlib.use("Agg")
 # One thread: what stands beside this build on the machine keeps its core, and the pictures are the same everywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def homes():
+    """For each public name of each room the one page that describes it: that of the first room that offers it."""
+    rooms = re.findall(r"^   (sitetwin[.a-z_]*)$", (DOCS / "reference/api/index.md").read_text(), re.MULTILINE)
+    first, found = {}, {}
+    for room in rooms:
+        module = importlib.import_module(room)
+        for name in module.__all__:
+            member = getattr(module, name)
+            where = first.setdefault(id(member), f"{room}.{name}") if callable(member) else f"{room}.{name}"
+            found[f"{room}.{name}"] = where
+    return found
+
 
 project = "sitetwin"
 author = "the sitetwin developers"
@@ -54,6 +70,7 @@ napoleon_attr_annotations = False  # the types stand in the signature
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
+autosummary_context = {"homes": homes()}
 autodoc_default_options = {"show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
