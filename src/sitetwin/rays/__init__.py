@@ -1,4 +1,4 @@
-"""Rays: how waves travel from a transmitter to users. Geometry only."""
+"""Rays: the geometry of propagation paths from transmitters to users, without fields."""
 
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve

@@ -1,4 +1,4 @@
-"""Verified (chain, user) pairs become rows of `Paths` in canonical order."""
+"""Turn verified (chain, user) pairs into rows of `Paths` in canonical order."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def assemble(
     users: np.ndarray,
     attributes: dict[str, object],
 ) -> tuple[Paths, np.ndarray]:
-    """Paths in canonical order: by user, number of interactions, kinds, facets.
+    """Assemble paths in canonical order: by user, number of interactions, kinds, facets.
 
     Args:
         specular: Solver of the specular chains.
-        reflected: What it found.
+        reflected: Paths that the solver of specular chains found.
         edges: Solver of the chains with a diffraction, if there are any.
-        diffracted: What it found.
-        users: (U, 3) float64, metres.
+        diffracted: Paths that the solver of chains with a diffraction found.
+        users: (U, 3) float64 positions of the users, metres.
         attributes: Attributes of the result.
 
     Returns:
-        The paths, and the row of each of the specular ones.
+        The paths, and the row of each specular path.
     """
     chains = specular.chains
     ranks, edge_ranks = _ranks(chains.depth, edges.chains if edges else None)

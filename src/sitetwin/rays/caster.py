@@ -1,6 +1,6 @@
-"""Ray casts against a site's mesh: the only place that knows how the mesh is handed to the ray-casting library.
+"""Ray casts against a site's mesh: the only module that passes the mesh to the ray-casting library.
 
-The library works in single precision. Rays only decide *which facet is hit first*; where exactly is always computed
+The library works in single precision. Rays only decide *which facet is hit first*; the exact point is always computed
 from the facet's plane in double precision.
 """
 
@@ -52,12 +52,12 @@ class RayCaster:
 
     @cached_property
     def frames(self) -> FacetFrames:
-        """Bounding rectangles of the facets, a little wider than the facets: the ray casts decide at the edges."""
+        """Bounding rectangles of the facets, a little wider than the facets, because ray casts decide at the edges."""
         return FacetFrames.of(self._site, FACET_MARGIN)
 
     @cached_property
     def penetrable(self) -> Any:
-        """Dr.Jit Bool: facets that are thin slabs, which waves pass; half-spaces are opaque."""
+        """Dr.Jit Bool: whether each facet is a thin slab, which waves pass; half-spaces are opaque."""
         return to_device(mitsuba().Bool, penetrable_facets(self._site))
 
     @cached_property
@@ -66,13 +66,13 @@ class RayCaster:
         return to_device(mitsuba().Float64, np.column_stack([self._site.facet_normal, self._site.facet_offset]))
 
     def first_facet(self, origin: Any, target: Any, active: Any, *, before_target: bool = False) -> Any:
-        """Facet first hit by the ray from `origin` towards `target`; -1 where nothing is hit.
+        """Find the facet that the ray from `origin` towards `target` hits first; -1 where nothing is hit.
 
         Args:
-            origin: Dr.Jit Array3f64, metres.
-            target: Dr.Jit Array3f64, metres.
-            active: Dr.Jit Bool.
-            before_target: Whether the ray ends at the target; by default only the target's direction matters.
+            origin: Starts of the rays, Dr.Jit Array3f64, metres.
+            target: Points that give the directions, Dr.Jit Array3f64, metres.
+            active: Which rays are cast, Dr.Jit Bool.
+            before_target: Whether the rays end at their targets; by default only the directions matter.
 
         Returns:
             Dr.Jit Int32.
@@ -89,7 +89,7 @@ class RayCaster:
         return dr.select(found, facet, -1)
 
     def clear(self, origin: Any, target: Any, active: Any) -> Any:
-        """Whether nothing stands between two points, neither of which lies on a surface any more.
+        """Return whether nothing stands between two points; neither of them may lie on a surface.
 
         Args:
             origin: Dr.Jit Array3f64, metres.
@@ -115,13 +115,13 @@ class RayCaster:
 
 
 def penetrable_facets(site: Site) -> np.ndarray:
-    """(F,) bool: facets whose material is a slab of some thickness."""
+    """Return (F,) bool: whether the material of each facet is a slab of finite thickness."""
     slab = np.array([m.thickness is not None for m in site.materials], dtype=bool)
     return slab[site.facet_material] if len(slab) else np.zeros(site.num_facets, dtype=bool)
 
 
 def origin_offset(point: Any) -> Any:
-    """How far above a surface a ray from `point` starts, metres (Dr.Jit)."""
+    """Return how far above a surface a ray from `point` starts, metres (Dr.Jit)."""
     import drjit as dr
 
     largest = dr.maximum(dr.maximum(dr.abs(point.x), dr.abs(point.y)), dr.abs(point.z))
@@ -129,7 +129,7 @@ def origin_offset(point: Any) -> Any:
 
 
 def lift_off(point: Any, normal: Any, towards: Any) -> Any:
-    """A point just above the facet it lies on, on the side of `towards`.
+    """Move a point just above the facet on which it lies, to the side of `towards`.
 
     Args:
         point: Dr.Jit Array3f64 on the facet, metres.

@@ -1,4 +1,4 @@
-"""A fixed grid of cells over the users' volume: where rays go, and which users to try a chain on."""
+"""A fixed grid of cells over the users' volume, which tells for which users a chain is tried."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CellGrid:
     Attributes:
         origin: (3,) float64, lowest corner, metres.
         size: Edge of a cell, metres.
-        shape: Cells along x, y, z.
+        shape: Number of cells along x, y, z.
     """
 
     origin: np.ndarray
@@ -27,7 +27,7 @@ class CellGrid:
 
     @classmethod
     def over(cls, users: np.ndarray) -> CellGrid:
-        """The grid over (U, 3) users, metres, U at least 1."""
+        """Make the grid over (U, 3) users, metres, U at least 1."""
         low, high = users.min(axis=0), users.max(axis=0)
         size = CELL_SIZE
         while True:
@@ -47,7 +47,7 @@ class CellGrid:
         return self.origin + self.size * np.asarray(self.shape)
 
     def cell_of(self, points: np.ndarray) -> np.ndarray:
-        """(N,) int64 cell of each (N, 3) point; points outside fall to the nearest cell."""
+        """Return the cell of each (N, 3) point, (N,) int64; points outside get the nearest cell."""
         cell = np.empty(len(points), dtype=np.int64)
         for first in range(0, len(points), _POINTS_AT_ONCE):
             part = slice(first, first + _POINTS_AT_ONCE)
@@ -57,7 +57,7 @@ class CellGrid:
         return cell
 
     def neighbours(self, cells: np.ndarray) -> np.ndarray:
-        """(N, 27) int64: each cell and those around it; -1 outside the grid."""
+        """Return each cell and the cells around it, (N, 27) int64; -1 outside the grid."""
         x, rest = np.divmod(cells, self.shape[1] * self.shape[2])
         y, z = np.divmod(rest, self.shape[2])
         steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -67,7 +67,7 @@ class CellGrid:
         return np.where(inside, flat, -1)
 
     def near(self, users: np.ndarray) -> np.ndarray:
-        """(num_cells,) bool: cells that hold users, and their neighbours."""
+        """Return (num_cells,) bool: which cells hold users or are neighbours of such cells."""
         result = np.zeros(self.num_cells, dtype=bool)
         result[self.cell_of(users)] = True
         around = self.neighbours(np.flatnonzero(result))
@@ -80,12 +80,12 @@ class CellUsers:
     """Users sorted by cell.
 
     Attributes:
-        order: (U,) int64, user index at each sorted place.
+        order: (U,) int64, index of the user at each place of the sorted order.
         points: (U, 3) float64, sorted users, metres.
         cells: (B,) int64, the cells that hold users, ascending.
         offsets: (B + 1,) int64; the users of cell b are the sorted places ``offsets[b]:offsets[b + 1]``.
-        low: (B, 3) float64, lowest corner of the users of each cell.
-        high: (B, 3) float64, highest corner.
+        low: (B, 3) float64, lowest corner of the users of each cell, metres.
+        high: (B, 3) float64, highest corner of the users of each cell, metres.
     """
 
     order: np.ndarray

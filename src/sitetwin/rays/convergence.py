@@ -1,13 +1,13 @@
-"""Convergence of discovery: what is found, and what is estimated to be missed, after each lattice of rays.
+"""Convergence of discovery: the chains found and the share missed (estimated) after each lattice of rays.
 
 After n independent lattices the share that all of them missed is estimated by the first-order jackknife (K. P. Burnham,
-W. S. Overton, Biometrika 65(3), 1978): what exactly one of the n saw, times (n - 1) / n. Pairs of one chain are seen or
-missed together, so the chains are what is counted, each with the weight of its pairs or of its power; the upper limit
-is that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936). The lower limit is always zero:
-however many chains were seen once, nothing need be missing.
+W. S. Overton, Biometrika 65(3), 1978): the share that exactly one of the n lattices saw, times (n - 1) / n. Pairs of
+one chain are seen or missed together, so chains are counted, each with the weight of its pairs or of its power; the
+upper limit is that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936). The lower limit is always
+zero: even if many chains were seen once, it is possible that none is missing.
 
-Chains that rays hit far less than once in n lattices leave no trace in what n lattices saw; so with a few lattices the
-limits can be too low, and the stop rule waits for as many as discovery shoots at least.
+Chains that rays hit far less than once in n lattices do not show in the results of n lattices. So the limits can be too
+low after a few lattices, and the stop rule waits for at least as many lattices as discovery shoots.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ MOST_LATTICES = 256
 
 @dataclass(frozen=True)
 class ConvergenceRow:
-    """What is known after some lattices, of the probe users.
+    """Results for the probe users after a number of lattices.
 
     Attributes:
         lattices: Lattices shot so far.
         rays: Rays shot so far.
-        chains: Distinct chains that they hit.
-        paths: Valid paths of the probe users along these chains, those without a reflection included.
+        chains: Distinct chains that these lattices hit.
+        paths: Valid paths of the probe users along these chains, including those without a reflection.
         missed_pairs: Estimated share of the valid reflected (chain, user) pairs that no lattice saw.
-        missed_pairs_high: Its upper confidence limit.
+        missed_pairs_high: Upper confidence limit of `missed_pairs`.
         missed_power: Estimated share of a user's power that no lattice saw, mean over the users that have a path.
-        missed_power_high: Its upper confidence limit.
+        missed_power_high: Upper confidence limit of `missed_power`.
     """
 
     lattices: int
@@ -67,11 +67,11 @@ class ConvergenceRow:
 
 @dataclass(frozen=True)
 class Convergence:
-    """A table over the number of lattices.
+    """Convergence of discovery as a table over the number of lattices.
 
     Attributes:
-        rows: One for each number of lattices, from one on.
-        probe_users: Users on whom every chain was tried.
+        rows: One row for each number of lattices, from one lattice on.
+        probe_users: Number of users for whom every chain was tried.
         confidence: Confidence of the upper limits.
     """
 
@@ -80,14 +80,14 @@ class Convergence:
     confidence: float
 
     def stop(self, pairs: float | None = None, power: float | None = None) -> ConvergenceRow | None:
-        """The stop rule: the first row of six lattices or more from which on the upper limits keep within the bounds.
+        """Apply the stop rule: find the first row (six lattices or more) from which on the limits stay within bounds.
 
         Args:
             pairs: Bound on the missed share of pairs, or None.
             power: Bound on the missed share of power, or None.
 
         Returns:
-            None where the table ends before the bounds are met.
+            The row, or None if the table ends before the bounds are met.
         """
         found = None
         for row in self.rows[FIRST_LATTICES - 1 :]:
@@ -98,7 +98,7 @@ class Convergence:
         return found
 
     def to_csv(self) -> str:
-        """The table, with a line of names."""
+        """Return the table as CSV text, with a line of names."""
         stream = io.StringIO()
         writer = csv.DictWriter(stream, [f.name for f in fields(ConvergenceRow)], lineterminator="\n")
         writer.writeheader()
@@ -106,12 +106,12 @@ class Convergence:
         return stream.getvalue()
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The table by columns."""
+        """Return the columns of the table by their names."""
         return {f.name: np.array([getattr(row, f.name) for row in self.rows]) for f in fields(ConvergenceRow)}
 
 
 def spreading_power(paths: Paths) -> np.ndarray:
-    """Power by distance alone, 1 / L^2: reflections cost nothing, so that what is missed is not made light of."""
+    """Return the power by distance alone, 1 / L^2; reflections have no loss, so that losses cannot hide misses."""
     return 1.0 / paths.length**2
 
 
@@ -126,18 +126,18 @@ def convergence(
     confidence: float = 0.95,
     progress: Progress | None = None,
 ) -> Convergence:
-    """Shoot lattices as the discovery of these settings does, however many it would take, and keep account.
+    """Shoot a given number of lattices, as discovery with these settings does, and record the convergence.
 
-    The first rows are those of `discover` with the same settings; its chain list after n lattices is the row n, but for
-    pairs outside the cells that rays entered, which discovery counts apart.
+    The first rows agree with `discover` for the same settings: row n describes its chain list after n lattices. Only
+    pairs outside the cells that rays entered differ, because discovery counts them separately.
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres; up to 4096 of them are probed.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres; up to 4096 of them are probe users.
         settings: Depth, transmissions, rays of a lattice and seed; the bound is not used.
-        lattices: How many.
-        power: Power of paths, for the share of missed power.
+        lattices: Number of lattices.
+        power: Function that gives the power of paths, for the share of missed power.
         confidence: Confidence of the upper limits, 0 to 1.
         progress: Called with the share of the work done, 0..1.
 

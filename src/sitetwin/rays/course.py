@@ -1,4 +1,4 @@
-"""Geometry that reflected and diffracted paths have in common."""
+"""Geometry that reflected and diffracted paths share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Geometry:
 
 
 def unfolded(source: Any, points: list[Any], user: Any) -> Geometry:
-    """Lengths and directions of paths by way of some points (Dr.Jit Array3f64 all).
+    """Compute lengths and directions of paths over given points (all Dr.Jit Array3f64).
 
     Args:
         source: The transmitter.
@@ -58,17 +58,17 @@ def unfolded(source: Any, points: list[Any], user: Any) -> Geometry:
 def cross_rectangle(
     point: Any, image: Any, plane: tuple[Any, Any], axis: Any, bounds: list[Any]
 ) -> tuple[Any, Any, Any]:
-    """Where lines from points to images meet the planes of facets (Dr.Jit, one lane each).
+    """Intersect lines from points to images with the planes of facets (Dr.Jit, one lane each).
 
     Args:
         point: One end of each line.
-        image: The other.
-        plane: Unit normals and offsets.
+        image: Other end of each line.
+        plane: Unit normals and offsets of the planes.
         axis: First axes of the bounding rectangles.
         bounds: Low u, low v, high u and high v of the rectangles.
 
     Returns:
-        The crossings, whether each lies between its two ends, and whether on its rectangle.
+        The crossings, whether each lies between its two ends, and whether it lies on its rectangle.
     """
     import drjit as dr
 

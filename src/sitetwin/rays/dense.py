@@ -1,16 +1,16 @@
-"""The dense tracer: every specular and singly diffracted path of one static transmitter to very many users.
+"""The dense tracer: all specular and singly diffracted paths from one static transmitter to very many users.
 
 A static transmitter sees few distinct interaction chains. They are found once by shooting rays (`discovery`), then
 every chain is solved for all users that it may reach (`solve`): image points in double precision, then ray casts that
 confirm each segment. Only (chain, user) pairs that survive cost further rays.
 
-What is modelled: line of sight, specular reflection to any depth, straight transmission through thin slabs, one
-diffraction at a wedge or free edge with up to one reflection before and one after it (`edges`), chords
-through vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse
-scattering from surfaces. Diffracted and scattered paths pass through no slab.
+The tracer models line of sight, specular reflection to any depth, straight transmission through thin slabs, one
+diffraction at a wedge or free edge with up to one reflection before and one after it (`edges`), chords through
+vegetation, single scattering at the scatter centres of canopies where the site has some, and single diffuse scattering
+from surfaces. Diffracted and scattered paths do not pass through slabs.
 
-The result is complete up to a measured share: see `Completeness`. It does not depend on how users are cut into tiles,
-unless facets coincide (a floor that lies in the ground): which of the two a ray meets first is then chance.
+The result is complete up to a measured share (`Completeness`). It does not depend on how users are cut into tiles,
+unless facets coincide (a floor that lies in the ground): then it is random which of the two a ray meets first.
 """
 
 from __future__ import annotations
@@ -51,27 +51,28 @@ _WHOLE = (
 
 @dataclass(frozen=True)
 class TraceSettings:
-    """What to trace, and how completely.
+    """Settings of a trace: what is traced, and how completely.
 
     Attributes:
-        max_depth: Most interactions on a path; 0 traces the line of sight alone.
-        unseen_bound: Estimated share of valid specular (chain, user) pairs that may stay unseen; that of the diffracted
-            ones is reported, not bounded.
-        rays_per_lattice: Rays in each discovery lattice.
-        max_transmissions: Most thin slabs that a specular path passes straight through, reflections besides; 0 keeps
-            every wall opaque. Half-spaces always are.
-        canopy_paths: Most canopy-scattered paths per user.
-        diffuse_paths: Most paths per user that surfaces scatter diffusely, one bounce each.
-        diffuse_tile_m: Longest edge of the tiles that scatter, metres.
-        seed: Seed of the discovery.
+        max_depth: Largest number of interactions on a path; 0 traces only the line of sight.
+        unseen_bound: Estimated share of valid specular (chain, user) pairs that may stay unseen. The share of
+            diffracted pairs is reported, but not bounded.
+        rays_per_lattice: Number of rays in each discovery lattice.
+        max_transmissions: Largest number of thin slabs that a specular path passes straight through, in addition to its
+            reflections; 0 makes every wall opaque. Half-spaces are always opaque.
+        canopy_paths: Largest number of canopy-scattered paths per user.
+        diffuse_paths: Largest number of diffuse paths per user; each is scattered once, by a surface.
+        diffuse_tile_m: Longest edge of the scattering tiles, metres.
+        seed: Seed of the random draws of the discovery.
         diffraction: Whether paths with one diffraction are traced too.
-        reflections_before: Most reflections of a diffracted path before the edge, 0 or 1.
-        reflections_after: Most reflections of a diffracted path after the edge, 0 or 1.
-        lit_region: Whether diffracted paths are kept where the edge does not shadow the ray that comes in, as seen
-            around the edge (angles of incidence and diffraction differ by no more than pi); else only in its shadow.
+        reflections_before: Largest number of reflections of a diffracted path before the edge, 0 or 1.
+        reflections_after: Largest number of reflections of a diffracted path after the edge, 0 or 1.
+        lit_region: Whether diffracted paths are also kept in the lit region, where the edge does not shadow the
+            incident ray (angles of incidence and diffraction differ by no more than pi); otherwise only paths in the
+            shadow are kept.
 
     Raises:
-        SiteTwinError: A number is out of its range, or not whole where it counts something.
+        SiteTwinError: A number is out of its range, or a count is not a whole number.
     """
 
     max_depth: int = 3
@@ -129,11 +130,11 @@ def discover(
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres: all users of the run, whatever tiles it is cut into.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of all users of the run, metres, independent of tiles.
         settings: What to trace, and how completely.
         progress: Called with the share of the work done, 0..1.
-        caster: Ray caster of the site, if there is one already.
+        caster: Ray caster of the site, if one exists already.
 
     Raises:
         SiteTwinError: A position is not finite, or there is no user.
@@ -174,15 +175,15 @@ def solve(
     progress: Progress | None = None,
     caster: RayCaster | None = None,
 ) -> Paths:
-    """All paths along known chains to some users, for instance one tile of them.
+    """Find all paths along known chains to some users, for instance to one tile.
 
     Args:
         site: The site.
-        chains: From `discover` on the same site.
-        users: (U, 3) metres.
-        settings: Those of the discovery.
+        chains: The chains that `discover` found in the same site.
+        users: (U, 3) positions of the users, metres.
+        settings: The settings that were given to `discover`.
         progress: Called with the share of the work done, 0..1.
-        caster: Ray caster of the site, if there is one already.
+        caster: Ray caster of the site, if one exists already.
 
     Raises:
         SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
@@ -218,12 +219,12 @@ def trace(
     settings: TraceSettings | None = None,
     progress: Progress | None = None,
 ) -> Paths:
-    """Discover and solve in one go, in memory.
+    """Trace all paths from a transmitter to users, in memory: `discover`, then `solve`.
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres, U at least 1.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres, U at least 1.
         settings: What to trace, and how completely.
         progress: Called with the share of the work done, 0..1.
 
@@ -237,7 +238,7 @@ def trace(
 
 
 def refuse_all_but_specular(settings: TraceSettings, what: str) -> None:
-    """Raise `SiteTwinError` where settings ask for more than line of sight, reflections and transmissions."""
+    """Raise `SiteTwinError` if settings ask for more than line of sight, reflections and transmissions."""
     if settings.diffraction or settings.diffuse_paths:
         raise SiteTwinError(
             f"{what} covers line of sight, reflections and transmissions only; leave diffraction and diffuse_paths at "
@@ -254,7 +255,7 @@ def _names_too_much(site: Site, chains: ChainList) -> bool:
 
 
 def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> dict[str, object]:
-    """Facts of a trace, for `Paths.attributes`."""
+    """Return the facts of a trace, for `Paths.attributes`."""
     attributes: dict[str, object] = {
         "engine": "sitetwin dense",
         "versions": {name: importlib.metadata.version(name) for name in ("mitsuba", "drjit")},
@@ -271,5 +272,5 @@ def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> 
 
 
 def opaque_materials(site: Site) -> list[int]:
-    """The materials that let nothing through."""
+    """Return the names of the materials that are opaque."""
     return [index for index, material in enumerate(site.materials) if material.thickness is None]

@@ -1,4 +1,4 @@
-"""Trajectories from what a GPS receiver recorded: cleaned, put on the ground, smoothed, resampled."""
+"""Make trajectories from GPS records: clean them, put them on the ground, smooth and resample them."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ def trajectories_from_gpx(
     smoothing_s: float = 0.0,
     ledger: Ledger | None = None,
 ) -> list[Trajectory]:
-    """The drives and walks of a GPX file through a site, one for each stretch within the site's bounds.
+    """Read the drives and walks of a GPX file, one trajectory for each stretch within the site's bounds.
 
-    Points without a time, of a time that was there already, or that break the ascent of the times are dropped (the
-    fewest that mend it). Where all times are missing, `speed` makes them. Tracks are cut where they leave the bounding
-    rectangle of the mesh.
+    Points are dropped if they have no time, a repeated time, or a time out of order (as few as possible). If all times
+    are missing, they are made from `speed`. Tracks are cut where they leave the bounding rectangle of the mesh.
 
     Args:
-        path: Name of the file.
+        path: Path of the GPX file.
         site: The site; it needs a georeference.
-        height: Height over the ground, metres (over the site's lowest point where there is no ground).
-        zero_elevation: Elevation of the site's z = 0 in the file, metres: then the file's elevations are used, and the
-            ground plus `height` where a point has none. None ignores them: those of receivers are metres off.
-        speed: m/s along tracks that have no times at all.
-        smoothing_s: Standard deviation of a Gaussian window in time, seconds: place and velocity at each point are
-            those of a straight motion fitted to its neighbours with these weights (local linear regression). 0 keeps
-            the places, with velocities from their finite differences.
-        ledger: Where to count what was read and dropped.
+        height: Height of the points over the ground, metres (over the site's lowest point where there is no ground).
+        zero_elevation: Elevation in the file that corresponds to the site's z = 0, metres. Then the file's elevations
+            are used; points without one get the ground plus `height`. With None, all elevations are ignored, because
+            receivers' elevations are wrong by metres.
+        speed: Speed in m/s along tracks that have no times at all.
+        smoothing_s: Standard deviation of a Gaussian window in time, seconds. Position and velocity at each point come
+            from a straight motion that is fitted to the neighbours with these weights (local linear regression). 0
+            keeps the positions and takes velocities from finite differences.
+        ledger: Account that records what was read and dropped.
 
     Returns:
-        The trajectories; seconds count from the first time in the file.
+        The trajectories; their times are seconds since the first time in the file.
 
     Raises:
-        SiteTwinError: As `read_gpx`; the site has no georeference; a number is not positive; times are missing
-            throughout and no `speed` is given, or more than a tenth of them are out of order; or no stretch of two
+        SiteTwinError: `read_gpx` refuses the file; the site has no georeference; a number is not positive; all times
+            are missing and no `speed` is given, or more than a tenth of them are out of order; or no stretch of two
             points lies within the site.
     """
     if not (math.isfinite(smoothing_s) and smoothing_s >= 0) or (speed is not None and not speed > 0):
@@ -84,17 +84,17 @@ def trajectories_from_gpx(
 
 
 def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing_m: float | None = None) -> Trajectory:
-    """The same motion at other moments: at equal intervals of time, or of way.
+    """Resample a motion at equal intervals of time or of distance.
 
     Args:
         trajectory: The motion; its spline is followed.
-        interval_s: Seconds between moments, or
-        spacing_m: metres of way between them. One of the two; the start is the first, and what is left at the end is
-            cut off.
+        interval_s: Seconds between moments; give this or `spacing_m`.
+        spacing_m: Metres of distance between moments; give this or `interval_s`. The first moment is the start, and a
+            remainder at the end is cut off.
 
     Raises:
-        SiteTwinError: None or both are given, one is not positive, or it leaves fewer than two or more than five
-            million moments.
+        SiteTwinError: Neither or both of the intervals are given, an interval is not positive, or the result has fewer
+            than two or more than five million moments.
     """
     if (interval_s is None) == (spacing_m is None):
         raise SiteTwinError("give either interval_s or spacing_m to resample a trajectory")
@@ -117,21 +117,21 @@ def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing
 
 
 def places_along(trajectory: Trajectory, site: Site, spacing_m: float, height: float) -> np.ndarray:
-    """Where users stand along a drive: equally far apart, each as high over the ground as the others.
+    """Place users along a drive at equal distances, all at the same height over the ground.
 
-    Between recorded points the ground rises and falls as it will, so that heights are taken anew at every place.
+    The ground is looked up at every place, because it rises and falls between the recorded points.
 
     Args:
         trajectory: The motion in plan.
         site: The site.
-        spacing_m: Metres of way between users; a drive shorter than that has one user, at its start.
-        height: Metres over the ground; where there is none, the trajectory's own height stays.
+        spacing_m: Metres of distance between users; a shorter drive gets one user, at its start.
+        height: Height over the ground, metres; where there is no ground, the trajectory's own height is kept.
 
     Returns:
-        (N, 3) metres, N at least 1.
+        (N, 3) float64 positions, metres, N at least 1.
 
     Raises:
-        SiteTwinError: As `resample`.
+        SiteTwinError: `resample` refuses the spacing.
     """
     places = trajectory.positions[:1].copy()
     if trajectory_length(trajectory) >= spacing_m:
@@ -142,7 +142,7 @@ def places_along(trajectory: Trajectory, site: Site, spacing_m: float, height: f
 
 
 def trajectory_length(trajectory: Trajectory) -> float:
-    """Metres of way along a trajectory's spline."""
+    """Return the length of a trajectory's spline, metres."""
     return float(_way(trajectory)[1][-1])
 
 
@@ -187,7 +187,7 @@ def _clock(
 
 
 def ascending(values: np.ndarray) -> np.ndarray:
-    """Rows of a longest strictly ascending subsequence (patience sorting): what is left after dropping the fewest."""
+    """Return the rows of a longest strictly ascending subsequence (patience sorting)."""
     tails: list[float] = []
     last: list[int] = []
     before = np.full(len(values), -1, dtype=np.int64)

@@ -1,16 +1,16 @@
-"""Moving objects in a site that was traced once: only what they touch is traced again.
+"""Moving objects in a site that was traced once: only paths that they affect are traced again.
 
-The site at rest is traced without any object. Wherever objects then stand,
+The site at rest is traced without any object. For every placement of the objects,
 
-1. paths at rest with a segment near an object are verified anew, against the mesh with the objects in it; an object
+1. paths at rest with a segment near an object are verified again, against the mesh with the objects in it; an object
    can only take away paths between surfaces at rest;
 2. chains that involve a facet of an object are found by rays aimed at the objects: straight, and over every chain at
-   rest whose beam reaches them, to points drawn on their surfaces. The rays go on from there as in discovery, so that
-   chains over several objects, and back over the walls, are found too;
-3. these chains are solved and verified for all users as any others.
+   rest whose beam reaches them, to points drawn on their surfaces. From there the rays continue as in discovery, so
+   that chains over several objects, and back over the walls, are found too;
+3. these chains are solved and verified for all users, like all other chains.
 
-What a path passes through (an object may be a slab, too) is found anew wherever it is verified anew. The result is that
-of a new trace with the objects in the mesh, up to the unseen share that each of them states.
+When a path is verified again, the slabs that it passes through are found again too (an object may be a slab). The
+result equals a new trace with the objects in the mesh, up to the unseen share that each of the two traces states.
 """
 
 from __future__ import annotations
@@ -95,20 +95,20 @@ class _Bounces:
 
 
 class DynamicTrace:
-    """A trace at rest, and what objects make of it.
+    """A trace of a site at rest, from which traces with moving objects are made.
 
     Args:
         site: The site without moving objects.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        settings: What to trace: reflections and transmissions alone.
-        places: (N, 3) metres, some points of where objects will be (a road's ends and bends), so that discovery also
-            finds the chains that lead there; without them, objects must be near users.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        settings: What to trace; only reflections and transmissions are possible.
+        places: (N, 3) points near which objects will be (a road's ends and bends), metres, so that discovery also finds
+            the chains that lead there. Without them, objects must be near users.
 
     Attributes:
         site: The site.
-        users: (U, 3) float64, metres.
-        at_rest: The paths without objects; no vegetation.
+        users: (U, 3) float64, positions of the users, metres.
+        at_rest: The paths without objects and without vegetation.
     """
 
     def __init__(
@@ -135,13 +135,13 @@ class DynamicTrace:
         self._chain_of_path = np.array([number.get(row.tobytes(), -1) for row in facets], dtype=np.int64)
 
     def with_objects(self, objects: Sequence[MovingObject]) -> tuple[Paths, Site]:
-        """The paths with objects where they stand.
+        """Trace with objects at their present positions.
 
         Args:
             objects: The bodies.
 
         Returns:
-            The paths, in canonical order, and the site with the objects in its mesh, whose facets the paths name.
+            The paths in canonical order, and the site with the objects in its mesh; the paths name facets of this site.
         """
         placed = place_objects(self.site, objects)
         caster = RayCaster(placed)

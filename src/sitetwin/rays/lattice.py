@@ -1,4 +1,4 @@
-"""Directions in which rays are shot."""
+"""Directions of rays: uniform rotations and Fibonacci lattices."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sitetwin.backend import mitsuba
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """(3, 3) float64, a rotation drawn uniformly."""
+    """Draw a uniform random rotation, (3, 3) float64."""
     return np.asarray(Rotation.random(random_state=rng).as_matrix())
 
 
 def fibonacci_directions(rays: int, rotation: np.ndarray) -> Any:
-    """Unit vectors of a rotated Fibonacci lattice (R. Swinbank, R. J. Purser, Q. J. R. Meteorol. Soc. 132, 2006)."""
+    """Make unit vectors of a rotated Fibonacci lattice (Swinbank and Purser, Q. J. R. Meteorol. Soc. 132, 2006)."""
     import drjit as dr
 
     mi = mitsuba()

@@ -43,12 +43,12 @@ def to_dataset(
     transmitter: np.ndarray,
     facts: Mapping[str, Any],
 ) -> xarray.Dataset:
-    """A labelled data set of the arrays of some paths.
+    """Make a labelled data set from the arrays of paths.
 
     Args:
-        arrays: One for each entry of `LAYOUT`.
-        derived: ``user_of_path`` and ``delay``, (P,) each.
-        transmitter: (3,) metres.
+        arrays: The arrays, one for each entry of `LAYOUT`.
+        derived: The derived arrays ``user_of_path`` and ``delay``, (P,) each.
+        transmitter: (3,) position of the transmitter, metres.
         facts: Attributes of the paths; tables among them become JSON, so that the data set fits a NetCDF file.
     """
     import xarray  # here: it takes half a second, which no worker needs

@@ -1,6 +1,6 @@
 """Motion: trajectories of users, and the Doppler shift of paths between moving ends over moving surfaces.
 
-Sign: a path that becomes shorter has a positive shift, ``nu = -(f / c) dL/dt``.
+A path that becomes shorter has a positive shift, ``nu = -(f / c) dL/dt``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from sitetwin.site.facets import dot, norm
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """Where something is, and how fast, at some moments; between them a cubic Hermite spline.
+    """Positions and velocities at some moments, with a cubic Hermite spline between them.
 
     Attributes:
         times: (N,) float64, seconds, ascending, N at least 2.
         positions: (N, 3) float64, metres.
-        velocities: (N, 3) float64, m/s; from second-order finite differences of the positions where none are given.
+        velocities: (N, 3) float64, m/s; if none are given, second-order finite differences of the positions.
 
     Raises:
-        SiteTwinError: Shapes do not fit, a number is not finite, or times do not ascend.
+        SiteTwinError: The shapes do not fit, a number is not finite, or the times do not ascend.
     """
 
     times: np.ndarray
@@ -57,7 +57,7 @@ class Trajectory:
             object.__setattr__(self, name, value)
 
     def at(self, times: np.ndarray | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (M, 3) in metres and velocities (M, 3) in m/s at other times (M,) in seconds.
+        """Return positions (M, 3) in metres and velocities (M, 3) in m/s at times (M,) in seconds.
 
         Raises:
             SiteTwinError: A time lies outside the trajectory.
@@ -78,26 +78,26 @@ def length_rates(
     facet_velocity: np.ndarray | None = None,
     wedge_velocity: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Rate of change of each path's length, dL/dt = sum_i v_i . (u_i - u_{i+1}).
+    """Return the rate of change of each path's length, dL/dt = sum_i v_i . (u_i - u_{i+1}).
 
-    The sum runs over the corners of the path: u_i is the unit direction in which the wave comes to corner i, u_{i+1}
-    that in which it leaves it, v_i the velocity of the matter there; the ends have one direction each. A corner also
-    slides over its surface, but that changes no length: by Fermat's principle, u_i - u_{i+1} is normal to the surface,
-    and of a diffraction to the edge.
+    The sum runs over the corners of the path. u_i is the unit direction in which the wave arrives at corner i, u_{i+1}
+    the direction in which it leaves, and v_i the velocity of the surface there; the ends have one direction each. A
+    corner also slides over its surface, but this does not change the length: by Fermat's principle, u_i - u_{i+1} is
+    normal to the surface, or to the edge for a diffraction.
 
     Args:
         paths: P paths of U users.
-        user_velocity: (U, 3) m/s, or (3,) for all.
-        transmitter_velocity: (3,) m/s; at rest by default.
-        facet_velocity: (F, 3) m/s, of every facet of the site; at rest by default.
-        wedge_velocity: (W, 3) m/s, of every wedge of the site; needed beside those of the facets where paths are
-            diffracted.
+        user_velocity: (U, 3) velocities of the users, m/s, or (3,) for all users.
+        transmitter_velocity: (3,) velocity of the transmitter, m/s; by default it is at rest.
+        facet_velocity: (F, 3) velocity of every facet of the site, m/s; by default they are at rest.
+        wedge_velocity: (W, 3) velocity of every wedge of the site, m/s; needed with `facet_velocity` if there are
+            diffracted paths.
 
     Returns:
         (P,) float64, m/s; negative where the ends come nearer to each other along the path.
 
     Raises:
-        SiteTwinError: A shape does not fit, or the facets move and nothing is said of the wedges that paths name.
+        SiteTwinError: A shape does not fit, or facets move and the velocities of diffracting wedges are missing.
     """
     users = np.asarray(user_velocity, dtype=np.float64)
     if users.shape not in ((3,), (paths.num_users, 3)):
@@ -145,23 +145,23 @@ def doppler_shifts(
     facet_velocity: np.ndarray | None = None,
     wedge_velocity: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Doppler shift of each path, ``nu = (f / c) (v_rx·k_rx + v_tx·k_tx)`` and what moving surfaces add.
+    """Return the Doppler shift of each path, ``nu = (f / c) (v_rx·k_rx + v_tx·k_tx)`` plus that of moving surfaces.
 
-    k points away from its antenna: an end that moves towards where its path leads has a positive shift.
+    k points away from its antenna: an end that moves along the direction of its path has a positive shift.
 
     Args:
         paths: P paths of U users.
         frequency_hz: Carrier f, Hz.
-        user_velocity: The velocities are those of `length_rates`.
-        transmitter_velocity: Velocity of the transmitter.
-        facet_velocity: Velocities of the facets; `sitetwin.site.facet_velocities` makes them.
-        wedge_velocity: Velocities of the wedges; `sitetwin.site.wedge_velocities` makes them.
+        user_velocity: (U, 3) velocities of the users, m/s, or (3,) for all users.
+        transmitter_velocity: (3,) velocity of the transmitter, m/s; by default it is at rest.
+        facet_velocity: (F, 3) velocity of every facet of the site, m/s, as `sitetwin.site.facet_velocities` makes them.
+        wedge_velocity: (W, 3) velocity of every wedge of the site, m/s, as `sitetwin.site.wedge_velocities` makes them.
 
     Returns:
         (P,) float64, Hz.
 
     Raises:
-        SiteTwinError: The frequency is not positive, or as in `length_rates`.
+        SiteTwinError: The frequency is not positive, or `length_rates` refuses the velocities.
     """
     if not (np.isfinite(frequency_hz) and frequency_hz > 0):
         raise SiteTwinError(f"frequency {frequency_hz} Hz is not a positive number")

@@ -1,4 +1,4 @@
-"""Propagation paths: geometry only, no field, no material, no frequency."""
+"""Propagation paths: only geometry, without fields, materials and frequency."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPEED_OF_LIGHT = 299_792_458.0
 
 
 class Interaction(IntEnum):
-    """What happens at a vertex of a path."""
+    """Kind of interaction at a vertex of a path."""
 
     NONE = 0
     REFLECTION = 1
@@ -41,14 +41,14 @@ _PER_CROSSING = ("crossing_volume", "crossing_entry", "crossing_exit")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Paths:
-    """All paths from one transmitter to U users, ragged: one row per path, a user's paths contiguous.
+    """All paths from one transmitter to U users, as a ragged table: one row per path, a user's paths contiguous.
 
     Within a user the paths stand in canonical order: by number of interactions, then kinds, then facet ids.
     ``len(paths)`` is the number of paths, not of users.
 
     Attributes:
-        transmitter: (3,) float64, metres.
-        users: (U, 3) float64, metres.
+        transmitter: (3,) float64, position of the transmitter, metres.
+        users: (U, 3) float64, positions of the users, metres.
         offsets: (U + 1,) int64; the paths of user u are rows ``offsets[u]:offsets[u + 1]``.
         kinds: (P, D) uint8, `Interaction` at each vertex, 0 where the path has fewer vertices.
         facets: (P, D) int32, facet id at each vertex (the scatter centre's index for CANOPY, the wedge's for
@@ -61,7 +61,7 @@ class Paths:
             ``crossing_offsets[p]:crossing_offsets[p + 1]`` of the three arrays below.
         crossing_volume: (C,) int32, index of the vegetation volume.
         crossing_entry: (C,) float64, metres along the path from the transmitter, where it enters the volume.
-        crossing_exit: (C,) float64, metres along the path, where it leaves.
+        crossing_exit: (C,) float64, metres along the path from the transmitter, where it leaves the volume.
         attributes: JSON-serialisable facts of the trace: engine, versions, site geometry hash, seed, depth,
             completeness report, hash of the chain list.
     """
@@ -110,19 +110,19 @@ class Paths:
 
     @property
     def delay(self) -> Float[np.ndarray, " paths"]:
-        """(P,) float64, seconds."""
+        """(P,) float64, propagation delay of each path, seconds."""
         return self.length / SPEED_OF_LIGHT
 
     def take(self, rows: ArrayLike) -> Paths:
-        """Some of the paths; all users stay, some perhaps without a path.
+        """Take some of the paths; all users stay, even without a path.
 
         Args:
             rows: (N,) row indices, or a mask (P,) bool. The order of indices does not matter: the paths of a user
                 stay together and in canonical order.
 
         Raises:
-            SiteTwinError: A mask is not as long as there are paths, an index lies outside 0..P-1 or comes twice, or it
-                is neither a mask nor whole numbers.
+            SiteTwinError: A mask does not have the length P, an index lies outside 0..P-1 or occurs twice, or `rows` is
+                neither a mask nor whole numbers.
         """
         index = np.sort(checked_selection(rows, self.num_paths, "paths"))
         if (index[1:] == index[:-1]).any():
@@ -130,14 +130,14 @@ class Paths:
         return self._with_rows(index, np.searchsorted(index, self.offsets).astype(np.int64), self.users)
 
     def select_users(self, index: ArrayLike) -> Paths:
-        """The paths of some users, in the order asked for.
+        """Select the paths of some users, in the given order of users.
 
         Args:
-            index: (N,) user indices, of which repeats are allowed, or a mask (U,) bool.
+            index: (N,) user indices, which may repeat, or a mask (U,) bool.
 
         Raises:
-            SiteTwinError: A mask is not as long as there are users, an index lies outside 0..U-1, or it is neither a
-                mask nor whole numbers.
+            SiteTwinError: A mask does not have the length U, an index lies outside 0..U-1, or `index` is neither a mask
+                nor whole numbers.
         """
         chosen = checked_selection(index, self.num_users, "users")
         offsets, rows = take_groups(self.offsets, chosen)
@@ -156,12 +156,12 @@ class Paths:
         )
 
     def to_xarray(self) -> xarray.Dataset:
-        """A labelled data set in memory, of the same arrays and names as a store of paths.
+        """Return a labelled data set in memory, with the same arrays and names as a store of paths.
 
         Its dimensions are ``user``, ``path``, ``interaction``, ``xyz`` and ``crossing``; units stand in the
         attributes of each variable. Paths are ragged: those of user u are rows ``offsets[u]`` to ``offsets[u + 1]`` of
-        the dimension ``path`` (``user_edge`` has one entry more than ``user``), and ``user_of_path`` names the user of
-        each row, as ``groupby`` wants it. So are the crossings of vegetation, along ``path_edge``.
+        the dimension ``path`` (``user_edge`` has one entry more than ``user``), and ``user_of_path`` gives the user of
+        each row, for ``groupby``. The crossings of vegetation are ragged too, along ``path_edge``.
         """
         derived = {"user_of_path": self.user_of_path, "delay": self.delay}
         return to_dataset({name: getattr(self, name) for name in LAYOUT}, derived, self.transmitter, self.attributes)
@@ -218,7 +218,7 @@ class Paths:
         return later("drawing.plots").plot_rays(site, self, user, ax=ax)
 
     def save(self, path: str | Path, tile_users: int = 50_000) -> Path:
-        """Write the paths into a new store, or finish one that was interrupted.
+        """Write the paths into a new store, or finish an interrupted store.
 
         Args:
             path: Folder of the store.
@@ -228,31 +228,31 @@ class Paths:
             The folder.
 
         Raises:
-            SiteTwinError: The folder holds something else, or the disk refuses.
+            SiteTwinError: The folder holds something else, or the disk cannot be written.
         """
         later("rays.jobs.io").save_paths(self, path, tile_users)
         return Path(path)
 
     @staticmethod
     def load(path: str | Path, users: slice | None = None) -> Paths:
-        """Read the paths of a store, of all users or some.
+        """Read the paths of a store, for all users or for some.
 
         Args:
-            path: Folder of the store, as `save`, `TraceJob.run` and the command line write it.
-            users: Which users, by index; only the tiles that hold some of them are read.
+            path: Folder of the store that `save`, `TraceJob.run` or the command line wrote.
+            users: Indices of the users; only tiles with some of them are read.
 
         Raises:
-            SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+            SiteTwinError: The folder is not a store of paths, or a tile is missing or damaged.
         """
         loaded: Paths = later("rays.jobs.io").load_paths(path, users)
         return loaded
 
     def __len__(self) -> int:
-        """Number of paths."""
+        """Return the number of paths."""
         return self.num_paths
 
     def __bool__(self) -> bool:
-        """A trace is there though no path was found."""
+        """Return True always: a trace without any path is still a trace."""
         return True
 
     def __repr__(self) -> str:

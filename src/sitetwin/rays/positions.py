@@ -1,4 +1,4 @@
-"""Where a transmitter and users stand: checked once, whoever traces them."""
+"""Check the positions of transmitters and users, once for all tracers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
 def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Positions as contiguous float64.
+    """Check positions and return them as contiguous float64.
 
     Args:
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        none_will_do: Whether U may be 0, as for a tile without users.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        none_will_do: Whether U may be 0, for a tile without users.
 
     Returns:
-        Both, float64.
+        The transmitter (3,) and the users (U, 3), float64, metres.
 
     Raises:
-        SiteTwinError: A shape is wrong, a position is not finite, there is no user, or one stands within a millimetre
-            of the transmitter.
+        SiteTwinError: A shape is wrong, a position is not finite, there is no user, or a user stands within a
+            millimetre of the transmitter.
     """
     transmitter = np.ascontiguousarray(transmitter, dtype=np.float64)
     users = np.ascontiguousarray(users, dtype=np.float64)
@@ -53,16 +53,16 @@ def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = Fals
 
 
 def checked_transmitters(transmitters: Any) -> np.ndarray:
-    """Positions of one transmitter or several as contiguous float64.
+    """Check positions of one or several transmitters and return them as contiguous float64.
 
     Args:
-        transmitters: (T, 3) metres, or (3,) for a single one.
+        transmitters: (T, 3) positions of the transmitters, metres, or (3,) for a single one.
 
     Returns:
-        (T, 3) float64, T at least 1.
+        (T, 3) float64, metres, T at least 1.
 
     Raises:
-        SiteTwinError: There is none, or a shape is wrong.
+        SiteTwinError: There is no transmitter, or the shape is wrong.
     """
     if not np.size(transmitters):
         raise SiteTwinError("there is no transmitter to trace from; give at least one position")

@@ -1,4 +1,4 @@
-"""The roof edge that sees most of an area: a first choice of place for a base station."""
+"""Find the roof edge with the best view of an area, as a first place for a base station."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def visible(
     users: Float[np.ndarray, "users 3"],
     caster: RayCaster | None = None,
 ) -> Bool[np.ndarray, " users"]:
-    """Whether the straight line from a place to each user passes no surface; canopies do not count.
+    """Return whether each user is in line of sight of a place; canopies do not count.
 
     Args:
         site: The site.
-        position: (3,) metres.
-        users: (N, 3) metres.
-        caster: Ray caster of the site, where many places are tried.
+        position: (3,) position of the viewer, metres.
+        users: (N, 3) positions of the users, metres.
+        caster: Ray caster of the site; give it if many places are tried.
 
     Returns:
         (N,) bool.
@@ -49,18 +49,19 @@ def best_roof_edge(
     above: float = 2.0,
     inset: float = 0.3,
 ) -> tuple[Pose, float]:
-    """The place along the roof edges of some buildings with the largest share of users in line of sight.
+    """Find the place along the roof edges of buildings with the largest share of users in line of sight.
 
     Args:
         site: The site.
-        users: (N, 3) metres, such as `sitetwin.site.area_grid` makes them.
-        buildings: Names of the buildings that come into question.
-        spacing: Metres between places along an edge.
+        users: (N, 3) positions of the users, metres, for example from `sitetwin.site.area_grid`.
+        buildings: Names of the candidate buildings.
+        spacing: Metres between neighbouring places along an edge.
         above: Height over the roof, metres.
-        inset: Distance from the roof's edge, metres.
+        inset: Distance of the places from the roof's edge, metres.
 
     Returns:
-        The pose, facing the middle of the users that it sees, and their share. Of equal ones the first.
+        The pose, which faces the middle of the users that it sees, and the share of these users. The first of equally
+        good places is taken.
 
     Raises:
         SiteTwinError: There is no user, a building is unknown or too narrow, or no place sees any user.

@@ -86,8 +86,8 @@ def discover_edges(
     Args:
         site: The site.
         caster: Ray caster of the same site.
-        transmitter: (3,) metres.
-        users: (U, 3) float64, metres, U at least 1.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) float64, positions of the users, metres, U at least 1.
         grid: Cells over the users.
         settings: What is sought.
         progress: Called with the share of the work done, 0..1.

@@ -26,7 +26,7 @@ class EdgeScene:
     Attributes:
         site: The site.
         caster: Ray caster of the same site.
-        transmitter: (3,) float64, metres.
+        transmitter: (3,) float64, position of the transmitter, metres.
         source: The same, Dr.Jit Array3f64.
         wedges: Dr.Jit Float64, see `wedge_table`.
         facets: Dr.Jit Float64, see `facet_table`.

@@ -77,7 +77,7 @@ class EdgeSolver:
         """All valid paths to some users.
 
         Args:
-            users: (U, 3) float64, metres.
+            users: (U, 3) float64, positions of the users, metres.
             progress: Called with the share of the work done, 0..1.
         """
         if not len(users) or not len(self.chains):
@@ -197,7 +197,7 @@ class EdgeSolver:
         Args:
             group: Chains alike in their number of reflections before and after.
             chain: (N,) index into all chains.
-            users: (N, 3) metres.
+            users: (N, 3) positions of the users, metres.
         """
         user = array3(users)
         bend = self.bend(group, to_device(mitsuba().UInt32, chain.astype(np.uint32)), user)

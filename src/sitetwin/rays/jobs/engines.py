@@ -20,10 +20,10 @@ ENGINES = (DENSE, SIONNA)
 
 
 def check_engine(engine: str, site: Site, settings: TraceSettings) -> None:
-    """Make sure that there is such an engine and that it can do all that the site and the settings ask for.
+    """Check that an engine exists and can do everything that the site and the settings ask for.
 
     Raises:
-        SiteTwinError: It cannot, or surfaces would be cut into too many tiles.
+        SiteTwinError: The engine does not exist or cannot do this, or surfaces would be cut into too many tiles.
     """
     if engine not in ENGINES:
         raise SiteTwinError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
@@ -51,17 +51,17 @@ def trace(
     engine: str = ENGINES[0],
     allow_indoors: bool = False,
 ) -> Paths:
-    """All paths from a transmitter to some users, in memory.
+    """Trace all paths from a transmitter to some users, in memory.
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres, U at least 1.
-        settings: What to trace, and how completely; ``sionna`` has no bound on what stays unseen and no diffuse paths.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres, U at least 1.
+        settings: What to trace, and how completely; ``sionna`` has no bound on unseen paths and no diffuse paths.
         progress: Called with the share of the work done, 0..1.
         engine: ``sitetwin``, the dense tracer, or ``sionna``, Sionna RT's path solver: each chain that it finds is
-            solved again in double precision; slower by orders of magnitude. It draws the interaction at each hit of a
-            ray, and so finds a share of the diffracted and transmitted paths.
+            solved again in double precision. ``sionna`` is slower by orders of magnitude. It draws the interaction at
+            each hit of a ray at random, and so finds only a share of the diffracted and transmitted paths.
         allow_indoors: Whether the transmitter may stand inside a building, as in a room.
 
     Raises:

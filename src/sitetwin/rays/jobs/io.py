@@ -35,15 +35,16 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What a store of paths holds, in a few numbers.
+    """A summary of a store of paths in a few numbers.
 
     Attributes:
         users: Number of users.
         users_without_path: Users that no path reaches.
         paths: Number of paths.
-        line_of_sight_share: Share of the users with a path of no interaction.
-        unseen_share: Estimated share of (chain, user) pairs that discovery missed; None if the store does not say.
-        unseen_share_diffracted: The same for chains with a diffraction; None if none were sought.
+        line_of_sight_share: Share of the users with a line-of-sight path (no interaction).
+        unseen_share: Estimated share of (chain, user) pairs that discovery missed; None if the store does not tell it.
+        unseen_share_diffracted: Estimated share of (chain, user) pairs with a diffraction that discovery missed; None
+            if diffraction was not traced.
     """
 
     users: int
@@ -55,7 +56,7 @@ class TraceSummary:
 
 
 def paths_to_arrays(paths: Paths) -> dict[str, Array]:
-    """Labelled arrays of some paths: all but the transmitter and the attributes, which a whole store shares."""
+    """Make labelled arrays of paths, without the transmitter and the attributes, which a whole store shares."""
     return {
         name: Array(dims, np.ascontiguousarray(getattr(paths, name), dtype=_DTYPES[name]), attributes)
         for name, (dims, attributes) in LAYOUT.items()
@@ -63,10 +64,10 @@ def paths_to_arrays(paths: Paths) -> dict[str, Array]:
 
 
 def arrays_to_paths(group: Group, transmitter: np.ndarray, attributes: dict[str, Any]) -> Paths:
-    """The inverse of `paths_to_arrays`.
+    """Make paths from labelled arrays, as the inverse of `paths_to_arrays`.
 
     Raises:
-        SiteTwinError: An array is absent.
+        SiteTwinError: An array is missing.
     """
     absent = sorted(set(LAYOUT) - set(group.arrays))
     if absent:
@@ -75,7 +76,7 @@ def arrays_to_paths(group: Group, transmitter: np.ndarray, attributes: dict[str,
 
 
 def write_paths_tile(store: TileStore, index: int, paths: Paths) -> None:
-    """Write the paths of one tile of users; their attributes go with the tile. Raises as `TileStore.write_tile`."""
+    """Write the paths of one tile of users, with their attributes; errors are those of `TileStore.write_tile`."""
     start, stop = store.tiles[index]
     if paths.num_users != stop - start:
         raise ValueError(f"tile {index} is for {stop - start} users, not {paths.num_users}")
@@ -83,15 +84,15 @@ def write_paths_tile(store: TileStore, index: int, paths: Paths) -> None:
 
 
 def save_paths(paths: Paths, path: str | Path, tile_users: int = 50_000) -> TileStore:
-    """Write paths that are in memory into a new store, or finish one that was interrupted.
+    """Write paths from memory into a new store, or finish an interrupted store.
 
     Args:
-        paths: Any paths.
+        paths: The paths.
         path: Folder of the store.
         tile_users: Users per tile.
 
     Raises:
-        SiteTwinError: The folder holds something else, or the disk refuses.
+        SiteTwinError: The folder holds something else, or the disk cannot be written.
     """
     digest = hashlib.sha256()
     for name, array in paths_to_arrays(paths).items():
@@ -117,10 +118,10 @@ def load_paths(path: str | Path, users: slice | None = None) -> Paths:
 
     Args:
         path: Folder of the store.
-        users: Which users, by index; only the tiles that hold some of them are read. A step is allowed.
+        users: Indices of the users; only tiles with some of them are read. A slice may have a step.
 
     Raises:
-        SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+        SiteTwinError: The folder is not a store of paths, or a tile is missing or damaged.
     """
     store = open_paths(path)
     wanted = np.arange(store.num_users)[users if users is not None else slice(None)]
@@ -139,10 +140,10 @@ def load_paths(path: str | Path, users: slice | None = None) -> Paths:
 
 
 def open_paths(path: str | Path) -> TileStore:
-    """Open a store and make sure that it holds paths.
+    """Open a store and check that it holds paths.
 
     Raises:
-        SiteTwinError: It does not.
+        SiteTwinError: The folder is not a store, or the store does not hold paths.
     """
     store = TileStore.open(path)
     if store.configuration.get("kind") != KIND:
@@ -151,7 +152,7 @@ def open_paths(path: str | Path) -> TileStore:
 
 
 def concatenate(parts: list[Paths]) -> Paths:
-    """Put the paths of consecutive groups of users end to end; transmitter and attributes are the first part's."""
+    """Join the paths of consecutive groups of users; transmitter and attributes come from the first part."""
     if len(parts) == 1:
         return parts[0]
     joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in LAYOUT}
@@ -166,7 +167,7 @@ def _join_offsets(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def merge_attributes(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Attributes on which all parts agree; where they differ, the list of their values."""
+    """Merge attributes: equal values are kept once, and differing values become a list."""
     merged = {}
     for name in sorted(set().union(*parts)):
         values = [part.get(name) for part in parts]
@@ -175,7 +176,7 @@ def merge_attributes(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
-    """Ranges of at most `tile_users` users each.
+    """Split users into ranges of at most `tile_users` users each.
 
     Raises:
         SiteTwinError: `tile_users` is not positive.
@@ -189,9 +190,9 @@ def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
 def trace_configuration(
     site: Site, transmitter: np.ndarray, users: np.ndarray, settings: TraceSettings, tile_users: int
 ) -> dict[str, Any]:
-    """What decides the paths of a trace, for the manifest: an interrupted run is resumed only with the same.
+    """Return everything that determines the paths of a trace; a run is resumed only if it is equal.
 
-    Materials decide nothing but which walls waves may pass, where they may pass any.
+    Of the materials, only their opacity matters, and only if transmissions are traced.
     """
     positions = np.ascontiguousarray(users, dtype="<f8")
     slabs = hashlib.sha256(penetrable_facets(site).tobytes()).hexdigest()
@@ -208,13 +209,13 @@ def trace_configuration(
 
 
 def path_width(site: Site, chains: ChainList, settings: TraceSettings) -> int:
-    """Most interactions of any path, the same for every tile, so that tiles can be put end to end."""
+    """Return the largest number of interactions of any path, equal for all tiles, so that tiles can be joined."""
     scatters = settings.canopy_paths > 0 and len(site.vegetation.scatter_centres) > 0
     return max(chains.facets.shape[1] + settings.max_transmissions, int(scatters), int(settings.diffuse_paths > 0))
 
 
 def widen(paths: Paths, width: int) -> Paths:
-    """The same paths with room for `width` interactions each, if they have less."""
+    """Return the paths with room for at least `width` interactions each."""
     more = width - paths.max_depth
     if more <= 0:
         return paths
@@ -227,7 +228,7 @@ def widen(paths: Paths, width: int) -> Paths:
 
 
 def label_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
-    """Arrays with an axis label for each axis; scalars become arrays of one entry."""
+    """Label each axis of arrays; scalars become arrays with one entry."""
     return {
         name: Array(
             tuple(f"{name}_{axis}" for axis in range(max(value.ndim, 1))),
@@ -239,15 +240,15 @@ def label_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
 
 
 def unlabel_arrays(group: Group) -> dict[str, np.ndarray]:
-    """The inverse of `label_arrays`."""
+    """Remove the labels that `label_arrays` added."""
     return {n: a.data.reshape(()) if a.attributes["scalar"] else a.data for n, a in group.arrays.items()}
 
 
 def summarise(path: str | Path) -> TraceSummary:
-    """Count what a finished store of paths holds, one tile in memory at a time.
+    """Summarise a finished store of paths, with one tile in memory at a time.
 
     Raises:
-        SiteTwinError: The folder is no store of paths, a tile is missing or damaged.
+        SiteTwinError: The folder is not a store of paths, or a tile is missing or damaged.
     """
     store = open_paths(path)
     empty = paths = sighted = 0
@@ -273,7 +274,7 @@ def _position(point: np.ndarray) -> list[float]:
 
 
 def root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
-    """What a store of paths says of itself to its readers."""
+    """Return the attributes that describe a store of paths to its readers."""
     return {
         "title": TITLE,
         "frame": FRAME,

@@ -1,4 +1,4 @@
-"""A long trace as one object: what is traced, and running it into a folder."""
+"""A long trace as one object, which can be run into a folder."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False, init=False)
 class TraceJob:
-    """A trace of many users from one transmitter or several, tile after tile, into stores on disk.
+    """A trace from one or several transmitters to many users, in tiles, into stores on disk.
 
     Attributes:
         site: The site.
-        transmitters: (T, 3) float64, metres. A single position of shape (3,) may be given for one transmitter.
-        users: (U, 3) float64, metres, the same for all transmitters.
+        transmitters: (T, 3) float64 positions, metres. A single position of shape (3,) may be given for one
+            transmitter.
+        users: (U, 3) float64 positions of the users, metres, the same for all transmitters.
         settings: What to trace, and how completely.
         tile_users: Users per tile.
-        engine: Name of the engine, see `sitetwin.rays.trace`; ``sionna`` has no chain list.
+        engine: Name of the engine, ``sitetwin`` or ``sionna`` (which has no chain list).
         allow_indoors: Whether transmitters may stand inside buildings, as in rooms.
 
     Raises:
-        SiteTwinError: A position is not finite, there is no transmitter or no user, or tiles are empty.
+        SiteTwinError: A position is not finite, there is no transmitter or no user, or `tile_users` is not positive.
     """
 
     site: Site
@@ -84,27 +85,27 @@ class TraceJob:
         workers: int = 1,
         scheduler: str | None = None,
     ) -> list[TileStore]:
-        """Trace all users into a folder; a killed run goes on where it was.
+        """Trace all users into a folder; an interrupted run continues where it stopped.
 
         The chain list of a transmitter is found once for all users, by the calling process, and kept in its store:
         workers and resumed runs solve the same chains. The bytes written do not depend on where a run was
         interrupted, nor on the number of workers, nor on the order in which they finish.
 
         Args:
-            folder: The store of paths where there is one transmitter. Several have the stores ``tx000``, ``tx001``,
-                ... in it, and the folder opens as one tree. Workers on other machines must see it under the same name.
-            progress: Told the stage and its finished share, of all transmitters.
-            resume: Whether to go on with an existing store of the same configuration.
-            workers: Processes that solve tiles; 1 works in the calling process.
-            scheduler: Address of a Dask scheduler whose workers are used instead, as ``tcp://10.0.0.1:8786``.
+            folder: Folder of the store for one transmitter. With several transmitters, it holds their stores ``tx000``,
+                ``tx001``, ..., and opens as one tree. Workers on other machines must see it under the same name.
+            progress: Called with the stage and its finished share over all transmitters.
+            resume: Whether to continue an existing store of the same configuration.
+            workers: Number of processes that solve tiles; with 1 the calling process solves them.
+            scheduler: Address of a Dask scheduler whose workers are used instead, such as ``tcp://10.0.0.1:8786``.
 
         Returns:
             The finished stores, in the order of the transmitters.
 
         Raises:
             SiteTwinError: The engine cannot do what is asked for, a transmitter stands inside a building, below the
-                ground or on a surface, the folder holds something else or was begun by other code, the disk refuses,
-                the scheduler does not answer, or workers die over and over.
+                ground or on a surface, the folder holds something else or was begun by another version of the code, the
+                disk cannot be written, the scheduler does not answer, or workers die repeatedly.
         """
         check_workers(workers)
         check_engine(self.engine, self.site, self.settings)
@@ -123,10 +124,10 @@ class TraceJob:
         return stores
 
     def configuration(self, number: int = 0) -> dict[str, Any]:
-        """What decides the bytes of a transmitter's store, for its manifest: a run is resumed only with the same.
+        """Return everything that determines the bytes of a transmitter's store; a run is resumed only if it is equal.
 
         Args:
-            number: Which transmitter.
+            number: Index of the transmitter.
         """
         engine = {} if self.engine == DENSE else {"engine": self.engine}
         transmitter = self.transmitters[number]

@@ -1,4 +1,4 @@
-"""Tiles of users, solved in this process or by Dask workers, into stores that a killed run goes on with."""
+"""Solve tiles of users, in this process or on Dask workers, into stores that can be resumed."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def fill_stores(
     workers: int = 1,
     scheduler: str | None = None,
 ) -> None:
-    """Find the chains and solve the tiles that stores lack.
+    """Find the chains and solve the tiles that are missing in stores.
 
     Workers are shared: while they solve the last tiles of one transmitter, the chains of the next are found.
 
     Args:
-        solver: Knows the site, the settings and the engine.
-        stores: One for each transmitter.
+        solver: Solver of tiles, with the site, the settings and the engine.
+        stores: The stores, one for each transmitter.
         transmitters: (T, 3) metres.
-        users: (U, 3) metres: all users of the stores, whatever tiles they are cut into.
-        tell: Told the stage and its finished share, of all transmitters.
-        workers: Processes that solve tiles; 1 works in the calling process.
+        users: (U, 3) positions of all users of the stores, metres, independent of tiles.
+        tell: Called with the stage and its finished share over all transmitters.
+        workers: Number of processes that solve tiles; with 1 the calling process solves them.
         scheduler: Address of a Dask scheduler whose workers are used instead.
 
     Raises:
-        SiteTwinError: The disk refuses, the scheduler does not answer, or workers die over and over.
+        SiteTwinError: The disk cannot be written, the scheduler does not answer, or workers die repeatedly.
     """
     wants_chains = solver.engine == DENSE
     unfinished = [
@@ -85,7 +85,7 @@ def fill_stores(
 
 
 class TileSolver:
-    """A site and settings with what solving tiles needs of them, made once in each process.
+    """Solver of tiles for one site and settings; it is made once in each process.
 
     Args:
         site: The site.
@@ -111,20 +111,20 @@ class TileSolver:
     def find_chains(
         self, store: TileStore, transmitter: np.ndarray, users: np.ndarray, tell: Callable[[float], None]
     ) -> None:
-        """Find the chain list of a store and write it there, unless it has one."""
+        """Find the chain list of a store and write it there, unless the store has one."""
         if not store.has_group(CHAINS):
             chains = dense.discover(self.site, transmitter, users, self.settings, tell, self.caster)
             store.write_group(CHAINS, label_arrays(chains.to_arrays()), {"hash": chains.hash})
         tell(1.0)
 
     def chains_of(self, store: TileStore) -> ChainList:
-        """The chain list that a store keeps: the first run and a resumed one, here or there, solve the same thing."""
+        """Read the chain list of a store, so that all runs and all workers solve the same chains."""
         if self._chains is None or self._chains[0] != store.path:
             self._chains = store.path, ChainList.from_arrays(unlabel_arrays(store.read_group(CHAINS)))
         return self._chains[1]
 
     def solve(self, store: TileStore, users: np.ndarray, progress: Callable[[float], None] | None = None) -> Paths:
-        """The paths of the users of one tile."""
+        """Find the paths of the users of one tile."""
         if self.engine == SIONNA:
             transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
 

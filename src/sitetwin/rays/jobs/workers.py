@@ -1,8 +1,8 @@
-"""Work spread over processes by Dask: a cluster on this machine, or the workers of a scheduler elsewhere.
+"""Distribute work over processes with Dask: a cluster on this machine, or the workers of a scheduler elsewhere.
 
 Worker processes are spawned, never forked, so that no state of the ray caster is inherited. Work is handed out in a
 window that is a little wider than the pool, so that neither memory here nor the scheduler's grows with the number of
-pieces. Dask sends Python objects by pickle: a scheduler's address is a matter of trust.
+pieces. Dask sends Python objects by pickle, so use only schedulers that you trust.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _numbers = itertools.count()
 
 
 def check_workers(workers: int) -> None:
-    """Make sure that a number of workers is one.
+    """Check that a number of workers is possible.
 
     Raises:
-        SiteTwinError: It is not positive.
+        SiteTwinError: The number is not positive.
     """
     if workers < 1:
         raise SiteTwinError(f"{workers} workers cannot work; ask for 1 (this process) or more")
@@ -55,8 +55,8 @@ class WorkerPool:
     """Processes that share an object and apply functions to it; a context manager.
 
     Args:
-        state: Anything that can be pickled; each worker makes its own from it, once.
-        workers: Processes of a cluster on this machine.
+        state: Any object that can be pickled; each worker makes its own copy, once.
+        workers: Number of processes of a cluster on this machine.
         scheduler: Address of a scheduler whose workers are used instead.
 
     Raises:
@@ -176,14 +176,14 @@ class WorkerPool:
     def run(
         self, function: Callable[..., Any], pieces: Iterator[tuple[Name, tuple[Any, ...]]]
     ) -> Iterator[tuple[Name, Any]]:
-        """Results of ``function(state, *arguments)`` as they come, in any order.
+        """Yield the results of ``function(state, *arguments)`` as they are ready, in any order.
 
         Args:
-            function: Importable by name.
-            pieces: A name and the arguments of each piece of work; drawn when a worker is about to be free.
+            function: A function that can be imported by its name.
+            pieces: Name and arguments of each piece of work; they are drawn when a worker is about to be free.
 
         Raises:
-            SiteTwinError: The function raised it, a piece lost its worker again and again, or there are no workers.
+            SiteTwinError: The function raised it, a piece lost its worker repeatedly, or there are no workers.
         """
         from distributed import KilledWorker, wait
         from distributed.comm import CommClosedError
@@ -224,7 +224,7 @@ class WorkerPool:
 
 
 def begin(name: str, state: object, threads: int | None) -> None:
-    """In a worker: keep a pool's state; on this machine, share the cores between the workers."""
+    """Keep a pool's state in a worker; on this machine, share the cores between the workers."""
     from sitetwin.backend import mitsuba
 
     mitsuba()
@@ -236,12 +236,12 @@ def begin(name: str, state: object, threads: int | None) -> None:
 
 
 def end(name: str) -> None:
-    """In a worker: forget a pool's state."""
+    """Delete a pool's state in a worker."""
     _states.pop(name, None)
 
 
 def apply(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """In a worker: one piece of work."""
+    """Do one piece of work in a worker."""
     with _one_at_a_time:
         return function(_states[name], *arguments)
 

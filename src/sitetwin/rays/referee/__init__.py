@@ -1,4 +1,4 @@
-"""Other tracers as judges: Sionna RT and Wireless InSite, and the comparison of two traces path by path."""
+"""Other tracers as references: Sionna RT and Wireless InSite, and the comparison of traces path by path."""
 
 from sitetwin.rays.referee.compare import Comparison, Match, compare_paths, gain_differences, match_paths
 from sitetwin.rays.referee.facet_search import search_facets

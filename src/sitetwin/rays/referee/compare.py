@@ -1,4 +1,4 @@
-"""Two traces of the same users, path by path: which agree, which only one engine found, and how far they differ."""
+"""Compare two traces path by path: which paths agree, which only one engine found, and how far they differ."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Match:
 
     Attributes:
         a: (M,) int64, rows of the first table.
-        b: (M,) int64, their partners in the second.
-        by_chain: (M,) bool, True where the chains are equal, False where only kinds and geometry are: coplanar facets
-            of two objects can stand for the same reflection, two wedges for the same edge.
-        only_a: rows of the first table without a partner.
-        only_b: rows of the second without a partner.
+        b: (M,) int64, rows of the second table that match the rows `a`.
+        by_chain: (M,) bool, True where the chains are equal, False where only kinds and geometry are equal: coplanar
+            facets of two objects can mean the same reflection, and two wedges the same edge.
+        only_a: Rows of the first table without a partner.
+        only_b: Rows of the second without a partner.
     """
 
     a: np.ndarray
@@ -47,18 +47,19 @@ class Comparison:
     length_99: float
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, JSON-serialisable."""
+        """Return all fields as a JSON-serialisable dictionary."""
         return asdict(self)
 
 
 def match_paths(a: Paths, b: Paths, *, length_tolerance: float = 1e-3, direction_tolerance: float = 1e-4) -> Match:
-    """Match two traces of the same users: by facet chain first, by geometry where that fails.
+    """Match two traces of the same users: by facet chain first, and by geometry where that fails.
 
     Args:
         a: One trace.
-        b: The other; same transmitter, same users in the same order.
-        length_tolerance: Metres, for a match by geometry.
-        direction_tolerance: Length of the difference of the unit vectors, at both ends, for a match by geometry.
+        b: The other trace; same transmitter, same users in the same order.
+        length_tolerance: Largest difference of lengths for a match by geometry, metres.
+        direction_tolerance: Largest length of the difference of the unit vectors, at both ends, for a match by
+            geometry.
 
     Raises:
         SiteTwinError: The transmitters or the users differ.
@@ -85,13 +86,13 @@ def match_paths(a: Paths, b: Paths, *, length_tolerance: float = 1e-3, direction
 def compare_paths(
     a: Paths, b: Paths, match: Match, power_a: np.ndarray | None = None, power_b: np.ndarray | None = None
 ) -> Comparison:
-    """Figures of a match.
+    """Compute the numbers that describe a match.
 
     Args:
         a: The first trace.
         b: The second.
-        match: Their match.
-        power_a: (P,) linear power of the first trace's paths, to weigh what the second lacks.
+        match: The match of the two traces.
+        power_a: (P,) linear power of the first trace's paths, to weight those that the second trace lacks.
         power_b: (P,) linear power of the second trace's paths.
     """
     difference = np.abs(a.length[match.a] - b.length[match.b])
@@ -111,11 +112,11 @@ def compare_paths(
 
 
 def gain_differences(gain_a: np.ndarray, gain_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute differences of matched complex gains.
+    """Return absolute differences of matched complex gains.
 
     Args:
         gain_a: (M,) complex voltage gains, without the carrier phase if only the interactions are to be compared.
-        gain_b: (M,) complex, row by row the other engine's.
+        gain_b: (M,) complex voltage gains of the other engine, row by row.
 
     Returns:
         Power differences in dB and phase differences in radians, both 0 or more.

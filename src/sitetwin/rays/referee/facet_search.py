@@ -1,4 +1,4 @@
-"""Which facets the vertices of foreign paths lie on: other engines name points, or no facets at all."""
+"""Find the facets on which the vertices of another engine's paths lie."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class FacetSearch:
 
     Attributes:
         facets: (P, D) int32, -1 beyond the last reflection and where no facet is near enough.
-        distance: (P, D) float64, metres, of each vertex from its facet's triangles; NaN beyond the last reflection,
-            infinite where no facet is near enough.
-        displacement: (P, D) float64, metres, of each vertex from the exact reflection point of the path's facets (image
-            method in double precision); NaN beyond the last reflection and for paths that miss a facet.
-        vertices: (P, D, 3) float64, metres, the exact reflection points; NaN likewise.
+        distance: (P, D) float64, distance of each vertex from its facet's triangles, metres; NaN beyond the last
+            reflection, infinite where no facet is near enough.
+        displacement: (P, D) float64, distance of each vertex from the exact reflection point of the path's facets
+            (image method in double precision), metres; NaN beyond the last reflection and for paths that miss a facet.
+        vertices: (P, D, 3) float64, metres, the exact reflection points; NaN beyond the last reflection and for paths
+            that miss a facet.
     """
 
     facets: np.ndarray
@@ -43,11 +44,12 @@ class FacetSearch:
 def search_facets(paths: Paths, site: Site, tolerance: float = 0.05) -> FacetSearch:
     """Find the facet chain of each path from the points of its reflections.
 
-    Near an edge several facets are within the tolerance. Of all chains of such facets (at most four at each vertex) the
-    one is taken whose exact reflection points lie nearest to the given ones; of coincident facets the lowest number.
+    Near an edge several facets are within the tolerance. Of all chains of such facets (at most four at each vertex),
+    the chain with exact reflection points nearest to the given ones is taken; of coincident facets, the one with the
+    lowest number.
 
     Args:
-        paths: P paths; their `facets` are not looked at.
+        paths: P paths; their `facets` are ignored.
         site: The site.
         tolerance: Largest distance of a vertex from its facet, metres.
     """
@@ -135,7 +137,7 @@ def _near(
 
 
 def point_triangle_distance(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Distances of one point (3,) from triangles (T, 3, 3), metres: to the plane over the inside, else to an edge."""
+    """Return distances of a point (3,) from triangles (T, 3, 3), metres: to the plane if inside, else to an edge."""
     edges = np.roll(corners, -1, axis=1) - corners
     gap = point - corners
     normal = np.cross(edges[:, 0], edges[:, 1])

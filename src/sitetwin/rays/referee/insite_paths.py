@@ -1,4 +1,4 @@
-"""Paths that Wireless InSite lists (``*.paths.*.p2m``): every path of one transmitter to one set of receivers."""
+"""Read the path files of Wireless InSite (``*.paths.*.p2m``): all paths from one transmitter to one receiver set."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ _SIX_DIGITS = 1e-5  # the file rounds to six significant digits
 
 @dataclass(frozen=True, eq=False)
 class InsitePaths:
-    """The paths of one file that consist of reflections only, and what is listed beside their geometry.
+    """The paths of one file that consist of reflections only, with the power, phase and angles that the file lists.
 
     Attributes:
-        paths: Their geometry, P rows. The file names no facets, so `facets` is -1; see `assign_facets`. Within a user
-            they stand by number of interactions, then as listed. Lengths and directions are those of the vertices.
+        paths: Geometry of the P paths. The file names no facets, so `facets` is -1. A user's paths are ordered by
+            number of interactions, then as in the file. Lengths and directions are computed from the vertices.
         power_dbm: (P,) float64, received power, dBm.
         phase: (P,) float64, radians, of the received field under e^{+j omega t}, carrier phase included.
-        delay: (P,) float64, seconds, as listed: rounded to six digits, so less precise than ``paths.delay``.
+        delay: (P,) float64, seconds, as in the file: rounded to six digits, so less precise than ``paths.delay``.
         departure_angles: (P, 2) float64, zenith and azimuth at the transmitter, radians, pointing away from it.
-        arrival_angles: (P, 2) float64, the same at the user.
+        arrival_angles: (P, 2) float64, zenith and azimuth at the user, radians, pointing away from it.
         transmitter_set: Number of the transmitters' set, and of the point in it, from 1; None if the file omits it.
-        receiver_set: Number of the receivers' set; None likewise.
-        left_out: How many paths of each interaction sequence with other than reflections were left out.
+        receiver_set: Number of the receivers' set; None if the file omits it.
+        left_out: Number of paths that were left out, by interaction sequence, because not all interactions are
+            reflections.
     """
 
     paths: Paths
@@ -51,7 +52,7 @@ class InsitePaths:
     left_out: dict[str, int]
 
     def gains(self, transmit_power_dbm: float) -> np.ndarray:
-        """(P,) complex128 voltage gain with the carrier phase: ``|a|^2`` is received over transmitted power."""
+        """Return (P,) complex128 voltage gains with the carrier phase: ``|a|^2`` is received over transmitted power."""
         return 10 ** ((self.power_dbm - transmit_power_dbm) / 20) * np.exp(1j * self.phase)
 
 
@@ -63,10 +64,11 @@ def read_insite_paths(
     The file is read as a stream; only its numbers are kept.
 
     Args:
-        path: The file.
-        transmitter: (3,) metres, its exact position, as the file rounds it; the file's own by default.
-        users: (U, 3) metres, likewise, in the order of the set. By default the file's own, NaN for users that have no
-            path, whose positions the file does not give.
+        path: Path of the file.
+        transmitter: (3,) exact position of the transmitter, metres, because the file rounds it; by default the file's
+            own.
+        users: (U, 3) exact positions of the users in the order of the set, metres; by default the file's own, with NaN
+            for users without a path, whose positions the file does not give.
 
     Raises:
         SiteTwinError: The file is missing, truncated or malformed (the message names the line), its positions are not

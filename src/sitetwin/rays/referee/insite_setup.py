@@ -1,4 +1,4 @@
-"""What a Wireless InSite project says of its radios: positions, antennas, carrier, and how much it traced."""
+"""Read the radios of a Wireless InSite project: positions, antennas, carrier, and limits of its trace."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class RadioSet:
     """A set of transmitters or receivers.
 
     Attributes:
-        number: Its number in the project, which the names of result files carry.
-        name: Its name.
+        number: Number of the set in the project, which is part of the names of result files.
+        name: Name of the set.
         positions: (N, 3) float64, metres, in the order of the results; heights as the file gives them.
         above_terrain: Whether heights count from the terrain.
         antenna: Number of the antenna in the project.
         rotation: Whether the antenna is turned.
-        power_dbm: Transmitted power, None for a set that only receives.
+        power_dbm: Transmitted power, dBm; None for a set that only receives.
     """
 
     number: int
@@ -41,15 +41,15 @@ class RadioSet:
 
 @dataclass(frozen=True, eq=False)
 class InsiteSetup:
-    """What is needed of a project to trace it again.
+    """The data of a project that are needed to trace it again.
 
     Attributes:
-        frequency_hz: Carrier, Hz.
+        frequency_hz: Carrier frequency, Hz.
         antennas: Type and polarisation of each antenna by its number, such as ("isotropic", "vertical").
         radios: The active sets by number.
-        max_reflections: Most reflections of a path.
-        max_transmissions: Most transmissions.
-        max_diffractions: Most diffractions.
+        max_reflections: Largest number of reflections of a path.
+        max_transmissions: Largest number of transmissions of a path.
+        max_diffractions: Largest number of diffractions of a path.
     """
 
     frequency_hz: float

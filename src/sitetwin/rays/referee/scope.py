@@ -1,4 +1,4 @@
-"""What of the referee's paths is what a trace was asked for: both engines answer the same question."""
+"""Restrict the paths of Sionna RT to those that the settings ask for, so that both engines are comparable."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sitetwin.rays.referee.sionna import ReferenceEngine, ReferenceSettings
 
 
 def reference_settings(settings: TraceSettings) -> ReferenceSettings:
-    """How Sionna RT is asked for what these settings ask for.
+    """Translate the settings of a trace into settings of Sionna RT.
 
-    Its depth counts transmissions too. Rays, batch and table are those with which it loses fewest paths: 10^6 rays for
-    each batch of 100 users, as it has no bound on what stays unseen.
+    Its depth also counts transmissions. The numbers of rays, users per batch and table slots are those with the fewest
+    lost paths: 10^6 rays for each batch of 100 users, because Sionna RT has no bound on unseen paths.
     """
     return ReferenceSettings(
         max_depth=settings.max_depth + settings.max_transmissions,
@@ -39,17 +39,17 @@ def trace_as_asked(
     settings: TraceSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> Paths:
-    """Sionna RT's paths, without those that the settings do not ask for.
+    """Trace with Sionna RT, and drop the paths that the settings do not ask for.
 
-    It takes each mesh for itself, and so diffracts at edges that are none once all meshes are joined: corners hidden
-    between two houses, the feet of walls. Such paths are dropped; how many stands in
+    Sionna RT treats each mesh separately, and so diffracts at edges that vanish when all meshes are joined: corners
+    hidden between two houses, the feet of walls. Such paths are dropped; their number stands in
     ``Paths.attributes["dropped_at_no_wedge"]`` and in a warning.
 
     Args:
         engine: Sionna RT with the site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        settings: What is asked for.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        settings: What to trace.
         progress: Called with (users done, users in all) after each batch.
     """
     found = engine.trace(transmitter, users, reference_settings(settings), progress=progress)[0]
@@ -71,7 +71,7 @@ def trace_as_asked(
 
 
 def within_settings(paths: Paths, settings: TraceSettings) -> Bool[np.ndarray, " paths"]:
-    """(P,) bool: paths with no more reflections, transmissions and diffractions than settings allow.
+    """Return (P,) bool: whether a path has no more reflections, transmissions and diffractions than allowed.
 
     A diffracted path has one edge, at most `reflections_before` and `reflections_after` beside it, and passes no slab.
     """
@@ -83,7 +83,7 @@ def within_settings(paths: Paths, settings: TraceSettings) -> Bool[np.ndarray, "
 
 
 def singly_diffracted(paths: Paths, settings: TraceSettings) -> Bool[np.ndarray, " paths"]:
-    """(P,) bool: one diffraction, and no more reflections on either side of it than settings allow."""
+    """Return (P,) bool: whether a path has one diffraction, and no more reflections before and after than allowed."""
     bent = paths.kinds == Interaction.DIFFRACTION
     at = bent.argmax(axis=1)
     through = (paths.kinds == Interaction.TRANSMISSION).any(axis=1)

@@ -1,9 +1,9 @@
-"""The referee: Sionna RT's `PathSolver` behind the same `Paths` contract.
+"""The reference tracer: Sionna RT's `PathSolver`, with results as `Paths`.
 
-It shares nothing with the dense tracer but the site. Sionna RT shoots rays, tests every hit against every receiver,
-solves the candidates with the image method in single precision and computes fields with its own material model; here
-it is only handed a scene and asked in batches, because with many receivers in one call it silently loses paths (its
-table of chains is a hash modulo `max_num_paths`, shared by all receivers of the call).
+It shares only the site with the dense tracer. Sionna RT shoots rays, tests every hit against every receiver, solves the
+candidates with the image method in single precision and computes fields with its own material model; here it only gets
+a scene and users in batches, because with many receivers in one call it silently loses paths (its table of chains is a
+hash modulo `max_num_paths`, shared by all receivers of the call).
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ _KINDS = {1: Interaction.REFLECTION, 4: Interaction.TRANSMISSION, 8: Interaction
 
 @dataclass(frozen=True)
 class ReferenceSettings:
-    """How Sionna RT is asked.
+    """Settings of Sionna RT's path solver.
 
     Attributes:
-        max_depth: Most interactions on a path, 0 or more.
-        samples: Rays shot from the transmitter per call.
-        batch: Users per call; above some 100 users Sionna RT begins to lose paths.
+        max_depth: Largest number of interactions on a path, 0 or more.
+        samples: Number of rays shot from the transmitter per call.
+        batch: Number of users per call; with more than about 100 users Sionna RT begins to lose paths.
         max_num_paths: Slots of its table of chains and rows of its buffer, shared by the users of a call; its buffer
             takes about 28 depth + 33 bytes a row.
-        line_of_sight: Whether the direct path is sought.
-        seed: Seed of its sampler; with reflections alone its ray lattice is fixed and the seed changes nothing.
-        diffraction: Whether paths with one diffraction are sought. It samples one interaction for each hit of a ray and
-            takes a diffraction in a fifth of the cases, so it finds a share of them that grows with `samples`.
-        edge_diffraction: Whether edges with one face (of one mesh; here one mesh holds all of a material) count too.
+        line_of_sight: Whether the direct path is traced.
+        seed: Seed of its sampler; with only reflections its ray lattice is fixed and the seed has no effect.
+        diffraction: Whether paths with one diffraction are traced. Sionna RT samples one interaction for each hit of a
+            ray, in a fifth of the cases a diffraction, so it finds a share of these paths that grows with `samples`.
+        edge_diffraction: Whether edges with only one face diffract too (edges of one mesh; here one mesh holds all
+            surfaces of a material).
         diffraction_lit_region: Whether diffracted paths outside the shadow of their edge are kept.
-        transmission: Whether paths pass straight through slabs; each counts as an interaction. At each hit the way is
-            drawn by the powers that the material reflects and lets through.
+        transmission: Whether paths pass straight through slabs; each slab counts as an interaction. At each hit,
+            reflection or transmission is drawn by the reflected and transmitted powers.
     """
 
     max_depth: int = 3
@@ -64,9 +65,9 @@ class ReferenceGains:
     """Sionna RT's own fields, row by row of the `Paths` they came with; isotropic V antennas at both ends.
 
     Attributes:
-        frequency: Carrier, Hz.
+        frequency: Carrier frequency, Hz.
         gain: (P,) complex64, voltage gain with the carrier phase: ``Paths.cir(normalize_delays=False)``.
-        gain_at_zero_delay: (P,) complex64, the same without e^{-j 2 pi f tau}: ``Paths.a``.
+        gain_at_zero_delay: (P,) complex64, voltage gain without the factor e^{-j 2 pi f tau}: ``Paths.a``.
         delay: (P,) float32, seconds, from its single-precision geometry.
     """
 
@@ -85,14 +86,15 @@ def trace_reference(
     refine: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Paths:
-    """Specular, transmitted and singly diffracted paths by Sionna RT.
+    """Trace specular, transmitted and singly diffracted paths with Sionna RT.
 
     Args:
         site: The site. Vegetation is unknown to Sionna RT: the result has no crossings.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        settings: How Sionna RT is asked.
-        refine: Solve each chain again in double precision; else keep its single-precision vertices.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        settings: Settings of Sionna RT.
+        refine: Whether each chain is solved again in double precision; otherwise its single-precision vertices are
+            kept.
         progress: Called with (users done, users in all) after each batch.
 
     Raises:
@@ -111,33 +113,34 @@ def trace_reference_gains(
     settings: ReferenceSettings | None = None,
     refine: bool = True,
 ) -> tuple[Paths, ReferenceGains]:
-    """Specular paths with Sionna RT's own complex gains and delays, aligned row by row.
+    """Trace specular paths with Sionna RT, with its own complex gains and delays row by row.
 
     Args:
         site: The site; its materials are evaluated at `frequency`, half-spaces become thick slabs.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
         frequency: Carrier, Hz.
-        settings: How Sionna RT is asked.
-        refine: Solve each chain again in double precision; else keep its single-precision vertices.
+        settings: Settings of Sionna RT.
+        refine: Whether each chain is solved again in double precision; otherwise its single-precision vertices are
+            kept.
 
     Raises:
-        SiteTwinError: A position is wrong, or a half-space has no loss and so cannot be handed over as a slab.
+        SiteTwinError: A position is wrong, or a half-space has no loss and so cannot be expressed as a slab.
     """
     engine = ReferenceEngine(site, frequency)
     return engine.trace(transmitter, users, settings or ReferenceSettings(), refine=refine)
 
 
 class ReferenceEngine:
-    """A site as a Sionna RT scene, kept for several calls.
+    """Sionna RT with a site as its scene, for several calls.
 
     Args:
         site: The site.
         frequency: Carrier in Hz, at which its materials are evaluated; None for geometry alone, with half-spaces of
-            metal and slabs that reflect about half, so that no path is lost for want of power.
+            metal and slabs that reflect about half, so that no path is lost because its power is too small.
 
     Raises:
-        SiteTwinError: The site has no triangles, or a half-space has no loss and so cannot be handed over as a slab.
+        SiteTwinError: The site has no triangles, or a half-space has no loss and so cannot be expressed as a slab.
     """
 
     def __init__(self, site: Site, frequency: float | None = None) -> None:
@@ -147,7 +150,7 @@ class ReferenceEngine:
         self._solver = path_solver()
 
     def solve(self, transmitter: np.ndarray, users: np.ndarray, settings: ReferenceSettings) -> Any:
-        """One call of `PathSolver` for all `users`; returns its `sionna.rt.Paths`, untouched."""
+        """Call `PathSolver` once for all `users`, and return its `sionna.rt.Paths` unchanged."""
         self._scene.place(transmitter, users)
         return self._solver(
             self._scene,
@@ -174,7 +177,7 @@ class ReferenceEngine:
         refine: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[Paths, ReferenceGains]:
-        """Paths and gains of all users, in batches.
+        """Trace all users in batches, and return paths and gains.
 
         Raises:
             SiteTwinError: A position is not finite or has the wrong shape.
@@ -198,7 +201,7 @@ class ReferenceEngine:
         *,
         refine: bool = True,
     ) -> tuple[Paths, ReferenceGains]:
-        """Paths and gains of the `rows` of consecutive batches of users.
+        """Assemble paths and gains from the `rows` of consecutive batches of users.
 
         Raises:
             SiteTwinError: There are no users.
@@ -214,7 +217,7 @@ class ReferenceEngine:
         return paths, ReferenceGains(frequency, table["gain"], table["gain_at_zero_delay"], table["delay"])
 
     def rows(self, raw: Any, max_depth: int) -> dict[str, np.ndarray]:
-        """The valid entries of Sionna RT's padded tensors, as a table."""
+        """Return the valid entries of Sionna RT's padded tensors as a table."""
         valid = np.asarray(raw.valid.numpy(), dtype=bool)[:, 0]
         user, column = np.nonzero(valid)
         taken = {
@@ -288,7 +291,7 @@ class ReferenceEngine:
 def unfold(
     transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Length, direction of departure and of arrival of paths, from their vertices (NaN beyond the last)."""
+    """Return length, direction of departure and direction of arrival of paths, from their vertices (NaN-padded)."""
     count, depth = vertices.shape[:2]
     points = np.empty((count, depth + 2, 3))
     points[:, 0] = transmitter

@@ -1,4 +1,4 @@
-"""A site as a Sionna RT scene: meshes, materials, and endpoints from arrays."""
+"""Make a Sionna RT scene from a site: meshes, materials, and endpoints from arrays."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _HALF_MIRROR = (5.83, 0.0, 0.0089)
 
 
 def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.ndarray]]:
-    """A Sionna RT scene with one mesh per material, and for each mesh the site's triangle of each primitive.
+    """Build a Sionna RT scene with one mesh per material, and list the site's triangle of each primitive.
 
     Args:
         site: The site.
-        frequency: Carrier in Hz at which materials are evaluated; None for geometry alone: metal for half-spaces, and
-            for slabs what reflects about as much as it lets through.
+        frequency: Carrier in Hz at which materials are evaluated; None for geometry alone: half-spaces become metal,
+            and slabs reflect about half of the power.
 
     Returns:
         The scene, and the site's triangles by Sionna RT's number of the mesh.
@@ -119,7 +119,7 @@ def _slab(material: Material, frequency: float | None) -> tuple[float, float, fl
 
 @cache
 def path_solver() -> Any:
-    """Sionna RT's `PathSolver`, made once."""
+    """Return Sionna RT's `PathSolver`, which is made once."""
     mitsuba()
     from sionna import rt
 

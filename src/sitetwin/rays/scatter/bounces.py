@@ -1,4 +1,4 @@
-"""Paths with a single interaction, merged into those that are there."""
+"""Merge paths with a single interaction into other paths."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sitetwin.site.facets import norm
 def insert_single_bounces(
     paths: Paths, user: np.ndarray, kind: Interaction, index: np.ndarray, position: np.ndarray
 ) -> Paths:
-    """Paths transmitter, point, user, put where the canonical order wants them.
+    """Insert paths transmitter, point, user into other paths, in canonical order.
 
     Args:
-        paths: What is there, without such paths; vegetation crossings are dropped.
-        user: (N,) user of each new path; the new paths of a user are in their order.
-        kind: What happens at the point.
-        index: (N,) facet or scatter centre.
-        position: (N, 3) float64, metres, the points.
+        paths: The other paths, without paths of this kind; their vegetation crossings are dropped.
+        user: (N,) user of each new path; the new paths of a user keep their order.
+        kind: Kind of the interaction at the point.
+        index: (N,) facet or scatter centre of each point.
+        position: (N, 3) float64 points, metres.
     """
     out, back = position - paths.transmitter, position - paths.users[user]
     first, second = norm(out), norm(back)

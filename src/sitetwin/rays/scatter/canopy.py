@@ -16,16 +16,16 @@ _CANDIDATES_PER_KEPT = 4
 def canopy_pairs(
     site: Site, caster: RayCaster, transmitter: np.ndarray, users: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scatter centres that both ends see, the `most` strongest of each user by the geometric bound 1 / (d1 d2).
+    """Find scatter centres that both ends see: the `most` strongest of each user by the bound 1 / (d1 d2).
 
-    Candidates are the centres nearest to the user; the bound only orders paths that a field model weighs later.
+    Candidates are the centres nearest to the user; the bound only orders the paths, whose fields are computed later.
 
     Args:
         site: The site; its vegetation carries the scatter centres.
         caster: Ray caster of the same site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        most: Paths kept per user.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        most: Largest number of paths per user.
 
     Returns:
         User index (N,) int64 and centre index (N,) int64; sorted by user, then centre.

@@ -1,8 +1,8 @@
-"""Diffuse scattering from surfaces: transmitter, tile, user; one bounce, nothing before or after it.
+"""Diffuse scattering from surfaces: paths transmitter, tile, user, with no other interaction.
 
 Of the tiles that the transmitter lights, each user keeps the strongest by a geometric bound: the power that tiles of
 one and the same Lambertian material would scatter to it, ``A cos_i / d1^2 * cos_s / d2^2`` (A the tile's area, d1 and
-d2 its distances, cos_i and cos_s the cosines at its normal). What a material makes of it is left to the fields.
+d2 its distances, cos_i and cos_s the cosines at its normal). The material of a tile enters later, in the fields.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SLACK = 1e-9  # relative; bounds are widened by this much against rounding
 
 
 def add_diffuse(site: Site, paths: Paths, most: int, tile_m: float, caster: RayCaster) -> Paths:
-    """Paths with those that single tiles scatter to the users.
+    """Add the paths that single tiles scatter to the users.
 
     Args:
         site: The site.
         paths: Specular paths.
-        most: Diffuse paths kept per user.
+        most: Largest number of diffuse paths per user.
         tile_m: Longest edge of a tile, metres.
         caster: Ray caster of the site.
     """
@@ -47,17 +47,17 @@ def add_diffuse(site: Site, paths: Paths, most: int, tile_m: float, caster: RayC
 def diffuse_pairs(
     site: Site, caster: RayCaster, transmitter: np.ndarray, users: np.ndarray, most: int, tile_m: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The tiles that scatter most to each user, among those that both ends see.
+    """Find the tiles that scatter most to each user, among those that both ends see.
 
-    The 16 `most` strongest by the bound are candidates; of them the `most` strongest that rays confirm are kept. A
-    user's tiles do not depend on the other users.
+    The 16 times `most` strongest tiles by the bound are candidates; of these, the `most` strongest that rays confirm
+    are kept. A user's tiles do not depend on the other users.
 
     Args:
         site: The site.
         caster: Ray caster of the same site.
-        transmitter: (3,) metres.
-        users: (U, 3) metres.
-        most: Paths kept per user.
+        transmitter: (3,) position of the transmitter, metres.
+        users: (U, 3) positions of the users, metres.
+        most: Largest number of paths per user.
         tile_m: Longest edge of a tile, metres.
 
     Returns:
@@ -113,7 +113,7 @@ class _Lit:
         )
 
     def take(self, index: np.ndarray) -> _Lit:
-        """Some of them."""
+        """Take some of the tiles."""
         return _Lit(*(array[index] for array in vars(self).values()))
 
     def strengths(self, users: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ class _Lit:
         return self.weight * height / (square * np.sqrt(square))
 
     def strong_for(self, low: np.ndarray, high: np.ndarray, needed: int) -> np.ndarray:
-        """Indices of all tiles that may be among the `needed` strongest of some user within a box."""
+        """Find all tiles that may be among the `needed` strongest of any user within a box."""
         gap = np.maximum(np.maximum(low - self.centre, self.centre - high), 0.0)
         reach = np.maximum(np.abs(low - self.centre), np.abs(high - self.centre))
         one, other = self.normal * low, self.normal * high

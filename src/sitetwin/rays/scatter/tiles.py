@@ -1,4 +1,4 @@
-"""Tiles of a site's surfaces: the pieces that scatter diffusely, each for itself."""
+"""Tiles of a site's surfaces, each of which scatters diffusely."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class SurfaceTiles:
         return len(self.area)
 
     def find(self, facet: np.ndarray, point: np.ndarray) -> np.ndarray:
-        """Which tiles have these centres.
+        """Find the tiles that have given centres.
 
         Args:
-            facet: (N,) facets.
-            point: (N, 3) float64, metres; the very bits of the centres.
+            facet: (N,) facet of each tile.
+            point: (N, 3) float64 centres, metres, exact to the bit.
 
         Returns:
             (N,) int64 tile indices.
 
         Raises:
-            SiteTwinError: A point is the centre of no tile.
+            SiteTwinError: A point is not the centre of a tile.
         """
         order, keys = self._by_key
         place = np.searchsorted(keys, tile_keys(facet, point))
@@ -66,8 +66,8 @@ class SurfaceTiles:
 def surface_tiles(site: Site, size: float) -> SurfaceTiles:
     """Cut a site's triangles along the middle of their longest edges until no edge is longer than `size`.
 
-    Coincident triangles of one facet (a surface that was drawn twice) count once. The result depends on the mesh and
-    the size alone.
+    Coincident triangles of one facet (a surface that was drawn twice) count once. The result depends only on the mesh
+    and the size.
 
     Args:
         site: The site.
@@ -124,7 +124,7 @@ def _halves(corners: np.ndarray, longest: np.ndarray) -> np.ndarray:
 
 
 def tile_keys(facet: np.ndarray, point: np.ndarray, seed: int = 0) -> np.ndarray:
-    """(N,) uint64: a number for each tile that looks random, from its facet, the bits of its centre, and a seed."""
+    """Hash each tile's facet, the bits of its centre and a seed to (N,) uint64 numbers that look random."""
     words = np.ascontiguousarray(point + 0.0, dtype=np.float64).view(np.uint64)  # + 0.0: one zero
     key = mix(np.asarray(facet).astype(np.uint64) ^ mix(np.array([seed % 2**64], dtype=np.uint64)))
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""What vegetation adds to traced paths: where they run through canopies, and scattering at the canopies' centres."""
+"""Add vegetation to traced paths: their crossings of canopies, and scattering at the canopies' centres."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PATHS_AT_ONCE = 1 << 18  # bounds the memory of the segments
 
 
 def add_vegetation(site: Site, paths: Paths, canopy_paths: int, caster: RayCaster | None = None) -> Paths:
-    """Paths with their vegetation crossings, and with canopy-scattered paths where the site has scatter centres.
+    """Add vegetation crossings to paths, and canopy-scattered paths if the site has scatter centres.
 
-    Serves the paths of any engine: vegetation is a medium beside the mesh.
+    It works with paths of any engine, because vegetation is a medium apart from the mesh.
 
     Args:
         site: The site that the paths were traced in.
-        paths: Paths that no canopy scattered; crossings they may have are replaced.
-        canopy_paths: Most canopy-scattered paths per user; see `canopy.canopy_pairs` for which.
+        paths: Paths without canopy-scattered ones; their crossings are replaced.
+        canopy_paths: Largest number of canopy-scattered paths per user, the strongest by the bound of `canopy_pairs`.
         caster: Ray caster of the site, if there is one already.
     """
     if canopy_paths and len(site.vegetation.scatter_centres):
@@ -51,7 +51,7 @@ def _with_scattered(site: Site, paths: Paths, most: int, caster: RayCaster) -> P
 def vegetation_crossings(
     site: Site, points: np.ndarray, segments: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Entry and exit of each path through each vegetation volume.
+    """Find entry and exit of each path through each vegetation volume.
 
     Args:
         site: The site with its vegetation.
@@ -73,15 +73,15 @@ def vegetation_crossings(
 
 
 def path_points(transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """Transmitter, interaction points and user of each path in one array.
+    """Join transmitter, interaction points and user of each path in one array.
 
     Args:
-        transmitter: (3,) metres.
+        transmitter: (3,) position of the transmitter, metres.
         users: (P, 3) metres, the user of each path.
         vertices: (P, D, 3) metres, NaN where a path has fewer.
 
     Returns:
-        (P, D + 2, 3) float64; a path that has fewer interactions repeats its user at the end.
+        (P, D + 2, 3) float64, metres; a path with fewer interactions repeats its user at the end.
     """
     points = np.empty((len(users), vertices.shape[1] + 2, 3))
     points[:, 0] = transmitter
@@ -91,9 +91,9 @@ def path_points(transmitter: np.ndarray, users: np.ndarray, vertices: np.ndarray
 
 
 def distance_before(points: np.ndarray) -> np.ndarray:
-    """(P, N) float64: metres travelled from the first point of each row to each of its points.
+    """Return (P, N) float64: the distance in metres from the first point of each row to each of its points.
 
-    Each row is summed for itself and no BLAS is used, so that other rows of a batch cannot change a bit.
+    Each row is summed separately and without BLAS, so that other rows of a batch cannot change a bit.
     """
     result = np.zeros(points.shape[:2])
     for k in range(points.shape[1] - 1):

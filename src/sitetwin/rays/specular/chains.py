@@ -1,4 +1,4 @@
-"""Interaction chains: the facet sequences along which a static transmitter can reach anyone."""
+"""Interaction chains: the facet sequences along which a static transmitter can reach users."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sitetwin.site import Site
 
 @dataclass(frozen=True)
 class Completeness:
-    """How sure we are that no chain is missing.
+    """Measured completeness of a list of chains.
 
     Attributes:
-        lattices: Independent ray lattices shot from the transmitter.
-        rays_per_lattice: Rays in each.
-        probe_users: Users on whom every chain was tried, to measure what follows.
-        probe_paths: Valid reflected paths found for them.
+        lattices: Number of independent ray lattices shot from the transmitter.
+        rays_per_lattice: Number of rays in each lattice.
+        probe_users: Number of users for whom every chain was tried, to measure the completeness.
+        probe_paths: Number of valid reflected paths found for the probe users.
         unseen_share: Estimated share of valid (chain, user) pairs that the tracer does not find: chains that no ray
             hit (first-order jackknife over the lattices) plus pairs whose cell was not marked (measured).
         bound: The share that was asked for.
@@ -38,21 +38,20 @@ class Completeness:
 
 @dataclass(frozen=True, eq=False)
 class ChainList:
-    """Distinct specular chains of one transmitter, in canonical order (by depth, then facets), and where they lead.
+    """Distinct specular chains of one transmitter in canonical order (depth, then facets), with cells they lead to.
 
-    Chains with a diffraction stand in a list of their own, `edges`.
-
-    The empty chain (line of sight) is not listed; it is tried on every user.
+    Chains with a diffraction stand in a separate list, `edges`. The empty chain (line of sight) is not listed; it is
+    tried for every user.
 
     Attributes:
-        transmitter: (3,) float64, metres.
+        transmitter: (3,) float64, position of the transmitter, metres.
         facets: (C, D) int32, facet of each bounce from the transmitter on, -1 where the chain is shorter.
-        seen_in: (C,) int32, in how many of the lattices the chain was hit.
+        seen_in: (C,) int32, number of lattices in which the chain was hit.
         mark_offsets: (C + 1,) int64; the cells of chain c are ``mark_cells[mark_offsets[c]:mark_offsets[c + 1]]``.
-        mark_cells: (N,) int64, cells of `grid`, ascending within a chain, whose users the chain is tried on.
+        mark_cells: (N,) int64, cells of `grid`, ascending within a chain, for whose users the chain is tried.
         grid: The cells.
         completeness: Measured completeness of the list.
-        edges: The chains with a diffraction, None where none were sought.
+        edges: The chains with a diffraction, or None if diffraction was not traced.
     """
 
     transmitter: Float[np.ndarray, " 3"]
@@ -91,7 +90,7 @@ class ChainList:
         return digest.hexdigest()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """All fields as NumPy arrays, for storage."""
+        """Return all fields as NumPy arrays, for storage."""
         arrays = {name: getattr(self, name) for name in _CHAIN_ARRAYS}
         arrays |= {f"grid_{name}": np.asarray(value) for name, value in vars(self.grid).items()}
         arrays |= {f"completeness_{name}": np.asarray(value) for name, value in vars(self.completeness).items()}
@@ -101,7 +100,7 @@ class ChainList:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ChainList:
-        """The inverse of `to_arrays`."""
+        """Make a chain list from the arrays that `to_arrays` returned."""
         shape = [int(n) for n in arrays["grid_shape"]]
         grid = CellGrid(np.asarray(arrays["grid_origin"]), float(arrays["grid_size"]), (shape[0], shape[1], shape[2]))
         measured = {f.name: np.asarray(arrays[f"completeness_{f.name}"]).item() for f in fields(Completeness)}
@@ -118,15 +117,15 @@ _CHAIN_ARRAYS = ("transmitter", "facets", "seen_in", "mark_offsets", "mark_cells
 
 
 def source_images(site: Site, transmitter: np.ndarray, facets: np.ndarray) -> np.ndarray:
-    """Mirror images of a transmitter through the planes of chains of one depth.
+    """Mirror a transmitter in the planes of chains of one depth.
 
     Args:
         site: The site.
-        transmitter: (3,) float64, metres.
-        facets: (C, k) int32, no padding.
+        transmitter: (3,) float64, position of the transmitter, metres.
+        facets: (C, k) int32, facets of the chains, without padding.
 
     Returns:
-        (C, k + 1, 3) float64; entry j is the image after j mirrorings, entry 0 the transmitter itself.
+        (C, k + 1, 3) float64, metres; entry j is the image after j mirrorings, entry 0 the transmitter itself.
     """
     images = np.empty((len(facets), facets.shape[1] + 1, 3))
     images[:, 0] = transmitter
@@ -136,12 +135,12 @@ def source_images(site: Site, transmitter: np.ndarray, facets: np.ndarray) -> np
 
 
 def mirror(points: np.ndarray, normal: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Points mirrored at planes, elementwise.
+    """Mirror points at planes, elementwise.
 
     Args:
-        points: (..., 3) metres.
-        normal: (..., 3) unit normals, broadcast against the points.
-        offset: (...) metres.
+        points: (..., 3) points, metres.
+        normal: (..., 3) unit normals of the planes, broadcast against the points.
+        offset: (...) offsets of the planes, metres.
     """
     height = (
         points[..., 0] * normal[..., 0] + points[..., 1] * normal[..., 1] + points[..., 2] * normal[..., 2] - offset
@@ -156,7 +155,7 @@ class FacetFrames:
     Attributes:
         axis: (F, 3) float64, first in-plane unit axis (along the facet's longest edge); the second is normal x axis.
         low: (F, 2) float64, lowest coordinates along the two axes, metres from the world origin.
-        high: (F, 2) float64, highest.
+        high: (F, 2) float64, highest coordinates along the two axes, metres from the world origin.
     """
 
     axis: np.ndarray
@@ -165,7 +164,7 @@ class FacetFrames:
 
     @classmethod
     def of(cls, site: Site, margin: float) -> FacetFrames:
-        """Rectangles around all facets, `margin` metres wider on every side."""
+        """Make rectangles around all facets, `margin` metres wider on every side."""
         corners = site.vertices[site.triangles]
         edges = np.roll(corners, -1, axis=1) - corners
         length = np.linalg.norm(edges, axis=2)
@@ -185,7 +184,7 @@ class FacetFrames:
         return cls(axis=axis, low=low - margin, high=high + margin)
 
     def corners(self, site: Site, facets: np.ndarray) -> np.ndarray:
-        """(..., 4, 3) corners of the rectangles of some facets, in order around."""
+        """Return (..., 4, 3) corners of the rectangles of some facets, in order around."""
         normal, axis = site.facet_normal[facets], self.axis[facets]
         second = np.cross(normal, axis)
         base = normal * site.facet_offset[facets][..., None]

@@ -62,7 +62,7 @@ def discover_chains(
     Args:
         site: The site.
         caster: Ray caster of the same site.
-        transmitter: (3,) metres.
+        transmitter: (3,) position of the transmitter, metres.
         users: (U, 3) float64, metres, U at least 1; all users of the run, whatever tiles it is cut into.
         depth: Most reflections of a chain.
         rays_per_lattice: Rays in each lattice.

@@ -25,7 +25,7 @@ def exact_vertices(
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
+        transmitter: (3,) position of the transmitter, metres.
         users: (P, 3) metres, the user of each path.
         facets: (P, D) facet of each bounce or transmission, or wedge of a diffraction, -1 beyond the last.
         guess: (P, D, 3) metres, returned where a chain has no unique solution: a segment parallel to its facet, or a

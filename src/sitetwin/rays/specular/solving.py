@@ -101,7 +101,7 @@ class SpecularSolver:
         """All valid paths to some users.
 
         Args:
-            users: (U, 3) float64, metres.
+            users: (U, 3) float64, positions of the users, metres.
             everywhere: Try each chain on every user its beam can reach, not only in the cells marked for it.
             progress: Called with the share of the work done, 0..1.
         """
@@ -124,7 +124,7 @@ class SpecularSolver:
         """Those of given (chain, user) pairs that are valid paths.
 
         Args:
-            users: (U, 3) float64, metres.
+            users: (U, 3) float64, positions of the users, metres.
             chain: (N,) index into the chain list, -1 for line of sight.
             user: (N,) index into the users.
         """
@@ -253,7 +253,7 @@ class SpecularSolver:
         Args:
             group: The chains of one depth.
             chain: (N,) chain index within the whole list.
-            users: (N, 3) metres.
+            users: (N, 3) positions of the users, metres.
         """
         mi = mitsuba()
         user, source = array3(users), array3(self.chains.transmitter[None])
