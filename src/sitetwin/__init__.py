@@ -28,10 +28,12 @@ _HOMES = {
     "face.datasets": ("ChannelDataset", "torch_dataset"),
     "face.quantities": ("gains",),
     "face.covering": ("coverage",),
+    "face.exporting": ("export_channels", "export_paths"),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
-    "channel.stations": ("Station",),
+    "channel.stations": ("Station", "read_stations"),
+    "report.coverage.writer": ("write_coverage",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("calibrate", "channel", "learn", "measured", "rays", "report", "site", "store", "studies", "view")
@@ -65,6 +67,8 @@ __all__ = [
     "channels_to_store",
     "check_site",
     "coverage",
+    "export_channels",
+    "export_paths",
     "fetch_site",
     "gains",
     "grid",
@@ -76,6 +80,7 @@ __all__ = [
     "open_site",
     "plots",
     "rays",
+    "read_stations",
     "report",
     "save_paths",
     "save_site",
@@ -88,16 +93,18 @@ __all__ = [
     "users_along",
     "users_on_streets",
     "view",
+    "write_coverage",
 ]
 
 if TYPE_CHECKING:
     from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
-    from sitetwin.channel.stations import Station
+    from sitetwin.channel.stations import Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning
     from sitetwin.face.channels import channels, channels_to_store, open_channels
     from sitetwin.face.covering import coverage
     from sitetwin.face.datasets import ChannelDataset, torch_dataset
+    from sitetwin.face.exporting import export_channels, export_paths
     from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
     from sitetwin.face.tracing import trace
@@ -105,6 +112,7 @@ if TYPE_CHECKING:
     from sitetwin.face.transmitters import transmitters
     from sitetwin.face.users import grid, users_along, users_on_streets
     from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
+    from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
 
 

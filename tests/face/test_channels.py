@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import dask.array
 import numpy as np
 import pytest
 import torch
@@ -124,6 +125,19 @@ def test_gains_are_asked_for_by_their_own_name(street, store, tmp_path):
         st.channels(paths, site, carrier_hz=CARRIER, quantity="gains")
     found = st.gains(paths, site, carrier_hz=CARRIER)
     torch.testing.assert_close(found.values, path_gains(paths, site, CARRIER).values)
+
+
+def test_gains_on_disk_are_an_array_over_paths(street, store, tmp_path):
+    site, users, paths = street
+    radio = st.Radio("upa:1x2:VH")
+    found = st.channels_to_store(tmp_path / "g", store, site, carrier_hz=CARRIER, radio=radio, quantity="gains")
+    expected = path_gains(paths, site, CARRIER, radio).values
+    assert found.dims == ("path", "rx_port", "tx_port")
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5, atol=1e-12)
+    np.testing.assert_array_equal(found.user, np.repeat(np.arange(len(users)), paths.counts))
+    np.testing.assert_array_equal(found.delay, paths.delay)
+    assert found.attrs["carrier_hz"] == CARRIER
+    assert isinstance(found.data, dask.array.Array)
 
 
 def test_tensors_by_the_names_of_axes(street):

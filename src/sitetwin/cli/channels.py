@@ -69,12 +69,11 @@ class ChannelChoices:
         Raises:
             SiteTwinError: The choices do not go together.
         """
-        from sitetwin.channel.grid import OfdmGrid
-        from sitetwin.channel.request import ChannelRequest
+        import sitetwin as st
 
         tx, rx = arrays.radios()
-        return ChannelRequest(
-            grid=OfdmGrid(self.carrier, self.subcarriers, self.spacing),
+        return st.ChannelRequest(
+            grid=st.OfdmGrid(self.carrier, self.subcarriers, self.spacing),
             quantity=self.quantity,  # type: ignore[arg-type]  # checked as it was read
             tx=tx,
             rx=rx,
@@ -99,8 +98,9 @@ def channels(
     """Turn traced paths into a data set of channels, readable with xarray alone."""
     what.check(ctx)
 
-    from sitetwin.channel.io import write_channels
+    import sitetwin as st
     from sitetwin.rays.jobs.io import open_paths, summarise
+    from sitetwin.store import TileStore
 
     begun = time.perf_counter()
     source = open_paths(paths)
@@ -113,7 +113,8 @@ def channels(
                 f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
                 "and the users nearer to each other"
             )
-        store = write_channels(paths, site, to, request, tell, resume)
+        st.channels_to_store(to, paths, site, request, progress=tell, resume=resume)
+        store = TileStore.open(to)
     _print_summary(summary, store, request, time.perf_counter() - begun)
     say(str(to))
 

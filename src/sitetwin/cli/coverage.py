@@ -44,10 +44,11 @@ class Stations:
         Raises:
             SiteTwinError: There is none, one is not what it should be, or a model does not know its carrier.
         """
+        import sitetwin as st
         from sitetwin.channel.fields.foliage import foliage_model
-        from sitetwin.channel.stations import named_stations, parse_station, read_stations
+        from sitetwin.channel.stations import named_stations, parse_station
 
-        listed = read_stations(self.stations) if self.stations else []
+        listed = st.read_stations(self.stations) if self.stations else []
         given = named_stations([*listed, *(parse_station(text) for text in self.station or [])])
         for one in given:
             if options.foliage is not None:
@@ -103,21 +104,22 @@ def coverage(
     tracing.check(ctx, of_edges=("diffraction_model",), of_tiles=("diffuse_seed",))
     run.check()
 
-    from sitetwin.channel.fields.options import FieldOptions
-    from sitetwin.report.coverage.writer import write_coverage
+    import sitetwin as st
     from sitetwin.site import open_site
-    from sitetwin.studies.coverage import Area, CoverageSettings, run_coverage
+    from sitetwin.studies.coverage import CoverageSettings
 
     begun = time.perf_counter()
-    options = FieldOptions(**how.keywords())
+    options = st.FieldOptions(**how.keywords())
     stations = given.read(options)
     how.warn_of_lost_scattering(tracing.diffuse, "the coverage is traced")
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)
-    area = Area(bounds, grid.spacing, grid.height, grid.indoors)
     with resumed_by(run.to, run.is_begun), progress_bars() as tell:
         site = how.roughened(open_site(scene))
-        found = run_coverage(site, stations, area, settings, run.to, tell, run.resume)
-        summary = write_coverage(found, run.to, tell)
+        found = st.coverage(
+            site, stations, bounds, grid.spacing, grid.height,
+            settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,
+        )  # fmt: skip
+        summary = st.write_coverage(found, run.to, tell)
     _print_summary(summary, time.perf_counter() - begun)
     say(str(run.to))
     if summary["users"]["without_a_path"] == len(found.users):

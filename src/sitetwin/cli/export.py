@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +14,6 @@ from sitetwin.cli.options.groups import option_names, takes_groups
 from sitetwin.cli.options.radios import PathArrays
 from sitetwin.cli.options.single import Carrier, SiteOfPaths, choice
 from sitetwin.errors import SiteTwinError
-
-if TYPE_CHECKING:
-    from sitetwin.channel.formats import GainSource
 
 FORMATS = ("deepmimo", "sionna-cir", "mat", "npz", "parquet")
 _OF_CHANNELS = ("mat", "npz")
@@ -43,9 +39,7 @@ def export(
     if max_paths is not None and form not in _LIMITED:
         raise SiteTwinError(f"--max-paths says nothing to {form}, which holds all paths; leave it out")
 
-    from sitetwin.channel.formats import GainSource, write_channel_arrays
-    from sitetwin.channel.grid import OfdmGrid
-    from sitetwin.channel.request import ChannelRequest
+    import sitetwin as st
     from sitetwin.store import TileStore
     from sitetwin.store.outputs import refuse_existing
 
@@ -62,26 +56,11 @@ def export(
                 )
             why = f"to the channels in {store}, which were made with their own; leave it out"
             refuse_idle(ctx, _OF_GAINS, why)
-            write_channel_arrays(opened, to, tell)
+            st.export_channels(store, to, progress=tell)
         else:
             how.check_traced(ctx, opened)
             tx, rx = arrays.radios()
-            request = ChannelRequest(OfdmGrid(carrier, 1, 1.0), "gains", tx=tx, rx=rx, **how.keywords())
-            source = GainSource.open(store, how.site_of(opened, scene), request)
-            _write_paths(form, source, to, max_paths, tell)
+            site = how.site_of(opened, scene)
+            choices = {"carrier_hz": carrier, "radio": tx, "user_radio": rx, **how.keywords()}
+            st.export_paths(store, site, to, form, max_paths=max_paths, progress=tell, **choices)
     say(str(to))
-
-
-def _write_paths(
-    form: str, source: GainSource, to: Path, max_paths: int | None, tell: Callable[[str, float], None]
-) -> None:
-    from sitetwin.channel import formats
-
-    if form == "deepmimo":
-        formats.write_deepmimo(source, to, 25 if max_paths is None else max_paths, tell)
-    elif form == "sionna-cir":
-        formats.write_sionna_cir(source, to, max_paths, tell)
-    elif form == "parquet":
-        formats.write_parquet(source, to, tell)
-    else:
-        formats.write_path_arrays(source, to, tell)

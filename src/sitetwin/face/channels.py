@@ -19,7 +19,7 @@ from sitetwin.channel import ChannelLoader, ChannelRequest
 from sitetwin.channel.io import KIND, Progress, write_channels
 from sitetwin.errors import SiteTwinError
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
-from sitetwin.face.labels import labelled, labels_of_request, labels_of_store
+from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, open_tile, plain_attributes
 from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.sources import PathSource, path_source
 from sitetwin.rays import Paths
@@ -142,20 +142,22 @@ def channels_to_store(
         request: As for `channels`.
         progress: Told the stage and its finished share, 0 to 1.
         resume: Whether to go on with a data set of the same request that was begun.
-        **choices: As for `channels`.
+        **choices: As for `channels`; ``quantity="gains"`` writes the gain of each path.
+
+    Returns:
+        What `open_channels` returns.
 
     Raises:
         SiteTwinError: As for `channels`; or the folder holds something else, or the disk refuses.
     """
-    wanted = channel_request(request, **choices)
-    if wanted.quantity == "gains":
-        raise SiteTwinError("gains are numbers of paths, not of users; write them with sitetwin.channel.write_channels")
-    write_channels(paths, site, folder, wanted, progress, resume)
+    write_channels(paths, site, folder, channel_request(request, **choices), progress, resume)
     return open_channels(folder)
 
 
 def open_channels(folder: str | Path) -> xr.DataArray:
     """A data set of channels on disk, as `channels` returns it; tiles are read, and checked, when they are asked for.
+
+    Gains have the axes path, rx_port and tx_port. Their coordinates are user, whose path it is, and delay in seconds.
 
     Raises:
         SiteTwinError: The folder is no finished data set of channels.
@@ -169,14 +171,38 @@ def open_channels(folder: str | Path) -> xr.DataArray:
             f"{folder} is not finished: {missing} of {len(store.tiles)} tiles are missing; resume the run that makes it"
         )
     if store.attributes["quantity"] == "gains":
-        raise SiteTwinError(f"{folder} holds gains of paths, not channels of users; read it with load_channels")
+        return _open_gains(store)
     labels = labels_of_store(store)
-    read = dask.delayed(_read, pure=False, traverse=False)
-    blocks = [
-        dask.array.from_delayed(read(store, index, labels.name), (stop - start, *labels.shape), np.complex64)
-        for index, (start, stop) in enumerate(store.tiles)
+    shapes = [(stop - start, *labels.shape) for start, stop in store.tiles]
+    return labelled(_tiles(store, labels.name, shapes, np.complex64), labels)
+
+
+def _open_gains(store: TileStore) -> xr.DataArray:
+    """Gains of paths on disk; which path is whose is read at once, the rest when it is asked for."""
+    tiles = [open_tile(store, index) for index in range(len(store.tiles))]
+    shapes = [tile["gain"].shape for tile in tiles]
+    first = tiles[0]["gain"]
+    owners = [
+        np.repeat(np.arange(*edges), np.diff(tile["offsets"].values))
+        for edges, tile in zip(store.tiles, tiles, strict=True)
     ]
-    return labelled(dask.array.concatenate(blocks), labels)
+    delays = _tiles(store, "delay", [shape[:1] for shape in shapes], np.float64)
+    coordinates = {
+        "user": ("path", np.concatenate(owners)),
+        "delay": ("path", delays, {"units": "s"}),
+        **{str(dim): np.arange(size) for dim, size in zip(first.dims[1:], shapes[0][1:], strict=True)},
+    }
+    values = _tiles(store, "gain", shapes, np.complex64)
+    facts = plain_attributes({**first.attrs, **store.attributes})
+    return xr.DataArray(values, coordinates, [str(dim) for dim in first.dims], "gain", facts)
+
+
+def _tiles(store: TileStore, name: str, shapes: Sequence[tuple[int, ...]], dtype: type) -> dask.array.Array:
+    """An array of all tiles end to end, each of which is read when it is asked for."""
+    read = dask.delayed(_read, pure=False, traverse=False)
+    return dask.array.concatenate(
+        [dask.array.from_delayed(read(store, i, name), shape, dtype) for i, shape in enumerate(shapes)]
+    )
 
 
 def _read(store: TileStore, index: int, name: str) -> np.ndarray:

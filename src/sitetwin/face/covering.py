@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from sitetwin.channel import FieldOptions
 from sitetwin.channel.stations import Station, named_stations
-from sitetwin.rays import TraceSettings
+from sitetwin.errors import SiteTwinError
+from sitetwin.face.tracing import TraceChoices, trace_settings
 from sitetwin.site import Site
 from sitetwin.studies.coverage import Area, Coverage, CoverageSettings, run_coverage
 from sitetwin.studies.frame import Progress, silent
@@ -25,6 +27,8 @@ def coverage(
     allow_indoors: bool = False,
     folder: str | Path | None = None,
     progress: Progress = silent,
+    resume: bool = True,
+    **choices: Unpack[TraceChoices],
 ) -> Coverage:
     """What users on a grid receive from base stations: path gain, RSRP, SINR, best server, spreads.
 
@@ -34,23 +38,27 @@ def coverage(
         area: (xmin, ymin, xmax, ymax) of the users, metres.
         spacing: Metres between users.
         height: Of the users above the ground, metres.
-        settings: How paths are traced and fields computed; the defaults of `TraceSettings` and `FieldOptions`.
+        settings: How paths are traced and fields computed; by default as `FieldOptions` and the choices say.
         allow_indoors: Allow users and stations inside buildings.
         folder: Where the paths are kept, so that a killed run goes on and other antennas need no new trace. Without it
             they are gone at the end.
         progress: Told the stage and its finished share, 0 to 1.
+        resume: Whether to go on with paths that are in the folder.
+        **choices: Fields of `TraceSettings` by name, such as ``max_depth=3, diffraction=True``.
 
     Returns:
         The coverage. It has `.plot(quantity)` and `.to_xarray()`.
 
     Raises:
-        SiteTwinError: A station stands in a wall, two share a name, nobody stands outdoors, a carrier is outside of a
-            material's range and that is refused, or the disk refuses.
+        SiteTwinError: Choices were given beside settings, a station stands in a wall, two share a name, nobody stands
+            outdoors, a carrier is outside of a material's range and that is refused, or the disk refuses.
     """
     given = named_stations([stations] if isinstance(stations, Station) else list(stations))
     users = Area(area, spacing, height, allow_indoors)
-    chosen = settings or CoverageSettings(TraceSettings(), FieldOptions())
+    if settings is not None and choices:
+        raise SiteTwinError(f"settings were given and {min(choices)} beside them; put it into the settings")
+    chosen = settings or CoverageSettings(trace_settings(**choices), FieldOptions())
     if folder is not None:
-        return run_coverage(site, given, users, chosen, folder, progress)
+        return run_coverage(site, given, users, chosen, folder, progress, resume)
     with tempfile.TemporaryDirectory() as passing:
         return run_coverage(site, given, users, chosen, passing, progress)

@@ -56,21 +56,21 @@ def labels_of_request(
         **CONVENTIONS,
         **{name: value for name, value in request.configuration().items() if name != "batch_users"},
     }
-    return Labels(request.array_name, request.dims, request.shape, users, request.axes(), _plain(facts))
+    return Labels(request.array_name, request.dims, request.shape, users, request.axes(), plain_attributes(facts))
 
 
 def labels_of_store(store: TileStore) -> Labels:
     """Labels of the channels in a finished data set on disk."""
     name = str(store.attributes["quantity"]).replace("-", "_")
-    tiles = [_open_tile(store, index) for index in range(len(store.tiles))]
+    tiles = [open_tile(store, index) for index in range(len(store.tiles))]
     values = tiles[0][name]
     users = np.concatenate([tile["users"].values for tile in tiles])
     facts = {**values.attrs, **store.attributes}
     dims = tuple(str(dim) for dim in values.dims)
-    return Labels(name, dims, values.shape[1:], users, store.read_group(AXES).arrays, _plain(facts))
+    return Labels(name, dims, values.shape[1:], users, store.read_group(AXES).arrays, plain_attributes(facts))
 
 
-def _open_tile(store: TileStore, index: int) -> xr.Dataset:
+def open_tile(store: TileStore, index: int) -> xr.Dataset:
     """What a tile holds, by its metadata; no value of the channels is read."""
     return xr.open_zarr(store.path / tile_group(index), consolidated=False, chunks=None)
 
@@ -97,7 +97,7 @@ def labelled(values: np.ndarray | dask.array.Array, labels: Labels) -> xr.DataAr
     return xr.DataArray(values, coordinates, dims, labels.name, labels.attributes)
 
 
-def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+def plain_attributes(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes that a NetCDF or Zarr file can hold: numbers, texts and lists of numbers; the rest as JSON."""
     plain: dict[str, Any] = {}
     for name, value in facts.items():

@@ -182,7 +182,7 @@ def user_grid(
             f"choose a wider spacing than {spacing:g} m, or a smaller area"
         )
     nx, ny = (int(step) + 1 for step in steps)
-    x, y = xmin + spacing * np.arange(nx), ymin + spacing * np.arange(ny)
+    x, y = xmin + spacing * np.arange(nx, dtype=float), ymin + spacing * np.arange(ny, dtype=float)
     rows = max(1, _POINTS_AT_ONCE // nx)
     kept = []
     for first in range(0, ny, rows):
