@@ -1,4 +1,4 @@
-"""Channels: what antennas receive over the paths of a site."""
+"""Channels between antennas over the paths of a site."""
 
 from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray
 from sitetwin.channel.antennas.codebooks import angular_codebook, dft_codebook, dft_cosines, steering_weights

@@ -18,8 +18,8 @@ class OfdmGrid:
     """Subcarriers ``f_k = carrier + k spacing`` for k from -K/2 to K/2 - 1.
 
     Attributes:
-        carrier_hz: Carrier, Hz.
-        num_subcarriers: K; for odd K the first index is ``-(K // 2)``.
+        carrier_hz: Carrier frequency, Hz.
+        num_subcarriers: Number of subcarriers K; for odd K the first index is ``-(K // 2)``.
         spacing_hz: Subcarrier spacing, Hz.
 
     Raises:
@@ -79,11 +79,11 @@ class OfdmGrid:
 def delay_taps(
     cfr: Complex[Tensor, "*channel subcarriers"], num_taps: int | None = None
 ) -> Complex[Tensor, "*channel taps"]:
-    """Taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` from a frequency response over k from -K/2 to K/2 - 1.
+    """Compute the taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` of a response over k from -K/2 to K/2 - 1.
 
     Args:
         cfr: (..., K) complex.
-        num_taps: How many taps from n = 0 on; all K by default.
+        num_taps: Number of taps from n = 0 on; all K by default.
 
     Returns:
         (..., num_taps) complex.

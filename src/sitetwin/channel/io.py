@@ -51,20 +51,21 @@ def write_channels(
     resume: bool = True,
     tile_bytes: int = TILE_BYTES,
 ) -> TileStore:
-    """Turn a finished store of paths into a data set of channels; a killed run goes on where it was.
+    """Make a data set of channels from a finished store of paths; an interrupted run can be continued.
 
     Tiles are those of the paths, cut where one would hold more than `tile_bytes` of channels. In memory at a time are
     one tile of paths, one tile of channels and one batch of users. The bytes written do not depend on where a run was
     interrupted. A warning that several batches give is given once.
 
     Args:
-        paths_store: Folder of the paths.
-        site: The site in which they were traced, or a variant with the same geometry (other materials, leaf cycles).
+        paths_store: Folder of the store of paths.
+        site: The site in which the paths were traced, or a variant with the same geometry (other materials, leaf
+            cycles).
         out: Folder of the data set.
-        request: What to make.
-        progress: Told the stage and its finished share.
-        resume: Whether to go on with an existing data set of the same configuration.
-        tile_bytes: Most bytes of channels in a tile (at least one user's).
+        request: The request: quantity, grid, radios and choices of the field computation.
+        progress: Called with the stage and its finished share.
+        resume: Whether to continue an existing data set of the same configuration.
+        tile_bytes: Largest number of bytes of channels in a tile; a tile holds at least one user.
 
     Returns:
         The finished store.
@@ -115,14 +116,14 @@ def load_channels(path: str | Path, users: slice | None = None) -> Group:
 
     Args:
         path: Folder of the data set.
-        users: Which users, by index; only the tiles that hold some of them are read. A step is allowed.
+        users: Indices of the users; only tiles with some of them are read. A slice may have a step.
 
     Returns:
         Labelled arrays by name, the tiles put end to end; for "gains", `offsets` count the rows that are returned. The
         attributes are the data set's, and its configuration.
 
     Raises:
-        SiteTwinError: The folder is no data set of channels, a tile is missing or damaged.
+        SiteTwinError: The folder is not a data set of channels, or a tile is missing or damaged.
     """
     store = TileStore.open(path)
     if store.configuration.get("kind") != KIND:
@@ -142,7 +143,7 @@ def load_channels(path: str | Path, users: slice | None = None) -> Group:
 
 
 def expected_bytes(paths_store: str | Path, request: ChannelRequest) -> int | None:
-    """Size of the data set before compression, known beforehand where it does not depend on the number of paths.
+    """Return the size of the data set before compression, where it does not depend on the number of paths.
 
     Raises:
         SiteTwinError: The folder is no store of paths.
@@ -153,10 +154,11 @@ def expected_bytes(paths_store: str | Path, request: ChannelRequest) -> int | No
 
 
 def check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
-    """Make sure that channels can be made from a store of paths.
+    """Check that channels can be made from a store of paths.
 
     Raises:
-        SiteTwinError: It is not finished, of another geometry than the site, or orientations do not fit its users.
+        SiteTwinError: The store is not finished or has another geometry than the site, or orientations do not fit its
+            users.
     """
     missing = source.missing_tiles()
     if missing or not source.tiles:
@@ -214,7 +216,7 @@ def _warn_of_disk(out: Path, users: int, request: ChannelRequest) -> None:
 
 
 def root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> dict[str, Any]:
-    """What a reader must know of channels or gains: site, paths, radios, carrier, conventions; JSON-serialisable."""
+    """Return facts about channels for readers: site, paths, radios, carrier, conventions; JSON-serialisable."""
     return {
         "title": f"channels from one transmitter to users: {request.quantity}",
         "frame": "local east, north, up; metres",

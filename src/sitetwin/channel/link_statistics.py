@@ -1,7 +1,7 @@
-"""What planners draw over a map: path gain, received power, SINR, and how paths spread in delay and angle.
+"""Large-scale quantities for planning: path gain, received power, SINR, delay spread and angular spreads.
 
-All of it follows from the powers of the paths alone. The path gain of a user is the sum of its path powers, which is
-the mean over small-scale fading: moved by a few wavelengths, phases turn and powers stay.
+All quantities follow from the powers of the paths alone. The path gain of a user is the sum of its path powers, which
+is the mean over small-scale fading: moved by a few wavelengths, phases turn and powers stay.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class LinkStatistics:
         path_gain: (U,) float64, received over transmitted power; 0 without a path.
         delay_spread: (U,) float64, s, root mean square; NaN without a path.
         azimuth_spread_departure: (U,) float64, rad, circular standard deviation; NaN without a path.
-        zenith_spread_departure: (U,) float64, rad.
-        azimuth_spread_arrival: (U,) float64, rad.
-        zenith_spread_arrival: (U,) float64, rad.
+        zenith_spread_departure: (U,) float64, rad, circular standard deviation; NaN without a path.
+        azimuth_spread_arrival: (U,) float64, rad, circular standard deviation; NaN without a path.
+        zenith_spread_arrival: (U,) float64, rad, circular standard deviation; NaN without a path.
         rician_k: (U,) float64, power of the line of sight over that of all other paths; infinite where there is no
             other, NaN without a line of sight.
         line_of_sight: (U,) bool, whether a path without interaction arrives (leaves weaken it but do not end it).
@@ -54,7 +54,7 @@ class LinkStatistics:
 
 
 def link_statistics(paths: Paths, gains: PathGains | Float[np.ndarray, " paths"]) -> LinkStatistics:
-    """Sum up the paths of each user.
+    """Compute large-scale quantities from the paths of each user.
 
     Args:
         paths: P paths of U users.
@@ -153,20 +153,20 @@ def thermal_noise_w(bandwidth_hz: float, noise_figure_db: float = 0.0) -> float:
     """Noise power of a receiver, ``k T B F`` with T = 290 K, watts.
 
     Args:
-        bandwidth_hz: B, Hz.
-        noise_figure_db: 10 log10 F.
+        bandwidth_hz: Bandwidth B, Hz.
+        noise_figure_db: Noise figure 10 log10 F, dB.
     """
     return BOLTZMANN * NOISE_TEMPERATURE * bandwidth_hz * 10 ** (noise_figure_db / 10)
 
 
 @dataclass(frozen=True)
 class Downlink:
-    """What a station transmits.
+    """The downlink of a station: carrier, power and load.
 
     Attributes:
-        grid: Its carrier and subcarriers.
+        grid: Carrier and subcarriers of the station.
         power_dbm: Power that its antenna is fed with over all subcarriers, dBm: EIRP less the antenna's peak gain.
-        load: Share of its resource elements in use, 0 to 1, as others suffer from it.
+        load: Share of its resource elements in use, 0 to 1, which determines its interference.
     """
 
     grid: OfdmGrid
@@ -186,7 +186,7 @@ class Downlink:
 
 
 def received_power(path_gain: np.ndarray, downlinks: Sequence[Downlink]) -> np.ndarray:
-    """RSRP: received power per resource element that carries the station's reference signal (3GPP TS 38.215, 5.1.1).
+    """Compute RSRP: received power per resource element with a reference signal (3GPP TS 38.215, 5.1.1).
 
     Args:
         path_gain: (S, U) received over transmitted power, from `link_statistics`.
@@ -199,7 +199,7 @@ def received_power(path_gain: np.ndarray, downlinks: Sequence[Downlink]) -> np.n
 
 
 def best_server(received: np.ndarray) -> np.ndarray:
-    """Station with the largest RSRP, the first of equals.
+    """Return the station with the largest RSRP for each user; of equal ones the first.
 
     Args:
         received: (S, U) W.
@@ -213,7 +213,7 @@ def best_server(received: np.ndarray) -> np.ndarray:
 def sinr(
     received: np.ndarray, downlinks: Sequence[Downlink], serving: np.ndarray, noise_figure_db: float
 ) -> np.ndarray:
-    """Signal over interference plus noise per resource element, linear average over the band (TS 38.215, 5.1.5).
+    """Compute SINR per resource element, as a linear average over the band (TS 38.215, 5.1.5).
 
     The other stations interfere with the share `load` of their power where their band meets that of the serving
     station; noise is ``k T F`` times the subcarrier spacing.

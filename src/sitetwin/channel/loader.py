@@ -1,4 +1,4 @@
-"""Channels on demand, batch by batch: nothing forces all users' channels into memory."""
+"""Make channels on demand, batch by batch, so that memory holds only the channels of one batch."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ChannelLoader:
 
     Attributes:
         paths: The paths of all users.
-        site: Their site.
-        request: What to make: "cfr", "cir" or "delay-angle", between which radios, at which frequencies.
-        batch_size: Users per batch; the last one may be smaller.
-        users: Which users are wanted, in this order: indices or booleans; all by default.
+        site: Site of the paths.
+        request: The request for channels: "cfr", "cir" or "delay-angle", with radios and frequencies.
+        batch_size: Number of users per batch; the last batch may be smaller.
+        users: Indices of the wanted users, in this order, or a mask (U,) bool; all by default.
         generator: Shuffles the users anew on each pass; None keeps their order.
         dtype: torch.complex64 or torch.complex128.
 
@@ -58,7 +58,7 @@ class ChannelLoader:
         self.users = chosen_users(self.users, self.paths.num_users)
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Return the number of batches."""
         return -(-len(self.users) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -70,7 +70,7 @@ class ChannelLoader:
             yield index, self.channels(index)
 
     def channels(self, index: Tensor | np.ndarray) -> Tensor:
-        """Channels of some users.
+        """Make the channels of some users.
 
         Args:
             index: (B,) user indices, or booleans.

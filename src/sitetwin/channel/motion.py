@@ -1,4 +1,4 @@
-"""Channels along a trajectory: traced anew at every moment, or carried over short intervals by the Doppler phase."""
+"""Channels along a trajectory: traced at every moment, or extrapolated over short intervals by the Doppler phase."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_INTERVALS = 1_000_000
 def advance(
     paths: Paths, gains: PathGains, rates: Float[np.ndarray, " paths"], seconds: np.ndarray | float
 ) -> tuple[Paths, PathGains]:
-    """Paths and gains a short while later: lengths and carrier phases move on, all else stays.
+    """Advance paths and gains by a short time: lengths and carrier phases change, everything else stays.
 
     The phase turns by ``2 pi nu t``, nu = -(f / c) dL/dt the Doppler shift. Directions, amplitudes and the set of paths
     are those of the start; what is left out of the length is t^2 / 2 d^2L/dt^2, some (v t)^2 / (2 L).
@@ -35,13 +35,13 @@ def advance(
         paths: P paths of U users.
         gains: Their gains from `path_gains`; the phase turns at their carrier.
         rates: (P,) m/s, dL/dt from `sitetwin.rays.length_rates`.
-        seconds: Time since, for all or (U,).
+        seconds: Time by which to advance, seconds: one number for all users, or (U,).
 
     Returns:
-        The paths and the gains then.
+        The paths and the gains at the later time.
 
     Raises:
-        SiteTwinError: The gains are those of other paths.
+        SiteTwinError: The gains do not belong to these paths.
     """
     known, _, _ = checked_gains(gains, paths)
     time = np.broadcast_to(np.asarray(seconds, dtype=np.float64), (paths.num_users,))[paths.user_of_path]
@@ -66,24 +66,23 @@ def paths_over_time(
     options: FieldOptions | None = None,
     dtype: torch.dtype = torch.complex64,
 ) -> tuple[Paths, PathGains]:
-    """Paths and gains of one user on a trajectory; the users of the result are the moments.
+    """Trace one user on a trajectory; each moment is a user of the result.
 
-    With them `frequency_response`, `impulse_response` and the rest give what they give for users: a channel for each
-    moment.
+    So `frequency_response`, `impulse_response` and the other functions give one channel for each moment.
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
+        transmitter: (3,) position of the transmitter, metres.
         trajectory: Trajectory of the user.
         times: (N,) seconds, within the trajectory.
-        frequency_hz: Carrier, Hz.
+        frequency_hz: Carrier frequency, Hz.
         settings: Settings of the trace.
         interval_s: None traces every moment exactly. A number of seconds traces the middle of each such interval, and
             carries its paths to the moments within by `advance`; paths that begin or end do so between intervals.
         tx: Radio of the transmitter.
         rx: Radio of the user; its orientation does not follow the trajectory.
-        options: See `path_gains`.
-        dtype: See `path_gains`.
+        options: Choices of the field computation, as for `path_gains`.
+        dtype: torch.complex64 or torch.complex128.
 
     Returns:
         Paths of N users and their gains. The positions are those that were traced.
@@ -130,15 +129,16 @@ def response_over_time(
 
     Args:
         site: The site.
-        transmitter: (3,) metres.
+        transmitter: (3,) position of the transmitter, metres.
         trajectory: Trajectory of the user.
         times: (N,) seconds, within the trajectory.
         grid: The subcarriers; its carrier is the frequency.
         settings: Settings of the trace.
-        interval_s: Seconds between traces; `paths_over_time` says what happens between them.
+        interval_s: Seconds between traces; None traces every moment. Between traces, paths are extrapolated as by
+            `paths_over_time`.
         tx: Radio of the transmitter.
         rx: Radio of the user; its orientation does not follow the trajectory.
-        options: Season, foliage, materials and the rest of what `path_gains` may choose.
+        options: Choices of the field computation, as for `path_gains`.
         dtype: torch.complex64 or torch.complex128.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What to make of a store of paths: which channels, between which radios, at which frequencies."""
+"""Requests for channels: the quantity, the radios and the frequencies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CONVENTIONS = {
 
 @dataclass(frozen=True, eq=False)
 class ChannelRequest:
-    """A data set of channels: everything that decides its values but the paths and the site.
+    """A request for channels: everything that determines their values, except the paths and the site.
 
     Attributes:
         grid: Carrier and subcarriers; "gains" use the carrier alone.
@@ -58,17 +58,17 @@ class ChannelRequest:
         pulse: "sinc" or "raised-cosine", of "cir".
         season: "summer" or "winter".
         foliage: Name of the model of the loss in leaves; None lets waves pass canopies without loss.
-        canopy: How scatter centres scatter.
+        canopy: Parameters of the scattering by canopies.
         out_of_range: Policy for a carrier outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
-        diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
-        wavefront: "plane" or "spherical"; see `frequency_response`.
-        steering: "carrier" or "per-subcarrier"; likewise.
+        diffraction: Model of the diffraction coefficients, "luebbers" or "sionna".
+        wavefront: "plane" waves about the phase centre, or "spherical" waves with exact distances between elements.
+        steering: "carrier" holds element phases at the carrier; "per-subcarrier" delays each element (beam squint).
         atmosphere: Air and rain along the paths; None for a vacuum.
         diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
 
     Raises:
-        SiteTwinError: A value is unknown, out of its range, or of no meaning for the quantity.
+        SiteTwinError: A value is unknown, out of its range, or has no meaning for the quantity.
     """
 
     grid: OfdmGrid
@@ -176,7 +176,7 @@ class ChannelRequest:
 
     @property
     def batch_users(self) -> int:
-        """Users synthesised at once; bits depend on it in the last places, so that it is part of the configuration."""
+        """Number of users synthesised at once; it changes the last bits, so it is part of the configuration."""
         return max(1, min(BATCH_USERS, BATCH_BYTES // self._work_bytes))
 
     @property
@@ -197,10 +197,10 @@ class ChannelRequest:
         return (self.wavefront, self.steering, self.gain_nodes) == ("plane", "carrier", False)
 
     def check_users(self, num_users: int) -> None:
-        """Make sure that orientations of the users' radios, where each has its own, are those of so many users.
+        """Check that orientations of the users' radios, if there is one per user, fit a number of users.
 
         Raises:
-            SiteTwinError: They are not.
+            SiteTwinError: The number of orientations differs from the number of users.
         """
         if self.rx.per_user and len(torch.as_tensor(self.rx.orientation)) != num_users:
             raise SiteTwinError(
@@ -209,7 +209,7 @@ class ChannelRequest:
             )
 
     def configuration(self) -> dict[str, Any]:
-        """Everything that decides the values, JSON-serialisable; what has no say in this quantity is left out."""
+        """Return everything that determines the values, JSON-serialisable, without what this quantity does not use."""
         facts: dict[str, Any] = {
             "quantity": self.quantity,
             "carrier_hz": float(self.grid.carrier_hz),
@@ -288,7 +288,7 @@ class ChannelRequest:
 
 
 def angle_axes(array: AntennaArray) -> dict[str, Array]:
-    """What the angle bins of a uniform array look at.
+    """Return the directions of the angle bins of a uniform array.
 
     A path that leaves in the direction of unit vector d, in the array's own frame, falls into the bin whose direction
     cosines are those of d, modulo one over the spacing in wavelengths.

@@ -1,4 +1,4 @@
-"""Base stations as a planner lists them: on the command line, or in a TOML or JSON file."""
+"""Read lists of base stations from the command line, or from TOML or JSON files."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ def _plain_name(name: str) -> str:
 
 
 class Station(BaseModel):
-    """A base station or one of its sectors: one antenna and what it transmits.
+    """A base station or one of its sectors: one antenna and its transmission.
 
     Attributes:
-        name: Unique among the stations; BS1, BS2, ... where it is not given.
-        position: Metres, in the site's frame.
+        name: Name of the station, unique among the stations; BS1, BS2, ... by default.
+        position: (x, y, z) in the site's frame, metres.
         eirp_dbm: Transmitted power, all subcarriers together, times the antenna's peak gain, dBm.
-        carrier_hz: Centre of its band.
-        subcarriers: Their number; 3276 are the 273 resource blocks of 100 MHz at 30 kHz (3GPP TS 38.101-1, 5.3.2).
-        spacing_hz: Subcarrier spacing.
-        yaw_deg: Boresight, degrees from east, counter-clockwise.
-        downtilt_deg: Boresight, degrees below the horizon.
-        roll_deg: Turn of the antenna about its boresight, degrees.
-        pattern: iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv.
-        load: Share of its resource elements in use, with which it interferes.
+        carrier_hz: Centre frequency of the band, Hz.
+        subcarriers: Number of subcarriers; 3276 are the 273 resource blocks of 100 MHz at 30 kHz (3GPP TS 38.101-1,
+            5.3.2).
+        spacing_hz: Subcarrier spacing, Hz.
+        yaw_deg: Azimuth of the boresight, degrees from east, counter-clockwise.
+        downtilt_deg: Downtilt of the boresight, degrees below the horizon.
+        roll_deg: Rotation of the antenna about its boresight, degrees.
+        pattern: Antenna pattern: iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv.
+        load: Share of its resource elements in use, 0 to 1, which determines its interference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,7 +104,7 @@ class Station(BaseModel):
 
 
 def read_stations(path: str | Path) -> list[Station]:
-    """Stations from a file: ``[[stations]]`` tables in TOML, or ``{"stations": [...]}`` in JSON.
+    """Read stations from a file: ``[[stations]]`` tables in TOML, or ``{"stations": [...]}`` in JSON.
 
     Pattern files are named relative to the file.
 
@@ -144,10 +145,10 @@ def _beside(entry: Any, folder: Path) -> Any:
 
 
 def parse_station(text: str) -> Station:
-    """A station from words such as ``position=8.5,21,27 eirp_dbm=46 pattern=tr38901 yaw_deg=90``.
+    """Parse a station from words such as ``position=8.5,21,27 eirp_dbm=46 pattern=tr38901 yaw_deg=90``.
 
     Raises:
-        SiteTwinError: A word is no ``key=value``, a key is unknown or given twice, or a value out of its range.
+        SiteTwinError: A word is not ``key=value``, a key is unknown or given twice, or a value is out of its range.
     """
     entry: dict[str, Any] = {}
     for word in text.split():
@@ -176,10 +177,10 @@ def _station(entry: Any, where: str) -> Station:
 
 
 def named_stations(stations: Sequence[Station]) -> list[Station]:
-    """The stations with a name each; antennas and bands are looked at, so that errors come before any work.
+    """Give each station a name, and check antennas and bands, so that errors come before any work.
 
     Raises:
-        SiteTwinError: There is none, there are too many, two share a name, or a pattern or band is impossible.
+        SiteTwinError: There is no station, there are too many, two share a name, or a pattern or band is impossible.
     """
     if not stations:
         raise SiteTwinError("no station was given; use --station 'position=X,Y,Z eirp_dbm=46', or --stations FILE")

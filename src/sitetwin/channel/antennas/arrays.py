@@ -1,4 +1,4 @@
-"""Antenna arrays: where the elements are and how they are polarised."""
+"""Antenna arrays: positions and polarisations of the elements."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class AntennaArray:
         pattern: Field of the vertical element.
         slants: Slant angle of each port, radians.
         shape: (rows, columns) of a uniform planar array in the y-z plane, None for other layouts.
-        spacing: (vertical, horizontal) distance of its rows and columns, wavelengths; None likewise.
+        spacing: (vertical, horizontal) distance of its rows and columns, wavelengths; None for other layouts.
 
     Raises:
         SiteTwinError: Positions are not (A, 3) finite numbers, there are more than two ports, or shape and spacing are
-            not those of the positions. Positions that gradients flow into may move away from them.
+            not those of the positions. Positions with gradients may move away from shape and spacing.
     """
 
     positions: Float[Tensor, "positions 3"]
@@ -122,18 +122,18 @@ class AntennaArray:
 
     @classmethod
     def single(cls, pattern: str | Pattern = "iso", polarisation: str = "V") -> AntennaArray:
-        """One element at the radio's position."""
+        """Make an array with one element at the radio's position."""
         return cls.upa(1, 1, pattern=pattern, polarisation=polarisation)
 
     @classmethod
     def ula(
         cls, num_elements: int, *, spacing: float = 0.5, pattern: str | Pattern = "iso", polarisation: str = "V"
     ) -> AntennaArray:
-        """Uniform linear array along local +y, centred on the radio.
+        """Make a uniform linear array along local +y, centred on the radio.
 
         Args:
             num_elements: Number of positions.
-            spacing: Wavelengths.
+            spacing: Distance between neighbours, wavelengths.
             pattern: Name or pattern of the element.
             polarisation: "V", "H", "VH" or "cross" (-45 and +45 degrees).
         """
@@ -150,7 +150,7 @@ class AntennaArray:
         pattern: str | Pattern = "iso",
         polarisation: str = "V",
     ) -> AntennaArray:
-        """Uniform planar array in the local y-z plane, centred on the radio.
+        """Make a uniform planar array in the local y-z plane, centred on the radio.
 
         Element ``row * columns + column`` stands at ``y = (column - (columns - 1) / 2) horizontal_spacing`` and
         ``z = ((rows - 1) / 2 - row) vertical_spacing``: the first row is the top one.

@@ -20,12 +20,12 @@ from sitetwin.errors import SiteTwinError
 
 
 def steering_weights(array: AntennaArray, directions: Float[Tensor, "beams 3"]) -> Complex[Tensor, "beams positions"]:
-    """Beams that look in some directions.
+    """Compute weights of beams that look in given directions.
 
     Args:
         array: N elements.
-        directions: Unit vectors in the array's own frame: boresight +x, columns along +y, up +z. Only what the elements
-            can tell apart has a say: the y and z components for a planar array.
+        directions: Unit vectors in the array's own frame: boresight +x, columns along +y, up +z. Only the components
+            that the elements can distinguish matter: y and z for a planar array.
 
     Returns:
         Complex128 weights of norm 1; the signal of a beam is the sum of weight times channel over the elements.
@@ -37,12 +37,12 @@ def steering_weights(array: AntennaArray, directions: Float[Tensor, "beams 3"]) 
 def angular_codebook(
     array: AntennaArray, azimuth: ArrayLike, elevation: ArrayLike = 0.0
 ) -> Complex[Tensor, "beams positions"]:
-    """Beams on a grid of angles.
+    """Compute weights of beams on a grid of angles.
 
     Args:
         array: The elements.
-        azimuth: (A,) radians from boresight, to the left positive.
-        elevation: (E,) radians above boresight, or one for all.
+        azimuth: (A,) azimuths, radians from boresight, positive to the left.
+        elevation: (E,) elevations, radians above boresight, or one number for all beams.
 
     Returns:
         E * A beams: all azimuths of the first elevation, then those of the next.
@@ -54,7 +54,7 @@ def angular_codebook(
 
 
 def dft_codebook(array: AntennaArray, oversampling: int | tuple[int, int] = 1) -> Complex[Tensor, "beams positions"]:
-    """Beams of the discrete Fourier transform over rows and columns.
+    """Compute weights of the beams of a discrete Fourier transform over rows and columns.
 
     Without oversampling the beams are orthonormal, and beam b is the angle bin b of delay-angle channels (up to a phase
     common to all elements): rows and columns are counted after an fftshift, so that broadside is in the middle.
@@ -65,7 +65,7 @@ def dft_codebook(array: AntennaArray, oversampling: int | tuple[int, int] = 1) -
             elements is not oversampled across.
 
     Returns:
-        (rows * columns * oversampling of each) beams, columns fastest; `dft_cosines` says where they look.
+        (rows * columns * oversampling of each) beams, columns fastest; `dft_cosines` gives their directions.
 
     Raises:
         SiteTwinError: The array is not uniform, or the oversampling is below 1.
@@ -75,13 +75,13 @@ def dft_codebook(array: AntennaArray, oversampling: int | tuple[int, int] = 1) -
 
 
 def dft_cosines(array: AntennaArray, oversampling: int | tuple[int, int] = 1) -> Float[Tensor, "beams 2"]:
-    """Direction cosines along the array's +y and +z at which the beams of `dft_codebook` have their peaks.
+    """Return the direction cosines along +y and +z at which the beams of `dft_codebook` have their peaks.
 
     They are known modulo one over the spacing in wavelengths; one beyond 1 looks in no direction.
 
     Args:
         array: A uniform linear or planar array.
-        oversampling: As for `dft_codebook`.
+        oversampling: Beams per element, the same for rows and columns or (rows, columns).
 
     Raises:
         SiteTwinError: The array is not uniform, or the oversampling is below 1.

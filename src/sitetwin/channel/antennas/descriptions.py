@@ -16,7 +16,7 @@ from sitetwin.errors import SiteTwinError
 
 
 def describe_radio(radio: Radio) -> dict[str, Any]:
-    """What a radio is, JSON-serialisable: equal descriptions mean equal radios.
+    """Describe a radio as a JSON-serialisable dictionary; equal descriptions mean equal radios.
 
     Raises:
         SiteTwinError: The pattern is of a class that cannot be described.
@@ -37,7 +37,7 @@ def describe_radio(radio: Radio) -> dict[str, Any]:
 
 
 def describe_pattern(pattern: Pattern) -> dict[str, Any]:
-    """Class and parameters of a pattern; tables of a measured one by their SHA-256.
+    """Describe a pattern by its class and parameters; tables of a measured pattern by their SHA-256.
 
     The name of a measured pattern is left out: it is often a path on somebody's disk.
 

@@ -20,13 +20,13 @@ FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8
 
 
 def named_array(text: str, pattern: str | Pattern = "iso", polarisation: str | None = None) -> AntennaArray:
-    """A uniform array with half-wave spacing by its name.
+    """Make a uniform array with half-wave spacing from its name.
 
     Args:
         text: "single", "ula:N" (N columns along local +y) or "upa:RxC" (rows by columns), each with an optional ":V",
             ":H", ":VH" or ":cross" for the polarisation; V by default.
         pattern: Name or pattern of the element.
-        polarisation: In place of the one in the name.
+        polarisation: Polarisation that replaces the one in the name.
 
     Raises:
         SiteTwinError: The name has another form, a count below 1, or an unknown polarisation or pattern, or two
@@ -49,7 +49,7 @@ def named_array(text: str, pattern: str | Pattern = "iso", polarisation: str | N
 
 
 def named_pattern(text: str) -> Pattern:
-    """A pattern by its name, or from a file where the text has an ending or a slash.
+    """Make a pattern from its name, or from a file if the text has an ending or a slash.
 
     Raises:
         SiteTwinError: The name is unknown, the file cannot be read, or its gain is absurd.

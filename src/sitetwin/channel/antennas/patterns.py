@@ -67,7 +67,7 @@ class Tr38901:
     Attributes:
         max_gain_db: Gain at boresight, dBi (8 in the table).
         beamwidth_deg: Half-power width in azimuth and zenith, degrees.
-        floor_db: A_max and SLA_V, dB.
+        floor_db: Largest attenuations A_max and SLA_V, dB.
     """
 
     max_gain_db: float = 8.0
@@ -93,7 +93,7 @@ PATTERNS: dict[str, Callable[[], Pattern]] = {
 
 
 def antenna_pattern(name: str | Pattern) -> Pattern:
-    """A pattern by name, or the given one.
+    """Return a pattern by its name, or the given pattern.
 
     Raises:
         SiteTwinError: The name is unknown.
@@ -108,7 +108,7 @@ def antenna_pattern(name: str | Pattern) -> Pattern:
 
 
 def same_pattern(one: Pattern, other: Pattern) -> bool:
-    """Whether two patterns are the same field; names have no say."""
+    """Return whether two patterns give the same field, whatever their names."""
     if one is other:
         return True
     if type(one) is not type(other) or not is_dataclass(one):
@@ -127,7 +127,7 @@ def slanted(field: tuple[Tensor, Tensor], slant: float | Tensor) -> tuple[Tensor
 
     Args:
         field: (E_theta, E_phi) of the vertical element.
-        slant: Radians; 0 is vertical, pi/2 horizontal, +-pi/4 the crossed pair.
+        slant: Slant angle, radians; 0 is vertical, pi/2 horizontal, +-pi/4 the crossed pair.
     """
     if isinstance(slant, Tensor):
         cos, sin = torch.cos(slant), torch.sin(slant)
@@ -150,7 +150,7 @@ class SampledPattern:
         phi: (B,) radians, ascending in [0, 2 pi), covering the whole circle.
         gain_db: (A, B) dBi.
         phase: (A, B) radians, or None.
-        name: For messages and reports.
+        name: Name of the pattern, for messages and reports.
     """
 
     theta: Tensor

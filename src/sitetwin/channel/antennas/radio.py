@@ -1,4 +1,4 @@
-"""Radios: an antenna array and which way it is turned."""
+"""Radios: an antenna array and its orientation."""
 
 from __future__ import annotations
 
@@ -41,20 +41,21 @@ class Radio:
         yaw_deg: float | None = None,
         downtilt_deg: float | None = None,
     ) -> None:
-        """A radio from an array or its name.
+        """Make a radio from an array or its name.
 
         Args:
             array: The array, or "single", "ula:32", "upa:8x8", with ":VH" or another polarisation behind it; see
                 `named_array`.
-            orientation: (yaw, pitch, roll), radians; see the attribute. Zero by default.
+            orientation: (yaw, pitch, roll), radians: a triple or a (3,) tensor, or a (U, 3) tensor with one row per
+                user. Zero by default.
             pattern: Pattern of the elements of a named array: a pattern, its name, or a file of a measured one;
                 isotropic by default.
             polarisation: Polarisation of a named array: V, H, VH or cross; V by default.
-            yaw_deg: Boresight in degrees from east, counter-clockwise, in place of `orientation`.
-            downtilt_deg: Boresight in degrees below the horizon, likewise.
+            yaw_deg: Azimuth of the boresight, degrees from east, counter-clockwise, in place of `orientation`.
+            downtilt_deg: Downtilt of the boresight, degrees below the horizon, in place of `orientation`.
 
         Raises:
-            SiteTwinError: A name is unknown, an angle is not finite, or something is said twice.
+            SiteTwinError: A name is unknown, an angle is not finite, or a property is given twice.
         """
         if isinstance(array, str):
             chosen = named_pattern(pattern) if isinstance(pattern, str) else pattern
@@ -108,8 +109,8 @@ class Radio:
     def radiates_like(self, other: Radio) -> bool:
         """Whether the ports of both radios have the same far field in every direction of the site.
 
-        Gains between ports of the one then hold for the other: how many elements there are, and where, has no say. A
-        pattern that is the same at all azimuths may be turned about the vertical.
+        Then gains between ports of one radio also hold for the other. The number and the places of elements do not
+        matter. A pattern that is the same at all azimuths may be turned about the vertical.
         """
         if self is other:
             return True
@@ -156,7 +157,7 @@ class Radio:
 
         Args:
             direction: (3, N) unit vectors away from the radio, global frame.
-            user: (N,) int64, see `rotation`.
+            user: (N,) int64 user of each direction; needed where orientations are per user.
 
         Returns:
             One (E_theta, E_phi) per port, each (N,), in the global theta-hat and phi-hat at the direction.
@@ -185,7 +186,7 @@ class Radio:
 
         Args:
             direction: (N, 3) float64 unit vectors away from the radio.
-            user: (N,) int64, see `rotation`.
+            user: (N,) int64 user of each direction; needed where orientations are per user.
 
         Returns:
             (N, A) float64; the element response is ``e^{+j 2 pi cycles}``.

@@ -1,4 +1,4 @@
-"""From the geometry of paths to complex gains."""
+"""Compute complex gains from the geometry of paths."""
 
 from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.fields.band import band_nodes

@@ -73,11 +73,11 @@ class Atmosphere:
         return oxygen_db_per_km(frequency_hz, *state) + vapour_db_per_km(frequency_hz, *state)
 
     def rain_amplitudes(self, direction: Tensor, length: Tensor, frequency_hz: float) -> tuple[Tensor, Tensor]:
-        """What straight segments through the rain leave of the two polarisations.
+        """Compute the amplitudes that straight segments through rain leave of the two polarisations.
 
         Args:
             direction: (3, N) unit vectors of travel.
-            length: (N,) metres.
+            length: (N,) lengths of the segments, metres.
             frequency_hz: Frequency, Hz.
 
         Returns:

@@ -31,7 +31,7 @@ def band_nodes(
     max_nodes: int = 9,
     dtype: torch.dtype = torch.complex64,
 ) -> PathGains:
-    """Gains at as many nodes across the band as slab ripple and dispersion call for.
+    """Compute gains at as many frequencies of the band as slab ripple and dispersion require.
 
     Nodes are Chebyshev points of the band; their number grows 1, 3, 5, ... until, at the points of the next finer
     set, the gain interpolated through them (Lagrange) differs from the computed one by less than the tolerance,
@@ -45,8 +45,8 @@ def band_nodes(
         bandwidth_hz: Width of the band, Hz.
         tx: Radio of the transmitter.
         rx: Radio of the users.
-        options: Season, foliage, materials.
-        tolerance_db: Largest change to leave unmodelled, dB.
+        options: Choices of the field computation: season, foliage, materials and others.
+        tolerance_db: Largest error of the interpolation, dB.
         max_nodes: Upper limit of the number of nodes; a warning says if it was reached.
         dtype: Complex type of the gains.
 

@@ -48,12 +48,12 @@ LEAFLESS_AREA = 0.35
 
 @dataclass(frozen=True)
 class CanopyScattering:
-    """How canopies scatter.
+    """Parameters of the scattering by canopies.
 
     Attributes:
         albedo: Isotropically scattered share of the power that falls on a canopy in leaf, 0 to 1.
-        leafless_albedo: The same without leaves.
-        leafless_area: Share of the silhouette that remains without leaves.
+        leafless_albedo: Isotropically scattered share of the power that falls on a canopy without leaves, 0 to 1.
+        leafless_area: Share of the projected area that remains without leaves.
         cross_polar_ratio_db: Co- over cross-polarised scattered power; None keeps the polarisation.
         seed: Seed of the fixed phases. A centre's phase depends on this and on its index alone, so that it is the
             same for every user, batch and order.
@@ -75,7 +75,7 @@ class CanopyScattering:
 
         Args:
             vegetation: The site's `Vegetation`.
-            in_leaf: (V,) bool.
+            in_leaf: (V,) bool, whether each volume bears leaves.
 
         Returns:
             (S,) float64, m2.
@@ -109,9 +109,10 @@ class CanopyScattering:
 
 
 def projected_areas(vegetation: Any) -> np.ndarray:
-    """Mean projected area of each canopy over all directions: a quarter of its surface (Cauchy, for convex bodies).
+    """Return each canopy's mean projected area over all directions: a quarter of its surface (Cauchy).
 
-    A polygon that is not convex counts with its own walls, so that its notches are overrated.
+    The rule is exact for convex bodies. A polygon that is not convex counts with all its walls, so its area is
+    overestimated.
 
     Args:
         vegetation: The site's `Vegetation`.

@@ -1,4 +1,4 @@
-"""Whether fields can be computed on some paths in some site."""
+"""Check whether fields can be computed for paths in a site."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sitetwin.rays.paths import Interaction, Paths
 
 
 def check_paths(paths: Paths, site: Any) -> None:
-    """Make sure that paths belong to a site and that their interactions have a field model.
+    """Check that paths belong to a site and that their interactions have a field model.
 
     Args:
         paths: The paths.
-        site: The `Site` they were traced in, or a variant of it with the same facets and canopies.
+        site: The `Site` in which the paths were traced, or a variant of it with the same facets and canopies.
 
     Raises:
-        SiteTwinError: The paths state another geometry than the site's, or name facets, edges or canopies that it
-            lacks; a material that was opaque in the trace is none now; or a path interacts in a way that is not
+        SiteTwinError: The paths state another geometry than the site's, or name facets, edges or canopies that the site
+            lacks; a material that was opaque in the trace is not opaque now; or a path has an interaction that is not
             modelled.
     """
     _check_geometry(paths, site)

@@ -51,11 +51,11 @@ class EdgeRays:
 
     Attributes:
         phi_in: (N,) float64, azimuth phi' of the source, 0 to `exterior`, rad.
-        phi_out: (N,) float64, azimuth phi of the observer, likewise.
+        phi_out: (N,) float64, azimuth phi of the observer, 0 to `exterior`, rad.
         exterior: (N,) float64, exterior angle n pi of the wedge, rad.
         cos_beta: (N,) cosine of the angle beta_0 between the direction of travel and the edge.
         distance: (N,) ``k L = k s s' sin^2 beta_0 / (s + s')``.
-        faces: (2, N) integer: face 0 and face n, as the reflection knows them.
+        faces: (2, N) integer: face 0 and face n, as indices for the reflection coefficients.
     """
 
     phi_in: Tensor
@@ -66,10 +66,10 @@ class EdgeRays:
     faces: Tensor
 
     def facing(self, model: str) -> EdgeRays:
-        """The same rays with the faces exchanged where the model wants the other one as face 0.
+        """Return the rays with the faces exchanged where the model needs the other face as face 0.
 
         "luebbers" takes the face nearer to the source in angle, "sionna" the one that the source lights (if it
-        lights both, its formula does not depend on their order). Which face a wedge calls face 0 has thus no say.
+        lights both, its formula does not depend on their order). So the wedge's own choice of face 0 does not matter.
         """
         limit = 0.5 * self.exterior if model == "luebbers" else torch.full_like(self.exterior, math.pi)
         turn = self.phi_in > limit
@@ -125,7 +125,7 @@ def edge_terms(rays: EdgeRays, dtype: torch.dtype = torch.complex128) -> tuple[T
 def diffraction_matrix(
     rays: EdgeRays, reflect: Reflect, model: str = "luebbers", dtype: torch.dtype = torch.complex128
 ) -> EdgeMatrix:
-    """What an edge makes of a field, relative to a free ray of length s + s', in the ray-fixed basis.
+    """Compute the effect of an edge on a field, relative to a free ray of length s + s', in the ray-fixed basis.
 
     Both models have the form ``-(I w + R_0 w_0 + R_n w_n)`` with R the faces' reflection in the ray-fixed basis
     (`_face_matrix`) and w sums of the four terms of KP:

@@ -1,4 +1,4 @@
-"""Where diffracted rays stand to their edges: azimuths, distances and ray-fixed bases, from the vertices of paths."""
+"""Compute azimuths, distances and ray-fixed bases of diffracted rays from the vertices of paths."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class EdgeCrossing:
         rays: Azimuths and distances; `faces` holds facets.
         phi_in_hat: (3, N) float64, phi' unit vector ``k' x e``.
         phi_out_hat: (3, N) float64, phi unit vector ``-k x e``.
-        k_in: (3, N) float64, direction of travel before.
-        k_out: (3, N) float64, direction of travel after.
+        k_in: (3, N) float64, direction of travel before the edge.
+        k_out: (3, N) float64, direction of travel after the edge.
     """
 
     rays: EdgeRays
@@ -52,7 +52,7 @@ class EdgeFrames:
 
     @classmethod
     def of(cls, wedges: Any) -> EdgeFrames:
-        """The frames of a site's `Wedges`."""
+        """Make the frames of a site's `Wedges`."""
         tangent, normal = (np.asarray(v, np.float64)[:, 0] for v in (wedges.tangents, wedges.normals))
         axes = np.concatenate([tangent, normal, np.cross(tangent, normal)], axis=1)
         facets = np.asarray(wedges.facets, np.int64)
@@ -64,7 +64,7 @@ class EdgeFrames:
         )
 
     def crossing(self, paths: Paths, rows: Tensor, at: int, depth: int, wavenumber: float) -> EdgeCrossing:
-        """Geometry of paths at their vertex `at`, a diffraction.
+        """Compute the geometry of paths at their vertex `at`, a diffraction.
 
         Args:
             paths: The paths.

@@ -158,8 +158,8 @@ class NonzeroGradient:
     3 GHz in leaf and at 4.5 GHz out of leaf R_0 falls below R_inf, so that the fit means nothing much below 5 GHz.
 
     Args:
-        illuminated_area: A_min, m2: the part of the foliage that both antennas' beams light. 2 m2, a beam some 1.6 m
-            across, is assumed where nothing is said; 10 m2 takes 5 dB from the loss of a deep canopy at 28 GHz.
+        illuminated_area: A_min, m2: the part of the foliage that both antennas' beams light. By default it is 2 m2, a
+            beam of about 1.6 m diameter; 10 m2 takes 5 dB from the loss of a deep canopy at 28 GHz.
 
     Raises:
         SiteTwinError: The area is not positive and finite.
@@ -209,7 +209,7 @@ MODELS = {
 
 
 def foliage_model(name: str | FoliageModel, frequency_hz: float) -> FoliageModel:
-    """A model by name ("default" included), or the given one.
+    """Return a model by its name ("default" included), or the given model.
 
     Raises:
         SiteTwinError: The name is unknown.
@@ -224,7 +224,7 @@ def foliage_model(name: str | FoliageModel, frequency_hz: float) -> FoliageModel
 
 
 def volumes_in_leaf(vegetation: Any, season: Season) -> np.ndarray:
-    """Which canopies bear leaves: all in summer, all but the deciduous in winter.
+    """Return which canopies bear leaves: all in summer, all except the deciduous ones in winter.
 
     Args:
         vegetation: The site's `Vegetation`; the `leaf_cycle` of a volume decides.
@@ -244,11 +244,11 @@ def volumes_in_leaf(vegetation: Any, season: Season) -> np.ndarray:
 
 
 def vegetation_depth(paths: Paths, chosen: np.ndarray) -> np.ndarray:
-    """Metres that each path runs through some of the volumes.
+    """Return the length of each path inside chosen volumes, metres.
 
     Args:
         paths: P paths with their crossings.
-        chosen: (V,) bool, the volumes that count.
+        chosen: (V,) bool, whether each volume is chosen.
 
     Returns:
         (P,) float64, metres.
@@ -275,7 +275,7 @@ def foliage_loss_db(
     season: Season = "summer",
     model: str | FoliageModel = "default",
 ) -> Tensor:
-    """Excess loss of each path through leaves (trunks: `sitetwin.channel.fields.trunks`).
+    """Compute the excess loss of each path through leaves (trunks: `sitetwin.channel.fields.trunks`).
 
     Where a path crosses both leafy and bare canopies, the model is taken at the whole depth for each state and
     weighted with the state's share of the depth, so that the saturation with depth is kept.
@@ -285,7 +285,7 @@ def foliage_loss_db(
         vegetation: The site's `Vegetation`.
         frequency_hz: Frequency, Hz.
         season: "summer" or "winter"; deciduous trees lose their leaves.
-        model: Name or model, see `MODELS`; "default" is `default_model`.
+        model: Name of a model of `MODELS`, or a model; "default" means `default_model`.
 
     Returns:
         (P,) float64, dB.

@@ -1,4 +1,4 @@
-"""What the way itself does to a path: spreading, leaves, trunks, gases, and the carrier's phase."""
+"""Loss and phase along a path without its interactions: spreading, leaves, trunks, gases, carrier phase."""
 
 from __future__ import annotations
 

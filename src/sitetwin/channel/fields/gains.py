@@ -1,8 +1,8 @@
-"""The gains of paths, and what they are the gains of.
+"""The gains of paths, with the paths, carrier and radios that they belong to.
 
-Gains alone are numbers: nothing in them says which paths, which carrier or which radios they belong to, and a channel
-made from gains of something else is wrong without a sign of it. `PathGains` keeps that knowledge with the numbers, and
-everything that makes channels from paths and gains asks `PathGains.check` first.
+Gains alone are numbers: they do not say which paths, carrier or radios they belong to, and a channel made from the
+wrong gains is wrong without any sign. `PathGains` keeps that knowledge with the numbers, and everything that makes
+channels from paths and gains asks `PathGains.check` first.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from sitetwin.store.ragged import take_groups
 
 @dataclass(frozen=True)
 class PathsKey:
-    """What tells one table of paths from another, at the cost of one look at the lengths.
+    """A key that identifies a table of paths, computed quickly from the lengths.
 
     Two tables with the same key have the same users in the same order, each with paths of the same lengths in the same
-    order. Another selection of users or paths, another order, another transmitter or another site has another key; what
-    the key does not see are tables that differ in directions alone.
+    order. Another selection of users or paths, another order, another transmitter or another site has another key;
+    tables that differ only in directions have the same key.
 
     Attributes:
-        num_users: Users.
-        num_paths: Paths.
-        geometry_hash: The geometry that the paths say they were traced in; None where they do not say.
+        num_users: Number of users.
+        num_paths: Number of paths.
+        geometry_hash: Hash of the geometry in which the paths were traced; None if the paths do not state it.
         checksum: CRC-32 of the transmitter, the offsets and the lengths.
     """
 
@@ -74,9 +74,9 @@ class PathGains:
         rx: Radio of the users.
         paths: Key of the paths.
         nodes_hz: Frequencies of the leading axis, Hz; None for gains at one frequency, without that axis.
-        options: What the field computation chose; None for gains that come from elsewhere.
+        options: Choices of the field computation; None for gains that come from elsewhere.
         site_hash: Hash of the site, its materials included; None where it is not known.
-        geometry_hash: Hash of the site's geometry, likewise.
+        geometry_hash: Hash of the site's geometry; None where it is not known.
     """
 
     values: Complex[Tensor, "*band paths rx_ports tx_ports"]
@@ -119,17 +119,17 @@ class PathGains:
         nodes_hz: Tensor | None = None,
         options: FieldOptions | None = None,
     ) -> PathGains:
-        """Say what some gains belong to.
+        """Wrap gains with the paths, carrier and radios that they belong to.
 
         Args:
             paths: P paths.
             values: (P, rx_ports, tx_ports) complex, or (N, P, rx_ports, tx_ports) at the frequencies `nodes_hz`.
-            carrier_hz: Carrier whose phase they hold, Hz.
+            carrier_hz: Carrier whose phase the gains hold, Hz.
             tx: Radio of the transmitter; a vertical isotropic antenna by default.
-            rx: Radio of the users, likewise.
+            rx: Radio of the users; a vertical isotropic antenna by default.
             site: The site of the paths, where it is known.
             nodes_hz: (N,) frequencies across the band, Hz.
-            options: What the field computation chose.
+            options: Choices of the field computation.
 
         Raises:
             SiteTwinError: The shape does not fit the paths, the nodes or the ports of the radios.
@@ -156,28 +156,28 @@ class PathGains:
         )
 
     def __len__(self) -> int:
-        """Number of paths."""
+        """Return the number of paths."""
         return self.paths.num_paths
 
     def numpy(self) -> Complex[np.ndarray, "*band paths rx_ports tx_ports"]:
-        """The values as an array, without gradients."""
+        """Return the values as an array, without gradients."""
         values: np.ndarray = self.values.detach().cpu().numpy()
         return values
 
     @property
     def power(self) -> Float[Tensor, "*band paths rx_ports tx_ports"]:
-        """Received over transmitted power of each path between each pair of ports, in double precision."""
+        """Return received over transmitted power of each path between each pair of ports, in double precision."""
         exact = self.values.to(torch.complex128)
         return exact.real.square() + exact.imag.square()
 
     @property
     def power_db(self) -> Float[Tensor, "*band paths rx_ports tx_ports"]:
-        """The power in dB; minus infinity for a path without any."""
+        """Return the power in dB; minus infinity for a path without power."""
         return 10 * torch.log10(self.power)
 
     @property
     def at_carrier(self) -> Complex[Tensor, "paths rx_ports tx_ports"]:
-        """The values where one gain stands for the whole band.
+        """Return the values, if there is one gain for the whole band.
 
         Raises:
             SiteTwinError: The gains were taken at several frequencies of the band.
@@ -192,11 +192,11 @@ class PathGains:
         return self.values[0]
 
     def with_values(self, values: Tensor, paths: Paths | None = None) -> PathGains:
-        """Other values for the same ports, carrier and site; gradients flow through them.
+        """Return gains with other values for the same ports, carrier and site; gradients flow through them.
 
         Args:
             values: New values, in the shape of the old ones.
-            paths: The paths that the new values belong to, where these changed too, row for row (as `advance` does).
+            paths: The paths that the new values belong to, if these have changed too, row by row (as in `advance`).
 
         Raises:
             SiteTwinError: The shape does not fit.
@@ -204,14 +204,14 @@ class PathGains:
         return replace(self, values=values, paths=self.paths if paths is None else PathsKey.of(paths))
 
     def select_users(self, paths: Paths, index: np.ndarray) -> tuple[Paths, PathGains]:
-        """The paths and gains of some users, in the order asked for.
+        """Select the paths and gains of some users, in the given order of users.
 
         Args:
-            paths: The paths that these are the gains of.
-            index: (N,) user indices, repeats are allowed, or (U,) booleans.
+            paths: The paths that these gains belong to.
+            index: (N,) user indices, which may repeat, or a mask (U,) bool.
 
         Raises:
-            SiteTwinError: The paths are others, or a user is out of range.
+            SiteTwinError: The gains do not belong to these paths, or a user is out of range.
         """
         self.check(paths)
         index = chosen_users(index, paths.num_users).numpy()
@@ -230,21 +230,21 @@ class PathGains:
         rx: Radio | None = None,
         site: Any = None,
     ) -> tuple[Radio, Radio]:
-        """Make sure that these gains belong to what a channel is made from.
+        """Check that these gains belong to the paths, carrier, radios and site of a channel.
 
         Args:
             paths: The paths.
-            carrier_hz: Carrier of the channel, Hz; None where it has no say.
-            tx: Radio of the transmitter; None takes the one that the gains are for.
-            rx: Radio of the users, likewise.
+            carrier_hz: Carrier of the channel, Hz; None where it does not matter.
+            tx: Radio of the transmitter; None means the radio that the gains are for.
+            rx: Radio of the users; None means the radio that the gains are for.
             site: The site, where the channel needs one.
 
         Returns:
-            The radios of the transmitter and of the users. Arrays may differ from those that the gains are for in the
-            number and places of their elements: gains are of ports.
+            The radios of the transmitter and of the users. Number and places of the elements may differ from those of
+            the gains' radios, because gains belong to ports.
 
         Raises:
-            SiteTwinError: The gains are those of other paths, another site, carrier or radio.
+            SiteTwinError: The gains belong to other paths, another site, another carrier or another radio.
         """
         self._check_paths(PathsKey.of(paths))
         known = getattr(site, "geometry_hash", None)
@@ -302,7 +302,7 @@ def checked_gains(
     rx: Radio | None = None,
     site: Any = None,
 ) -> tuple[PathGains, Radio, Radio]:
-    """As `PathGains.check`, and a refusal of bare numbers."""
+    """Do `PathGains.check`, and refuse gains that are bare numbers."""
     if not isinstance(gains, PathGains):
         raise SiteTwinError(
             f"gains were given as a {type(gains).__name__}, which does not say what it belongs to; wrap it as "

@@ -13,16 +13,16 @@ from sitetwin.channel.fields.foliage import FoliageModel, Season
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """What the field computation may choose.
+    """Choices of the field computation.
 
     Attributes:
         season: "summer" or "winter".
         foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies and trunks without loss.
-        canopy: How scatter centres scatter.
-        out_of_range: Policy for materials outside the range of P.2040-4.
-        relative_permittivity: (M,) in place of the materials' own; gradients flow into it.
-        conductivity: (M,) S/m, likewise.
-        diffraction: Coefficients of edges, "luebbers" or "sionna"; see `diffraction_matrix`.
+        canopy: Parameters of the scattering by canopies.
+        out_of_range: Policy for a frequency outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
+        relative_permittivity: (M,) relative permittivities that replace the materials' own; gradients flow into them.
+        conductivity: (M,) conductivities in S/m that replace the materials' own; gradients flow into them.
+        diffraction: Model of the diffraction coefficients, "luebbers" or "sionna" (as in `diffraction_matrix`).
         atmosphere: Air and rain along the paths; None for a vacuum.
         diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
     """

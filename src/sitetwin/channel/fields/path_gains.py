@@ -1,4 +1,4 @@
-"""From the geometry of paths to complex gains.
+"""Compute complex gains from the geometry of paths.
 
 The result is, per path and pair of ports,
 
@@ -45,24 +45,24 @@ def path_gains(
     dtype: torch.dtype = torch.complex64,
     chunk_paths: int = CHUNK_PATHS,
 ) -> PathGains:
-    """Complex voltage gain of every path between the ports of two radios, carrier phase included.
+    """Compute the complex voltage gain of every path between the ports of two radios, carrier phase included.
 
     Delays and phases come from float64 lengths; ``2 pi f tau`` is reduced modulo ``2 pi`` before it is cast.
 
     Args:
         paths: P paths.
-        site: The `Site` they were traced in, or a variant of it with the same facets and canopies.
-        frequency_hz: Frequency at which materials, leaves and free space are taken, Hz.
+        site: The `Site` in which the paths were traced, or a variant of it with the same facets and canopies.
+        frequency_hz: Frequency at which materials, leaves and free space are evaluated, Hz.
         tx: Radio of the transmitter; a vertical isotropic antenna by default.
-        rx: Radio of the users, likewise.
-        options: Season, foliage, materials, coefficients of edges.
+        rx: Radio of the users; a vertical isotropic antenna by default.
+        options: Choices of the field computation: season, foliage, materials, diffraction model and others.
         phase_frequency_hz: Frequency f_c of the phase ``e^{-j 2 pi f_c tau}``, Hz; `frequency_hz` by default. The
             nodes of `band_nodes` share the carrier's.
         dtype: torch.complex64 or torch.complex128; the field is computed in this precision.
-        chunk_paths: Paths worked on at once.
+        chunk_paths: Number of paths that are computed at once.
 
     Returns:
-        The gains (P, rx_ports, tx_ports), and what they belong to.
+        The gains (P, rx_ports, tx_ports), with the paths, carrier and radios that they belong to.
 
     Raises:
         SiteTwinError: The paths were traced in another geometry than the site's; the frequency is not positive, or

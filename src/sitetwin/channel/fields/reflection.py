@@ -150,10 +150,10 @@ class Surfaces:
             materials: Sequence of M `Material`.
             frequency_hz: Frequency, Hz.
             relative_permittivity: (M,) to use instead of the materials' own; gradients flow into it.
-            conductivity: (M,) S/m, likewise.
+            conductivity: (M,) S/m, to use instead of the materials' own; gradients flow into it.
             out_of_range: Policy outside the range of P.2040-4, see `Material.evaluate`.
             dtype: Complex type of the result.
-            device: Where the tensors are to live.
+            device: Device of the tensors.
 
         Raises:
             SiteTwinError: A given tensor does not have one entry per material.
@@ -180,7 +180,7 @@ class Surfaces:
         return cls(eta.to(dtype), thickness, any(math.isfinite(d) for d in depths))
 
     def reflection(self, cos_incidence: Tensor, material: Tensor) -> tuple[Tensor, Tensor]:
-        """r_te and r_tm of the materials with these indices.
+        """Return the reflection coefficients r_te and r_tm of the materials with these indices.
 
         Args:
             cos_incidence: (N,) cosine of the angle of incidence.
@@ -192,7 +192,7 @@ class Surfaces:
         return slab(cos_incidence, eta, self.electrical_thickness.index_select(0, material))[0]
 
     def transmission(self, cos_incidence: Tensor, material: Tensor) -> tuple[Tensor, Tensor]:
-        """t_te and t_tm of the materials with these indices, for a path that runs straight through.
+        """Return the transmission coefficients t_te and t_tm of the materials, for a path straight through.
 
         The path's length already counts the way through the slab as free space. ``T`` of the slab refers to the point
         straight across, so that it takes the place of the free-space phase of the thickness, ``e^{-j k d cos}``: the

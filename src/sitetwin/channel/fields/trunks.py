@@ -17,11 +17,12 @@ from sitetwin.site.materials import OutOfRange, itu_material
 def wood_db_per_m(frequency_hz: float, out_of_range: OutOfRange = "clamp") -> float:
     """Attenuation of a plane wave in wood, dB/m: ``8.686 k_0 |Im sqrt(eta)|`` (P.2040-4, section 2.1).
 
-    Wood as in the table of P.2040-4, which is dry; living wood holds water and takes more, so that this is a low bound.
+    The constants are those of dry wood in P.2040-4. Living wood holds water and attenuates more, so this is a lower
+    bound.
 
     Args:
         frequency_hz: Frequency, Hz.
-        out_of_range: Policy outside the table, see `Material.evaluate`.
+        out_of_range: Policy for frequencies outside the table: "clamp", "extrapolate" or "error".
     """
     constants = torch.tensor(itu_material("wood").evaluate(frequency_hz, out_of_range), dtype=torch.float64)
     eta = complex_permittivity(constants[0], constants[1], frequency_hz)
@@ -32,13 +33,13 @@ def wood_db_per_m(frequency_hz: float, out_of_range: OutOfRange = "clamp") -> fl
 def trunk_loss_db(paths: Paths, vegetation: Any, frequency_hz: float, *, out_of_range: OutOfRange = "clamp") -> Tensor:
     """Loss of each path in the trunks that it runs through; the season does not matter.
 
-    The chords count as in an unbounded medium: neither what bark reflects nor what creeps around a trunk is modelled.
+    Trunks are treated as an unbounded medium: reflection at the bark and creeping waves are not modelled.
 
     Args:
         paths: P paths.
         vegetation: The site's `Vegetation`.
         frequency_hz: Frequency, Hz.
-        out_of_range: Policy outside the table, see `Material.evaluate`.
+        out_of_range: Policy for frequencies outside the table: "clamp", "extrapolate" or "error".
 
     Returns:
         (P,) float64, dB.

@@ -1,4 +1,4 @@
-"""Plain arrays for NumPy (NPZ) and MATLAB (MAT version 5): paths with their gains, or the channels of a data set."""
+"""Write plain arrays for NumPy (NPZ) and MATLAB (MAT version 5): paths with gains, or channels of a data set."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def write_path_arrays(source: GainSource, out: str | Path, progress: Progress | 
 
     Args:
         source: Paths and gains.
-        out: The file, ending in .npz or .mat.
-        progress: Told the stage and its finished share.
+        out: Path of the new file, ending in .npz or .mat.
+        progress: Called with the stage and its finished share.
 
     Raises:
-        SiteTwinError: The file exists or ends otherwise, an array is too large for MAT, or the disk refuses.
+        SiteTwinError: The file exists or has another ending, an array is too large for MAT, or the disk cannot be
+            written.
     """
     out = _checked(out)
     with new_file(out) as (file, scratch):
@@ -61,16 +62,16 @@ def write_path_arrays(source: GainSource, out: str | Path, progress: Progress | 
 
 
 def write_channel_arrays(store: TileStore, out: str | Path, progress: Progress | None = None) -> Path:
-    """Write a data set of channels as plain arrays, the tiles end to end, with the axes of the data set.
+    """Write a data set of channels as plain arrays, with all tiles joined and the axes of the data set.
 
     Args:
         store: Finished data set of channels.
-        out: The file, ending in .npz or .mat.
-        progress: Told the stage and its finished share.
+        out: Path of the new file, ending in .npz or .mat.
+        progress: Called with the stage and its finished share.
 
     Raises:
-        SiteTwinError: The file exists or ends otherwise, the data set is no such one or not finished, an array is too
-            large for MAT, or the disk refuses.
+        SiteTwinError: The file exists or has another ending, the store does not hold channels or is not finished, an
+            array is too large for MAT, or the disk cannot be written.
     """
     out = _checked(out)
     if store.configuration.get("kind") != "channels":

@@ -33,20 +33,21 @@ _CODES = {"REFLECTION": 1, "DIFFRACTION": 2, "CANOPY": 3, "DIFFUSE": 3, "TRANSMI
 def write_deepmimo(
     source: GainSource, out: str | Path, max_paths: int = MOST_PATHS, progress: Progress | None = None
 ) -> Path:
-    """Write a scenario folder.
+    """Write a DeepMIMO scenario folder.
 
-    Of each user the strongest paths are kept. A line of sight among them comes first, as DeepMIMO looks for it there,
-    then the others by falling power. Powers and phases are those between single antennas, whose patterns are in them.
+    The strongest paths of each user are kept. A line of sight among them comes first, because DeepMIMO looks for it
+    there; then the others follow by falling power. Powers and phases are those between single antennas and include
+    their patterns.
 
     Args:
         source: Paths and gains between one-port antennas.
-        out: The folder; its name is that of the scenario.
-        max_paths: Paths kept per user, at most 25.
-        progress: Told the stage and its finished share.
+        out: The new folder; its name becomes the name of the scenario.
+        max_paths: Largest number of paths per user, at most 25.
+        progress: Called with the stage and its finished share.
 
     Raises:
         SiteTwinError: The name cannot be loaded, the folder exists, a radio is an array, paths interact more than ten
-            times or in a way that the format has no code for, or the disk refuses.
+            times or in a way that the format has no code for, or the disk cannot be written.
     """
     out = refuse_existing(out)
     if out.name != out.name.lower() or any(c in out.name for c in _FORBIDDEN):

@@ -34,10 +34,11 @@ def write_parquet(source: GainSource, out: str | Path, progress: Progress | None
     Args:
         source: Paths and gains.
         out: The file, ending in .parquet.
-        progress: Told the stage and its finished share.
+        progress: Called with the stage and its finished share.
 
     Raises:
-        SiteTwinError: The package pyarrow is not installed, the file exists or ends otherwise, or the disk refuses.
+        SiteTwinError: The package pyarrow is not installed, the file exists or has another ending, or the disk cannot
+            be written.
     """
     if find_spec("pyarrow") is None:
         raise SiteTwinError("Parquet needs the package pyarrow; install it with `pip install 'sitetwin[formats]'`")

@@ -30,11 +30,11 @@ def write_sionna_cir(
     Args:
         source: Paths and gains.
         out: The file, ending in .npz.
-        max_paths: Paths kept per user, the strongest; all by default.
-        progress: Told the stage and its finished share.
+        max_paths: Number of strongest paths that are kept per user; all by default.
+        progress: Called with the stage and its finished share.
 
     Raises:
-        SiteTwinError: The file exists, its name ends otherwise, or the disk refuses.
+        SiteTwinError: The file exists, its name has another ending, or the disk cannot be written.
     """
     out = refuse_existing(out)
     if out.suffix != ".npz":
@@ -74,7 +74,7 @@ class CirGenerator:
 
     Args:
         path: File that `write_sionna_cir` made.
-        users: Which users and in what order; all by default.
+        users: Indices of the users, in the wanted order; all by default.
 
     Raises:
         SiteTwinError: The file cannot be read or holds something else.

@@ -1,4 +1,4 @@
-"""What all formats are made from: the tiles of a store of paths, with the gain of each path."""
+"""Tiles of a store of paths with the gain of each path, from which all formats are made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GainSource:
 
     Attributes:
         store: The finished store of paths.
-        site: The site in which they were traced.
+        site: The site in which the paths were traced.
         request: Radios, carrier, season; its quantity is "gains".
     """
 
@@ -54,7 +54,8 @@ class GainSource:
         """Open a store of paths for export.
 
         Raises:
-            SiteTwinError: It is no finished store of paths, of another geometry than the site, or holds no path.
+            SiteTwinError: The folder is not a finished store of paths, or the store has another geometry than the site
+                or no path.
         """
         if request.quantity != "gains":
             raise SiteTwinError(f"paths are exported with their gains, not as {request.quantity}; ask for 'gains'")
@@ -67,12 +68,12 @@ class GainSource:
 
     @property
     def num_users(self) -> int:
-        """U."""
+        """Number of users."""
         return self.store.num_users
 
     @property
     def transmitter(self) -> np.ndarray:
-        """(3,) metres."""
+        """(3,) position of the transmitter, metres."""
         return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
 
     @cached_property
@@ -84,7 +85,7 @@ class GainSource:
         )
 
     def tiles(self, tell: Progress | None = None) -> Iterator[tuple[int, Paths, PathGains, ChannelRequest]]:
-        """For each tile: its first user, its paths, their gains, its radios."""
+        """Yield for each tile its first user, its paths, their gains and the radios."""
         for index, (start, stop) in enumerate(self.store.tiles):
             group = self.store.read_tile(index)
             paths = arrays_to_paths(group, self.transmitter, group.attributes)
@@ -101,7 +102,7 @@ class GainSource:
                 tell("export", (index + 1) / len(self.store.tiles))
 
     def facts(self, **more: Any) -> dict[str, Any]:
-        """What a reader must know, JSON-serialisable: conventions, carrier, radios, site and path hashes, versions."""
+        """Return facts for readers, JSON-serialisable: conventions, carrier, radios, hashes, versions."""
         return {
             "made_by": f"sitetwin {__version__}",
             **root_attributes(self.store, self.site, self.request),
@@ -113,12 +114,12 @@ class GainSource:
 
 
 def strongest(owner: np.ndarray, power: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest paths of each user, by falling power, the first of equals first.
+    """Select the strongest paths of each user, by falling power; equal paths keep their order.
 
     Args:
         owner: (P,) user of each path, ascending.
-        power: (P,).
-        most: Paths kept per user.
+        power: (P,) power of each path.
+        most: Largest number of paths per user.
 
     Returns:
         Rows (N,) of the kept paths, user by user, and the rank (N,) of each within its user.

@@ -38,7 +38,7 @@ class Buffers:
         left: (n, inner * height).
         right: (n, inner * columns).
         left_real: The left factors' memory for compiled loops, (n, inner * height) or, if complex, twice as wide.
-        right_real: The right factors' memory, likewise.
+        right_real: The right factors' memory for compiled loops, (n, inner * columns) or, if complex, twice as wide.
     """
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
@@ -215,7 +215,7 @@ class _Products:
 
 
 def _recorded(offsets: Tensor, factors: Factors, shape: tuple[int, ...], order: Tensor | None) -> Tensor:
-    """The same, writing nothing in place."""
+    """Compute the sums without writing in place, so that gradients can be recorded."""
     parts, places = [torch.zeros(0, *shape[1:], dtype=factors.dtype)], [np.zeros(0, np.int64)]
     for piece in pieces(offsets, max(1, shape[0]), order):
         users = len(piece.places)

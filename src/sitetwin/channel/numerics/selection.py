@@ -1,4 +1,4 @@
-"""Which users are meant."""
+"""Resolve a selection of users to indices."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sitetwin.errors import SiteTwinError
 
 
 def chosen_users(users: Any, num_users: int) -> Int[Tensor, " chosen"]:
-    """Indices of the users that are wanted, in the order asked for.
+    """Return the indices of selected users, in the given order.
 
     Args:
         users: (N,) whole numbers from 0 to `num_users` - 1, or (num_users,) booleans; None for all.
-        num_users: How many there are.
+        num_users: Number of users.
 
     Returns:
         (N,) int64.
 
     Raises:
-        SiteTwinError: They are neither, or out of range.
+        SiteTwinError: The selection is neither whole numbers nor a mask, or an index is out of range.
     """
     if users is None:
         return torch.arange(num_users)

@@ -1,4 +1,4 @@
-"""Channel frequency responses from paths."""
+"""Compute channel frequency responses from paths."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def frequency_response(
     users: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Channel frequency response ``H[u, r, t, k] = sum_p a_p e^{+j 2 pi d·k / lambda} e^{-j 2 pi k Delta tau_p}``.
+    """Compute the frequency response ``H[u, r, t, k] = sum_p a_p e^{+j 2 pi d·k / lambda} e^{-j 2 pi k Delta tau_p}``.
 
     Nothing is normalised; the carrier phase is in the gains.
 
@@ -86,22 +86,22 @@ def frequency_response(
         paths: P paths of U users.
         gains: Their gains from `path_gains`; those from `band_nodes` are interpolated over the band.
         grid: The subcarriers.
-        tx: Radio of the transmitter; the one that the gains are for by default.
-        rx: Radio of the users, likewise.
+        tx: Radio of the transmitter; by default the radio that the gains are for.
+        rx: Radio of the users; by default the radio that the gains are for.
         wavefront: "plane" about the phase centre, or "spherical": every pair of elements has its own image point, delay
             and distance (departure and arrival fields are still those of the centre).
         steering: "carrier" holds element phases at the carrier, "per-subcarrier" delays each element (beam squint).
         site: The site, needed for spherical waves with arrays at both ends.
-        delay_reference_s: Seconds, one for all or (U,): subtracted from the delays across the band (not from the
-            carrier phase), so that tap 0 is this delay.
-        users: (N,) indices of the users wanted, in this order, or (U,) booleans; all by default.
+        delay_reference_s: Delay in seconds, one for all users or (U,). It is subtracted from the delays across the band
+            (not from the carrier phase), so that tap 0 is at this delay.
+        users: (N,) indices of the wanted users, in this order, or a mask (U,) bool; all by default.
         out: (U, R, T, K) to write into, contiguous.
 
     Returns:
         (U, R, T, K) complex of the type of `gains`, or (N, R, T, K).
 
     Raises:
-        SiteTwinError: The gains are not those of these paths, this carrier and these radios, `out` does not fit, or an
+        SiteTwinError: The gains do not belong to these paths, this carrier and these radios, `out` does not fit, or an
             option is unknown.
     """
     known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, site=site)

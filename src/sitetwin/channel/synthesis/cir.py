@@ -1,4 +1,4 @@
-"""Impulse responses: paths as they are, or sampled through a pulse."""
+"""Compute impulse responses: ideal pulses per path, or samples through a pulse shape."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Pulse = Literal["sinc", "raised-cosine"]
 
 
 def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
-    """Value of a Nyquist pulse; 1 at zero, 0 at all other whole numbers.
+    """Evaluate a Nyquist pulse, which is 1 at zero and 0 at all other whole numbers.
 
     Args:
         pulse: "sinc" or "raised-cosine" (Proakis, Digital Communications, eq. 9.2-27).
-        time: (...) in sampling periods.
+        time: (...) times in sampling periods.
         roll_off: Roll-off of the raised cosine, 0 to 1.
 
     Raises:
@@ -56,15 +56,15 @@ def impulse_response(
     roll_off: float = 0.25,
     first_tap: int = 0,
 ) -> Tensor:
-    """Sampled impulse response ``h[u, r, t, n] = sum_p a_p g(n - W tau_p)``, n from `first_tap` on.
+    """Compute the sampled impulse response ``h[u, r, t, n] = sum_p a_p g(n - W tau_p)``, n from `first_tap` on.
 
     Args:
         paths: P paths of U users.
         gains: Their gains from `path_gains`.
-        sampling_rate_hz: W, Hz.
+        sampling_rate_hz: Sampling rate W, Hz.
         num_taps: Number of taps.
-        tx: Radio of the transmitter; the one that the gains are for by default.
-        rx: Radio of the users, likewise.
+        tx: Radio of the transmitter; by default the radio that the gains are for.
+        rx: Radio of the users; by default the radio that the gains are for.
         pulse: "sinc" or "raised-cosine"; for ideal pulses see `ideal_response`.
         roll_off: Roll-off of the raised cosine, 0 to 1.
         first_tap: Index of the first tap; negative to keep a pulse's precursors.
@@ -73,7 +73,7 @@ def impulse_response(
         (U, R, T, num_taps) complex of the type of `gains`.
 
     Raises:
-        SiteTwinError: The gains are not those of these paths and radios, or a number is not positive.
+        SiteTwinError: The gains do not belong to these paths and radios, or a number is not positive.
     """
     if not (math.isfinite(sampling_rate_hz) and sampling_rate_hz > 0 and num_taps >= 1):
         raise SiteTwinError(
@@ -99,21 +99,21 @@ def impulse_response(
 def ideal_response(
     paths: Paths, gains: PathGains, tx: Radio | None = None, rx: Radio | None = None, max_paths: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Impulse response with ideal pulses: the paths themselves, padded to the same number for every user.
+    """Return the impulse response with ideal pulses: gains and delays of the paths, padded to equal numbers.
 
     Args:
         paths: P paths of U users.
         gains: Their gains from `path_gains`.
-        tx: Radio of the transmitter; the one that the gains are for by default.
-        rx: Radio of the users, likewise.
-        max_paths: Paths kept per user, the strongest ones; all by default.
+        tx: Radio of the transmitter; by default the radio that the gains are for.
+        rx: Radio of the users; by default the radio that the gains are for.
+        max_paths: Number of strongest paths that are kept per user; all by default.
 
     Returns:
-        Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. In the
-        order of the paths, or by falling power where `max_paths` cuts.
+        Gains (U, R, T, N), zero where a user has fewer paths, and delays (U, N) float64 seconds, NaN there. The order
+        is that of the paths, or falling power if `max_paths` is given.
 
     Raises:
-        SiteTwinError: The gains are not those of these paths and radios.
+        SiteTwinError: The gains do not belong to these paths and radios.
     """
     known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx)
     batch = PathTensors.of(paths)

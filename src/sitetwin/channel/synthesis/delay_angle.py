@@ -1,4 +1,4 @@
-"""The delay-angle channel straight from the paths, without passing through the subcarriers.
+"""Compute the delay-angle channel directly from the paths, without the subcarriers.
 
 Each path is a Dirichlet kernel in delay and, for a uniform linear array, another in angle. A kernel at grid point n is
 
@@ -45,7 +45,7 @@ _APART = 1e-7  # closest that a path may come to a grid point, in grid steps
 
 
 def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Tensor:
-    """FFT over the elements of an array, then fftshift; over rows and columns for a planar array, port by port.
+    """Apply an FFT over the elements of an array (rows and columns of a planar one), then fftshift, port by port.
 
     Args:
         channel: Complex, with the array's antennas along `axis`.
@@ -71,12 +71,12 @@ def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Ten
 def delay_angle_from_response(
     cfr: Complex[Tensor, "*users rx_antennas tx_antennas subcarriers"], tx: Radio, num_taps: int = 32
 ) -> Complex[Tensor, "*users rx_antennas tx_antennas taps"]:
-    """The same matrix by way of the subcarriers: delay taps, then angles.
+    """Compute the delay-angle channel from the frequency response: first delay taps, then angles.
 
     Args:
         cfr: (U, R, T, K) complex.
         tx: Radio whose array the angles belong to.
-        num_taps: Delay taps kept.
+        num_taps: Number of delay taps that are kept.
 
     Returns:
         (U, R, T, num_taps) complex: angle bins along T, delay along the last axis.
@@ -128,27 +128,27 @@ def delay_angle(
     out: Tensor | None = None,
     **options: Any,
 ) -> Tensor:
-    """Delay taps and angle bins straight from the paths; equal to the route over the subcarriers within 1e-5.
+    """Compute delay taps and angle bins directly from paths; agrees with the way over subcarriers within 1e-5.
 
-    Plane waves, steering and gains at the carrier; other choices go over `frequency_response` and
+    Waves are plane, and steering and gains are taken at the carrier; for other choices use `frequency_response` and
     `delay_angle_from_response`.
 
     Args:
         paths: P paths of U users.
         gains: Their gains from `path_gains`.
         grid: The subcarriers.
-        tx: Radio with a uniform linear or planar array; the one that the gains are for by default.
-        rx: Radio of the users, likewise.
-        num_taps: Delay taps kept, from n = 0 on.
-        delay_reference_s: Seconds, one for all or (U,): the delay of tap 0.
+        tx: Radio with a uniform linear or planar array; by default the radio that the gains are for.
+        rx: Radio of the users; by default the radio that the gains are for.
+        num_taps: Number of delay taps that are kept, from n = 0 on.
+        delay_reference_s: Delay of tap 0 in seconds, one for all users or (U,).
         out: (U, R, T, num_taps) to write into, contiguous.
-        **options: None are known; a wavefront or steering given here is refused by name.
+        **options: No option is allowed; a wavefront or steering given here is refused with a message.
 
     Returns:
         (U, R, T, num_taps) complex: angle bins along T (fftshifted, port by port), delay along the last axis.
 
     Raises:
-        SiteTwinError: The gains are not those of these paths, this carrier and these radios, the array is not uniform,
+        SiteTwinError: The gains do not belong to these paths, this carrier and these radios, the array is not uniform,
             or an option has no closed form.
     """
     if options:

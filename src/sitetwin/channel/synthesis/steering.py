@@ -1,4 +1,4 @@
-"""Elements of an array seen by a path: phases under plane waves, exact distances under spherical ones."""
+"""Response of array elements to a path: phases of plane waves, exact distances of spherical waves."""
 
 from __future__ import annotations
 
@@ -175,7 +175,8 @@ def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radi
 
     Args:
         batch: P paths.
-        site: Their site, for the normals of the facets; needed when both ends are arrays and waves are spherical.
+        site: Site of the paths, for the normals of the facets; needed when both ends are arrays and waves are
+            spherical.
         frequency_hz: Carrier that gives element positions their size, Hz.
         tx: Radio of the transmitter.
         rx: Radio of the users.
@@ -237,7 +238,7 @@ def _over_edges(sent: Tensor, caught: Tensor, edge_tx: Tensor, edge_rx: Tensor) 
 
     Args:
         sent: (n, T, 3) transmitting elements, from the (image of the) diffraction point.
-        caught: (n, R, 3) receiving elements, likewise.
+        caught: (n, R, 3) receiving elements, from the (image of the) diffraction point.
         edge_tx: (n, 3) direction of the edge as the transmitter sees it in the mirrors before it.
         edge_rx: (n, 3) the same direction as the receiver sees it in the mirrors after it.
 
