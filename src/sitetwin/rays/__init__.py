@@ -1,5 +1,6 @@
 """Rays: the geometry of propagation paths from transmitters to users, without fields."""
 
+from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve
 from sitetwin.rays.drives import resample, trajectories_from_gpx
@@ -10,7 +11,6 @@ from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.siting import best_roof_edge, visible
-from sitetwin.rays.specular.chains import ChainList, Completeness
 
 __all__ = [
     "ENGINES",

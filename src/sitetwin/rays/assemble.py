@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sitetwin.rays.course import Geometry
-from sitetwin.rays.edges.chains import EdgeChains
+from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.rays.edges.solving import EdgePaths, EdgeSolver
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.specular.solving import SpecularPaths, SpecularSolver

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sitetwin.backend import mitsuba
+from sitetwin.rays.chains import FacetFrames
 from sitetwin.rays.device import to_device
-from sitetwin.rays.specular.chains import FacetFrames
 from sitetwin.site import Site
 
 _SINGLE_EPSILON = float(np.finfo(np.float32).eps)

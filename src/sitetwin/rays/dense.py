@@ -28,6 +28,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chains import ChainList
 from sitetwin.rays.edges.discovery import EdgeSettings, discover_edges
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.edges.solving import EdgeSolver
@@ -35,7 +36,6 @@ from sitetwin.rays.paths import Paths
 from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.scatter.diffuse import add_diffuse
 from sitetwin.rays.scatter.vegetation import add_vegetation
-from sitetwin.rays.specular.chains import ChainList
 from sitetwin.rays.specular.crossings import with_crossings
 from sitetwin.rays.specular.discovery import discover_chains
 from sitetwin.rays.specular.solving import SpecularSolver

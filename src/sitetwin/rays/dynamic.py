@@ -24,12 +24,12 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.assemble import assemble
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_specular, trace_attributes
 from sitetwin.rays.device import to_device
 from sitetwin.rays.jobs.io import concatenate
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.scatter.vegetation import add_vegetation, path_points
-from sitetwin.rays.specular.chains import ChainList
 from sitetwin.rays.specular.crossings import insert_crossings
 from sitetwin.rays.specular.discovery import Sightings, follow, merge_sightings
 from sitetwin.rays.specular.exact import exact_vertices

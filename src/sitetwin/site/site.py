@@ -18,7 +18,6 @@ from sitetwin.late import later
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference
 from sitetwin.site.summary import Rows, as_html, as_text, mesh_rows
-from sitetwin.site.variants.changes import Changes, apply_changes
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.site.wedges import Wedges, find_wedges
 
@@ -91,7 +90,8 @@ class Site(Mesh):
             SiteTwinError: A change is random and `rng` is not given, a name of a material or building is unknown, or
                 `together` is given without walls or heights.
         """
-        variant, vegetation, differences = apply_changes(self, self.vegetation, Changes(**changes), rng)
+        making = later("site.variants.changes")
+        variant, vegetation, differences = making.apply_changes(self, self.vegetation, making.Changes(**changes), rng)
         provenance = {
             **self.provenance,
             "parent": self.hash,

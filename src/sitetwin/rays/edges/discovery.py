@@ -16,8 +16,8 @@ import numpy as np
 
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.cells import CellGrid, CellUsers
+from sitetwin.rays.edge_chains import EdgeChains, EdgeCompleteness
 from sitetwin.rays.edges.bounds import EdgeBounds
-from sitetwin.rays.edges.chains import EdgeChains, EdgeCompleteness
 from sitetwin.rays.edges.light import LitWedges, lit_wedges
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.edges.solving import EdgeSolver

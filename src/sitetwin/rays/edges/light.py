@@ -9,10 +9,10 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import source_images
 from sitetwin.rays.device import array3, norm, split, to_device
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.specular.chains import source_images
 from sitetwin.rays.specular.reach import beam_planes, reaches
 
 SETS = 4

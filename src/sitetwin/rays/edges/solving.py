@@ -19,7 +19,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.course import Geometry, unfolded
 from sitetwin.rays.device import array3, gather_points, norm, split, surviving, to_device
-from sitetwin.rays.edges.chains import EdgeChains
+from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.specular.solving import lanes
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import mirror
 from sitetwin.rays.device import array3, gather3, gather_points, norm, split, to_device
 from sitetwin.rays.edges.light import SETS, LitWedges
 from sitetwin.rays.edges.scene import FACET_ROW, EdgeScene
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.specular.chains import mirror
 from sitetwin.rays.specular.discovery import distinct
 from sitetwin.site.facets import dot
 

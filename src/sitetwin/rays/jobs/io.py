@@ -13,10 +13,10 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import penetrable_facets
+from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.layout import FRAME, LAYOUT, TITLE
 from sitetwin.rays.paths import Paths
-from sitetwin.rays.specular.chains import ChainList
 from sitetwin.site import Site
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.version import code_version

@@ -12,6 +12,7 @@ import numpy as np
 
 from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.engines import DENSE, SIONNA
 from sitetwin.rays.jobs.io import (
@@ -27,7 +28,6 @@ from sitetwin.rays.jobs.workers import WorkerPool
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.referee.scope import trace_as_asked
 from sitetwin.rays.referee.sionna import ReferenceEngine
-from sitetwin.rays.specular.chains import ChainList
 from sitetwin.site import Site
 from sitetwin.store import TileStore
 

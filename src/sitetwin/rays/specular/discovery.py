@@ -19,9 +19,9 @@ from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellGrid
+from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.device import to_device
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
-from sitetwin.rays.specular.chains import ChainList, Completeness
 from sitetwin.rays.specular.solving import SpecularSolver
 from sitetwin.site import Site
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import FacetFrames, mirror
 from sitetwin.rays.device import to_device
-from sitetwin.rays.specular.chains import FacetFrames, mirror
 from sitetwin.site import Site
 
 _CULL_MARGIN = 1e-3  # m; beams are widened by this much against rounding, the exact test follows

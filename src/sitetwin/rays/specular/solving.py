@@ -18,9 +18,9 @@ from jaxtyping import Integer
 from sitetwin.backend import mitsuba
 from sitetwin.rays.caster import RayCaster, lift_off
 from sitetwin.rays.cells import CellUsers
+from sitetwin.rays.chains import ChainList, source_images
 from sitetwin.rays.course import Geometry, cross_rectangle, unfolded
 from sitetwin.rays.device import array3, gather3, gather_points, surviving, to_device
-from sitetwin.rays.specular.chains import ChainList, source_images
 from sitetwin.rays.specular.reach import all_pairs, beam_planes, reaches
 from sitetwin.site import Site
 

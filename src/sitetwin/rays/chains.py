@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from sitetwin.rays.cells import CellGrid
-from sitetwin.rays.edges.chains import EdgeChains
+from sitetwin.rays.edge_chains import EdgeChains
 from sitetwin.site import Site
 
 
