@@ -16,8 +16,9 @@ from sitetwin.drawing.style import figure_style
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.report.coverage import rasters
 from sitetwin.report.coverage.maps import Background, label_map
-from sitetwin.report.coverage.rasters import GridRaster, geotiff
+from sitetwin.report.coverage.rasters import geotiff
 from sitetwin.site import Georeference
+from sitetwin.studies.coverage.grid import GridRaster
 
 C = 299_792_458.0
 PLANE = (

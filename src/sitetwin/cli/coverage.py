@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -21,6 +21,7 @@ from sitetwin.errors import SiteTwinError
 if TYPE_CHECKING:
     from sitetwin.channel.fields.options import FieldOptions
     from sitetwin.channel.stations import Station
+    from sitetwin.studies.coverage.results import CoverageResults
 
 
 @option_group("Stations")
@@ -122,35 +123,36 @@ def coverage(
         summary = st.write_coverage(found, run.to, tell)
     _print_summary(summary, time.perf_counter() - begun)
     say(str(run.to))
-    if summary["users"]["without_a_path"] == len(found.users):
+    if summary.users.without_a_path == len(found.users):
         raise SiteTwinError(
             f"no user has a path: the maps in {run.to} are empty; move the stations or the area nearer to each other, "
             "or allow more reflections with --depth"
         )
 
 
-def _print_summary(summary: dict[str, Any], seconds: float) -> None:
+def _print_summary(summary: CoverageResults, seconds: float) -> None:
     table = Table()
     for column in ("station", "served users", "served area", "line of sight", "unseen share"):
         table.add_column(column, justify="left" if column == "station" else "right")
-    for station in summary["stations"]:
+    for station in summary.stations:
         table.add_row(
-            plain(station["name"]),
-            f"{station['served_users']:,}",
-            f"{station['served_area_m2']:,.0f} m²",
-            f"{station['line_of_sight_share']:.1%}",
-            f"{station['unseen_share']:.2e}",
+            plain(station.name),
+            f"{station.served_users:,}",
+            f"{station.served_area_m2:,.0f} m²",
+            f"{station.line_of_sight_share:.1%}",
+            f"{station.unseen_share:.2e}",
         )
     out.print(table)
     facts = []
     for name in ("path_gain_db", "rsrp_dbm", "sinr_db"):
-        percentiles = summary["quantities"][name].get("percentiles")
+        percentiles = summary.quantities[name].percentiles
         if percentiles:
-            values = ", ".join(f"{percentiles[key]:.1f}" for key in ("5", "50", "95"))
+            found = (percentiles[key] for key in ("5", "50", "95"))
+            values = ", ".join("infinite" if value is None else f"{value:.1f}" for value in found)
             facts.append((f"{name}: 5 %, median, 95 %", values))
-    users = summary["users"]
-    facts.append(("users", f"{users['count']:,}"))
-    facts.append(("dropped, inside buildings", f"{users['dropped_inside_buildings']:,}"))
-    facts.append(("users without a path", f"{users['without_a_path']:,}"))
+    users = summary.users
+    facts.append(("users", f"{users.count:,}"))
+    facts.append(("dropped, inside buildings", f"{users.dropped_inside_buildings:,}"))
+    facts.append(("users without a path", f"{users.without_a_path:,}"))
     facts.append(("seconds", f"{seconds:.1f}"))
     print_facts(facts)

@@ -155,12 +155,13 @@ def write_name(axes: Axes, place: Sequence[float] | np.ndarray, name: str) -> No
     text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="white")])
 
 
-def legend_below(axes: Axes, handles: Sequence[Patch]) -> None:
+def legend_below(axes: Axes, handles: Sequence[Patch], title: str | None = None) -> None:
     """A legend in one line, or a few, below the label of the axis."""
     if handles:
         below = ScaledTranslation(0.0, -_LABEL_ROOM, cast(Figure, axes.figure).dpi_scale_trans)
         axes.legend(
             handles=list(handles),
+            title=title,
             loc="upper center",
             bbox_to_anchor=(0.5, 0.0),
             bbox_transform=axes.transAxes + below,

@@ -29,6 +29,9 @@ GREY = "#595959"
 DASHES = (0, (2.6, 1.4))
 """What is not converged."""
 
+SIGHT_COLOURS = ("#E69F00", "#0072B2")
+"""Without and with a line of sight."""
+
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#4d4d4d",

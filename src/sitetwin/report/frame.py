@@ -42,7 +42,7 @@ def page_environment(**filters: Callable[..., str]) -> jinja2.Environment:
     """Templates of the pages: strict about what is missing, safe against what is in the data.
 
     Args:
-        **filters: The page's own, beside `interval`.
+        **filters: The page's own, beside `interval` and `number`.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sitetwin.report"),
@@ -52,7 +52,7 @@ def page_environment(**filters: Callable[..., str]) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"interval": interval, **filters}
+    environment.filters |= {"interval": interval, "number": number, **filters}
     return environment
 
 

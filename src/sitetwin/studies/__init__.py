@@ -1,7 +1,37 @@
-"""Studies: one frozen configuration each, from site to results.json."""
+"""Studies: one frozen configuration each, from site to results.json.
 
-from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell
-from sitetwin.studies.csi.study import run_csi_study
-from sitetwin.studies.frame import claim_folder
+A name is loaded when it is first used, so that a report, which needs the schemas of the results alone, loads neither
+torch nor the tracer.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell"),
+    "csi.study": ("run_csi_study",),
+    "frame": ("claim_folder",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["Cell", "CsiStudy", "claim_folder", "csi_study", "read_cell", "run_csi_study"]
+
+if TYPE_CHECKING:
+    from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell
+    from sitetwin.studies.csi.study import run_csi_study
+    from sitetwin.studies.frame import claim_folder
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded from its home when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'sitetwin.studies' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"sitetwin.studies.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import disk_errors, write_file
+from sitetwin.studies.records import Record, as_document
 from sitetwin.version import code_version
 
 CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
@@ -121,7 +122,7 @@ def write_part(path: Path, key: str, content: Any) -> None:
         write_file(path, json.dumps({"key": key, "content": content}).encode())
 
 
-def write_results(folder: Path, results: BaseModel | dict[str, Any], run: dict[str, Any]) -> Path:
+def write_results(folder: Path, results: Record | dict[str, Any], run: dict[str, Any]) -> Path:
     """Write what a study found, and beside it what does not repeat: times, machine and date.
 
     Args:
@@ -135,9 +136,7 @@ def write_results(folder: Path, results: BaseModel | dict[str, Any], run: dict[s
     Raises:
         SiteTwinError: The disk refuses.
     """
-    document = (
-        results if isinstance(results, dict) else results.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    )
+    document = results if isinstance(results, dict) else as_document(results)
     with disk_errors("writing the results of the study", folder):
         write_json(folder / RUN, {**run, "host": host(), "finished": datetime.now(UTC).isoformat(timespec="seconds")})
         write_json(folder / RESULTS, document)

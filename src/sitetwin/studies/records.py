@@ -1,34 +1,117 @@
-"""What results of all studies are made of: records that refuse what they do not know, and means with intervals."""
+"""What results of all studies are made of: records, means with intervals, and how documents are written and read.
+
+A reader is lenient: keys that its schema does not know are ignored, so that the results of a newer version can still be
+shown, and numbers that are not finite count as missing. The writer is strict: it writes nothing that the schema does
+not name.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sitetwin.errors import SiteTwinError
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+"""A finite number, or None."""
 
 
 class Record(BaseModel):
-    """A part of a study's results: it does not change, and refuses keys that its schema does not know."""
+    """A part of a study's results; it does not change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+Document = TypeVar("Document", bound=Record)
 
 
 class Estimate(Record):
-    """A mean with its interval.
+    """A mean with its interval; `low` and `high` are missing where one value gives no interval.
 
     Attributes:
-        mean: The estimate.
-        low: Lower end; None where one value gives no interval.
-        high: Upper end, likewise.
+        mean: Of the values.
+        low: Lower end of the interval.
+        high: Upper end.
         n: How many values or groups it comes from.
-        kind: How the interval was found.
+        values: One for each seed, where the study keeps them.
+        level: Confidence level, 0..1.
+        kind: How the interval is made.
     """
 
-    mean: float
-    low: float | None
-    high: float | None
+    mean: Number = None
+    low: Number = None
+    high: Number = None
     n: int | None = None
+    values: list[Number] = Field(default_factory=list)
+    level: float = 0.95
     kind: str = ""
 
     @property
     def has_interval(self) -> bool:
-        """Whether both ends are known."""
-        return self.low is not None and self.high is not None
+        """Whether there is an interval to show."""
+        if self.low is None or self.high is None:
+            return False
+        return not (self.n == 1 and self.low == self.high)
+
+
+def as_document(results: Record) -> dict[str, Any]:
+    """The content of a results file: the keys that were given, under the names that they have in the file."""
+    return results.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def checked_record(kind: type[Document], content: Mapping[str, Any]) -> Document:
+    """Results of a schema, which names every key of their content.
+
+    Args:
+        kind: The schema.
+        content: What is to be written.
+
+    Raises:
+        ValueError: A key or a value is not as the schema says: the code and its schema have drifted apart. Or a number
+            is not finite.
+    """
+    results = kind.model_validate(content)
+    if as_document(results) != json.loads(json.dumps(content, allow_nan=False)):
+        raise ValueError("the results hold something that their schema does not name")
+    return results
+
+
+def parsed_record(kind: type[Document], raw: Any, where: str) -> Document:
+    """Check and type the content of a results file.
+
+    Args:
+        kind: The schema.
+        raw: What the JSON text gave.
+        where: What to call it in an error.
+
+    Raises:
+        SiteTwinError: A value is missing or has the wrong type.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SiteTwinError(f"{where}: wrong at {place} ({first['msg']}); run the study again") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of a finished study.
+
+    Raises:
+        SiteTwinError: It is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SiteTwinError(f"'{path}' is missing or damaged; run the study again") from error

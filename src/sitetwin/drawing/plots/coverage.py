@@ -35,7 +35,7 @@ from sitetwin.site import Site
 
 _ROOF_CELLS = 700  # along the longer side
 _STEP_SHARE = 20  # ends of the colours are multiples of about a twentieth of the range
-_MOST_STATIONS = 20
+_MOST_NAMES = 20
 
 
 def plot_coverage(
@@ -45,6 +45,7 @@ def plot_coverage(
     label: str | None = None,
     site: Site | None = None,
     transmitters: ArrayLike | None = None,
+    transmitter_names: Sequence[str] | None = None,
     limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -57,6 +58,7 @@ def plot_coverage(
         label: Of the colour bar, with the unit.
         site: Its roofs are drawn below the users.
         transmitters: (N, 3) metres, or (3,) for one.
+        transmitter_names: One for each; "BS1", "BS2" and so on by default.
         limits: Values at the ends of the colours; by default the middle 98 % of the values, rounded outwards.
         ax: Axes to draw on; by default those of a new figure.
 
@@ -85,7 +87,7 @@ def plot_coverage(
             zorder=2,
         )
         colour_bar(axes, image, label or own_label or "value", extend=beyond(number, low, high))
-        _finish(axes, extent, masts, handles)
+        _finish(axes, extent, masts, handles, transmitter_names)
     return axes
 
 
@@ -124,18 +126,64 @@ def plot_best_server(
         names = mast_names(count)
     if len(names) < count:
         raise SiteTwinError(f"there are {len(names)} names for {count} stations; give one for each")
-    if len(names) > _MOST_STATIONS:
-        raise SiteTwinError(
-            f"{len(names)} stations have no colours that can be told apart; show at most {_MOST_STATIONS}"
-        )
-    table = PALETTE if len(names) <= len(PALETTE) else colormaps["tab20"].colors  # type: ignore[attr-defined]
+    return plot_labels(
+        np.where(index >= 0, index, np.nan),
+        place,
+        names,
+        site=site,
+        transmitters=transmitters,
+        transmitter_names=names,
+        ax=ax,
+    )
+
+
+def plot_labels(
+    labels: ArrayLike | xr.DataArray,
+    users: ArrayLike | None,
+    names: Sequence[str],
+    *,
+    title: str | None = None,
+    colours: Sequence[str] | None = None,
+    site: Site | None = None,
+    transmitters: ArrayLike | None = None,
+    transmitter_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a map of one label per user, such as the best server or whether there is a line of sight.
+
+    Args:
+        labels: (U,) index into `names`, NaN for users without one; or an xarray.DataArray with the coordinates ``x``
+            and ``y``.
+        users: (U, 2) or (U, 3) metres; None takes the coordinates.
+        names: What the labels mean; the legend shows those that occur.
+        title: Of the legend.
+        colours: One for each name; by default colours that every eye tells apart for up to seven names.
+        site: Its roofs are drawn below the users.
+        transmitters: (N, 3) metres, or (3,) for one.
+        transmitter_names: One for each; "BS1", "BS2" and so on by default.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        SiteTwinError: Labels and users do not fit each other, a label has no name, or there are more than 20 names,
+            whose colours nobody can tell apart.
+    """
+    index, place, _ = users_and_values(labels, users)
+    known = index[~np.isnan(index)]
+    if ((known < 0) | (known >= len(names)) | (known != np.rint(known))).any():
+        raise SiteTwinError(f"the labels must be whole numbers from 0 to {len(names) - 1}, or NaN for none")
+    if len(names) > _MOST_NAMES:
+        raise SiteTwinError(f"{len(names)} names have no colours that can be told apart; show at most {_MOST_NAMES}")
+    table = colours or (PALETTE if len(names) <= len(PALETTE) else colormaps["tab20"].colors)  # type: ignore[attr-defined]
+    masts = _masts(transmitters)
     raster = Raster(place)
     extent = _window(raster.extent, masts)
-    shown = np.where(index >= 0, index, np.nan)
     with axes_in_style(ax, FULL_WIDTH, map_height(extent, FULL_WIDTH - 1.5) + 0.85) as axes:
-        handles = _ground(axes, site, extent, shown, raster)
+        handles = _ground(axes, site, extent, index, raster)
         axes.imshow(
-            np.ma.masked_invalid(raster.last(shown)),
+            np.ma.masked_invalid(raster.last(index)),
             extent=raster.extent,
             origin="lower",
             cmap=ListedColormap(list(table[: len(names)])),
@@ -144,9 +192,9 @@ def plot_best_server(
             alpha=0.85,
             zorder=2,
         )
-        served = np.unique(index[index >= 0]).astype(int)
-        handles = [Patch(facecolor=table[i], alpha=0.85, label=names[i]) for i in served] + handles
-        _finish(axes, extent, masts, handles, names)
+        shown = np.unique(known).astype(int)
+        handles = [Patch(facecolor=table[i], alpha=0.85, label=names[i]) for i in shown] + handles
+        _finish(axes, extent, masts, handles, transmitter_names, title)
     return axes
 
 
@@ -205,13 +253,18 @@ def _ground(axes: Axes, site: Site | None, extent: Extent, values: np.ndarray, r
 
 
 def _finish(
-    axes: Axes, extent: Extent, masts: np.ndarray, handles: list[Patch], names: Sequence[str] | None = None
+    axes: Axes,
+    extent: Extent,
+    masts: np.ndarray,
+    handles: list[Patch],
+    names: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> None:
-    known = [
-        (mast, name)
-        for mast, name in zip(masts, names or mast_names(len(masts)), strict=False)
-        if extent[0] <= mast[0] <= extent[1] and extent[2] <= mast[1] <= extent[3]
-    ]
-    draw_masts(axes, np.array([m for m, _ in known]).reshape(-1, masts.shape[1]), [name for _, name in known])
+    """Draw the transmitters within the map, those at one place under one mark, then the frame and the legend."""
+    together: dict[tuple[float, float], list[str]] = {}
+    for (x, y), name in zip(masts[:, :2].tolist(), names or mast_names(len(masts)), strict=False):
+        if extent[0] <= x <= extent[1] and extent[2] <= y <= extent[3]:
+            together.setdefault((x, y), []).append(name)
+    draw_masts(axes, np.array(list(together)).reshape(-1, 2), [", ".join(found) for found in together.values()])
     frame_map(axes, extent)
-    legend_below(axes, handles)
+    legend_below(axes, handles, title)

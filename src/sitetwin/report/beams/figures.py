@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -58,7 +59,7 @@ def _published_figure(ours: dict[tuple[str, int], Method], released: Sequence[Re
     names = dict.fromkeys(name for name, _ in ours)
     for name, colour in colours(list(names)).items():
         axes = right if name in [CURVES[curve] for curve in _TUNED] else left
-        points = sorted((size, m.top1.mean) for (own, size), m in ours.items() if own == name)
+        points = sorted((s, m.top1.mean) for (own, s), m in ours.items() if own == name and m.top1.mean is not None)
         label = name.removeprefix("published network, ")
         axes.plot([p[0] for p in points], [p[1] for p in points], "o-", color=colour, ms=3.5, label=label)
         theirs = sorted((r.size, r.mean, r.std) for r in released if CURVES.get(r.curve) == name and r.figure == "top1")
@@ -83,13 +84,13 @@ def _curves(axes: Axes, rows: list[Method], figure: str, label: str) -> None:
     headline = {m.name for m in rows if m.headline}
     several = [name for name in dict.fromkeys(names) if names.count(name) > 1 or name in headline]
     for name, colour in colours(several).items():
-        points = sorted(((m.n_real, getattr(m, figure)) for m in rows if m.name == name), key=lambda point: point[0])
+        found = ((m.n_real, m.figure(figure)) for m in rows if m.name == name)
+        points = sorted(((n, e) for n, e in found if e is not None), key=lambda point: point[0])
         x = [n for n, _ in points]
-        axes.plot(x, [e.mean for _, e in points], "o-", color=colour, ms=3, label=name)
+        mean, low, high = (np.array([getattr(e, end) for _, e in points], float) for end in ("mean", "low", "high"))
+        axes.plot(x, mean, "o-", color=colour, ms=3, label=name)
         if all(e.has_interval for _, e in points):
-            axes.fill_between(
-                x, [e.low for _, e in points], [e.high for _, e in points], color=colour, alpha=0.15, lw=0
-            )
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
     sizes = sorted({m.n_real for m in rows if m.name in several and m.n_real > 0})
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sizes))

@@ -14,7 +14,7 @@ from rich.text import Text
 from sitetwin.drawing.style import figure_style
 from sitetwin.report.beams.figures import SPLITS, draw_figures, places
 from sitetwin.report.beams.released import Released, agreement, beside
-from sitetwin.report.frame import inline_svg, interval, page_environment, terminal_table, write_page
+from sitetwin.report.frame import inline_svg, interval, number, page_environment, terminal_table, write_page
 from sitetwin.studies.beams.results import BeamResults, Method, read_results
 from sitetwin.studies.frame import RUN
 
@@ -66,8 +66,8 @@ def beams_table(results: BeamResults) -> Table:
             str(row.beams),
             str(row.n_real),
             _share(row.top1),
-            f"{row.top3.mean:.3f}",
-            f"{row.power_loss_db.mean:.2f}",
+            number(row.top3.mean, 3),
+            number(row.power_loss_db.mean, 2),
         )
     return table
 

@@ -101,7 +101,7 @@ def beside(results: BeamResults, released: Sequence[Released]) -> list[Row]:
         cells = {}
         for one in ordered:
             ours = method.figure(one.figure)
-            if (CURVES.get(one.curve), one.size) == (name, size) and ours is not None:
+            if (CURVES.get(one.curve), one.size) == (name, size) and ours is not None and ours.mean is not None:
                 cells[_label(one.figure)] = Cell(_label(one.figure), ours.mean, one)
         if cells:
             rows.append(Row(name, size, cells))

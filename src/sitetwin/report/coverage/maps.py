@@ -33,8 +33,8 @@ from sitetwin.drawing.maps import (
     write_name,
 )
 from sitetwin.drawing.style import FULL_WIDTH, PALETTE, new_figure
-from sitetwin.report.coverage.rasters import GridRaster
 from sitetwin.site import Site
+from sitetwin.studies.coverage.grid import GridRaster
 
 _MOST_NAMES = 16  # of stations on one map
 _LONGEST_NAME = 14  # characters beside the colour bar

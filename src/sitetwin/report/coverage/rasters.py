@@ -1,4 +1,4 @@
-"""Values of a grid of users as rasters, and those as GeoTIFF."""
+"""Values of a grid of users as GeoTIFF."""
 
 from __future__ import annotations
 
@@ -12,35 +12,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Georeference
 from sitetwin.site.projection import LocalProjection
-
-
-class GridRaster:
-    """Users of a regular grid, some of them left out, as an image with one cell around each.
-
-    Args:
-        users_xy: (U, 2) metres, points of the grid.
-        corner: (2,) metres, the grid's south-western point.
-        spacing: Metres between neighbours.
-    """
-
-    def __init__(self, users_xy: np.ndarray, corner: np.ndarray, spacing: float) -> None:
-        place = np.rint((users_xy - corner) / spacing).astype(np.int64)
-        self.shape = (int(place[:, 1].max()) + 1, int(place[:, 0].max()) + 1)
-        self.spacing = spacing
-        self.west, self.south = float(corner[0]) - spacing / 2, float(corner[1]) - spacing / 2
-        self._row, self._column = place[:, 1], place[:, 0]
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """xmin, xmax, ymin, ymax of the cells, metres."""
-        east = self.west + self.shape[1] * self.spacing
-        return self.west, east, self.south, self.south + self.shape[0] * self.spacing
-
-    def image(self, values: np.ndarray) -> np.ndarray:
-        """(rows, columns) float64 of (U,) values, NaN where there is no user; row 0 is south."""
-        image = np.full(self.shape, np.nan)
-        image[self._row, self._column] = values
-        return image
+from sitetwin.studies.coverage.grid import GridRaster
 
 
 def geotiff(

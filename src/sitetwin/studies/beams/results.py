@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
-from sitetwin.studies.records import Estimate, Record
+from sitetwin.studies.records import Estimate, Record, parsed_record, read_json
 
-SCHEMA: Literal["sitetwin.beams/1"] = "sitetwin.beams/1"
+Schema = Literal["sitetwin.beams/1"]
+(SCHEMA,) = get_args(Schema)
 
 
 class Sweep(Record):
@@ -102,9 +102,9 @@ class Method(Record):
     paired: list[Paired] = Field(default_factory=list)
 
     def figure(self, name: str) -> Estimate | None:
-        """A figure by its name, such as "top1"; None where there is none."""
+        """A figure by its name, such as "top1"; None where there is none or its mean is not known."""
         found = getattr(self, name, None)
-        return found if isinstance(found, Estimate) else None
+        return found if isinstance(found, Estimate) and found.mean is not None else None
 
 
 class Facts(Record):
@@ -170,7 +170,7 @@ class Sensitivity(Record):
 class BeamResults(Record):
     """All that the study found."""
 
-    schema_version: Literal["sitetwin.beams/1"] = Field(alias="schema")
+    schema_version: Schema = Field(alias="schema")
     title: str
     profile: str
     configuration: dict[str, Any] = Field(default_factory=dict)
@@ -198,12 +198,7 @@ def parse_results(raw: Any, where: str = "the results") -> BeamResults:
     """
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise SiteTwinError(f"{where} holds no results of a beam study ({SCHEMA}); give the folder of one")
-    try:
-        return BeamResults.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SiteTwinError(f"{where} is wrong at {place} ({first['msg']}); run the study again") from error
+    return parsed_record(BeamResults, raw, where)
 
 
 def read_results(folder: Path) -> BeamResults:
@@ -213,8 +208,4 @@ def read_results(folder: Path) -> BeamResults:
         SiteTwinError: They are missing, damaged, or not a beam study's.
     """
     path = folder / RESULTS
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SiteTwinError(f"'{path}' is missing or damaged; run the study again") from error
-    return parse_results(raw, f"'{path}'")
+    return parse_results(read_json(path), f"'{path}'")

@@ -31,6 +31,7 @@ from sitetwin.studies.beams.results import SCHEMA, BeamResults
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
+from sitetwin.studies.records import checked_record
 
 _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
@@ -115,7 +116,7 @@ def run_beam_study(
         "emulation": timings,
         "seconds": time.perf_counter() - started,
     }
-    return write_results(folder, BeamResults.model_validate(document), run)
+    return write_results(folder, checked_record(BeamResults, document), run)
 
 
 def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, site: Path | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.store import TileStore
+from sitetwin.studies.coverage.coverage import Area, Coverage, CoverageSettings
 from sitetwin.studies.frame import Frozen, Progress, claim_folder, silent
 
 PATHS = "paths"
@@ -51,79 +52,6 @@ class PathsOfArea(Frozen):
     height: float
     indoors: bool
     trace: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Area:
-    """The users: a grid over a rectangle.
-
-    Attributes:
-        bounds: (xmin, ymin, xmax, ymax), metres.
-        spacing: Metres between neighbours.
-        height: Metres above the ground.
-        indoors: Whether users and stations may stand inside buildings.
-    """
-
-    bounds: tuple[float, float, float, float]
-    spacing: float
-    height: float
-    indoors: bool = False
-
-
-@dataclass(frozen=True)
-class CoverageSettings:
-    """How a coverage is made.
-
-    Attributes:
-        trace: Of the tracer.
-        options: Season, foliage, materials out of range.
-        noise_figure_db: Of the users' receivers; 9 dB by default, common for handsets.
-        tile_users: Users traced and summed up at a time.
-    """
-
-    trace: TraceSettings
-    options: FieldOptions
-    noise_figure_db: float = 9.0
-    tile_users: int = 50_000
-
-
-@dataclass(frozen=True, eq=False)
-class Coverage:
-    """What U users of an area receive from S stations.
-
-    Attributes:
-        site: The site.
-        area: The grid of users.
-        settings: How it was made.
-        stations: S, each with a name.
-        users: (U, 3) metres; those inside buildings are left out.
-        dropped: How many were left out.
-        links: S `LinkStatistics`.
-        received: (S, U) RSRP, W.
-        serving: (U,) station that serves, -1 for none.
-        sinr: (U,) linear, NaN where none serves.
-        stores: Folder of the paths of each station, relative to that of the coverage.
-        chains: Hash and estimated unseen share of each station's chains.
-    """
-
-    site: Site
-    area: Area
-    settings: CoverageSettings
-    stations: tuple[Station, ...]
-    users: np.ndarray
-    dropped: int
-    links: tuple[LinkStatistics, ...]
-    received: np.ndarray
-    serving: np.ndarray
-    sinr: np.ndarray
-    stores: tuple[str, ...]
-    chains: tuple[dict[str, object], ...]
-
-    def of_serving(self, name: str) -> np.ndarray:
-        """(U,) float64 a field of `LinkStatistics` over the link to the serving station; NaN where none serves."""
-        every = np.stack([np.asarray(getattr(link, name), dtype=np.float64) for link in self.links])
-        value = np.take_along_axis(every, np.maximum(self.serving, 0)[None], axis=0)[0]
-        return np.where(self.serving >= 0, value, np.nan)
 
 
 def run_coverage(

@@ -1,67 +1,23 @@
 """The results of a CSI study: one schema, by which they are written and read.
 
-A reader is lenient: unknown keys are ignored and missing sections are empty, so that the results of a newer or a
-shorter study can still be shown, and numbers that are not finite count as missing. The writer is strict: nothing that
-the schema does not name is written.
+Missing sections are empty, so that the results of a shorter study can still be shown.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import Field
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.studies.records import Estimate, Number, Record, as_document, checked_record, parsed_record
 
 SCHEMA = "sitetwin.csi/1"
 """The schema of `results.json` that this version writes and reads."""
 
 UNREFINED = "none"
 """Name of the refinement that does nothing."""
-
-
-def _finite_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
-
-
-class Record(BaseModel):
-    """A part of the results."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Estimate(Record):
-    """A mean with its interval; `low` and `high` are missing where one value gives no interval.
-
-    Attributes:
-        mean: Of the values.
-        low: Lower end of the interval.
-        high: Upper end.
-        n: Number of values.
-        values: One for each seed.
-        level: Confidence level, 0..1.
-        kind: How the interval is made.
-    """
-
-    mean: Number = None
-    low: Number = None
-    high: Number = None
-    n: int | None = None
-    values: list[Number] = []
-    level: float = 0.95
-    kind: str = ""
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether there is an interval to show."""
-        if self.low is None or self.high is None:
-            return False
-        return not (self.n == 1 and self.low == self.high)
 
 
 class World(Record):
@@ -71,7 +27,7 @@ class World(Record):
     scene: str = ""
     site_hash: str = ""
     geometry_hash: str = ""
-    differences: list[str] = []
+    differences: list[str] = Field(default_factory=list)
     completeness: Any = None
     synthetic: bool = True
 
@@ -189,25 +145,25 @@ class Results(Record):
 
     title: str
     profile: str = ""
-    configuration: dict[str, Any] = {}
+    configuration: dict[str, Any] = Field(default_factory=dict)
     configuration_hash: str = ""
-    seeds: list[int] = []
-    versions: dict[str, Any] = {}
-    worlds: dict[str, World] = {}
-    users: dict[str, Any] = {}
-    curves: list[Curve] = []
-    refinement: list[Refinement] = []
-    controls: list[Control] = []
-    paired: list[Paired] = []
-    methods: list[Method] = []
-    cdf: list[Distribution] = []
-    fidelity: dict[str, Any] = {}
+    seeds: list[int] = Field(default_factory=list)
+    versions: dict[str, Any] = Field(default_factory=dict)
+    worlds: dict[str, World] = Field(default_factory=dict)
+    users: dict[str, Any] = Field(default_factory=dict)
+    curves: list[Curve] = Field(default_factory=list)
+    refinement: list[Refinement] = Field(default_factory=list)
+    controls: list[Control] = Field(default_factory=list)
+    paired: list[Paired] = Field(default_factory=list)
+    methods: list[Method] = Field(default_factory=list)
+    cdf: list[Distribution] = Field(default_factory=list)
+    fidelity: dict[str, Any] = Field(default_factory=dict)
     headline: Headline | None = None
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """The content of `results.json`."""
-        return {"schema": SCHEMA, **self.model_dump(mode="json", exclude_unset=True)}
+        return {"schema": SCHEMA, **as_document(self)}
 
 
 def checked_document(sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,10 +172,7 @@ def checked_document(sections: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A key or a value is not as the schema says: the code and its schema have drifted apart.
     """
-    document = Results.model_validate(sections).document()
-    if document != {"schema": SCHEMA, **sections}:
-        raise ValueError("the results hold something that their schema does not name")
-    return document
+    return checked_record(Results, sections).document()
 
 
 def parse_results(raw: Any, where: str = "the results") -> Results:
@@ -239,9 +192,4 @@ def parse_results(raw: Any, where: str = "the results") -> Results:
             f"{where} have the schema {str(raw['schema'])[:80]!r}, and this version reads {SCHEMA!r}; "
             "make the report with the version of sitetwin that ran the study"
         )
-    try:
-        return Results.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SiteTwinError(f"{where} are wrong at {place} ({first['msg']}); run the study again") from error
+    return parsed_record(Results, raw, where)
