@@ -15,14 +15,18 @@ def code_version(*rooms: str) -> str:
     """Version of the package and a hash of the source of some of its rooms: what decides the bytes of a result.
 
     Args:
-        *rooms: Folders of the package whose code has a say, as "site", "rays".
+        *rooms: Folders and files of the package whose code has a say, as "site", "rays", "backend.py".
 
     Returns:
-        For instance ``"0.1.0+1f0c93b2a4d8"``; another text as soon as a line of those folders changes.
+        For instance ``"0.1.0+1f0c93b2a4d8"``; another text as soon as a line of those folders and files changes.
+
+    Raises:
+        FileNotFoundError: There is no such folder or file.
     """
     digest = hashlib.sha256()
     for room in sorted(rooms):
-        for name, text in _sources(files("sitetwin") / room, room):
+        place = files("sitetwin") / room
+        for name, text in [(room, place.read_bytes())] if place.is_file() else _sources(place, room):
             digest.update(name.encode() + b"\0" + text + b"\0")
     return f"{__version__}+{digest.hexdigest()[:12]}"
 

@@ -32,7 +32,7 @@ from sitetwin.version import code_version
 
 KIND = "channels"
 AXES = "axes"  # group of the coordinates that all tiles share, beside them
-ROOMS = ("site", "rays", "channel", "store")
+ROOMS = ("backend.py", "site", "rays", "channel", "store")
 """Rooms of the package whose code decides the bytes of a data set of channels."""
 
 TILE_BYTES = 256 * 2**20

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
+from sitetwin.drawing.maps import round_range
 from sitetwin.drawing.style import PALETTE
 from sitetwin.view.quantities import Quantity
 
@@ -20,7 +21,6 @@ NO_VALUE = (150, 150, 150)
 _MAP = "viridis"
 _LABELS = ("#D55E00", *(c for c in PALETTE if c != "#D55E00"))  # the first label is a "no"
 _STOPS = 12  # of the legend's gradient
-_MIDDLE = (1.0, 99.0)  # percentiles between which the scale lies
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,24 @@ class Scale:
 
 
 def scale_of(quantity: Quantity) -> Scale:
-    """A scale for the middle 98 % of the finite values, its ends rounded outwards to the quantity's step."""
+    """Choose the numbers that the ends of the colours stand for.
+
+    The scale covers the middle 98 % of the finite values and its ends are rounded outwards to the quantity's step. A
+    quantity without a step has its own smallest and largest value as ends.
+    """
     known = quantity.values[np.isfinite(quantity.values)]
     if quantity.names:
         return Scale(0.0, float(max(len(quantity.names) - 1, 1)))
     if not len(known):
         return Scale(0.0, 1.0)
-    low, high = (float(v) for v in np.percentile(known, _MIDDLE if quantity.step else (0.0, 100.0)))
     if quantity.step:
-        low, high = quantity.step * math.floor(low / quantity.step), quantity.step * math.ceil(high / quantity.step)
-    return Scale(low, high if high > low else low + (quantity.step or 1.0))
+        return Scale(*round_range(quantity.values, quantity.step))
+    low, high = float(known.min()), float(known.max())
+    return Scale(low, high if high > low else low + 1.0)
 
 
-def colours_of(quantity: Quantity, scale: Scale) -> np.ndarray:
-    """(U, 3) uint8 colours of the users; values beyond the scale, infinite ones too, have the colour of its end."""
+def colours_of(quantity: Quantity, scale: Scale) -> UInt8[np.ndarray, "users 3"]:
+    """Colours of the users; values beyond the scale, infinite ones too, have the colour of its end."""
     known = ~np.isnan(quantity.values)
     colours = np.empty((len(quantity.values), 3), dtype=np.uint8)
     colours[~known] = NO_VALUE

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
 from sitetwin.channel.antennas.codebooks import dft_codebook
 from sitetwin.channel.antennas.radio import Radio
@@ -35,12 +36,12 @@ class Quantity:
     """
 
     label: str
-    values: np.ndarray
+    values: Float[np.ndarray, " users"]
     step: float = 0.0
     names: tuple[str, ...] = ()
 
 
-def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: Leaves) -> np.ndarray:
+def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: Leaves) -> Float[np.ndarray, " paths"]:
     """Received over transmitted power of each path, with trees in a state of leaf.
 
     Without trees, canopies neither weaken paths nor scatter, so that paths scattered in them carry nothing. All other
@@ -67,7 +68,7 @@ def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: 
     return power
 
 
-def user_quantities(paths: Paths, power: np.ndarray, beams: Radio) -> dict[str, Quantity]:
+def user_quantities(paths: Paths, power: Float[np.ndarray, " paths"], beams: Radio) -> dict[str, Quantity]:
     """All quantities of the users, by name.
 
     Args:
@@ -97,7 +98,7 @@ def user_quantities(paths: Paths, power: np.ndarray, beams: Radio) -> dict[str, 
     }
 
 
-def best_beam(paths: Paths, power: np.ndarray, radio: Radio) -> np.ndarray:
+def best_beam(paths: Paths, power: Float[np.ndarray, " paths"], radio: Radio) -> Int[np.ndarray, " users"]:
     """The beam of a DFT codebook that brings each user most power, the mean over small-scale fading.
 
     Beams are those of `dft_codebook`, counted like the angles of delay-angle channels: N // 2 is broadside.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float, Int, UInt8
 from matplotlib import colormaps
 
 from sitetwin.rays.paths import Interaction, Paths
@@ -28,7 +29,9 @@ _WORDS = {
 }
 
 
-def picked_user(users: np.ndarray, origin: np.ndarray, direction: np.ndarray) -> int | None:
+def picked_user(
+    users: Float[np.ndarray, "users 3"], origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]
+) -> int | None:
     """The user that a click means: of those nearest to the line of sight in angle, the one nearest to the eye.
 
     Args:
@@ -52,14 +55,16 @@ def picked_user(users: np.ndarray, origin: np.ndarray, direction: np.ndarray) ->
     return int(near[np.argmin(distance[near])])
 
 
-def strongest_first(paths: Paths, power: np.ndarray, user: int) -> np.ndarray:
-    """(N,) int64 rows of a user's paths with power, the strongest first."""
+def strongest_first(paths: Paths, power: Float[np.ndarray, " paths"], user: int) -> Int[np.ndarray, " rows"]:
+    """Rows of a user's paths with power, the strongest first."""
     rows = np.arange(paths.offsets[user], paths.offsets[user + 1])
     rows = rows[power[rows] > 0]
     return rows[np.argsort(-power[rows], kind="stable")]
 
 
-def ray_segments(paths: Paths, power: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
+def ray_segments(
+    paths: Paths, power: Float[np.ndarray, " paths"], user: int
+) -> tuple[Float[np.ndarray, "pieces 2 3"], UInt8[np.ndarray, "pieces 2 3"]]:
     """The polylines of a user's paths, from the transmitter over the vertices to the user.
 
     Args:
@@ -85,7 +90,7 @@ def ray_segments(paths: Paths, power: np.ndarray, user: int) -> tuple[np.ndarray
     return np.concatenate(segments), np.concatenate(colours)
 
 
-def path_table(paths: Paths, power: np.ndarray, user: int) -> str:
+def path_table(paths: Paths, power: Float[np.ndarray, " paths"], user: int) -> str:
     """A user's strongest paths as a Markdown table: power, delay, what happens on the way."""
     x, y, z = paths.users[user]
     rows = strongest_first(paths, power, user)

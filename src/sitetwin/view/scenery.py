@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt32
 from matplotlib.colors import to_rgb
 
 from sitetwin.drawing.surface_colours import material_colours
@@ -34,8 +35,8 @@ class ColouredMesh:
     """
 
     name: str
-    vertices: np.ndarray
-    faces: np.ndarray
+    vertices: Float[np.ndarray, "vertices 3"]
+    faces: UInt32[np.ndarray, "faces 3"]
     colour: tuple[int, int, int]
 
 
@@ -85,7 +86,7 @@ def _indexed(site: Site, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return site.vertices[used], faces.reshape(-1, 3)
 
 
-def split_long(corners: np.ndarray, limit: float) -> np.ndarray:
+def split_long(corners: Float[np.ndarray, "triangles 3 3"], limit: float) -> Float[np.ndarray, "pieces 3 3"]:
     """Triangles cut at the middle of their longest edges until none is longer than a limit.
 
     A browser interpolates depth along a triangle in single precision; along one that spans the site and reaches
@@ -117,7 +118,9 @@ def _edge_lengths(corners: np.ndarray) -> np.ndarray:
     return np.sqrt((steps**2).sum(axis=2))
 
 
-def canopy_mesh(vegetation: Vegetation, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def canopy_mesh(
+    vegetation: Vegetation, chosen: Bool[np.ndarray, " volumes"]
+) -> tuple[Float[np.ndarray, "vertices 3"], UInt32[np.ndarray, "faces 3"]]:
     """Some canopies as one mesh.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import viser
+from jaxtyping import Float
 from scipy.spatial import cKDTree
 
 from sitetwin.channel.antennas.radio import Radio
@@ -325,7 +326,7 @@ class Viewer:
     def _clicked(self, event: Any) -> None:
         self.pick(np.array(event.ray_origin), np.array(event.ray_direction))
 
-    def pick(self, origin: np.ndarray, direction: np.ndarray) -> int | None:
+    def pick(self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]) -> int | None:
         """Show the rays of the user that a click means, or none where it means nobody.
 
         Args:

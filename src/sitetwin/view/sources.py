@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.channel.io import KIND as CHANNELS
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -67,8 +68,8 @@ class Link:
         return joined
 
     @property
-    def transmitter(self) -> np.ndarray:
-        """(3,) metres."""
+    def transmitter(self) -> Float[np.ndarray, " 3"]:
+        """Position of the transmitter, metres."""
         return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
 
 
@@ -208,7 +209,7 @@ def _note_strides(world: World) -> None:
             )
 
 
-def read_values(file: Path) -> dict[str, np.ndarray]:
+def read_values(file: Path) -> dict[str, Float[np.ndarray, " rows"]]:
     """Numbers per user from a file, by name: one row for each user, in the order of the users of a store.
 
     Args:

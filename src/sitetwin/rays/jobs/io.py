@@ -22,7 +22,7 @@ from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.version import code_version
 
 KIND = "paths"
-ROOMS = ("site", "rays", "store")
+ROOMS = ("backend.py", "site", "rays", "store")
 """Folders of the package whose code decides the bytes of a store of paths."""
 CHAINS = "chains"  # group of the chain list, beside the tiles
 

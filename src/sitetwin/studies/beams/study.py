@@ -36,7 +36,7 @@ from sitetwin.studies.records import checked_record
 _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
 # Whose code decides the results.
-_ROOMS = ("site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
+_ROOMS = ("backend.py", "site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
 _PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
     "baselines": baselines,
     "shared-layer": shared_layer,

@@ -28,7 +28,7 @@ from sitetwin.studies.frame import Frozen, Progress, claim_folder, silent
 PATHS = "paths"
 """Folder, inside that of the coverage, of the stores of paths: one for each position of a station."""
 
-_ROOMS = ("site", "rays", "channel", "studies/coverage")  # whose code decides the results
+_ROOMS = ("backend.py", "site", "rays", "channel", "store", "studies/coverage")  # whose code decides the results
 
 
 class PathsOfArea(Frozen):
