@@ -67,9 +67,9 @@ def write_page(
     """Write a page and its figures, each file whole or not at all.
 
     Args:
-        folder: Of the study; figures go to ``folder/figures``.
+        folder: Folder of the study; figures go to ``folder/figures``.
         page: Its text.
-        figures: By name.
+        figures: Figures by name.
         ours: Whether a figure of some name, which an earlier page left behind, may be removed.
 
     Returns:

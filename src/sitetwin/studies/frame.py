@@ -26,7 +26,7 @@ CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
 """Files of a study's folder: whose it is, what was found, and how long it took where."""
 
 Progress = Callable[[str, float], None]
-"""Is told the name of a stage and the share of it that is done, 0 to 1."""
+"""It is told the name of a stage and the share of it that is done, 0 to 1."""
 
 
 def silent(stage: str, share: float) -> None:
@@ -110,7 +110,7 @@ def write_part(path: Path, key: str, content: Any) -> None:
     """Keep a finished part of a study, so that a run that was stopped goes on behind it.
 
     Args:
-        path: Where it is kept.
+        path: File that keeps the part.
         key: Names what the part depends on; it is read back for the same key only.
         content: What JSON can hold.
 
@@ -126,7 +126,7 @@ def write_results(folder: Path, results: Record | dict[str, Any], run: dict[str,
     """Write what a study found, and beside it what does not repeat: times, machine and date.
 
     Args:
-        folder: Of the study.
+        folder: Folder of the study.
         results: The document; equal results give equal bytes.
         run: Facts of this run, such as seconds.
 

@@ -39,7 +39,7 @@ class Estimate(Record):
     """A mean with its interval; `low` and `high` are missing where one value gives no interval.
 
     Attributes:
-        mean: Of the values.
+        mean: Mean of the values.
         low: Lower end of the interval.
         high: Upper end.
         n: How many values or groups it comes from.

@@ -1,4 +1,4 @@
-"""From numbers to colours, and the legend that says which is which."""
+"""Colours of numbers, and the legend that says which is which."""
 
 from __future__ import annotations
 

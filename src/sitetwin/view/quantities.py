@@ -29,10 +29,10 @@ class Quantity:
     """One number per user.
 
     Attributes:
-        label: With the unit.
+        label: Label with the unit.
         values: (U,) float64, NaN where there is none; may be infinite.
         step: The ends of the colour scale are multiples of it; 0 takes the values' own ends.
-        names: Of the values 0, 1, ..., where they are labels; empty for numbers.
+        names: Names of the values 0, 1, ..., where they are labels; empty for numbers.
     """
 
     label: str

@@ -15,8 +15,8 @@ class NamedSlider:
 
     Args:
         gui: The server's panel.
-        label: Beside the slider.
-        names: Of the steps, at least one; the first is chosen.
+        label: Text beside the slider.
+        names: Names of the steps, at least one; the first is chosen.
         visible: Whether the slider is shown.
         on_update: Called after another step was chosen.
     """

@@ -35,8 +35,8 @@ class Link:
     """The paths from one transmitter, read when they are first looked at.
 
     Attributes:
-        name: For the menu.
-        store: Where they are.
+        name: Name in the menu.
+        store: Store that holds them.
     """
 
     name: str
@@ -78,7 +78,7 @@ class World:
     """One variant of a place.
 
     Attributes:
-        name: For the slider, unique.
+        name: Name on the slider, unique.
         site: What stands there.
         links: Paths from its transmitters, possibly none.
     """

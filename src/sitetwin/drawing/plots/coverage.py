@@ -55,7 +55,7 @@ def plot_coverage(
         values: (U,) numbers, NaN for users without one; or an xarray.DataArray with the coordinates ``x`` and ``y``,
             whose ``long_name`` and ``units`` label the colours.
         users: (U, 2) or (U, 3) metres; may be left out where the values have coordinates.
-        label: Of the colour bar, with the unit.
+        label: Label of the colour bar, with the unit.
         site: Its roofs are drawn below the users.
         transmitters: (N, 3) metres, or (3,) for one.
         transmitter_names: One for each; "BS1", "BS2" and so on by default.
@@ -105,7 +105,7 @@ def plot_best_server(
     Args:
         serving: (U,) index of the station, -1 for none; or an xarray.DataArray with the coordinates ``x`` and ``y``.
         users: (U, 2) or (U, 3) metres; may be left out where `serving` has coordinates.
-        names: Of the stations, in the order of the indices.
+        names: Names of the stations, in the order of the indices.
         site: Its roofs are drawn below the users.
         transmitters: (N, 3) metres, of the stations in the order of the indices.
         ax: Axes to draw on; by default those of a new figure.
@@ -156,7 +156,7 @@ def plot_labels(
             and ``y``.
         users: (U, 2) or (U, 3) metres; None takes the coordinates.
         names: What the labels mean; the legend shows those that occur.
-        title: Of the legend.
+        title: Title of the legend.
         colours: One for each name; by default colours that every eye tells apart for up to seven names.
         site: Its roofs are drawn below the users.
         transmitters: (N, 3) metres, or (3,) for one.

@@ -90,7 +90,7 @@ def plot_cdf(values: ArrayLike | Mapping[str, ArrayLike], *, label: str = "value
 
     Args:
         values: Numbers of any shape, or several sets of them by name. Those that are not finite are left out.
-        label: Of the quantity, with its unit.
+        label: Label of the quantity, with its unit.
         ax: Axes to draw on; by default those of a new figure.
 
     Returns:

@@ -28,9 +28,9 @@ def axes_in_style(
 
     Args:
         ax: Axes, or None.
-        width: Of a new figure, inches.
-        height: Of a new figure, inches.
-        **options: Of new axes, such as their projection.
+        width: Width of a new figure, inches.
+        height: Height of a new figure, inches.
+        **options: Options of new axes, such as their projection.
     """
     with figure_style():
         if ax is None:

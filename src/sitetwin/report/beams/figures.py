@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from sitetwin.drawing.style import colours, new_figure, render
-from sitetwin.report.beams.released import CURVES, Released, own_curves
+from sitetwin.report.beams.released import Released, own_curves
+from sitetwin.studies.beams.config import CURVES
 from sitetwin.studies.beams.results import BeamResults, Method
 
 SPLITS = {"random": "random split", "drives": "folds of whole drives"}

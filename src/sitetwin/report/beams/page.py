@@ -25,7 +25,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
     """Draw the figures of a finished study and write its page.
 
     Args:
-        folder: With results.json; figures go to ``folder/figures``.
+        folder: Folder with results.json; figures go to ``folder/figures``.
         released: Published figures, set beside those of the same protocol.
 
     Returns:

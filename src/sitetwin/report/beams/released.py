@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.studies.beams.config import CURVES
 from sitetwin.studies.beams.results import BeamResults, Method
 
 _RELEASED = "dt_beam_prediction_curves.csv"
 _METRICS = {"acc": "top", "pwr": "relative_power"}
-CURVES = {
-    "real": "published network, measured rows",
-    "real_compare_to_transfer": "published network, measured rows, batches of 8",
-    "synth_measured": "published network, twin with measured codebook",
-    "synth_uniform": "published network, twin with uniform codebook",
-    "transfer_measured": "published network, twin with measured codebook then measured rows",
-    "transfer_uniform": "published network, twin with uniform codebook then measured rows",
-}
-"""Our name of each released curve."""
 
 
 @dataclass(frozen=True)

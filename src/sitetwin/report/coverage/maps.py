@@ -82,9 +82,9 @@ def value_map(
 
     Args:
         background: Roofs, trees, stations.
-        raster: Where the users are.
+        raster: Places of the users.
         values: (U,); NaN where there is none.
-        label: Of the colour bar, with the unit.
+        label: Label of the colour bar, with the unit.
         step: The colour bar's ends are multiples of it.
         missing: What NaN means, for the legend.
     """
@@ -118,12 +118,12 @@ def label_map(
 
     Args:
         background: Roofs, trees, stations.
-        raster: Where the users are.
+        raster: Places of the users.
         labels: (U,) index into `names`, NaN where there is none.
         names: What the colours mean.
-        label: Of the colour bar.
+        label: Label of the colour bar.
         missing: What NaN means, for the legend.
-        colours: Of the names, in their order; by default colours that every eye tells apart for up to seven names,
+        colours: Colours of the names, in their order; by default colours that every eye tells apart for up to seven names,
             twenty for more, which come round again.
     """
     figure, axes = _begin(background)

@@ -25,10 +25,10 @@ def geotiff(
     transform and no reference system.
 
     Args:
-        raster: Where the users are.
+        raster: Places of the users.
         values: (U,).
-        georeference: Of the site, or None.
-        tags: For the file's metadata; "units" and "description" become those of the band.
+        georeference: Georeference of the site, or None.
+        tags: Tags for the file's metadata; "units" and "description" become those of the band.
 
     Raises:
         SiteTwinError: The package rasterio is not installed.

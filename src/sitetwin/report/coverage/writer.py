@@ -33,9 +33,9 @@ def write_coverage(coverage: Coverage, folder: str | Path, progress: Progress | 
     """Write pictures, GeoTIFF, table and summary, each whole or not at all; the summary comes last.
 
     Args:
-        coverage: From `run_coverage`.
-        folder: Where the files go.
-        progress: Told the stage and its finished share.
+        coverage: Coverage from `run_coverage`.
+        folder: Folder that the files go to.
+        progress: Function that is told the stage and its finished share.
 
     Returns:
         The summary, as `coverage.json` holds it.

@@ -58,7 +58,7 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
 
     Args:
         study: What the folder holds.
-        figures: From `draw_figures`; shown inline.
+        figures: Figures from `draw_figures`; the page shows them inline.
     """
     results = study.results
     environment = page_environment(

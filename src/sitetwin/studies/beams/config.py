@@ -12,6 +12,16 @@ from sitetwin.studies.frame import Frozen
 HEADLINE = "calibrated twin, chosen rows"
 """The method of the headline, named here, not by its results."""
 
+CURVES = {
+    "real": "published network, measured rows",
+    "real_compare_to_transfer": "published network, measured rows, batches of 8",
+    "synth_measured": "published network, twin with measured codebook",
+    "synth_uniform": "published network, twin with uniform codebook",
+    "transfer_measured": "published network, twin with measured codebook then measured rows",
+    "transfer_uniform": "published network, twin with uniform codebook then measured rows",
+}
+"""The published network's methods, each by the name of its curve among the released ones."""
+
 BeamProfile = Literal["quick", "paper", "full"]
 
 

@@ -13,6 +13,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import best_beams
 from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
 from sitetwin.site.places.placement import outdoor_mask
+from sitetwin.studies.beams.config import CURVES
 from sitetwin.studies.beams.methods import Bench, generator
 from sitetwin.studies.beams.scores import Tally
 from sitetwin.studies.beams.twin import StreetTwin
@@ -41,8 +42,8 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
         return networks
 
     for name, sizes, schedule in (
-        ("published network, measured rows", bench.sizes(study.network_sizes), Schedule()),
-        ("published network, measured rows, batches of 8", bench.sizes(study.transfer_sizes), _SMALL_BATCHES),
+        (CURVES["real"], bench.sizes(study.network_sizes), Schedule()),
+        (CURVES["real_compare_to_transfer"], bench.sizes(study.transfer_sizes), _SMALL_BATCHES),
     ):
         for size in sizes:
             rows = pools[:, :size]
@@ -58,16 +59,13 @@ def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
             if size > study.twin_rows:
                 continue
             networks = trained(x[:, :size], y[:, :size], Schedule())
-            yield bench.method(
-                f"published network, twin with {book} codebook", everything, judged(networks), n_train=size, note=note
-            )
+            yield bench.method(CURVES[f"synth_{book}"], everything, judged(networks), n_train=size, note=note)
         for size in bench.sizes(
             study.transfer_sizes
         ):  # from the networks of all rows of the twin, the last ones trained
             tuned = networks.copy()
             tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
-            name = f"published network, twin with {book} codebook then measured rows"
-            yield bench.method(name, everything, judged(tuned), n_tuned=size, note=note)
+            yield bench.method(CURVES[f"transfer_{book}"], everything, judged(tuned), n_tuned=size, note=note)
 
 
 def steering_angles(bench: Bench) -> dict[str, np.ndarray]:

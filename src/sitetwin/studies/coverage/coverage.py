@@ -50,9 +50,9 @@ class CoverageSettings:
     """How a coverage is made.
 
     Attributes:
-        trace: Of the tracer.
+        trace: Settings of the tracer.
         options: Season, foliage, materials out of range.
-        noise_figure_db: Of the users' receivers; 9 dB by default, common for handsets.
+        noise_figure_db: Noise figure of the users' receivers; 9 dB by default, common for handsets.
         tile_users: Users traced and summed up at a time.
     """
 

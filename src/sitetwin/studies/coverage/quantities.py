@@ -13,10 +13,10 @@ class Quantity:
     """One number, or one label, per user.
 
     Attributes:
-        units: Of the values; "" for labels.
+        units: Units of the values; "" for labels.
         description: What it is.
-        label: Of the colour bar of its map.
-        factor: From the units of the values to those of the map.
+        label: Label of the colour bar of its map.
+        factor: Factor from the units of the values to those of the map.
         step: The colour bar's ends are multiples of it, in the map's units; 0 for labels.
         missing: What no value means.
         of_link: Field of `LinkStatistics` that holds it; "" where it is none of one link alone.

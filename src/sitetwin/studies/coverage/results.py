@@ -82,16 +82,16 @@ class StationFacts(Record):
         antenna: Kind and parameters of its pattern.
         antenna_peak_gain_dbi: Largest gain of the pattern.
         antenna_power_dbm: Power that the antenna is fed with.
-        power_per_resource_element_dbm: The same of one resource element.
-        noise_per_resource_element_dbm: Of a user's receiver.
+        power_per_resource_element_dbm: Power that one resource element is fed with.
+        noise_per_resource_element_dbm: Noise of a user's receiver.
         served_users: Users whose best server it is.
-        served_share: The same as a share of all users.
-        served_area_m2: The same as an area.
+        served_share: Their share of all users.
+        served_area_m2: Area that they stand for.
         line_of_sight_share: Share of all users that see it.
         paths: Folder of its paths.
         chains_hash: Hash of its chains.
         unseen_share: Estimated share of valid chains that the tracer missed.
-        paths_configuration_hash: Of the store of its paths.
+        paths_configuration_hash: Hash of the configuration of that store.
     """
 
     name: str
@@ -124,7 +124,7 @@ class QuantityFacts(Record):
     """How a quantity is spread over the users.
 
     Attributes:
-        units: Of the numbers; "" for labels.
+        units: Units of the numbers; "" for labels.
         description: What the quantity is.
         share_with_a_value: Share of all users.
         share: Share of all users whose label is "yes"; of labels alone.
@@ -162,7 +162,7 @@ def summarise(coverage: Coverage, files: Mapping[str, str]) -> CoverageResults:
     """Sum up a coverage.
 
     Args:
-        coverage: From `run_coverage`.
+        coverage: Coverage from `run_coverage`.
         files: SHA-256 of the files that were written of it, by name.
     """
     site = coverage.site
@@ -193,7 +193,7 @@ def read_coverage_results(folder: str | Path) -> CoverageResults:
     """The summary of a finished coverage.
 
     Args:
-        folder: Of the coverage.
+        folder: Folder of the coverage.
 
     Raises:
         SiteTwinError: It is missing, damaged, or of another schema.

@@ -37,7 +37,7 @@ class PathsOfArea(Frozen):
     Stations, their powers and antennas, the season and the noise may change from run to run: no path holds them.
 
     Attributes:
-        geometry_hash: Of the site.
+        geometry_hash: Hash of the site's geometry.
         bounds: (xmin, ymin, xmax, ymax) of the users, metres.
         spacing: Metres between neighbours.
         height: Metres above the ground.
@@ -71,11 +71,11 @@ def run_coverage(
 
     Args:
         site: The site.
-        stations: From `named_stations`.
+        stations: Stations from `named_stations`.
         area: The users.
-        settings: Of tracing, fields and receivers.
-        folder: Where the paths go, under `PATHS`.
-        progress: Is told the stage and the share of it that is done.
+        settings: Settings of tracing, fields and receivers.
+        folder: Folder of the coverage; the paths go below it, under `PATHS`.
+        progress: Function that is told the stage and the share of it that is done.
         resume: Whether to go on with stores that are there.
 
     Raises:

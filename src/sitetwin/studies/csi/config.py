@@ -31,7 +31,7 @@ class Cell(Frozen):
         base_station: Position, metres.
         yaw_deg: Heading of the array's boresight, degrees from east, counter-clockwise; the elements stand across it.
         area: (xmin, ymin, xmax, ymax) of the users, metres.
-        spacing: Of the users' grid, metres.
+        spacing: Metres between neighbours of the users' grid.
         user_height: Above the ground, metres.
     """
 
@@ -67,7 +67,7 @@ class Trees(Frozen):
     Attributes:
         spacing: Least distance between trunks, metres.
         margin: Trees stand this far beyond the users' area too, metres.
-        seed: Of the planting.
+        seed: Seed of the planting.
         scatter_centres: Per crown, in target B.
     """
 
@@ -84,7 +84,7 @@ class Imperfections(Frozen):
         wall_rms_m: Root mean square horizontal displacement of the buildings.
         height_rms_m: Root mean square error of roof heights.
         yaw_deg: Error of the array's heading.
-        seed: Of the draws.
+        seed: Seed of the draws.
         other_engine_users: Users whose target channels come from Sionna RT's paths.
         other_engine_samples: Rays per call there.
     """
@@ -140,7 +140,7 @@ class CsiStudy(Frozen):
     """Everything that determines the results of a CSI feedback study.
 
     Attributes:
-        schema_version: Of this configuration.
+        schema_version: Schema of this configuration.
         profile: How much is run.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
@@ -150,7 +150,7 @@ class CsiStudy(Frozen):
         evaluation: Splits and sizes.
         codecs: How each registered codec takes part, by its name; each needs a plan.
         max_depth: Most reflections of a path.
-        trace_seed: Of the discovery of paths.
+        trace_seed: Seed of the discovery of paths.
     """
 
     schema_version: Literal["sitetwin.csi-configuration/2"] = "sitetwin.csi-configuration/2"

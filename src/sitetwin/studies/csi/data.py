@@ -1,4 +1,4 @@
-"""From worlds to the CSI sets that codecs are trained and judged on."""
+"""CSI sets of worlds, on which codecs are trained and judged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TargetSet:
     """Target data of one seed and split.
 
     Attributes:
-        users: Whose data.
+        users: Users whose data these are.
         test: Test users' CSI.
         train: Training users' CSI.
     """
@@ -133,7 +133,7 @@ def target_users(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: in
         worlds: The worlds.
         key: "target_a" or "target_b".
         split: "blocks" or "random".
-        seed: Of users and split. The users that the other engine traced are always among those drawn.
+        seed: Seed of users and split. The users that the other engine traced are always among those drawn.
     """
     evaluation, world = study.evaluation, worlds.worlds[key]
     rng = np.random.default_rng([seed, 1])

@@ -26,7 +26,7 @@ from sitetwin.studies.csi.seed import SeedRun
 from sitetwin.studies.frame import read_part, write_part
 
 Tell = Callable[[float], None]
-"""Told the share of all seeds' work that is done, 0..1."""
+"""It is told the share of all seeds' work that is done, 0 to 1."""
 
 Task = tuple[int, str]
 """A seed and a family of codecs, which makes a part of it."""
@@ -52,7 +52,7 @@ def run_seeds(
     Args:
         study: The configuration.
         make: Makes the data of a seed; called for seeds that are to run, one after the other.
-        folder: Of the study; finished parts are kept under ``seeds/``, trained networks under ``models/``.
+        folder: Folder of the study; finished parts are kept under ``seeds/``, trained networks under ``models/``.
         workers: Processes.
         tell: Progress.
 

@@ -93,16 +93,16 @@ class CodecEntry:
     """A codec as the study runs it and as the results name it.
 
     Attributes:
-        name: In the results and their tables.
-        in_words: The same in the midst of a sentence.
+        name: Name in the results and their tables.
+        in_words: The name in the midst of a sentence.
         family: Codecs of one family run one after the other in one process, see `FAMILIES`.
         plans: How it takes part, by profile.
         build: The codec before it is fitted, of a plan and the folder of trained weights.
         refinements: Ways to refine it under a plan, in the order of the results.
         compared: The method, of those, that is set against the headline's.
-        unit: Of the effort, as "epochs".
+        unit: Unit of the effort, as "epochs".
         full_effort: Effort from which on a training counts as converged.
-        full_refine_effort: The same of a refinement.
+        full_refine_effort: Effort of a whole refinement.
         sources: What it is trained on: "twin", "wrong_site", "target".
         note: What the results say about it.
     """
@@ -137,7 +137,7 @@ def choose(rule: str, base: CsiCodec, pool: Tensor, count: int, generator: torch
         base: The codec that is to be refined.
         pool: Matrices of the target's training users.
         count: How many.
-        generator: For the random rule.
+        generator: Source of randomness of the random rule.
     """
     if rule == RANDOM:
         return select_random(pool, count, generator)
@@ -179,7 +179,7 @@ KLT = CodecEntry(
     plans={"quick": Plan(), "paper": Plan(), "full": Plan()},
     build=lambda plan, folder: KltCodec(),
     refinements=_in_closed_form,
-    compared="closed form, high NMSE",
+    compared=f"closed form, {WORST}",
 )
 
 ADAPTIVE = CodecEntry(
@@ -193,7 +193,7 @@ ADAPTIVE = CodecEntry(
     },
     build=lambda plan, folder: AdaptiveCodec(schedule=replace(COSINE, steps=plan.effort), checkpoints=folder),
     refinements=lambda plan: _by_training(replace(COSINE_REFINEMENT, steps=plan.refine_effort), batch_norm=False),
-    compared="rehearsal, high NMSE",
+    compared=f"rehearsal, {WORST}",
     unit="steps",
     full_effort=25_600,  # as many as CSINet+ takes for 5120 samples by its published schedule
     # Ten passes, the length of COSINE_REFINEMENT, over the largest set, 10,240 samples of the twin and 1280 of a
@@ -225,7 +225,7 @@ CSINET = CodecEntry(
     },
     build=lambda plan, folder: CsiNetPlus(_with_epochs(PAPER, plan.effort), checkpoints=folder),
     refinements=lambda plan: _by_training(_with_epochs(PAPER_REFINEMENT, plan.refine_effort), batch_norm=True),
-    compared="rehearsal, high NMSE",
+    compared=f"rehearsal, {WORST}",
     unit="epochs",
     full_effort=PAPER.epochs,
     full_refine_effort=PAPER_REFINEMENT.epochs,

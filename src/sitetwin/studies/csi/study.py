@@ -47,7 +47,7 @@ def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, wo
 
     Args:
         study: The configuration.
-        folder: Where configuration.json, results.json, run.json and scene.npz are written.
+        folder: Folder for configuration.json, results.json, run.json and scene.npz.
         progress: Is told the stage and the share of it that is done.
         workers: Processes for the seeds; one per core by default.
 

@@ -1,4 +1,4 @@
-"""From the seeds' measurements to the numbers of results.json, each with its interval."""
+"""The numbers of results.json, each with its interval, from the seeds' measurements."""
 
 from __future__ import annotations
 

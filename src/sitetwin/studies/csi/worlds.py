@@ -40,12 +40,12 @@ class World:
 
     Attributes:
         key: "twin", "target_a", "target_b" or "wrong_site".
-        title: For the report.
+        title: Title of the world in the report.
         site: Geometry, materials, vegetation.
-        paths: To all users of the grid.
+        paths: Paths to all users of the grid.
         radio: The base station's.
         foliage: Model of the loss in leaves; None where trees do not exist in this world.
-        differences: To the twin, in words.
+        differences: What differs from the twin, in words.
         other_users: (E,) user indices whose paths another engine traced, ascending.
         other_paths: Those users' paths, in that order, or None.
         planted: The site that the paths were traced in, where it is not `site` itself: the twin's paths name the trees
@@ -82,10 +82,10 @@ class Worlds:
     """All worlds of a study, and the users.
 
     Attributes:
-        worlds: By key.
+        worlds: Worlds by key.
         users: (U, 3) float64, metres; the same in twin and targets.
         wrong_users: (W, 3) float64, users of the wrong site.
-        counts: Of the grid: points, dropped indoors, and so on.
+        counts: Numbers of users of the grid: points, dropped indoors, and so on.
     """
 
     worlds: dict[str, World]
