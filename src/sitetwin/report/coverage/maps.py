@@ -123,8 +123,8 @@ def label_map(
         names: What the colours mean.
         label: Label of the colour bar.
         missing: What NaN means, for the legend.
-        colours: Colours of the names, in their order; by default colours that every eye tells apart for up to seven names,
-            twenty for more, which come round again.
+        colours: Colours of the names, in their order. By default they are colours that every eye tells apart for up to
+            seven names, and twenty for more, which come round again.
     """
     figure, axes = _begin(background)
     _missing(axes, raster, labels)
