@@ -30,30 +30,26 @@ found = st.coverage(site, sectors, area=(-150, -150, 150, 150), spacing=5.0)
 # %%
 # Maps
 # ----
-# ``received`` holds the RSRP of every sector in watts, power per resource element (3GPP TS 38.215). ``sinr`` counts
-# thermal noise with a noise figure of 9 dB, and the other sectors by their load. ``serving`` is the strongest sector.
-with np.errstate(divide="ignore"):
-    rsrp_dbm = 10 * np.log10(found.received.max(axis=0)) + 30
-    sinr_db = 10 * np.log10(found.sinr)
-reached = found.serving >= 0
-
-st.plots.plot_best_server(found.serving, found.users, names=[sector.name for sector in sectors], site=site)
+# RSRP is received power per resource element (3GPP TS 38.215). SINR counts thermal noise with a noise figure of 9 dB,
+# and the other sectors by their load. The best server is the strongest sector.
+found.plot("best_server")
 plt.show()
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.5))
-rsrp = np.where(reached, rsrp_dbm, np.nan)
-st.plots.plot_coverage(rsrp, found.users, label="RSRP, dBm", site=site, transmitters=mast, ax=left)
-st.plots.plot_coverage(sinr_db, found.users, label="SINR, dB", site=site, transmitters=mast, ax=right)
+found.plot("rsrp_dbm", ax=left)
+found.plot("sinr_db", ax=right)
 plt.show()
 
 # %%
 # Numbers
 # -------
-for name, values in (("RSRP, dBm", rsrp), ("SINR, dB", sinr_db)):
-    low, middle, high = np.nanquantile(values, [0.05, 0.5, 0.95])
-    print(f"{name:10} 5 %: {low:.1f}   median: {middle:.1f}   95 %: {high:.1f}")
-print(f"{np.mean(~reached):.0%} of the users have no path: neither diffraction nor transmission was traced")
+# The same quantities, and the received power of each sector, stand in an ``xarray.Dataset`` over x and y.
+data = found.to_xarray()
+for name in ("rsrp_dbm", "sinr_db"):
+    low, middle, high = data[name].quantile([0.05, 0.5, 0.95]).values
+    print(f"{name:8} 5 %: {low:.1f}   median: {middle:.1f}   95 %: {high:.1f} {data[name].units}")
+print(f"{np.mean(found.serving < 0):.0%} of the users have no path: neither diffraction nor transmission was traced")
 
 # %%
 # What does the load do?
@@ -64,6 +60,6 @@ sinr = {}
 for load in (0.0, 0.5, 1.0):
     loaded = [sector.model_copy(update={"load": load}) for sector in sectors]
     again = st.coverage(site, loaded, area=(-150, -150, 150, 150), spacing=5.0, folder=kept)
-    sinr[f"load {load:g}"] = 10 * np.log10(again.sinr)
+    sinr[f"load {load:g}"] = again.values("sinr_db")
 st.plots.plot_cdf(sinr, label="SINR, dB")
 plt.show()
