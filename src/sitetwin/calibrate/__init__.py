@@ -1,4 +1,4 @@
-"""A twin brought into step with a few measured rows of powers.
+"""Calibration of a twin with a few measured rows of powers.
 
 `StructuredTwin` is fitted to rows of a `Street` that `choose_rows` or `choose_in_turn` picked. Its parts: priors, the
 model of beam powers, the fit, turns of the array between drives, and how sure a prediction may be.

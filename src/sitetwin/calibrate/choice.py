@@ -37,7 +37,7 @@ _DOUBT_DEG = 3.0  # standard deviation of a drive's turn: two sides of a change,
 def choose_rows(
     street: Street, pool: Int[np.ndarray, " pool"], count: int, config: StructuredConfig | None = None
 ) -> Int[np.ndarray, " chosen"]:
-    """Rows of the pool to measure, the most telling first.
+    """Choose rows of the pool to measure, the most informative first.
 
     Args:
         street: Positions, velocities and drives; no powers.
@@ -58,19 +58,19 @@ def choose_in_turn(
     count: int,
     echoes: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Int[np.ndarray, "fits chosen"]:
-    """Rows to measure in each of several pools: three quarters at once, then a quarter one by one.
+    """Choose rows to measure in each of several pools: three quarters at once, then a quarter one by one.
 
     The first are those of `choose_rows`. Each further one is of the drive whose turn has the widest posterior given
     the rows so far, so that a row that hints at a turn is followed by a second one; while no drive is in doubt by more
     than 3 degrees, it is what `choose_rows` would take next.
 
     Args:
-        twin: The twin that will be fitted; it is left as it is.
+        twin: The twin that will be fitted; it is not changed.
         street: Positions.
         pools: Pools of at least `count` rows, each in random order.
-        power: Linear; only the powers of chosen rows are read, and of those none before it is chosen.
+        power: Linear powers; the powers of a row are read only after the row was chosen.
         count: How many; with fewer than `FEWEST_IN_TURN` all are chosen at once.
-        echoes: As in `Street.rows`.
+        echoes: Offsets in degrees and power ratios of the twin's echoes at all users; none by default.
     """
     later = int(count * _SHARE_IN_TURN) if count >= FEWEST_IN_TURN else 0
     first = np.stack([choose_rows(street, pool, count - later, twin.config) for pool in pools])

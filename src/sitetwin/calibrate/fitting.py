@@ -1,4 +1,4 @@
-"""The fit of a structured model to measured rows, and what it then says of others."""
+"""Fit a structured model to measured rows, and predict beams of other rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORST_ROW = 12.0  # nats: a row that fits nowhere says no more than this
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What R fits found.
+    """Results of R fits.
 
     Attributes:
         unknowns: The unknowns of `GLOBALS` by name, (fits,) each, in their units.
@@ -42,7 +42,7 @@ class Calibration:
     turn_cost: Float[np.ndarray, "fits rows turns"]
 
     def alone(self, fit: int) -> Calibration:
-        """One of the fits."""
+        """Return one of the fits."""
         one = slice(fit, fit + 1)
         return Calibration(
             {name: value[one] for name, value in self.unknowns.items()},
@@ -95,13 +95,14 @@ class Fitter:
         spread_m: Float[np.ndarray, " fits"] | None = None,
         tie_db: Float[np.ndarray, " fits"] | None = None,
     ) -> Float[np.ndarray, "fits rows beams"]:
-        """Probability that each beam is the best: over the position's error and the array's sessions.
+        """Compute the probability that each beam is the best, averaged over position errors and the array's sessions.
 
         Args:
-            calibration: From `fit`.
+            calibration: Result of `fit`.
             rows: R sets of M rows.
             spread_m: Error of the positions, metres; that of the configuration by default.
-            tie_db: Difference in dB over which two beams are about equally likely; likewise.
+            tie_db: Difference in dB over which two beams are about equally likely; that of the configuration by
+                default.
         """
         fits = len(rows.drive)
         spread = torch.from_numpy(np.full(fits, self.model.config.spread_m) if spread_m is None else spread_m).float()

@@ -1,4 +1,4 @@
-"""What is assumed of an array and its street before any row is measured."""
+"""Priors for an array and its street before any row is measured."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ class StructuredConfig:
     """Priors (mean, standard deviation) and noise: one set for all scenarios, sizes and splits.
 
     Attributes:
-        boresight_deg: From the normal of the street.
-        across_m: Offset of the station's position.
-        along_m: The same along the street.
-        lever_m: Of the transmitter ahead of the GPS antenna, in the direction of travel.
-        lag: Between sweep and fix, in intervals between fixes: a second or so at the 10 Hz of DeepSense.
-        scale: Of the codebook's angle axis: between 180/210 and 1 degree per sample, its two readings.
-        log_floor: ln of floor over peak power.
-        log_echo: ln of the echoes' power over the twin's.
+        boresight_deg: Direction of the boresight from the normal of the street.
+        across_m: Offset of the station's position across the street.
+        along_m: Offset of the station's position along the street.
+        lever_m: Distance of the transmitter ahead of the GPS antenna, in the direction of travel.
+        lag: Time between sweep and position fix, in intervals between fixes; about a second at the 10 Hz of DeepSense.
+        scale: Scale of the codebook's angle axis, between its two readings: 180/210 and 1 degree per sample.
+        log_floor: Natural logarithm of floor over peak power.
+        log_echo: Natural logarithm of the echoes' power over the twin's.
         gain_db: Standard deviation of each beam's gain.
         pointing_deg: Standard deviation of each beam's pointing.
         drift_m: Standard deviation of the displacement along a lane.
-        drift_length_m: Its correlation length.
-        drift_common: Share of its variance that both directions have in common.
+        drift_length_m: Correlation length of the displacement along a lane.
+        drift_common: Share of the displacement's variance that both directions of travel share.
         fix_m: Scale of a row's position error (Student's t with `fix_freedom` degrees of freedom).
-        fix_freedom: See `fix_m`.
+        fix_freedom: Degrees of freedom of a row's position error (Student's t).
         shape_db: Standard deviation of a row's powers about the model.
         weight: Share of a row's beams that count as independent.
         spread_m: Position error at prediction, by default.
         tie_db: Temperature at which two beams of nearly equal power share the probability, by default.
-        steps: Of Adam.
-        rate: Of Adam, with a cosine to zero.
+        steps: Number of steps of the optimiser Adam.
+        rate: Initial learning rate of Adam; it falls to zero along a cosine.
     """
 
     boresight_deg: tuple[float, float] = (0.0, 10.0)

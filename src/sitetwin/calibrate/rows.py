@@ -1,4 +1,4 @@
-"""What is known of rows before any power: where the user was, how fast, and in which drive."""
+"""Rows before any power is known: position, velocity and drive of the user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BeamRows:
         velocity: float32, metres between fixes.
         drive: int64.
         echo_offset: float32, degrees that the twin's strongest echoes leave apart from the line of sight.
-        echo_ratio: float32, their power over that of the line of sight.
+        echo_ratio: float32, power of the twin's strongest echoes over that of the line of sight.
         power: Linear powers of all beams, NaN where not measured; None for rows that were not measured.
     """
 
@@ -58,7 +58,7 @@ class BeamRows:
         return self.power
 
     def part(self, kept: Bool[np.ndarray, " rows"]) -> BeamRows:
-        """Some rows of every set."""
+        """Take some rows of every set."""
         mask = torch.from_numpy(kept)
         return BeamRows(
             position=self.position[:, mask],
@@ -70,7 +70,7 @@ class BeamRows:
         )
 
     def joined(self, others: BeamRows) -> BeamRows:
-        """The rows of both, set by set.
+        """Join the rows of two objects, set by set.
 
         Raises:
             SiteTwinError: They are not of equally many sets, beams or echoes, or one was not measured.
@@ -130,10 +130,10 @@ class Street:
         echoes: tuple[Float[np.ndarray, "users echoes"], Float[np.ndarray, "users echoes"]] | None = None,
         power: Float[np.ndarray, "users beams"] | None = None,
     ) -> BeamRows:
-        """Some of the street's users.
+        """Take some of the street's users as rows.
 
         Args:
-            index: Which, for each of several sets.
+            index: Indices of the users, for each of several sets.
             echoes: Offsets in degrees and power ratios of the twin's echoes at all users; none by default.
             power: Linear powers of all users' beams; only those of the asked rows are read.
         """

@@ -1,4 +1,4 @@
-"""The structured twin: a model of beam powers, fitted to a handful of measured rows, says which beam is the best."""
+"""The structured twin: a model of beam powers that is fitted to a few measured rows and predicts the best beam."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _OF_ROWS = ("position", "velocity", "echo_offset", "echo_ratio")
 
 
 class StructuredTwin:
-    """Best beams from positions, calibrated with few measured rows; see `sitetwin.calibrate.model`.
+    """Predictor of best beams from positions, calibrated with few measured rows (`sitetwin.calibrate.model`).
 
     Args:
         pattern: Linear power of each beam of the codebook.
-        azimuth: Radians from boresight, rising.
-        config: Priors.
+        azimuth: Azimuths of the pattern's samples, radians from boresight, rising.
+        config: Priors of the model.
         known: Unknowns held at their prior means: the model without them, for ablations.
         sessions: Whether the array may have been turned between drives.
         tuned: Whether the error of positions and the width of ties at prediction are chosen by cross-validation inside
@@ -63,7 +63,7 @@ class StructuredTwin:
 
     @property
     def calibration(self) -> Calibration:
-        """What the fit found.
+        """Result of the fit.
 
         Raises:
             SiteTwinError: The twin is not fitted yet.
@@ -84,8 +84,8 @@ class StructuredTwin:
         """Calibrate to measured rows.
 
         Args:
-            rows: Several sets with their powers, each fitted for itself; no rows leave the prior means.
-            rng: Nothing is drawn.
+            rows: Several sets with their powers, each fitted separately; without rows, the prior means are kept.
+            rng: Not used, because the fit has no random numbers.
 
         Returns:
             This twin.
@@ -99,7 +99,7 @@ class StructuredTwin:
         return self
 
     def predict(self, rows: BeamRows) -> Float[np.ndarray, "fits rows beams"]:
-        """Probability that each beam is the best.
+        """Predict the probability that each beam is the best.
 
         Args:
             rows: As many sets as were fitted; their powers, if any, are not read.
@@ -113,11 +113,11 @@ class StructuredTwin:
         return self.fitter.probabilities(self.calibration, rows, *self.certainty)
 
     def update(self, rows: BeamRows, rng: torch.Generator | None = None) -> StructuredTwin:
-        """A twin fitted to these rows and those it was fitted to before; this one is left as it is.
+        """Return a twin fitted to these rows and to its earlier rows; this twin is not changed.
 
         Args:
             rows: As many sets with powers as were fitted.
-            rng: Nothing is drawn.
+            rng: Not used, because the fit has no random numbers.
 
         Raises:
             SiteTwinError: The twin is not fitted, or the rows do not go with those before.

@@ -50,7 +50,7 @@ def coverage(
         The coverage. It has `.plot(quantity)` and `.to_xarray()`.
 
     Raises:
-        SiteTwinError: Choices were given beside settings, a station stands in a wall, two share a name, nobody stands
+        SiteTwinError: Choices were given beside settings, a station stands in a wall, two share a name, no user stands
             outdoors, a carrier is outside of a material's range and that is refused, or the disk refuses.
     """
     given = named_stations([stations] if isinstance(stations, Station) else list(stations))

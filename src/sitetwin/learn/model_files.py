@@ -41,7 +41,7 @@ def write_model(path: Path, kind: str, parameters: Mapping[str, Any], arrays: Ma
 
     Args:
         path: File to write.
-        kind: What the model is, as "klt".
+        kind: Kind of the model, such as "klt".
         parameters: JSON-serialisable.
         arrays: Numbers of the model: float32, float64, complex64 or int64.
 
@@ -66,8 +66,8 @@ class ModelFile:
     """What a model's file holds, none of it believed yet.
 
     Attributes:
-        path: For messages.
-        parameters: From the header.
+        path: Path of the file, for messages.
+        parameters: Parameters from the header.
         arrays: Finite numbers.
     """
 
@@ -97,9 +97,9 @@ class ModelFile:
         """One of the arrays, checked against the sizes that other arrays of the file have.
 
         Args:
-            name: Of the array.
+            name: Name of the array.
             shape: Names of its axes, apart by blanks; axes of one name have one size, in all arrays.
-            dtype: Type of its numbers.
+            dtype: Type of the array's numbers.
 
         Raises:
             SiteTwinError: It is missing, or of another type or shape.

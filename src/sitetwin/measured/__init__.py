@@ -1,4 +1,4 @@
-"""Measured data: readers, and places in a site's own frame."""
+"""Measured data: readers, and positions in a site's own frame."""
 
 from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_deepsense, read_lanes
 from sitetwin.measured.positions import about_origin, on_site

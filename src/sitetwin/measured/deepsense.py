@@ -105,7 +105,7 @@ def read_codebook(folder: str | Path, beams: int) -> xr.DataArray:
     differ from site to site. The first sample is unstable and replaced by the second.
 
     Args:
-        folder: With ``built_in_beam_pattern_<n>.mat``.
+        folder: Folder with the files ``built_in_beam_pattern_<n>.mat``.
         beams: Number of beams of the measurements.
 
     Returns:
@@ -141,7 +141,7 @@ def read_lanes(folder: str | Path) -> np.ndarray | None:
     Their frame is UTM's grid, as that of the release's relative positions: half a degree from true north there.
 
     Args:
-        folder: Of the paper's release; any other layout has none.
+        folder: Folder of the paper's release; other layouts have no lanes.
 
     Raises:
         SiteTwinError: The file is damaged or holds something else.

@@ -30,17 +30,17 @@ _DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floati
 
 @dataclass(frozen=True, eq=False)
 class RawRows:
-    """What a layout holds, before any check of its numbers.
+    """Content of a layout before any check of its numbers.
 
     Attributes:
         layout: "official", "gathered" or "paper".
-        name: Of the scenario.
+        name: Name of the scenario.
         power: (N, B) linear, beams in the official order (falling azimuth); NaN where not measured.
         position: (N, 2) latitude and longitude of the user, degrees.
         station: (2,) latitude and longitude of the base station.
         drive: (N,) int64, or None where the layout does not tell drives apart.
         images: (N,) paths relative to the folder, "" where there is none; or None.
-        boxes: Likewise, of files of bounding boxes.
+        boxes: (N,) paths of files of bounding boxes, relative to the folder, "" where there is none; or None.
         skipped: Rows left out so far, by reason.
     """
 

@@ -1,4 +1,4 @@
-"""Where measurements were taken, in metres: by the projection that sites use, and no other."""
+"""Convert places of measurements to metres, with the same projection as sites."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sitetwin.site.projection import LocalProjection
 
 
 def about_origin(position: Float[np.ndarray, "rows 2"], origin: Georeference) -> Float[np.ndarray, "rows 2"]:
-    """Positions on the globe as metres east and north of a point, by the projection of a site with that origin.
+    """Convert positions on the globe to metres east and north of a point, by the projection of a site there.
 
     Args:
         position: WGS84 latitude and longitude, degrees.
-        origin: The point.
+        origin: WGS84 latitude and longitude of the point, degrees.
 
     Returns:
         float64; NaN where a position is no place on the globe, or too far away to be projected.
@@ -30,11 +30,11 @@ def about_origin(position: Float[np.ndarray, "rows 2"], origin: Georeference) ->
 
 
 def on_site(data: xr.Dataset, site: Site) -> xr.Dataset:
-    """Measurements with their places in a site's own frame.
+    """Add the positions of measurements in a site's own frame.
 
     Args:
         data: With the variables ``latitude`` and ``longitude`` along ``sample``, as readers of measured data give it.
-        site: It needs a georeference.
+        site: The site; it needs a georeference.
 
     Returns:
         The data with the variables ``x`` and ``y``, metres east and north of the site's origin.

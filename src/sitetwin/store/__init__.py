@@ -1,6 +1,6 @@
 """Arrays on disk: tiles of users in Zarr v3, checksummed, resumable, readable with xarray alone.
 
-The lowest layer: it knows arrays, attributes and manifests, and nothing of what they mean.
+This is the lowest layer: it knows arrays, attributes and manifests, but not their meaning.
 """
 
 from sitetwin.store.collection import begin_collection, finish_collection

@@ -16,10 +16,10 @@ _ROOT = "zarr.json"
 
 
 def begin_collection(folder: str | Path, names: Sequence[str]) -> list[Path]:
-    """Make the folder of several stores, or go on with it.
+    """Make the folder of several stores, or continue with an existing one.
 
     Args:
-        folder: Made with its parents if absent.
+        folder: The folder; it is made with its parents if it does not exist.
         names: Names of the stores, below the folder.
 
     Returns:
@@ -47,7 +47,7 @@ def finish_collection(folder: str | Path, attributes: Mapping[str, Any], stores:
     """Write the root group that makes finished stores one tree, for ``xarray.open_datatree(folder, engine="zarr")``.
 
     Raises:
-        SiteTwinError: The disk refuses.
+        SiteTwinError: The disk cannot be written.
     """
     folder = Path(folder)
     metadata: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""One flat data set out of a store of tiles."""
+"""Make one flat data set from a store of tiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sitetwin.store.tiles import TileStore, refuse_inside_store
 
 
 def compact(store: TileStore, out: str | Path) -> None:
-    """Put all tiles of a finished store end to end into one Zarr v3 group that ``xarray.open_zarr`` reads.
+    """Join all tiles of a finished store into one Zarr v3 group that ``xarray.open_zarr`` reads.
 
     Arrays are joined along their first axis; offsets (arrays with the attribute `rows`) are shifted to count the
     joined rows. One tile is in memory at a time. Groups beside the tiles are left out.

@@ -103,7 +103,7 @@ def folder_in_the_making(root: Path, place: Path) -> Iterator[Path]:
 
 
 def sweep_partials(root: Path) -> None:
-    """Remove what killed writers left behind; what a living process of this machine is writing stays."""
+    """Remove unfinished files of killed writers; files that a running process is writing stay."""
     partial = root / PARTIAL
     if not partial.is_dir():
         return
@@ -136,7 +136,7 @@ def disk_errors(doing: str, folder: Path, again: str = "resume") -> Iterator[Non
 
     Args:
         doing: What is done, as "writing tiles/000003".
-        folder: Where.
+        folder: Folder in which it is done.
         again: What the user does once there is space.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Ragged arrays: groups of rows of unequal size, one behind the other, and the offsets at which they begin."""
+"""Ragged arrays: groups of rows of unequal size, one after the other, and the offsets at which they begin."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sitetwin.errors import SiteTwinError
 def take_groups(
     offsets: Integer[np.ndarray, " edges"], groups: Integer[np.ndarray, " taken"]
 ) -> tuple[Integer[np.ndarray, " taken_edges"], Integer[np.ndarray, " rows"]]:
-    """Offsets and rows of some groups of a ragged array, in the order asked for.
+    """Take some groups of a ragged array, in the given order: offsets and rows.
 
     Args:
         offsets: (G + 1,) ascending from 0; the rows of group g are ``offsets[g]:offsets[g + 1]``.
-        groups: (N,) which groups; repeats are allowed.
+        groups: (N,) indices of the groups, which may repeat.
 
     Returns:
         The (N + 1,) offsets of the taken groups, and the rows of the old arrays that they consist of.
@@ -28,18 +28,18 @@ def take_groups(
 
 
 def checked_selection(chosen: ArrayLike, size: int, what: str) -> Integer[np.ndarray, " taken"]:
-    """Indices of a selection that is given by index or as a mask.
+    """Check a selection, given by index or as a mask, and return its indices.
 
     Args:
         chosen: (N,) whole numbers from 0 to ``size - 1``, or (size,) bool.
-        size: How many there are to choose from.
-        what: Their name in the plural, for messages.
+        size: Number of things to choose from.
+        what: Name of the things in the plural, for messages.
 
     Returns:
         (N,) int64.
 
     Raises:
-        SiteTwinError: A mask has another length, an index lies outside, or it is neither.
+        SiteTwinError: A mask has another length, an index lies outside, or `chosen` is neither.
     """
     index = np.asarray(chosen)
     if index.ndim == 1 and index.dtype == np.bool_:

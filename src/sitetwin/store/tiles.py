@@ -53,15 +53,15 @@ class TileStore:
         tiles: Sequence[tuple[int, int]],
         resume: bool = True,
     ) -> TileStore:
-        """Begin a store, or go on with one that a run of the same configuration began.
+        """Begin a store, or continue a store of the same configuration.
 
         Args:
-            path: Folder; made with its parents if absent.
+            path: Folder of the store; it is made with its parents if it does not exist.
             configuration: JSON-serialisable; whatever decides the content. The entry "code" names the code that
                 writes it, and has a refusal of its own.
             attributes: JSON-serialisable facts for the reader.
             tiles: User range [start, stop) of each tile, ascending, from 0, without gaps.
-            resume: Whether to go on with an existing store. All of it is read: groups that fail their checksum are
+            resume: Whether to continue an existing store. All of it is read: groups that fail their checksum are
                 dropped and count as missing from then on.
 
         Raises:
@@ -165,10 +165,10 @@ class TileStore:
     def write_tile_aside(
         self, index: int, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None
     ) -> str:
-        """Write one tile into its place without listing it; `list_tile`, in whatever process, finishes it.
+        """Write one tile into its place without listing it; `list_tile` finishes it, in any process.
 
         Returns:
-            The SHA-256 that `list_tile` wants.
+            The SHA-256 that `list_tile` takes.
 
         Raises:
             As `write_tile`.
@@ -177,7 +177,7 @@ class TileStore:
         return self._write_aside(tile_group(index), arrays, attributes)
 
     def list_tile(self, index: int, checksum: str) -> None:
-        """List a tile in the manifest that `write_tile_aside` wrote.
+        """List a tile that `write_tile_aside` wrote in the manifest.
 
         Raises:
             SiteTwinError: The tile is not there (its writer sees another disk), or the disk refuses.
@@ -194,7 +194,7 @@ class TileStore:
             self._list(group, checksum)
 
     def sweep(self) -> None:
-        """Remove what dead writers left half-written."""
+        """Remove unfinished files of dead writers."""
         with disk_errors("tidying up", self.path):
             sweep_partials(self.path)
 

@@ -30,7 +30,7 @@ Progress = Callable[[str, float], None]
 
 
 def silent(stage: str, share: float) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 class Frozen(BaseModel):
@@ -50,7 +50,7 @@ def claim_folder(folder: Path, study: Frozen, rooms: Sequence[str], data: str | 
     """Make a folder that of one configuration, run by one state of the code.
 
     Args:
-        folder: It is new, empty, or already claimed for the same.
+        folder: The folder; it must be new, empty, or already claimed for the same configuration and code.
         study: The configuration.
         rooms: Folders of the package whose code decides the results, as "site" or "studies/csi".
         data: Identifies the data that the configuration is applied to, where these are no part of it.

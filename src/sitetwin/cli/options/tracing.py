@@ -34,8 +34,8 @@ class TracingOptions:
 
         Args:
             ctx: Context of the command.
-            of_edges: Parameters of the command, besides those here, that say nothing without diffraction.
-            of_tiles: Likewise, without diffuse scattering.
+            of_edges: Parameters of the command, besides those here, that have no effect without diffraction.
+            of_tiles: Parameters of the command, besides those here, that have no effect without diffuse scattering.
 
         Raises:
             SiteTwinError: One says nothing.

@@ -115,7 +115,7 @@ def plot_best_server(
 
     Raises:
         SiteTwinError: Stations and users do not fit each other, an index has no name, or there are more than 20
-            stations, whose colours nobody can tell apart.
+            stations, whose colours would look alike.
     """
     index, place, _ = users_and_values(serving, users)
     masts = _masts(transmitters)

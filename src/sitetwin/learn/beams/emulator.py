@@ -29,12 +29,12 @@ _FLOOR = 1e-3
 
 
 class BeamPowerEmulator(BeamPredictor):
-    """Levels of all beams at a position, learnt from traced ones.
+    """A network that predicts the levels of all beams at a position, learnt from traced levels.
 
     Predictions are dB over the strongest beam of each row, nulls cut at -30 dB. An update learns anew from all rows.
 
     Args:
-        boresight: Of the array, radians from east, counter-clockwise.
+        boresight: Boresight of the array, radians from east, counter-clockwise.
         antennas: Elements of the half-wave linear array.
     """
 

@@ -1,4 +1,4 @@
-"""How good a ranking of beams is: accuracy, power lost, distance, sweeping overhead, and what label noise allows."""
+"""Quality of a ranking of beams: accuracy, lost power, distance, sweeping overhead, and the limit of label noise."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def distance_based_accuracy(
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a policy of sweeping beams costs and delivers.
+    """Cost and reliability of a policy of sweeping beams.
 
     Attributes:
         reliability: Share of rows whose best beam was swept.
@@ -95,7 +95,7 @@ def adaptive_sweep(
     Args:
         probability: Rows sum to one.
         power: Linear.
-        reliability: Asked for, 0..1.
+        reliability: Wanted reliability, 0..1.
     """
     ordered = np.take_along_axis(probability, ranking(probability), axis=1)
     swept = np.minimum((ordered.cumsum(axis=1) < reliability).sum(axis=1) + 1, probability.shape[1])

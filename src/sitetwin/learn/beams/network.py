@@ -23,15 +23,15 @@ _REACH_M = math.hypot(24.0, 28.0)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a network is trained.
+    """Schedule by which a network is trained.
 
     Attributes:
         epochs: Passes over the rows.
-        rate: Of Adam at the start.
-        batch: Rows per step.
+        rate: Learning rate of Adam at the start.
+        batch: Number of rows per step.
         milestones: Epochs at which the rate is multiplied by `decay`.
-        decay: See `milestones`.
-        weight_decay: Of Adam, added to the gradient.
+        decay: Factor of the learning rate at each milestone.
+        weight_decay: Weight decay of Adam, added to the gradient.
     """
 
     epochs: int = 80
@@ -70,11 +70,11 @@ class BeamNetworks:
     """R networks of one shape.
 
     Args:
-        networks: R.
-        beams: Outputs of each.
-        generator: Of the initial weights (uniform within 1 / sqrt(inputs), PyTorch's own default for layers).
-        inputs: Of each: four and two hidden layers of their own, or two and one hidden layer that is applied three
-            times.
+        networks: Number R of networks.
+        beams: Number of beams: outputs of each network.
+        generator: Source of the initial weights (uniform within 1 / sqrt(inputs), PyTorch's own default for layers).
+        inputs: Number of inputs of each network: four and two hidden layers of their own, or two and one hidden layer
+            that is applied three times.
     """
 
     def __init__(self, networks: int, beams: int, generator: torch.Generator, inputs: Literal[4, 2] = 4) -> None:
@@ -89,11 +89,11 @@ class BeamNetworks:
             self.layers.append((weight, bias))
 
     def copy(self) -> BeamNetworks:
-        """The same weights, apart."""
+        """Return networks with a copy of the weights."""
         return self._of([(weight.clone(), bias.clone()) for weight, bias in self.layers])
 
     def alone(self, number: int) -> BeamNetworks:
-        """One of the networks."""
+        """Return one of the networks."""
         one = slice(number, number + 1)
         return self._of([(weight[one], bias[one]) for weight, bias in self.layers])
 
@@ -123,8 +123,8 @@ class BeamNetworks:
         Args:
             inputs: Rows of each network.
             labels: Best beam of each row.
-            schedule: Epochs, rates, batches.
-            generator: Of the shuffles.
+            schedule: Schedule of the training: epochs, rates, batches.
+            generator: Source of the shuffles.
             held_out: Inputs (R, m, 4) and labels (R, m) on which each network keeps the most accurate of its epochs.
         """
         tensors = [tensor.requires_grad_(True) for layer in self.layers for tensor in layer]

@@ -56,7 +56,7 @@ class BeamPredictor(ABC):
         """Learn from measured or traced rows.
 
         Args:
-            data: See `BeamData`.
+            data: Positions and powers in any form of `BeamData`.
             rng: Source of all random numbers; predictors without random numbers need none.
 
         Returns:
@@ -81,11 +81,11 @@ class BeamPredictor(ABC):
         return self._predict(self.rows, checked_positions(position))
 
     def update(self: Some, data: BeamData, rng: torch.Generator | None = None) -> Some:
-        """A predictor that knows these rows and those before; this one is left as it is.
+        """Return a predictor that knows these rows and the earlier rows; this predictor is not changed.
 
         Args:
-            data: See `BeamData`.
-            rng: As in `fit`.
+            data: Positions and powers in any form of `BeamData`.
+            rng: Source of all random numbers; predictors without random numbers need none.
 
         Raises:
             SiteTwinError: It is not fitted, or the rows are of other beams.
@@ -171,7 +171,7 @@ class NearestBeams(BeamPredictor):
     """Mean relative power of the nearest rows.
 
     Args:
-        neighbours: How many rows answer; all of them, where there are fewer.
+        neighbours: Number of nearest rows that are averaged; all rows if there are fewer.
     """
 
     kind: ClassVar[str] = "nearest rows"
@@ -203,7 +203,7 @@ class LookupBeams(BeamPredictor):
     """Counts of best beams in the cells of a table over the measured area (arXiv 2205.09054).
 
     Args:
-        cells: Along each axis.
+        cells: Number of cells along each axis.
     """
 
     kind: ClassVar[str] = "look-up table"
@@ -247,11 +247,11 @@ class NetworkBeams(BeamPredictor):
         self._network: BeamNetworks | None = None
 
     def update(self, data: BeamData, rng: torch.Generator | None = None) -> NetworkBeams:
-        """A network trained on with these rows; this one is left as it is.
+        """Return a network that is trained further with these rows; this network is not changed.
 
         Args:
-            data: See `BeamData`.
-            rng: Of the shuffles.
+            data: Positions and powers in any form of `BeamData`.
+            rng: Source of the shuffles.
 
         Raises:
             SiteTwinError: It is not fitted, there are no rows, or they are of other beams.

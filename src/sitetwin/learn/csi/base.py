@@ -1,4 +1,4 @@
-"""The one shape of all codecs: parameters in the constructor, then fit, encode, decode, update, save, load."""
+"""The common interface of all codecs: parameters in the constructor, then fit, encode, decode, update, save, load."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CsiCodec(ABC):
         """Learn from training data.
 
         Args:
-            data: Training matrices, see `CsiData`.
+            data: Training matrices in any form of `CsiData`.
             rng: Source of all random numbers; codecs in closed form need none.
 
         Returns:
@@ -62,7 +62,7 @@ class CsiCodec(ABC):
         return self
 
     def encode(self, data: CsiData) -> Code:
-        """What the users feed back.
+        """Encode matrices into what the users feed back.
 
         Raises:
             SiteTwinError: The codec is not fitted, or the matrices are not of the kind it was fitted to.
@@ -71,14 +71,14 @@ class CsiCodec(ABC):
 
     @abstractmethod
     def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """The matrices that the base station recovers, complex64, normalised as the training matrices were."""
+        """Decode codes into the matrices that the base station recovers, complex64, normalised like training data."""
 
     @abstractmethod
     def costs(self) -> Costs:
-        """Parameters, multiply-adds, memory and feedback."""
+        """Return the numbers of parameters and multiply-adds, the memory and the feedback."""
 
     def update(self: Some, data: CsiData, rng: torch.Generator | None = None) -> Some:
-        """A new codec that knows a few measured matrices too; this one is left as it is.
+        """Return a new codec that also knows a few measured matrices; this codec is not changed.
 
         Args:
             data: Measured matrices of the target world.

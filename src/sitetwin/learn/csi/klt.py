@@ -82,11 +82,11 @@ class KltCodec(CsiCodec):
     def update(
         self, data: CsiData, rng: torch.Generator | None = None, weight: float = 3.0, new_zones: int = 0
     ) -> KltCodec:
-        """Fold a few measured matrices in, in closed form; see `Mixture.update`.
+        """Return a codec into which a few measured matrices are folded, in closed form (`Mixture.update`).
 
         Args:
             data: Measured matrices.
-            rng: Nothing is drawn.
+            rng: Not used, because the update has no random numbers.
             weight: Weight of a measured sample against a twin sample.
             new_zones: Zones to replace; 0 for none.
 

@@ -46,11 +46,11 @@ class KltConfig:
         iterations: Rounds of grouping at that rank.
         polish: Rounds at full rank with soft membership.
         neighbours: Zones that a sample contributes to in those rounds.
-        temperature: Of the soft membership: the energy share by which one zone must be better than another to get
-            e times its weight.
+        temperature: Temperature of the soft membership: the energy share by which one zone must be better than another
+            to get e times its weight.
         phase: "coded" feeds back all coefficients as complex numbers; "reference" turns the first one real, which
             saves one real, and the decoder restores the phase by the data set's phase reference.
-        reference: That phase reference.
+        reference: Phase reference of the data set.
     """
 
     zones: int = 256
@@ -203,7 +203,7 @@ class Mixture:
         return replace(wider, bases=bases, samples=samples, weights=weights)
 
     def _widened(self, x: Tensor) -> Mixture:
-        """The same codec in front-end coordinates that also hold `x` up to the energy floor."""
+        """Return the codec in front-end coordinates that also hold `x` up to the energy floor."""
         flat = x.flatten(1).to(torch.complex64)
         missing = flat - (flat @ self.front.conj()) @ self.front.T
         if float(energy(missing).sum()) <= self.config.energy_floor * float(energy(flat).sum()):
@@ -253,7 +253,7 @@ def fit_mixture(x: Tensor, generator: torch.Generator, config: KltConfig, budget
     Args:
         x: (N, T, B) complex64, normalised. A handful is enough: zones and rank shrink with N.
         generator: For the start of the grouping.
-        config: How.
+        config: How the mixture is fitted.
         budget: Feedback budget; the zone index is paid for out of it.
 
     Raises:

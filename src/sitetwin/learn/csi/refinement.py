@@ -20,7 +20,7 @@ from sitetwin.learn.csi.training import PAPER_REFINEMENT, Progress, Schedule, Tr
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """How to refine.
+    """Settings of a refinement.
 
     Attributes:
         rehearsal: Train on the union of the twin's and the measured samples; otherwise on the measured ones alone,
@@ -49,16 +49,16 @@ def refine(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[CodecNetwork, TrainingResult]:
-    """A refined copy of a trained codec; the codec itself is left as it is.
+    """Return a refined copy of a trained codec; the codec itself is not changed.
 
     Args:
         codec: Pre-trained, usually on the twin.
         measured: (n, T, B) complex64 matrices of the target world, selected from its training users.
         generator: Order of the samples.
-        config: How.
+        config: Settings of the refinement.
         twin: (N, T, B) complex64, the pre-training samples, for rehearsal.
-        validation: For the history only.
-        folder: Where checkpoints live.
+        validation: Validation matrices, for the history only.
+        folder: Folder of the checkpoints.
         progress: Called after each epoch.
         should_stop: Asked after each epoch.
 

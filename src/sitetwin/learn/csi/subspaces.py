@@ -147,7 +147,7 @@ def zone_members(
     Overlapping zones are fitted to more samples each, which lowers the error of users near a border.
 
     Returns:
-        Row indices and memberships (0..1) per zone. A zone that is nobody's neighbour gets its best coded sample.
+        Row indices and memberships (0..1) per zone. A zone without any member gets the sample that it codes best.
     """
     explained = torch.cat([subspace_energy(part, bases)[1] for part in samples.split(2048)])
     total = energy(samples)[:, None].clamp_min(1e-30)

@@ -77,12 +77,12 @@ class NeuralCodec(CsiCodec):
         rng: torch.Generator | None = None,
         refinement: RefinementConfig | None = None,
     ) -> Trained:
-        """A codec trained on with measured matrices; this one is left as it is.
+        """Return a codec that is trained further with measured matrices; this codec is not changed.
 
         Args:
             data: Measured matrices.
             rng: Order of the samples.
-            refinement: How, in place of the constructor's.
+            refinement: Settings of the refinement, in place of the constructor's.
 
         Raises:
             SiteTwinError: The codec is not fitted, or there are no measured matrices.

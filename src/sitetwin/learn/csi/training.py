@@ -26,7 +26,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train.
+    """Settings of a training.
 
     Attributes:
         optimiser: "adam", or "adamw" with decoupled weight decay.
@@ -36,10 +36,10 @@ class Schedule:
         steps: If given, replaces `epochs`: as many epochs as make at least this number of steps. Keeps the work of
             small data sets equal to that of large ones.
         decay: "milestones" multiplies the rate by `factor` at each milestone; "cosine" falls to zero.
-        milestones: Epochs, for "milestones".
-        factor: Of each milestone.
+        milestones: Epochs at which the rate falls, for "milestones".
+        factor: Factor of the learning rate at each milestone.
         warmup: Share of the steps over which the rate rises linearly, for "cosine".
-        weight_decay: For "adamw".
+        weight_decay: Weight decay, for "adamw".
         loss: "mse" is the mean over all real numbers, as published; "nmse" is the paper's eq. 7 (the sum over
             a unit-norm matrix).
         gradient_limit: If given, the largest gradient norm of a step.
@@ -93,7 +93,7 @@ COSINE_REFINEMENT = replace(COSINE, learning_rate=5e-4, epochs=10)
 
 @dataclass
 class History:
-    """What happened epoch by epoch.
+    """Record of a training, epoch by epoch.
 
     Attributes:
         loss: Mean training loss of each epoch.
@@ -160,10 +160,10 @@ def train(
     Args:
         codec: Initial weights come with it.
         x: (N, T, B) complex64 training matrices.
-        schedule: How.
+        schedule: Settings of the training.
         generator: Order of the samples.
         validation: (V, T, B) complex64, for the history and the score only; nothing is chosen by it.
-        folder: Where checkpoints live; none are written without it. A finished run is loaded instead of repeated.
+        folder: Folder of the checkpoints; none are written without it. A finished run is loaded instead of repeated.
         frozen_batchnorm: Keep batch normalisation as it is.
         progress: Called after each epoch.
         should_stop: Asked after each epoch; True saves and returns.

@@ -26,19 +26,19 @@ BeamProfile = Literal["quick", "paper", "full"]
 
 
 class TwinAssumptions(Frozen):
-    """What neither the scenario nor the paper says of the street.
+    """Assumptions about the street that neither the scenario nor the paper states.
 
     Attributes:
-        carrier_hz: Carrier frequency.
-        antennas: Elements of the station's half-wave linear array.
-        bandwidth_hz: Band over which beam powers are summed.
-        subcarriers: In that band.
-        station_height_m: Of the array above the ground.
-        user_height_m: Of the transmitter on the car.
-        max_depth: Most reflections.
-        spacing_m: Of the grid of users.
-        margin_m: Of the grid around the measured positions.
-        echoes: Strongest paths apart from the line of sight that the structured model takes over.
+        carrier_hz: Carrier frequency, Hz.
+        antennas: Number of elements of the station's half-wave linear array.
+        bandwidth_hz: Width of the band over which beam powers are summed, Hz.
+        subcarriers: Number of subcarriers in the band.
+        station_height_m: Height of the array above the ground, metres.
+        user_height_m: Height of the transmitter on the car, metres.
+        max_depth: Largest number of reflections of a path.
+        spacing_m: Spacing of the grid of users, metres.
+        margin_m: Margin of the grid around the measured positions, metres.
+        echoes: Number of strongest paths besides the line of sight that the structured model uses.
     """
 
     carrier_hz: float = 60e9
@@ -54,23 +54,23 @@ class TwinAssumptions(Frozen):
 
 
 class BeamStudy(Frozen):
-    """The whole study.
+    """Configuration of the whole study.
 
     Attributes:
         profile: "quick", "paper" or "full".
         first_beam: First of the beams in use (official order, from 0).
-        beam_step: Every how many of the beams is in use: 4 is the protocol of arXiv 2301.07682.
-        repeats: Random splits.
-        folds: Of whole drives.
-        fold_repeats: Times that drives are dealt out anew into folds; 0 leaves the folds out.
-        seed: Of splits, draws and initial weights.
+        beam_step: Step between the beams in use; 4 is the protocol of arXiv 2301.07682.
+        repeats: Number of random splits.
+        folds: Number of folds of whole drives.
+        fold_repeats: Number of times that drives are divided into folds; 0 leaves the folds out.
+        seed: Seed of splits, draws and initial weights.
         real_sizes: Numbers of measured rows for the structured twin.
-        drive_sizes: The same in the folds of drives.
+        drive_sizes: Numbers of measured rows for the structured twin in the folds of drives.
         network_sizes: Training sizes of the published network.
-        transfer_sizes: Measured rows of its transfer.
-        twin_rows: Rows of the twin on which transfer begins.
+        transfer_sizes: Numbers of measured rows for the transfer of the published network.
+        twin_rows: Number of rows of the twin on which the transferred network is trained first.
         ablations: Whether the structured twin is also run without its parts.
-        bootstrap_draws: Of whole drives.
+        bootstrap_draws: Number of bootstrap draws of whole drives.
         twin: Assumptions about the street.
     """
 

@@ -35,7 +35,7 @@ class Bench:
     Attributes:
         study: The configuration.
         data: The scenario.
-        street: Its positions in the street's frame.
+        street: Positions of the scenario in the street's frame.
         east_north: (N, 2) metres.
         power: (N, B) on the beams in use.
         pattern: (B, A) of these beams.
@@ -45,7 +45,7 @@ class Bench:
         split: "random" or "drives".
         splits: In order; a repeat is one random split, or the folds of one deal of the drives.
         per_repeat: Splits of one repeat.
-        twin: Of the street, or None.
+        twin: The twin of the street, or None.
         lanes: (M, 2) metres, users of the published twin, where the scenario has them.
     """
 

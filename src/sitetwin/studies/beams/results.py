@@ -58,23 +58,24 @@ class Method(Record):
     """One method, judged on the test rows of all splits of one kind.
 
     Attributes:
-        name: Of the method.
+        name: Name of the method.
         n_real: Every row whose powers the method has seen.
         split: "random", or "drives" for folds of whole drives.
-        beams: How many are in use.
+        beams: Number of beams in use.
         headline: Whether it is the method of the headline.
-        top1: Share of the rows whose best beam is the first pick; `top2` to `top5` likewise.
+        top1: Share of the rows whose best beam is the first pick; `top2` to `top5` are the shares for 2 to 5 picks.
         power_loss_db: Power of the best beam over that of the first pick.
         dba: Distance-based accuracy.
-        relative_power1: Share of the best power that the first pick has; those of 2, 3 and 5 picks likewise.
+        relative_power1: Share of the best power that the first pick has; the other figures are those of 2, 3 and 5
+            picks.
         by_drive: What paired differences need.
         top1_of_repeats: Spread over the repeats.
         sweeps: Sweeps that reach a given reliability.
-        note: What must be known about it.
+        note: Remark on the method for readers.
         n_train: Rows of the twin that it was trained on.
         n_tuned: Measured rows that it was tuned on.
-        unknowns: Of the calibrated twin.
-        paired: Of the headline.
+        unknowns: Unknowns of the calibrated twin.
+        paired: Paired differences of the headline from other methods.
     """
 
     name: str
@@ -108,7 +109,7 @@ class Method(Record):
 
 
 class Facts(Record):
-    """What the data are."""
+    """Facts about the data."""
 
     rows: int
     drives: int
@@ -191,10 +192,10 @@ def parse_results(raw: Any, where: str = "the results") -> BeamResults:
 
     Args:
         raw: What the JSON text gave.
-        where: What to call it in an error.
+        where: Name of the file, for messages.
 
     Raises:
-        SiteTwinError: It is not of this schema.
+        SiteTwinError: The content does not follow the schema.
     """
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise SiteTwinError(f"{where} holds no results of a beam study ({SCHEMA}); give the folder of one")

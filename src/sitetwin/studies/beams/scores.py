@@ -26,7 +26,7 @@ class Tally:
     Attributes:
         sums: drive -> sums of: rows, hits in the first 1, 2, 3, 5 picks, best over obtained power, DBA, and the share
             of the best power reached with 1, 2, 3, 5 picks.
-        top1: Of each repeat.
+        top1: Top-1 accuracy of each repeat.
         sweeps: (asked, swept beams, delivered) of each repeat and policy.
     """
 
@@ -36,7 +36,7 @@ class Tally:
 
     @classmethod
     def empty(cls) -> Tally:
-        """Nothing tested yet."""
+        """Return a tally without any tested row."""
         return cls({}, [], [])
 
     def add(self, score: np.ndarray, power: np.ndarray, drive: np.ndarray, probability: bool = False) -> None:
@@ -97,8 +97,8 @@ def paired_difference(a: dict[str, Any], b: dict[str, Any], draws: int, seed: in
     Args:
         a: A row of the list of methods, with its `by_drive`.
         b: Another, judged on the same splits.
-        draws: Of whole drives.
-        seed: Of the draws.
+        draws: Number of bootstrap draws of whole drives.
+        seed: Seed of the draws.
     """
     rows = np.array(a["by_drive"]["rows"], dtype=np.float64)
     gain = np.array(a["by_drive"]["top1_hits"], dtype=np.float64) - np.array(b["by_drive"]["top1_hits"])

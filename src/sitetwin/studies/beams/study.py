@@ -57,19 +57,19 @@ def run_beam_study(
 
     Args:
         study: The configuration.
-        scenario: What `read_deepsense` reads.
-        folder: Where results.json, run.json and the finished parts are written.
+        scenario: Path of a scenario that `read_deepsense` reads.
+        folder: Folder for results.json, run.json and the finished parts.
         codebook: Folder of the measured codebook; ``codebook_beams`` inside the scenario by default.
         site: Folder of the street's geometry with ``georeference.json``; without it the twin is the line of sight, and
             what needs echoes or twin-trained networks is left out.
-        progress: Is told the stage and the share of it that is done.
+        progress: Called with the stage and its finished share.
 
     Returns:
         Path of results.json.
 
     Raises:
         SiteTwinError: The scenario, codebook or site cannot be used, or the folder holds another study or one that
-            other code began.
+            another version of the code began.
     """
     started = time.perf_counter()
     data = _usable(study, read_deepsense(scenario))

@@ -44,11 +44,11 @@ class StreetTwin:
     facts: dict[str, object]
 
     def at(self, users: np.ndarray) -> StreetTwin:
-        """The same street, traced to other users (U, 2), metres east and north of the station."""
+        """Return the twin of this street, traced to other users (U, 2), metres east and north of the station."""
         return _traced(self.site, self.station, users, self.assumptions)
 
     def assuming(self, assumptions: TwinAssumptions) -> StreetTwin:
-        """The same street and users under other assumptions."""
+        """Return the twin of this street and these users under other assumptions."""
         return _traced(self.site, self.station, self.users, assumptions)
 
     def echoes(self, position: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
