@@ -68,6 +68,9 @@ def _share_lengths(holder: Any, home: str) -> None:
     for name, value in list(vars(holder).items()):
         if isclass(value) and value.__module__ == home and isinstance(holder, ModuleType):
             _share_lengths(value, home)
+        if isinstance(value, property) and isfunction(value.fget) and _names_lengths(value.fget):
+            setattr(holder, name, value.getter(jaxtyped(typechecker=None)(value.fget)))
+            continue
         inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
         # The __init__ of a dataclass has the annotations of its fields, which jaxtyping's context serves as well.
         if isfunction(inner) and inner.__module__ == home and _names_lengths(inner):

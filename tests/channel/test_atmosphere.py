@@ -166,10 +166,10 @@ def test_bad_air_is_refused():
 def test_a_request_carries_its_air():
     grid = OfdmGrid(38e9, 8, 1e6)
     air = Atmosphere(rain_mm_h=20)
-    wet = ChannelRequest(grid, atmosphere=air)
+    wet = ChannelRequest(grid, options=FieldOptions(atmosphere=air))
     assert wet.options.atmosphere is air
     assert wet.configuration()["atmosphere"]["rain_mm_h"] == 20
-    assert wet.configuration() != ChannelRequest(grid, atmosphere=Atmosphere()).configuration()
+    assert wet.configuration() != ChannelRequest(grid, options=FieldOptions(atmosphere=Atmosphere())).configuration()
     assert "atmosphere" not in ChannelRequest(grid).configuration()
     with pytest.raises(SiteTwinError, match="1 to 1000 GHz"):
-        ChannelRequest(OfdmGrid(0.9e9, 8, 1e6), atmosphere=air)
+        ChannelRequest(OfdmGrid(0.9e9, 8, 1e6), options=FieldOptions(atmosphere=air))

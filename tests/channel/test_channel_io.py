@@ -5,7 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections import namedtuple
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sitetwin.channel import AntennaArray, ChannelLoader, OfdmGrid, Radio, path_gains
+from sitetwin.channel import (
+    AntennaArray,
+    Atmosphere,
+    CanopyScattering,
+    ChannelLoader,
+    FieldOptions,
+    OfdmGrid,
+    Radio,
+    Woodland,
+    path_gains,
+)
 from sitetwin.channel.antennas.descriptions import describe_radio
 from sitetwin.channel.antennas.names import named_array
 from sitetwin.channel.antennas.patterns import SampledPattern
@@ -118,6 +128,29 @@ def test_xarray_alone_reads_what_direct_synthesis_gives(world, tmp_path, quantit
     else:
         assert values.dims == ("user", "rx_antenna", "angle", "delay")
         np.testing.assert_allclose(axes["delay"], np.arange(8) / (16 * 2e6))
+
+
+def test_stored_impulse_responses_are_sums_of_pulses_written_out(world, tmp_path):
+    site, paths, folder = world
+    wanted = request("cir", tx=Radio(), num_taps=24, pulse="raised-cosine")
+    write_channels(folder, site, tmp_path / "c", wanted)
+    with xr.open_datatree(tmp_path / "c", engine="zarr") as tree:
+        values = xr.concat([tree[f"tiles/{i:06d}"].to_dataset()["cir"] for i in range(3)], "user").load()
+        delay = tree["axes"].to_dataset()["delay"].load()
+    time = np.arange(24) - GRID.bandwidth_hz * paths.length[:, None] / 299792458.0
+    pulses = np.sinc(time) * np.cos(np.pi * 0.25 * time) / (1 - (0.5 * time) ** 2)
+    gains = path_gains(paths, site, CARRIER, dtype=torch.complex128).numpy()[:, 0, 0]
+    expected = np.zeros((USERS, 24), np.complex128)
+    np.add.at(expected, paths.user_of_path, gains[:, None] * pulses)
+    assert values.dims == ("user", "rx_antenna", "tx_antenna", "delay")
+    assert_close(values.values[:, 0, 0], expected)
+    assert not values.values[paths.counts == 0].any()
+    assert "raised-cosine" in values.attrs["description"]
+    np.testing.assert_allclose(delay, np.arange(24) / GRID.bandwidth_hz)
+    assert delay.attrs["units"] == "s"
+    assert TileStore.open(tmp_path / "c").configuration["pulse"] == "raised-cosine"
+    with pytest.raises(SiteTwinError, match=r"another configuration.*pulse"):
+        write_channels(folder, site, tmp_path / "c", replace(wanted, pulse="sinc"))
 
 
 def test_the_stored_response_is_the_sum_over_paths_written_out(world, tmp_path):
@@ -317,10 +350,10 @@ def test_the_wrong_site_is_refused_and_other_materials_are_not(world, tmp_path):
         ({"tx": Radio(AntennaArray.ula(4, spacing=0.6), (YAW, 0.0, 0.0))}, r"tx\.positions_sha256"),
         ({"tx": Radio(AntennaArray.ula(4, pattern="tr38901"), (YAW, 0.0, 0.0))}, r"tx\.pattern\.kind"),
         ({"rx": Radio(AntennaArray.single(polarisation="H"))}, r"rx\.port_slants_deg"),
-        ({"season": "winter"}, "season"),
-        ({"foliage": "weissberger"}, "foliage"),
-        ({"foliage": None}, "foliage"),
-        ({"out_of_range": "error"}, "out_of_range"),
+        ({"options": FieldOptions(season="winter")}, "season"),
+        ({"options": FieldOptions(foliage="weissberger")}, "foliage"),
+        ({"options": FieldOptions(foliage=None)}, "foliage"),
+        ({"options": FieldOptions(out_of_range="error")}, "out_of_range"),
         ({"wavefront": "spherical"}, "wavefront"),
         ({"quantity": "delay-angle"}, "quantity"),
     ],
@@ -350,7 +383,9 @@ def test_a_frequency_outside_the_range_of_a_material(tmp_path):
     assert len([w for w in caught if "wet_ground" in str(w.message)]) == 1  # for all tiles together
     for policy in ("error", "extrapolate"):  # soil must not be extrapolated either
         with pytest.raises(SiteTwinError, match="wet_ground"):
-            write_channels(tmp_path / "p", site, tmp_path / "e", replace(high, out_of_range=policy))
+            write_channels(
+                tmp_path / "p", site, tmp_path / "e", replace(high, options=FieldOptions(out_of_range=policy))
+            )
         assert not (tmp_path / "e").exists()
 
 
@@ -417,7 +452,7 @@ def test_a_store_of_paths_holds_no_channels(world, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"foliage": "bushes"}, "bushes"),
+        ({"options": FieldOptions(foliage="bushes")}, "bushes"),
         ({"quantity": "delay-angle", "num_taps": 17}, "17 delay taps"),
         ({"quantity": "delay-angle", "tx": Radio(AntennaArray(torch.zeros(2, 3)))}, "uniform array"),
         ({"quantity": "gains", "wavefront": "spherical"}, "wavefront"),
@@ -568,7 +603,7 @@ def test_patterns_from_files(street, tmp_path):
         (("--bs-array", "ula:4:X"), "polarisation 'X' is unknown"),
         (("--pattern", "parabola"), "antenna pattern 'parabola' is unknown"),
         (("--pattern", "no/such.msi"), "antenna pattern no/such.msi cannot be read"),
-        (("--foliage", "bushes"), "foliage model 'bushes' is unknown"),
+        (("--foliage", "bushes"), "--foliage is 'bushes'; choose one of default, woodland"),
         (("--quantity", "delay-angle", "--taps", "300"), "300 delay taps were asked for of 256 subcarriers"),
         (("--scene", "munch"), "did you mean 'munich'"),
         (("--scene", "simple_reflector"), "traced in another geometry"),
@@ -584,6 +619,51 @@ def test_bad_options_are_one_sentence_and_leave_no_folder(street, tmp_path, word
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (FieldOptions(foliage="bushes"), "foliage model 'bushes' is unknown"),
+        (FieldOptions(foliage=Woodland()), "names its foliage model"),
+        (FieldOptions(conductivity=torch.ones(2)), "from the site"),
+        (FieldOptions(relative_permittivity=torch.ones(2)), "from the site"),
+    ],
+)
+def test_requests_refuse_options_that_no_file_can_hold(options, said):
+    with pytest.raises(SiteTwinError, match=said):
+        request(options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "said"),
+    [
+        ("season", "spring", "season 'spring' is unknown; choose one of summer, winter"),
+        ("out_of_range", "ignore", "policy for frequencies out of range 'ignore' is unknown; choose one of clamp"),
+        ("diffraction", "knife", "diffraction model 'knife' is unknown; choose one of luebbers, sionna"),
+    ],
+)
+def test_options_refuse_words_that_they_do_not_know(name, word, said):
+    options = FieldOptions()
+    object.__setattr__(options, name, word)  # past the tests' own checks of types
+    with pytest.raises(SiteTwinError, match=said):
+        options.__post_init__()
+
+
+def test_options_are_written_in_the_request_as_names_and_numbers():
+    air = Atmosphere(rain_mm_h=20.0)
+    facts = request(options=FieldOptions("winter", "nzg", out_of_range="error", atmosphere=air)).configuration()
+    names = ["season", "foliage", "canopy", "out_of_range", "diffraction", "diffuse_seed", "atmosphere"]
+    assert list(facts)[4:11] == names
+    assert [facts[name] for name in names] == [
+        "winter",
+        "nzg",
+        asdict(CanopyScattering()),
+        "error",
+        "luebbers",
+        0,
+        asdict(air),
+    ]
+
+
 def test_paths_that_name_no_built_in_scene(world, tmp_path):
     _, _, folder = world
     result = run("channels", folder, "--out", tmp_path / "c")
@@ -595,13 +675,14 @@ def test_paths_that_name_no_built_in_scene(world, tmp_path):
 
 def test_ctrl_c_says_how_to_go_on(street, tmp_path, monkeypatch):
     import sitetwin.channel.io as module
+    import sitetwin.face.channels as face
 
     plain = ("--bs-array", "single", "--subcarriers", "8")
 
     def stop_at_once(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_channels", stop_at_once)
+    monkeypatch.setattr(face, "write_channels", stop_at_once)
     result = run("channels", street, "--out", tmp_path / "c", *plain)
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert "nothing was written yet" in result.stderr

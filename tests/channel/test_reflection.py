@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,7 +134,7 @@ def test_single_precision_stays_close():
 
 
 def test_gradients_of_material_constants():
-    materials = [SimpleNamespace(thickness=0.05, evaluate=None), SimpleNamespace(thickness=None, evaluate=None)]
+    materials = [Material("a", itu="brick", thickness=0.05), Material("b", itu="wood")]
     eps = torch.tensor([4.0, 6.0], dtype=torch.float64, requires_grad=True)
     sigma = torch.tensor([0.05, 0.1], dtype=torch.float64, requires_grad=True)
 

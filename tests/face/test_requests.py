@@ -16,8 +16,9 @@ def test_every_setting_of_the_tracer_may_be_given_by_name():
 
 def test_every_field_of_a_request_may_be_given_by_name():
     ours = {"carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio"}
-    assert set(get_type_hints(ChannelChoices)) - ours == {f.name for f in fields(st.ChannelRequest)} - {
-        *("grid", "tx", "rx")
+    assert set(get_type_hints(ChannelChoices)) - ours == {
+        *({f.name for f in fields(st.ChannelRequest)} - {"grid", "tx", "rx", "options"}),
+        *({f.name for f in fields(st.FieldOptions)} - {"relative_permittivity", "conductivity"}),
     }
 
 

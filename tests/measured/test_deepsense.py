@@ -8,7 +8,7 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitetwin.channel.formats.number_files import read_npy, read_text_numbers
+from sitetwin.channel.formats import read_npy, read_text_numbers
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_deepsense
 from sitetwin.store.mat_files import read_mat

@@ -15,7 +15,8 @@ import torch
 import trimesh
 
 from sitetwin.backend import mitsuba
-from sitetwin.channel.fields.reflection import complex_permittivity, half_space, slab
+from sitetwin.channel.fields.materials import complex_permittivity
+from sitetwin.channel.fields.reflection import half_space, slab
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import (

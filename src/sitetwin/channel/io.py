@@ -19,8 +19,8 @@ import torch
 
 from sitetwin.channel.antennas.arrays import warn_near_field
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.path_gains import path_gains
-from sitetwin.channel.fields.reflection import Surfaces
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.request import CONVENTIONS, ChannelRequest
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -79,7 +79,7 @@ def write_channels(
     tell = progress or (lambda stage, share: None)
     warned = _Warned()
     with warned.once():  # before the folder is made: a refused frequency leaves nothing behind
-        Surfaces.of(site.materials, request.grid.carrier_hz, out_of_range=request.out_of_range)
+        Surfaces.of(site.materials, request.grid.carrier_hz, out_of_range=request.options.out_of_range)
     tiles = _cut(source, request, tile_bytes)
     _warn_of_disk(Path(out), source.num_users, request)
     store = TileStore.create(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
 
 from sitetwin.channel.antennas.patterns import Pattern, SampledPattern
 from sitetwin.channel.fields.gains import PathGains, checked_gains
@@ -43,14 +43,14 @@ class LinkStatistics:
         line_of_sight: (U,) bool, whether a path without interaction arrives (leaves weaken it but do not end it).
     """
 
-    path_gain: np.ndarray
-    delay_spread: np.ndarray
-    azimuth_spread_departure: np.ndarray
-    zenith_spread_departure: np.ndarray
-    azimuth_spread_arrival: np.ndarray
-    zenith_spread_arrival: np.ndarray
-    rician_k: np.ndarray
-    line_of_sight: np.ndarray
+    path_gain: Float[np.ndarray, " users"]
+    delay_spread: Float[np.ndarray, " users"]
+    azimuth_spread_departure: Float[np.ndarray, " users"]
+    zenith_spread_departure: Float[np.ndarray, " users"]
+    azimuth_spread_arrival: Float[np.ndarray, " users"]
+    zenith_spread_arrival: Float[np.ndarray, " users"]
+    rician_k: Float[np.ndarray, " users"]
+    line_of_sight: Bool[np.ndarray, " users"]
 
 
 def link_statistics(paths: Paths, gains: PathGains | Float[np.ndarray, " paths"]) -> LinkStatistics:
@@ -185,7 +185,9 @@ class Downlink:
         return low, low + self.grid.bandwidth_hz
 
 
-def received_power(path_gain: np.ndarray, downlinks: Sequence[Downlink]) -> np.ndarray:
+def received_power(
+    path_gain: Float[np.ndarray, "stations users"], downlinks: Sequence[Downlink]
+) -> Float[np.ndarray, "stations users"]:
     """Compute RSRP: received power per resource element with a reference signal (3GPP TS 38.215, 5.1.1).
 
     Args:
@@ -198,7 +200,7 @@ def received_power(path_gain: np.ndarray, downlinks: Sequence[Downlink]) -> np.n
     return np.array([d.power_per_element_w for d in downlinks])[:, None] * path_gain
 
 
-def best_server(received: np.ndarray) -> np.ndarray:
+def best_server(received: Float[np.ndarray, "stations users"]) -> Integer[np.ndarray, " users"]:
     """Return the station with the largest RSRP for each user; of equal ones the first.
 
     Args:
@@ -211,8 +213,11 @@ def best_server(received: np.ndarray) -> np.ndarray:
 
 
 def sinr(
-    received: np.ndarray, downlinks: Sequence[Downlink], serving: np.ndarray, noise_figure_db: float
-) -> np.ndarray:
+    received: Float[np.ndarray, "stations users"],
+    downlinks: Sequence[Downlink],
+    serving: Integer[np.ndarray, " users"],
+    noise_figure_db: float,
+) -> Float[np.ndarray, " users"]:
     """Compute SINR per resource element, as a linear average over the band (TS 38.215, 5.1.5).
 
     The other stations interfere with the share `load` of their power where their band meets that of the serving

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Integer
 from torch import Tensor
 
 from sitetwin.channel.fields.band import band_nodes
@@ -61,7 +62,9 @@ class ChannelLoader:
         """Return the number of batches."""
         return -(-len(self.users) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[Integer[Tensor, " chosen"], Complex[Tensor, "chosen rx_antennas tx_antennas last"]]]:
         """Yield (B,) int64 user indices and their channels."""
         order = self.users
         if self.generator is not None:
@@ -69,7 +72,7 @@ class ChannelLoader:
         for index in order.split(self.batch_size):
             yield index, self.channels(index)
 
-    def channels(self, index: Tensor | np.ndarray) -> Tensor:
+    def channels(self, index: Tensor | np.ndarray) -> Complex[Tensor, "chosen rx_antennas tx_antennas last"]:
         """Make the channels of some users.
 
         Args:

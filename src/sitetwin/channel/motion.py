@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
@@ -24,7 +25,7 @@ MOST_INTERVALS = 1_000_000
 
 
 def advance(
-    paths: Paths, gains: PathGains, rates: Float[np.ndarray, " paths"], seconds: np.ndarray | float
+    paths: Paths, gains: PathGains, rates: Float[np.ndarray, " paths"], seconds: Float[np.ndarray, " users"] | float
 ) -> tuple[Paths, PathGains]:
     """Advance paths and gains by a short time: lengths and carrier phases change, everything else stays.
 
@@ -54,9 +55,9 @@ def advance(
 
 def paths_over_time(
     site: Site,
-    transmitter: np.ndarray,
+    transmitter: ArrayLike,
     trajectory: Trajectory,
-    times: np.ndarray,
+    times: ArrayLike,
     frequency_hz: float,
     settings: TraceSettings | None = None,
     *,
@@ -113,9 +114,9 @@ def paths_over_time(
 
 def response_over_time(
     site: Site,
-    transmitter: np.ndarray,
+    transmitter: ArrayLike,
     trajectory: Trajectory,
-    times: np.ndarray,
+    times: ArrayLike,
     grid: OfdmGrid,
     settings: TraceSettings | None = None,
     *,
@@ -124,7 +125,7 @@ def response_over_time(
     rx: Radio | None = None,
     options: FieldOptions | None = None,
     dtype: torch.dtype = torch.complex64,
-) -> Tensor:
+) -> Complex[Tensor, "moments rx_antennas tx_antennas subcarriers"]:
     """Time-varying frequency response ``H[n, r, t, k]`` along a trajectory, n the moment.
 
     Args:

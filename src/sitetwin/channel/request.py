@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,16 +13,11 @@ from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.codebooks import dft_cosines
 from sitetwin.channel.antennas.descriptions import describe_radio
 from sitetwin.channel.antennas.radio import Radio
-from sitetwin.channel.fields.atmosphere import Atmosphere
-from sitetwin.channel.fields.canopy import CanopyScattering
-from sitetwin.channel.fields.diffraction import DiffractionModel
-from sitetwin.channel.fields.foliage import SEASONS, Season, foliage_model
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.channel.synthesis.cir import Pulse
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.materials import OutOfRange
 from sitetwin.store import Array
 
 Quantity = Literal["cfr", "cir", "delay-angle", "gains"]
@@ -56,15 +51,9 @@ class ChannelRequest:
         rx: Radio of the users; orientations may differ from user to user.
         num_taps: Delay taps of "cir" and "delay-angle", from n = 0 on.
         pulse: "sinc" or "raised-cosine", of "cir".
-        season: "summer" or "winter".
-        foliage: Name of the model of the loss in leaves; None lets waves pass canopies without loss.
-        canopy: Parameters of the scattering by canopies.
-        out_of_range: Policy for a carrier outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
-        diffraction: Model of the diffraction coefficients, "luebbers" or "sionna".
+        options: Season, leaves, air and edges; materials are those of the site, and the foliage model has a name.
         wavefront: "plane" waves about the phase centre, or "spherical" waves with exact distances between elements.
         steering: "carrier" holds element phases at the carrier; "per-subcarrier" delays each element (beam squint).
-        atmosphere: Air and rain along the paths; None for a vacuum.
-        diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
 
     Raises:
@@ -77,33 +66,22 @@ class ChannelRequest:
     rx: Radio = field(default_factory=Radio)
     num_taps: int = 32
     pulse: Pulse = "sinc"
-    season: Season = "summer"
-    foliage: str | None = "default"
-    canopy: CanopyScattering = field(default_factory=CanopyScattering)
-    out_of_range: OutOfRange = "clamp"
-    diffraction: DiffractionModel = "luebbers"
+    options: FieldOptions = field(default_factory=FieldOptions)
     wavefront: Wavefront = "plane"
     steering: Steering = "carrier"
-    atmosphere: Atmosphere | None = None
-    diffuse_seed: int = 0
     gain_nodes: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("quantity", self.quantity, get_args(Quantity)),
-            ("season", self.season, SEASONS),
-            ("policy for frequencies out of range", self.out_of_range, get_args(OutOfRange)),
-            ("diffraction model", self.diffraction, get_args(DiffractionModel)),
             ("wavefront", self.wavefront, get_args(Wavefront)),
             ("steering", self.steering, get_args(Steering)),
             ("pulse", self.pulse, get_args(Pulse)),
         ):
             if value not in known:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
-        if self.foliage is not None:
-            foliage_model(self.foliage, self.grid.carrier_hz)
-        if self.atmosphere is not None:
-            self.atmosphere.gas_db_per_km(self.grid.carrier_hz)
+        self.options.check_storable()
+        self.options.check_at(self.grid.carrier_hz)
         if self.tx.per_user:
             raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
         if self.quantity == "delay-angle":
@@ -131,19 +109,6 @@ class ChannelRequest:
             raise SiteTwinError("angles need a uniform array; build it with AntennaArray.ula or AntennaArray.upa")
         if not 1 <= self.num_taps <= self.grid.num_subcarriers:
             raise SiteTwinError(f"{self.num_taps} delay taps were asked for of {self.grid.num_subcarriers} subcarriers")
-
-    @property
-    def options(self) -> FieldOptions:
-        """Season, foliage, materials and air for the field computation."""
-        return FieldOptions(
-            self.season,
-            self.foliage,
-            self.canopy,
-            self.out_of_range,
-            diffraction=self.diffraction,
-            atmosphere=self.atmosphere,
-            diffuse_seed=self.diffuse_seed,
-        )
 
     @property
     def array_name(self) -> str:
@@ -215,15 +180,8 @@ class ChannelRequest:
             "carrier_hz": float(self.grid.carrier_hz),
             "tx": describe_radio(self.tx),
             "rx": describe_radio(self.rx),
-            "season": self.season,
-            "foliage": None if self.foliage is None else foliage_model(self.foliage, self.grid.carrier_hz).name,
-            "canopy": asdict(self.canopy),
-            "out_of_range": self.out_of_range,
-            "diffraction": self.diffraction,
-            "diffuse_seed": self.diffuse_seed,
+            **self.options.facts(self.grid.carrier_hz),
         }
-        if self.atmosphere is not None:
-            facts["atmosphere"] = asdict(self.atmosphere)
         if self.quantity != "gains":
             facts |= {
                 "num_subcarriers": self.grid.num_subcarriers,

@@ -80,7 +80,7 @@ class ChannelChoices:
             num_taps=self.taps,
             wavefront=self.wavefront,  # type: ignore[arg-type]
             steering=self.steering,  # type: ignore[arg-type]
-            **how.keywords(),
+            options=how.options(),
         )
 
 

@@ -46,16 +46,12 @@ class Stations:
             SiteTwinError: There is none, one is not what it should be, or a model does not know its carrier.
         """
         import sitetwin as st
-        from sitetwin.channel.fields.foliage import foliage_model
         from sitetwin.channel.stations import named_stations, parse_station
 
         listed = st.read_stations(self.stations) if self.stations else []
         given = named_stations([*listed, *(parse_station(text) for text in self.station or [])])
         for one in given:
-            if options.foliage is not None:
-                foliage_model(options.foliage, one.carrier_hz)
-            if options.atmosphere is not None:
-                options.atmosphere.gas_db_per_km(one.carrier_hz)
+            options.check_at(one.carrier_hz)
         return given
 
 
@@ -110,7 +106,7 @@ def coverage(
     from sitetwin.studies.coverage import CoverageSettings
 
     begun = time.perf_counter()
-    options = st.FieldOptions(**how.keywords())
+    options = how.options()
     stations = given.read(options)
     how.warn_of_lost_scattering(tracing.diffuse, "the coverage is traced")
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Literal, TypedDict, Unpack
 
-from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, OfdmGrid, Radio
+from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, FieldOptions, OfdmGrid, Radio
 from sitetwin.errors import SiteTwinError
 
 SPACING_HZ = 30e3
@@ -17,7 +17,8 @@ class ChannelChoices(TypedDict, total=False):
 
     carrier_hz is the carrier. The band has `subcarriers` of them, `spacing_hz` apart, or `bandwidth_hz` in all.
     radio and user_radio are the antennas of the transmitter and of the users. quantity is "cfr", "delay-angle" or
-    "gains"; num_taps counts the delay taps. The others are fields of `ChannelRequest`, which says what they mean.
+    "gains"; num_taps counts the delay taps. The others are fields of `ChannelRequest` and of its
+    `FieldOptions`, which say what they mean.
     """
 
     carrier_hz: float
@@ -43,6 +44,7 @@ class ChannelChoices(TypedDict, total=False):
 
 _OWN = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio")
 _OF_REQUEST = {"radio": "tx", "user_radio": "rx"}
+_OF_FIELDS = {field.name for field in fields(FieldOptions)} - {"relative_permittivity", "conductivity"}
 
 
 def channel_request(request: ChannelRequest | None = None, **choices: Unpack[ChannelChoices]) -> ChannelRequest:
@@ -59,12 +61,15 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
         if choices:
             raise SiteTwinError(f"a request was given and {min(choices)} beside it; put it into the request")
         return request
-    known = {field.name for field in fields(ChannelRequest)} - {"grid", *_OF_REQUEST.values()} | set(_OWN)
+    known = {field.name for field in fields(ChannelRequest)} - {"grid", "options", *_OF_REQUEST.values()}
+    known |= {*_OWN, *_OF_FIELDS}
     unknown = sorted(set(choices) - known)
     if unknown:
         raise SiteTwinError(f"channels know no choice '{unknown[0]}'; they know {', '.join(sorted(known))}")
-    rest = {_OF_REQUEST.get(name, name): value for name, value in choices.items() if name not in _BAND}
-    return ChannelRequest(_grid(choices), **rest)  # type: ignore[arg-type]  # checked by their names above
+    options = {name: value for name, value in choices.items() if name in _OF_FIELDS}
+    rest = {_OF_REQUEST.get(name, name): v for name, v in choices.items() if name not in (*_BAND, *options)}
+    # The names were checked above.
+    return ChannelRequest(_grid(choices), options=FieldOptions(**options), **rest)  # type: ignore[arg-type]
 
 
 _BAND = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pyproj import Transformer
 
-from sitetwin.channel.formats.number_files import read_npy, read_text_numbers
+from sitetwin.channel.formats import read_npy, read_text_numbers
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.mat_files import read_mat
 

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from sitetwin.channel.antennas.patterns import Isotropic, Pattern, antenna_pattern
@@ -110,7 +110,7 @@ class AntennaArray:
         return self.num_positions * self.num_ports
 
     @property
-    def port(self) -> Tensor:
+    def port(self) -> Integer[Tensor, " antennas"]:
         """(num_antennas,) int64, port of each antenna."""
         return torch.arange(self.num_ports).repeat_interleave(self.num_positions)
 

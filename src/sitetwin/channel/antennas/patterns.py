@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -21,11 +22,15 @@ HALF_WAVE_GAIN = 1.6409223769
 """Directivity of the half-wave dipole: ``4 / Cin(2 pi)``, Balanis, Antenna Theory, eq. 4-91."""
 
 
+_Angle = Float[Tensor, "*directions"]
+_Field = Inexact[Tensor, "*directions"]
+
+
 @runtime_checkable
 class Pattern(Protocol):
     """(theta, phi) in radians, each (...), to (E_theta, E_phi), each (...), real or complex."""
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """The field of the vertical element."""
         ...
 
@@ -34,7 +39,7 @@ class Pattern(Protocol):
 class Isotropic:
     """Gain 1 everywhere, all of it in E_theta."""
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta = 1, E_phi = 0."""
         return torch.ones_like(theta), torch.zeros_like(theta)
 
@@ -43,7 +48,7 @@ class Isotropic:
 class ShortDipole:
     """Dipole along z, much shorter than a wave: ``sqrt(3/2) sin(theta)`` (Balanis, section 4.2)."""
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta, and E_phi = 0."""
         return math.sqrt(1.5) * torch.sin(theta), torch.zeros_like(theta)
 
@@ -52,7 +57,7 @@ class ShortDipole:
 class HalfWaveDipole:
     """Half-wave dipole along z: ``sqrt(D) cos(pi/2 cos(theta)) / sin(theta)``, D = 1.641 (Balanis, eq. 4-84)."""
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta, and E_phi = 0."""
         sine = torch.sin(theta)
         axial = sine.abs() < 1e-6
@@ -74,7 +79,7 @@ class Tr38901:
     beamwidth_deg: float = 65.0
     floor_db: float = 30.0
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta, and E_phi = 0."""
         width = math.radians(self.beamwidth_deg)
         turned = torch.remainder(phi + math.pi, 2 * math.pi) - math.pi
@@ -122,7 +127,7 @@ def is_round(pattern: Pattern) -> bool:
     return isinstance(pattern, Isotropic | ShortDipole | HalfWaveDipole)
 
 
-def slanted(field: tuple[Tensor, Tensor], slant: float | Tensor) -> tuple[Tensor, Tensor]:
+def slanted(field: tuple[_Field, _Field], slant: float | Float[Tensor, "*slants"]) -> tuple[_Field, _Field]:
     """Turn the field of the vertical element by a slant angle (3GPP TR 38.901, eq. 7.3-4 and 7.3-5, model-2).
 
     Args:
@@ -153,13 +158,13 @@ class SampledPattern:
         name: Name of the pattern, for messages and reports.
     """
 
-    theta: Tensor
-    phi: Tensor
-    gain_db: Tensor
-    phase: Tensor | None = None
+    theta: Float[Tensor, " zeniths"]
+    phi: Float[Tensor, " azimuths"]
+    gain_db: Float[Tensor, "zeniths azimuths"]
+    phase: Float[Tensor, "zeniths azimuths"] | None = None
     name: str = "sampled"
 
-    def __call__(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta (complex where phases are known), and E_phi = 0."""
         rows, row_share = _bracket(self.theta.to(theta), theta.clamp(0, math.pi))
         circle = torch.cat([self.phi, self.phi[:1] + 2 * math.pi]).to(theta)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Inexact, Integer
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray
@@ -102,7 +103,7 @@ class Radio:
         o = self._orientation
         return not o.requires_grad and not self.per_user and not bool(o.any())
 
-    def select_users(self, index: Tensor) -> Radio:
+    def select_users(self, index: Integer[Tensor, " chosen"]) -> Radio:
         """The radios of some users."""
         return Radio(self.array, self._orientation[index]) if self.per_user else self
 
@@ -123,7 +124,7 @@ class Radio:
             return True
         return bool((mine == theirs).all())
 
-    def rotation(self, user: Tensor | None = None) -> Tensor:
+    def rotation(self, user: Integer[Tensor, " paths"] | None = None) -> Float[Tensor, "*each 3 3"]:
         """(3, 3) float64, or (N, 3, 3) for the users of N paths where each user has an orientation.
 
         Args:
@@ -143,7 +144,9 @@ class Radio:
             )
         return rotation_matrix(self._orientation)[user]
 
-    def to_local(self, direction: Tensor, user: Tensor | None = None) -> Tensor:
+    def to_local(
+        self, direction: Float[Tensor, "3 paths"], user: Integer[Tensor, " paths"] | None = None
+    ) -> Float[Tensor, "3 paths"]:
         """Global directions in the radio's frame: (3, N) to (3, N)."""
         if self.unrotated:
             return direction
@@ -152,7 +155,9 @@ class Radio:
             return turn.T @ direction
         return torch.einsum("nij,in->jn", turn, direction)
 
-    def fields(self, direction: Tensor, user: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+    def fields(
+        self, direction: Float[Tensor, "3 paths"], user: Integer[Tensor, " paths"] | None = None
+    ) -> list[tuple[Inexact[Tensor, " paths"], Inexact[Tensor, " paths"]]]:
         """Far field of each port in global polarisation (TR 38.901, eq. 7.1-11).
 
         Args:
@@ -176,12 +181,14 @@ class Radio:
         cos_psi, sin_psi = dot(theta_hat, here), dot(phi_hat, here)
         return [(t * cos_psi - p * sin_psi, t * sin_psi + p * cos_psi) for t, p in ports]
 
-    def offsets(self, user: Tensor | None = None) -> Tensor:
+    def offsets(self, user: Integer[Tensor, " paths"] | None = None) -> Float[Tensor, "*each positions 3"]:
         """(A, 3) or (N, A, 3) float64: element offsets in the global frame, wavelengths at the carrier."""
         turn = self.rotation(user)
         return self.array.positions.double() @ turn.transpose(-1, -2)
 
-    def cycles(self, direction: Tensor, user: Tensor | None = None) -> Tensor:
+    def cycles(
+        self, direction: Float[Tensor, "paths 3"], user: Integer[Tensor, " paths"] | None = None
+    ) -> Float[Tensor, "paths positions"]:
         """Phase ``d . k / lambda`` of each element position in cycles (float64).
 
         Args:
@@ -193,7 +200,9 @@ class Radio:
         """
         return self.local_rows(direction, user) @ self.array.positions.double().T
 
-    def local_rows(self, direction: Tensor, user: Tensor | None = None) -> Tensor:
+    def local_rows(
+        self, direction: Float[Tensor, "paths 3"], user: Integer[Tensor, " paths"] | None = None
+    ) -> Float[Tensor, "paths 3"]:
         """Global directions in the radio's frame: (N, 3) to (N, 3)."""
         if self.unrotated:
             return direction

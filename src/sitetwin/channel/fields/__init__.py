@@ -14,9 +14,10 @@ from sitetwin.channel.fields.foliage import (
     foliage_model,
 )
 from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.materials import Surfaces, complex_permittivity
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
-from sitetwin.channel.fields.reflection import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.fields.reflection import half_space, slab
 from sitetwin.channel.fields.transition import transition
 from sitetwin.channel.fields.trunks import trunk_loss_db
 

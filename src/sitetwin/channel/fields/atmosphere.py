@@ -15,6 +15,7 @@ from importlib.resources import files
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -72,7 +73,9 @@ class Atmosphere:
         state = (self.dry_pressure_hpa, self.temperature_k, self.vapour_g_m3)
         return oxygen_db_per_km(frequency_hz, *state) + vapour_db_per_km(frequency_hz, *state)
 
-    def rain_amplitudes(self, direction: Tensor, length: Tensor, frequency_hz: float) -> tuple[Tensor, Tensor]:
+    def rain_amplitudes(
+        self, direction: Float[Tensor, "3 rays"], length: Float[Tensor, " rays"], frequency_hz: float
+    ) -> tuple[Float[Tensor, " rays"], Float[Tensor, " rays"]]:
         """Compute the amplitudes that straight segments through rain leave of the two polarisations.
 
         Args:

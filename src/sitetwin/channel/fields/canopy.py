@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Complex, Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.scatter.tiles import mix
@@ -70,7 +71,7 @@ class CanopyScattering:
             if not 0 <= getattr(self, name) <= 1:
                 raise SiteTwinError(f"canopy scattering: {name} = {getattr(self, name)} lies outside 0 to 1")
 
-    def cross_sections(self, vegetation: Any, in_leaf: np.ndarray) -> np.ndarray:
+    def cross_sections(self, vegetation: Any, in_leaf: Bool[np.ndarray, " volumes"]) -> Float[np.ndarray, " centres"]:
         """Bistatic cross-section of every scatter centre.
 
         Args:
@@ -88,13 +89,13 @@ class CanopyScattering:
         centres = np.bincount(volume, minlength=len(area))
         return (share * area)[volume] / centres[volume]
 
-    def phases(self, count: int) -> np.ndarray:
+    def phases(self, count: int) -> Float[np.ndarray, "centres 4"]:
         """(count, 4) float64, radians: fixed phases of the four polarimetric couplings of the first `count` centres."""
         key = mix(np.array([self.seed % 2**64], dtype=np.uint64))
         words = mix(np.arange(4 * count, dtype=np.uint64) ^ key)
         return (2 * np.pi * (words >> np.uint64(11)) / 2.0**53).reshape(count, 4)
 
-    def couplings(self, count: int) -> np.ndarray:
+    def couplings(self, count: int) -> Complex[np.ndarray, "centres 2 2"]:
         """Jones matrices of the centres, from (theta, phi) of the incident to (theta, phi) of the scattered direction.
 
         Returns:
@@ -108,7 +109,7 @@ class CanopyScattering:
         return phase.reshape(count, 2, 2) * np.array([[co, leak], [leak, co]])
 
 
-def projected_areas(vegetation: Any) -> np.ndarray:
+def projected_areas(vegetation: Any) -> Float[np.ndarray, " volumes"]:
     """Return each canopy's mean projected area over all directions: a quarter of its surface (Cauchy).
 
     The rule is exact for convex bodies. A polygon that is not convex counts with all its walls, so its area is

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Complex, Float, Inexact, Integer
 from torch import Tensor
 
 from sitetwin.channel.fields.transition import transition_slope
@@ -58,12 +59,12 @@ class EdgeRays:
         faces: (2, N) integer: face 0 and face n, as indices for the reflection coefficients.
     """
 
-    phi_in: Tensor
-    phi_out: Tensor
-    exterior: Tensor
-    cos_beta: Tensor
-    distance: Tensor
-    faces: Tensor
+    phi_in: Float[Tensor, " rays"]
+    phi_out: Float[Tensor, " rays"]
+    exterior: Float[Tensor, " rays"]
+    cos_beta: Float[Tensor, " rays"]
+    distance: Float[Tensor, " rays"]
+    faces: Integer[Tensor, "2 rays"]
 
     def facing(self, model: str) -> EdgeRays:
         """Return the rays with the faces exchanged where the model needs the other face as face 0.
@@ -87,12 +88,14 @@ class EdgeRays:
 class EdgeMatrix:
     """``E_beta = soft E_beta' + cross E_phi'`` and ``E_phi = hard E_phi' - cross E_beta'``; each (N,) complex."""
 
-    soft: Tensor
-    hard: Tensor
-    cross: Tensor
+    soft: Inexact[Tensor, " rays"]
+    hard: Inexact[Tensor, " rays"]
+    cross: Inexact[Tensor, " rays"]
 
 
-def edge_terms(rays: EdgeRays, dtype: torch.dtype = torch.complex128) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def edge_terms(
+    rays: EdgeRays, dtype: torch.dtype = torch.complex128
+) -> tuple[Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"]]:
     """``d_i = D_i sqrt((s + s') / (s s'))``, i = 1 to 4: the four terms of KP relative to a free ray of length s + s'.
 
     With ``delta = 2 n pi N+- - beta -+ pi``, the angle from the boundary, and ``x = 2 k L sin^2(delta / 2)``, a term is

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -27,13 +28,16 @@ LEAFLESS_SHARE = 1 / 1.2
 """dB/m without leaves over dB/m with leaves: "some 20 % more" in leaf near 1 GHz (P.833-10, section 2.1)."""
 
 
+_Depth = Float[Tensor, "*depths"]
+
+
 @runtime_checkable
 class FoliageModel(Protocol):
     """Loss in dB as a function of depth (m), frequency (Hz) and whether leaves are on."""
 
     name: str
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """(...) depth in metres to (...) loss in dB, zero at depth zero."""
         ...
 
@@ -92,7 +96,7 @@ class Woodland:
         a1, alpha = WOODLAND_SITES[self.site]
         return a1 * (frequency_hz / 1e6) ** alpha
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """Loss in dB; warns outside 30 MHz to 30 GHz."""
         _domain(self.name, frequency_hz, 30e6, 30e9)
         gamma = self.specific_db_per_m(frequency_hz) * (1.0 if in_leaf else LEAFLESS_SHARE)
@@ -110,7 +114,7 @@ class Weissberger:
 
     name = "weissberger"
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """Loss in dB; warns outside 230 MHz to 95 GHz or beyond 400 m."""
         _domain(self.name, frequency_hz, 230e6, 95e9)
         _depth_domain(self.name, depth, 400.0)
@@ -126,7 +130,7 @@ class FituR:
 
     name = "fitu-r"
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """Loss in dB; warns outside 10 to 40 GHz or beyond 400 m."""
         _domain(self.name, frequency_hz, 10e9, 40e9)
         _depth_domain(self.name, depth, 400.0)
@@ -142,7 +146,7 @@ class Cost235:
 
     name = "cost235"
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """Loss in dB; warns outside 9.6 to 57.6 GHz or beyond 200 m."""
         _domain(self.name, frequency_hz, 9.6e9, 57.6e9)
         _depth_domain(self.name, depth, 200.0)
@@ -181,7 +185,7 @@ class NonzeroGradient:
         lit = -a0 * math.expm1(-self.illuminated_area / a0) * -math.expm1(-rf * f)
         return a * f, b / f**c, k0 - 10 * math.log10(lit)
 
-    def __call__(self, depth: Tensor, frequency_hz: float, in_leaf: bool = True) -> Tensor:
+    def __call__(self, depth: _Depth, frequency_hz: float, in_leaf: bool = True) -> _Depth:
         """Loss in dB; warns outside 5 to 60 GHz."""
         _domain(self.name, frequency_hz, 5e9, 60e9)
         first, last, k = self.constants(frequency_hz, in_leaf)
@@ -223,7 +227,7 @@ def foliage_model(name: str | FoliageModel, frequency_hz: float) -> FoliageModel
     return MODELS[name]()
 
 
-def volumes_in_leaf(vegetation: Any, season: Season) -> np.ndarray:
+def volumes_in_leaf(vegetation: Any, season: Season) -> Bool[np.ndarray, " volumes"]:
     """Return which canopies bear leaves: all in summer, all except the deciduous ones in winter.
 
     Args:
@@ -243,7 +247,7 @@ def volumes_in_leaf(vegetation: Any, season: Season) -> np.ndarray:
     return np.array([cycle != "deciduous" for cycle in vegetation.leaf_cycle], dtype=bool)
 
 
-def vegetation_depth(paths: Paths, chosen: np.ndarray) -> np.ndarray:
+def vegetation_depth(paths: Paths, chosen: Bool[np.ndarray, " volumes"]) -> Float[np.ndarray, " paths"]:
     """Return the length of each path inside chosen volumes, metres.
 
     Args:
@@ -274,7 +278,7 @@ def foliage_loss_db(
     *,
     season: Season = "summer",
     model: str | FoliageModel = "default",
-) -> Tensor:
+) -> Float[Tensor, " paths"]:
     """Compute the excess loss of each path through leaves (trunks: `sitetwin.channel.fields.trunks`).
 
     Where a path crosses both leafy and bare canopies, the model is taken at the whole depth for each state and

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
 
+from jaxtyping import Float
 from torch import Tensor
 
 from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
-from sitetwin.channel.fields.foliage import FoliageModel, Season
+from sitetwin.channel.fields.diffraction import DiffractionModel
+from sitetwin.channel.fields.foliage import SEASONS, FoliageModel, Season, foliage_model
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.materials import OutOfRange
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,70 @@ class FieldOptions:
         diffraction: Model of the diffraction coefficients, "luebbers" or "sionna" (as in `diffraction_matrix`).
         atmosphere: Air and rain along the paths; None for a vacuum.
         diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
+
+    Raises:
+        SiteTwinError: The season, the policy or the diffraction model is unknown.
     """
 
     season: Season = "summer"
     foliage: str | FoliageModel | None = "default"
     canopy: CanopyScattering = field(default_factory=CanopyScattering)
-    out_of_range: str = "clamp"
-    relative_permittivity: Tensor | None = None
-    conductivity: Tensor | None = None
+    out_of_range: OutOfRange = "clamp"
+    relative_permittivity: Float[Tensor, " materials"] | None = None
+    conductivity: Float[Tensor, " materials"] | None = None
     diffraction: str = "luebbers"
     atmosphere: Atmosphere | None = None
     diffuse_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("season", self.season, SEASONS),
+            ("policy for frequencies out of range", self.out_of_range, get_args(OutOfRange)),
+            ("diffraction model", self.diffraction, get_args(DiffractionModel)),
+        ):
+            if value not in known:
+                raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
+
+    def check_at(self, carrier_hz: float) -> None:
+        """Make sure that the models of leaves and air have a value at a carrier.
+
+        Raises:
+            SiteTwinError: The foliage model is unknown, or the carrier lies outside what is known of the air.
+        """
+        if self.foliage is not None:
+            foliage_model(self.foliage, carrier_hz)
+        if self.atmosphere is not None:
+            self.atmosphere.gas_db_per_km(carrier_hz)
+
+    def check_storable(self) -> None:
+        """Make sure that names and numbers say all that was chosen, so that a file can hold it.
+
+        Raises:
+            SiteTwinError: Constants of materials are given as tensors, or a foliage model as an object.
+        """
+        if self.relative_permittivity is not None or self.conductivity is not None:
+            raise SiteTwinError(
+                "a request takes the constants of materials from the site, not from its options; give it a site with "
+                "other materials (site.variant), or compute the gains with path_gains"
+            )
+        if self.foliage is not None and not isinstance(self.foliage, str):
+            raise SiteTwinError(
+                "a request names its foliage model; give the name, or compute the gains with path_gains"
+            )
+
+    def facts(self, carrier_hz: float) -> dict[str, Any]:
+        """The choices as names and numbers, JSON-serialisable, in the order in which stores hold them.
+
+        Args:
+            carrier_hz: Carrier that decides which model "default" stands for, Hz.
+        """
+        air = {} if self.atmosphere is None else {"atmosphere": asdict(self.atmosphere)}
+        return {
+            "season": self.season,
+            "foliage": None if self.foliage is None else foliage_model(self.foliage, carrier_hz).name,
+            "canopy": asdict(self.canopy),
+            "out_of_range": self.out_of_range,
+            "diffraction": self.diffraction,
+            "diffuse_seed": self.diffuse_seed,
+            **air,
+        }

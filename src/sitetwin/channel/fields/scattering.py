@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -46,11 +47,11 @@ class RoughSurfaces:
         alpha_i: (M,) exponent of the lobe back to the source.
     """
 
-    coefficient: Tensor
-    cross_share: Tensor
-    forward: Tensor
-    alpha_r: Tensor
-    alpha_i: Tensor
+    coefficient: Float[Tensor, " materials"]
+    cross_share: Float[Tensor, " materials"]
+    forward: Float[Tensor, " materials"]
+    alpha_r: Float[Tensor, " materials"]
+    alpha_i: Float[Tensor, " materials"]
 
     @classmethod
     def of(cls, materials: Sequence[Material], dtype: torch.dtype = torch.float64) -> RoughSurfaces:
@@ -65,7 +66,13 @@ class RoughSurfaces:
         ]
         return cls(*(torch.tensor(column, dtype=dtype) for column in columns))
 
-    def pattern(self, material: Tensor, normal: Tensor, incident: Tensor, scattered: Tensor) -> Tensor:
+    def pattern(
+        self,
+        material: Integer[Tensor, " rays"],
+        normal: Float[Tensor, "3 rays"],
+        incident: Float[Tensor, "3 rays"],
+        scattered: Float[Tensor, "3 rays"],
+    ) -> Float[Tensor, " rays"]:
         """f_s, 1/sr: its integral over the half-space before the wall is 1.
 
         Args:
@@ -88,7 +95,7 @@ class RoughSurfaces:
         return torch.where(flat, cos_s / math.pi, lobes / total) * (cos_s > 0)
 
 
-def lobe_integral(alpha: Tensor, cos_incidence: Tensor) -> Tensor:
+def lobe_integral(alpha: Float[Tensor, " rays"], cos_incidence: Float[Tensor, " rays"]) -> Float[Tensor, " rays"]:
     """Integral of ``((1 + cos psi) / 2)^alpha`` over the half-space, psi counted from the mirror's direction.
 
     Degli-Esposti et al. 2007, eqs. 6 and 7; by symmetry the same for the lobe back to the source.
@@ -117,7 +124,9 @@ def lobe_integral(alpha: Tensor, cos_incidence: Tensor) -> Tensor:
     return total
 
 
-def jones(cross_share: Tensor, phases: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def jones(
+    cross_share: Float[Tensor, " rays"], phases: Float[Tensor, "rays 2"]
+) -> tuple[Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"]]:
     """Unitary mixing of polarisations by tiles: tt, tp, pt, pp from (theta, phi) in to (theta, phi) out.
 
     Args:
@@ -143,8 +152,8 @@ class DiffuseTiles:
         phases: (P, 2) float64, radians; see `jones`.
     """
 
-    area: np.ndarray
-    phases: np.ndarray
+    area: Float[np.ndarray, " paths"]
+    phases: Float[np.ndarray, "paths 2"]
 
     @classmethod
     def of(cls, paths: Paths, site: Any, seed: int) -> DiffuseTiles:

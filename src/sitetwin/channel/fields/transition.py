@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 # Coefficients of r^0, r^1, ...; the leading ones of _REAL and _BELOW are equal, so that F -> 1 + j / (2 x).
@@ -66,7 +67,7 @@ def _polynomial(coefficients: Sequence[float], r: Tensor) -> Tensor:
     return value
 
 
-def transition_slope(root: Tensor) -> Tensor:
+def transition_slope(root: Float[Tensor, "*shape"]) -> Complex[Tensor, "*shape"]:
     """``F(r^2) / r``, finite at r = 0, where it is ``sqrt(pi) e^{j pi/4}``.
 
     Args:
@@ -82,7 +83,7 @@ def transition_slope(root: Tensor) -> Tensor:
     return torch.complex(_polynomial(_REAL, r) * below * scale, _polynomial(_IMAGINARY, r) * below * scale)
 
 
-def transition(x: Tensor) -> Tensor:
+def transition(x: Float[Tensor, "*shape"]) -> Complex[Tensor, "*shape"]:
     """Transition function F(x) of Kouyoumjian and Pathak under the time factor e^{+j omega t}.
 
     Args:

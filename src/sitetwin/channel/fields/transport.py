@@ -21,8 +21,8 @@ from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.fields.edge_frames import EdgeFrames
 from sitetwin.channel.fields.foliage import volumes_in_leaf
+from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.options import FieldOptions
-from sitetwin.channel.fields.reflection import Surfaces
 from sitetwin.channel.fields.scattering import DiffuseTiles, RoughSurfaces, jones
 from sitetwin.channel.numerics.rotation import cross, dot, spherical_basis
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths

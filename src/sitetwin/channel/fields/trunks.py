@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sitetwin.channel.fields.foliage import vegetation_depth
-from sitetwin.channel.fields.reflection import complex_permittivity, root_of_lossy
+from sitetwin.channel.fields.materials import complex_permittivity
+from sitetwin.channel.fields.reflection import root_of_lossy
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 from sitetwin.site.materials import OutOfRange, itu_material
 
@@ -30,7 +32,9 @@ def wood_db_per_m(frequency_hz: float, out_of_range: OutOfRange = "clamp") -> fl
     return 20 / math.log(10) * 2 * math.pi * frequency_hz / SPEED_OF_LIGHT * float(decay)
 
 
-def trunk_loss_db(paths: Paths, vegetation: Any, frequency_hz: float, *, out_of_range: OutOfRange = "clamp") -> Tensor:
+def trunk_loss_db(
+    paths: Paths, vegetation: Any, frequency_hz: float, *, out_of_range: OutOfRange = "clamp"
+) -> Float[Tensor, " paths"]:
     """Loss of each path in the trunks that it runs through; the season does not matter.
 
     Trunks are treated as an unbounded medium: reflection at the bark and creeping waves are not modelled.

@@ -187,7 +187,7 @@ def _params(
         "gps_bbox": [0, 0, 0, 0],
         "raw_params": {"carrier_phase": "included", "site_hash": facts["site_hash"]},
     }
-    carrier, policy = source.request.grid.carrier_hz, source.request.out_of_range
+    carrier, policy = source.request.grid.carrier_hz, source.request.options.out_of_range
     constants = [material.evaluate(carrier, policy) for material in source.site.materials]
     materials = {
         f"material_{index}": {

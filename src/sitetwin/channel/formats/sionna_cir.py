@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from sitetwin.channel.formats.source import GainSource, Progress
@@ -67,6 +68,11 @@ def write_sionna_cir(
     return out
 
 
+_Example = tuple[
+    Complex[Tensor, "num_rx num_rx_ant num_tx num_tx_ant num_paths steps"], Float[Tensor, "num_rx num_tx num_paths"]
+]
+
+
 class CirGenerator:
     """Yields (a, tau) user by user, to be given to Sionna's `CIRDataset` as its `cir_generator`.
 
@@ -80,7 +86,7 @@ class CirGenerator:
         SiteTwinError: The file cannot be read or holds something else.
     """
 
-    def __init__(self, path: str | Path, users: np.ndarray | None = None) -> None:
+    def __init__(self, path: str | Path, users: Integer[np.ndarray, " chosen"] | None = None) -> None:
         try:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 self._a, self._tau = archive["a"], archive["tau"]
@@ -103,7 +109,7 @@ class CirGenerator:
         """Number of users."""
         return len(self._users)
 
-    def __call__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __call__(self) -> Iterator[_Example]:
         """`a` complex64 and `tau` float32 of one user after the other, in the shapes of `CIRDataset`."""
         for user in self._users:
             yield torch.from_numpy(self._a[user]), torch.from_numpy(self._tau[user])

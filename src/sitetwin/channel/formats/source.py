@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Integer
 
 from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.path_gains import path_gains
@@ -72,7 +73,7 @@ class GainSource:
         return self.store.num_users
 
     @property
-    def transmitter(self) -> np.ndarray:
+    def transmitter(self) -> Float[np.ndarray, " 3"]:
         """(3,) position of the transmitter, metres."""
         return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
 
@@ -113,7 +114,9 @@ class GainSource:
         }
 
 
-def strongest(owner: np.ndarray, power: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def strongest(
+    owner: Integer[np.ndarray, " paths"], power: Float[np.ndarray, " paths"], most: int
+) -> tuple[Integer[np.ndarray, " kept"], Integer[np.ndarray, " kept"]]:
     """Select the strongest paths of each user, by falling power; equal paths keep their order.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def rotation_matrix(orientation: Tensor) -> Tensor:
+def rotation_matrix(orientation: Float[Tensor, "*each 3"]) -> Float[Tensor, "*each 3 3"]:
     """Matrix that turns local into global coordinates: ``R_z(yaw) R_y(pitch) R_x(roll)`` (TR 38.901, eq. 7.1-4).
 
     Args:
@@ -27,7 +28,7 @@ def rotation_matrix(orientation: Tensor) -> Tensor:
     return torch.stack(rows, dim=-2)
 
 
-def angles(direction: Tensor) -> tuple[Tensor, Tensor]:
+def angles(direction: Float[Tensor, "3 rays"]) -> tuple[Float[Tensor, " rays"], Float[Tensor, " rays"]]:
     """Zenith and azimuth of unit vectors.
 
     Args:
@@ -42,7 +43,7 @@ def angles(direction: Tensor) -> tuple[Tensor, Tensor]:
     return torch.atan2(flat, z), torch.atan2(torch.where(axial, 0 * y, y), torch.where(axial, torch.ones_like(x), x))
 
 
-def spherical_basis(direction: Tensor) -> tuple[Tensor, Tensor]:
+def spherical_basis(direction: Float[Tensor, "3 rays"]) -> tuple[Float[Tensor, "3 rays"], Float[Tensor, "3 rays"]]:
     """theta-hat and phi-hat at unit vectors; on the axis those of phi = 0.
 
     Args:
@@ -62,12 +63,12 @@ def spherical_basis(direction: Tensor) -> tuple[Tensor, Tensor]:
     return theta_hat, phi_hat
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Float[Tensor, "3 rays"], b: Float[Tensor, "3 rays"]) -> Float[Tensor, " rays"]:
     """(3, N) and (3, N) to (N,)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def cross(a: Tensor, b: Tensor) -> Tensor:
+def cross(a: Float[Tensor, "3 rays"], b: Float[Tensor, "3 rays"]) -> Float[Tensor, "3 rays"]:
     """(3, N) and (3, N) to (3, N)."""
     return torch.stack(
         [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import warn_near_field
@@ -42,15 +42,13 @@ _ELEMENT_BYTES = 8 << 20  # of the largest intermediate where every pair of elem
 
 def _per_element(
     offsets: Tensor,
-    left: Callable[[Tensor], Tensor],
+    left: _AntennaGains,
     cycles: Tensor,
     weights: Tensor | None,
     grid: OfdmGrid,
-    height: int,
-    dtype: torch.dtype,
 ) -> Tensor:
     """Sum over paths where every pair of elements has a delay of its own, `cycles` (P, M); (U, M, K)."""
-    size = grid.num_subcarriers
+    size, height, dtype = grid.num_subcarriers, left.height, left.values.dtype
     parts, places = [torch.zeros(0, height, size, dtype=dtype)], [np.zeros(0, np.int64)]
     for piece in pieces(offsets, len(offsets)):
         users = max(1, _ELEMENT_BYTES // (max(1, piece.width) * height * size * 8))
@@ -74,10 +72,10 @@ def frequency_response(
     wavefront: Wavefront = "plane",
     steering: Steering = "carrier",
     site: Any = None,
-    delay_reference_s: float | Tensor = 0.0,
-    users: Tensor | None = None,
+    delay_reference_s: float | Float[Tensor, "*reference"] = 0.0,
+    users: Shaped[Tensor, "*chosen"] | None = None,
     out: Tensor | None = None,
-) -> Tensor:
+) -> Complex[Tensor, "chosen rx_antennas tx_antennas subcarriers"]:
     """Compute the frequency response ``H[u, r, t, k] = sum_p a_p e^{+j 2 pi d·k / lambda} e^{-j 2 pi k Delta tau_p}``.
 
     Nothing is normalised; the carrier phase is in the gains.
@@ -106,46 +104,31 @@ def frequency_response(
     """
     known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, site=site)
     _check_options(wavefront, steering, site, rx, tx)
-    values, weights = known.values, _band_weights(grid, known.nodes_hz, known.values.dtype)
-    if known.nodes_hz is not None and weights is None:
-        values = values[0]
+    values, weights = _over_band(known, grid)
     batch = PathTensors.of(paths)
     users = None if users is None else chosen_users(users, batch.num_users)
     wanted = batch.num_users if users is None else len(users)
     shape = (wanted, rx.array.num_antennas, tx.array.num_antennas, grid.num_subcarriers)
     target = None if out is None else _target(out, shape, values.dtype)
     delay = batch.length / SPEED_OF_LIGHT - path_reference(delay_reference_s, batch)
-    if wavefront == "plane" and steering == "carrier":
-        if paths.num_paths:
-            for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
-                warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
-
-        def left(rows: Tensor) -> Tensor:
-            return plane_gains(batch, values, tx, rx, rows)
-
-    else:
+    lengths = None
+    if (wavefront, steering) != ("plane", "carrier"):
         lengths = element_lengths(batch, site, grid.carrier_hz, tx, rx, wavefront).flatten(1)
-        spherical = wavefront == "spherical"
-
-        def left(rows: Tensor) -> Tensor:
-            centre = batch.length.index_select(0, rows)[:, None]
-            some = values.index_select(-3, rows), lengths.index_select(0, rows), centre
-            return _element_gains(*some, grid, tx, rx, spherical=spherical)
-
+    elif paths.num_paths:
+        for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
+            warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
+    left = _AntennaGains(batch, values, grid, tx, rx, lengths, spherical=wavefront == "spherical")
     flows = recorded(values, tx, rx, reference=delay_reference_s)
-    height = shape[1] * shape[2]
-    if steering == "carrier":
+    if lengths is None or steering == "carrier":
         compiled = values.dtype == torch.complex64 and not flows
         spelled = _Spelled(grid, delay * grid.spacing_hz, values.dtype, compiled)
-        if compiled and weights is None and wavefront == "plane" and _splits(tx, rx):
-            factors = spelled.with_array(batch, values, tx)
-        else:
-            factors = spelled.with_gains(left, weights, height)
+        split = compiled and weights is None and lengths is None and _splits(tx, rx)
+        factors = spelled.with_array(batch, values, tx) if split else spelled.with_gains(left, weights)
         place = None if target is None or flows else target.view(shape[0], factors.height, factors.columns)
         result = sum_over_paths(batch.offsets, factors, place, recorded=flows, order=users)
     else:
-        delays = lengths / SPEED_OF_LIGHT - _reference_column(delay_reference_s, batch)
-        result = _per_element(batch.offsets, left, delays * grid.spacing_hz, weights, grid, height, values.dtype)
+        cycles = (lengths / SPEED_OF_LIGHT - _reference_column(delay_reference_s, batch)) * grid.spacing_hz
+        result = _per_element(batch.offsets, left, cycles, weights, grid)
         result = result if users is None else result.index_select(0, users)
     result = result.view(shape)
     if out is not None and result.data_ptr() != out.data_ptr():
@@ -175,16 +158,53 @@ def _reference_column(reference: float | Tensor, batch: PathTensors) -> float | 
     return value[:, None] if isinstance(value, Tensor) else value
 
 
-def _band_weights(grid: OfdmGrid, nodes_hz: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """(N, K) interpolation weights from nodes to subcarriers."""
+def _over_band(gains: PathGains, grid: OfdmGrid) -> tuple[Tensor, Tensor | None]:
+    """Gains, and (N, K) weights from their N nodes to the subcarriers; None where one gain stands for the band."""
+    nodes_hz = gains.nodes_hz
     if nodes_hz is None or len(nodes_hz) == 1:
-        return None
-    return lagrange_weights(nodes_hz.double(), grid.frequencies_hz).T.contiguous().to(dtype)
+        return gains.at_carrier, None
+    weights = lagrange_weights(nodes_hz.double(), grid.frequencies_hz).T.contiguous()
+    return gains.values, weights.to(gains.values.dtype)
 
 
 def _splits(tx: Radio, rx: Radio) -> bool:
     """Whether a path's channel is its gain times the response of a regular transmitting array."""
     return centred(rx.array) and rx.array.num_ports == tx.array.num_ports == 1 and is_regular(tx.array)
+
+
+class _AntennaGains:
+    """Gains of paths between all antennas: (..., n, R * T) of n rows of paths.
+
+    Without lengths the phases of the elements are those of plane waves. With the length (P, R * T) of each path between
+    each pair of elements, each pair has its own phase at the carrier and, if waves are spherical, its own spreading.
+    """
+
+    def __init__(
+        self,
+        batch: PathTensors,
+        values: Tensor,
+        grid: OfdmGrid,
+        tx: Radio,
+        rx: Radio,
+        lengths: Tensor | None,
+        *,
+        spherical: bool,
+    ) -> None:
+        self.batch, self.values, self.grid, self.tx, self.rx = batch, values, grid, tx, rx
+        self.lengths, self.spherical = lengths, spherical
+        self.height = rx.array.num_antennas * tx.array.num_antennas
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if self.lengths is None:
+            return plane_gains(self.batch, self.values, self.tx, self.rx, rows)
+        centre = self.batch.length.index_select(0, rows)[:, None]
+        lengths = self.lengths.index_select(0, rows)
+        antennas = spread_ports(self.values.index_select(-3, rows), self.tx, self.rx)
+        between = self.rx.array.num_antennas, self.tx.array.num_antennas
+        antennas = antennas.expand(*antennas.shape[:-2], *between).flatten(-2)
+        size = centre / lengths if self.spherical else None
+        cycles = (lengths - centre) * (self.grid.carrier_hz / SPEED_OF_LIGHT)
+        return antennas * phasor(cycles, self.values.dtype, size)
 
 
 class _Spelled:
@@ -220,7 +240,7 @@ class _Spelled:
         tiled = elements % TILE_ROWS == 0 and size % TILE_COLUMNS == 0
         return Factors(spell, elements, size, self.dtype, write=write if tiled else None)
 
-    def with_gains(self, left: Callable[[Tensor], Tensor], weights: Tensor | None, height: int) -> Factors:
+    def with_gains(self, left: _AntennaGains, weights: Tensor | None) -> Factors:
         """From gains between antennas, (n, M), or at the nodes of the band, (N, n, M)."""
 
         def spell(rows: np.ndarray, buffers: Buffers | None) -> tuple[Tensor, Tensor]:
@@ -232,7 +252,7 @@ class _Spelled:
             return by_path, (tones[:, None, :] * weights).flatten(1)
 
         inner = 1 if weights is None else len(weights)
-        return Factors(spell, height, self.grid.num_subcarriers, self.dtype, inner=inner)
+        return Factors(spell, left.height, self.grid.num_subcarriers, self.dtype, inner=inner)
 
     def tones(self, rows: np.ndarray, buffers: Buffers | None) -> Tensor:
         """(>= n, K) phasors of the delays over the subcarriers."""
@@ -242,13 +262,3 @@ class _Spelled:
         few = self.few
         write_combs(rows, self.ones, self.coarse, self.fine, first / few, 0.0, size // few, few, buffers.right_real)
         return buffers.right
-
-
-def _element_gains(
-    gains: Tensor, lengths: Tensor, centre: Tensor, grid: OfdmGrid, tx: Radio, rx: Radio, *, spherical: bool
-) -> Tensor:
-    """(..., n, R * T) gains with the phase of each element's own length at the carrier, and its spreading."""
-    antennas = spread_ports(gains, tx, rx)
-    antennas = antennas.expand(*antennas.shape[:-2], rx.array.num_antennas, tx.array.num_antennas).flatten(-2)
-    size = centre / lengths if spherical else None
-    return antennas * phasor((lengths - centre) * (grid.carrier_hz / SPEED_OF_LIGHT), gains.dtype, size)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
@@ -19,7 +20,7 @@ from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 Pulse = Literal["sinc", "raised-cosine"]
 
 
-def pulse_shape(pulse: Pulse, time: Tensor, roll_off: float = 0.25) -> Tensor:
+def pulse_shape(pulse: Pulse, time: Float[Tensor, "*shape"], roll_off: float = 0.25) -> Float[Tensor, "*shape"]:
     """Evaluate a Nyquist pulse, which is 1 at zero and 0 at all other whole numbers.
 
     Args:
@@ -55,7 +56,7 @@ def impulse_response(
     pulse: Pulse = "sinc",
     roll_off: float = 0.25,
     first_tap: int = 0,
-) -> Tensor:
+) -> Complex[Tensor, "users rx_antennas tx_antennas taps"]:
     """Compute the sampled impulse response ``h[u, r, t, n] = sum_p a_p g(n - W tau_p)``, n from `first_tap` on.
 
     Args:
@@ -98,7 +99,7 @@ def impulse_response(
 
 def ideal_response(
     paths: Paths, gains: PathGains, tx: Radio | None = None, rx: Radio | None = None, max_paths: int | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Complex[Tensor, "users rx_antennas tx_antennas most"], Float[Tensor, "users most"]]:
     """Return the impulse response with ideal pulses: gains and delays of the paths, padded to equal numbers.
 
     Args:

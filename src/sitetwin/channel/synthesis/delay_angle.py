@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray
@@ -44,7 +44,9 @@ _NONE = np.zeros((0, 2), np.float32)
 _APART = 1e-7  # closest that a path may come to a grid point, in grid steps
 
 
-def angle_transform(channel: Tensor, array: AntennaArray, axis: int = -2) -> Tensor:
+def angle_transform(
+    channel: Complex[Tensor, "*channel"], array: AntennaArray, axis: int = -2
+) -> Complex[Tensor, "*channel"]:
     """Apply an FFT over the elements of an array (rows and columns of a planar one), then fftshift, port by port.
 
     Args:
@@ -124,10 +126,10 @@ def delay_angle(
     rx: Radio | None = None,
     *,
     num_taps: int = 32,
-    delay_reference_s: float | Tensor = 0.0,
+    delay_reference_s: float | Float[Tensor, "*reference"] = 0.0,
     out: Tensor | None = None,
     **options: Any,
-) -> Tensor:
+) -> Complex[Tensor, "users rx_antennas tx_antennas taps"]:
     """Compute delay taps and angle bins directly from paths; agrees with the way over subcarriers within 1e-5.
 
     Waves are plane, and steering and gains are taken at the carrier; for other choices use `frequency_response` and

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray
@@ -31,11 +32,11 @@ class PathTensors:
         paths: The paths themselves (spherical waves need their chains).
     """
 
-    offsets: Tensor
-    length: Tensor
-    departure: Tensor
-    arrival: Tensor
-    user: Tensor
+    offsets: Integer[Tensor, " offsets"]
+    length: Float[Tensor, " paths"]
+    departure: Float[Tensor, "paths 3"]
+    arrival: Float[Tensor, "paths 3"]
+    user: Integer[Tensor, " paths"]
     paths: Paths
 
     @classmethod
@@ -60,7 +61,9 @@ class PathTensors:
         return len(self.offsets) - 1
 
 
-def path_reference(reference: float | Tensor, batch: PathTensors) -> float | Tensor:
+def path_reference(
+    reference: float | Float[Tensor, "*reference"], batch: PathTensors
+) -> float | Float[Tensor, " paths"]:
     """Delay reference in seconds: one for all, or (P,) from one per user."""
     if not isinstance(reference, Tensor):
         return float(reference)
@@ -71,7 +74,9 @@ def path_reference(reference: float | Tensor, batch: PathTensors) -> float | Ten
     return reference.double()[batch.user]
 
 
-def spread_ports(gains: Tensor, tx: Radio, rx: Radio) -> Tensor:
+def spread_ports(
+    gains: Complex[Tensor, "*paths rx_ports tx_ports"], tx: Radio, rx: Radio
+) -> Complex[Tensor, "*paths rx_antennas tx_antennas"]:
     """Gains between ports to gains between antennas without their phases: (..., P, rp, tp) to (..., P, R, T)."""
     for axis, radio in ((-2, rx), (-1, tx)):
         if radio.array.num_antennas > 1 and radio.array.num_ports > 1:
@@ -84,7 +89,9 @@ def centred(array: AntennaArray) -> bool:
     return array.num_positions == 1 and not array.positions.requires_grad and not bool(array.positions.any())
 
 
-def responses(direction: Tensor, radio: Radio, user: Tensor | None, dtype: torch.dtype) -> Tensor:
+def responses(
+    direction: Float[Tensor, "paths 3"], radio: Radio, user: Integer[Tensor, " paths"] | None, dtype: torch.dtype
+) -> Complex[Tensor, "paths antennas"]:
     """Element responses ``e^{+j 2 pi d·k / lambda}``.
 
     Args:
@@ -113,7 +120,9 @@ def is_regular(array: AntennaArray) -> bool:
     return array.shape is not None and array.spacing is not None and not array.positions.requires_grad
 
 
-def planar_cycles(direction: Tensor, radio: Radio, user: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def planar_cycles(
+    direction: Float[Tensor, "paths 3"], radio: Radio, user: Integer[Tensor, " paths"] | None = None
+) -> tuple[Float[Tensor, " paths"], Float[Tensor, " paths"]]:
     """Cycles by which a wave lags from one row, and from one column, of a regular array to the next.
 
     Args:
@@ -136,7 +145,13 @@ def recorded(gains: Tensor, *radios: Radio, reference: float | Tensor = 0.0) -> 
     return torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
 
 
-def plane_gains(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: Tensor | None = None) -> Tensor:
+def plane_gains(
+    batch: PathTensors,
+    gains: Complex[Tensor, "*band paths rx_ports tx_ports"],
+    tx: Radio,
+    rx: Radio,
+    rows: Integer[Tensor, " chosen"] | None = None,
+) -> Complex[Tensor, "*band chosen pairs"]:
     """Gain of paths between all antennas, plane waves, steering at the carrier.
 
     Args:
@@ -164,7 +179,9 @@ def plane_gains(batch: PathTensors, gains: Tensor, tx: Radio, rx: Radio, rows: T
     return antennas.expand(*antennas.shape[:-2], rx.array.num_antennas, tx.array.num_antennas).flatten(-2)
 
 
-def element_lengths(batch: PathTensors, site: Any, frequency_hz: float, tx: Radio, rx: Radio, wavefront: str) -> Tensor:
+def element_lengths(
+    batch: PathTensors, site: Any, frequency_hz: float, tx: Radio, rx: Radio, wavefront: str
+) -> Float[Tensor, "paths rx_antennas tx_antennas"]:
     """Length of each path between all pairs of antennas, metres.
 
     Plane: ``L - d_t . k_t - d_r . k_r``. Spherical: the distance between the receiving element and the image of the

@@ -15,6 +15,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 if TYPE_CHECKING:
     from sitetwin.channel.fields.atmosphere import Atmosphere
+    from sitetwin.channel.fields.options import FieldOptions
     from sitetwin.site import Site
     from sitetwin.store import TileStore
 
@@ -71,7 +72,7 @@ class FieldChoices:
     diffuse_seed: Annotated[int, typer.Option(min=0, help="Seed of the phases of diffuse scattering.")] = 0
 
     def keywords(self) -> dict[str, Any]:
-        """The choices by the names that `FieldOptions` and `ChannelRequest` share."""
+        """The choices by the names of the fields of `FieldOptions`."""
         return {
             "season": self.season,
             "foliage": None if self.foliage == "none" else self.foliage,
@@ -80,6 +81,12 @@ class FieldChoices:
             "atmosphere": self.air(),
             "diffuse_seed": self.diffuse_seed,
         }
+
+    def options(self) -> FieldOptions:
+        """The choices as the library takes them."""
+        from sitetwin.channel.fields.options import FieldOptions
+
+        return FieldOptions(**self.keywords())
 
     def air(self) -> Atmosphere | None:
         """Air and rain; None for a vacuum."""
