@@ -72,7 +72,8 @@ def write_channels(
 
     Raises:
         SiteTwinError: The paths are no finished store, damaged, or of another geometry; the carrier lies outside a
-            material's range and the policy refuses that; the folder holds something else; or the disk refuses.
+            material's range and the policy refuses that; the folder holds something else; or the disk cannot be
+            written.
     """
     source = open_paths(paths_store)
     check_source(source, site, request)

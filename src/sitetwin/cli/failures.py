@@ -102,7 +102,7 @@ def _sentences_for_warnings() -> Iterator[None]:
 
 
 def refuse_idle(ctx: Context, parameters: Iterable[str], why: str) -> None:
-    """Refuse options that were given although they say nothing here: nobody should think that they took effect.
+    """Refuse options that were given although they have no effect here, so that no user relies on them.
 
     Args:
         ctx: Context of the command.

@@ -1,4 +1,4 @@
-"""`.sitetwin` of a labelled array of channels: the way from names to tensors."""
+"""The accessor `.sitetwin` of a labelled array of channels: from named axes to tensors."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from sitetwin.errors import SiteTwinError
 
 @xr.register_dataarray_accessor("sitetwin")
 class ChannelAccessor:
-    """What channels can do beyond what every labelled array can.
+    """Methods of channels that other labelled arrays do not have.
 
     Args:
-        array: From `sitetwin.channels` or `sitetwin.open_channels`.
+        array: An array from `sitetwin.channels` or `sitetwin.open_channels`.
     """
 
     def __init__(self, array: xr.DataArray) -> None:
         self._array = array
 
     def torch(self, *dims: str) -> Tensor:
-        """The values as a tensor; what is made on demand is made now.
+        """Return the values as a tensor; lazy values are computed now.
 
         Args:
-            *dims: Names of the axes in the order that is wanted; as they are by default.
+            *dims: Names of the axes in the wanted order; by default the order stays.
 
         Raises:
-            SiteTwinError: The names are not those of the axes.
+            SiteTwinError: The names differ from those of the axes.
         """
         array = self._array
         if dims:
@@ -40,7 +40,7 @@ class ChannelAccessor:
         """Received over transmitted power of each user in dB, the mean over antennas and frequency; NaN without a path.
 
         Raises:
-            SiteTwinError: The array is no frequency response.
+            SiteTwinError: The array is not a frequency response.
         """
         array = self._array
         if "frequency" not in array.dims:

@@ -42,15 +42,15 @@ def channels(
     lazy: bool | None = None,
     **choices: Unpack[ChannelChoices],
 ) -> xr.DataArray:
-    """Channels of all users, with named axes and coordinates.
+    """Compute the channels of all users, with named axes and coordinates.
 
     Args:
-        paths: From `trace`, or the folder that `TraceJob.run` wrote. Several `Paths`, from several transmitters to
-            the same users, give an array with a first axis "transmitter" and coordinates tx_x, tx_y, tx_z.
+        paths: Paths from `trace`, or the folder that `TraceJob.run` wrote. Several `Paths`, from several transmitters
+            to the same users, give an array with a first axis "transmitter" and coordinates tx_x, tx_y, tx_z.
         site: The site they were traced in, or a variant of the same geometry: other materials, another season.
         request: What is wanted, ready-made; or the choices below.
-        lazy: Whether values are made block by block when they are asked for (Dask); by default if they take more than
-            256 MB. `.compute()` or `.values` makes them.
+        lazy: Whether values are computed block by block when they are used (Dask); by default if they need more than
+            256 MB. `.compute()` or `.values` computes them.
         **choices: ``carrier_hz=28e9, radio=Radio("upa:8x8"), bandwidth_hz=100e6, subcarriers=256,
             quantity="delay-angle"`` and more; see `ChannelChoices`.
 
@@ -61,7 +61,7 @@ def channels(
         received over transmitted power.
 
     Raises:
-        SiteTwinError: The paths are of another site, or the request is impossible.
+        SiteTwinError: The paths belong to another site, or the request is impossible.
     """
     wanted = channel_request(request, **choices)
     if isinstance(paths, Sequence) and not isinstance(paths, str):
@@ -136,11 +136,11 @@ def channels_to_store(
     """Write the channels of a store of paths into a data set on disk, and open it.
 
     Args:
-        folder: Of the data set.
+        folder: Folder of the data set.
         paths: Folder that `TraceJob.run` wrote.
-        site: As for `channels`.
-        request: As for `channels`.
-        progress: Told the stage and its finished share, 0 to 1.
+        site: The site in which the paths were traced, or a variant with the same geometry.
+        request: A complete request for channels; or give `choices` instead.
+        progress: Called with the stage and its finished share, 0 to 1.
         resume: Whether to go on with a data set of the same request that was begun.
         **choices: As for `channels`; ``quantity="gains"`` writes the gain of each path.
 
@@ -148,19 +148,20 @@ def channels_to_store(
         What `open_channels` returns.
 
     Raises:
-        SiteTwinError: As for `channels`; or the folder holds something else, or the disk refuses.
+        SiteTwinError: The paths belong to another site, the request is impossible, the folder holds something else, or
+            the disk cannot be written.
     """
     write_channels(paths, site, folder, channel_request(request, **choices), progress, resume)
     return open_channels(folder)
 
 
 def open_channels(folder: str | Path) -> xr.DataArray:
-    """A data set of channels on disk, as `channels` returns it; tiles are read, and checked, when they are asked for.
+    """Open a data set of channels on disk as an array like that of `channels`; tiles are read when they are used.
 
     Gains have the axes path, rx_port and tx_port. Their coordinates are user, whose path it is, and delay in seconds.
 
     Raises:
-        SiteTwinError: The folder is no finished data set of channels.
+        SiteTwinError: The folder is not a finished data set of channels.
     """
     store = TileStore.open(folder)
     if store.configuration.get("kind") != KIND:
@@ -178,7 +179,7 @@ def open_channels(folder: str | Path) -> xr.DataArray:
 
 
 def _open_gains(store: TileStore) -> xr.DataArray:
-    """Gains of paths on disk; which path is whose is read at once, the rest when it is asked for."""
+    """Open gains of paths on disk; the users of the paths are read at once, the rest when it is used."""
     tiles = [open_tile(store, index) for index in range(len(store.tiles))]
     shapes = [tile["gain"].shape for tile in tiles]
     first = tiles[0]["gain"]
@@ -198,7 +199,7 @@ def _open_gains(store: TileStore) -> xr.DataArray:
 
 
 def _tiles(store: TileStore, name: str, shapes: Sequence[tuple[int, ...]], dtype: type) -> dask.array.Array:
-    """An array of all tiles end to end, each of which is read when it is asked for."""
+    """Join all tiles into one lazy array; each tile is read when it is used."""
     read = dask.delayed(_read, pure=False, traverse=False)
     return dask.array.concatenate(
         [dask.array.from_delayed(read(store, i, name), shape, dtype) for i, shape in enumerate(shapes)]

@@ -30,19 +30,20 @@ def coverage(
     resume: bool = True,
     **choices: Unpack[TraceChoices],
 ) -> Coverage:
-    """What users on a grid receive from base stations: path gain, RSRP, SINR, best server, spreads.
+    """Compute what users on a grid receive from base stations: path gain, RSRP, SINR, best server, spreads.
 
     Args:
         site: The site.
-        stations: One or several, as ``Station(position=(8.5, 21, 27), eirp_dbm=46, pattern="tr38901", yaw_deg=90)``.
+        stations: One station or several, such as ``Station(position=(8.5, 21, 27), eirp_dbm=46, pattern="tr38901",
+            yaw_deg=90)``.
         area: (xmin, ymin, xmax, ymax) of the users, metres.
         spacing: Metres between users.
-        height: Of the users above the ground, metres.
+        height: Height of the users above the ground, metres.
         settings: How paths are traced and fields computed; by default as `FieldOptions` and the choices say.
         allow_indoors: Allow users and stations inside buildings.
-        folder: Where the paths are kept, so that a killed run goes on and other antennas need no new trace. Without it
-            they are gone at the end.
-        progress: Told the stage and its finished share, 0 to 1.
+        folder: Folder where the paths are kept, so that an interrupted run can continue and other antennas need no new
+            trace. Without a folder, paths are not kept.
+        progress: Called with the stage and its finished share, 0 to 1.
         resume: Whether to go on with paths that are in the folder.
         **choices: Fields of `TraceSettings` by name, such as ``max_depth=3, diffraction=True``.
 
@@ -51,7 +52,7 @@ def coverage(
 
     Raises:
         SiteTwinError: Choices were given beside settings, a station stands in a wall, two share a name, no user stands
-            outdoors, a carrier is outside of a material's range and that is refused, or the disk refuses.
+            outdoors, a carrier is outside of a material's range and that is refused, or the disk cannot be written.
     """
     given = named_stations([stations] if isinstance(stations, Station) else list(stations))
     users = Area(area, spacing, height, allow_indoors)

@@ -1,4 +1,4 @@
-"""Channels as a data set of torch: made while training runs, shared among workers and ranks."""
+"""Channels as a PyTorch data set: computed while training runs, shared among workers and ranks."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
     of them. If there is a seed, the order is drawn anew from it for each pass, the same in all workers and ranks.
 
     Args:
-        source: Paths.
-        site: Their site.
-        request: What channels.
-        seed: Of the order; None keeps the users' order.
+        source: Source of the paths.
+        site: Site of the paths.
+        request: Request for the channels.
+        seed: Seed of the order; None keeps the users' order.
     """
 
     def __init__(self, source: PathSource, site: Site, request: ChannelRequest, seed: int | None = None) -> None:
@@ -44,7 +44,7 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         self._passes = torch.zeros(MOST_WORKERS, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
-        """Number of users of all workers and ranks together."""
+        """Return the number of users of all workers and ranks together."""
         return self._users
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
@@ -87,13 +87,13 @@ def torch_dataset(
     seed: int | None = None,
     **choices: Unpack[ChannelChoices],
 ) -> ChannelDataset:
-    """Channels as an `IterableDataset`, made while training runs: nothing forces all of them into memory.
+    """Make an `IterableDataset` of channels, which are computed while training runs, never all in memory at once.
 
     Args:
-        paths: From `trace`, or the folder that `TraceJob.run` wrote.
-        site: As for `sitetwin.channels`.
-        request: As for `sitetwin.channels`.
-        seed: Of the order of the users, which is another one in each pass; None keeps their order.
+        paths: Paths from `trace`, or the folder that `TraceJob.run` wrote.
+        site: The site in which the paths were traced, or a variant with the same geometry.
+        request: A request for channels; or give `choices` instead.
+        seed: Seed of the order of the users, which differs in each pass; None keeps their order.
         **choices: As for `sitetwin.channels`.
 
     Raises:

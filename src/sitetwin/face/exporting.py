@@ -46,7 +46,7 @@ def export_paths(
         to: File to write, or folder of the DeepMIMO scenario. What is there already is refused.
         form: "deepmimo", "sionna-cir", "mat", "npz" or "parquet".
         max_paths: Strongest paths kept per user of deepmimo (25 by default) and sionna-cir (all by default).
-        progress: Told the stage and its finished share, 0 to 1.
+        progress: Called with the stage and its finished share, 0 to 1.
         **choices: ``carrier_hz=3.5e9, radio=..., user_radio=...`` and how fields are computed; see `ChannelChoices`.
 
     Returns:
@@ -54,7 +54,7 @@ def export_paths(
 
     Raises:
         SiteTwinError: There is no such format, a choice says nothing for it, the paths are of another site or no user
-            has one, something is there already, or the disk refuses.
+            has one, something is there already, or the disk cannot be written.
     """
     if form not in _WRITERS:
         raise SiteTwinError(f"there is no format '{form}'; choose one of {', '.join(FORMATS)}")
@@ -77,11 +77,11 @@ def export_channels(channels: str | Path, to: str | Path, *, progress: Progress 
     Args:
         channels: Folder of the data set, as `channels_to_store` wrote it.
         to: File to write, ending in .npz or .mat. What is there already is refused.
-        progress: Told the stage and its finished share, 0 to 1.
+        progress: Called with the stage and its finished share, 0 to 1.
 
     Raises:
         SiteTwinError: The folder holds no channels, the file is there already or ends otherwise, an array is too large
-            for MAT, or the disk refuses.
+            for MAT, or the disk cannot be written.
     """
     store = TileStore.open(channels)
     if store.configuration.get("kind") != KIND:

@@ -25,13 +25,13 @@ _DIRECTIONS = {"x": "east", "y": "north", "z": "above"}
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What `labelled` needs beside the values.
+    """Names, coordinates and attributes of an array.
 
     Attributes:
-        name: Of the array.
-        dims: Of its axes, the users first.
-        shape: Of one user's values.
-        users: (users, 3) metres.
+        name: Name of the array.
+        dims: Names of the axes, users first.
+        shape: Shape of one user's values.
+        users: (users, 3) positions of the users, metres.
         axes: Coordinates by name, each over one of the axes.
         attributes: Units, carrier, site, conventions.
     """

@@ -32,18 +32,18 @@ def open_site(
             .osm or .osm.pbf, Overpass .json, .geojson), CityJSON, Mitsuba XML, glTF, OBJ, PLY, or a Wireless InSite
             project. Several map files make one map.
         around: (latitude, longitude) in degrees: the part of a map about this point, with `radius`.
-        radius: Metres about `around`.
-        clip: Another part of a map, such as `sitetwin.site.maps.Box`; instead of `around` and `radius`.
+        radius: Radius around the point `around`, metres.
+        clip: Another part of a map, such as a `sitetwin.site.maps.Box`, instead of `around` and `radius`.
         origin: (latitude, longitude) in degrees of the local origin of a map; by default the middle of its part.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
-        options: What is assumed of buildings, trees, ground and materials of a map.
-        progress: Told the stage of a map's reading and its finished share, 0 to 1.
+        options: What is assumed about buildings, trees, ground and materials of a map.
+        progress: Called with the stage of reading a map and its finished share, 0 to 1.
 
     Returns:
         The site. `site.provenance` says what was read and assumed.
 
     Raises:
-        SiteTwinError: There is no such place, the file is damaged, or a choice says nothing for this kind of file.
+        SiteTwinError: There is no such place, the file is damaged, or a choice has no effect for this kind of file.
     """
     files = [source] if isinstance(source, (str, Path)) else list(source)
     if files and all(_is_map_file(Path(file)) for file in files):
@@ -65,17 +65,18 @@ def fetch_site(
     options: MapOptions | None = None,
     progress: Progress | None = None,
 ) -> Site:
-    """The site of a place in OpenStreetMap, which is downloaded once and kept.
+    """Make the site of a place from OpenStreetMap, whose map is downloaded once and kept.
 
     Args:
         place: Name of the place, or "latitude,longitude" in degrees.
-        folder: Where the map is kept; a folder that holds it needs no network.
-        radius: Metres around the place.
-        options: As for `open_site`.
-        progress: As for `open_site`.
+        folder: Folder for the map; if the folder already holds the map, no network is needed.
+        radius: Radius around the place, metres.
+        options: What is assumed about buildings, trees, ground and materials of the map.
+        progress: Called with the stage of reading the map and its finished share, 0 to 1.
 
     Raises:
-        SiteTwinError: The place is not found, nobody answers, the answer is no map, or the folder holds another one.
+        SiteTwinError: The place is not found, no server answers, the answer is not a map, or the folder holds another
+            map.
     """
     fetched = fetch_map(place, radius, folder)
     return _of_map([fetched.path], fetched.clip, None, False, options, progress)

@@ -19,18 +19,18 @@ ANGLES = ("azimuth_departure", "zenith_departure", "azimuth_arrival", "zenith_ar
 
 
 def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGains:
-    """Complex gain of every path between the ports of two radios, carrier phase included.
+    """Compute the complex gain of every path between the ports of two radios, carrier phase included.
 
     Args:
-        paths: From `trace`.
-        site: The site they were traced in, or a variant of the same geometry.
+        paths: Paths from `trace`.
+        site: The site in which the paths were traced, or a variant with the same geometry.
         **choices: ``carrier_hz=28e9, radio=..., user_radio=..., season="winter"`` and more; see `ChannelChoices`.
 
     Returns:
         The gains. They know their site, carrier, radios and options, and give `.power` and `.power_db` of each path.
 
     Raises:
-        SiteTwinError: The paths are of another site, or a choice is impossible.
+        SiteTwinError: The paths belong to another site, or a choice is impossible.
     """
     choices["quantity"] = "gains"
     wanted = channel_request(**choices)
@@ -39,13 +39,13 @@ def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGa
 
 
 def link_quantities(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> LinkStatistics:
-    """Path gain, delay spread, angular spreads, Rician K-factor and line of sight of each user.
+    """Compute path gain, delay spread, angular spreads, Rician K-factor and line of sight of each user.
 
     Between radios with several ports, the power of a path is the mean over the ports.
 
     Args:
-        paths: From `trace`.
-        site: As for `gains`.
+        paths: Paths from `trace`.
+        site: The site in which the paths were traced, or a variant with the same geometry.
         **choices: As for `gains`.
 
     Raises:
@@ -78,8 +78,8 @@ def angular_spread(
     """(users,) circular standard deviation of an angle (3GPP TR 38.901, Annex A.1) in radians; NaN without a path.
 
     Args:
-        paths: From `trace`.
-        site: As for `gains`.
+        paths: Paths from `trace`.
+        site: The site in which the paths were traced, or a variant with the same geometry.
         which: One of `ANGLES`.
         **choices: As for `gains`.
 

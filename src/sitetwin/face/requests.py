@@ -1,4 +1,4 @@
-"""What channels are wanted, in the words of a notebook."""
+"""Make requests for channels from the keyword arguments of a notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPACING_HZ = 30e3
 
 
 class ChannelChoices(TypedDict, total=False):
-    """What `channel_request` takes. Only the carrier must be given.
+    """Keyword arguments of `channel_request`; only the carrier must be given.
 
     carrier_hz is the carrier. The band has `subcarriers` of them, `spacing_hz` apart, or `bandwidth_hz` in all.
     radio and user_radio are the antennas of the transmitter and of the users. quantity is "cfr", "delay-angle" or
@@ -48,11 +48,11 @@ _OF_FIELDS = {field.name for field in fields(FieldOptions)} - {"relative_permitt
 
 
 def channel_request(request: ChannelRequest | None = None, **choices: Unpack[ChannelChoices]) -> ChannelRequest:
-    """A request for channels: the one given, or a new one of the choices.
+    """Return the given request for channels, or make a new one from the choices.
 
     Args:
-        request: A request that is ready; no choices beside it.
-        **choices: See `ChannelChoices`; `carrier_hz` is needed.
+        request: A complete request; then no choices may be given.
+        **choices: Fields of `ChannelChoices`; `carrier_hz` is required.
 
     Raises:
         SiteTwinError: Both or neither were given, a choice is unknown, or its value is out of range.

@@ -15,12 +15,12 @@ from sitetwin.store import TileStore
 
 
 class PathsInMemory:
-    """Paths that are in memory already.
+    """Paths that are already in memory.
 
     Attributes:
-        transmitter: (3,) metres.
-        positions: (users, 3) metres.
-        geometry_hash: Of the site they were traced in, if they say it.
+        transmitter: (3,) position of the transmitter, metres.
+        positions: (users, 3) positions of the users, metres.
+        geometry_hash: Hash of the geometry in which they were traced, if they state it.
         tiles: Ranges of users that are cheap to take at once.
     """
 
@@ -31,7 +31,7 @@ class PathsInMemory:
         self.tiles = ((0, paths.num_users),)
 
     def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
-        """The paths of some users, in the order asked for."""
+        """Return the paths of some users, in the given order."""
         return self._paths.select_users(users)
 
 
@@ -39,7 +39,7 @@ class PathsOnDisk:
     """A finished store of paths, with the attributes of `PathsInMemory`; the tile that was read last is kept.
 
     Raises:
-        SiteTwinError: The folder is no store of paths, or not finished.
+        SiteTwinError: The folder is not a store of paths, or the store is not finished.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -58,11 +58,11 @@ class PathsOnDisk:
 
     @property
     def positions(self) -> Float[np.ndarray, "users 3"]:
-        """Of the users, metres, read from all tiles."""
+        """Positions of the users, metres, read from all tiles."""
         return np.concatenate([self._store.read_tile(index)["users"] for index in range(len(self.tiles))])
 
     def take(self, users: Int[np.ndarray, " chosen"]) -> Paths:
-        """The paths of some users, in the order asked for."""
+        """Return the paths of some users, in the given order."""
         tile = np.searchsorted([stop for _, stop in self.tiles], users, side="right")
         parts, places = [], []
         for index in np.unique(tile):
@@ -87,14 +87,14 @@ PathSource = PathsInMemory | PathsOnDisk
 
 
 def path_source(paths: Paths | TileStore | str | Path, site: Site) -> PathSource:
-    """Paths by whatever they are given as.
+    """Open paths that are given as `Paths`, a store or a folder.
 
     Args:
         paths: `Paths`, or the store or folder that `TraceJob.run` made.
-        site: The site that they were traced in, or a variant with the same geometry.
+        site: The site in which the paths were traced, or a variant with the same geometry.
 
     Raises:
-        SiteTwinError: The folder is no finished store of paths, or the paths are of another geometry.
+        SiteTwinError: The folder is not a finished store of paths, or the paths have another geometry.
     """
     source: PathSource
     if isinstance(paths, Paths):

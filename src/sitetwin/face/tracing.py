@@ -35,7 +35,7 @@ class TraceChoices(TypedDict, total=False):
 
 
 def trace_settings(settings: TraceSettings | None = None, **choices: Unpack[TraceChoices]) -> TraceSettings:
-    """Settings of the tracer: those given, changed by the choices.
+    """Return the given settings of the tracer, changed by the choices.
 
     Raises:
         SiteTwinError: A choice has no such name, or a value is out of its range.
@@ -86,16 +86,16 @@ def trace(
     progress: Progress | None = None,
     **choices: Unpack[TraceChoices],
 ) -> Paths | list[Paths]:
-    """All paths from one transmitter, or from each of several, to some users, in memory.
+    """Trace all paths from one transmitter, or from each of several, to some users, in memory.
 
     Args:
         site: The site.
-        tx: (3,) metres, or (transmitters, 3).
-        users: (users, 3) metres, for instance from `grid`.
+        tx: (3,) position of the transmitter, metres, or (transmitters, 3) for several.
+        users: (users, 3) positions of the users, metres, for instance from `grid`.
         settings: Settings of the tracer; `TraceSettings()` by default.
         engine: "sitetwin", or "sionna": Sionna RT as an independent referee.
         allow_indoors: Allow transmitters inside buildings.
-        progress: Told the finished share of the work, 0 to 1.
+        progress: Called with the finished share of the work, 0 to 1.
         **choices: Fields of `TraceSettings` by name, such as ``max_depth=3, diffraction=True``.
 
     Returns:

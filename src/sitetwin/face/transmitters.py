@@ -1,4 +1,4 @@
-"""Where transmitters stand, checked."""
+"""Positions of transmitters, checked against a site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Where = str | Path | LatLon | Sequence[float] | np.ndarray
 def transmitters(
     site: Site, places: Where | Sequence[Where], *, allow_indoors: bool = False
 ) -> Float[np.ndarray, "transmitters 3"]:
-    """Positions of transmitters, each of which can stand where it is.
+    """Return positions of transmitters, after a check that each can stand there.
 
     Args:
         site: The site; latitudes and longitudes need its georeference.
@@ -30,11 +30,11 @@ def transmitters(
         allow_indoors: Allow places inside buildings.
 
     Returns:
-        (transmitters, 3) metres, in the order given; `trace` and `TraceJob` take them.
+        (transmitters, 3) float64 positions in metres, in the given order; `trace` and `TraceJob` take them.
 
     Raises:
-        SiteTwinError: A text is no place, one lies inside a building, below the ground or on a surface, the site has no
-            georeference, or nothing that a height could count from lies there.
+        SiteTwinError: A text is not a place, a place lies inside a building, below the ground or on a surface, the site
+            has no georeference, or there is no ground or roof at a place.
     """
     found = []
     for place in _several(places):

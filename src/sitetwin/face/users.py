@@ -1,4 +1,4 @@
-"""Where users stand: on a grid, on streets, or along a recorded drive."""
+"""Place users on a grid, on streets, or along a recorded drive."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def grid(
     allow_indoors: bool = False,
     ledger: Ledger | None = None,
 ) -> Float[np.ndarray, "users 3"]:
-    """Users on a regular grid over a rectangle; those inside buildings are left out.
+    """Place users on a regular grid over a rectangle; those inside buildings are left out.
 
     Args:
         site: The site.
         area: (xmin, ymin, xmax, ymax) in metres; with `degrees`, (south, west, north, east).
-        spacing: Metres between neighbours.
-        height: Metres above the ground.
+        spacing: Metres between neighbouring users.
+        height: Height of the users above the ground, metres.
         degrees: Whether the area is a box of latitudes and longitudes; the site needs a georeference then.
         allow_indoors: Keep users inside buildings.
-        ledger: Takes note of how many users were left out (`sitetwin.site.maps.Ledger`).
+        ledger: Account (`sitetwin.site.maps.Ledger`) that records how many users were left out.
 
     Returns:
         (users, 3) positions in metres, row by row from the south, each from the west.
 
     Raises:
-        SiteTwinError: The area is empty or too large, a number is impossible, or nobody stands outdoors.
+        SiteTwinError: The area is empty or too large, a number is impossible, or no user stands outdoors.
     """
     if degrees:
         box = latlon_box(site, *area)
@@ -58,22 +58,22 @@ def users_on_streets(
     allow_indoors: bool = False,
     ledger: Ledger | None = None,
 ) -> Float[np.ndarray, "users 3"]:
-    """Users on a regular grid over the streets of a map; those inside buildings are left out.
+    """Place users on a regular grid over the streets of a map; those inside buildings are left out.
 
     Args:
         site: The site; it needs a georeference.
         streets: Map file (.osm, .geojson, ...) of the same place.
-        spacing: Metres between neighbours.
-        height: Metres above the ground.
+        spacing: Metres between neighbouring users.
+        height: Height of the users above the ground, metres.
         allow_indoors: Keep users inside buildings.
-        ledger: Takes note of users and streets that were left out, and of widths that were assumed.
+        ledger: Account that records users and streets that were left out, and widths that were assumed.
 
     Returns:
         (users, 3) positions in metres, row by row from the south, each from the west.
 
     Raises:
-        SiteTwinError: The site has no georeference, the map shows no street of the site, a number is impossible, or
-            nobody stands outdoors.
+        SiteTwinError: The site has no georeference, the map shows no street of the site, a number is impossible, or no
+            user stands outdoors.
     """
     area = read_streets(streets, site, ledger).area(site)
     return _counted(*area_grid(site, area, spacing, height, allow_indoors=allow_indoors), ledger)
@@ -88,22 +88,22 @@ def users_along(
     allow_indoors: bool = False,
     ledger: Ledger | None = None,
 ) -> Float[np.ndarray, "users 3"]:
-    """Users along the tracks of a GPX file, equally far apart; those inside buildings are left out.
+    """Place users along the tracks of a GPX file at equal distances; those inside buildings are left out.
 
     Args:
         site: The site; it needs a georeference.
-        gpx: Recorded drive or walk.
-        spacing: Metres of way between users.
-        height: Metres above the ground.
+        gpx: Path of the GPX file with a recorded drive or walk.
+        spacing: Metres of distance between neighbouring users.
+        height: Height of the users above the ground, metres.
         allow_indoors: Keep users inside buildings.
-        ledger: Takes note of users and points of the track that were left out.
+        ledger: Account that records users and points of the track that were left out.
 
     Returns:
         (users, 3) positions in metres, in the order of the drive.
 
     Raises:
         SiteTwinError: The file is no GPX, the site has no georeference, no track lies within it, a number is
-            impossible, or nobody stands outdoors.
+            impossible, or no user stands outdoors.
     """
     drives = trajectories_from_gpx(gpx, site, height=height, speed=1.0, ledger=ledger)  # a speed moves no place
     users = np.concatenate([places_along(drive, site, spacing, height) for drive in drives])

@@ -68,7 +68,7 @@ def write_page(
 
     Args:
         folder: Folder of the study; figures go to ``folder/figures``.
-        page: Its text.
+        page: Text of the page.
         figures: Figures by name.
         ours: Whether a figure of some name, which an earlier page left behind, may be removed.
 

@@ -22,7 +22,7 @@ def compact(store: TileStore, out: str | Path) -> None:
     joined rows. One tile is in memory at a time. Groups beside the tiles are left out.
 
     Raises:
-        SiteTwinError: Tiles are missing or damaged, `out` exists, or the disk refuses.
+        SiteTwinError: Tiles are missing or damaged, `out` exists, or the disk cannot be written.
     """
     out = Path(out)
     if not store.tiles:

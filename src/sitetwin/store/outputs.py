@@ -38,7 +38,7 @@ def new_folder(path: Path, again: str = "export again") -> Iterator[Path]:
     """A folder to fill, moved to its place when the block ends without an exception, else removed.
 
     Raises:
-        SiteTwinError: Something is there already, or the disk refuses.
+        SiteTwinError: Something is there already, or the disk cannot be written.
     """
     refuse_existing(path)
     with disk_errors(f"writing {path.name}", path.parent, again):
@@ -52,7 +52,7 @@ def new_file(path: Path, again: str = "export again") -> Iterator[tuple[Path, Pa
     """A file to write and a folder for scratch files; the file is moved to its place at the end, the rest removed.
 
     Raises:
-        SiteTwinError: Something is there already, the file was not written, or the disk refuses.
+        SiteTwinError: Something is there already, the file was not written, or the disk cannot be written.
     """
     refuse_existing(path)
     with disk_errors(f"writing {path.name}", path.parent, again):

@@ -59,8 +59,8 @@ def claim_folder(folder: Path, study: Frozen, rooms: Sequence[str], data: str | 
         The hash of configuration and data.
 
     Raises:
-        SiteTwinError: The folder belongs to another configuration or was begun by other code, nobody can tell whose it
-            is, it holds something else, or the disk refuses.
+        SiteTwinError: The folder belongs to another configuration or was begun by other code, its claim is damaged, it
+            holds something else, or the disk cannot be written.
     """
     path, key, code = folder / CONFIGURATION, study.hash(data), code_version(*rooms)
     with disk_errors("claiming the folder of the study", folder):

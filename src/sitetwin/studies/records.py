@@ -42,7 +42,7 @@ class Estimate(Record):
         mean: Mean of the values.
         low: Lower end of the interval.
         high: Upper end.
-        n: How many values or groups it comes from.
+        n: Number of values or groups that it comes from.
         values: One for each seed, where the study keeps them.
         level: Confidence level, 0..1.
         kind: How the interval is made.

@@ -49,8 +49,8 @@ def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: 
 
     Args:
         paths: P paths.
-        site: Their site.
-        carrier_hz: Hz.
+        site: Site of the paths.
+        carrier_hz: Carrier frequency, Hz.
         tx: Radio of the transmitter, with one antenna.
         leaves: "in leaf", "out of leaf" (deciduous trees are bare) or "no trees".
 

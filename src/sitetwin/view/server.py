@@ -327,7 +327,7 @@ class Viewer:
         self.pick(np.array(event.ray_origin), np.array(event.ray_direction))
 
     def pick(self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]) -> int | None:
-        """Show the rays of the user that a click means, or none where it means nobody.
+        """Show the rays of the user that a click means, or no rays if it means no user.
 
         Args:
             origin: (3,) the eye, metres.

@@ -168,7 +168,7 @@ def plot_labels(
 
     Raises:
         SiteTwinError: Labels and users do not fit each other, a label has no name, or there are more than 20 names,
-            whose colours nobody can tell apart.
+            whose colours would look alike.
     """
     index, place, _ = users_and_values(labels, users)
     known = index[~np.isnan(index)]

@@ -32,7 +32,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
         Path of the page.
 
     Raises:
-        SiteTwinError: The results are missing or not a beam study's, or the disk refuses.
+        SiteTwinError: The results are missing or not a beam study's, or the disk cannot be written.
     """
     results = read_results(folder)
     with figure_style():

@@ -45,7 +45,8 @@ def write_report(folder: Path) -> Path:
         Path of the page, ``folder/report.html``.
 
     Raises:
-        SiteTwinError: The results are missing, truncated or not a CSI study's; a file is damaged; the disk refuses.
+        SiteTwinError: The results are missing, truncated or not a CSI study's; a file is damaged; or the disk cannot be
+            written.
     """
     folder = Path(folder)
     study = read_study(folder)

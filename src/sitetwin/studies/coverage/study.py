@@ -76,7 +76,7 @@ def run_coverage(
         settings: Settings of tracing, fields and receivers.
         folder: Folder of the coverage; the paths go below it, under `PATHS`.
         progress: Function that is told the stage and the share of it that is done.
-        resume: Whether to go on with stores that are there.
+        resume: Whether to continue existing stores.
 
     Raises:
         SiteTwinError: A station stands in a wall, there is no user, the folder belongs to another area or site or was

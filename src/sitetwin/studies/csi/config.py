@@ -32,7 +32,7 @@ class Cell(Frozen):
         yaw_deg: Heading of the array's boresight, degrees from east, counter-clockwise; the elements stand across it.
         area: (xmin, ymin, xmax, ymax) of the users, metres.
         spacing: Metres between neighbours of the users' grid.
-        user_height: Above the ground, metres.
+        user_height: Height of the users above the ground, metres.
     """
 
     scene: str
@@ -50,7 +50,7 @@ class RadioLink(Frozen):
         carrier_hz: Carrier frequency.
         antennas: Elements of the base station's half-wave uniform linear array; users have one antenna.
         subcarriers: Number K.
-        subcarrier_spacing_hz: Between neighbours.
+        subcarrier_spacing_hz: Spacing of neighbouring subcarriers, Hz.
         taps: Delay taps kept of the K.
     """
 
@@ -68,7 +68,7 @@ class Trees(Frozen):
         spacing: Least distance between trunks, metres.
         margin: Trees stand this far beyond the users' area too, metres.
         seed: Seed of the planting.
-        scatter_centres: Per crown, in target B.
+        scatter_centres: Number of scatter centres per crown in target B.
     """
 
     spacing: float = Field(default=10.0, gt=0)
@@ -149,7 +149,7 @@ class CsiStudy(Frozen):
         imperfections: What else is wrong with the twin.
         evaluation: Splits and sizes.
         codecs: How each registered codec takes part, by its name; each needs a plan.
-        max_depth: Most reflections of a path.
+        max_depth: Largest number of reflections of a path.
         trace_seed: Seed of the discovery of paths.
     """
 

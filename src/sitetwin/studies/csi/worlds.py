@@ -43,7 +43,7 @@ class World:
         title: Title of the world in the report.
         site: Geometry, materials, vegetation.
         paths: Paths to all users of the grid.
-        radio: The base station's.
+        radio: Radio of the base station.
         foliage: Model of the loss in leaves; None where trees do not exist in this world.
         differences: What differs from the twin, in words.
         other_users: (E,) user indices whose paths another engine traced, ascending.
