@@ -127,8 +127,18 @@ def skip_fields(app, what, name, member, skip, options):
     return True if what == "class" and not shown else None
 
 
+def plain_signature(app, what, name, obj, options, signature, returned):
+    """Types as the code writes them: `Float[ndarray, "users 3"]`, without the names of modules."""
+
+    def plain(text):
+        return re.sub(r"~?\b(jaxtyping|typing|numpy\.typing|collections\.abc)\.", "", text).replace("<factory>", "...")
+
+    return tuple(plain(text) if text else text for text in (signature, returned))
+
+
 def setup(app):
     """Connect what Sphinx calls while it builds, and draw the pictures that follow the code."""
     pictures.draw_rooms(DOCS / "project" / "rooms.svg")
     pictures.draw_road(DOCS / "project" / "road.svg")
     app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-signature", plain_signature)

@@ -1,5 +1,7 @@
 """Site-specific wireless digital twins: from a 3-D scene to channels and the models trained on them.
 
+In a few lines::
+
     import sitetwin as st
 
     site = st.open_site("munich")
