@@ -136,7 +136,7 @@ class StructuredTwin:
         """Write the fitted twin, with the rows it was fitted to, into one file of plain numbers.
 
         Raises:
-            SiteTwinError: The twin is not fitted, or the disk refuses.
+            SiteTwinError: The twin is not fitted, or the disk cannot be written.
         """
         found, rows, model = self.calibration, self._rows, self.fitter.model
         assert rows is not None

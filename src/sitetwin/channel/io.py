@@ -39,7 +39,7 @@ TILE_BYTES = 256 * 2**20
 """Most bytes of channels in one tile, which is in memory while it is written or read."""
 
 Progress = Callable[[str, float], None]
-"""Told the stage ("channels") and the finished share of it, 0 to 1."""
+"""Called with the stage ("channels") and the finished share of it, 0 to 1."""
 
 
 def write_channels(

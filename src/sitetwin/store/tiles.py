@@ -180,7 +180,7 @@ class TileStore:
         """List a tile that `write_tile_aside` wrote in the manifest.
 
         Raises:
-            SiteTwinError: The tile is not there (its writer sees another disk), or the disk refuses.
+            SiteTwinError: The tile is not there (its writer sees another disk), or the disk cannot be written.
             IndexError: There is no such tile.
         """
         self.tiles[index]

@@ -24,7 +24,7 @@ from sitetwin.store import TileStore
 from sitetwin.version import __version__
 
 Progress = Callable[[str, float], None]
-"""Told the stage ("export") and the finished share of it, 0 to 1."""
+"""Called with the stage ("export") and the finished share of it, 0 to 1."""
 
 PATH_CONVENTIONS = {
     "frame": "local east, north, up; metres",

@@ -97,7 +97,7 @@ class BeamPredictor(ABC):
         """Write the fitted predictor, with the rows it was fitted to, into one file of plain numbers.
 
         Raises:
-            SiteTwinError: It is not fitted, or the disk refuses.
+            SiteTwinError: It is not fitted, or the disk cannot be written.
         """
         rows = self.rows
         arrays = {

@@ -93,7 +93,7 @@ class CsiCodec(ABC):
         """Write the fitted codec into one file of plain numbers.
 
         Raises:
-            SiteTwinError: The codec is not fitted, or the disk refuses.
+            SiteTwinError: The codec is not fitted, or the disk cannot be written.
         """
         taps, beams = self.fitted_shape
         about = {"shape": [taps, beams], "reals": self.budget.reals, "bits_per_real": self.budget.bits_per_real}

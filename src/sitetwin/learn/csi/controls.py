@@ -97,7 +97,7 @@ class TwinLookupCodec(CsiCodec):
 
     Args:
         most: Entries of the table: the first ones of the training matrices; None takes all.
-        budget: Of which ceil(log2 N) index bits and two reals are used.
+        budget: Feedback budget; ceil(log2 N) index bits and two reals of it are used.
 
     Attributes:
         entries: (N, taps, beams) complex64 of unit norm.

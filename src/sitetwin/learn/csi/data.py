@@ -134,7 +134,7 @@ def csi_matrices(data: CsiData, shape: tuple[int, int] | None = None) -> Complex
     """Prepared matrices, complex64, of whatever a codec was given.
 
     Args:
-        data: See `CsiData`.
+        data: Matrices in any form of `CsiData`.
         shape: Delay taps and beams that the codec was made for; None accepts any.
 
     Raises:

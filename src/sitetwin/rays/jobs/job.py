@@ -20,7 +20,7 @@ from sitetwin.site import Site, check_transmitter
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
 Progress = Callable[[str, float], None]
-"""Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
+"""Called with the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False, init=False)

@@ -32,7 +32,7 @@ from sitetwin.site import Site
 from sitetwin.store import TileStore
 
 Progress = Callable[[str, float], None]
-"""Told the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
+"""Called with the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
 
 
 def fill_stores(

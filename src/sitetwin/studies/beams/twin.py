@@ -98,7 +98,7 @@ def build_twin(folder: Path, data: xr.Dataset, assumptions: TwinAssumptions) -> 
     """Trace the street of a scenario.
 
     Args:
-        folder: Of a site with ``georeference.json``: ranges ``x``, ``y`` in metres, and the ``lat``, ``lon`` of these.
+        folder: Folder of a site with ``georeference.json``: ranges ``x``, ``y`` (metres) and their ``lat``, ``lon``.
         data: The scenario; its positions and its station only.
         assumptions: Heights, carrier, array, band.
 

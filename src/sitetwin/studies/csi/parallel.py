@@ -60,7 +60,7 @@ def run_seeds(
         The results in the order of the seeds and parts.
 
     Raises:
-        SiteTwinError: A worker was killed from outside, or the disk refuses.
+        SiteTwinError: A worker was killed from outside, or the disk cannot be written.
     """
     (folder / "seeds").mkdir(parents=True, exist_ok=True)
     (folder / "models").mkdir(exist_ok=True)
