@@ -36,7 +36,7 @@ _BARE = 0.5  # metres above the lowest point: what is lower is ground
 
 
 def round_range(values: np.ndarray, step: float) -> tuple[float, float]:
-    """Range of the middle 98 % of the finite values, its ends rounded outwards to multiples of a step."""
+    """Find the range of the middle 98 % of the finite values, its ends rounded outwards to multiples of a step."""
     known = values[np.isfinite(values)]
     if known.size == 0:
         return -step, 0.0
@@ -46,14 +46,14 @@ def round_range(values: np.ndarray, step: float) -> tuple[float, float]:
 
 
 def beyond(values: np.ndarray, low: float, high: float) -> str:
-    """Ends of a colour bar beyond which values lie: "neither", "min", "max" or "both"."""
+    """Name the ends of a colour bar beyond which values lie: "neither", "min", "max" or "both"."""
     known = values[~np.isnan(values)]
     under, over = bool(known.size and known.min() < low), bool(known.size and known.max() > high)
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[under, over]
 
 
 def colour_bar(axes: Axes, image: ScalarMappable, label: str, below: bool = False, **options: Any) -> Colorbar:
-    """A slim colour bar to the right of a map, or below it."""
+    """Draw a slim colour bar to the right of a map, or below it."""
     place: dict[str, Any] = {"location": "bottom", "aspect": 30} if below else {"location": "right", "aspect": 32}
     figure = cast(Figure, axes.figure)
     bar = figure.colorbar(image, ax=axes, pad=0.02, shrink=0.92, label=label, **place, **options)
@@ -63,13 +63,13 @@ def colour_bar(axes: Axes, image: ScalarMappable, label: str, below: bool = Fals
 
 
 def map_height(extent: Extent, width: float) -> float:
-    """Height in inches of a map that is `width` inches wide, within reason."""
+    """Choose the height in inches of a map that is `width` inches wide, within reason."""
     xmin, xmax, ymin, ymax = extent
     return float(np.clip(width * (ymax - ymin) / (xmax - xmin), 0.4 * width, 1.4 * width))
 
 
 def frame_map(axes: Axes, extent: Extent) -> None:
-    """Limits, equal scales, labels and a box."""
+    """Set limits, equal scales, labels and a box."""
     xmin, xmax, ymin, ymax = extent
     axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal", xlabel="east (m)", ylabel="north (m)")
     for axis in (axes.xaxis, axes.yaxis):
@@ -78,7 +78,7 @@ def frame_map(axes: Axes, extent: Extent) -> None:
 
 
 def roof_heights(site: Site, extent: Extent, step: float) -> tuple[Float[np.ndarray, "rows columns"], Extent]:
-    """Heights of what is built, from above.
+    """Look at the heights of what is built, from above.
 
     Args:
         site: The site.
@@ -114,7 +114,7 @@ def draw_roofs(axes: Axes, heights: np.ndarray | None, extent: Extent | None) ->
 
 
 def crowns_of(site: Site) -> Float[np.ndarray, "crowns 3"]:
-    """East, north and radius of the round crowns of a site, metres."""
+    """Return east, north and radius of the round crowns of a site, metres."""
     crowns = [v for v in site.vegetation.volumes if isinstance(v, Ellipsoid)]
     return np.array([(*v.centre[:2], v.semi_axes[0]) for v in crowns], dtype=np.float64).reshape(-1, 3)
 
@@ -149,14 +149,14 @@ def draw_masts(axes: Axes, places: np.ndarray, names: Sequence[str], **options: 
 
 
 def write_name(axes: Axes, place: Sequence[float] | np.ndarray, name: str) -> None:
-    """A name beside a place, with a halo."""
+    """Write a name beside a place, with a halo."""
     at = (float(place[0]), float(place[1]))
     text = axes.annotate(name, at, xytext=(6, 5), textcoords="offset points", fontsize=8, fontweight="bold", zorder=6)
     text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="white")])
 
 
 def legend_below(axes: Axes, handles: Sequence[Patch], title: str | None = None) -> None:
-    """A legend in one line, or a few, below the label of the axis."""
+    """Draw a legend in one line, or a few, below the label of the axis."""
     if handles:
         below = ScaledTranslation(0.0, -_LABEL_ROOM, cast(Figure, axes.figure).dpi_scale_trans)
         axes.legend(
@@ -172,5 +172,5 @@ def legend_below(axes: Axes, handles: Sequence[Patch], title: str | None = None)
 
 
 def mast_names(count: int) -> list[str]:
-    """Names of transmitters that have none: "BS", or "BS1", "BS2" and so on."""
+    """Name transmitters that have no names: "BS", or "BS1", "BS2" and so on."""
     return ["BS"] if count == 1 else [f"BS{number + 1}" for number in range(count)]

@@ -39,7 +39,7 @@ class Interval(Protocol):
 
 
 def page_environment(**filters: Callable[..., str]) -> jinja2.Environment:
-    """Templates of the pages: strict about what is missing, safe against what is in the data.
+    """Load the templates of the pages: they are strict about what is missing, safe against what is in the data.
 
     Args:
         **filters: The page's own, beside `interval` and `number`.
@@ -57,7 +57,7 @@ def page_environment(**filters: Callable[..., str]) -> jinja2.Environment:
 
 
 def inline_svg(files: Files) -> str:
-    """The SVG of a figure as the address of an image: the page needs no other file."""
+    """Return the SVG of a figure as the address of an image: the page needs no other file."""
     return "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode("ascii")
 
 
@@ -92,7 +92,7 @@ def write_page(
 
 
 def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """A number as text; an en dash where there is none. Zero has no sign."""
+    """Write a number as text; an en dash stands where there is none. Zero has no sign."""
     if value is None:
         return _DASH
     rounded = round(value, digits) + 0.0
@@ -100,7 +100,7 @@ def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
 
 
 def interval(estimate: Interval | None, unit: str = "dB", digits: int = 1, signed: bool = False) -> str:
-    """An estimate as text: ``-17.3 [-17.8, -16.9] dB``, or ``-17.3 dB (n = 1)`` where there is no interval."""
+    """Write an estimate as text: ``-17.3 [-17.8, -16.9] dB``, or ``-17.3 dB (n = 1)`` where there is no interval."""
     if estimate is None or estimate.mean is None:
         return _DASH
     mean = number(estimate.mean, digits, signed)
@@ -111,7 +111,7 @@ def interval(estimate: Interval | None, unit: str = "dB", digits: int = 1, signe
 
 
 def terminal_table(title: str, **options: Any) -> Table:
-    """An empty table for the terminal, in the project's style."""
+    """Begin a table for the terminal, in the project's style."""
     return Table(
         title=Text(title),
         title_justify="left",

@@ -144,12 +144,12 @@ def write_results(folder: Path, results: Record | dict[str, Any], run: dict[str,
 
 
 def host() -> dict[str, Any]:
-    """The machine that a study ran on."""
+    """Describe the machine that a study runs on."""
     return {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()}
 
 
 def versions(*libraries: str) -> dict[str, str]:
-    """Versions of this package and of others by name, for the results."""
+    """Look up the versions of this package and of others by name, for the results."""
     return {name: importlib.metadata.version(name) for name in ("sitetwin", *libraries)}
 
 

@@ -65,12 +65,12 @@ class Estimate(Record):
 
 
 def as_document(results: Record) -> dict[str, Any]:
-    """The content of a results file: the keys that were given, under the names that they have in the file."""
+    """Return the content of a results file: the keys that were given, under the names that they have in the file."""
     return results.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def checked_record(kind: type[Document], content: Mapping[str, Any]) -> Document:
-    """Results of a schema, which names every key of their content.
+    """Check what is to be written against its schema, which must name every key.
 
     Args:
         kind: The schema.
@@ -106,7 +106,7 @@ def parsed_record(kind: type[Document], raw: Any, where: str) -> Document:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file of a finished study.
+    """Read a JSON file of a finished study.
 
     Raises:
         SiteTwinError: It is missing or damaged.

@@ -17,7 +17,7 @@ POWER, ANGLE = "channel power", "strongest angle"
 
 
 def open_channels(path: Path) -> TileStore:
-    """A finished data set of channels.
+    """Open a finished data set of channels.
 
     Raises:
         SiteTwinError: The folder is none, or tiles are missing.
@@ -32,12 +32,12 @@ def open_channels(path: Path) -> TileStore:
 
 
 def made_from(store: TileStore, link: Link) -> bool:
-    """Whether channels were made from the paths of a link."""
+    """Tell whether channels were made from the paths of a link."""
     return bool(store.attributes.get("paths_configuration_hash") == link.store.configuration_hash)
 
 
 def channel_quantities(store: TileStore, stride: int) -> dict[str, Quantity]:
-    """Quantities of every `stride`-th user, one tile in memory at a time.
+    """Compute the quantities of every `stride`-th user, one tile in memory at a time.
 
     "channel power" is received over transmitted power: the mean of |value|² over antennas of both ends and over
     subcarriers; of impulse responses and delay-angle channels the same by Parseval's theorem, of the delays that were

@@ -54,7 +54,7 @@ def scale_of(quantity: Quantity) -> Scale:
 
 
 def colours_of(quantity: Quantity, scale: Scale) -> UInt8[np.ndarray, "users 3"]:
-    """Colours of the users; values beyond the scale, infinite ones too, have the colour of its end."""
+    """Colour the users; values beyond the scale, infinite ones too, have the colour of its end."""
     known = ~np.isnan(quantity.values)
     colours = np.empty((len(quantity.values), 3), dtype=np.uint8)
     colours[~known] = NO_VALUE
@@ -69,7 +69,7 @@ def colours_of(quantity: Quantity, scale: Scale) -> UInt8[np.ndarray, "users 3"]
 
 
 def legend(quantity: Quantity, scale: Scale) -> str:
-    """A colour bar, or labels with their colours, and how many users have no value, as HTML."""
+    """Write a colour bar, or labels with their colours, and how many users have no value, as HTML."""
     missing = int(np.isnan(quantity.values).sum())
     parts = [f'<div style="font-weight:600;margin-bottom:4px">{html.escape(quantity.label)}</div>']
     if quantity.names:

@@ -42,7 +42,7 @@ class Quantity:
 
 
 def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: Leaves) -> Float[np.ndarray, " paths"]:
-    """Received over transmitted power of each path, with trees in a state of leaf.
+    """Compute the received over the transmitted power of each path, with trees in a state of leaf.
 
     Without trees, canopies neither weaken paths nor scatter, so that paths scattered in them carry nothing. All other
     paths are the same with trees and without.
@@ -69,7 +69,7 @@ def path_powers(paths: Paths, site: Site, carrier_hz: float, tx: Radio, leaves: 
 
 
 def user_quantities(paths: Paths, power: Float[np.ndarray, " paths"], beams: Radio) -> dict[str, Quantity]:
-    """All quantities of the users, by name.
+    """Compute all quantities of the users, by name.
 
     Args:
         paths: P paths of U users.
@@ -99,7 +99,7 @@ def user_quantities(paths: Paths, power: Float[np.ndarray, " paths"], beams: Rad
 
 
 def best_beam(paths: Paths, power: Float[np.ndarray, " paths"], radio: Radio) -> Int[np.ndarray, " users"]:
-    """The beam of a DFT codebook that brings each user most power, the mean over small-scale fading.
+    """Find the beam of a DFT codebook that brings each user most power, the mean over small-scale fading.
 
     Beams are those of `dft_codebook`, counted like the angles of delay-angle channels: N // 2 is broadside.
 

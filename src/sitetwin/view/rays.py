@@ -32,7 +32,7 @@ _WORDS = {
 def picked_user(
     users: Float[np.ndarray, "users 3"], origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]
 ) -> int | None:
-    """The user that a click means: of those nearest to the line of sight in angle, the one nearest to the eye.
+    """Find the user that a click means: of those nearest to the line of sight in angle, the one nearest to the eye.
 
     Args:
         users: (U, 3) metres.
@@ -56,7 +56,7 @@ def picked_user(
 
 
 def strongest_first(paths: Paths, power: Float[np.ndarray, " paths"], user: int) -> Int[np.ndarray, " rows"]:
-    """Rows of a user's paths with power, the strongest first."""
+    """Return the rows of a user's paths with power, the strongest first."""
     rows = np.arange(paths.offsets[user], paths.offsets[user + 1])
     rows = rows[power[rows] > 0]
     return rows[np.argsort(-power[rows], kind="stable")]
@@ -65,7 +65,7 @@ def strongest_first(paths: Paths, power: Float[np.ndarray, " paths"], user: int)
 def ray_segments(
     paths: Paths, power: Float[np.ndarray, " paths"], user: int
 ) -> tuple[Float[np.ndarray, "pieces 2 3"], UInt8[np.ndarray, "pieces 2 3"]]:
-    """The polylines of a user's paths, from the transmitter over the vertices to the user.
+    """Return the polylines of a user's paths, from the transmitter over the vertices to the user.
 
     Args:
         paths: P paths.
@@ -91,7 +91,7 @@ def ray_segments(
 
 
 def path_table(paths: Paths, power: Float[np.ndarray, " paths"], user: int) -> str:
-    """A user's strongest paths as a Markdown table: power, delay, what happens on the way."""
+    """Write a user's strongest paths as a Markdown table: power, delay, what happens on the way."""
     x, y, z = paths.users[user]
     rows = strongest_first(paths, power, user)
     lines = [f"**user {user}** at ({x:.1f}, {y:.1f}, {z:.1f}) m: {len(rows)} paths", ""]

@@ -41,7 +41,7 @@ class ColouredMesh:
 
 
 def city_meshes(site: Site) -> list[ColouredMesh]:
-    """The mesh of a site, divided by material into ground, roofs and walls; roofs are darker, the ground is paler."""
+    """Divide the mesh of a site by material into ground, roofs and walls; roofs are darker, the ground is paler."""
     corners = site.vertices[site.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lying = np.abs(normal[:, 2]) > _FACES_UP * np.sqrt((normal**2).sum(axis=1))
@@ -87,7 +87,7 @@ def _indexed(site: Site, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_long(corners: Float[np.ndarray, "triangles 3 3"], limit: float) -> Float[np.ndarray, "pieces 3 3"]:
-    """Triangles cut at the middle of their longest edges until none is longer than a limit.
+    """Cut triangles at the middle of their longest edges until none is longer than a limit.
 
     A browser interpolates depth along a triangle in single precision; along one that spans the site and reaches
     behind the eye it is wrong by metres, and users vanish in the ground.
@@ -121,7 +121,7 @@ def _edge_lengths(corners: np.ndarray) -> np.ndarray:
 def canopy_mesh(
     vegetation: Vegetation, chosen: Bool[np.ndarray, " volumes"]
 ) -> tuple[Float[np.ndarray, "vertices 3"], UInt32[np.ndarray, "faces 3"]]:
-    """Some canopies as one mesh.
+    """Join some canopies into one mesh.
 
     Args:
         vegetation: All canopies of a site.

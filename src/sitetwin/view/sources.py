@@ -108,7 +108,7 @@ def open_worlds(targets: Sequence[str], stores: Sequence[Path], scene: str | Non
 
 
 def with_stores(worlds: Sequence[World], stores: Sequence[Path]) -> tuple[World, ...]:
-    """Worlds with the paths of stores beside their own.
+    """Give worlds the paths of stores beside their own.
 
     Args:
         worlds: At least one.
@@ -163,7 +163,7 @@ def _refuse_store(path: Path) -> tuple[Link, ...]:
 
 
 def geometry_of(store: TileStore) -> str | None:
-    """Hash of the geometry in which the paths of a store were traced, if it says."""
+    """Return the hash of the geometry in which the paths of a store were traced, if it says."""
     given = store.configuration.get("attributes", {})
     found = store.configuration.get("geometry_hash") or given.get("geometry_hash")
     return None if found is None else str(found)
@@ -210,7 +210,7 @@ def _note_strides(world: World) -> None:
 
 
 def read_values(file: Path) -> dict[str, Float[np.ndarray, " rows"]]:
-    """Numbers per user from a file, by name: one row for each user, in the order of the users of a store.
+    """Read numbers per user from a file, by name: one row for each user, in the order of the users of a store.
 
     Args:
         file: ``.npz`` with one or more arrays of numbers, or ``.csv`` whose first line names the columns; columns
@@ -259,7 +259,7 @@ def _read_csv(file: Path) -> dict[str, np.ndarray]:
 
 
 def value_quantities(values: dict[str, np.ndarray], link: Link) -> dict[str, Quantity]:
-    """Those values that have one row for each user of a store, as quantities of the users that are shown."""
+    """Take those values that have one row for each user of a store, as quantities of the users that are shown."""
     return {
         name: Quantity(name, array[:: link.stride])
         for name, array in values.items()

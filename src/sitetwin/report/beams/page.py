@@ -53,7 +53,7 @@ def write_beams_report(folder: Path, released: Sequence[Released] = ()) -> Path:
 
 
 def beams_table(results: BeamResults) -> Table:
-    """The headline's rows and their references, for the terminal."""
+    """List the headline's rows and their references, for the terminal."""
     table = terminal_table("Top-1 accuracy and power loss (95 % intervals over drives)")
     for name in ("method", "split", "beams"):
         table.add_column(name, overflow="fold")

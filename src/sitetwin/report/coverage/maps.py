@@ -78,7 +78,7 @@ class Background:
 def value_map(
     background: Background, raster: GridRaster, values: np.ndarray, label: str, step: float, missing: str
 ) -> Figure:
-    """Users coloured by a number, over what stands there.
+    """Draw users coloured by a number, over what stands there.
 
     Args:
         background: Roofs, trees, stations.
@@ -114,7 +114,7 @@ def label_map(
     missing: str,
     colours: Sequence[Any] | None = None,
 ) -> Figure:
-    """Users coloured by a name.
+    """Draw users coloured by a name.
 
     Args:
         background: Roofs, trees, stations.

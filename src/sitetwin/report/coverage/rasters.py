@@ -18,7 +18,7 @@ from sitetwin.studies.coverage.grid import GridRaster
 def geotiff(
     raster: GridRaster, values: np.ndarray, georeference: Georeference | None, tags: Mapping[str, str]
 ) -> bytes:
-    """One band of float32, NaN for no data, north up.
+    """Write one band of float32, NaN for no data, north up.
 
     The coordinates are those of the site, metres. With a georeference the coordinate reference system is that of the
     site: a transverse Mercator projection on WGS84 about its origin, scale 1. Without one the file has an affine
@@ -62,5 +62,5 @@ def geotiff(
 
 
 def can_write_geotiff() -> bool:
-    """Whether the package that writes GeoTIFF is installed."""
+    """Tell whether the package that writes GeoTIFF is installed."""
     return find_spec("rasterio") is not None

@@ -95,7 +95,7 @@ class Coverage:
     chains: tuple[dict[str, object], ...]
 
     def values(self, quantity: str) -> Float[np.ndarray, " users"]:
-        """A quantity of the link between each user and its serving station.
+        """Return a quantity of the link between each user and its serving station.
 
         Args:
             quantity: One of `QUANTITIES`, such as "rsrp_dbm", "sinr_db" or "delay_spread_s".
@@ -118,7 +118,7 @@ class Coverage:
         return _db(found) if chosen.units == "dB" else found
 
     def of_serving(self, name: str) -> Float[np.ndarray, " users"]:
-        """A field of `LinkStatistics` over the link to the serving station; NaN where no station serves."""
+        """Return a field of `LinkStatistics` of the link to the serving station; NaN where no station serves."""
         every = np.stack([np.asarray(getattr(link, name), dtype=np.float64) for link in self.links])
         value = np.take_along_axis(every, np.maximum(self.serving, 0)[None], axis=0)[0]
         return np.where(self.serving >= 0, value, np.nan)
@@ -177,7 +177,7 @@ class Coverage:
         )
 
     def to_xarray(self) -> xr.Dataset:
-        """The quantities as maps over x and y, and the received power of each station.
+        """Return the quantities as maps over x and y, and the received power of each station.
 
         Returns:
             A dataset with the dimensions ``y`` (south to north), ``x`` (west to east) and ``station``. Each of

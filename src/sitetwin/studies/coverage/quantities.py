@@ -74,7 +74,7 @@ QUANTITIES = {
 
 
 def known_quantity(name: str) -> Quantity:
-    """The quantity of a name.
+    """Look a quantity up by its name.
 
     Raises:
         SiteTwinError: There is none of that name.

@@ -190,7 +190,7 @@ def summarise(coverage: Coverage, files: Mapping[str, str]) -> CoverageResults:
 
 
 def read_coverage_results(folder: str | Path) -> CoverageResults:
-    """The summary of a finished coverage.
+    """Read the summary of a finished coverage.
 
     Args:
         folder: Folder of the coverage.

@@ -134,7 +134,7 @@ def _paths_of(site: Site, area: Area, trace: TraceSettings) -> PathsOfArea:
 def _sum_up(
     store: TileStore, site: Site, stations: Sequence[Station], settings: CoverageSettings, tell: Progress
 ) -> list[LinkStatistics]:
-    """The links of stations that share a store of paths, tile after tile."""
+    """Sum up the links of stations that share a store of paths, tile after tile."""
     transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
     parts: list[list[LinkStatistics]] = [[] for _ in stations]
     for index in range(len(store.tiles)):
@@ -151,7 +151,7 @@ def _sum_up(
 
 
 def station_gains(paths: Paths, site: Site, station: Station, options: FieldOptions) -> PathGains:
-    """Gains of the paths from the station's antenna to a vertical isotropic one."""
+    """Compute the gains of the paths from the station's antenna to a vertical isotropic one."""
     with torch.no_grad():
         return path_gains(paths, site, station.carrier_hz, station.radio, None, options)
 

@@ -167,7 +167,7 @@ class Results(Record):
 
 
 def checked_document(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of `results.json`, of sections that the schema names, every key of them.
+    """Check the sections of `results.json`, each key of which the schema must name, and return its content.
 
     Raises:
         ValueError: A key or a value is not as the schema says: the code and its schema have drifted apart.
