@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Trajectory
-from sitetwin.rays.drives import ascending, places_along, resample, trajectories_from_gpx
+from sitetwin.rays.moving.drives import ascending, places_along, resample, trajectories_from_gpx
 from sitetwin.site import Georeference, Site
 from sitetwin.site.build import build_site
 from sitetwin.site.latlon import to_geographic

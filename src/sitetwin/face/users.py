@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.drives import places_along, trajectories_from_gpx
+from sitetwin.rays.moving.drives import places_along, trajectories_from_gpx
 from sitetwin.site import Site, area_grid, inside_building, latlon_box, user_grid
 from sitetwin.site.maps import Ledger, read_streets
 

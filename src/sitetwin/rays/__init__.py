@@ -3,12 +3,12 @@
 from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.convergence import Convergence, convergence
 from sitetwin.rays.dense import TraceSettings, discover, solve
-from sitetwin.rays.drives import resample, trajectories_from_gpx
-from sitetwin.rays.dynamic import DynamicTrace
 from sitetwin.rays.jobs.engines import ENGINES, trace
 from sitetwin.rays.jobs.io import load_paths, save_paths, summarise
 from sitetwin.rays.jobs.job import TraceJob
-from sitetwin.rays.motion import Trajectory, doppler_shifts, length_rates
+from sitetwin.rays.moving.drives import resample, trajectories_from_gpx
+from sitetwin.rays.moving.dynamic import DynamicTrace
+from sitetwin.rays.moving.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.siting import best_roof_edge, visible
 

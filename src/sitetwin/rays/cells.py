@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Integer
 
 CELL_SIZE = 16.0  # m
 _MOST_CELLS = 1 << 15  # beyond, cells grow: marks take memory in proportion to chains x cells
@@ -21,12 +22,12 @@ class CellGrid:
         shape: Number of cells along x, y, z.
     """
 
-    origin: np.ndarray
+    origin: Float[np.ndarray, " 3"]
     size: float
     shape: tuple[int, int, int]
 
     @classmethod
-    def over(cls, users: np.ndarray) -> CellGrid:
+    def over(cls, users: Float[np.ndarray, "users 3"]) -> CellGrid:
         """Make the grid over (U, 3) users, metres, U at least 1."""
         low, high = users.min(axis=0), users.max(axis=0)
         size = CELL_SIZE
@@ -42,11 +43,11 @@ class CellGrid:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
     @property
-    def high(self) -> np.ndarray:
+    def high(self) -> Float[np.ndarray, " 3"]:
         """(3,) float64, highest corner, metres."""
         return self.origin + self.size * np.asarray(self.shape)
 
-    def cell_of(self, points: np.ndarray) -> np.ndarray:
+    def cell_of(self, points: Float[np.ndarray, "points 3"]) -> Integer[np.ndarray, " points"]:
         """Return the cell of each (N, 3) point, (N,) int64; points outside get the nearest cell."""
         cell = np.empty(len(points), dtype=np.int64)
         for first in range(0, len(points), _POINTS_AT_ONCE):
@@ -56,7 +57,7 @@ class CellGrid:
             cell[part] = (index[:, 0] * self.shape[1] + index[:, 1]) * self.shape[2] + index[:, 2]
         return cell
 
-    def neighbours(self, cells: np.ndarray) -> np.ndarray:
+    def neighbours(self, cells: Integer[np.ndarray, " cells"]) -> Integer[np.ndarray, "cells 27"]:
         """Return each cell and the cells around it, (N, 27) int64; -1 outside the grid."""
         x, rest = np.divmod(cells, self.shape[1] * self.shape[2])
         y, z = np.divmod(rest, self.shape[2])
@@ -66,7 +67,7 @@ class CellGrid:
         flat = (index[..., 0] * self.shape[1] + index[..., 1]) * self.shape[2] + index[..., 2]
         return np.where(inside, flat, -1)
 
-    def near(self, users: np.ndarray) -> np.ndarray:
+    def near(self, users: Float[np.ndarray, "users 3"]) -> Bool[np.ndarray, " cells"]:
         """Return (num_cells,) bool: which cells hold users or are neighbours of such cells."""
         result = np.zeros(self.num_cells, dtype=bool)
         result[self.cell_of(users)] = True
@@ -88,15 +89,15 @@ class CellUsers:
         high: (B, 3) float64, highest corner of the users of each cell, metres.
     """
 
-    order: np.ndarray
-    points: np.ndarray
-    cells: np.ndarray
-    offsets: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    order: Integer[np.ndarray, " users"]
+    points: Float[np.ndarray, "users 3"]
+    cells: Integer[np.ndarray, " cells"]
+    offsets: Integer[np.ndarray, " cells+1"]
+    low: Float[np.ndarray, "cells 3"]
+    high: Float[np.ndarray, "cells 3"]
 
     @classmethod
-    def of(cls, users: np.ndarray, grid: CellGrid) -> CellUsers:
+    def of(cls, users: Float[np.ndarray, "users 3"], grid: CellGrid) -> CellUsers:
         """Sort (U, 3) users, metres, U at least 1, by the cells of a grid."""
         cell = grid.cell_of(users)
         order = np.argsort(cell, kind="stable")

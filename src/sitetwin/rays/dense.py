@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from typing import Any
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
@@ -120,8 +120,8 @@ class TraceSettings:
 
 def discover(
     site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
+    transmitter: ArrayLike,
+    users: ArrayLike,
     settings: TraceSettings,
     progress: Progress | None = None,
     caster: RayCaster | None = None,
@@ -139,14 +139,14 @@ def discover(
     Raises:
         SiteTwinError: A position is not finite, or there is no user.
     """
-    transmitter, users = checked_positions(transmitter, users)
+    place, receivers = checked_positions(transmitter, users)
     caster, tell = caster or RayCaster(site), progress or (lambda share: None)
     diffracts = settings.diffraction and settings.max_depth > 0
     chains = discover_chains(
         site,
         caster,
-        transmitter,
-        users,
+        place,
+        receivers,
         depth=settings.max_depth,
         rays_per_lattice=settings.rays_per_lattice,
         unseen_bound=settings.unseen_bound,
@@ -163,14 +163,14 @@ def discover(
         lit_region=settings.lit_region,
         seed=settings.seed,
     )
-    edges = discover_edges(site, caster, transmitter, users, chains.grid, wanted, lambda share: tell((1 + share) / 2))
+    edges = discover_edges(site, caster, place, receivers, chains.grid, wanted, lambda share: tell((1 + share) / 2))
     return replace(chains, edges=edges)
 
 
 def solve(
     site: Site,
     chains: ChainList,
-    users: np.ndarray,
+    users: ArrayLike,
     settings: TraceSettings,
     progress: Progress | None = None,
     caster: RayCaster | None = None,
@@ -189,8 +189,8 @@ def solve(
         SiteTwinError: A position is not finite, or lies outside the volume that the chains were discovered for; or the
             chains are of another site.
     """
-    _, users = checked_positions(chains.transmitter, users, none_will_do=True)
-    if len(users) and ((users < chains.grid.origin) | (users > chains.grid.high)).any():
+    _, receivers = checked_positions(chains.transmitter, users, none_will_do=True)
+    if len(receivers) and ((receivers < chains.grid.origin) | (receivers > chains.grid.high)).any():
         raise SiteTwinError("some users lie outside the volume that the chains were discovered for; discover with all")
     if _names_too_much(site, chains):
         raise SiteTwinError("the chains name facets that the site lacks; use the site that they were discovered in")
@@ -198,13 +198,13 @@ def solve(
     attributes = trace_attributes(site, chains, settings)
     specular = SpecularSolver(site, caster, chains, settings.max_transmissions)
     if chains.edges is None:
-        reflected = specular.solve(users, progress=tell)
-        paths, place = assemble(specular, reflected, None, None, users, attributes)
+        reflected = specular.solve(receivers, progress=tell)
+        paths, place = assemble(specular, reflected, None, None, receivers, attributes)
     else:
-        reflected = specular.solve(users, progress=lambda share: tell(share / 2))
+        reflected = specular.solve(receivers, progress=lambda share: tell(share / 2))
         edges = EdgeSolver(EdgeScene(site, caster, chains.transmitter), chains.edges, settings.lit_region)
-        diffracted = edges.solve(users, progress=lambda share: tell((1 + share) / 2))
-        paths, place = assemble(specular, reflected, edges, diffracted, users, attributes)
+        diffracted = edges.solve(receivers, progress=lambda share: tell((1 + share) / 2))
+        paths, place = assemble(specular, reflected, edges, diffracted, receivers, attributes)
     if settings.max_transmissions:
         paths = with_crossings(site, paths, place, reflected)
     if settings.diffuse_paths:
@@ -214,8 +214,8 @@ def solve(
 
 def trace(
     site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
+    transmitter: ArrayLike,
+    users: ArrayLike,
     settings: TraceSettings | None = None,
     progress: Progress | None = None,
 ) -> Paths:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 
@@ -15,7 +16,9 @@ Positions = np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Sequence[
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
-def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def checked_positions(
+    transmitter: Any, users: Any, *, none_will_do: bool = False
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "users 3"]]:
     """Check positions and return them as contiguous float64.
 
     Args:
@@ -52,7 +55,7 @@ def checked_positions(transmitter: Any, users: Any, *, none_will_do: bool = Fals
     return transmitter, users
 
 
-def checked_transmitters(transmitters: Any) -> np.ndarray:
+def checked_transmitters(transmitters: Any) -> Float[np.ndarray, "transmitters 3"]:
     """Check positions of one or several transmitters and return them as contiguous float64.
 
     Args:

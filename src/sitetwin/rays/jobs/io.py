@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import penetrable_facets
@@ -63,7 +64,7 @@ def paths_to_arrays(paths: Paths) -> dict[str, Array]:
     }
 
 
-def arrays_to_paths(group: Group, transmitter: np.ndarray, attributes: dict[str, Any]) -> Paths:
+def arrays_to_paths(group: Group, transmitter: Float[np.ndarray, " 3"], attributes: dict[str, Any]) -> Paths:
     """Make paths from labelled arrays, as the inverse of `paths_to_arrays`.
 
     Raises:
@@ -188,7 +189,11 @@ def split_users(users: int, tile_users: int) -> list[tuple[int, int]]:
 
 
 def trace_configuration(
-    site: Site, transmitter: np.ndarray, users: np.ndarray, settings: TraceSettings, tile_users: int
+    site: Site,
+    transmitter: Float[np.ndarray, " 3"],
+    users: Float[np.ndarray, "users 3"],
+    settings: TraceSettings,
+    tile_users: int,
 ) -> dict[str, Any]:
     """Return everything that determines the paths of a trace; a run is resumed only if it is equal.
 
@@ -273,7 +278,7 @@ def _position(point: np.ndarray) -> list[float]:
     return [float(x) for x in point]
 
 
-def root_attributes(transmitter: np.ndarray) -> dict[str, Any]:
+def root_attributes(transmitter: Float[np.ndarray, " 3"]) -> dict[str, Any]:
     """Return the attributes that describe a store of paths to its readers."""
     return {
         "title": TITLE,

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sitetwin.backend import mitsuba
 from sitetwin.rays.assemble import assemble
@@ -114,10 +115,10 @@ class DynamicTrace:
     def __init__(
         self,
         site: Site,
-        transmitter: np.ndarray,
-        users: np.ndarray,
+        transmitter: ArrayLike,
+        users: ArrayLike,
         settings: TraceSettings | None = None,
-        places: np.ndarray | None = None,
+        places: ArrayLike | None = None,
     ) -> None:
         self.site, self._settings = site, settings or TraceSettings()
         refuse_all_but_specular(self._settings, "a trace with moving objects")

@@ -7,9 +7,10 @@ from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Integer, Shaped
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.motion import Trajectory
+from sitetwin.rays.moving.motion import Trajectory
 from sitetwin.site.latlon import to_local
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.places.gpx import GpxTrack, read_gpx
@@ -116,7 +117,7 @@ def resample(trajectory: Trajectory, *, interval_s: float | None = None, spacing
     return Trajectory(times, positions, velocities)
 
 
-def places_along(trajectory: Trajectory, site: Site, spacing_m: float, height: float) -> np.ndarray:
+def places_along(trajectory: Trajectory, site: Site, spacing_m: float, height: float) -> Float[np.ndarray, "places 3"]:
     """Place users along a drive at equal distances, all at the same height over the ground.
 
     The ground is looked up at every place, because it rises and falls between the recorded points.
@@ -186,7 +187,7 @@ def _clock(
     return rows, track.times[rows] - first
 
 
-def ascending(values: np.ndarray) -> np.ndarray:
+def ascending(values: Shaped[np.ndarray, " values"]) -> Integer[np.ndarray, " kept"]:
     """Return the rows of a longest strictly ascending subsequence (patience sorting)."""
     tails: list[float] = []
     last: list[int] = []

@@ -5,10 +5,11 @@ A path that becomes shorter has a positive shift, ``nu = -(f / c) dL/dt``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
@@ -29,15 +30,15 @@ class Trajectory:
         SiteTwinError: The shapes do not fit, a number is not finite, or the times do not ascend.
     """
 
-    times: np.ndarray
-    positions: np.ndarray
-    velocities: np.ndarray
+    times: Float[np.ndarray, " moments"]
+    positions: Float[np.ndarray, "moments 3"]
+    velocities: Float[np.ndarray, "moments 3"]
 
     def __init__(
         self,
-        times: np.ndarray | Sequence[float],
-        positions: np.ndarray | Sequence[Sequence[float]],
-        velocities: np.ndarray | Sequence[Sequence[float]] | None = None,
+        times: ArrayLike,
+        positions: ArrayLike,
+        velocities: ArrayLike | None = None,
     ) -> None:
         time, place = np.asarray(times, dtype=np.float64), np.asarray(positions, dtype=np.float64)
         if time.ndim != 1 or len(time) < 2 or place.shape != (len(time), 3):
@@ -56,7 +57,7 @@ class Trajectory:
         for name, value in (("times", time), ("positions", place), ("velocities", speed)):
             object.__setattr__(self, name, value)
 
-    def at(self, times: np.ndarray | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, times: ArrayLike) -> tuple[Float[np.ndarray, "*moments 3"], Float[np.ndarray, "*moments 3"]]:
         """Return positions (M, 3) in metres and velocities (M, 3) in m/s at times (M,) in seconds.
 
         Raises:
@@ -73,11 +74,11 @@ class Trajectory:
 
 def length_rates(
     paths: Paths,
-    user_velocity: np.ndarray,
-    transmitter_velocity: np.ndarray | None = None,
-    facet_velocity: np.ndarray | None = None,
-    wedge_velocity: np.ndarray | None = None,
-) -> np.ndarray:
+    user_velocity: ArrayLike,
+    transmitter_velocity: ArrayLike | None = None,
+    facet_velocity: ArrayLike | None = None,
+    wedge_velocity: ArrayLike | None = None,
+) -> Float[np.ndarray, " paths"]:
     """Return the rate of change of each path's length, dL/dt = sum_i v_i . (u_i - u_{i+1}).
 
     The sum runs over the corners of the path. u_i is the unit direction in which the wave arrives at corner i, u_{i+1}
@@ -140,11 +141,11 @@ def _rate_of_surfaces(paths: Paths, hit: np.ndarray, velocity: np.ndarray, what:
 def doppler_shifts(
     paths: Paths,
     frequency_hz: float,
-    user_velocity: np.ndarray,
-    transmitter_velocity: np.ndarray | None = None,
-    facet_velocity: np.ndarray | None = None,
-    wedge_velocity: np.ndarray | None = None,
-) -> np.ndarray:
+    user_velocity: ArrayLike,
+    transmitter_velocity: ArrayLike | None = None,
+    facet_velocity: ArrayLike | None = None,
+    wedge_velocity: ArrayLike | None = None,
+) -> Float[np.ndarray, " paths"]:
     """Return the Doppler shift of each path, ``nu = (f / c) (v_rx·k_rx + v_tx·k_tx)`` plus that of moving surfaces.
 
     k points away from its antenna: an end that moves along the direction of its path has a positive shift.
