@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from beartype.roar import BeartypeCallHintViolation
 
+from sitetwin.channel import AntennaArray, Radio
+from sitetwin.channel.synthesis.steering import spread_ports
 from sitetwin.site.mesh import check_vertices
 
 
@@ -32,3 +35,9 @@ def test_one_name_is_one_length_within_a_call(tmp_path, monkeypatch):
     module.both(np.zeros(3), np.zeros(3))
     with pytest.raises(BeartypeCallHintViolation):
         module.both(np.zeros(3), np.zeros(4))
+
+
+def test_a_property_has_lengths_of_its_own():
+    # Both radios are asked for the ports of their "antennas", 8 and 4, within one call.
+    tx, rx = (Radio(AntennaArray.ula(count, polarisation="VH")) for count in (4, 2))
+    assert spread_ports(torch.zeros(5, 2, 2, dtype=torch.complex64), tx, rx).shape == (5, 4, 8)
