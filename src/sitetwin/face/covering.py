@@ -55,7 +55,8 @@ def coverage(
             outdoors, a carrier is outside of a material's range and that is refused, or the disk cannot be written.
     """
     given = named_stations([stations] if isinstance(stations, Station) else list(stations))
-    users = Area(area, spacing, height, allow_indoors)
+    west, south, east, north = map(float, area)  # whole numbers would be written as such, and be other bytes
+    users = Area((west, south, east, north), float(spacing), float(height), allow_indoors)
     if settings is not None and choices:
         raise SiteTwinError(f"settings were given and {min(choices)} beside them; put it into the settings")
     chosen = settings or CoverageSettings(trace_settings(**choices), FieldOptions())

@@ -65,8 +65,8 @@ def export_paths(
     idle = sorted(set(choices) & set(_OF_CHANNELS))
     if idle:
         raise SiteTwinError(f"{idle[0]} says nothing to paths, whose gains are those at the carrier; leave it out")
-    request = channel_request(**{**choices, "quantity": "gains"})
-    source = formats.GainSource.open(paths, site, request)
+    wanted: ChannelChoices = {**choices, "quantity": "gains"}
+    source = formats.GainSource.open(paths, site, channel_request(**wanted))
     more = {} if max_paths is None else {"max_paths": max_paths}
     return _WRITERS[form](source, to, progress=progress, **more)
 

@@ -46,7 +46,7 @@ def transmitters(
     return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
-def _several(places: Where | Sequence[Where]) -> Sequence[Any]:
+def _several(places: Where | Sequence[Where]) -> Sequence[Any] | np.ndarray:
     """The places one by one; a single place becomes a list of it."""
     if isinstance(places, (str, Path, LatLon)):
         return [places]

@@ -28,7 +28,7 @@ from sitetwin.rays.cells import CellGrid
 from sitetwin.rays.dense import Progress, TraceSettings, refuse_all_but_specular
 from sitetwin.rays.lattice import random_rotation
 from sitetwin.rays.paths import Interaction, Paths
-from sitetwin.rays.positions import checked_positions
+from sitetwin.rays.positions import Positions, checked_positions
 from sitetwin.rays.specular.crossings import with_crossings
 from sitetwin.rays.specular.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.specular.solving import SpecularSolver
@@ -117,8 +117,8 @@ def spreading_power(paths: Paths) -> np.ndarray:
 
 def convergence(
     site: Site,
-    transmitter: np.ndarray,
-    users: np.ndarray,
+    transmitter: Positions,
+    users: Positions,
     settings: TraceSettings | None = None,
     *,
     lattices: int = 12,

@@ -44,6 +44,11 @@ class TileStore:
         self._manifest = manifest
         self._metadata: dict[str, dict[str, Any]] = {}  # of the finished groups, by group and checksum
 
+    def __repr__(self) -> str:
+        kind = self.configuration.get("kind", "arrays")
+        done = len(self.tiles) - len(self.missing_tiles())
+        return f"TileStore '{self.path}': {kind}, {self.num_users:,} users, {done} of {len(self.tiles)} tiles finished"
+
     @classmethod
     def create(
         cls,

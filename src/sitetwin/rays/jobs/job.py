@@ -76,6 +76,13 @@ class TraceJob:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        many = len(self.transmitters)
+        return (
+            f"TraceJob: {many} transmitter{'' if many == 1 else 's'}, {len(self.users):,} users, tiles of "
+            f"{self.tile_users:,}, engine {self.engine}, in site '{self.site.name}'"
+        )
+
     def run(
         self,
         folder: str | Path,

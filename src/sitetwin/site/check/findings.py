@@ -11,6 +11,8 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 EXAMPLES = 5
 """Objects that a finding names."""
 
+_SHOWN = 12  # findings of a report that prints itself
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -59,6 +61,13 @@ class SiteReport:
     vegetation: dict[str, dict[str, int]]
     imported: list[dict[str, Any]]
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.of(kind))} {kind}s" for kind in ("error", "warning", "note"))
+        lines = [f"  {finding.severity}: {finding.text}" for finding in self.findings[:_SHOWN]]
+        more = len(self.findings) - _SHOWN
+        rest = [f"  and {more} more findings"] if more > 0 else []
+        return "\n".join([f"SiteReport of '{self.site}': {counts}", *lines, *rest])
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
         """Return the findings of one severity ("error", "warning" or "note")."""

@@ -9,6 +9,7 @@ Kind = Literal["read", "repaired", "assumed", "dropped"]
 KINDS: tuple[Kind, ...] = ("read", "repaired", "assumed", "dropped")
 
 _EXAMPLES = 5
+_SHOWN = 15  # lines of a ledger that prints itself
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: dict[tuple[Kind, str], Entry] = {}
+
+    def __repr__(self) -> str:
+        lines = [f"{e.kind:<9} {e.count:>9,}  {e.what}" for e in self.entries]
+        shown = [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else lines
+        return "\n".join(["Ledger", *(f"  {line}" for line in shown)])
 
     def note(self, kind: Kind, what: str, key: str = "", count: int = 1) -> None:
         """Count one thing that an importer did.

@@ -1,0 +1,90 @@
+"""Commands and the Python beside them on the page of the command line write the same bytes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sitetwin.cli import app as cli
+from sitetwin.site.projection import LocalProjection
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
+SECTION = PAGE.read_text(encoding="utf-8").split("## The same in Python\n")[1].split("\n## ")[0]
+PAIRS = re.findall(r"^```sh\n(.*?)^```\n+```python\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+IMPORTS = re.findall(r"^```python\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)[0]
+
+
+def write_map(file):
+    """A house of 20 m x 20 m about the origin, another beside it, and a street to the south."""
+    projection = LocalProjection(48.137, 11.575)
+    lines = {
+        "house": ([(-10, -10), (10, -10), (10, 10), (-10, 10), (-10, -10)], {"building": "yes", "height": "12"}),
+        "shed": ([(25, -10), (40, -10), (40, 0), (25, 0), (25, -10)], {"building": "yes", "height": "4"}),
+        "street": ([(-60, -30), (60, -30)], {"highway": "residential"}),
+    }
+    nodes, ways = [], []
+    for number, (corners, tags) in enumerate(lines.values(), 1):
+        places = projection.to_wgs84(np.array(corners, dtype=float))
+        refs = [len(nodes) + k for k in range(1, len(places) + 1)]
+        for ref, (longitude, latitude) in zip(refs, places, strict=True):
+            nodes.append(f'<node id="{ref}" lat="{latitude:.8f}" lon="{longitude:.8f}"/>')
+        if corners[0] == corners[-1]:
+            refs[-1] = refs[0]
+        inside = "".join(f'<nd ref="{ref}"/>' for ref in refs)
+        inside += "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags.items())
+        ways.append(f'<way id="{number}">{inside}</way>')
+    file.write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>')
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two folders: in one the commands were run, in the other the Python."""
+    top = tmp_path_factory.mktemp("both")
+    names: dict[str, object] = {}
+    exec(IMPORTS, names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sitetwin.report.coverage.writer._picture", lambda *arguments: b"no picture")
+        for way in ("command", "python"):
+            (top / way).mkdir()
+            write_map(top / way / "city.osm")
+            (top / way / "runs").mkdir()
+            (top / way / "sites").mkdir()
+        for command, python in PAIRS:
+            patch.chdir(top / "command")
+            result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
+            assert result.exit_code == 0, f"{command}: {result.stderr}"
+            patch.chdir(top / "python")
+            exec(compile(python, command, "exec"), names)
+    return contents(top / "command"), contents(top / "python")
+
+
+def outputs():
+    return [shlex.split(command)[-1] for command, _ in PAIRS]
+
+
+@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
+@pytest.mark.parametrize("output", outputs())
+def test_the_same_bytes_come_both_ways(both, output):
+    command, python = ({name: data for name, data in files.items() if _within(name, output)} for files in both)
+    assert command
+    assert set(command) == set(python)
+    assert [name for name in command if command[name] != python[name]] == []
+
+
+def _within(name, output):
+    return name == output or name.startswith(f"{output}/")
+
+
+def test_every_command_has_its_python():
+    listed = set(re.findall(r"sitetwin ((?:site|store|study) [a-z]+|[a-z]+)", SECTION)) | {"store verify"}
+    single = {info.name for info in cli.app.registered_commands}
+    groups = {"site": cli.site_app, "store": cli.store_app, "study": cli.study_app}
+    known = single | {f"{name} {info.name}" for name, app in groups.items() for info in app.registered_commands}
+    assert known <= listed
