@@ -114,15 +114,19 @@ class _Sums:
         self.user = paths.user_of_path
         self._users = paths.num_users
         self._weight = power
-        self.power = np.bincount(self.user, weights=power, minlength=self._users)
+        self.power = self._summed(self.user, power)
+
+    def _summed(self, user: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """(U,) float64 sum of a value of each path; NumPy counts in integers where there is no path at all."""
+        return np.bincount(user, weights=value, minlength=self._users).astype(np.float64)
 
     def total(self, chosen: np.ndarray) -> np.ndarray:
         """(U,) power of the chosen paths."""
-        return np.bincount(self.user[chosen], weights=self._weight[chosen], minlength=self._users)
+        return self._summed(self.user[chosen], self._weight[chosen])
 
     def mean(self, value: np.ndarray) -> np.ndarray:
         """(U,) mean of a value of each path, weighted with the powers; NaN without power."""
-        total = np.bincount(self.user, weights=self._weight * value, minlength=self._users)
+        total = self._summed(self.user, self._weight * value)
         with np.errstate(invalid="ignore"):
             return total / np.where(self.power > 0, self.power, np.nan)
 
