@@ -10,14 +10,26 @@ import pytest
 import torch
 import xarray as xr
 
+from sitetwin.calibrate import StructuredTwin
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import BeamPredictor, BeamSet, LookupBeams, MajorityBeams, NearestBeams, NetworkBeams
+from sitetwin.learn import (
+    BeamPredictor,
+    BeamSet,
+    GeometricBeams,
+    LookupBeams,
+    MajorityBeams,
+    NearestBeams,
+    NetworkBeams,
+    Predictor,
+    SharedLayerBeams,
+)
 from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.emulator import BeamPowerEmulator
 from sitetwin.learn.beams.metrics import rank_of_best
 from sitetwin.learn.beams.network import Schedule
 
 BEAMS = 6
+AREA = np.array([[12.0, -18.0], [20.0, 18.0]])
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -39,6 +51,7 @@ def made() -> list[BeamPredictor]:
         LookupBeams(6),
         NetworkBeams(Schedule(epochs=10), replace(Schedule(), epochs=2)),
         BeamPowerEmulator(0.0, 8),
+        SharedLayerBeams(AREA, Schedule(epochs=10)),
     ]
 
 
@@ -47,6 +60,48 @@ def fitted() -> list[BeamPredictor]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(emulator, "_STEPS", 150)
         return [predictor.fit(measured(), seeded()) for predictor in made()]
+
+
+def looking_east() -> GeometricBeams:
+    """An array at the origin whose beams are those of `measured`."""
+    azimuth = np.radians(np.arange(-90.0, 91.0))
+    best = (np.degrees(azimuth) + 57) / 20
+    return GeometricBeams(np.exp(-((best - np.arange(BEAMS)[:, None]) ** 2)), azimuth, 0.0)
+
+
+def test_line_of_sight_needs_no_rows_and_is_kept(tmp_path: Path) -> None:
+    asked = measured(20, seed=2)
+    predictor = looking_east()
+    score = predictor.predict(asked.position)
+    assert (rank_of_best(score, asked.power) == 0).all()
+    predictor.save(tmp_path / "east.npz")
+    np.testing.assert_array_equal(GeometricBeams.load(tmp_path / "east.npz").predict(asked.position), score)
+    fitted = predictor.fit(measured())
+    fitted.save(tmp_path / "east.npz")
+    assert len(GeometricBeams.load(tmp_path / "east.npz").update(asked).rows) == 220
+
+
+def test_networks_side_by_side_are_those_trained_alone() -> None:
+    sets, more, asked = [measured(40, seed=1), measured(40, seed=2)], measured(6, seed=3), measured(9, seed=4).position
+    base = NetworkBeams(Schedule(epochs=3), Schedule(epochs=2))
+    one = base.fit_each(sets[:1], seeded())[0]
+    np.testing.assert_array_equal(
+        one.predict(asked), NetworkBeams(Schedule(epochs=3)).fit(sets[0], seeded()).predict(asked)
+    )
+    both = base.fit_each(sets, seeded(1), seeded(2))
+    assert [len(p.rows) for p in both] == [40, 40]
+    assert not np.array_equal(both[0].predict(asked), both[1].predict(asked))
+    tuned = NetworkBeams.update_each(both[:1], [more], seeded())[0]
+    np.testing.assert_array_equal(tuned.predict(asked), both[0].update(more, seeded()).predict(asked))
+    assert len(tuned.rows) == 46
+
+
+def test_all_predictors_have_one_base() -> None:
+    assert all(isinstance(p, Predictor) for p in (*made(), looking_east()))
+    twin = StructuredTwin(np.ones((2, 3)), np.arange(3.0))
+    assert isinstance(twin, Predictor)
+    with pytest.raises(SiteTwinError, match="not fitted"):
+        _ = twin.rows
 
 
 def test_every_predictor_predicts_and_is_kept(fitted: list[BeamPredictor], tmp_path: Path) -> None:
@@ -74,7 +129,7 @@ def test_an_update_is_another_predictor(
         assert len(updated.rows) == 210
         assert not np.array_equal(updated.predict(asked), before)
         np.testing.assert_array_equal(predictor.predict(asked), before)
-        if not isinstance(predictor, NetworkBeams | BeamPowerEmulator):
+        if not isinstance(predictor, NetworkBeams | SharedLayerBeams | BeamPowerEmulator):
             whole = predictor._unfitted().fit(measured().joined(more))
             np.testing.assert_array_equal(updated.predict(asked), whole.predict(asked))
         with pytest.raises(SiteTwinError, match="beams cannot join"):
@@ -112,6 +167,13 @@ def test_what_a_predictor_cannot_do_is_said(fitted: list[BeamPredictor], tmp_pat
         (lambda: BeamPowerEmulator(0.0, 8).fit(rows), r"torch\.Generator"),
         (lambda: NearestBeams(0), "at least one neighbour"),
         (lambda: LookupBeams(0), "cells"),
+        (lambda: SharedLayerBeams(AREA).fit(BeamSet(rows.position[:1], rows.power[:1]), seeded()), "at least"),
+        (lambda: SharedLayerBeams(AREA * np.nan), "finite metres"),
+        (lambda: NetworkBeams().fit_each([], seeded()), "at least one set"),
+        (lambda: NetworkBeams().fit_each([rows, measured(9)], seeded()), "equally many rows"),
+        (lambda: NetworkBeams.update_each([NetworkBeams()], [rows, rows], seeded()), "1 predictors go with 2 sets"),
+        (lambda: looking_east().fit(BeamSet(rows.position, rows.power[:, :3])), "beams cannot join"),
+        (lambda: GeometricBeams(np.ones((2, 3)), np.zeros(3), 0.0), "angles that rise"),
         (lambda: NearestBeams.load(tmp_path / "nowhere"), "there is no model"),
     ):
         with pytest.raises(SiteTwinError, match=said):

@@ -26,6 +26,7 @@ from sitetwin.studies.beams import emulation as beams_emulation
 from sitetwin.studies.beams import methods as beams_methods
 from sitetwin.studies.beams import published as beams_published
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy, TwinAssumptions, beam_study
+from sitetwin.studies.beams.registry import rows_of
 from sitetwin.studies.beams.results import parse_results, read_results
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.study import _benches, _ceilings, _identity, _usable, run_beam_study
@@ -189,11 +190,11 @@ def test_few_drives_and_few_rows(tmp_path):
     assert [(b.split, b.per_repeat) for b in three] == [("random", 1), ("drives", 3), ("drives", 3)]
     assert sorted(np.concatenate([s.test for s in three[1].splits]).tolist()) == list(range(60))
     assert three[1].real_sizes == (0, 10, 40)
-    counts = [(m["name"], m["n_real"]) for m in beams_methods.baselines(three[1]) if m["name"] == "kNN (5)"]
+    counts = [(m["name"], m["n_real"]) for m in rows_of("baselines", three[1]) if m["name"] == "kNN (5)"]
     assert counts == [("kNN (5)", 10), ("kNN (5)", 40)]
     uneven = benches(tmp_path / "uneven", np.repeat([0, 1, 2], [10, 20, 30]), folds=3)[1]
     names = ("kNN (5)", "kNN (k by cross-validation)", "look-up table", "majority")
-    whole = [m for m in beams_methods.baselines(uneven) if m["n_real"] > 5]
+    whole = [m for m in rows_of("baselines", uneven) if m["n_real"] > 5]
     assert {m["name"]: m["n_real"] for m in whole} == dict.fromkeys(names, 50)
     places, powers = uneven.east_north, uneven.power
     hits = [  # of the folds, each on the whole of its own pool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,13 +18,13 @@ from sitetwin.calibrate.rows import BeamRows
 from sitetwin.calibrate.tuning import certainty
 from sitetwin.calibrate.turns import TURNS_DEG
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.beams.base import Predictor
 from sitetwin.learn.model_files import ModelFile, read_model, write_model
 
-_KIND = "structured twin"
 _OF_ROWS = ("position", "velocity", "echo_offset", "echo_ratio")
 
 
-class StructuredTwin:
+class StructuredTwin(Predictor[BeamRows, BeamRows, BeamRows]):
     """Predictor of best beams from positions, calibrated with few measured rows (`sitetwin.calibrate.model`).
 
     Args:
@@ -36,6 +37,8 @@ class StructuredTwin:
             the measured rows, from 20 rows on; otherwise those of the priors stand.
     """
 
+    kind: ClassVar[str] = "structured twin"
+
     def __init__(
         self,
         pattern: Float[np.ndarray, "beams angles"],
@@ -45,6 +48,7 @@ class StructuredTwin:
         sessions: bool = True,
         tuned: bool = True,
     ) -> None:
+        super().__init__()
         strange = sorted(set(known) - set(GLOBALS))
         if strange:
             raise SiteTwinError(f"there is no unknown {', '.join(strange)}; choose among {', '.join(GLOBALS)}")
@@ -52,7 +56,6 @@ class StructuredTwin:
             raise SiteTwinError("the codebook needs finite patterns at angles that rise; read it again")
         self.pattern, self.azimuth, self.known, self.tuned = pattern, azimuth, known, tuned
         self.fitter = Fitter(BeamModel(pattern, azimuth, config or StructuredConfig(), known, sessions))
-        self._rows: BeamRows | None = None
         self._calibration: Calibration | None = None
         self._certainty: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -80,11 +83,11 @@ class StructuredTwin:
             return np.full(fits, self.config.spread_m), np.full(fits, self.config.tie_db)
         return self._certainty
 
-    def fit(self, rows: BeamRows, rng: torch.Generator | None = None) -> StructuredTwin:
+    def fit(self, data: BeamRows, rng: torch.Generator | None = None) -> StructuredTwin:
         """Calibrate to measured rows.
 
         Args:
-            rows: Several sets with their powers, each fitted separately; without rows, the prior means are kept.
+            data: Several sets with their powers, each fitted separately; without rows, the prior means are kept.
             rng: Not used, because the fit has no random numbers.
 
         Returns:
@@ -93,12 +96,12 @@ class StructuredTwin:
         Raises:
             SiteTwinError: The rows have no powers, or those of another number of beams.
         """
-        self._calibration = self.fitter.fit(rows)
-        self._certainty = certainty(self.fitter, rows) if self.tuned else None
-        self._rows = rows
+        self._calibration = self.fitter.fit(data)
+        self._certainty = certainty(self.fitter, data) if self.tuned else None
+        self._rows = data
         return self
 
-    def predict(self, rows: BeamRows) -> Float[np.ndarray, "fits rows beams"]:
+    def predict(self, rows: BeamRows, /) -> Float[np.ndarray, "fits rows beams"]:
         """Predict the probability that each beam is the best.
 
         Args:
@@ -112,21 +115,20 @@ class StructuredTwin:
             raise SiteTwinError(f"{len(rows.drive)} sets of rows were asked of {fits} fits; ask one set of each fit")
         return self.fitter.probabilities(self.calibration, rows, *self.certainty)
 
-    def update(self, rows: BeamRows, rng: torch.Generator | None = None) -> StructuredTwin:
+    def update(self, data: BeamRows, rng: torch.Generator | None = None) -> StructuredTwin:
         """Return a twin fitted to these rows and to its earlier rows; this twin is not changed.
 
         Args:
-            rows: As many sets with powers as were fitted.
+            data: As many sets with powers as were fitted.
             rng: Not used, because the fit has no random numbers.
 
         Raises:
             SiteTwinError: The twin is not fitted, or the rows do not go with those before.
         """
-        if self._rows is None:
-            raise SiteTwinError("the structured twin is not fitted yet; call fit, or load one")
+        before = self.rows
         model = self.fitter.model
         twin = StructuredTwin(self.pattern, self.azimuth, model.config, self.known, model.with_sessions, self.tuned)
-        return twin.fit(self._rows.joined(rows))
+        return twin.fit(before.joined(data))
 
     def azimuth_deg(self, rows: BeamRows) -> Float[np.ndarray, "fits rows"]:
         """Direction in which the array sees each row, degrees on the codebook's axis, while it is not turned."""
@@ -138,8 +140,7 @@ class StructuredTwin:
         Raises:
             SiteTwinError: The twin is not fitted, or the disk cannot be written.
         """
-        found, rows, model = self.calibration, self._rows, self.fitter.model
-        assert rows is not None
+        found, rows, model = self.calibration, self.rows, self.fitter.model
         assert rows.power is not None
         numbers: dict[str, np.ndarray] = {
             "pattern": self.pattern,
@@ -162,7 +163,7 @@ class StructuredTwin:
             "sessions": model.with_sessions,
             "tuned": self.tuned,
         }
-        write_model(Path(path), _KIND, about, arrays)
+        write_model(Path(path), self.kind, about, arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> StructuredTwin:
@@ -171,7 +172,7 @@ class StructuredTwin:
         Raises:
             SiteTwinError: The file is missing, damaged, or holds something else.
         """
-        file = read_model(Path(path), _KIND)
+        file = read_model(Path(path), cls.kind)
         config = file.parameter("config", StructuredConfig)
         if not 1 <= config.steps <= 100_000 or min(config.gain_db, config.pointing_deg, config.drift_length_m) <= 0:
             raise file.refusal("its priors are out of range")

@@ -1,12 +1,29 @@
 """Models that learn from channels: codecs of CSI feedback, predictors of beams, and honest numbers about them.
 
 Codecs (`CsiCodec`) and predictors (`BeamPredictor`) share one shape: parameters in the constructor, then `fit`, then
-`encode` and `decode` or `predict`, `update` with a few measured samples, `save` and `load`.
+`encode` and `decode` or `predict`, `update` with a few measured samples, `save` and `load`. A codec takes what
+`sitetwin.channels` gives, its axes found by name::
+
+    import sitetwin as st
+    import torch
+
+    h = st.channels(paths, site, carrier_hz=3.5e9, bandwidth_hz=100e6, radio=st.Radio("ula:32"),
+                    quantity="delay-angle", num_taps=32)
+    h = h[(abs(h) > 0).any(("rx_antenna", "angle", "delay")).values]    # without the users that no path reaches
+    train, test = h[::2], h[1::2]
+    codec = st.learn.KltCodec().fit(train, torch.Generator().manual_seed(0))
+    recovered = codec.decode(codec.encode(test))                        # user, delay, angle; unit norm
+    error = st.learn.nmse(test, recovered)                              # of each user, linear
+    print(st.learn.to_db(error.mean()), "dB")
+    channel = st.learn.prepare(test).restore(recovered)                 # with norm and phase as they were
+    codec.save("klt.npz")
 """
 
+from sitetwin.learn.beams.base import BeamPredictor, Predictor
 from sitetwin.learn.beams.data import BeamData, BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator
-from sitetwin.learn.beams.predictors import BeamPredictor, LookupBeams, MajorityBeams, NearestBeams, NetworkBeams
+from sitetwin.learn.beams.predictors import GeometricBeams, LookupBeams, MajorityBeams, NearestBeams
+from sitetwin.learn.beams.trained import NetworkBeams, SharedLayerBeams
 from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
@@ -66,6 +83,7 @@ __all__ = [
     "CsiData",
     "CsiNetPlus",
     "CsiSet",
+    "GeometricBeams",
     "GlobalKltCodec",
     "History",
     "Interval",
@@ -79,9 +97,11 @@ __all__ = [
     "NeuralCodec",
     "NmseSummary",
     "PhaseReference",
+    "Predictor",
     "RefinementConfig",
     "Schedule",
     "Selection",
+    "SharedLayerBeams",
     "Split",
     "TwinLookupCodec",
     "UniformQuantiser",

@@ -77,6 +77,9 @@ def bootstrap_users(
         statistic: From rows to one number.
         level: Confidence level.
         draws: Resamples.
+
+    Raises:
+        SiteTwinError: There are no values.
     """
     groups = torch.arange(len(errors))
     return _bootstrap(errors, groups, generator, statistic, level, draws, "users")
@@ -99,7 +102,12 @@ def bootstrap_blocks(
         statistic: From rows to one number.
         level: Confidence level.
         draws: Resamples.
+
+    Raises:
+        SiteTwinError: There are no values, or not as many blocks as values.
     """
+    if len(blocks) != len(errors):
+        raise SiteTwinError(f"{len(errors)} errors go with {len(blocks)} blocks; give the block of each user")
     return _bootstrap(errors, blocks.unique(return_inverse=True)[1], generator, statistic, level, draws, "blocks")
 
 

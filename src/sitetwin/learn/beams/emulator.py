@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.beams.base import BeamPredictor
 from sitetwin.learn.beams.data import BeamSet
-from sitetwin.learn.beams.predictors import BeamPredictor
 from sitetwin.learn.model_files import ModelFile
 
 _HIDDEN = 256
@@ -34,7 +34,7 @@ class BeamPowerEmulator(BeamPredictor):
     Predictions are dB over the strongest beam of each row, nulls cut at -30 dB. An update learns anew from all rows.
 
     Args:
-        boresight: Boresight of the array, radians from east, counter-clockwise.
+        boresight: Where the array looks, radians from east, counter-clockwise.
         antennas: Elements of the half-wave linear array.
     """
 

@@ -24,6 +24,15 @@ def best_beams(power: Float[np.ndarray, "rows beams"]) -> Int[np.ndarray, " rows
     return np.nanargmax(power, axis=1)
 
 
+def _check_beams(score: np.ndarray, power: np.ndarray) -> None:
+    """Refuse scores of other beams or rows than the powers: indices of beams would mean something else."""
+    if score.shape != power.shape:
+        raise SiteTwinError(
+            f"scores of {len(score)} rows and {score.shape[-1]} beams cannot be judged by powers of {len(power)} rows "
+            f"and {power.shape[-1]} beams; ask a predictor of these beams"
+        )
+
+
 def ranking(score: Shaped[np.ndarray, "rows beams"]) -> Int[np.ndarray, "rows beams"]:
     """Beams by falling score, the lower index first among equals."""
     return np.argsort(-score, axis=1, kind="stable")
@@ -32,7 +41,12 @@ def ranking(score: Shaped[np.ndarray, "rows beams"]) -> Int[np.ndarray, "rows be
 def rank_of_best(
     score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"]
 ) -> Int[np.ndarray, " rows"]:
-    """From 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k."""
+    """From 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k.
+
+    Raises:
+        SiteTwinError: The scores are of other beams or rows than the powers, or a row has no power at all.
+    """
+    _check_beams(score, power)
     return (ranking(score) == best_beams(power)[:, None]).argmax(axis=1)
 
 
@@ -46,7 +60,11 @@ def power_ratio(
         power: Linear; a NaN counts as the weakest power of its row.
         k: Beams that are tried.
         noise: Take half of the row's weakest power off both, an estimate of the noise (arXiv 2205.09054).
+
+    Raises:
+        SiteTwinError: The scores are of other beams or rows than the powers.
     """
+    _check_beams(score, power)
     weakest = np.nanmin(power, axis=1, keepdims=True)
     power = np.where(np.isnan(power), weakest, power)
     tried = np.take_along_axis(power, ranking(score)[:, :k], axis=1).max(axis=1)
@@ -62,7 +80,12 @@ def power_loss_db(score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarr
 def distance_based_accuracy(
     score: Shaped[np.ndarray, "rows beams"], power: Float[np.ndarray, "rows beams"]
 ) -> Float[np.ndarray, " rows"]:
-    """Each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1)."""
+    """Each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1).
+
+    Raises:
+        SiteTwinError: The scores are of other beams or rows than the powers, or a row has no power at all.
+    """
+    _check_beams(score, power)
     error = np.abs(ranking(score)[:, :3] - best_beams(power)[:, None]) / DBA_TOLERANCE
     return (1 - np.minimum(np.minimum.accumulate(error, axis=1), 1)).mean(axis=1)
 

@@ -8,6 +8,7 @@ hidden matrix that three layers share. R networks are one batched product, each 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -46,7 +47,7 @@ FINE_TUNING = Schedule(epochs=40, rate=1e-4, batch=8, milestones=())
 """Transfer from the twin to measured rows."""
 
 SHARED_LAYER = Schedule(epochs=60, milestones=(20, 40), weight_decay=1e-5)
-"""Of the network of arXiv 2205.09054."""
+"""How the network of arXiv 2205.09054 is trained."""
 
 _STEPS = 200  # of each of its inputs
 
@@ -91,6 +92,13 @@ class BeamNetworks:
     def copy(self) -> BeamNetworks:
         """Return networks with a copy of the weights."""
         return self._of([(weight.clone(), bias.clone()) for weight, bias in self.layers])
+
+    @classmethod
+    def joined(cls, networks: Sequence[BeamNetworks]) -> BeamNetworks:
+        """Put copies of the networks of several objects of one shape side by side."""
+        layers = zip(*(one.layers for one in networks), strict=True)
+        parts = [(torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer])) for layer in layers]
+        return networks[0]._of(parts)
 
     def alone(self, number: int) -> BeamNetworks:
         """Return one of the networks."""

@@ -205,6 +205,11 @@ class AdaptiveNetwork(CodecNetwork):
         super().__init__(encoder, decoder, budget, configuration)
         self.noise = noise
 
+    @property
+    def code_reals(self) -> int:
+        """States and coefficients; a front-end of few directions leaves fewer than the budget."""
+        return self.decoder.states + 2 * self.decoder.generator.rank
+
     def training_inputs(self, x: Tensor) -> Tensor:
         """(N, r, 2) front-end coordinates of (N, T, B) complex64 matrices."""
         with torch.no_grad():

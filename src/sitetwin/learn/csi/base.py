@@ -12,7 +12,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn.csi.codec import Budget, Code, Costs
+from sitetwin.learn.csi.codec import Budget, Code, Costs, check_code
 from sitetwin.learn.csi.data import CsiData, csi_matrices
 from sitetwin.learn.csi.training import History
 from sitetwin.learn.model_files import ModelFile, read_model, write_model
@@ -69,9 +69,16 @@ class CsiCodec(ABC):
         """
         return self._encode(csi_matrices(data, self.fitted_shape))
 
-    @abstractmethod
     def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """Decode codes into the matrices that the base station recovers, complex64, normalised like training data."""
+        """The matrices that the base station recovers, complex64, normalised as the training matrices were.
+
+        Raises:
+            SiteTwinError: The codec is not fitted, or the code is of another codec: it has another number of reals, a
+                number that is not finite, or an index that the codec does not know.
+        """
+        _ = self.fitted_shape  # the refusal of a codec that is not fitted
+        check_code(code, self.kind, *self._report())
+        return self._decode(code)
 
     @abstractmethod
     def costs(self) -> Costs:
@@ -136,6 +143,14 @@ class CsiCodec(ABC):
     @abstractmethod
     def _encode(self, x: Tensor) -> Code:
         """Codes of checked matrices."""
+
+    @abstractmethod
+    def _report(self) -> tuple[int, int | None]:
+        """Reals of one code, and how many values its index can have; None without an index."""
+
+    @abstractmethod
+    def _decode(self, code: Code) -> Tensor:
+        """Matrices of a checked code."""
 
     @abstractmethod
     def _parameters(self) -> Mapping[str, Any]:

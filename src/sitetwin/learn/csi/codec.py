@@ -31,10 +31,20 @@ class Budget:
 
         >>> Budget(32, bits_per_real=4).reals_left(choices=256)
         30
+
+    Raises:
+        SiteTwinError: A number is not positive.
     """
 
     reals: int = 32
     bits_per_real: int = 4
+
+    def __post_init__(self) -> None:
+        if min(self.reals, self.bits_per_real) < 1:
+            raise SiteTwinError(
+                f"a report carries at least one real number of at least one bit, not {self.reals} of "
+                f"{self.bits_per_real} bits; give a positive budget"
+            )
 
     @property
     def bits(self) -> int:
@@ -81,6 +91,42 @@ class Code:
 
     values: Float[Tensor, "users reals"]
     index: Int[Tensor, " users"] | None = None
+
+
+def check_code(code: Code, kind: str, reals: int, choices: int | None) -> None:
+    """Refuse a code that a codec cannot have made; codes may come from files or over the air.
+
+    Args:
+        code: The code.
+        kind: Name of the codec, for the message.
+        reals: Real numbers of one of its codes.
+        choices: How many values its index can have; None without an index.
+
+    Raises:
+        SiteTwinError: The code has other sizes, a number that is not finite, or an index out of range or too many.
+    """
+    values, index = code.values, code.index
+    if values.ndim != 2 or values.shape[1] != reals:
+        raise SiteTwinError(
+            f"a code of the {kind} codec has {reals} real numbers for each user, and this one is of shape "
+            f"{tuple(values.shape)}; decode it with the codec that made it"
+        )
+    if not bool(torch.isfinite(values).all()):
+        raise SiteTwinError(f"a code of the {kind} codec holds a number that is not finite; ask for the code again")
+    if choices is None:
+        if index is not None:
+            raise SiteTwinError(f"the {kind} codec has no index, and this code has one; use the codec that made it")
+        return
+    if index is None:
+        raise SiteTwinError(f"a {kind} code without its index cannot be decoded; keep the index that encode gave")
+    if index.shape != values.shape[:1]:
+        raise SiteTwinError(f"{len(index)} indices go with {len(values)} codes of the {kind} codec; pair them")
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < choices:
+        wrong = int(((index < 0) | (index >= choices)).nonzero()[0])
+        raise SiteTwinError(
+            f"the code of user {wrong} has the index {int(index[wrong])}, and the {kind} codec knows those from 0 to "
+            f"{choices - 1}; decode it with the codec that made it"
+        )
 
 
 @dataclass(frozen=True)
@@ -193,14 +239,29 @@ class UniformQuantiser:
             allocation: "equal" gives every value the same bits (those that remain go to the values of largest
                 variance); "variance" gives each next bit to the value of largest remaining distortion, sigma^2 4^-b.
             batch: Users per batch.
+
+        Raises:
+            SiteTwinError: There are no training matrices, or the allocation is unknown.
         """
-        values = torch.cat([codec.encode(part).values for part in csi_matrices(data).split(batch)])
+        x = csi_matrices(data)
+        if not len(x):
+            raise SiteTwinError("a quantiser is fitted to the codes of at least one training matrix; give some")
+        values = torch.cat([codec.encode(part).values for part in x.split(batch)])
         bits = _allocate(values, codec.budget.bits - codec.costs().index_bits, allocation)
         low, high = _best_range(values, bits)
         return cls(bits, low, high)
 
     def __call__(self, code: Code) -> Code:
-        """The code as the base station gets it."""
+        """The code as the base station gets it.
+
+        Raises:
+            SiteTwinError: The code has another number of values than those that the quantiser was fitted to.
+        """
+        if code.values.shape[1] != len(self.bits):
+            raise SiteTwinError(
+                f"the quantiser was fitted to codes of {len(self.bits)} values, and this one has "
+                f"{code.values.shape[1]}; fit a quantiser to this codec"
+            )
         return Code(_quantise(code.values, self.bits, self.low, self.high), code.index)
 
 

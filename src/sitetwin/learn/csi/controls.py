@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -21,6 +20,9 @@ class _Silent(CsiCodec):
 
     def _encode(self, x: Tensor) -> Code:
         return Code(torch.zeros(len(x), 0))
+
+    def _report(self) -> tuple[int, int | None]:
+        return 0, None
 
     def _parameters(self) -> Mapping[str, Any]:
         return {}
@@ -40,12 +42,11 @@ class ZeroCodec(_Silent):
         super().__init__(budget)
         self.shape = shape
 
-    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """Zeros."""
+    def _decode(self, code: Code) -> Tensor:
         return torch.zeros(len(code.values), *self.fitted_shape, dtype=torch.complex64)
 
     def costs(self) -> Costs:
-        """Nothing."""
+        """This codec costs nothing."""
         return Costs(0, 0, 0, 0, 0, 0, 0, 0)
 
     def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:
@@ -69,8 +70,7 @@ class MeanCodec(_Silent):
     kind: ClassVar[str] = "mean"
     mean: Tensor
 
-    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """Copies of the mean."""
+    def _decode(self, code: Code) -> Tensor:
         return self.mean.expand(len(code.values), *self.fitted_shape).clone()
 
     def costs(self) -> Costs:
@@ -108,16 +108,14 @@ class TwinLookupCodec(CsiCodec):
 
     def __init__(self, most: int | None = None, budget: Budget | None = None) -> None:
         super().__init__(budget)
+        if most is not None and most < 1:
+            raise SiteTwinError(f"the lookup table needs at least one training matrix, not {most}; None takes all")
         self.most = most
 
-    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """The entry times the gain.
+    def _report(self) -> tuple[int, int | None]:
+        return 2, len(self.entries)
 
-        Raises:
-            SiteTwinError: The code has no index, or the codec is not fitted.
-        """
-        if code.index is None:
-            raise SiteTwinError("a lookup code without its index cannot be decoded; keep the index that encode gave")
+    def _decode(self, code: Code) -> Tensor:
         gain = torch.view_as_complex(code.values.contiguous()).reshape(-1, 1, 1)
         return self.entries[code.index].reshape(-1, *self.fitted_shape) * gain
 

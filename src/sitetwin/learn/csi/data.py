@@ -141,7 +141,7 @@ def csi_matrices(data: CsiData, shape: tuple[int, int] | None = None) -> Complex
         SiteTwinError: The axes, the type or the size are wrong, or a number is not finite.
     """
     if isinstance(data, CsiSet):
-        x = data.x
+        x = _checked(data.x)
     elif isinstance(data, xr.DataArray):
         x = prepare(data).x
     else:

@@ -25,8 +25,7 @@ class KltCodec(CsiCodec):
         config: How the mixture is fitted.
         budget: Feedback budget; the index is paid for out of it.
 
-    Attributes:
-        mixture: The fitted subspaces.
+    A code holds the coefficients in its values and the zone in its index.
     """
 
     kind: ClassVar[str] = "klt"
@@ -67,14 +66,6 @@ class KltCodec(CsiCodec):
         """Complex coefficients per report."""
         return self.mixture.rank
 
-    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """The matrices of zones and coefficients.
-
-        Raises:
-            SiteTwinError: The code has no index, or the codec is not fitted.
-        """
-        return self.mixture.decode(code)
-
     def costs(self) -> Costs:
         """Both sides hold the front-end and all bases; the user equipment projects on every zone."""
         return self.mixture.costs()
@@ -109,6 +100,12 @@ class KltCodec(CsiCodec):
 
     def _encode(self, x: Tensor) -> Code:
         return self.mixture.encode(x)
+
+    def _report(self) -> tuple[int, int | None]:
+        return self.mixture.reals, self.zones
+
+    def _decode(self, code: Code) -> Tensor:
+        return self.mixture.decode(code)
 
     def _parameters(self) -> Mapping[str, Any]:
         return {"config": asdict(self.config)}

@@ -6,9 +6,12 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+import xarray as xr
 from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.csi.data import CsiData, CsiSet, by_name, csi_matrices
 from sitetwin.learn.energy import energy, power
 
 
@@ -18,9 +21,40 @@ def to_db(ratio: Tensor | float) -> float:
     return 10 * math.log10(value) if value > 0 else -math.inf
 
 
-def nmse(x: Shaped[Tensor, " users *axes"], x_hat: Shaped[Tensor, " users *axes"]) -> Float[Tensor, " users"]:
-    """Linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes."""
-    return _energy(x - x_hat) / _energy(x)
+def nmse(x: CsiData, x_hat: CsiData) -> Float[Tensor, " users"]:
+    """Linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes.
+
+    `to_db` of its mean is the headline figure.
+
+    Args:
+        x: The truth: labelled delay-angle channels, a `CsiSet`, or a tensor whose first axis is the user.
+        x_hat: What was recovered, in the same way. Beside a labelled truth a tensor, or a set, is what a codec decoded:
+            the truth is prepared as the codec prepares it (unit norm, common phase removed). Two labelled arrays are
+            compared as they are, with their axes matched by name.
+
+    Raises:
+        SiteTwinError: The two are not of the same users and axes, or a true matrix is zero or not finite.
+    """
+    truth, found = _compared(x, x_hat)
+    if truth.shape != found.shape:
+        raise SiteTwinError(
+            f"matrices of shape {tuple(found.shape)} cannot be compared with true ones of shape {tuple(truth.shape)}; "
+            "give the same users and axes of both"
+        )
+    whole = _energy(truth)
+    if not bool((torch.isfinite(whole) & (whole > 0)).all()):
+        bad = int((~(torch.isfinite(whole) & (whole > 0))).nonzero()[0])
+        raise SiteTwinError(f"the true matrix of user {bad} is zero or not finite, so it has no NMSE; drop this user")
+    return _energy(truth - found) / whole
+
+
+def _compared(x: CsiData, x_hat: CsiData) -> tuple[Tensor, Tensor]:
+    """Both as tensors; two labelled arrays keep their scale."""
+    if isinstance(x, xr.DataArray) and isinstance(x_hat, xr.DataArray):
+        return by_name(x), by_name(x_hat)
+    truth = csi_matrices(x) if isinstance(x, xr.DataArray) else x.x if isinstance(x, CsiSet) else x
+    found = csi_matrices(x_hat) if isinstance(x_hat, xr.DataArray) else x_hat.x if isinstance(x_hat, CsiSet) else x_hat
+    return truth, found
 
 
 def _energy(x: Tensor) -> Tensor:
@@ -71,7 +105,13 @@ class NmseSummary:
 
 
 def summarise(errors: Float[Tensor, " users"]) -> NmseSummary:
-    """Summary of linear NMSE values."""
+    """Summary of linear NMSE values.
+
+    Raises:
+        SiteTwinError: There are no values, or one is NaN or negative.
+    """
+    if not len(errors) or not bool((errors >= 0).all()):
+        raise SiteTwinError("a summary needs the NMSE of at least one user, and none that is NaN or negative")
     errors = errors.to(torch.float64)
     in_db = 10 * torch.log10(errors.clamp_min(1e-30))
     return NmseSummary(

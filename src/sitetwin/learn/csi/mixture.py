@@ -98,6 +98,11 @@ class Mixture:
         """Complex coefficients per report."""
         return self.bases.shape[2]
 
+    @property
+    def reals(self) -> int:
+        """Real numbers of one code."""
+        return 2 * self.rank - int(self.config.phase == "reference")
+
     def encode(self, x: Tensor) -> Code:
         """Zone index and coefficients of (N, T, B) complex64 matrices.
 
@@ -122,13 +127,8 @@ class Mixture:
         return torch.tensor([0, *range(2, 2 * self.rank)])
 
     def decode(self, code: Code) -> Tensor:
-        """(N, T, B) complex64 from zone and coefficients.
-
-        Raises:
-            SiteTwinError: The code has no index.
-        """
-        if code.index is None:
-            raise SiteTwinError("a KLT code without its zone index cannot be decoded; keep the index that encode gave")
+        """(N, T, B) complex64 from zone and coefficients of a checked code."""
+        assert code.index is not None
         values = code.values
         if self.config.phase == "reference":
             full = values.new_zeros(len(values), 2 * self.rank)
@@ -158,7 +158,7 @@ class Mixture:
             macs_bs=4 * (r * self.rank + big_d * r),
             bytes_ue=4 * numbers,
             bytes_bs=4 * numbers,
-            reals=2 * self.rank - int(self.config.phase == "reference"),
+            reals=self.reals,
             index_bits=Budget.index_bits(self.zones),
         )
 

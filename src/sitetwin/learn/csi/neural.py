@@ -29,6 +29,11 @@ class CodecNetwork(nn.Module):
         self.configuration = configuration
         self.shape: tuple[int, int] = tuple(configuration["shape"])  # type: ignore[assignment]
 
+    @property
+    def code_reals(self) -> int:
+        """Real numbers of one code."""
+        return self.budget.reals
+
     def training_inputs(self, x: Complex[Tensor, "users taps beams"]) -> Tensor:
         """What `forward` takes and is compared with: (N, 2, T, B) float32 of (N, T, B) complex64 matrices."""
         return to_real(x)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -63,10 +62,6 @@ class NeuralCodec(CsiCodec):
             raise SiteTwinError(f"the {self.kind} codec is not fitted yet; call fit, or load one")
         return self._network
 
-    def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
-        """What the decoder makes of the codes, complex64."""
-        return self.network.decode(code)
-
     def costs(self) -> Costs:
         """Counted on the networks, see `CodecNetwork.costs`."""
         return self.network.costs()
@@ -119,6 +114,12 @@ class NeuralCodec(CsiCodec):
 
     def _encode(self, x: Tensor) -> Code:
         return self.network.encode(x)
+
+    def _report(self) -> tuple[int, int | None]:
+        return self.network.code_reals, None
+
+    def _decode(self, code: Code) -> Tensor:
+        return self.network.decode(code)
 
     def _parameters(self) -> Mapping[str, Any]:
         return {"schedule": asdict(self.schedule), "refinement": asdict(self.refinement)}

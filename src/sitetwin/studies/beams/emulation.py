@@ -17,7 +17,8 @@ from sitetwin.learn.beams.data import BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import power_ratio, rank_of_best
 from sitetwin.site.places.placement import outdoor_mask
-from sitetwin.studies.beams.methods import Bench, calibrated, chosen_rows
+from sitetwin.studies.beams.bench import Bench
+from sitetwin.studies.beams.methods import calibrated, chosen_rows
 from sitetwin.studies.beams.published import boresight_of_paper, dft_angles, steering_angles
 from sitetwin.studies.beams.twin import StreetTwin
 

@@ -1,27 +1,20 @@
-"""The methods of the beam prediction study, each run over all splits of one kind."""
+"""How the methods of the study answer: predictors from positions, and the calibrated twin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
-import xarray as xr
 
-from sitetwin.calibrate import Street, StructuredTwin, choose_in_turn
-from sitetwin.learn.beams.baselines import chosen_neighbours, geometric, lookup_table, majority, nearest
-from sitetwin.learn.beams.metrics import best_beams
-from sitetwin.learn.beams.network import SHARED_LAYER, BeamNetworks, stepped_inputs
+from sitetwin.calibrate import StructuredTwin, choose_in_turn
+from sitetwin.learn import BeamPredictor, GeometricBeams, NearestBeams, SharedLayerBeams
+from sitetwin.learn.beams.baselines import chosen_neighbours
+from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.learn.beams.splits import BeamSplit
-from sitetwin.studies.beams.config import HEADLINE, BeamStudy
+from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.scores import Tally
-from sitetwin.studies.beams.twin import StreetTwin
-
-NEIGHBOURS = "kNN (5)"
-"""The reference of the paired differences."""
-
 
 _RUNS = 5
 _GROUPS = 5  # of whole drives, or of rows, that are left out to choose the number of neighbours
@@ -29,179 +22,87 @@ _NEIGHBOURS = (1, 3, 5, 7, 9, 15, 25)
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """A scenario on a set of beams, and its splits of one kind.
+class Answer:
+    """What a method answered, judged.
 
     Attributes:
-        study: The configuration.
-        data: The scenario.
-        street: Positions of the scenario in the street's frame.
-        east_north: (N, 2) metres.
-        power: (N, B) on the beams in use.
-        pattern: (B, A) of these beams.
-        azimuth: (A,) radians.
-        beams: (B,) official numbers.
-        uniform: (B,) azimuths of these beams, were the codebook even between its outermost working beams; radians.
-        split: "random" or "drives".
-        splits: In order; a repeat is one random split, or the folds of one deal of the drives.
-        per_repeat: Splits of one repeat.
-        twin: The twin of the street, or None.
-        lanes: (M, 2) metres, users of the published twin, where the scenario has them.
+        tally: Its scores.
+        n_real: Rows whose powers it has seen.
+        facts: What else its row of the results says.
     """
 
-    study: BeamStudy
-    data: xr.Dataset
-    street: Street
-    east_north: np.ndarray
-    power: np.ndarray
-    pattern: np.ndarray
-    azimuth: np.ndarray
-    beams: np.ndarray
-    uniform: np.ndarray
-    split: str
-    splits: list[BeamSplit]
-    per_repeat: int
-    twin: StreetTwin | None
-    lanes: np.ndarray | None = None
-
-    @property
-    def fewest(self) -> int:
-        """Rows of the smallest pool."""
-        return min(len(split.pool) for split in self.splits)
-
-    @property
-    def most(self) -> int:
-        """Rows of the largest pool: what a method that takes whole pools has seen at most."""
-        return max(len(split.pool) for split in self.splits)
-
-    def sizes(self, asked: tuple[int, ...]) -> tuple[int, ...]:
-        """The numbers of measured rows that every pool has."""
-        return tuple(size for size in asked if size <= self.fewest)
-
-    @property
-    def real_sizes(self) -> tuple[int, ...]:
-        """Numbers of measured rows for the structured twin and its references."""
-        return self.sizes(self.study.real_sizes if self.split == "random" else self.study.drive_sizes)
-
-    def echoes(self, twin: StreetTwin | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Echoes of a twin at all rows."""
-        return twin.echoes(self.east_north, self.study.twin.echoes) if twin else None
-
-    def tally(self, scores: Callable[[int, BeamSplit], np.ndarray], probability: bool = False) -> Tally:
-        """Judge a method, given as what it answers on the test rows of split number i."""
-        tally = Tally.empty()
-        for first in range(0, len(self.splits), self.per_repeat):
-            numbers = range(first, first + self.per_repeat)
-            rows = np.concatenate([self.splits[i].test for i in numbers])
-            answer = np.concatenate([scores(i, self.splits[i]) for i in numbers])
-            tally.add(answer, self.power[rows], self.street.drive[rows], probability)
-        return tally
-
-    def method(self, name: str, n_real: int, tally: Tally, **more: Any) -> dict[str, Any]:
-        """A row of the list of methods."""
-        figures = tally.summary(self.study.bootstrap_draws, self.study.seed)
-        return {
-            "name": name,
-            "n_real": n_real,
-            "split": self.split,
-            "beams": len(self.beams),
-            "headline": name == HEADLINE,
-            **figures,
-            **more,
-        }
+    tally: Tally
+    n_real: int
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def baselines(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Geometry, majority, look-up table and neighbours."""
-    normal = bench.street.axis_rad
-    power, place = bench.power, bench.east_north
-
-    def line_of_sight(_: int, split: BeamSplit) -> np.ndarray:
-        return geometric(place[split.test], bench.pattern, bench.azimuth, normal)
-
-    yield bench.method("line of sight, array square to the street", 0, bench.tally(line_of_sight))
-    for count in sorted({*bench.real_sizes, bench.most} - {0}):
-
-        def neighbours(_: int, split: BeamSplit, count: int = count) -> np.ndarray:
-            rows = split.pool[:count]
-            return nearest(place[rows], power[rows], place[split.test], min(5, count))
-
-        yield bench.method(NEIGHBOURS, count, bench.tally(neighbours))
-
-    def tuned(_: int, split: BeamSplit) -> np.ndarray:
-        group = bench.street.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
-        count = chosen_neighbours(place[split.pool], power[split.pool], group % _GROUPS, _NEIGHBOURS)
-        return nearest(place[split.pool], power[split.pool], place[split.test], count)
-
-    yield bench.method("kNN (k by cross-validation)", bench.most, bench.tally(tuned))
-    for name, rule in (("look-up table", lookup_table), ("majority", None)):
-
-        def counted(_: int, split: BeamSplit, rule: Any = rule) -> np.ndarray:
-            if rule is None:
-                return majority(power[split.pool], len(split.test))
-            return rule(place[split.pool], power[split.pool], place[split.test])
-
-        yield bench.method(name, bench.most, bench.tally(counted))
+Run = Callable[[Bench, int], Answer]
+"""Runs a method on a bench with a number of rows."""
 
 
-def shared_layer(bench: Bench) -> Iterator[dict[str, Any]]:
+def learnt(build: Callable[[Bench, BeamSplit], BeamPredictor]) -> Run:
+    """Runs a predictor on the first rows of each pool.
+
+    Args:
+        build: The predictor before it is fitted, for one split.
+    """
+
+    def run(bench: Bench, count: int) -> Answer:
+        def scores(_: int, split: BeamSplit) -> np.ndarray:
+            predictor = build(bench, split).fit(bench.rows(split.pool[:count]))
+            return predictor.predict(bench.east_north[split.test])
+
+        return Answer(bench.tally(scores), count)
+
+    return run
+
+
+def square_to_street(bench: Bench, split: BeamSplit) -> GeometricBeams:
+    """Line of sight from an array that looks across the street."""
+    return GeometricBeams(bench.pattern, bench.azimuth, bench.street.axis_rad)
+
+
+def cross_validated(bench: Bench, split: BeamSplit) -> NearestBeams:
+    """The number of neighbours that answers best inside the pool."""
+    group = bench.street.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
+    rows = bench.rows(split.pool)
+    return NearestBeams(chosen_neighbours(rows.position, rows.power, group % _GROUPS, _NEIGHBOURS))
+
+
+def shared_layer(bench: Bench, count: int) -> Answer:
     """The network of arXiv 2205.09054 on the whole pool: three quarters of it train, one says which epoch is kept.
 
     Five runs as published: the first five random splits, or one deal of the drives in five folds.
     """
     runs = bench.per_repeat * max(1, _RUNS // bench.per_repeat)
     bench = replace(bench, splits=bench.splits[:runs])
-    full = bench.fewest
-    pools = torch.from_numpy(np.stack([split.pool[:full] for split in bench.splits]))
-    train, held_out = pools.tensor_split([full * 3 // 4], dim=1)
-    inputs = stepped_inputs(bench.east_north, bench.east_north)
-    labels = torch.from_numpy(best_beams(bench.power))
-    networks = BeamNetworks(len(pools), len(bench.beams), generator(bench, 1), inputs=2)
-    kept = (inputs[held_out], labels[held_out])
-    networks.train(inputs[train], labels[train], SHARED_LAYER, generator(bench, 2), kept)
-
-    def answer(i: int, split: BeamSplit) -> np.ndarray:
-        with torch.no_grad():
-            return networks.alone(i).scores(inputs[split.test][None])[0].numpy()
-
-    yield bench.method("network with a shared layer", full, bench.tally(answer))
+    count = bench.fewest
+    place = bench.east_north
+    network = SharedLayerBeams(np.stack([place.min(axis=0), place.max(axis=0)]), SHARED_LAYER)
+    sets = [bench.rows(split.pool[:count]) for split in bench.splits]
+    networks = network.fit_each(sets, bench.generator(2), bench.generator(1))
+    return Answer(bench.tally(lambda i, split: networks[i].predict(place[split.test])), count)
 
 
-def generator(bench: Bench, part: int) -> torch.Generator:
-    """Random numbers of one part of the study."""
-    return torch.Generator().manual_seed(bench.study.seed + part)
+def calibrated_twin(chosen: bool, echoes: bool = True, **options: Any) -> Run:
+    """Runs the calibrated twin.
 
+    Args:
+        chosen: Whether its rows are chosen; otherwise the first ones of each pool are measured.
+        echoes: Whether it takes over the twin's echoes.
+        **options: Of `calibrated`.
+    """
 
-def structured(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The calibrated twin: rows as they come or chosen, and what its parts are worth."""
-    echoes = bench.echoes(bench.twin)
+    def run(bench: Bench, count: int) -> Answer:
+        known = bench.once(("echoes",), lambda: bench.echoes(bench.twin))
+        if chosen:
+            rows = bench.once(("chosen", count), lambda: chosen_rows(bench, count, known))
+        else:
+            rows = np.stack([split.pool[:count] for split in bench.splits]).astype(np.int64)
+        tally, facts = calibrated(bench, rows, known if echoes else None, **options)
+        return Answer(tally, count, facts)
 
-    def run(rows: np.ndarray, with_echoes: bool = True, **options: Any) -> tuple[Tally, dict[str, Any]]:
-        return calibrated(bench, rows, echoes if with_echoes else None, **options)
-
-    for count in bench.real_sizes:
-        plain = np.stack([split.pool[:count] for split in bench.splits]).astype(np.int64)
-        if count == 0:
-            tally, facts = run(plain)
-            yield bench.method("twin, not calibrated", 0, tally, **facts)
-            continue
-        chosen = chosen_rows(bench, count, echoes)
-        tally, facts = run(chosen)
-        yield bench.method(HEADLINE, count, tally, **facts)
-        tally, facts = run(plain)
-        yield bench.method("calibrated twin, random rows", count, tally, **facts)
-        if bench.study.ablations and count == 40:
-            for name, options in _ABLATIONS.items():
-                if name != "without echoes" or echoes is not None:
-                    tally, facts = run(chosen, **options)
-                    yield bench.method(f"{HEADLINE}, {name}", count, tally, **facts)
-
-
-_ABLATIONS: dict[str, dict[str, Any]] = {
-    "without echoes": {"with_echoes": False},
-    "without lag": {"known": ("lag",)},
-    "without turns of the array": {"sessions": False},
-}
+    return run
 
 
 def chosen_rows(bench: Bench, count: int, echoes: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:

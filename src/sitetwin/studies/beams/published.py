@@ -2,70 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import BeamSet, NetworkBeams
 from sitetwin.learn.beams.metrics import best_beams
-from sitetwin.learn.beams.network import FINE_TUNING, BeamNetworks, Schedule, network_inputs
+from sitetwin.learn.beams.network import Schedule
 from sitetwin.site.places.placement import outdoor_mask
-from sitetwin.studies.beams.config import CURVES
-from sitetwin.studies.beams.methods import Bench, generator
+from sitetwin.studies.beams.bench import Bench
+from sitetwin.studies.beams.methods import Answer, Run
 from sitetwin.studies.beams.scores import Tally
 from sitetwin.studies.beams.twin import StreetTwin
 
 _PAPER_BEAM = 27  # counted from 0: the one that the paper takes for boresight
 _TRACED = 6000  # of the published twin's users: as many as thirty networks draw
-_SMALL_BATCHES = replace(Schedule(), batch=8)  # of the curve that the paper sets beside its transfer
+
+SMALL_BATCHES = replace(Schedule(), batch=8)
+"""How the curve is trained that the paper sets beside its transfer."""
 
 
-def published_network(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The published network in the repetitions of the random split, each network with rows of its own."""
-    inputs = network_inputs(bench.east_north)
-    labels = torch.from_numpy(best_beams(bench.power))
-    pools = torch.from_numpy(np.stack([split.pool for split in bench.splits]))
-    test = inputs[torch.from_numpy(np.stack([split.test for split in bench.splits]))]
-    count, study = len(bench.splits), bench.study
+def measured_network(schedule: Schedule = Schedule()) -> Run:  # noqa: B008  (frozen)
+    """Runs the network on the first rows of each pool.
 
-    def judged(networks: BeamNetworks) -> Tally:
-        with torch.no_grad():
-            answer = networks.scores(test).numpy()
-        return bench.tally(lambda i, split: answer[i])
+    Args:
+        schedule: How it is trained.
+    """
 
-    def trained(x: torch.Tensor, y: torch.Tensor, schedule: Schedule) -> BeamNetworks:
-        networks = BeamNetworks(count, len(bench.beams), generator(bench, 1))
-        networks.train(x, y, schedule, generator(bench, 2))
-        return networks
+    def run(bench: Bench, count: int) -> Answer:
+        sets = [bench.rows(split.pool[:count]) for split in bench.splits]
+        return Answer(_judged(bench, _trained(bench, sets, schedule)), count)
 
-    for name, sizes, schedule in (
-        (CURVES["real"], bench.sizes(study.network_sizes), Schedule()),
-        (CURVES["real_compare_to_transfer"], bench.sizes(study.transfer_sizes), _SMALL_BATCHES),
-    ):
-        for size in sizes:
-            rows = pools[:, :size]
-            yield bench.method(name, size, judged(trained(inputs[rows], labels[rows], schedule)))
-    if bench.twin is None:
-        return
-    twin = _published_users(bench, bench.twin)
-    everything = len(bench.power)
-    note = f"paper protocol, leaks: the boresight is from the labels of all {everything} rows"
-    for book, azimuth in steering_angles(bench).items():
-        x, y = _twin_rows(bench, twin, azimuth)
-        for size in sorted({*study.network_sizes, study.twin_rows}):
-            if size > study.twin_rows:
-                continue
-            networks = trained(x[:, :size], y[:, :size], Schedule())
-            yield bench.method(CURVES[f"synth_{book}"], everything, judged(networks), n_train=size, note=note)
-        for size in bench.sizes(
-            study.transfer_sizes
-        ):  # from the networks of all rows of the twin, the last ones trained
-            tuned = networks.copy()
-            tuned.train(inputs[pools[:, :size]], labels[pools[:, :size]], FINE_TUNING, generator(bench, 5))
-            yield bench.method(CURVES[f"transfer_{book}"], everything, judged(tuned), n_tuned=size, note=note)
+    return run
+
+
+def traced_network(book: str) -> Run:
+    """Runs the network on rows of the twin.
+
+    Args:
+        book: The twin's codebook, a key of `steering_angles`.
+    """
+
+    def run(bench: Bench, count: int) -> Answer:
+        networks = _on_twin(bench, book, count)
+        return Answer(_judged(bench, networks), len(bench.power), {"n_train": count, "note": _note(bench)})
+
+    return run
+
+
+def tuned_network(book: str) -> Run:
+    """Runs the network on all rows of the twin, then on the first rows of each pool.
+
+    Args:
+        book: The twin's codebook, a key of `steering_angles`.
+    """
+
+    def run(bench: Bench, count: int) -> Answer:
+        networks = _on_twin(bench, book, bench.study.twin_rows)
+        sets = [bench.rows(split.pool[:count]) for split in bench.splits]
+        tuned = NetworkBeams.update_each(networks, sets, bench.generator(5))
+        return Answer(_judged(bench, tuned), len(bench.power), {"n_tuned": count, "note": _note(bench)})
+
+    return run
+
+
+def traced_sizes(bench: Bench) -> set[int]:
+    """Numbers of rows of the twin; none without a twin."""
+    study = bench.study
+    return {n for n in (*study.network_sizes, study.twin_rows) if n <= study.twin_rows} if bench.twin else set()
+
+
+def refined_sizes(bench: Bench) -> set[int]:
+    """Numbers of measured rows after those of the twin; none without a twin."""
+    return set(bench.sizes(bench.study.transfer_sizes)) if bench.twin else set()
+
+
+def _trained(bench: Bench, sets: list[BeamSet], schedule: Schedule) -> list[NetworkBeams]:
+    """One network for each split, each with rows of its own."""
+    return NetworkBeams(schedule).fit_each(sets, bench.generator(2), bench.generator(1))
+
+
+def _on_twin(bench: Bench, book: str, count: int) -> list[NetworkBeams]:
+    """Networks of the first rows that each draws from the twin; those of all rows are kept to be tuned."""
+
+    def traced() -> list[BeamSet]:
+        assert bench.twin is not None
+        twin = bench.once(("published users",), lambda: _published_users(bench, bench.twin))  # type: ignore[arg-type]
+        return _twin_rows(bench, twin, steering_angles(bench)[book])
+
+    def trained() -> list[NetworkBeams]:
+        sets = bench.once(("rows of the twin", book), traced)
+        return _trained(bench, [BeamSet(s.position[:count], s.power[:count]) for s in sets], Schedule())
+
+    if count < bench.study.twin_rows:
+        return trained()
+    return bench.once(("networks of the twin", book), trained)
+
+
+def _judged(bench: Bench, networks: list[NetworkBeams]) -> Tally:
+    return bench.tally(lambda i, split: networks[i].predict(bench.east_north[split.test]))
+
+
+def _note(bench: Bench) -> str:
+    return f"paper protocol, leaks: the boresight is from the labels of all {len(bench.power)} rows"
 
 
 def steering_angles(bench: Bench) -> dict[str, np.ndarray]:
@@ -105,8 +145,8 @@ def _published_users(bench: Bench, twin: StreetTwin) -> StreetTwin:
     return twin.at(users[outdoor_mask(twin.site, users + twin.station)])
 
 
-def _twin_rows(bench: Bench, twin: StreetTwin, azimuth: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs (R, n, 4) and labels (R, n) of rows drawn from the twin's users, each network its own."""
+def _twin_rows(bench: Bench, twin: StreetTwin, azimuth: np.ndarray) -> list[BeamSet]:
+    """Rows drawn from the twin's users, for each network its own."""
     power = twin.beam_powers(boresight_of_paper(bench), azimuth)
     lit = np.flatnonzero(power.sum(axis=1) > 0)
     if len(lit) < bench.study.twin_rows:
@@ -115,6 +155,5 @@ def _twin_rows(bench: Bench, twin: StreetTwin, azimuth: np.ndarray) -> tuple[tor
             f"{bench.study.twin_rows}; check the site, or leave it out"
         )
     rng = np.random.default_rng(bench.study.seed)
-    rows = np.stack([rng.choice(lit, bench.study.twin_rows, replace=False) for _ in bench.splits])
-    inputs = network_inputs(twin.users)[torch.from_numpy(rows)]
-    return inputs, torch.from_numpy(best_beams(power[rows.ravel()]).reshape(rows.shape))
+    drawn = [rng.choice(lit, bench.study.twin_rows, replace=False) for _ in bench.splits]
+    return [BeamSet(twin.users[rows], power[rows]) for rows in drawn]

@@ -23,10 +23,10 @@ from sitetwin.learn.beams.metrics import label_ceiling
 from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.measured import read_codebook, read_deepsense, read_lanes
 from sitetwin.store.files import disk_errors
+from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
 from sitetwin.studies.beams.emulation import emulation, sensitivity
-from sitetwin.studies.beams.methods import NEIGHBOURS, Bench, baselines, shared_layer, structured
-from sitetwin.studies.beams.published import published_network
+from sitetwin.studies.beams.registry import NEAREST, parts_of, rows_of
 from sitetwin.studies.beams.results import SCHEMA, BeamResults
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
@@ -37,12 +37,6 @@ _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
 # Whose code decides the results.
 _ROOMS = ("backend.py", "site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
-_PARTS: dict[str, Callable[[Bench], Iterator[dict[str, Any]]]] = {
-    "baselines": baselines,
-    "shared-layer": shared_layer,
-    "structured": structured,
-    "network": published_network,
-}
 
 
 def run_beam_study(
@@ -83,11 +77,11 @@ def run_beam_study(
     key = claim_folder(folder, study, _ROOMS, _identity(data, book, lanes, site))
     methods: list[dict[str, Any]] = []
     benches = list(_benches(study, data, book, twin, lanes))
-    jobs = [(bench, part) for bench in benches for part in _parts_of(bench)]
+    jobs = [(bench, part) for bench in benches for part in parts_of(bench)]
     for number, (bench, part) in enumerate(jobs):
         progress("methods", number / len(jobs))
         name = f"{part}-{bench.split}-{len(bench.beams)}"
-        methods += _part(folder, key, name, partial(_PARTS[part], bench))
+        methods += _part(folder, key, name, partial(rows_of, part, bench))
     progress("methods", 1.0)
     studies: dict[str, list[dict[str, Any]]] = {"emulation": [], "sensitivity": []}
     if twin is not None:
@@ -212,11 +206,6 @@ def _benches(
         )
 
 
-def _parts_of(bench: Bench) -> list[str]:
-    """The published network is run in its own protocol only."""
-    return [name for name in _PARTS if name != "network" or bench.split == "random"]
-
-
 def _part(folder: Path, key: str, name: str, make: Callable[[], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
     """The rows of a part, read back if a stopped run has finished it."""
     path = folder / "parts" / f"{name}.json"
@@ -232,7 +221,7 @@ def _pair(study: BeamStudy, methods: list[dict[str, Any]]) -> None:
     for row in methods:
         if not row["headline"]:
             continue
-        same = [m for m in methods if (m["split"], m["beams"], m["name"]) == (row["split"], row["beams"], NEIGHBOURS)]
+        same = [m for m in methods if (m["split"], m["beams"], m["name"]) == (row["split"], row["beams"], NEAREST.name)]
         most = max(m["n_real"] for m in same)
         row["paired"] = [
             {

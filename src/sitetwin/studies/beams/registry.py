@@ -1,0 +1,158 @@
+"""The methods of the beam study, each as one entry: everything that the study says or does about a method stands here.
+
+A new method is a class of `sitetwin.learn.BeamPredictor` in a file of its own, and an entry of `METHODS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sitetwin.learn import LookupBeams, MajorityBeams, NearestBeams
+from sitetwin.studies.beams.bench import Bench
+from sitetwin.studies.beams.config import CURVES, HEADLINE
+from sitetwin.studies.beams.methods import (
+    Run,
+    calibrated_twin,
+    cross_validated,
+    learnt,
+    shared_layer,
+    square_to_street,
+)
+from sitetwin.studies.beams.published import (
+    SMALL_BATCHES,
+    measured_network,
+    refined_sizes,
+    traced_network,
+    traced_sizes,
+    tuned_network,
+)
+
+_ABLATED = 40  # rows with which the calibrated twin also runs without its parts
+
+
+@dataclass(frozen=True)
+class BeamMethod:
+    """A method as the study runs it and as the results name it.
+
+    Attributes:
+        name: In the results and their tables.
+        part: Methods of one part are run one after the other, by rising size, and their rows kept together.
+        sizes: With how many rows it runs on a bench; none where it has no place there.
+        run: How it answers with one of these numbers of rows.
+        splits: Kinds of split in which it runs.
+    """
+
+    name: str
+    part: str
+    sizes: Callable[[Bench], Iterable[int]]
+    run: Run
+    splits: tuple[str, ...] = ("random", "drives")
+
+
+def _nothing(bench: Bench) -> Iterable[int]:
+    return (0,)
+
+
+def _whole_pool(bench: Bench) -> Iterable[int]:
+    return (bench.most,)
+
+
+def _some_rows(bench: Bench) -> Iterable[int]:
+    return {*bench.real_sizes} - {0}
+
+
+def _ablated(with_echoes: bool = True) -> Callable[[Bench], Iterable[int]]:
+    def sizes(bench: Bench) -> Iterable[int]:
+        asked = bench.study.ablations and (with_echoes or bench.twin is not None)
+        return {*bench.real_sizes} & {_ABLATED} if asked else ()
+
+    return sizes
+
+
+NEAREST = BeamMethod(
+    "kNN (5)",
+    "baselines",
+    lambda bench: {*bench.real_sizes, bench.most} - {0},
+    learnt(lambda bench, split: NearestBeams(5)),
+)
+"""The reference of the paired differences."""
+
+METHODS = (
+    BeamMethod("line of sight, array square to the street", "baselines", _nothing, learnt(square_to_street)),
+    NEAREST,
+    BeamMethod("kNN (k by cross-validation)", "baselines", _whole_pool, learnt(cross_validated)),
+    BeamMethod("look-up table", "baselines", _whole_pool, learnt(lambda bench, split: LookupBeams())),
+    BeamMethod("majority", "baselines", _whole_pool, learnt(lambda bench, split: MajorityBeams())),
+    BeamMethod("network with a shared layer", "shared-layer", lambda bench: (bench.fewest,), shared_layer),
+    BeamMethod(
+        "twin, not calibrated", "structured", lambda bench: {*bench.real_sizes} & {0}, calibrated_twin(chosen=False)
+    ),
+    BeamMethod(HEADLINE, "structured", _some_rows, calibrated_twin(chosen=True)),
+    BeamMethod("calibrated twin, random rows", "structured", _some_rows, calibrated_twin(chosen=False)),
+    BeamMethod(
+        f"{HEADLINE}, without echoes",
+        "structured",
+        _ablated(with_echoes=False),
+        calibrated_twin(chosen=True, echoes=False),
+    ),
+    BeamMethod(f"{HEADLINE}, without lag", "structured", _ablated(), calibrated_twin(chosen=True, known=("lag",))),
+    BeamMethod(
+        f"{HEADLINE}, without turns of the array",
+        "structured",
+        _ablated(),
+        calibrated_twin(chosen=True, sessions=False),
+    ),
+    BeamMethod(
+        CURVES["real"],
+        "network",
+        lambda bench: bench.sizes(bench.study.network_sizes),
+        measured_network(),
+        ("random",),
+    ),
+    BeamMethod(
+        CURVES["real_compare_to_transfer"],
+        "network-batches-of-8",
+        lambda bench: bench.sizes(bench.study.transfer_sizes),
+        measured_network(SMALL_BATCHES),
+        ("random",),
+    ),
+    *(
+        method
+        for book in ("measured", "uniform")
+        for method in (
+            BeamMethod(
+                CURVES[f"synth_{book}"],
+                f"network-twin-{book}",
+                traced_sizes,
+                traced_network(book),
+                ("random",),
+            ),
+            BeamMethod(
+                CURVES[f"transfer_{book}"],
+                f"network-tuned-{book}",
+                refined_sizes,
+                tuned_network(book),
+                ("random",),
+            ),
+        )
+    ),
+)
+"""All methods, in the order of the results."""
+
+
+def parts_of(bench: Bench) -> list[str]:
+    """Parts that have a place on a bench, in the order of the results."""
+    return list(dict.fromkeys(method.part for method in METHODS if bench.split in method.splits))
+
+
+def rows_of(part: str, bench: Bench) -> Iterator[dict[str, Any]]:
+    """The rows of the list of methods that one part gives: by rising size, the methods of a size in their order."""
+    methods = [method for method in METHODS if method.part == part and bench.split in method.splits]
+    sizes = {method.name: set(method.sizes(bench)) for method in methods}
+    for size in sorted(set().union(*sizes.values())):
+        for method in methods:
+            if size in sizes[method.name]:
+                answer = method.run(bench, size)
+                yield bench.method(method.name, answer.n_real, answer.tally, **answer.facts)
