@@ -22,6 +22,7 @@ from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.measured.deepsense import read_codebook, read_deepsense, read_lanes
 from sitetwin.report.beams.page import write_beams_report
 from sitetwin.report.beams.released import Released, agreement, read_published
+from sitetwin.site import Georeference, load_scene, save_site
 from sitetwin.studies.beams import emulation as beams_emulation
 from sitetwin.studies.beams import methods as beams_methods
 from sitetwin.studies.beams import published as beams_published
@@ -79,6 +80,20 @@ def test_the_twins_echo_is_the_image_in_the_wall(tmp_path):
     best = np.linspace(60, -60, 31)[power.argmax(axis=1)]
     seen = np.degrees(np.arctan2(y, x))
     assert np.abs(best - seen)[np.abs(seen) < 55].max() < 6
+
+
+def test_a_saved_site_says_itself_where_it_lies(tmp_path):
+    data = read_deepsense(write_gathered(tmp_path / "scenario", rows=40))
+    street = TwinAssumptions(spacing_m=6.0)
+    boxed = build_twin(write_site(tmp_path / "site"), data, street)
+    bare = load_scene(str(tmp_path / "site"))
+    north = replace(bare, georeference=Georeference(STATION[0] - 10 / 110_990, STATION[1]))
+    moved = build_twin(save_site(north, tmp_path / "saved"), data, street)
+    assert moved.station == pytest.approx([0.0, 10.0], abs=0.05)
+    assert boxed.station == pytest.approx([0.0, 0.0], abs=0.05)
+    save_site(replace(bare, georeference=None), tmp_path / "nowhere")
+    with pytest.raises(SiteTwinError, match="does not say where on earth"):
+        build_twin(tmp_path / "nowhere", data, street)
 
 
 def test_a_street_outside_the_site_is_refused(tmp_path):

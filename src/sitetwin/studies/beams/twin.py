@@ -14,7 +14,9 @@ from scipy.spatial import cKDTree
 from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, angular_codebook, frequency_response, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Paths, TraceSettings, trace
-from sitetwin.site import Site, load_scene
+from sitetwin.site import Site, load_scene, load_site
+from sitetwin.site.io import is_saved_site
+from sitetwin.site.latlon import to_local
 from sitetwin.site.places.placement import ground_height, outdoor_mask
 from sitetwin.studies.beams.config import TwinAssumptions
 
@@ -98,15 +100,20 @@ def build_twin(folder: Path, data: xr.Dataset, assumptions: TwinAssumptions) -> 
     """Trace the street of a scenario.
 
     Args:
-        folder: Folder of a site with ``georeference.json``: ranges ``x``, ``y`` (metres) and their ``lat``, ``lon``.
+        folder: A saved site with a georeference; or meshes beside which ``georeference.json`` holds ranges ``x``,
+            ``y`` in metres, and the ``lat``, ``lon`` of these.
         data: The scenario; its positions and its station only.
         assumptions: Heights, carrier, array, band.
 
     Raises:
         SiteTwinError: The site or its georeference is missing or damaged, or the street lies outside it.
     """
-    site = load_scene(str(folder))
-    station = _site_position(folder, data)
+    if is_saved_site(folder):
+        site = load_site(folder)
+        station = to_local(site, [data.attrs["station_latitude"]], [data.attrs["station_longitude"]])[0]
+    else:
+        site = load_scene(str(folder))
+        station = _in_box(folder, data)
     position = np.stack([data.east.values, data.north.values], axis=1)
     low, high = position.min(axis=0) - assumptions.margin_m, position.max(axis=0) + assumptions.margin_m
     if not ((site.bounds[0, :2] < station + low) & (site.bounds[1, :2] > station + high)).all():
@@ -135,8 +142,13 @@ def _traced(site: Site, station: np.ndarray, users: np.ndarray, assumptions: Twi
     return StreetTwin(site, station, paths, gains, users, assumptions, facts)
 
 
-def _site_position(folder: Path, data: xr.Dataset) -> np.ndarray:
-    """(2,) metres in the site's frame, of the base station."""
+def _in_box(folder: Path, data: xr.Dataset) -> np.ndarray:
+    """(2,) metres in the frame of bare meshes, of the base station.
+
+    Nothing but the corners of their box is known of that frame. A projection about one of its points would presume a
+    scale and a direction of north that the box contradicts by centimetres, so places between the corners are
+    interpolated, as the box was published to be used.
+    """
     path = folder / "georeference.json"
     try:
         box = json.loads(path.read_text(encoding="utf-8"))
