@@ -268,7 +268,8 @@ def vegetation_depth(paths: Paths, chosen: Bool[np.ndarray, " volumes"]) -> Floa
         )
     row = np.repeat(np.arange(paths.num_paths), np.diff(paths.crossing_offsets))
     counts = chosen[paths.crossing_volume] if len(chord) else np.zeros(0, dtype=bool)
-    return np.bincount(row, weights=np.where(counts, chord, 0.0), minlength=paths.num_paths)
+    depth = np.bincount(row, weights=np.where(counts, chord, 0.0), minlength=paths.num_paths)
+    return depth.astype(np.float64, copy=False)  # without any crossing NumPy counts in whole numbers
 
 
 def foliage_loss_db(
