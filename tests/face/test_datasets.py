@@ -61,3 +61,28 @@ def test_impossible_data_sets_are_refused(street):
         st.torch_dataset(paths, site, carrier_hz=CARRIER, quantity="gains")
     with pytest.raises(st.SiteTwinError, match="0 or more"):
         st.torch_dataset(paths, site, seed=-1, **BAND)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_each_user_once_though_passes_were_left_early_or_had_other_workers(street):
+    site, users, paths = street
+    data = st.torch_dataset(paths, site, seed=3, **BAND)
+    next(iter(data))
+    for workers in (2, 3, 0, 2):
+        next(iter(DataLoader(data, batch_size=4, num_workers=workers)))
+        seen = [int(user) for user, _ in DataLoader(data, batch_size=None, num_workers=workers)]
+        assert sorted(seen) == list(range(len(users)))
+
+
+def test_orientations_of_other_users_are_refused(street):
+    site, users, paths = street
+    for count in (len(users) - 1, len(users) + 1):
+        radio = st.Radio("single", torch.zeros(count, 3))
+        for wrong in (
+            lambda radio=radio: st.torch_dataset(paths, site, user_radio=radio, **BAND),
+            lambda radio=radio: st.channels(paths, site, user_radio=radio, **BAND),
+            lambda radio=radio: st.channels(paths, site, user_radio=radio, lazy=True, **BAND),
+            lambda radio=radio: st.gains(paths, site, user_radio=radio, carrier_hz=CARRIER),
+        ):
+            with pytest.raises(st.SiteTwinError, match=f"{count} orientations were given for {len(users)} users"):
+                wrong()

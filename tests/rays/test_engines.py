@@ -11,6 +11,7 @@ from sitetwin.channel import path_gains
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays import TraceJob, TraceSettings, load_paths, summarise, trace
 from sitetwin.rays.paths import Interaction
+from sitetwin.rays.positions import checked_positions, checked_transmitters
 from sitetwin.rays.referee import scope as reference_scope
 from sitetwin.rays.referee.compare import match_paths
 from sitetwin.site import Ellipsoid, Vegetation
@@ -177,3 +178,22 @@ def test_diffracted_paths_keep_to_the_reflections_asked_for(both, glazed):
     at = np.nonzero(theirs.kinds == Interaction.DIFFRACTION)
     assert set(at[1]) == {0}
     assert set(theirs.depth[at[0]]) == {1, 2}
+
+
+def test_paths_and_jobs_keep_their_positions_when_the_callers_arrays_change(site, users):
+    places, transmitter = users.copy(), TRANSMITTER.copy()
+    paths = trace(site, transmitter, places, TraceSettings(max_depth=0))
+    job = TraceJob(site, transmitter, places)
+    places[:], transmitter[:] = 99.0, 99.0
+    np.testing.assert_array_equal(paths.users, users)
+    np.testing.assert_array_equal(paths.transmitter, TRANSMITTER)
+    np.testing.assert_array_equal(job.users, users)
+    np.testing.assert_array_equal(job.transmitters, TRANSMITTER[None])
+
+
+@pytest.mark.parametrize("wrong", ["abc", [[1.0, 2.0, 3.0], [1.0, 2.0]], [[1.0, 2.0, "high"]]])
+def test_positions_that_are_no_numbers_are_refused(wrong):
+    with pytest.raises(SiteTwinError, match="not an array of numbers"):
+        checked_positions(TRANSMITTER, wrong)
+    with pytest.raises(SiteTwinError, match="not an array of numbers"):
+        checked_transmitters(wrong)

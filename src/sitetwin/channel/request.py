@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.codebooks import dft_cosines
@@ -167,11 +166,7 @@ class ChannelRequest:
         Raises:
             SiteTwinError: The number of orientations differs from the number of users.
         """
-        if self.rx.per_user and len(torch.as_tensor(self.rx.orientation)) != num_users:
-            raise SiteTwinError(
-                f"{len(torch.as_tensor(self.rx.orientation))} orientations were given for {num_users} users; give one "
-                "row per user"
-            )
+        self.rx.check_users(num_users)
 
     def configuration(self) -> dict[str, Any]:
         """Return everything that determines the values, JSON-serialisable, without what this quantity does not use."""

@@ -70,6 +70,7 @@ def channels(
         raise SiteTwinError("gains are numbers of paths, not of users; use sitetwin.gains(paths, site, ...)")
     source = path_source(paths, site)
     labels = labels_of_request(source.positions, source.transmitter, site, wanted)
+    wanted.check_users(len(labels.users))
     size = wanted.bytes_per_row * len(labels.users)
     if lazy or (lazy is None and size > EAGER_BYTES):
         values = _on_demand(source, site, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -19,8 +20,6 @@ from sitetwin.face.sources import PathSource, path_source
 from sitetwin.rays import Paths
 from sitetwin.site import Site
 from sitetwin.store import TileStore
-
-MOST_WORKERS = 1024
 
 
 class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
@@ -40,8 +39,10 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         super().__init__()
         self._source, self._site, self._request, self._seed = source, site, request, seed
         self._users = source.tiles[-1][1]
-        # Shared memory: a worker of the next pass is another process and must know how many passes there were.
-        self._passes = torch.zeros(MOST_WORKERS, dtype=torch.int64).share_memory_()
+        request.check_users(self._users)
+        self._started = 0  # passes that this process began
+        # Shared memory: number and mark of the last pass in one word, which processes read and write as a whole.
+        self._last_pass = torch.full((1,), -1 << 32, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         """Return the number of users of all workers and ranks together."""
@@ -51,17 +52,31 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         """Yield the index of a user and its complex64 channel, (rx_antenna, tx_antenna, subcarrier) and the like."""
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        if worker >= MOST_WORKERS:
-            raise SiteTwinError(f"a data set serves at most {MOST_WORKERS} workers, not {workers}; take fewer")
         rank, ranks = _rank()
-        order = self._order(int(self._passes[worker]))
-        self._passes[worker] += 1
+        order = self._order(self._number_of_pass())
         own = order[rank * workers + worker :: ranks * workers]
         size = self._request.batch_users
         for first in range(0, len(own), size):
             some = own[first : first + size]
             for user, channel in zip(some, synthesise(self._source, self._site, self._request, some), strict=True):
                 yield int(user), torch.from_numpy(channel)
+
+    def _number_of_pass(self) -> int:
+        """Number of the pass that begins, the same in all workers of a loader.
+
+        The first worker of a pass counts on from the last one and leaves a mark by which the others know the pass. A
+        count of each worker's own would drift apart where a loader is left early or another has more workers.
+        """
+        info, last = get_worker_info(), int(self._last_pass)
+        mark = 0
+        if info is not None:  # the loader draws the seed below anew for each pass, unless it keeps its workers
+            mark = crc32(f"{info.seed - info.id} {self._started}".encode())
+            self._started += 1
+            if mark == last & 0xFFFFFFFF:
+                return last >> 32
+        number = (last >> 32) + 1
+        self._last_pass[0] = number << 32 | mark
+        return number
 
     def _order(self, number: int) -> np.ndarray:
         """Users in the order of a pass; tile by tile, so that a store on disk is read once."""

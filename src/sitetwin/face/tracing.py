@@ -107,7 +107,6 @@ def trace(
     """
     chosen = trace_settings(settings, **choices)
     positions = checked_transmitters(tx)
-    users = np.asarray(users, dtype=np.float64)
     found = []
     for number, position in enumerate(positions):
 

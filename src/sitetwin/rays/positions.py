@@ -16,6 +16,18 @@ Positions = np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Sequence[
 _LEAST_DISTANCE = 1e-3  # m; a path of no length has no direction
 
 
+def position_array(given: Any) -> np.ndarray:
+    """A contiguous float64 copy of positions: paths do not change when the caller's array does.
+
+    Raises:
+        SiteTwinError: These are no numbers, or rows have different lengths.
+    """
+    try:
+        return np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise SiteTwinError("positions are not an array of numbers; give x, y, z in metres for each") from error
+
+
 def checked_positions(
     transmitter: Any, users: Any, *, none_will_do: bool = False
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "users 3"]]:
@@ -33,8 +45,7 @@ def checked_positions(
         SiteTwinError: A shape is wrong, a position is not finite, there is no user, or a user stands within a
             millimetre of the transmitter.
     """
-    transmitter = np.ascontiguousarray(transmitter, dtype=np.float64)
-    users = np.ascontiguousarray(users, dtype=np.float64)
+    transmitter, users = position_array(transmitter), position_array(users)
     if transmitter.shape != (3,) or users.ndim != 2 or users.shape[1] != 3:
         raise SiteTwinError(
             f"positions have the shapes {transmitter.shape} (transmitter) and {users.shape} (users); give (3,) and "
@@ -67,10 +78,10 @@ def checked_transmitters(transmitters: Any) -> Float[np.ndarray, "transmitters 3
     Raises:
         SiteTwinError: There is no transmitter, or the shape is wrong.
     """
-    if not np.size(transmitters):
+    positions = position_array(transmitters)
+    if not positions.size:
         raise SiteTwinError("there is no transmitter to trace from; give at least one position")
-    positions = np.ascontiguousarray(transmitters, dtype=np.float64)
-    if positions.ndim > 2 or positions.shape[-1] != 3:
+    if positions.ndim > 2 or positions.shape[-1:] != (3,):
         raise SiteTwinError(
             f"the positions of the transmitters have the shape {positions.shape}; give (3,) for one or (T, 3) for "
             "several, in metres"

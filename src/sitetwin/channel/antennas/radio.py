@@ -103,6 +103,17 @@ class Radio:
         o = self._orientation
         return not o.requires_grad and not self.per_user and not bool(o.any())
 
+    def check_users(self, num_users: int) -> None:
+        """Check that orientations, if there is one per user, fit a number of users.
+
+        Raises:
+            SiteTwinError: The number of orientations differs from the number of users.
+        """
+        if self.per_user and len(self._orientation) != num_users:
+            raise SiteTwinError(
+                f"{len(self._orientation)} orientations were given for {num_users} users; give one row per user"
+            )
+
     def select_users(self, index: Integer[Tensor, " chosen"]) -> Radio:
         """The radios of some users."""
         return Radio(self.array, self._orientation[index]) if self.per_user else self

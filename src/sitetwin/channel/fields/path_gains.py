@@ -76,6 +76,7 @@ def path_gains(
         raise SiteTwinError(f"gains of type {dtype} were asked for; choose torch.complex64 or torch.complex128")
     tx, rx, options = tx or Radio(), rx or Radio(), options or FieldOptions()
     check_paths(paths, site)
+    rx.check_users(paths.num_users)
     waves = WaveTransport(paths, site, frequency_hz, tx, rx, options, dtype)
     carrier = frequency_hz if phase_frequency_hz is None else phase_frequency_hz
     factor = free_space(paths, site, frequency_hz, carrier, options, dtype)

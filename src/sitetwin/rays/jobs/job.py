@@ -15,7 +15,7 @@ from sitetwin.rays.jobs.engines import DENSE, check_engine
 from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configuration
 from sitetwin.rays.jobs.run import TileSolver, fill_stores
 from sitetwin.rays.jobs.workers import check_workers
-from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters
+from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters, position_array
 from sitetwin.site import Site, check_transmitter
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
@@ -60,7 +60,7 @@ class TraceJob:
         *,
         allow_indoors: bool = False,
     ) -> None:
-        places, receivers = checked_transmitters(transmitters), np.ascontiguousarray(users, dtype=np.float64)
+        places, receivers = checked_transmitters(transmitters), position_array(users)
         for place in places:
             checked_positions(place, receivers)
         split_users(len(receivers), tile_users)
