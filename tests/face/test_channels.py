@@ -155,3 +155,37 @@ def test_what_is_no_data_set_of_channels_is_refused(store, tmp_path):
         st.open_channels(store)
     with pytest.raises(st.SiteTwinError):
         st.open_channels(tmp_path / "nothing")
+
+
+def test_power_keeps_axes_of_other_names_and_refuses_magnitudes(street):
+    site, _, paths = street
+    h = st.channels(paths, site, carrier_hz=CARRIER, subcarriers=8)
+    assert h.rename(user="place").sitetwin.power_db().dims == ("place",)
+    with pytest.raises(st.SiteTwinError, match="give the channels themselves"):
+        abs(h).sitetwin.power_db()
+
+
+def test_no_users_have_no_channels_on_demand_too(street):
+    site, _, paths = street
+    assert st.channels(paths.select_users([]), site, lazy=True, carrier_hz=CARRIER, subcarriers=8).shape == (0, 1, 1, 8)
+
+
+def test_bins_in_another_order_are_refused(street):
+    from sitetwin.learn.csi.data import by_name
+
+    site, _, paths = street
+    radio = st.Radio("ula:8")
+    h = st.channels(paths, site, carrier_hz=CARRIER, radio=radio, quantity="delay-angle", num_taps=4)
+    for axis in ("angle", "delay"):
+        with pytest.raises(st.SiteTwinError, match=f"sort by {axis}"):
+            by_name(h.isel({axis: slice(None, None, -1)}))
+
+
+def test_what_is_no_radio_no_paths_or_another_quantity_is_refused(street):
+    site, _, paths = street
+    with pytest.raises(st.SiteTwinError, match="'upa:8x8', which is no radio"):
+        st.channels(paths, site, carrier_hz=CARRIER, radio="upa:8x8")
+    with pytest.raises(st.SiteTwinError, match="paths were given as a list"):
+        st.torch_dataset([paths], site, carrier_hz=CARRIER)
+    with pytest.raises(st.SiteTwinError, match="leave quantity out"):
+        st.gains(paths, site, carrier_hz=CARRIER, quantity="cfr")

@@ -39,13 +39,18 @@ class ChannelAccessor:
     def power_db(self) -> xr.DataArray:
         """Received over transmitted power of each user in dB, the mean over antennas and frequency; NaN without a path.
 
+        The paths of a user interfere here. `Paths.power_db` gives the powers of single paths, whose sum is the mean
+        over small-scale fading.
+
         Raises:
-            SiteTwinError: The array is not a frequency response.
+            SiteTwinError: The array is no frequency response, or its numbers are not complex.
         """
         array = self._array
         if "frequency" not in array.dims:
             raise SiteTwinError("the power is the mean over frequency; give channels of the quantity cfr")
-        rest = [dim for dim in array.dims if dim not in ("transmitter", "user", "time")]
+        if array.dtype.kind != "c":
+            raise SiteTwinError(f"this array holds {array.dtype}, not complex channels; give the channels themselves")
+        rest = [dim for dim in ("rx_antenna", "tx_antenna", "frequency") if dim in array.dims]
         power = (array.real.astype(np.float64) ** 2 + array.imag.astype(np.float64) ** 2).mean(rest)
         found = xr.apply_ufunc(np.log10, power.where(power > 0), dask="allowed")
         return (10 * found).rename("power_db").assign_attrs(units="dB")

@@ -72,7 +72,7 @@ def channels(
     labels = labels_of_request(source.positions, source.transmitter, site, wanted)
     wanted.check_users(len(labels.users))
     size = wanted.bytes_per_row * len(labels.users)
-    if lazy or (lazy is None and size > EAGER_BYTES):
+    if len(labels.users) and (lazy or (lazy is None and size > EAGER_BYTES)):
         values = _on_demand(source, site, wanted)
     else:
         values = synthesise(source, site, wanted, np.arange(len(labels.users)))

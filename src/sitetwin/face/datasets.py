@@ -119,4 +119,8 @@ def torch_dataset(
         raise SiteTwinError("gains are numbers of paths, not of users; ask for cfr, cir or delay-angle")
     if seed is not None and seed < 0:
         raise SiteTwinError(f"seed is {seed}; a seed is 0 or more")
+    if not isinstance(paths, (Paths, TileStore, str, Path)):
+        raise SiteTwinError(
+            f"paths were given as a {type(paths).__name__}; give Paths of one transmitter, or the folder of their store"
+        )
     return ChannelDataset(path_source(paths, site), site, wanted, seed)

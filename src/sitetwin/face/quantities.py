@@ -32,7 +32,8 @@ def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGa
     Raises:
         SiteTwinError: The paths belong to another site, or a choice is impossible.
     """
-    choices["quantity"] = "gains"
+    if choices.setdefault("quantity", "gains") != "gains":
+        raise SiteTwinError(f"gains were asked for with quantity='{choices['quantity']}'; leave quantity out")
     wanted = channel_request(**choices)
     with torch.no_grad():
         return path_gains(paths, site, wanted.grid.carrier_hz, wanted.tx, wanted.rx, wanted.options)

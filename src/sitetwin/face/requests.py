@@ -67,6 +67,9 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
     if unknown:
         raise SiteTwinError(f"channels know no choice '{unknown[0]}'; they know {', '.join(sorted(known))}")
     options = {name: value for name, value in choices.items() if name in _OF_FIELDS}
+    for name in _OF_REQUEST:
+        if not isinstance(choices.get(name, Radio()), Radio):
+            raise SiteTwinError(f"{name} is {choices[name]!r}, which is no radio; give Radio(...)")  # type: ignore[literal-required]
     rest = {_OF_REQUEST.get(name, name): v for name, v in choices.items() if name not in (*_BAND, *options)}
     # The names were checked above.
     return ChannelRequest(_grid(choices), options=FieldOptions(**options), **rest)  # type: ignore[arg-type]

@@ -124,6 +124,9 @@ def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
             f"CSI needs the dimensions {', '.join(AXES)}, and this array has {', '.join(map(str, array.dims))}; make "
             "delay-angle channels, or select along the other dimensions"
         )
+    for name in ("delay", "angle"):
+        if name in array.coords and not (np.diff(array[name].values) > 0).all():
+            raise SiteTwinError(f"the {name} bins stand in another order than that of the channels; sort by {name}")
     values = np.asarray(array.transpose(*AXES).values)
     if values.dtype.kind != "c":
         raise SiteTwinError(f"CSI must be complex, and this array holds {values.dtype}; give the channels themselves")
