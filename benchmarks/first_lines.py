@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import time
+from itertools import pairwise
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     str(site), str(paths), str(h)
     h.sel(frequency=28e9).isel(user=slice(0, 2000)).compute()
     marks.append(time.perf_counter())
-    stages = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    stages = [after - before for before, after in pairwise(marks)]
     result = dict(zip(("seconds_import", "seconds_trace", "seconds_channels"), stages, strict=True))
     result |= {
         "seconds": marks[-1] - marks[0],
