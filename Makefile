@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= runs/demo
 # Test files go to as many processes as there are cores, four at most: each takes some 2 GB. One thread each.
-SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
+SPREAD ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(SPREAD)
 
 BIN := $(VENV)/bin

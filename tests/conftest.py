@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.checked import check_package
@@ -20,3 +21,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Shells start background jobs with Ctrl-C ignored, which the programs that tests start would inherit.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Files whose tests take longest. They are begun first, so that no process is left alone with one of them at the end.
+LONG = ("studies/test_csi.py", "rays/test_workers.py", "studies/test_beams.py", "studies/test_csi_parallel.py",
+        "learn/test_neural.py", "learn/test_beams.py", "rays/test_reference.py", "cli/test_coverage.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; all others keep their order."""
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get("/".join(item.path.parts[-2:]), len(order)))
