@@ -62,3 +62,17 @@ def test_unknown_settings_of_the_tracer_are_named():
     assert trace_settings(st.TraceSettings(max_depth=1), diffraction=True) == st.TraceSettings(
         max_depth=1, diffraction=True
     )
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"carrier_hz": "28e9"}, "carrier_hz is '28e9'; give a number"),
+        ({"carrier_hz": 28e9, "bandwidth_hz": "100e6"}, "bandwidth_hz is '100e6'"),
+        ({"carrier_hz": 28e9, "num_taps": 3.0}, "num_taps is 3.0; give a whole number"),
+        ({"carrier_hz": True}, "carrier_hz is True"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(choices, sentence):
+    with pytest.raises(st.SiteTwinError, match=sentence):
+        channel_request(**choices)

@@ -58,3 +58,33 @@ def test_other_users_or_frequencies_are_refused(h: xr.DataArray) -> None:
         st.learn.nmse(h[:-1], recovered)
     with pytest.raises(SiteTwinError, match="make delay-angle channels"):
         codec.fit(h.rename(delay="frequency", angle="tx_antenna"))
+
+
+def test_a_codec_refuses_channels_of_another_kind(tmp_path):
+    """Same sizes, other carrier, band, array or taps: the labels say it, also after the codec came from a file."""
+    site = st.open_site("simple_street_canyon")
+    users = st.grid(site, area=(-40, -12, 40, 12), spacing=4.0)
+    paths = st.trace(site, tx=(-33, 0, 32), users=users, max_depth=1)
+    paths = paths.select_users(paths.counts > 0)
+
+    def made(**choices):
+        usual = {"carrier_hz": 28e9, "bandwidth_hz": 100e6, "radio": st.Radio("ula:8"), "num_taps": 8}
+        return st.channels(paths, site, quantity="delay-angle", **{**usual, **choices})
+
+    rng = torch.Generator().manual_seed(0)
+    fitted = st.learn.KltCodec(st.learn.KltConfig(zones=2), st.learn.Budget(8)).fit(made(), rng)
+    fitted.save(tmp_path / "codec.npz")
+    for codec in (fitted, st.learn.KltCodec.load(tmp_path / "codec.npz"), fitted.update(made())):
+        codec.encode(made())
+        for choices, what in (
+            ({"carrier_hz": 3.5e9}, "another carrier_hz"),
+            ({"bandwidth_hz": 20e6}, "another delay"),
+            ({"radio": st.Radio("upa:2x4")}, "another angle_cosine"),
+        ):
+            with pytest.raises(st.SiteTwinError, match=what):
+                codec.encode(made(**choices))
+        later = made(num_taps=16).isel(delay=slice(8, 16))
+        with pytest.raises(st.SiteTwinError, match="another delay"):
+            codec.encode(later)
+        with pytest.raises(st.SiteTwinError, match="another carrier_hz"):
+            codec.update(made(carrier_hz=3.5e9))

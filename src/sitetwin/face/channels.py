@@ -21,7 +21,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
 from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, open_tile, plain_attributes
 from sitetwin.face.requests import ChannelChoices, channel_request
-from sitetwin.face.sources import PathSource, path_source
+from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
 from sitetwin.site import Site
 from sitetwin.store import TileStore
@@ -35,7 +35,7 @@ _ONE_AT_A_TIME = threading.Lock()  # a block's synthesis uses all cores by itsel
 
 
 def channels(
-    paths: Paths | TileStore | str | Path | Sequence[Paths],
+    paths: PathsOf | Sequence[PathsOf],
     site: Site,
     request: ChannelRequest | None = None,
     *,
@@ -45,8 +45,9 @@ def channels(
     """Compute the channels of all users, with named axes and coordinates.
 
     Args:
-        paths: Paths from `trace`, or the folder that `TraceJob.run` wrote. Several `Paths`, from several transmitters
-            to the same users, give an array with a first axis "transmitter" and coordinates tx_x, tx_y, tx_z.
+        paths: Paths from `trace`, or the folder that `TraceJob.run` wrote. Several of them, from several transmitters
+            to the same users, or a folder of several transmitters, give an array with a first axis "transmitter" and
+            coordinates tx_x, tx_y, tx_z.
         site: The site they were traced in, or a variant of the same geometry: other materials, another season.
         request: What is wanted, ready-made; or the choices below.
         lazy: Whether values are computed block by block when they are used (Dask); by default if they need more than
@@ -64,11 +65,20 @@ def channels(
         SiteTwinError: The paths belong to another site, or the request is impossible.
     """
     wanted = channel_request(request, **choices)
-    if isinstance(paths, Sequence) and not isinstance(paths, str):
-        return _of_each([channels(one, site, wanted, lazy=lazy) for one in paths])
     if wanted.quantity == "gains":
         raise SiteTwinError("gains are numbers of paths, not of users; use sitetwin.gains(paths, site, ...)")
-    source = path_source(paths, site)
+    if isinstance(paths, (str, Path)):
+        paths = stores_in(paths) or paths
+    if isinstance(paths, (Paths, TileStore, str, Path)):
+        return _of_one(path_source(paths, site), site, wanted, lazy)
+    sources = [path_source(one, site) for one in paths]
+    if lazy is None:
+        lazy = wanted.bytes_per_row * sum(source.tiles[-1][1] for source in sources) > EAGER_BYTES
+    return _of_each([_of_one(source, site, wanted, lazy) for source in sources])
+
+
+def _of_one(source: PathSource, site: Site, wanted: ChannelRequest, lazy: bool | None) -> xr.DataArray:
+    """Channels from one transmitter."""
     labels = labels_of_request(source.positions, source.transmitter, site, wanted)
     wanted.check_users(len(labels.users))
     size = wanted.bytes_per_row * len(labels.users)
@@ -126,7 +136,7 @@ def _on_demand(source: PathSource, site: Site, wanted: ChannelRequest) -> dask.a
 
 def channels_to_store(
     folder: str | Path,
-    paths: str | Path,
+    paths: PathsOf,
     site: Site,
     request: ChannelRequest | None = None,
     *,
@@ -138,7 +148,7 @@ def channels_to_store(
 
     Args:
         folder: Folder of the data set.
-        paths: Folder that `TraceJob.run` wrote.
+        paths: Store or folder that `TraceJob.run` wrote.
         site: The site in which the paths were traced, or a variant with the same geometry.
         request: A complete request for channels; or give `choices` instead.
         progress: Called with the stage and its finished share, 0 to 1.
@@ -152,7 +162,10 @@ def channels_to_store(
         SiteTwinError: The paths belong to another site, the request is impossible, the folder holds something else, or
             the disk cannot be written.
     """
-    write_channels(paths, site, folder, channel_request(request, **choices), progress, resume)
+    if isinstance(paths, Paths):
+        raise SiteTwinError("a data set on disk is made of a store of paths; write them with paths.save(folder) first")
+    source = paths.path if isinstance(paths, TileStore) else paths
+    write_channels(source, site, folder, channel_request(request, **choices), progress, resume)
     return open_channels(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
@@ -12,6 +13,17 @@ from sitetwin.site.maps import Clip, MapOptions, Radius, fetch_map, read_maps, s
 from sitetwin.site.opening import is_map
 
 Progress = Callable[[str, float], None]
+
+
+def checked_site(site: Any) -> Site:
+    """The site itself.
+
+    Raises:
+        SiteTwinError: It is none, such as the name of one, or other arguments stand in its place.
+    """
+    if not isinstance(site, Site):
+        raise SiteTwinError(f"the site is {str(site)[:60]!r}; give what sitetwin.open_site returns")
+    return site
 
 
 def open_site(

@@ -63,9 +63,9 @@ def path_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -
 
 
 def user_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:
-    """(users,) received over transmitted power in dB, the sum of the powers of a user's paths; -inf without a path."""
-    with np.errstate(divide="ignore"):
-        return 10 * np.log10(link_quantities(paths, site, **choices).path_gain)
+    """(users,) received over transmitted power in dB, the sum of the powers of a user's paths; NaN without a path."""
+    gain = link_quantities(paths, site, **choices).path_gain
+    return 10 * np.log10(np.where(gain > 0, gain, np.nan))
 
 
 def delay_spread(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:

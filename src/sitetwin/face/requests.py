@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from numbers import Integral, Real
 from typing import Literal, TypedDict, Unpack
 
 from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, FieldOptions, OfdmGrid, Radio
@@ -66,6 +67,7 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
     unknown = sorted(set(choices) - known)
     if unknown:
         raise SiteTwinError(f"channels know no choice '{unknown[0]}'; they know {', '.join(sorted(known))}")
+    _check_numbers(choices)
     options = {name: value for name, value in choices.items() if name in _OF_FIELDS}
     for name in _OF_REQUEST:
         if not isinstance(choices.get(name, Radio()), Radio):
@@ -73,6 +75,14 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
     rest = {_OF_REQUEST.get(name, name): v for name, v in choices.items() if name not in (*_BAND, *options)}
     # The names were checked above.
     return ChannelRequest(_grid(choices), options=FieldOptions(**options), **rest)  # type: ignore[arg-type]
+
+
+def _check_numbers(choices: ChannelChoices) -> None:
+    """Refuse texts and other things where numbers belong, before a library stumbles over them."""
+    for name in (*_BAND, "num_taps", "diffuse_seed"):
+        value, whole = choices.get(name, 1), name in ("subcarriers", "num_taps", "diffuse_seed")
+        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+            raise SiteTwinError(f"{name} is {value!r}; give a {'whole ' if whole else ''}number")
 
 
 _BAND = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers")

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.places import checked_site
 from sitetwin.rays import Paths
 from sitetwin.rays.jobs.io import arrays_to_paths, concatenate, open_paths
 from sitetwin.site import Site
@@ -86,7 +87,16 @@ PathSource = PathsInMemory | PathsOnDisk
 """The paths of some users from one transmitter."""
 
 
-def path_source(paths: Paths | TileStore | str | Path, site: Site) -> PathSource:
+PathsOf = Paths | TileStore | str | Path
+"""Paths in memory, a store of them, or its folder."""
+
+
+def stores_in(folder: str | Path) -> list[Path]:
+    """The stores tx000, tx001, ... that a trace from several transmitters put into a folder; none in a store itself."""
+    return sorted(manifest.parent for manifest in Path(folder).glob("tx[0-9]*/manifest.json"))
+
+
+def path_source(paths: PathsOf, site: Site) -> PathSource:
     """Open paths that are given as `Paths`, a store or a folder.
 
     Args:
@@ -96,7 +106,10 @@ def path_source(paths: Paths | TileStore | str | Path, site: Site) -> PathSource
     Raises:
         SiteTwinError: The folder is not a finished store of paths, or the paths have another geometry.
     """
+    site = checked_site(site)
     source: PathSource
+    if not isinstance(paths, (Paths, TileStore, str, Path)):
+        raise SiteTwinError(f"the paths are of the type {type(paths).__name__}; give paths, or the folder of a store")
     if isinstance(paths, Paths):
         source = PathsInMemory(paths)
     else:

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack, overload
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.places import checked_site
 from sitetwin.rays import ENGINES, Paths, TraceSettings
 from sitetwin.rays import trace as trace_one
 from sitetwin.rays.positions import Positions, checked_transmitters
@@ -105,7 +106,7 @@ def trace(
         SiteTwinError: A position is not finite or inside a wall, there is no user, a setting is out of its range, or
             the engine cannot do what is asked.
     """
-    chosen = trace_settings(settings, **choices)
+    site, chosen = checked_site(site), trace_settings(settings, **choices)
     positions = checked_transmitters(tx)
     found = []
     for number, position in enumerate(positions):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.places import checked_site
 from sitetwin.rays.moving.drives import places_along, trajectories_from_gpx
 from sitetwin.site import Site, area_grid, inside_building, latlon_box, user_grid
 from sitetwin.site.maps import Ledger, read_streets
@@ -43,6 +45,9 @@ def grid(
     Raises:
         SiteTwinError: The area is empty or too large, a number is impossible, or no user stands outdoors.
     """
+    site = checked_site(site)
+    if len(area) != 4 or not all(isinstance(side, Real) for side in area):
+        raise SiteTwinError(f"the users' area is {str(area)[:60]}; give four numbers (xmin, ymin, xmax, ymax)")
     if degrees:
         box = latlon_box(site, *area)
         return _counted(*area_grid(site, box, spacing, height, allow_indoors=allow_indoors), ledger)

@@ -29,15 +29,15 @@ from sitetwin.store.ragged import take_groups
 class PathsKey:
     """A key that identifies a table of paths, computed quickly from the lengths.
 
-    Two tables with the same key have the same users in the same order, each with paths of the same lengths in the same
-    order. Another selection of users or paths, another order, another transmitter or another site has another key;
-    tables that differ only in directions have the same key.
+    Two tables with the same key have users at the same places in the same order, each with paths of the same lengths
+    in the same order. Another selection of users or paths, another order, another transmitter or another site has
+    another key; tables that differ only in directions have the same key.
 
     Attributes:
         num_users: Number of users.
         num_paths: Number of paths.
         geometry_hash: Hash of the geometry in which the paths were traced; None if the paths do not state it.
-        checksum: CRC-32 of the transmitter, the offsets and the lengths.
+        checksum: CRC-32 of the transmitter, the users, the offsets and the lengths.
     """
 
     num_users: int
@@ -50,7 +50,7 @@ class PathsKey:
         """The key of a table of paths; it is computed once for each table."""
         if paths not in _KEYS:
             checksum = 0
-            for array in (paths.transmitter, paths.offsets, paths.length):
+            for array in (paths.transmitter, paths.users, paths.offsets, paths.length):
                 checksum = crc32(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data, checksum)
             stated = paths.attributes.get("geometry_hash")
             _KEYS[paths] = cls(paths.num_users, paths.num_paths, stated, checksum)

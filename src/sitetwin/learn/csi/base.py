@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.codec import Budget, Code, Costs, check_code
-from sitetwin.learn.csi.data import CsiData, csi_matrices
+from sitetwin.learn.csi.data import CsiData, Facts, check_facts, csi_facts, csi_matrices
 from sitetwin.learn.csi.training import History
 from sitetwin.learn.model_files import ModelFile, read_model, write_model
 
@@ -31,6 +31,7 @@ class CsiCodec(ABC):
         kind: Name of the codec in files.
         budget: What one feedback report may carry.
         shape: Delay taps and beams, once the codec knows them.
+        facts: Carrier, delays and angles of the labelled channels that the codec was fitted to; empty without labels.
         history: Epoch by epoch, what the last fit or update did; None where nothing is trained by gradients.
     """
 
@@ -39,6 +40,7 @@ class CsiCodec(ABC):
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.shape: tuple[int, int] | None = None
+        self.facts: Facts = {}
         self.history: History | None = None
 
     def fit(self: Some, data: CsiData, rng: torch.Generator | None = None) -> Some:
@@ -58,16 +60,17 @@ class CsiCodec(ABC):
         if len(x) == 0:
             raise SiteTwinError(f"the {self.kind} codec needs at least one training matrix")
         self._fit(x, rng)
-        self.shape = (x.shape[1], x.shape[2])
+        self.shape, self.facts = (x.shape[1], x.shape[2]), csi_facts(data)
         return self
 
     def encode(self, data: CsiData) -> Code:
         """Encode matrices into what the users feed back.
 
         Raises:
-            SiteTwinError: The codec is not fitted, or the matrices are not of the kind it was fitted to.
+            SiteTwinError: The codec is not fitted, or the matrices have another size, or the channels another carrier,
+                other delays or other angles than those that it was fitted to.
         """
-        return self._encode(csi_matrices(data, self.fitted_shape))
+        return self._encode(self._matrices(data))
 
     def decode(self, code: Code) -> Complex[Tensor, "users taps beams"]:
         """The matrices that the base station recovers, complex64, normalised as the training matrices were.
@@ -79,6 +82,12 @@ class CsiCodec(ABC):
         _ = self.fitted_shape  # the refusal of a codec that is not fitted
         check_code(code, self.kind, *self._report())
         return self._decode(code)
+
+    def _matrices(self, data: CsiData) -> Complex[Tensor, "users taps beams"]:
+        """Prepared matrices of the size, and from channels of the kind, that the codec was fitted to."""
+        shape = self.fitted_shape
+        check_facts(self.facts, data)
+        return csi_matrices(data, shape)
 
     @abstractmethod
     def costs(self) -> Costs:
@@ -103,7 +112,12 @@ class CsiCodec(ABC):
             SiteTwinError: The codec is not fitted, or the disk cannot be written.
         """
         taps, beams = self.fitted_shape
-        about = {"shape": [taps, beams], "reals": self.budget.reals, "bits_per_real": self.budget.bits_per_real}
+        about: dict[str, Any] = {
+            "shape": [taps, beams],
+            "reals": self.budget.reals,
+            "bits_per_real": self.budget.bits_per_real,
+        }
+        about |= {"facts": self.facts} if self.facts else {}
         write_model(Path(path), self.kind, {**about, **self._parameters()}, self._arrays())
 
     @classmethod
@@ -123,6 +137,7 @@ class CsiCodec(ABC):
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise file.refusal("its numbers do not fit together") from error
         codec.shape = shape
+        codec.facts = file.parameter("facts", Facts) if "facts" in file.parameters else {}
         return codec
 
     @property

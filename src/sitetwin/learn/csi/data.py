@@ -10,7 +10,7 @@ precoder; they are kept so that the channel can be rebuilt.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -26,6 +26,10 @@ AXES = ("user", "delay", "angle")
 """Names of the axes that a codec reads, in its own order: users, delay taps, angle bins (beams)."""
 
 
+Facts = dict[str, list[float]]
+"""Carrier in Hz, delays of the taps in seconds, direction cosines and ports of the beams, by name."""
+
+
 @dataclass(frozen=True, eq=False)
 class CsiSet:
     """Normalised delay-angle matrices of N users.
@@ -35,19 +39,21 @@ class CsiSet:
         norm: float32, Frobenius norm before normalisation, in the unit of the channel gain.
         phase: float32, rad, the common phase that was removed.
         reference: Which element was made real and positive.
+        facts: What the labels of the channels said of carrier, delays and angles; empty if there were no labels.
     """
 
     x: Complex[Tensor, "users taps beams"]
     norm: Float[Tensor, " users"]
     phase: Float[Tensor, " users"]
     reference: PhaseReference
+    facts: Facts = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, index: Tensor) -> CsiSet:
         """The samples of an index tensor or a boolean mask."""
-        return CsiSet(self.x[index], self.norm[index], self.phase[index], self.reference)
+        return CsiSet(self.x[index], self.norm[index], self.phase[index], self.reference, self.facts)
 
     def restore(self, x_hat: Tensor | None = None) -> Complex[Tensor, "users taps beams"]:
         """Give the matrices their norm and common phase again.
@@ -82,6 +88,7 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
     Raises:
         SiteTwinError: A matrix is zero (a user without paths) or not finite, or the axes or the reference are wrong.
     """
+    facts = csi_facts(matrices)
     if isinstance(matrices, xr.DataArray):
         matrices = by_name(matrices)
     if matrices.ndim != 3 or not matrices.is_complex():
@@ -99,7 +106,7 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
     x = (matrices / norm[:, None, None]).to(torch.complex64)
     phase = reference_phase(x, reference)
     x = x * torch.polar(torch.ones_like(phase), -phase)[:, None, None]
-    return CsiSet(x, norm.to(torch.float32), phase, reference)
+    return CsiSet(x, norm.to(torch.float32), phase, reference, facts)
 
 
 def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
@@ -131,6 +138,36 @@ def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
     if values.dtype.kind != "c":
         raise SiteTwinError(f"CSI must be complex, and this array holds {values.dtype}; give the channels themselves")
     return torch.from_numpy(np.ascontiguousarray(values))
+
+
+_FACTS = ("delay", "angle_cosine_y", "angle_cosine_z", "angle_port")
+
+
+def csi_facts(data: Any) -> Facts:
+    """What the labels of channels say of carrier, delays and angles; empty for data without labels."""
+    if isinstance(data, CsiSet):
+        return data.facts
+    if not isinstance(data, xr.DataArray):
+        return {}
+    facts = {name: [float(x) for x in data[name].values] for name in _FACTS if name in data.coords}
+    return facts | ({"carrier_hz": [float(data.attrs["carrier_hz"])]} if "carrier_hz" in data.attrs else {})
+
+
+def check_facts(made_for: Facts, data: Any) -> None:
+    """Refuse channels whose labels contradict those that a codec was fitted to; what is not known is not compared.
+
+    Raises:
+        SiteTwinError: Carrier, delays, direction cosines or ports differ.
+    """
+    found = csi_facts(data)
+    for name in sorted(set(made_for) & set(found)):
+        own, given = np.array(made_for[name]), np.array(found[name])
+        if own.shape != given.shape or not np.allclose(own, given, rtol=1e-6, atol=1e-9 * np.abs(own).max(initial=0.0)):
+            shown = f" ({own[0]:g} Hz against {given[0]:g} Hz)" if name == "carrier_hz" else ""
+            raise SiteTwinError(
+                f"the codec was fitted to channels of another {name}{shown}; make channels of the same carrier, band "
+                "and array, or fit a new codec"
+            )
 
 
 def csi_matrices(data: CsiData, shape: tuple[int, int] | None = None) -> Complex[Tensor, "users taps beams"]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.base import CsiCodec, needed
 from sitetwin.learn.csi.codec import Budget, Code, Costs
-from sitetwin.learn.csi.data import CsiData, csi_matrices
+from sitetwin.learn.csi.data import CsiData
 from sitetwin.learn.csi.mixture import KltConfig, Mixture, fit_mixture
 from sitetwin.learn.model_files import ModelFile
 
@@ -87,12 +87,12 @@ class KltCodec(CsiCodec):
         Raises:
             SiteTwinError: The weight is not positive, or more new zones than zones or samples are asked for.
         """
-        mixture = self.mixture.update(csi_matrices(data, self.fitted_shape), weight, new_zones)
+        mixture = self.mixture.update(self._matrices(data), weight, new_zones)
         return self._with(mixture)
 
     def _with(self, mixture: Mixture) -> KltCodec:
         codec = KltCodec(mixture.config, mixture.budget)
-        codec._mixture, codec.shape = mixture, mixture.shape
+        codec._mixture, codec.shape, codec.facts = mixture, mixture.shape, self.facts
         return codec
 
     def _fit(self, x: Tensor, rng: torch.Generator | None) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.base import CsiCodec, needed
 from sitetwin.learn.csi.codec import Budget, Code, Costs
-from sitetwin.learn.csi.data import CsiData, csi_matrices
+from sitetwin.learn.csi.data import CsiData
 from sitetwin.learn.csi.neural import CodecNetwork
 from sitetwin.learn.csi.refinement import RefinementConfig, refine
 from sitetwin.learn.csi.training import Schedule, train
@@ -85,7 +85,7 @@ class NeuralCodec(CsiCodec):
         config = refinement or self.refinement
         network, outcome = refine(
             self.network,
-            csi_matrices(data, self.fitted_shape),
+            self._matrices(data),
             needed(rng, self.kind),
             config,
             twin=self._samples if config.rehearsal else None,
