@@ -16,12 +16,12 @@ import numpy as np
 
 
 def tracing(users: int = 230_400) -> dict[str, float]:
-    """Trace and gains of users in Munich at depth 3, as `tracing.py` times them; median of five warm runs."""
+    """Trace and gains of users in Munich at depth 3, as `tracing.py` times them; median of three warm runs."""
     from benchmarks import tracing as own
 
     job = own.make_job("munich", 3, users, 3.5e9, "8.5,21,27", 480.0)
     own.trace_ours(job)
-    return {"trace and gains": median(own.trace_ours(job)[2].total for _ in range(5))}
+    return {"trace and gains": median(own.trace_ours(job)[2].total for _ in range(3))}
 
 
 def channels(users: int = 10_000) -> dict[str, float]:
@@ -41,7 +41,7 @@ def channels(users: int = 10_000) -> dict[str, float]:
     }
 
 
-def scaling(users: int = 300_000) -> dict[str, float]:
+def scaling(users: int = 150_000) -> dict[str, float]:
     """Users in Munich streamed into a store, and the gains of traced paths at another frequency."""
     from benchmarks import scaling as own
 
@@ -50,7 +50,7 @@ def scaling(users: int = 300_000) -> dict[str, float]:
     streamed: Callable[..., dict[str, Any]] = own.measure
     streamed(site, place, places[:1000], 3)  # compiles kernels
     found = [streamed(site, place, places, 3)["seconds"] for _ in range(3)]
-    evaluated = own.measure_reevaluation(site, place, places[:100_000], 3)["seconds_evaluation"]
+    evaluated = own.measure_reevaluation(site, place, places, 3)["seconds_evaluation"]
     return {"trace into a store": median(found), "evaluation": evaluated}
 
 
