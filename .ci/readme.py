@@ -1,4 +1,6 @@
-"""Run the first Python block of a page, and fail if it takes longer or more memory than was promised.
+"""Run the first Python block of a page, say how long it took, and fail if it takes more memory than was promised.
+
+The time is only told: it depends on what else the machine does.
 
 python .ci/readme.py README.md SECONDS GIGABYTES
 """
@@ -18,6 +20,6 @@ begin = time.monotonic()
 exec(compile(block.group(1), str(page), "exec"), {"__name__": "__main__"})
 taken = time.monotonic() - begin
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # kB on Linux
-print(f"{taken:.0f} s, {peak:.2f} GB")
-if taken > seconds or peak > gigabytes:
-    sys.exit(f"the page promises {seconds:g} s and {gigabytes:g} GB")
+print(f"{taken:.0f} s (promised: {seconds:g}), {peak:.2f} GB (promised: {gigabytes:g})")
+if peak > gigabytes:
+    sys.exit(f"the page promises {gigabytes:g} GB")
