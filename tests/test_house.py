@@ -38,7 +38,7 @@ def test_no_module_imports_a_room_that_holds_it(imports):
 
 
 def test_files_are_about_one_idea():
-    lines = {file.name: file.read_text().count("\n") for file in SOURCE.rglob("*.py")}
+    lines = {str(file.relative_to(SOURCE)): file.read_text().count("\n") for file in SOURCE.rglob("*.py")}
     assert {name: count for name, count in lines.items() if count >= LINES_OF_A_FILE} == {}
 
 
