@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # tests.rays.laws, the judge that neither engine shares code with
 
 from benchmarks import diffraction as bent  # noqa: E402
+from benchmarks.machine import bare_ray_rate, peak_memory_gb  # noqa: E402
 from tests.rays.laws import Judgement, LawTest, Verdict  # noqa: E402
 
 from sitetwin.channel.fields.path_gains import path_gains  # noqa: E402
@@ -307,36 +307,6 @@ def spread(parts: list[np.ndarray]) -> dict:
     return dict(zip(keys, map(float, np.percentile(values, [50, 99, 100])), strict=True)) | {"paths": len(values)}
 
 
-def bare_ray_rate(job: Job, rays: int = 1 << 21) -> float:
-    """Rays per second of nothing but occlusion tests, from random users towards random points of the mesh."""
-    import drjit as dr
-
-    from sitetwin.backend import mitsuba
-
-    mi = mitsuba()
-    rng = np.random.default_rng(0)
-    caster = RayCaster(job.site)
-    origin = job.users[rng.integers(len(job.users), size=rays)].astype(np.float32)
-    target = job.site.vertices[rng.integers(len(job.site.vertices), size=rays)].astype(np.float32)
-    start, step = mi.Point3f(origin.T.copy()), mi.Vector3f((target - origin).T.copy())
-    seconds = []
-    for _ in range(4):
-        ray = mi.Ray3f(start, step, mi.Float(0.999), mi.Float(0), mi.Color0f())
-        begin = time.perf_counter()
-        dr.eval(hit := caster.scene.ray_test(ray, coherent=False))
-        dr.sync_thread()
-        seconds.append(time.perf_counter() - begin)
-        del hit
-    return rays / median(seconds[1:])
-
-
-def peak_memory_gb(arguments: list[str]) -> float:
-    """Peak resident memory of a process that runs ours alone, once."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--memory-only", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.strip().splitlines()[-1])
-
-
 def make_job(scene: str, depth: int, count: int, frequency: float, transmitter: str, span: float) -> Job:
     """The scene and exactly `count` outdoor users at 1.5 m, in a square of side `span` about the transmitter."""
     site = load_scene(scene)
@@ -418,7 +388,7 @@ def run(
         result = {"scene": scene, "depth": depth} | bent.measure(job, arguments, seeds, recall_users, say)
         print(json.dumps(result, indent=None if as_json else 2))
         return
-    memory = peak_memory_gb(arguments)
+    memory = peak_memory_gb(Path(__file__), arguments)
     say(f"ours, alone in a process: {memory:.2f} GB at the peak")
     result, paths = measure_ours(job, say)
     judge = LawTest(job.site)
@@ -437,7 +407,7 @@ def run(
         "ratio_1e6": result["users_per_second"] / peer["finest"]["users_per_second"],
         "peer_sweep": peer["all"],
         "peer_sweep_users": len(chosen),
-        "bare_rays_per_second": bare_ray_rate(job),
+        "bare_rays_per_second": bare_ray_rate(job.site, job.users),
         "peak_memory_gb": memory,
     }
     if recall_users:

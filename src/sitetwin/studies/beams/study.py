@@ -41,10 +41,10 @@ _ROOMS = ("backend.py", "site", "rays", "channel", "measured", "learn", "calibra
 
 def run_beam_study(
     study: BeamStudy,
-    scenario: Path,
-    folder: Path,
-    codebook: Path | None = None,
-    site: Path | None = None,
+    scenario: str | Path,
+    folder: str | Path,
+    codebook: str | Path | None = None,
+    site: str | Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
@@ -66,8 +66,10 @@ def run_beam_study(
             another version of the code began.
     """
     started = time.perf_counter()
+    scenario, folder = Path(scenario), Path(folder)
+    site = None if site is None else Path(site)
     data = _usable(study, read_deepsense(scenario))
-    book = read_codebook(codebook or scenario / "codebook_beams", data.sizes["beam"])
+    book = read_codebook(Path(codebook) if codebook is not None else scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
     torch.set_num_threads(1)
     progress("twin", 0.0)

@@ -42,7 +42,7 @@ _BESIDE = 20.0  # metres of roofs around the users
 _ROOMS = ("backend.py", "site", "rays", "channel", "store", "learn", "studies/csi")  # whose code decides the results
 
 
-def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
+def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = silent, workers: int | None = None) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
     Args:
@@ -58,6 +58,7 @@ def run_csi_study(study: CsiStudy, folder: Path, progress: Progress = silent, wo
         SiteTwinError: The folder holds another study or one that other code began, it cannot be written, or a world is
             impossible.
     """
+    folder = Path(folder)
     claim_folder(folder, study, _ROOMS)
     seconds: dict[str, float] = {}
     started = time.perf_counter()
