@@ -1,6 +1,7 @@
 """Short timings of whichever checkout stands on the path, for `pairs.py`; prints seconds as one JSON object.
 
-The pieces are those of that checkout's own benchmarks, so that each is called as it wants to be called.
+The pieces are those of that checkout's own benchmarks, so that each is called as it wants to be called. Each figure is the
+shortest of several runs, which the rest of the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -9,19 +10,18 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 
 def tracing(users: int = 230_400) -> dict[str, float]:
-    """Trace and gains of users in Munich at depth 3, as `tracing.py` times them; median of three warm runs."""
+    """Trace and gains of users in Munich at depth 3, as `tracing.py` times them."""
     from benchmarks import tracing as own
 
     job = own.make_job("munich", 3, users, 3.5e9, "8.5,21,27", 480.0)
     own.trace_ours(job)
-    return {"trace and gains": median(own.trace_ours(job)[2].total for _ in range(3))}
+    return {"trace and gains": min(own.trace_ours(job)[2].total for _ in range(4))}
 
 
 def channels(users: int = 10_000) -> dict[str, float]:
@@ -33,12 +33,17 @@ def channels(users: int = 10_000) -> dict[str, float]:
     paths, gains = own.munich_paths(users)
     response = torch.zeros(users, 1, 32, own.GRID.num_subcarriers, dtype=torch.complex64)
     matrices = torch.zeros(users, 1, 32, 32, dtype=torch.complex64)
-    return {
-        "frequency response": own.seconds(
-            lambda: own.frequency_response(paths, gains, own.GRID, own.TX, own.RX, out=response), 15
-        ),
-        "delay-angle": own.seconds(lambda: own.delay_angle(paths, gains, own.GRID, own.TX, own.RX, out=matrices), 15),
+    calls: dict[str, Callable[[], Any]] = {
+        "frequency response": lambda: own.frequency_response(paths, gains, own.GRID, own.TX, own.RX, out=response),
+        "delay-angle": lambda: own.delay_angle(paths, gains, own.GRID, own.TX, own.RX, out=matrices),
     }
+    return {name: min(_seconds(call) for _ in range(40)) for name, call in calls.items()}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
 
 
 def scaling(users: int = 150_000) -> dict[str, float]:
@@ -51,7 +56,7 @@ def scaling(users: int = 150_000) -> dict[str, float]:
     streamed(site, place, places[:1000], 3)  # compiles kernels
     found = [streamed(site, place, places, 3)["seconds"] for _ in range(3)]
     evaluated = own.measure_reevaluation(site, place, places, 3)["seconds_evaluation"]
-    return {"trace into a store": median(found), "evaluation": evaluated}
+    return {"trace into a store": min(found), "evaluation": evaluated}
 
 
 if __name__ == "__main__":
