@@ -1,7 +1,7 @@
 """Short timings of whichever checkout stands on the path, for `pairs.py`; prints seconds as one JSON object.
 
-The pieces are those of that checkout's own benchmarks, so that each is called as it wants to be called. Each figure is the
-shortest of several runs, which the rest of the machine disturbs least.
+The pieces are those of that checkout's own benchmarks, so that each is called as it wants to be called. Each figure is
+the shortest of several runs, which the rest of the machine disturbs least.
 """
 
 from __future__ import annotations
