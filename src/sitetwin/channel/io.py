@@ -24,7 +24,7 @@ from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.request import CONVENTIONS, ChannelRequest
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, open_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.store.ragged import take_groups
@@ -161,14 +161,8 @@ def check_source(source: TileStore, site: Any, request: ChannelRequest) -> None:
         SiteTwinError: The store is not finished or has another geometry than the site, or orientations do not fit its
             users.
     """
-    missing = source.missing_tiles()
-    if missing or not source.tiles:
-        raise SiteTwinError(
-            f"{source.path} is not finished: {len(missing)} of {len(source.tiles)} tiles of paths are missing; "
-            "resume the trace that makes it"
-        )
-    given = source.configuration.get("attributes", {})  # of paths that were in memory
-    stated = source.configuration.get("geometry_hash") or given.get("geometry_hash")
+    check_finished(source)
+    stated = geometry_of(source)
     if stated is None:
         raise SiteTwinError(
             f"{source.path} does not say in which site its paths were traced; write it with TraceJob, "

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.rays import Paths
-from sitetwin.rays.jobs.io import arrays_to_paths, concatenate, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, concatenate, geometry_of, open_paths
 from sitetwin.site import Site
 from sitetwin.store import TileStore
 
@@ -45,15 +45,9 @@ class PathsOnDisk:
 
     def __init__(self, folder: str | Path) -> None:
         self._store = open_paths(folder)
-        missing = len(self._store.missing_tiles())
-        if missing or not self._store.tiles:
-            raise SiteTwinError(
-                f"{folder} is not finished: {missing} of {len(self._store.tiles)} tiles of paths are missing; resume "
-                "the trace that makes it"
-            )
-        facts = self._store.configuration
-        self.transmitter = np.asarray(facts["transmitter"], dtype=np.float64)
-        self.geometry_hash = facts.get("geometry_hash") or facts.get("attributes", {}).get("geometry_hash")
+        check_finished(self._store)
+        self.transmitter = np.asarray(self._store.configuration["transmitter"], dtype=np.float64)
+        self.geometry_hash = geometry_of(self._store)
         self.tiles = self._store.tiles
         self._kept: tuple[int, Paths] | None = None
 

@@ -16,7 +16,14 @@ from jaxtyping import Float
 
 from sitetwin.channel.io import KIND as CHANNELS
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.jobs.io import arrays_to_paths, concatenate, merge_attributes, open_paths
+from sitetwin.rays.jobs.io import (
+    arrays_to_paths,
+    check_finished,
+    concatenate,
+    geometry_of,
+    merge_attributes,
+    open_paths,
+)
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
@@ -147,12 +154,7 @@ def _links(path: Path) -> tuple[Link, ...]:
                 f"from, and --channels {folder}"
             )
         store = open_paths(folder)
-        missing = store.missing_tiles()
-        if missing or not store.tiles:
-            raise SiteTwinError(
-                f"{folder} is not finished: {len(missing)} of {len(store.tiles)} tiles of paths are missing; "
-                "resume the trace that makes it"
-            )
+        check_finished(store)
         x, y, z = store.configuration["transmitter"]
         links.append(Link(f"{folder.name} ({x:g}, {y:g}, {z:g})", store))
     return tuple(links)
@@ -160,13 +162,6 @@ def _links(path: Path) -> tuple[Link, ...]:
 
 def _refuse_store(path: Path) -> tuple[Link, ...]:
     raise SiteTwinError(f"{path} is no store of paths and holds none; give a folder that `sitetwin trace` wrote")
-
-
-def geometry_of(store: TileStore) -> str | None:
-    """Return the hash of the geometry in which the paths of a store were traced, if it says."""
-    given = store.configuration.get("attributes", {})
-    found = store.configuration.get("geometry_hash") or given.get("geometry_hash")
-    return None if found is None else str(found)
 
 
 def _site_of(store: TileStore, scene: str | None) -> Site:

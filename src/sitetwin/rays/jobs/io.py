@@ -152,6 +152,27 @@ def open_paths(path: str | Path) -> TileStore:
     return store
 
 
+def check_finished(store: TileStore) -> None:
+    """Check that a store of paths holds all of its tiles, and at least one.
+
+    Raises:
+        SiteTwinError: It does not.
+    """
+    missing = store.missing_tiles()
+    if missing or not store.tiles:
+        raise SiteTwinError(
+            f"{store.path} is not finished: {len(missing)} of {len(store.tiles)} tiles of paths are missing; "
+            "resume the trace that makes it"
+        )
+
+
+def geometry_of(store: TileStore) -> str | None:
+    """Return the hash of the geometry in which the paths of a store were traced, if it says."""
+    given = store.configuration.get("attributes", {})  # of paths that were in memory
+    found = store.configuration.get("geometry_hash") or given.get("geometry_hash")
+    return None if found is None else str(found)
+
+
 def concatenate(parts: list[Paths]) -> Paths:
     """Join the paths of consecutive groups of users; transmitter and attributes come from the first part."""
     if len(parts) == 1:
