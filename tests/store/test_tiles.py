@@ -2,6 +2,7 @@ import errno
 import json
 import multiprocessing
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,57 @@ def test_a_forged_manifest_deletes_nothing_outside_the_store(tmp_path, tile_arra
     with pytest.raises(SiteTwinError, match="cannot be the name of"):
         write_all(tmp_path / "s", tile_arrays)
     assert (tmp_path / "precious" / "thesis.tex").read_text() == "years"
+
+
+@pytest.fixture
+def precious(tmp_path):
+    """A folder outside the store, with names that a store has too; it must survive whatever is done to the store."""
+    folder = tmp_path / "precious"
+    for name in ("thesis.tex", "thesis-999999999", "000001/zarr.json", "zarr.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("years")
+    yield folder
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
+        "000001/zarr.json", "thesis-999999999", "thesis.tex", "zarr.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [".partial", "tiles", "tiles/000001", "tiles/000001/power", "tiles/000001/zarr.json"])
+def test_nothing_is_removed_or_read_through_a_link_in_a_store(tmp_path, tile_arrays, precious, name):
+    store = write_all(tmp_path / "s", tile_arrays)
+    place = store.path / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.symlink_to(precious / "thesis.tex" if place.suffix else precious)
+    inside = name.startswith("tiles/000001/")  # a link in a group makes the group a damaged one
+    actions = {
+        "read": lambda: store.read_tile(1),
+        "resume": lambda: write_all(tmp_path / "s", tile_arrays),
+        "write": lambda: store.write_tile(1, tile_arrays[1]),
+        "sweep": store.sweep,
+    }
+    concerned = {".partial": {"resume", "write", "sweep"}}.get(name, {"read"} if inside else {"read", "resume", "write"})
+    for action, act in actions.items():
+        if action in concerned:
+            with pytest.raises(SiteTwinError, match="damaged" if inside else "is a symbolic link"):
+                act()
+        else:
+            act()
+    if inside:
+        assert TileStore.open(tmp_path / "s").verify() == []
+
+
+def test_what_others_keep_in_a_folder_of_unfinished_files_stays(tmp_path, tile_arrays):
+    store = write_all(tmp_path / "s", tile_arrays)
+    kept = [tmp_path / PARTIAL / name for name in ("notes.txt", "flat.old-999999999", "thesis-999999999/chapter.tex")]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("years")
+    (tmp_path / PARTIAL / "flat-999999999").mkdir()  # of a compaction that was killed
+    compact(store, tmp_path / "flat")
+    assert [path.read_text() for path in kept] == ["years"] * 3
+    assert not (tmp_path / PARTIAL / "flat-999999999").exists()
 
 
 def test_a_store_inside_a_store_is_refused(tmp_path, tile_arrays):

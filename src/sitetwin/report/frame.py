@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sitetwin.store.files import disk_errors, write_file
+from sitetwin.store.files import disk_errors, own_place, write_file
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -78,7 +78,7 @@ def write_page(
     Raises:
         SiteTwinError: The disk refuses.
     """
-    place = folder / FIGURES
+    place = own_place(folder, FIGURES)
     with disk_errors("writing the report", folder):
         place.mkdir(exist_ok=True)
         for name, files in figures.items():

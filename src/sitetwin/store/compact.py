@@ -39,7 +39,7 @@ def compact(store: TileStore, out: str | Path) -> None:
     lengths = _joined_lengths(store)
     with disk_errors("compacting", out, again="compact again"):
         out.parent.mkdir(parents=True, exist_ok=True)
-        sweep_partials(out.parent)
+        sweep_partials(out.parent, out.name)
         with folder_in_the_making(out.parent, out) as folder:
             _write_flat(store, lengths, folder)
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ except ImportError:  # not POSIX: one writer at a time is then the user's own ca
     fcntl = None  # type: ignore[assignment]
 
 PARTIAL = ".partial"  # folder, inside the store, of what is still being written
+_UNFINISHED = re.compile(r"(?P<name>.+)-(?P<process>\d{1,10})")  # what writers name their files there
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _FOLDER_WANTED = {errno.EEXIST, errno.ENOTDIR}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,6 +36,28 @@ def canonical_json(value: Any) -> str:
 def hash_bytes(data: bytes) -> str:
     """SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def own_place(root: Path, name: str) -> Path:
+    """The path `name` below `root`, none of whose folders is a link: what is written or removed there is the root's.
+
+    Raises:
+        SiteTwinError: A part of the name is a symbolic link, which may lead anywhere.
+    """
+    place = root
+    for part in name.split("/"):
+        place = place / part
+        if place.is_symlink():
+            raise SiteTwinError(
+                f"{place} is a symbolic link, and nothing is read, written or removed through links inside {root}; "
+                "put what it points to in its place, or remove the link"
+            )
+    return place
+
+
+def holds_links(folder: Path) -> bool:
+    """Whether anything under `folder` is a symbolic link."""
+    return any(path.is_symlink() for path in folder.rglob("*"))
 
 
 def hash_folder(folder: Path) -> str:
@@ -58,9 +82,10 @@ def sync(path: Path) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file beside its place and rename it into it: readers see the old content or the new, never a part."""
-    partial = path.parent / PARTIAL
+    partial = own_place(path.parent, PARTIAL)
     partial.mkdir(exist_ok=True)
     temporary = partial / f"{path.name}-{os.getpid()}"
+    temporary.unlink(missing_ok=True)  # a file, or a link, that a dead process of this number left
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
@@ -78,12 +103,16 @@ def folder_in_the_making(root: Path, place: Path) -> Iterator[Path]:
     """A folder to fill, moved to `place` on the disk when the block ends without an exception, else removed.
 
     Args:
-        root: Folder that holds the unfinished one, on the same file system as `place`.
+        root: Folder that holds the unfinished one, and under which `place` lies.
         place: Where the finished folder goes; what stands there is replaced.
+
+    Raises:
+        SiteTwinError: A folder between `root` and `place` is a symbolic link.
     """
-    partial = root / PARTIAL
+    place = own_place(root, place.relative_to(root).as_posix())
+    partial = own_place(root, PARTIAL)
     temporary = partial / f"{place.name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove(temporary)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -102,20 +131,35 @@ def folder_in_the_making(root: Path, place: Path) -> Iterator[Path]:
         _remove_if_empty(partial)
 
 
-def sweep_partials(root: Path) -> None:
-    """Remove unfinished files of killed writers; files that a running process is writing stay."""
-    partial = root / PARTIAL
+def sweep_partials(root: Path, name: str | None = None) -> None:
+    """Remove unfinished files of killed writers; files that a running process is writing, and others' files, stay.
+
+    Args:
+        root: Folder in which they wrote.
+        name: What they wrote; anything by default, which is right where the whole folder is theirs.
+
+    Raises:
+        SiteTwinError: The folder of unfinished files is a symbolic link.
+    """
+    partial = own_place(root, PARTIAL)
     if not partial.is_dir():
         return
     for leftover in partial.iterdir():
-        owner = leftover.name.rpartition("-")[2]
-        if owner.isdigit() and int(owner) != os.getpid() and _is_alive(int(owner)):
+        written = _UNFINISHED.fullmatch(leftover.name)
+        if written is None or name not in (None, written["name"]):
             continue
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        owner = int(written["process"])
+        if owner == os.getpid() or not _is_alive(owner):
+            _remove(leftover)
     _remove_if_empty(partial)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a folder with all in it, or a link, but never what a link points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -181,7 +225,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return True
     return True
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import PARTIAL, disk_errors, folder_in_the_making, sync
+from sitetwin.store.files import PARTIAL, disk_errors, folder_in_the_making, own_place, sync
 from sitetwin.store.tiles import refuse_inside_store
 
 ATTRIBUTES = "attributes"
@@ -57,7 +57,7 @@ def new_file(path: Path, again: str = "export again") -> Iterator[tuple[Path, Pa
     refuse_existing(path)
     with disk_errors(f"writing {path.name}", path.parent, again):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.parent / PARTIAL
+        partial = own_place(path.parent, PARTIAL)
         scratch = partial / f"{path.name}-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)

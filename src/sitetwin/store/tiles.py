@@ -16,7 +16,9 @@ from sitetwin.store.files import (
     disk_errors,
     folder_in_the_making,
     hash_folder,
+    holds_links,
     locked,
+    own_place,
     sweep_partials,
     write_file,
 )
@@ -191,7 +193,7 @@ class TileStore:
         self.tiles[index]
         group = tile_group(index)
         with disk_errors(f"listing {group}", self.path):
-            if not (self.path / group / _ROOT).is_file():
+            if not (own_place(self.path, group) / _ROOT).is_file():
                 raise SiteTwinError(
                     f"{group} of {self.path} was written where this process cannot see it; "
                     "put the store on a disk that all workers share"
@@ -246,14 +248,16 @@ class TileStore:
             )
         with disk_errors(f"reading {group}", self.path):
             try:
-                return read_group(self.path / group)
+                return read_group(own_place(self.path, group))
             except (RuntimeError, ValueError, KeyError) as error:
                 raise SiteTwinError(f"{group} of {self.path} is damaged ({error}); verify the store") from error
 
     def _is_damaged(self, group: str) -> bool:
-        folder = self.path / group
+        folder = own_place(self.path, group)
         with disk_errors(f"reading {group}", self.path):
-            return not folder.is_dir() or hash_folder(folder) != self._manifest.checksums[group]
+            if not folder.is_dir() or holds_links(folder):
+                return True
+            return hash_folder(folder) != self._manifest.checksums[group]
 
     def _mend(self) -> None:
         """Drop damaged groups, from the manifest first: a kill then leaves nothing listed. Renew a damaged root."""
@@ -262,7 +266,7 @@ class TileStore:
         if damaged or not self._root_is_right():
             self._write_root()
         for group in damaged:
-            shutil.rmtree(self.path / group, ignore_errors=True)
+            shutil.rmtree(own_place(self.path, group), ignore_errors=True)
 
     def _check_same(self, wanted: Manifest, resume: bool) -> None:
         there, asked = self.configuration.get("kind"), wanted.configuration.get("kind")
