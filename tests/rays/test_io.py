@@ -33,13 +33,18 @@ from sitetwin.version import code_version
 from tests.rays.shapes import box_quads, ground, quad_site
 
 
+def unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
+    steps = rng.normal(size=(count, 3))
+    return steps / np.linalg.norm(steps, axis=1, keepdims=True)
+
+
 def random_paths(rng: np.random.Generator, users: int, depth: int = 2) -> Paths:
     """Ragged nonsense of the right shapes: storage must not care what the numbers mean."""
     counts = rng.integers(0, 4, users)
     paths = int(counts.sum())
     crossings = rng.integers(0, 3, paths)
     total = int(crossings.sum())
-    kinds = rng.integers(0, 2, (paths, depth)).astype(np.uint8)
+    kinds = -np.sort(-rng.integers(0, 2, (paths, depth)), axis=1).astype(np.uint8)
     vertices = rng.normal(size=(paths, depth, 3))
     vertices[kinds == 0] = np.nan
     return Paths(
@@ -50,8 +55,8 @@ def random_paths(rng: np.random.Generator, users: int, depth: int = 2) -> Paths:
         facets=np.where(kinds > 0, rng.integers(0, 99, (paths, depth)), -1).astype(np.int32),
         vertices=vertices,
         length=rng.uniform(1, 1000, paths),
-        departure=rng.normal(size=(paths, 3)),
-        arrival=rng.normal(size=(paths, 3)),
+        departure=unit_vectors(rng, paths),
+        arrival=unit_vectors(rng, paths),
         crossing_offsets=np.concatenate([[0], np.cumsum(crossings)]),
         crossing_volume=rng.integers(0, 5, total).astype(np.int32),
         crossing_entry=rng.uniform(0, 10, total),

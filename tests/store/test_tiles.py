@@ -215,7 +215,9 @@ def test_nothing_is_removed_or_read_through_a_link_in_a_store(tmp_path, tile_arr
         "write": lambda: store.write_tile(1, tile_arrays[1]),
         "sweep": store.sweep,
     }
-    concerned = {".partial": {"resume", "write", "sweep"}}.get(name, {"read"} if inside else {"read", "resume", "write"})
+    concerned = {".partial": {"resume", "write", "sweep"}}.get(
+        name, {"read"} if inside else {"read", "resume", "write"}
+    )
     for action, act in actions.items():
         if action in concerned:
             with pytest.raises(SiteTwinError, match="damaged" if inside else "is a symbolic link"):
@@ -272,6 +274,7 @@ def test_a_file_in_the_way_is_named(tmp_path, tile_arrays, place):
         (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
         (lambda text: text.replace('"depth": 3', '"depth": 2'), "altered"),
         (lambda text: text.replace('"tiles"', '"tails"'), "damaged"),
+        (lambda text: text.replace('"stop": 5', '"stop": 4').replace('"start": 5', '"start": 4'), "altered"),
     ],
 )
 def test_a_bad_manifest_is_said(tmp_path, tile_arrays, damage, sentence):

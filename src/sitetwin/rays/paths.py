@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sitetwin.errors import SiteTwinError
 from sitetwin.late import later
 from sitetwin.rays.layout import LAYOUT, to_dataset
+from sitetwin.rays.soundness import check_structure
 from sitetwin.site import Site
 from sitetwin.store.ragged import checked_selection, take_groups
 
@@ -64,6 +65,9 @@ class Paths:
         crossing_exit: (C,) float64, metres along the path from the transmitter, where it leaves the volume.
         attributes: JSON-serialisable facts of the trace: engine, versions, site geometry hash, seed, depth,
             completeness report, hash of the chain list.
+
+    Raises:
+        SiteTwinError: The arrays do not fit together.
     """
 
     transmitter: Float[np.ndarray, " 3"]
@@ -80,6 +84,9 @@ class Paths:
     crossing_entry: Float[np.ndarray, " crossings"]
     crossing_exit: Float[np.ndarray, " crossings"]
     attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_structure(self)
 
     @property
     def num_users(self) -> int:

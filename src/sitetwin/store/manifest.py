@@ -17,6 +17,7 @@ FORMAT = "sitetwin-store"
 SCHEMA_VERSION = 1
 CODE = "code"
 """Entry of a configuration: which code writes the store, as `sitetwin.version.code_version` names it."""
+_WHOLE = "manifest_sha256"  # of all other entries; the first stores have none
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
@@ -68,7 +69,13 @@ class Manifest:
             ],
             "groups": {name: sha for name, sha in self.checksums.items() if not name.startswith("tiles/")},
         }
+        value[_WHOLE] = _hash_of(value)
         return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _hash_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says, without the hash itself."""
+    return hash_bytes(canonical_json({name: entry for name, entry in value.items() if name != _WHOLE}).encode())
 
 
 def check_tiles(tiles: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -128,6 +135,8 @@ def _parse(value: Any, file: Path) -> Manifest:
         raise SiteTwinError(f"{file} is damaged ({error!r}); delete the folder and write the store anew") from error
     if not intact:
         raise SiteTwinError(f"{file} was altered: its configuration does not match its hash; write the store anew")
+    if value.get(_WHOLE) not in (None, _hash_of(value)):
+        raise SiteTwinError(f"{file} was altered: its entries do not match their hash; write the store anew")
     return manifest
 
 

@@ -26,6 +26,7 @@ from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, 
 from sitetwin.store.manifest import CODE, Manifest, check_tiles, differing_keys, read_manifest, tile_group
 
 _ROOT = "zarr.json"  # of the root group
+_USERS = "user"  # the axis of arrays that runs over the users of a tile
 _SHOWN = 4  # differences between two configurations that a message lists
 
 
@@ -212,8 +213,16 @@ class TileStore:
             SiteTwinError: The tile is missing, truncated or altered.
             IndexError: There is no such tile.
         """
-        self.tiles[index]
-        return self.read_group(tile_group(index), check)
+        start, stop = self.tiles[index]
+        group = self.read_group(tile_group(index), check)
+        for name, array in group.arrays.items():
+            held = dict(zip(array.dims, array.data.shape, strict=True)).get(_USERS, stop - start)
+            if held != stop - start:
+                raise SiteTwinError(
+                    f"{tile_group(index)} of {self.path} is damaged: '{name}' is of {held} users, and the manifest "
+                    f"says {stop - start}; write the store anew"
+                )
+        return group
 
     def write_group(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
         """Write a group beside the tiles: what all tiles share. Raises as `write_tile` does."""

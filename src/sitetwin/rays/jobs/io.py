@@ -18,6 +18,7 @@ from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.layout import FRAME, LAYOUT, TITLE
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.soundness import check_values
 from sitetwin.site import Site
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.version import code_version
@@ -68,12 +69,17 @@ def arrays_to_paths(group: Group, transmitter: Float[np.ndarray, " 3"], attribut
     """Make paths from labelled arrays, as the inverse of `paths_to_arrays`.
 
     Raises:
-        SiteTwinError: An array is missing.
+        SiteTwinError: An array is missing, of another type, or holds what no path can have.
     """
     absent = sorted(set(LAYOUT) - set(group.arrays))
     if absent:
         raise SiteTwinError(f"the tile holds no array {absent[0]!r}, so it holds no paths; check the path of the store")
-    return Paths(transmitter=transmitter, **{name: group[name] for name in LAYOUT}, attributes=attributes)
+    for name, dtype in _DTYPES.items():
+        if group[name].dtype != dtype:
+            raise SiteTwinError(f"'{name}' of the tile is {group[name].dtype}, not {np.dtype(dtype)}; trace again")
+    paths = Paths(transmitter=transmitter, **{name: group[name] for name in LAYOUT}, attributes=attributes)
+    check_values(paths)
+    return paths
 
 
 def write_paths_tile(store: TileStore, index: int, paths: Paths) -> None:
