@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))  # tests.rays.laws, the judge that neither engine 
 
 from tests.rays.laws import LawTest, Verdict  # noqa: E402
 
+from sitetwin.channel.fields.options import FieldOptions  # noqa: E402
 from sitetwin.channel.fields.path_gains import path_gains  # noqa: E402
 from sitetwin.errors import SiteTwinError  # noqa: E402
 from sitetwin.rays import SPEED_OF_LIGHT, Paths, TraceSettings, trace  # noqa: E402
@@ -89,7 +90,8 @@ def compare(file: Path, site: Site, setup: InsiteSetup, judge: LawTest, say: Cal
     ours = trace(site, transmitter, receivers.positions, TraceSettings(max_depth=setup.max_reflections))
     say(f"{transmitters.name}: {ours.num_paths} paths traced in {time.process_time() - begun:.1f} s of CPU")
     match = match_paths(listed, ours)
-    gains = path_gains(ours, site, setup.frequency_hz).numpy()[:, 0, 0]
+    options = FieldOptions(diffuse=setup.diffuse)
+    gains = path_gains(ours, site, setup.frequency_hz, options=options).numpy()[:, 0, 0]
     return Pair(transmitters.name, listing, listed, displacement, verdicts, ours, gains, match.a, match.b)
 
 
@@ -273,6 +275,8 @@ def run(
     site, setup = load_scene(folder), read_setup(folder)
     if setup.max_transmissions or setup.max_diffractions:
         say("the run has transmissions or diffractions: they are left out")
+    if setup.diffuse:
+        say("the run scatters diffusely: reflections keep sqrt(1 - S^2), diffuse paths are left out")
     files = sorted(folder.glob("*.paths.*.p2m"))
     if not files:
         raise SiteTwinError(f"'{folder}' has no *.paths.*.p2m file; ask InSite for the output 'Paths'")

@@ -22,6 +22,7 @@ PI = math.pi
 DOUBLE = torch.complex128
 BRICK = Material("brick", relative_permittivity=4.0, conductivity=0.03)
 SLAB = Material("slab", relative_permittivity=6.0, conductivity=0.1, thickness=0.11)
+ROUGH = (replace(BRICK, scattering_coefficient=0.4), replace(SLAB, scattering_coefficient=0.9))
 MATERIALS = {"conductor": (CONDUCTOR, CONDUCTOR), "dielectric": (BRICK, SLAB)}
 
 
@@ -34,7 +35,7 @@ def gains(paths, site, model="luebbers", dtype=DOUBLE, turn=0.3, **options):
     return path_gains(paths, site, F, dual((turn, 0.2, -0.1)), dual((-1.0, 0.4, turn)), options, dtype=dtype).values
 
 
-def total(tx, user, site, exterior, model):
+def total(tx, user, site, exterior, model, **options):
     """(2, 2) field of everything that reaches a user: direct, reflected at either face, diffracted."""
     phi_in, phi = (math.atan2(p[1], p[0]) % (2 * PI) for p in (tx, user))
     chains = [((), 0, ())]
@@ -44,14 +45,16 @@ def total(tx, user, site, exterior, model):
         chains.append(((0,), None, ()))
     if 2 * exterior - phi - phi_in < PI:
         chains.append((((0,) if exterior == 2 * PI else (1,)), None, ()))
-    return gains(edge_paths(tx, user, site, chains), site, model).sum(dim=0).numpy()
+    return gains(edge_paths(tx, user, site, chains), site, model, **options).sum(dim=0).numpy()
 
 
-def jump(model, materials, exterior, phi_in, boundary, offset):
+def jump(model, materials, exterior, phi_in, boundary, offset, **options):
     """Change of the total field over a boundary, and of the direct field's size there, both sides oblique."""
-    site = wedge_site(exterior, MATERIALS[materials])
+    site = wedge_site(exterior, {**MATERIALS, "rough": ROUGH}[materials])
     tx = around(9.0, phi_in, 2.5)
-    before, after = (total(tx, around(6.0, boundary + d, -4.0), site, exterior, model) for d in (-offset, offset))
+    before, after = (
+        total(tx, around(6.0, boundary + d, -4.0), site, exterior, model, **options) for d in (-offset, offset)
+    )
     return after - before, np.abs(before).max()
 
 
@@ -60,6 +63,30 @@ def boundaries(exterior, phi_in):
     found = {"incident": phi_in + PI if phi_in + PI < exterior else phi_in - PI, "face 0": PI - phi_in}
     found["face n"] = 2 * exterior - PI - phi_in
     return {name: phi for name, phi in found.items() if 0 < phi < exterior}
+
+
+@pytest.mark.parametrize("diffuse", [False, True])
+@pytest.mark.parametrize("exterior", [1.5 * PI, 1.7 * PI, 2 * PI])
+@pytest.mark.parametrize("phi_in", [0.7, 2.3, 4.2])
+def test_rough_faces_jump_at_no_boundary_either(exterior, phi_in, diffuse):
+    """The edge takes the place of the mirror ray as it is: weakened by what its face scatters, or whole."""
+    for boundary in boundaries(exterior, phi_in).values():
+        for offset, most in ((1e-6, 1e-3), (1e-8, 1e-5)):
+            change, size = jump("luebbers", "rough", exterior, phi_in, boundary, offset, diffuse=diffuse)
+            assert np.abs(change).max() < most * size
+
+
+@pytest.mark.parametrize("model", ["luebbers", "sionna"])
+def test_the_edge_of_faces_that_scatter_all_is_that_of_faces_that_reflect_nothing(model):
+    """S = 1 leaves no mirror ray, as air does; S that no path carries is no S."""
+    air = Material("air", relative_permittivity=1.0, conductivity=0.0)
+    tx, users = around(9.0, 0.7, 2.5), around(6.0, np.linspace(0.1, 4.6, 30), -4.0)
+    whole, rough, none = (
+        wedge_site(1.5 * PI, (replace(m, scattering_coefficient=s),) * 2) for m, s in ((BRICK, 0), (BRICK, 1), (air, 0))
+    )
+    on, off = (gains(edge_paths(tx, users, rough), rough, model, diffuse=d) for d in (True, False))
+    torch.testing.assert_close(on, gains(edge_paths(tx, users, none), none, model), rtol=1e-9, atol=1e-18)
+    torch.testing.assert_close(off, gains(edge_paths(tx, users, whole), whole, model))
 
 
 @pytest.mark.parametrize("materials", list(MATERIALS))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
+from sitetwin.channel import AntennaArray, FieldOptions, Radio, Surfaces, path_gains
 from sitetwin.channel.fields.scattering import RoughSurfaces, jones, lobe_integral
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Interaction, TraceSettings, trace
@@ -143,13 +143,89 @@ def test_lambertian_metal_is_reciprocal_and_cross_polarisation_has_its_share(cro
     assert power[1, 0] / power[:, 0].sum() == pytest.approx(cross, abs=1e-6)
 
 
-def test_mirror_reflection_keeps_what_is_not_scattered():
+A, B = (-3.0, 1.0, 4.0), (2.0, -2.0, 2.5)
+
+
+def test_the_mirror_gives_up_what_the_trace_scatters():
+    """sqrt(1 - S^2) where diffuse paths were traced; all of it where nothing scatters."""
     smooth = plate(6.0, replace(METAL, scattering_coefficient=0.0))
-    a, b = (-3.0, 1.0, 4.0), (2.0, -2.0, 2.5)
-    _, _, rough = diffuse_gains(plate(6.0), a, b, wanted=settings(paths=0))
-    _, _, clean = diffuse_gains(smooth, a, b, wanted=settings(paths=0))
-    np.testing.assert_allclose(np.abs(rough[0]), np.abs(clean[0]))  # line of sight
-    np.testing.assert_allclose(np.abs(rough[1]), 0.8 * np.abs(clean[1]))
+    _, _, clean = diffuse_gains(smooth, A, B, wanted=settings(paths=0))
+    for paths, kept in ((0, 1.0), (1, 0.8), (500, 0.8)):
+        _, _, rough = diffuse_gains(plate(6.0), A, B, wanted=settings(paths=paths))
+        np.testing.assert_allclose(np.abs(rough[0]), np.abs(clean[0]))  # line of sight
+        np.testing.assert_allclose(np.abs(rough[1]), kept * np.abs(clean[1]))
+
+
+def test_a_selection_of_paths_keeps_what_the_trace_was():
+    """Specular paths taken from a trace with diffuse ones, or users without any of these, lose their share too."""
+    site = plate(6.0)
+    users = np.array([B, (0.0, 0.0, -3.0)])  # the second one is below the plate, where nothing scatters to
+    paths = trace(site, np.array(A), users, settings(paths=50))
+    whole = path_gains(paths, site, F).values
+    mirrored = np.flatnonzero((paths.kinds == Interaction.REFLECTION).any(axis=1))
+    torch.testing.assert_close(path_gains(paths.take(mirrored), site, F).values, whole[mirrored])
+    assert paths.select_users([1]).scatters_diffusely
+    assert not replace(paths.take(mirrored), attributes={}).scatters_diffusely
+    assert replace(paths, attributes={}).scatters_diffusely  # it holds some
+
+
+def test_the_options_can_switch_scattering_for_any_paths():
+    """Off: mirrors keep all, diffuse paths carry nothing; on: as the model has it, diffuse paths or not."""
+    site = plate(6.0)
+    traced, plain = (trace(site, np.array(A), np.array([B]), settings(paths=n)) for n in (40, 0))
+
+    def power(paths, **options):
+        options = FieldOptions(**options)
+        return path_gains(paths, site, F, BOTH, BOTH, options, dtype=torch.complex128).power.sum((1, 2)).numpy()
+
+    rows = (traced.kinds == Interaction.DIFFUSE).any(axis=1)
+    off, on = power(traced, diffuse=False), power(traced)
+    assert not off[rows].any()
+    assert on[rows].all()
+    np.testing.assert_allclose(off[~rows], power(plain))
+    np.testing.assert_allclose(on[~rows], power(plain, diffuse=True))
+    np.testing.assert_array_equal(on, power(traced, diffuse=True))
+    assert "diffuse" not in FieldOptions().facts(F)
+    assert FieldOptions(diffuse=True).facts(F)["diffuse"] is True
+    word = FieldOptions()
+    object.__setattr__(word, "diffuse", "off")  # as a caller without checked types may give it
+    with pytest.raises(SiteTwinError, match="diffuse is 'off'; give True, False, or None"):
+        word.__post_init__()
+
+
+@pytest.mark.parametrize("thickness", [None, 0.004, 0.05])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_slab_makes_no_power(thickness, share):
+    """Mirrored, passed and scattered power (the pattern's integral is 1) are no more than what falls on the slab.
+
+    What a slab scatters is taken from its reflection alone, so that without losses nothing is left over.
+    """
+    lossless = Material("slab", relative_permittivity=5.0, conductivity=0.0, thickness=thickness)
+    for material in (lossless, replace(lossless, conductivity=0.3)):
+        surfaces = Surfaces.of([material], F)
+        cosine, index = torch.linspace(0.02, 1, 60).double(), torch.zeros(60, dtype=torch.int64)
+        for r, t in zip(surfaces.reflection(cosine, index), surfaces.transmission(cosine, index), strict=True):
+            reflected, passed = (x.abs().square() for x in (r, t))
+            total = (1 - share**2) * reflected + share**2 * reflected + passed
+            assert bool((total <= 1 + 1e-12).all())
+            if thickness is not None and not material.conductivity:
+                torch.testing.assert_close(total, torch.ones_like(total))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_scattering_takes_nothing_from_what_passes_a_slab(share):
+    wall = [(0, -6, -4), (0, 6, -4), (0, 6, 4), (0, -6, 4)]
+    gains = []
+    for coefficient in (0.0, share):
+        slab = Material("slab", itu="glass", thickness=0.01, scattering_coefficient=coefficient)
+        site = quad_site([wall], [slab])
+        paths = trace(
+            site, np.array([-5.0, 0, 0]), np.array([[4.0, 1, 0.5]]), replace(settings(60), max_transmissions=1)
+        )
+        through = (paths.kinds == Interaction.TRANSMISSION).any(axis=1)
+        assert through.sum() == 1
+        gains.append(path_gains(paths, site, F).values[through])
+    torch.testing.assert_close(*gains)
 
 
 def test_phases_belong_to_the_tile_and_the_seed():

@@ -6,9 +6,11 @@ import shutil
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from sitetwin.channel import load_channels
 from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import summarise
@@ -157,12 +159,15 @@ def test_exported_channels_take_no_options_of_paths(tmp_path, paths):
     assert run("export", tmp_path / "c", "--format", "npz", "--out", tmp_path / "c.npz").exit_code == 0
 
 
-def test_scattering_without_scattered_paths_is_noted(tmp_path, paths):
+def test_scattering_without_scattered_paths_is_noted_and_changes_nothing(tmp_path, paths):
     with warnings.catch_warnings():
         warnings.simplefilter("always", SiteTwinWarning)
         result = run("channels", paths, "--quantity", "gains", "--scattering", 0.4, "--out", tmp_path / "c")
     assert result.exit_code == 0, result.stderr
     assert "traced without --diffuse" in result.stderr
+    assert run("channels", paths, "--quantity", "gains", "--out", tmp_path / "d").exit_code == 0
+    rough, plain = (load_channels(tmp_path / name)["gain"] for name in "cd")
+    np.testing.assert_array_equal(rough, plain)
 
 
 @pytest.mark.parametrize("command", ["trace", "channels", "study", "compact"])

@@ -13,6 +13,9 @@ LayeredDielectric
 diffuse_scattering_model directive_with_backscatter
 fields_diffusively_scattered 0.200000
 cross_polarized_power 0.400000
+directive_alpha 6
+directive_beta 3
+directive_lambda 0.800000
 nLayers 1
 begin_<DielectricLayer>
 conductivity 8.987e-02
@@ -86,13 +89,17 @@ def radios() -> str:
     )
 
 
-def setup(features: Sequence[tuple[str, str]] = (("town.city", "active"), ("ground.ter", "active"))) -> str:
+def setup(
+    features: Sequence[tuple[str, str]] = (("town.city", "active"), ("ground.ter", "active")), diffuse: str = "no"
+) -> str:
     named = "".join(
         f"begin_<feature>\nfeature {k}\n{file.split('.')[-1]}\n{state}\nfilename C:\\run\\{file}\nend_<feature>\n"
         for k, (file, state) in enumerate(features)
     )
     return (
-        "begin_<project> town\nbegin_<studyarea> area\nbegin_<model>\nx3d\nmax_reflections 2\nmax_transmissions 0\n"
+        "begin_<project> town\nbegin_<studyarea> area\nactive\n"
+        f"begin_<diffuse_scattering>\nenabled {diffuse}\ndiffuse_reflections 2\nend_<diffuse_scattering>\n"
+        "begin_<model>\nx3d\nmax_reflections 2\nmax_transmissions 0\n"
         f"max_wedge_diffractions 0\nend_<model>\nend_<studyarea>\n{named}"
         "begin_<txrx_sets>\nfilename ./town.txrx\nend_<txrx_sets>\n"
         "begin_<antenna> Isotropic\nantenna 0\ntype isotropic\npolarization vertical\nend_<antenna>\n"

@@ -14,6 +14,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import inside_building, load_scene, user_grid
 from sitetwin.site.importers.insite_mesh import parse_mesh, triangles_of
 from sitetwin.site.importers.polygons import newell_normal, triangulate
+from sitetwin.site.materials import Material
 from tests.site.insite_files import (
     CONCRETE,
     EARTH,
@@ -99,6 +100,7 @@ def test_project(tmp_path: Path) -> None:
     assert (concrete.relative_permittivity, concrete.conductivity, concrete.thickness) == (5.31, 0.08987, 0.3)
     assert (concrete.scattering_coefficient, concrete.xpd_coefficient) == (0.2, 0.4)
     assert concrete.scattering_pattern == "backscattering"
+    assert (concrete.alpha_r, concrete.alpha_i, concrete.forward_share) == (6, 3, 0.8)
     assert by_name["Wet earth"].thickness is None
     assert by_name["Metal"].conductivity == 1e7
     inside = inside_building(site, np.array([[-10.0, 5, 2], [10, 5, 2], [0, 5, 2]]))
@@ -124,6 +126,68 @@ def test_a_copy_of_the_city_changes_no_geometry(tmp_path: Path) -> None:
     assert (both.facet_material == alone.facet_material).all()
     assert both.materials == alone.materials
     assert "10 faces of 'roads.city' repeat earlier faces and are left out" in both.provenance["assumptions"]
+
+
+def material_of(text: str) -> tuple[Material, tuple[str, ...]]:
+    read = parse_mesh(mesh([house(0, 0)], materials=text).encode(), "m.city")
+    return read.materials[1], read.assumptions
+
+
+@given(
+    st.sampled_from(["lambertian", "directive", "directive_with_backscatter"]),
+    st.floats(0.01, 1), st.floats(0, 1), st.integers(1, 10), st.integers(1, 10), st.floats(0, 1),
+)  # fmt: skip
+def test_lobes_keep_their_parameters(
+    model: str, share: float, cross: float, alpha: int, beta: int, weight: float
+) -> None:
+    text = f"""begin_<Material> Wall
+Material 1
+PEC
+diffuse_scattering_model {model}
+fields_diffusively_scattered {share!r}
+cross_polarized_power {cross!r}
+directive_alpha {alpha}
+directive_beta {beta}.000
+directive_lambda {weight!r}
+reflection_coefficient_options do_not_use
+end_<Material>
+"""
+    read, told = material_of(text)
+    lobes = {"alpha_r": alpha, "alpha_i": beta, "forward_share": weight}
+    used = {"lambertian": 0, "directive": 1, "directive_with_backscatter": 3}[model]
+    pattern = {"directive_with_backscatter": "backscattering"}.get(model, model)
+    want = Material(
+        "Wall", relative_permittivity=1.0, conductivity=1e7, scattering_coefficient=share, xpd_coefficient=cross,
+        scattering_pattern=pattern, **dict(list(lobes.items())[:used]),
+    )  # fmt: skip
+    assert read == want
+    assert any("in InSite (reflection_coefficient_options do_not_use) of what falls on it" in line for line in told)
+
+
+def test_what_a_material_leaves_out_of_its_lobes_is_told() -> None:
+    for key, attribute, value in (
+        ("alpha 6", "alpha_r", 4),
+        ("beta 3", "alpha_i", 4),
+        ("lambda", "forward_share", 0.75),
+    ):
+        line = next(line for line in CONCRETE.splitlines() if f"directive_{key}" in line)
+        read, told = material_of(CONCRETE.replace(f"{line}\n", ""))
+        assert getattr(read, attribute) == value
+        assert any(f"{line.split()[0]} is not given, {value:g} is taken" in sentence for sentence in told)
+    read, told = material_of(CONCRETE.replace("directive_with_backscatter", "kirchhoff"))
+    assert read.scattering_coefficient == 0
+    assert told == ("material 'Concrete': its diffuse scattering model 'kirchhoff' is not known, it scatters nothing",)
+    assert material_of(CONCRETE.replace("directive_with_backscatter", "none"))[1] == ()
+    with pytest.raises(SiteTwinError, match=r"line \d+: directive_alpha is 2.5, no whole number; round it"):
+        material_of(CONCRETE.replace("alpha 6", "alpha 2.5"))
+
+
+@pytest.mark.parametrize("word", ["yes", "no"])
+def test_whether_the_run_scatters_is_told(tmp_path: Path, word: str) -> None:
+    folder = write_project(tmp_path / "run")
+    (folder / "town.setup").write_text(setup(diffuse=word))
+    want = {"yes": "the project scatters diffusely", "no": "the project does not scatter diffusely"}[word]
+    assert any(line.startswith(want) for line in load_scene(folder).provenance["assumptions"])
 
 
 def test_ground_of_a_layer_becomes_a_half_space(tmp_path: Path) -> None:

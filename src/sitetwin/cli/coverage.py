@@ -108,7 +108,7 @@ def coverage(
     begun = time.perf_counter()
     options = how.options()
     stations = given.read(options)
-    how.warn_of_lost_scattering(tracing.diffuse, "the coverage is traced")
+    how.warn_of_idle_scattering(tracing.diffuse, "the coverage is traced")
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)
     with resumed_by(run.to, run.is_begun), progress_bars() as tell:
         site = how.roughened(open_site(scene))

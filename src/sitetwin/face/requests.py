@@ -39,6 +39,7 @@ class ChannelChoices(TypedDict, total=False):
     steering: Literal["carrier", "per-subcarrier"]
     atmosphere: Atmosphere | None
     diffuse_seed: int
+    diffuse: bool | None
     gain_nodes: bool
     pulse: Literal["sinc", "raised-cosine"]
 

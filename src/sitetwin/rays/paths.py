@@ -120,6 +120,16 @@ class Paths:
         """(P,) float64, propagation delay of each path, seconds."""
         return self.length / SPEED_OF_LIGHT
 
+    @property
+    def scatters_diffusely(self) -> bool:
+        """Whether surfaces scattered in the trace: its settings asked for diffuse paths, or the table holds some.
+
+        It is a fact of the whole trace, so that a selection of users or paths keeps it.
+        """
+        settings = self.attributes.get("settings")
+        asked = settings.get("diffuse_paths", 0) if isinstance(settings, dict) else 0
+        return bool(asked) or bool((self.kinds == Interaction.DIFFUSE).any())
+
     def take(self, rows: ArrayLike) -> Paths:
         """Take some of the paths; all users stay, even without a path.
 

@@ -150,7 +150,7 @@ class Material:
         relative_permittivity: Real part of the relative permittivity, at least 1; None with `itu`.
         conductivity: Conductivity in S/m, at least 0; None with `itu`.
         thickness: Slab thickness in metres, None for a half-space.
-        scattering_coefficient: S in [0, 1], share of the reflected amplitude that is scattered diffusely.
+        scattering_coefficient: S in [0, 1]: where surfaces scatter, S^2 is the share of the reflected power that does.
         xpd_coefficient: K_x in [0, 1], share of the scattered power in the cross polarisation.
         scattering_pattern: "lambertian", "directive" (a lobe around the specular direction) or "backscattering" (a lobe
             around the specular direction and one back to the source).

@@ -13,6 +13,7 @@ from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
 from sitetwin.channel.fields.foliage import SEASONS, FoliageModel, Season, foliage_model
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.paths import Paths
 from sitetwin.site.materials import OutOfRange
 
 
@@ -30,9 +31,12 @@ class FieldOptions:
         diffraction: Model of the diffraction coefficients, "luebbers" or "sionna" (as in `diffraction_matrix`).
         atmosphere: Air and rain along the paths; None for a vacuum.
         diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
+        diffuse: Whether surfaces scatter. If they do, reflections keep ``sqrt(1 - S^2)`` of their amplitude (also those
+            that edges and other mirrors make of them) and diffuse paths carry the rest; if not, reflections keep all of
+            it and diffuse paths carry nothing. None means: as the paths were traced (`Paths.scatters_diffusely`).
 
     Raises:
-        SiteTwinError: The season, the policy or the diffraction model is unknown.
+        SiteTwinError: The season, the policy or the diffraction model is unknown, or `diffuse` is no truth value.
     """
 
     season: Season = "summer"
@@ -44,6 +48,7 @@ class FieldOptions:
     diffraction: str = "luebbers"
     atmosphere: Atmosphere | None = None
     diffuse_seed: int = 0
+    diffuse: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -53,6 +58,12 @@ class FieldOptions:
         ):
             if value not in known:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
+        if self.diffuse is not None and not isinstance(self.diffuse, bool):
+            raise SiteTwinError(f"diffuse is {self.diffuse!r}; give True, False, or None for what the paths are")
+
+    def scatters(self, paths: Paths) -> bool:
+        """Return whether surfaces scatter in the fields of these paths."""
+        return paths.scatters_diffusely if self.diffuse is None else self.diffuse
 
     def check_at(self, carrier_hz: float) -> None:
         """Make sure that the models of leaves and air have a value at a carrier.
@@ -88,6 +99,7 @@ class FieldOptions:
             carrier_hz: Carrier that decides which model "default" stands for, Hz.
         """
         air = {} if self.atmosphere is None else {"atmosphere": asdict(self.atmosphere)}
+        rough = {} if self.diffuse is None else {"diffuse": self.diffuse}
         return {
             "season": self.season,
             "foliage": None if self.foliage is None else foliage_model(self.foliage, carrier_hz).name,
@@ -96,4 +108,5 @@ class FieldOptions:
             "diffraction": self.diffraction,
             "diffuse_seed": self.diffuse_seed,
             **air,
+            **rough,
         }

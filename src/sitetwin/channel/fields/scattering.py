@@ -3,7 +3,9 @@
 V. Degli-Esposti, F. Fuschini, E. M. Vitucci, G. Falciasecca, "Measurement and modelling of scattering from buildings",
 IEEE T-AP 55(1), 2007. Of the power that a wall would reflect, the share S^2 leaves it diffusely, spread over the
 half-space before the wall by a pattern f_s that integrates to 1 there; the mirror reflection keeps the amplitude
-``sqrt(1 - S^2)``. A tile of area A at the distances d1 and d2 from the ends then has the gain
+``sqrt(1 - S^2)``, and so do the reflections that an edge makes of it. Both only where surfaces scatter
+(`FieldOptions.scatters`): power that no path carries is taken from none. What passes a slab is not touched. A tile of
+area A at the distances d1 and d2 from the ends then has the gain
 
     a = lambda / (4 pi) * S |E_r| / |E_i| * sqrt(A cos_i f_s) / (d1 d2) * e^{-j 2 pi f tau} * J,
 
@@ -54,11 +56,13 @@ class RoughSurfaces:
     alpha_i: Float[Tensor, " materials"]
 
     @classmethod
-    def of(cls, materials: Sequence[Material], dtype: torch.dtype = torch.float64) -> RoughSurfaces:
-        """The parameters of M materials."""
+    def of(
+        cls, materials: Sequence[Material], dtype: torch.dtype = torch.float64, *, smooth: bool = False
+    ) -> RoughSurfaces:
+        """The parameters of M materials; with `smooth`, none of them scatters anything."""
         forward = {"lambertian": lambda m: math.nan, "directive": lambda m: 1.0}
         columns = [
-            [m.scattering_coefficient for m in materials],
+            [0.0 if smooth else m.scattering_coefficient for m in materials],
             [m.xpd_coefficient for m in materials],
             [forward.get(m.scattering_pattern, lambda m: m.forward_share)(m) for m in materials],
             [float(m.alpha_r) for m in materials],

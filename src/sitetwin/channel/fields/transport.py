@@ -108,7 +108,9 @@ class WaveTransport:
             sigma = options.canopy.cross_sections(site.vegetation, in_leaf)
             matrices = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
             self.couplings = torch.from_numpy(matrices).to(dtype)
-        self.rough = RoughSurfaces.of(site.materials, self.real)
+        smooth = not options.scatters(paths)
+        self.rough = RoughSurfaces.of(site.materials, self.real, smooth=smooth)
+        self.mirrored = torch.sqrt(1 - self.rough.coefficient.square())
         self.any_rough = bool(self.rough.coefficient.any())
         scattered = bool((paths.kinds == Interaction.DIFFUSE).any())
         self.tiles = DiffuseTiles.of(paths, site, options.diffuse_seed) if scattered else None
@@ -169,8 +171,7 @@ class WaveTransport:
         """What a wall reflects besides what it scatters."""
         self._mirror(wave, facet)
         if self.any_rough:
-            share = self.rough.coefficient[self.materials.index_select(0, facet)]
-            left = torch.sqrt(1 - share * share)
+            left = self.mirrored[self.materials.index_select(0, facet)]
             wave.e1, wave.e2 = wave.e1 * left, wave.e2 * left
 
     def _mirror(self, wave: Wave, facet: Tensor) -> None:
@@ -210,7 +211,11 @@ class WaveTransport:
         wave.turn(dot(wave.b1, phi_in), dot(wave.b1, cross(phi_in, k)))
 
         def reflect(cos_incidence: Tensor, facet: Tensor) -> tuple[Tensor, Tensor]:
-            return self.surfaces.reflection(cos_incidence, self.materials.index_select(0, facet))
+            material = self.materials.index_select(0, facet)
+            te, tm = self.surfaces.reflection(cos_incidence, material)
+            if self.any_rough:  # as the mirror ray, so that the two meet without a jump at its boundary
+                te, tm = te * self.mirrored[material], tm * self.mirrored[material]
+            return te, tm
 
         matrix = diffraction_matrix(there.rays, reflect, self.options.diffraction, self.dtype)
         # e1 is E_phi and e2 is -E_beta, as b1 x b2 = -k

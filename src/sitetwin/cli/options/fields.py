@@ -115,21 +115,22 @@ class FieldChoices:
             refuse_idle(ctx, ("diffraction_model",), why)
 
     def site_of(self, source: TileStore, scene: str | None) -> Site:
-        """The site of a store of paths, as rough as was asked for; with a note where what is scattered is lost.
+        """The site of a store of paths, as rough as was asked for; with a note where roughness changes nothing.
 
         Raises:
             SiteTwinError: There is no such scene, or the store names none.
         """
         site = self.roughened(_site_of_paths(source, scene))
         diffuse = source.configuration.get("settings", {}).get("diffuse_paths", 0)
-        self.warn_of_lost_scattering(diffuse, f"{source.path} was traced")
+        self.warn_of_idle_scattering(diffuse, f"{source.path} was traced")
         return site
 
-    def warn_of_lost_scattering(self, diffuse_paths: int, what: str) -> None:
-        """Warn where ``--scattering`` weakens reflections and what is scattered is nowhere."""
-        if self.scattering and not diffuse_paths:
+    def warn_of_idle_scattering(self, diffuse_paths: int, what: str) -> None:
+        """Warn where ``--scattering`` changes nothing, because no surface scatters."""
+        if self.scattering is not None and not diffuse_paths:
             warnings.warn(
-                f"{what} without --diffuse: --scattering weakens reflections, what is scattered is lost",
+                f"{what} without --diffuse: no surface scatters, reflections keep all their power, and --scattering "
+                "changes nothing",
                 SiteTwinWarning,
                 stacklevel=2,
             )

@@ -11,6 +11,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.importers.blocks import Block, Source, parse_blocks, read_file
+from sitetwin.site.importers.insite_study import scatters_diffusely
 
 _MOST_POINTS = 20_000_000
 _KINDS = ("points", "grid", "route", "arc", "polygon", "sphere", "cylinder", "vertical_surface", "plane_wave")
@@ -50,6 +51,7 @@ class InsiteSetup:
         max_reflections: Largest number of reflections of a path.
         max_transmissions: Largest number of transmissions of a path.
         max_diffractions: Largest number of diffractions of a path.
+        diffuse: Whether surfaces scattered diffusely in the run, which then took power from its reflections.
     """
 
     frequency_hz: float
@@ -58,6 +60,7 @@ class InsiteSetup:
     max_reflections: int
     max_transmissions: int
     max_diffractions: int
+    diffuse: bool
 
 
 def read_setup(path: str | Path) -> InsiteSetup:
@@ -92,7 +95,7 @@ def read_setup(path: str | Path) -> InsiteSetup:
     if len(named) != 1:
         raise SiteTwinError(f"'{path}' names {len(named)} files of radios; keep one")
     radios = read_radios(path.parent / re.split(r"[\\/]", named[0])[-1])
-    return InsiteSetup(carriers.pop(), antennas, radios, *limits)
+    return InsiteSetup(carriers.pop(), antennas, radios, *limits, scatters_diffusely(root, source))
 
 
 def _only(folder: Path, suffix: str) -> Path:

@@ -17,6 +17,7 @@ from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import Source, clip, parse_blocks, read_file
 from sitetwin.site.importers.connected import connected_bodies
 from sitetwin.site.importers.insite_mesh import KINDS, InsiteMesh, parse_mesh, ring_of, triangles_of
+from sitetwin.site.importers.insite_study import scatters_diffusely
 from sitetwin.site.importers.overlaps import overlapping_bodies
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
@@ -135,8 +136,14 @@ def _mesh_files(path: Path, assumptions: list[str]) -> list[Path]:
 def _features(setup: Path, assumptions: list[str]) -> list[Path]:
     """Files of the active features of a project; they are looked for beside it, whatever folder it names."""
     source = Source(str(setup))
+    root = parse_blocks(read_file(setup), str(setup))
+    state = "scatters" if scatters_diffusely(root, source) else "does not scatter"
+    assumptions.append(
+        f"the project {state} diffusely in its own run; here coefficients of materials act where a trace asks for "
+        "diffuse paths"
+    )
     files = []
-    for block in parse_blocks(read_file(setup), str(setup)).walk("feature"):
+    for block in root.walk("feature"):
         _, text = source.need(block, "filename")
         name = re.split(r"[\\/]", text)[-1]
         file = setup.parent / name

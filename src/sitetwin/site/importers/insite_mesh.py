@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,6 +19,18 @@ KINDS = {".city": "city", ".ter": "terrain", ".object": "object", ".flp": "floor
 _MOST_CORNERS = 10_000
 _METAL_CONDUCTIVITY = 1e7  # S/m, of the metal of ITU-R P.2040-4
 _PATTERNS = {"lambertian": "lambertian", "directive": "directive", "directive_with_backscatter": "backscattering"}
+_LOBES = {
+    "lambertian": (),
+    "directive": (("directive_alpha", "alpha_r"),),
+    "backscattering": (
+        ("directive_alpha", "alpha_r"),
+        ("directive_beta", "alpha_i"),
+        ("directive_lambda", "forward_share"),
+    ),
+}
+_EXPONENTS = ("directive_alpha", "directive_beta")
+_UNSAID = {"directive_alpha": 4.0, "directive_beta": 4.0, "directive_lambda": 0.75}
+"""What a material that InSite makes has before anybody changes it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +175,8 @@ def _material(source: Source, block: Block, is_ground: bool, assumptions: list[s
     name = block.label.strip() or f"material {block.statements[0][1].split()[-1]}"
     if block.has("PEC"):
         assumptions.append(f"material '{name}': a perfect conductor is a metal of {_METAL_CONDUCTIVITY:g} S/m")
-        return Material(name, relative_permittivity=1.0, conductivity=_METAL_CONDUCTIVITY)
+        scattering = _scattering(source, block, name, assumptions)
+        return Material(name, relative_permittivity=1.0, conductivity=_METAL_CONDUCTIVITY, **scattering)
     half_space, layered = block.has("DielectricHalfspace"), block.has("LayeredDielectric")
     layers = block.named("DielectricLayer")
     if not (half_space or layered) or len(layers) != 1:
@@ -183,28 +197,55 @@ def _material(source: Source, block: Block, is_ground: bool, assumptions: list[s
     if is_ground and thickness is not None:
         assumptions.append(f"material '{name}': the ground is a half-space, not a layer of {thickness:g} m")
         thickness = None
-    scattering, crossed, pattern = _scattering(source, block)
     return Material(
         name,
         relative_permittivity=constants["permittivity"],
         conductivity=constants["conductivity"],
         thickness=thickness,
-        scattering_coefficient=scattering,
-        xpd_coefficient=crossed,
-        scattering_pattern=pattern,
+        **_scattering(source, block, name, assumptions),
     )
 
 
-def _scattering(source: Source, block: Block) -> tuple[float, float, str]:
-    """Coefficient, cross-polarised share and pattern of diffuse scattering; none where the model is not known here."""
-    model = block.get("diffuse_scattering_model")
-    if model is None or model[1] not in _PATTERNS:
-        return 0.0, 0.0, "lambertian"
-    values = []
-    for key in ("fields_diffusively_scattered", "cross_polarized_power"):
+def _scattering(source: Source, block: Block, name: str, assumptions: list[str]) -> dict[str, Any]:
+    """Diffuse scattering of a material, by the attributes of `Material`; empty where it scatters nothing.
+
+    The lobes are those of Degli-Esposti et al. 2007 in both programs: alpha is the exponent of the lobe around the
+    mirror's direction, beta that of the lobe back to the source, lambda the weight of the former.
+    """
+    _, model = block.get("diffuse_scattering_model") or (block.line, "none")
+    if model not in _PATTERNS:
+        if model != "none":
+            assumptions.append(
+                f"material '{name}': its diffuse scattering model '{clip(model)}' is not known, it scatters nothing"
+            )
+        return {}
+    pattern = _PATTERNS[model]
+    values: dict[str, Any] = {"scattering_pattern": pattern}
+    for key, attribute in (
+        ("fields_diffusively_scattered", "scattering_coefficient"),
+        ("cross_polarized_power", "xpd_coefficient"),
+        *_LOBES[pattern],
+    ):
         found = block.get(key)
-        values.append(source.number(*found, key) if found else 0.0)
-    return values[0], values[1], _PATTERNS[model[1]]
+        value = source.number(*found, key) if found else _UNSAID.get(key, 0.0)
+        if key in _EXPONENTS:
+            if value != int(value):
+                source.refuse(found[0] if found else block.line, f"{key} is {value:g}, no whole number", "round it")
+            value = int(value)
+        values[attribute] = value
+        if not found and key in _UNSAID:
+            assumptions.append(
+                f"material '{name}': {key} is not given, {_UNSAID[key]:g} is taken, InSite's own default"
+            )
+    if not values["scattering_coefficient"]:
+        return {}
+    options = block.get("reflection_coefficient_options")
+    if options is not None and options[1] == "do_not_use":
+        assumptions.append(
+            f"material '{name}': what it scatters is a share of what a smooth surface would reflect, in InSite "
+            "(reflection_coefficient_options do_not_use) of what falls on it"
+        )
+    return values
 
 
 def triangles_of(
