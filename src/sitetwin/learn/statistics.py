@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.metrics import to_db
+from sitetwin.learn.finite import check_finite
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def seed_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Student's t interval of the mean over independent seeds or draws (in the unit of the values, dB here).
 
     Raises:
-        SiteTwinError: No values.
+        SiteTwinError: There are no values, or one is not finite.
     """
     n = len(values)
     if n == 0:
         raise SiteTwinError("a confidence interval needs at least one value")
     data = torch.tensor(values, dtype=torch.float64)
+    check_finite(data, "the value", "seeds")
     mean = float(data.mean())
     if n == 1:
         return Interval(mean, math.nan, math.nan, level, 1, "seeds")
@@ -79,7 +81,7 @@ def bootstrap_users(
         draws: Resamples.
 
     Raises:
-        SiteTwinError: There are no values.
+        SiteTwinError: There are no values, or one is not finite.
     """
     groups = torch.arange(len(errors))
     return _bootstrap(errors, groups, generator, statistic, level, draws, "users")
@@ -104,7 +106,7 @@ def bootstrap_blocks(
         draws: Resamples.
 
     Raises:
-        SiteTwinError: There are no values, or not as many blocks as values.
+        SiteTwinError: There are no values, not as many blocks as values, or a value is not finite.
     """
     if len(blocks) != len(errors):
         raise SiteTwinError(f"{len(errors)} errors go with {len(blocks)} blocks; give the block of each user")
@@ -124,7 +126,7 @@ def paired_difference_db(
     Both are resampled together, by users or, where `blocks` are given, by blocks.
 
     Raises:
-        SiteTwinError: The two are not of the same users.
+        SiteTwinError: The two are not of the same users, or an error is not finite: such a method wins nothing.
     """
     if errors_a.shape != errors_b.shape:
         raise SiteTwinError(
@@ -152,6 +154,7 @@ def _bootstrap(
 ) -> Interval:
     if len(errors) == 0:
         raise SiteTwinError("a confidence interval needs at least one value")
+    check_finite(errors, "the error", "users")
     errors = errors.to(torch.float64)
     members = groups.argsort(stable=True).split(torch.bincount(groups).tolist())
     singles = len(members) == len(errors)

@@ -17,19 +17,40 @@ def best_beams(power: Float[np.ndarray, "rows beams"]) -> Int[np.ndarray, " rows
     """Strongest beam of each row; NaN powers are never the strongest.
 
     Raises:
-        SiteTwinError: A row has no power at all.
+        SiteTwinError: A row has no power at all, or a power is infinite or negative.
     """
-    if bool(np.isnan(power).all(axis=1).any()):
-        raise SiteTwinError("a row has no measured power on the beams in use; drop it first")
+    _check_powers(power)
     return np.nanargmax(power, axis=1)
 
 
+def _check_powers(power: np.ndarray) -> None:
+    """Powers are linear; NaN stands for a power that was not measured."""
+    empty = ~(power > 0).any(axis=1)
+    if bool(empty.any()):
+        raise SiteTwinError(
+            f"{int(empty.sum())} of {len(power)} rows have no measured power on the beams in use (first: row "
+            f"{int(empty.argmax())}); drop them first"
+        )
+    wrong = np.isinf(power) | (power < 0)
+    if bool(wrong.any()):
+        raise SiteTwinError(
+            f"{int(wrong.any(axis=1).sum())} of {len(power)} rows hold a power that is infinite or negative; give "
+            "linear powers, and NaN where there is none"
+        )
+
+
 def _check_beams(score: np.ndarray, power: np.ndarray) -> None:
-    """Refuse scores of other beams or rows than the powers: indices of beams would mean something else."""
+    """Refuse scores that are none, or are of other beams or rows than the powers."""
     if score.shape != power.shape:
         raise SiteTwinError(
             f"scores of {len(score)} rows and {score.shape[-1]} beams cannot be judged by powers of {len(power)} rows "
             f"and {power.shape[-1]} beams; ask a predictor of these beams"
+        )
+    nothing = np.isnan(score).any(axis=1)
+    if bool(nothing.any()):
+        raise SiteTwinError(
+            f"the scores of {int(nothing.sum())} of {len(score)} rows are not numbers (first: row "
+            f"{int(nothing.argmax())}), so that they rank nothing; mend the predictor"
         )
 
 
@@ -44,7 +65,8 @@ def rank_of_best(
     """From 0: predicted place of the truly best beam; top-k accuracy is the mean of rank < k.
 
     Raises:
-        SiteTwinError: The scores are of other beams or rows than the powers, or a row has no power at all.
+        SiteTwinError: The scores are of other beams or rows than the powers, or are not numbers; a row has no power at
+            all, or a power is infinite or negative.
     """
     _check_beams(score, power)
     return (ranking(score) == best_beams(power)[:, None]).argmax(axis=1)
@@ -62,9 +84,10 @@ def power_ratio(
         noise: Take half of the row's weakest power off both, an estimate of the noise (arXiv 2205.09054).
 
     Raises:
-        SiteTwinError: The scores are of other beams or rows than the powers.
+        SiteTwinError: As for `rank_of_best`.
     """
     _check_beams(score, power)
+    _check_powers(power)
     weakest = np.nanmin(power, axis=1, keepdims=True)
     power = np.where(np.isnan(power), weakest, power)
     tried = np.take_along_axis(power, ranking(score)[:, :k], axis=1).max(axis=1)
@@ -83,7 +106,7 @@ def distance_based_accuracy(
     """Each row's part of the DBA score: mean over k = 1..3 of 1 - min over k picks of min(|error| / 5, 1).
 
     Raises:
-        SiteTwinError: The scores are of other beams or rows than the powers, or a row has no power at all.
+        SiteTwinError: As for `rank_of_best`.
     """
     _check_beams(score, power)
     error = np.abs(ranking(score)[:, :3] - best_beams(power)[:, None]) / DBA_TOLERANCE

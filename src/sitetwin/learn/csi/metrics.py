@@ -13,18 +13,21 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.data import CsiData, CsiSet, by_name, csi_matrices
 from sitetwin.learn.energy import energy, power
+from sitetwin.learn.finite import check_finite
 
 
 def to_db(ratio: Tensor | float) -> float:
-    """10 log10 of one power ratio; -inf for zero."""
+    """10 log10 of one power ratio; -inf for zero, and not a number for what is none or negative."""
     value = float(ratio)
-    return 10 * math.log10(value) if value > 0 else -math.inf
+    if value > 0:
+        return 10 * math.log10(value)
+    return -math.inf if value == 0 else math.nan
 
 
 def nmse(x: CsiData, x_hat: CsiData) -> Float[Tensor, " users"]:
     """Linear NMSE per user, ``||x - x_hat||^2 / ||x||^2`` over all other axes.
 
-    `to_db` of its mean is the headline figure.
+    `to_db` of its mean is the headline figure. A recovered matrix that is not finite has an NMSE that is not finite.
 
     Args:
         x: The truth: labelled delay-angle channels, a `CsiSet`, or a tensor whose first axis is the user.
@@ -108,10 +111,13 @@ def summarise(errors: Float[Tensor, " users"]) -> NmseSummary:
     """Summary of linear NMSE values.
 
     Raises:
-        SiteTwinError: There are no values, or one is NaN or negative.
+        SiteTwinError: There are no values, or one is not finite or negative; the message counts them.
     """
-    if not len(errors) or not bool((errors >= 0).all()):
-        raise SiteTwinError("a summary needs the NMSE of at least one user, and none that is NaN or negative")
+    if not len(errors):
+        raise SiteTwinError("a summary needs the NMSE of at least one user")
+    check_finite(errors, "the NMSE")
+    if bool((errors < 0).any()):
+        raise SiteTwinError(f"the NMSE of {int((errors < 0).sum())} users is negative; give linear values, not dB")
     errors = errors.to(torch.float64)
     in_db = 10 * torch.log10(errors.clamp_min(1e-30))
     return NmseSummary(
@@ -148,7 +154,7 @@ def sgcs(
 
     Args:
         x: True matrices.
-        x_hat: Recovered ones. A zero matrix counts as similarity 0.
+        x_hat: Recovered ones. A zero matrix counts as similarity 0; one that is not finite stays not a number.
         subcarriers: If given, the mean over that many subcarriers of the per-subcarrier similarity (3GPP's use);
             otherwise the whole matrix is taken as one vector.
     """
@@ -158,7 +164,7 @@ def sgcs(
         a, b = frequency_response(x, subcarriers), frequency_response(x_hat, subcarriers)
     inner = power(torch.linalg.vecdot(a, b))
     both = energy(a) * energy(b)
-    return torch.where(both > 0, inner / both.clamp_min(1e-30), torch.zeros_like(inner)).clamp_max(1.0).mean(1)
+    return torch.where(both == 0, torch.zeros_like(inner), inner / both.clamp_min(1e-30)).clamp_max(1.0).mean(1)
 
 
 def rate_share(
@@ -174,7 +180,8 @@ def rate_share(
 
     Args:
         x: The true matrices.
-        x_hat: The recovered ones. Where a subcarrier is recovered as zero the rate there is zero.
+        x_hat: The recovered ones. Where a subcarrier is recovered as zero the rate there is zero; what is not finite
+            stays not a number.
         snr_db: Mean over the band of the SNR that perfect maximum-ratio transmission reaches for this user.
         subcarriers: Number K of subcarriers of the band.
     """
@@ -183,5 +190,5 @@ def rate_share(
     snr = 10 ** (snr_db / 10) / whole.mean(1, keepdim=True)
     beam_energy = energy(w)
     hit = power(torch.linalg.vecdot(h, w)) / beam_energy.clamp_min(1e-30)
-    hit = torch.where(beam_energy > 0, hit, torch.zeros_like(hit))
+    hit = torch.where(beam_energy == 0, torch.zeros_like(hit), hit)
     return torch.log2(1 + snr * hit).sum(1) / torch.log2(1 + snr * whole).sum(1)

@@ -25,6 +25,7 @@ from sitetwin.learn import (
     sgcs,
     to_db,
 )
+from sitetwin.learn.finite import check_finite
 from sitetwin.studies.csi.config import CsiStudy
 from sitetwin.studies.csi.measurements import (
     LOOKUP,
@@ -129,6 +130,7 @@ class SeedRun:
             if with_sgcs:
                 similarities.append(sgcs(part, recovered, SGCS_SUBCARRIERS))
         error = torch.cat(errors)
+        check_finite(error, f"the NMSE with {type(codec).__name__}")
         self._tests_done += 1
         self.tell(min(1.0, self._tests_done / self._tests_planned()))
         figures = {
@@ -243,6 +245,7 @@ class SeedRun:
         test = self.data.cases[HEADLINE_CASE].test
         quantiser = UniformQuantiser.fit(codec, self.data.twin[:2048])
         error = nmse(test, reconstruct(codec, test, quantiser))
+        check_finite(error, f"the NMSE with the quantised {entry.name}")
         row = next(m for m in self.result.methods if m["name"] == entry.name)
         row |= {
             "quantised_nmse_db": to_db(error.mean()),
