@@ -28,7 +28,7 @@ from sitetwin.channel import (
     rotation_matrix,
     write_csv,
 )
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from tests.channel import oracle
 
 angle = st.floats(-3.1, 3.1)
@@ -163,6 +163,10 @@ def msi_text(gain="17.0 dBi", horizontal=None, vertical=None, counts=(360, 360))
     return "\n".join(lines)
 
 
+def warns_of(words):
+    return pytest.warns(SiteTwinWarning, match=words)
+
+
 def sector_cuts():
     ahead = [min(12 * (min(a, 360 - a) / 65) ** 2, 30) for a in range(360)]
     up = [min(12 * (min(a, 360 - a) / 10) ** 2, 25) for a in range(360)]
@@ -188,13 +192,15 @@ def test_msi_returns_its_cuts():
 def test_msi_units_of_gain():
     ahead, up = sector_cuts()
     for gain, dbi in (("15.0 dBd", 17.15), ("15", 17.15), ("15dBi", 15.0)):
-        pattern = parse_msi(msi_text(gain, ahead, up))
+        with warns_of("has no unit") if gain == "15" else contextlib.nullcontext():
+            pattern = parse_msi(msi_text(gain, ahead, up))
         assert 10 * math.log10(peak(pattern, math.pi / 2)) == pytest.approx(dbi)
 
 
 @given(st.lists(st.floats(0, 40), min_size=360, max_size=360))
 def test_msi_horizontal_cut_round_trip(losses):
     losses = [round(x, 4) for x in losses]
+    losses[90] = 0.0  # attenuations count from the peak: somewhere one of them is 0
     vertical = [losses[0]] * 180 + [losses[180]] * 180
     vertical[0], vertical[180] = losses[0], losses[180]
     pattern = parse_msi(msi_text(horizontal=losses, vertical=vertical))
@@ -266,3 +272,182 @@ def test_files(tmp_path):
 def test_an_endless_csv_line_gets_a_sentence():
     with pytest.raises(SiteTwinError, match="a line of more than"):
         parse_csv("0,0," + "1" * 200_000)
+
+
+# --- what vendors write
+
+
+SPELLINGS = {
+    "plus-minus sign": lambda t: t.replace("NAME test", "NAME test\nPOLARIZATION \xb145\xb0"),
+    "dash": lambda t: t.replace("FREQUENCY 3500", "FREQUENCY 3.3\u20133.8 GHz"),
+    "several files": lambda t: t.replace("FREQUENCY 3500", "FREQUENCY in several files"),
+    "unit first": lambda t: t.replace("GAIN 17.0 dBi", "GAIN (dBi) 17.0"),
+    "unit first, close": lambda t: t.replace("GAIN 17.0 dBi", "Gain(dBi): 17.0"),
+    "unit in brackets": lambda t: t.replace("GAIN 17.0 dBi", "GAIN\t17 [dBi]"),
+    "unit close": lambda t: t.replace("GAIN 17.0 dBi", "GAIN 17.00DBI"),
+    "tolerance": lambda t: t.replace("GAIN 17.0 dBi", "GAIN 17 +/- 0.5 dBi"),
+    "dBd": lambda t: t.replace("GAIN 17.0 dBi", "GAIN 14.85 dBd"),
+    "decimal commas": lambda t: t.replace(".", ","),
+    "comment": lambda t: t.replace("HORIZONTAL", "COMMENT horizontal 360 and gain 3 dBd\nHORIZONTAL", 1),
+    "blank lines": lambda t: t.replace("\n", "\n\n"),
+    "tabs": lambda t: t.replace(" ", "\t"),
+    "line ends": lambda t: t.replace("\n", "\r\n"),
+    "separators": lambda t: "\n".join(
+        row.replace(" ", " ; ") if row[0].isdigit() else row for row in t.splitlines() if row
+    ),
+    "no count": lambda t: t.replace("HORIZONTAL 360", "HORIZONTAL").replace("VERTICAL 360", "Vertical"),
+    "to -180": lambda t: "\n".join(
+        f"{int(row.split()[0]) - 360} {row.split()[1]}" if row[:3].isdigit() and int(row[:3]) > 180 else row
+        for row in t.splitlines()
+    ),
+    "end repeated": lambda t: with_end(t, "361"),
+    "end repeated, uncounted": lambda t: with_end(t, "360"),
+    "gains below the peak": lambda t: "\n".join(
+        f"{row.split()[0]} -{row.split()[1]}" if row[:1].isdigit() else row for row in t.splitlines()
+    ),
+}
+
+
+def with_end(text, count):
+    parts = text.replace(" 360", f" {count}").split("VERTICAL")
+    first = [part.splitlines()[-360].split()[1] for part in parts]
+    return f"{parts[0]}360 {first[0]}\nVERTICAL{parts[1]}\n360 {first[1]}"
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_every_spelling_is_the_same_antenna(tmp_path, spelling, encoding):
+    ahead, up = sector_cuts()
+    up = up[-6:] + up[:-6]  # six degrees of electrical tilt
+    expected = parse_msi(msi_text(horizontal=ahead, vertical=up))
+    text = SPELLINGS[spelling](msi_text(horizontal=ahead, vertical=up))
+    (tmp_path / "a.pln").write_bytes(text.encode(encoding))
+    with warns_of("turned around") if "below" in spelling else contextlib.nullcontext():
+        pattern = load_pattern(tmp_path / "a.pln")
+    torch.testing.assert_close(pattern.gain_db, expected.gain_db, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [0.5, 1, 2, 5])
+def test_other_steps_are_the_same_smooth_cut(step):
+    """A cosine in dB, sampled at other angles: interpolation leaves less than its curvature allows."""
+    rows = np.arange(0, 360, step)
+    losses = (10 - 10 * np.cos(np.deg2rad(rows))).tolist()
+    count = len(rows)
+    pattern = parse_msi(msi_text(horizontal=losses, vertical=losses, counts=(count, count)))
+    around = 17 - pattern.gain_db[90].numpy()
+    np.testing.assert_allclose(
+        around, 10 - 10 * np.cos(np.deg2rad(np.arange(360))), atol=10 * np.deg2rad(step) ** 2 / 8 + 1e-4
+    )
+
+
+def refused_antenna(case):
+    ahead, up = sector_cuts()
+    flat = [0.0] * 360
+    return {
+        "both signs": msi_text(horizontal=[2 - a for a in ahead], vertical=up),
+        "one cut of each sign": msi_text(horizontal=ahead, vertical=[-a for a in up]),
+        "gains in dBi": msi_text(horizontal=[17 - a / 2 for a in ahead], vertical=[17 - a / 2 for a in up]),
+        "far from the peak": msi_text(horizontal=[a + 4 for a in ahead], vertical=[a + 4 for a in up]),
+        "999 for a null": msi_text(horizontal=flat, vertical=[999.0 if a == 90 else 0.0 for a in range(360)]),
+        "beam to the side": msi_text(horizontal=ahead[90:] + ahead[:90], vertical=up),
+        "columns swapped": msi_text().replace("HORIZONTAL 360", "HORIZONTAL 360\n" + SWAPPED + "\nREST", 1),
+        "two gains": msi_text(gain="17.0/15.2 dBi"),
+        "gain again": msi_text() + "\nGAIN 16 dBi",
+        "plain dB": msi_text(gain="17 dB"),
+        "a cut again": msi_text() + "\nVERTICAL 360\n" + "\n".join(f"{a} 0" for a in range(360)),
+        "tilt upside down": msi_text(horizontal=ahead, vertical=up[6:] + up[:6]).replace("MECHANICAL", "ELECTRICAL 6"),
+        "end differs": with_end(msi_text(horizontal=ahead, vertical=up), "361").replace("\n360 0.0", "\n360 9.0", 1),
+    }[case]
+
+
+SWAPPED = "\n".join(f"{(a % 40) / 2} {a}" for a in range(360))
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("both signs", "both signs"),
+        ("one cut of each sign", "both signs"),
+        ("gains in dBi", "no attenuations below the peak"),
+        ("far from the peak", "the least is 4 dB"),
+        ("999 for a null", "999 dB cannot be"),
+        ("beam to the side", "VERTICAL must be the cut at azimuth 0"),
+        ("columns swapped", "swapped"),
+        ("two gains", "several numbers"),
+        ("gain again", "given before"),
+        ("plain dB", "unit of GAIN is 'dB'"),
+        ("a cut again", "a second VERTICAL"),
+        ("tilt upside down", "6 degrees above the horizon"),
+        ("end differs", "each angle once"),
+    ],
+)
+def test_what_is_no_antenna_is_refused(case, says):
+    with pytest.raises(SiteTwinError, match=says):
+        parse_msi(refused_antenna(case), "bad.msi")
+
+
+def test_a_tilt_that_the_columns_lack_is_said():
+    ahead, up = sector_cuts()
+    for named in ("TILT ELECTRICAL 6", "ELECTRICAL_TILT 6"):
+        with warns_of("names a tilt of 6 degrees"):
+            parse_msi(msi_text(horizontal=ahead, vertical=up).replace("TILT MECHANICAL", named))
+
+
+@given(
+    st.lists(st.floats(0, 60), min_size=72, max_size=72),
+    st.lists(st.floats(0, 60), min_size=72, max_size=72),
+    st.floats(-5, 40),
+)
+def test_no_direction_gets_more_than_the_stated_gain(horizontal, vertical, gain):
+    """Whatever two cuts say: no gain above GAIN, and gains relative to the peak give the same pattern."""
+    horizontal, vertical = [round(x, 3) for x in horizontal], [round(x, 3) for x in vertical]
+    horizontal[0] = vertical[0] = 0.0
+    texts = [
+        msi_text(f"{gain:.3f} dBi", [sign * x for x in horizontal], [sign * x for x in vertical], (72, 72))
+        for sign in (1, -1)
+    ]
+    pattern = parse_msi(texts[0])
+    assert float(pattern.gain_db.max()) == pytest.approx(round(gain, 3), abs=1e-9)
+    if max(horizontal + vertical) > 0:
+        with warns_of("turned around"):
+            other = parse_msi(texts[1])
+        torch.testing.assert_close(other.gain_db, pattern.gain_db, rtol=0, atol=1e-9)
+
+
+def test_files_of_vendors_and_their_gains(tmp_path):
+    ahead, up = sector_cuts()
+    (tmp_path / "a.planet.txt").write_text(msi_text(horizontal=ahead, vertical=up))
+    assert load_pattern(tmp_path / "a.planet.txt").gain_db.max() == pytest.approx(17)
+    (tmp_path / "b.msi").write_text(msi_text("40 dBi", ahead, up))
+    with warns_of("radiates 2. dB more than it is fed"):
+        load_pattern(tmp_path / "b.msi")
+    (tmp_path / "c.msi").write_text(msi_text("200 dBi", ahead, up))
+    (tmp_path / "d.txt").write_text("NAME x\nGAIN 3 dBi\n")
+    (tmp_path / "e.msi").write_bytes(b"GAIN 3 dBi\n\0")
+    (tmp_path / "f.csv").write_text(GOOD.replace(",0\n", ",150\n"))
+    for file, says in (("c.msi", "200 dBi"), ("d.txt", "unknown"), ("e.msi", "no text"), ("f.csv", "150 dBi")):
+        with pytest.raises(SiteTwinError, match=says):
+            load_pattern(tmp_path / file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.replace(",", ";").replace(".", ","),
+        lambda t: t.replace(",", "\t").replace(".", ","),
+        lambda t: t.replace(",", "  "),
+        lambda t: t.replace(",", " , "),
+        lambda t: "# from the range\n" + t.replace("\n", "\r\n"),
+        lambda t: t.replace("theta_deg,phi_deg,gain_dbi", "Zenith,Azimuth,Gain (dBi)"),
+    ],
+)
+def test_every_spelling_of_a_grid_is_the_same(change):
+    pattern = grid_pattern(np.random.default_rng(1).uniform(-20, 8, (5, 6)))
+    again = parse_csv(change(write_csv(pattern)))
+    torch.testing.assert_close(again.gain_db, pattern.gain_db, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("heading", ["phi,theta,gain", "Azimuth,Elevation,dBi", "theta,phi,loss_db", "elevation,phi,g"])
+def test_headings_that_name_other_columns_are_refused(heading):
+    with pytest.raises(SiteTwinError, match="in this order"):
+        parse_csv(GOOD.replace("theta_deg,phi_deg,gain_dbi", heading))

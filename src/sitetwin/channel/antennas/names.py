@@ -13,9 +13,6 @@ from sitetwin.errors import SiteTwinError
 MOST_ELEMENTS = 4096
 """Element positions of an array that is given by its name: the distances between all pairs are taken."""
 
-HIGHEST_GAIN_DBI = 100.0
-"""Largest gain that a pattern from a file may have."""
-
 FORMS = "single, ula:32 or upa:8x8, with a polarisation where it is not V (upa:8x8:VH)"
 
 
@@ -56,11 +53,4 @@ def named_pattern(text: str) -> Pattern:
     """
     if Path(text).suffix == "" and "/" not in text:
         return antenna_pattern(text)
-    pattern = load_pattern(text)
-    peak = float(pattern.gain_db.max())
-    if peak > HIGHEST_GAIN_DBI:
-        raise SiteTwinError(
-            f"antenna pattern {text} has a peak of {peak:g} dBi, more than {HIGHEST_GAIN_DBI:g} dBi; "
-            "check its gains and their unit"
-        )
-    return pattern
+    return load_pattern(text)

@@ -4,163 +4,82 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from sitetwin.channel.antennas.patterns import SampledPattern
-from sitetwin.errors import SiteTwinError
+from sitetwin.channel.antennas.msi import parse_msi
+from sitetwin.channel.antennas.pattern_text import number, read_text
+from sitetwin.channel.antennas.patterns import SampledPattern, mean_gain
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
-DIPOLE_GAIN_DB = 2.15
-"""dBd to dBi."""
-
-_CUT = 360
-
+HIGHEST_GAIN_DBI = 100.0
+"""Largest gain that a pattern from a file may have."""
 
 _LONGEST_LINE = 10_000  # characters of a CSV file
+_MORE_THAN_FED = 10.0  # dB beyond what it gets; two cuts tell the rest of the sphere only roughly
+_WRONG_NAMES = (("phi", "az", "elev"), ("theta", "zen", "elev"), ("loss", "atten", "dbd", "lin"))
 
 
 def load_pattern(path: str | Path) -> SampledPattern:
     """Read a measured pattern by the ending of its file name: .msi or .pln (two cuts), .csv (grid).
 
+    Files of two cuts are known by their GAIN, HORIZONTAL and VERTICAL lines under the endings .txt and .prn too.
+
     Raises:
-        SiteTwinError: The file is missing, unreadable, of another kind, or malformed.
+        SiteTwinError: The file is missing, unreadable, of another kind, or malformed, or its gain is above 100 dBi.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="strict")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SiteTwinError(f"antenna pattern {path} cannot be read: {error}") from error
+    text = read_text(path)
     ending = path.suffix.lower()
-    if ending in (".msi", ".pln"):
-        return parse_msi(text, str(path))
-    if ending == ".csv":
-        return parse_csv(text, str(path))
-    raise SiteTwinError(f"antenna pattern {path}: ending '{ending}' is unknown; give a .msi, .pln or .csv file")
+    if ending in (".msi", ".pln") or (ending in (".txt", ".prn") and _has_cuts(text)):
+        pattern = parse_msi(text, str(path))
+    elif ending == ".csv":
+        pattern = parse_csv(text, str(path))
+    else:
+        raise SiteTwinError(f"antenna pattern {path}: ending '{ending}' is unknown; give a .msi, .pln or .csv file")
+    _check_gain(pattern, path)
+    return pattern
 
 
-def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise SiteTwinError(f"{where}: '{text}' is not a number") from None
-    if not math.isfinite(value):
-        raise SiteTwinError(f"{where}: '{text}' is not finite")
-    return value
+def _has_cuts(text: str) -> bool:
+    starts = {words[0].upper() for line in text.splitlines() if (words := line.split())}
+    return {"GAIN", "HORIZONTAL", "VERTICAL"} <= starts
 
 
-def _msi_gain(words: list[str], where: str) -> float:
-    """Peak gain in dBi from a GAIN line: dBd unless it says dBi (the format's custom)."""
-    if not words:
-        raise SiteTwinError(f"{where}: GAIN has no value; write for instance 'GAIN 17.5 dBi'")
-    unit = words[1].lower() if len(words) > 1 else "dbd"
-    value_text = words[0]
-    for suffix in ("dbi", "dbd"):
-        if value_text.lower().endswith(suffix):
-            value_text, unit = value_text[: -len(suffix)], suffix
-    if unit not in ("dbi", "dbd"):
-        raise SiteTwinError(f"{where}: the unit of GAIN is '{words[1]}'; only dBi and dBd are known")
-    return _number(value_text, where) + (DIPOLE_GAIN_DB if unit == "dbd" else 0.0)
-
-
-def _msi_cut(lines: list[tuple[int, str]], count: int, name: str, cut: str) -> Tensor:
-    """(360,) attenuation in dB at whole degrees, from `count` lines of angle and attenuation."""
-    if len(lines) < count:
-        raise SiteTwinError(f"{name}: {cut} promises {count} rows but {len(lines)} follow; the file is cut short")
-    angles, losses = [], []
-    for number, line in lines[:count]:
-        words = line.replace(",", " ").split()
-        where = f"{name}, line {number}"
-        if len(words) != 2:
-            raise SiteTwinError(f"{where}: expected an angle and an attenuation in dB, found '{line.strip()}'")
-        angles.append(_number(words[0], where) % 360.0)
-        losses.append(_number(words[1], where))
-    order = sorted(range(count), key=lambda i: angles[i])
-    grid = [angles[i] for i in order]
-    gaps = [b - a for a, b in zip(grid, [*grid[1:], grid[0] + 360.0], strict=True)]
-    if min(gaps) <= 0 or max(gaps) > 30.0:
-        raise SiteTwinError(f"{name}: {cut} must list each angle once and leave no gap above 30 degrees")
-    known = torch.tensor([losses[i] for i in order], dtype=torch.float64)
-    return _interpolate_circle(torch.tensor(grid, dtype=torch.float64), known)
-
-
-def _interpolate_circle(angles: Tensor, values: Tensor) -> Tensor:
-    """(360,) linear interpolation at whole degrees."""
-    angles = torch.cat([angles[-1:] - 360, angles, angles[:1] + 360])
-    values = torch.cat([values[-1:], values, values[:1]])
-    wanted = torch.arange(_CUT, dtype=torch.float64)
-    lower = (torch.searchsorted(angles, wanted, right=True) - 1).clamp(0, len(angles) - 2)
-    share = (wanted - angles[lower]) / (angles[lower + 1] - angles[lower])
-    return values[lower] + share * (values[lower + 1] - values[lower])
-
-
-def parse_msi(text: str, name: str = "msi") -> SampledPattern:
-    """A pattern from the text of an MSI Planet file.
-
-    The two cuts hold attenuations below the peak: HORIZONTAL over azimuth, VERTICAL over the elevation angle counted
-    from boresight downwards (90 is the nadir, 270 the zenith). Azimuth is taken counter-clockwise here and clockwise
-    in the file. Between the cuts the usual planning-tool summation with a weight for the rear is used: ahead of the
-    antenna the losses of the front vertical cut and of the horizontal cut add up; behind it the vertical cut of the
-    back is blended in by azimuth, so that both cuts are returned exactly::
-
-        L(theta, phi) = L_H(phi) - [(1 - w) L_H(0) + w L_H(180)] + (1 - w) L_V(front) + w L_V(back),  w = |phi| / 180.
-
-    Raises:
-        SiteTwinError: A section is missing, a number malformed, or the file is cut short.
-    """
-    gain_db, cuts = None, {}
-    lines = list(enumerate(text.splitlines(), start=1))
-    at = 0
-    while at < len(lines):
-        number, line = lines[at]
-        words = line.split()
-        at += 1
-        key = words[0].upper() if words else ""
-        where = f"{name}, line {number}"
-        if key == "GAIN":
-            gain_db = _msi_gain(words[1:], where)
-        elif key in ("HORIZONTAL", "VERTICAL"):
-            count = int(_number(words[1], where)) if len(words) > 1 else _CUT
-            if not 12 <= count <= 36000:
-                raise SiteTwinError(f"{where}: {key} announces {count} rows; a cut has 12 to 36000")
-            cuts[key] = _msi_cut(lines[at:], count, name, key)
-            at += count
-    for key in ("HORIZONTAL", "VERTICAL"):
-        if key not in cuts:
-            raise SiteTwinError(f"{name}: the {key} cut is missing; an .msi file needs HORIZONTAL and VERTICAL")
-    if gain_db is None:
-        raise SiteTwinError(f"{name}: the GAIN line is missing; add for instance 'GAIN 17.5 dBi'")
-    return _from_cuts(gain_db, cuts["HORIZONTAL"], cuts["VERTICAL"], name)
-
-
-def _from_cuts(gain_db: float, horizontal: Tensor, vertical: Tensor, name: str) -> SampledPattern:
-    """Gain over the sphere at whole degrees from the two cuts of attenuation."""
-    azimuth = torch.arange(_CUT)
-    elevation_down = torch.arange(181) - 90  # theta - 90 degrees
-    around = horizontal[(-azimuth) % _CUT]  # clockwise in the file, counter-clockwise here
-    rear = torch.minimum(azimuth, _CUT - azimuth).double() / 180
-    front_cut = vertical[elevation_down % _CUT]
-    back_cut = vertical[(180 - elevation_down) % _CUT]
-    reference = (1 - rear) * horizontal[0] + rear * horizontal[180]
-    loss = (around - reference)[None, :] + front_cut[:, None] * (1 - rear)[None, :] + back_cut[:, None] * rear[None, :]
-    radians = math.pi / 180
-    return SampledPattern(
-        theta=torch.arange(181, dtype=torch.float64) * radians,
-        phi=azimuth.double() * radians,
-        gain_db=gain_db - loss,
-        name=name,
-    )
+def _check_gain(pattern: SampledPattern, path: Path) -> None:
+    """Refuse an absurd gain, and say so if the antenna radiates more than it gets."""
+    peak, least = float(pattern.gain_db.max()), float(pattern.gain_db.min())
+    if peak > HIGHEST_GAIN_DBI:
+        raise SiteTwinError(
+            f"antenna pattern {path} has a peak of {peak:g} dBi, more than {HIGHEST_GAIN_DBI:g} dBi; "
+            "check its gains and their unit"
+        )
+    if peak == least:
+        return  # no beam is described that the gain could be compared with
+    radiated_db = 10 * math.log10(mean_gain(pattern, 90))
+    if radiated_db > _MORE_THAN_FED:
+        warnings.warn(
+            f"antenna pattern {path} radiates {radiated_db:.0f} dB more than it is fed: its peak of {peak:g} dBi does "
+            "not go with the width of its beam; check the gain and its unit",
+            SiteTwinWarning,
+            stacklevel=3,
+        )
 
 
 def parse_csv(text: str, name: str = "csv") -> SampledPattern:
     """A pattern from CSV rows: theta, phi in degrees, gain in dBi and, if there is a fourth column, phase in degrees.
 
     The rows must fill a grid: the same azimuths for each zenith, zenith from 0 to 180, azimuth around the whole circle
-    (0 to 360 exclusive, -180 to 180, or with the end repeated). A heading line is optional.
+    (0 to 360 exclusive, -180 to 180, or with the end repeated). A heading line is optional. Columns may be separated by
+    commas, or by semicolons, tabs or spaces, with decimal points or commas then.
 
     Raises:
-        SiteTwinError: A row is malformed, missing or doubled, or the grid does not cover the sphere.
+        SiteTwinError: A row is malformed, missing or doubled, the heading names other columns or another order, or the
+            grid does not cover the sphere.
     """
     rows: dict[tuple[float, float], tuple[float, float]] = {}
     width = 0
@@ -169,16 +88,15 @@ def parse_csv(text: str, name: str = "csv") -> SampledPattern:
         raise SiteTwinError(
             f"{name} has a line of more than {_LONGEST_LINE} characters; give theta, phi, gain [, phase]"
         )
-    for number, words in enumerate(csv.reader(lines), start=1):
-        where = f"{name}, line {number}"
-        if not words or not "".join(words).strip() or words[0].lstrip().startswith("#"):
-            continue
+    for at, words in _split(lines):
+        where = f"{name}, line {at}"
         if not rows and not width and not _is_number(words[0]):
+            _check_heading(words, where)
             continue
         width = width or len(words)
         if len(words) != width or width not in (3, 4):
             raise SiteTwinError(f"{where}: expected theta, phi, gain [, phase], found {len(words)} columns")
-        theta, phi, gain, *phase = (_number(w, where) for w in words)
+        theta, phi, gain, *phase = (number(w, where) for w in words)
         if not 0 <= theta <= 180 or not -360 <= phi <= 360:
             raise SiteTwinError(f"{where}: theta {theta:g} must lie in 0..180 and phi {phi:g} in -360..360 degrees")
         value = (gain, phase[0] if phase else 0.0)
@@ -189,10 +107,33 @@ def parse_csv(text: str, name: str = "csv") -> SampledPattern:
     return _from_rows(rows, width == 4, name)
 
 
+def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Number and words of each line that is no comment and not empty; the first line of numbers tells the separator."""
+    told = next((line for line in lines if re.match(r"\s*[-+.,]?\d", line)), "")
+    separator = next((mark for mark in ";\t," if mark in told), " ")
+    if separator == "," and " " in told.strip() and not re.search(r",\s|\s,", told):
+        separator = " "  # decimal commas between spaces
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    for at, words in enumerate(reader, start=1):
+        words = [word.strip() for word in words if separator != " " or word.strip()]
+        if words and "".join(words) and not words[0].startswith("#"):
+            yield at, words
+
+
+def _check_heading(words: list[str], where: str) -> None:
+    """Refuse a heading whose names say that the columns are others, or in another order."""
+    for word, wrong in zip(words, _WRONG_NAMES, strict=False):
+        if any(word.lower().strip("\"' ").startswith(name) for name in wrong):
+            raise SiteTwinError(
+                f"{where}: a column is named '{word[:40]}'; give theta (zenith), phi (azimuth) in degrees and gain in "
+                "dBi, in this order"
+            )
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
-    except ValueError:
+        number(text, "")
+    except SiteTwinError:
         return False
     return True
 
