@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, Surfaces, path_gains, slab
@@ -142,6 +143,66 @@ def test_walls_that_were_opaque_must_stay_so():
     thicker = site.variant(materials={SLAB.name: itu_material("concrete")})
     through = (paths.kinds == Interaction.TRANSMISSION).any(axis=1)
     assert not path_gains(paths, thicker, F, options=FieldOptions()).values[through].any()
+
+
+@pytest.fixture(scope="module")
+def passed():
+    """Three walls, of which the second is opaque, and paths through the others and over all."""
+    site = walls(wall(0.0), wall(9.0, SOIL), wall(2.0, itu_material("glass", 0.01)))
+    users = np.array([[0.5, 0, 0], [5.0, 1, 2], [-1.0, 2, 1]])
+    paths = trace(site, np.array([-3.0, 1, 2]), users, SETTINGS)
+    assert (paths.kinds == Interaction.TRANSMISSION).any()
+    return site, paths, path_gains(paths, site, F).values
+
+
+@settings(max_examples=20)
+@given(order=st.permutations(range(5)), names=st.lists(st.text("ab", min_size=1), min_size=3, max_size=3))
+def test_numbers_and_names_of_materials_have_no_say(passed, order, names):
+    """The same walls in another import: two materials more, in any order, with other names."""
+    site, paths, expected = passed
+    own = [replace(m, name=name) for m, name in zip(site.materials, names, strict=True)]
+    listed = [*own, itu_material("brick", 0.3), itu_material("wet_ground")]
+    number = np.argsort(order).astype(np.int32)
+    again = replace(site, materials=tuple(listed[k] for k in order), facet_material=number[site.facet_material])
+    assert again.geometry_hash == site.geometry_hash
+    torch.testing.assert_close(path_gains(paths, again, F).values, expected, rtol=0, atol=0)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_paths_are_refused_exactly_where_some_are_missing(passed, chosen):
+    """Whatever the numbers: refused if the second wall is a slab now; walls that are opaque now let nothing through."""
+    site, paths, _ = passed
+    table = [SLAB, SOIL, itu_material("brick", 0.1), itu_material("metal")]
+    other = replace(site, materials=tuple(table), facet_material=np.array(chosen, dtype=np.int32))
+    if table[chosen[1]].thickness is not None:
+        with pytest.raises(SiteTwinError, match=f"a surface of '{table[chosen[1]].name}' is a slab but was opaque"):
+            path_gains(paths, other, F)
+        return
+    found = path_gains(paths, other, F).values.flatten()
+    closed = [facet for facet in (0, 2) if table[chosen[facet]].thickness is None]
+    blocked = ((paths.kinds == Interaction.TRANSMISSION) & np.isin(paths.facets, closed)).any(axis=1)
+    np.testing.assert_array_equal(found == 0, blocked)
+
+
+def test_users_whom_no_path_reaches_are_refused_too(passed):
+    """All their paths may be missing."""
+    site, paths, _ = passed
+    opened = replace(site, materials=(SLAB,) * 3)
+    with pytest.raises(SiteTwinError, match="trace again with this site, or give the site of the trace"):
+        path_gains(paths.take(np.zeros(0, np.int64)), opened, F)
+
+
+def test_paths_that_name_materials_by_number_are_taken_where_the_numbers_fit(passed):
+    """Paths of earlier versions: what they say cannot be checked in full, and is not guessed at."""
+    site, paths, expected = passed
+    facts = {name: value for name, value in paths.attributes.items() if name != "opaque_facets"}
+    old = replace(paths, attributes={**facts, "opaque_materials": [1]})
+    torch.testing.assert_close(path_gains(old, site, F).values, expected)
+    for materials in ((SOIL, SLAB, SLAB), (SOIL,)):
+        other = replace(site, materials=materials, facet_material=site.facet_material % len(materials))
+        with pytest.raises(SiteTwinError, match="name the materials that were opaque by number, 1, and not all"):
+            path_gains(old, other, F)
 
 
 def test_path_by_path_against_sionna():

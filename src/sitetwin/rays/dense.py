@@ -22,12 +22,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
-from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.caster import RayCaster, penetrable_facets
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.edges.discovery import EdgeSettings, discover_edges
 from sitetwin.rays.edges.scene import EdgeScene
@@ -264,13 +265,19 @@ def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> 
         "chains_hash": chains.hash,
         "settings": asdict(settings),
         "completeness": asdict(chains.completeness),
-        **({"opaque_materials": opaque_materials(site)} if settings.max_transmissions else {}),
+        **({"opaque_facets": opaque_facets(site)} if settings.max_transmissions else {}),
     }
     if chains.edges is not None:
         attributes["completeness_diffraction"] = asdict(chains.edges.completeness)
     return attributes
 
 
-def opaque_materials(site: Site) -> list[int]:
-    """Return the names of the materials that are opaque."""
-    return [index for index, material in enumerate(site.materials) if material.thickness is None]
+def opaque_facets(site: Site) -> list[list[int]]:
+    """Return the facets that no wave passes, as ranges [first, last + 1] in ascending order.
+
+    Facets are part of the geometry, so that they mean the same in every site of it; numbers of materials do not.
+    """
+    opaque = np.concatenate([[False], ~penetrable_facets(site), [False]])
+    edges = np.flatnonzero(opaque[1:] != opaque[:-1])
+    ranges: list[list[int]] = edges.reshape(-1, 2).tolist()
+    return ranges

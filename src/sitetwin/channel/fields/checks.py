@@ -19,20 +19,15 @@ def check_paths(paths: Paths, site: Any) -> None:
 
     Raises:
         SiteTwinError: The paths state another geometry than the site's, or name facets, edges or canopies that the site
-            lacks; a material that was opaque in the trace is not opaque now; or a path has an interaction that is not
+            lacks; a surface that was opaque in the trace is not opaque now; or a path has an interaction that is not
             modelled.
     """
     _check_geometry(paths, site)
+    _check_opacity(paths, site)
     if not paths.max_depth or not paths.num_paths:
         return
     _check_ids(paths, site)
     _check_kinds(paths)
-    for index in paths.attributes.get("opaque_materials", ()):
-        if index in range(len(site.materials)) and site.materials[index].thickness is not None:
-            raise SiteTwinError(
-                f"material '{site.materials[index].name}' is a slab but was opaque when the paths were traced, so that "
-                "paths through it are missing; trace again with this site"
-            )
 
 
 def _check_geometry(paths: Paths, site: Any) -> None:
@@ -42,6 +37,33 @@ def _check_geometry(paths: Paths, site: Any) -> None:
         raise SiteTwinError(
             f"the paths were traced in another geometry ({stated[:12]}) than that of site '{site.name}' "
             f"({known[:12]}); give the site in which they were traced, or a variant with the same geometry"
+        )
+
+
+def _check_opacity(paths: Paths, site: Any) -> None:
+    """No surface that was opaque in a trace through slabs may be a slab now: paths through it are missing.
+
+    The other way round nothing is missing: what passes a surface that is opaque now has the gain zero.
+    """
+    slab = np.array([m.thickness is not None for m in site.materials], dtype=bool)
+    material = np.asarray(site.facet_material)
+    if "opaque_facets" in paths.attributes:
+        was_opaque = np.zeros(len(material), dtype=bool)
+        for start, stop in paths.attributes["opaque_facets"]:
+            was_opaque[start:stop] = True
+        opened = material[was_opaque & slab[material]]
+        if len(opened):
+            raise SiteTwinError(
+                f"a surface of '{site.materials[opened[0]].name}' is a slab but was opaque when the paths were traced, "
+                f"so that paths through it are missing, as through {len(opened)} such surfaces in all; trace again "
+                "with this site, or give the site of the trace"
+            )
+    numbers = paths.attributes.get("opaque_materials", [])
+    if any(index >= len(slab) or slab[index] for index in numbers):  # in paths of an older version
+        raise SiteTwinError(
+            f"the paths name the materials that were opaque by number, {', '.join(map(str, numbers))}, and not all of "
+            "these are opaque in this site: its list of materials is another one, or paths through some are missing; "
+            "trace again with this site"
         )
 
 

@@ -65,7 +65,7 @@ def trace_as_asked(
         )
     attributes = found.attributes | {
         **({"dropped_at_no_wedge": dropped} if settings.diffraction else {}),
-        **({"opaque_materials": dense.opaque_materials(engine.site)} if settings.max_transmissions else {}),
+        **({"opaque_facets": dense.opaque_facets(engine.site)} if settings.max_transmissions else {}),
     }
     return replace(found.take(wanted & named), attributes=attributes)
 
