@@ -139,3 +139,66 @@ def test_ground_on_it(tmp_path: Path) -> None:
         np.testing.assert_array_equal(corners[:, 2], terrain.height(corners[:, :2]))
     assert ground.height(np.zeros((1, 2)))[0] == pytest.approx(0, abs=0.02)
     assert ground.height(np.full((1, 2), 200.0))[0] < -15
+
+
+@pytest.mark.parametrize("mark", [-9999, -32768, -32767, 9999, 1e38, -3.4e38, -99999])
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_void_is_a_hole_whether_it_is_marked_or_not(tmp_path: Path, mark: float, tagged: bool) -> None:
+    """No land lies there: the same terrain as without the void, but for the filled nodes, and an entry."""
+    path = raster(tmp_path / "t.tif", slope)
+    whole = load_terrain(path, ORIGIN, EXTENT, Ledger())
+    damage(path, np.s_[150:154, 150:154], mark, nodata=mark if tagged else None)
+    ledger = Ledger()
+    terrain = load_terrain(path, ORIGIN, EXTENT, ledger)
+    assert np.abs(terrain.heights - whole.heights).max() < 2.0
+    what = [e.what for e in ledger.entries if e.kind == "repaired"]
+    assert any("heights that cannot be" in w and "t.tif" not in w for w in what) != tagged
+    damage(path, np.s_[:, :], mark, nodata=mark if tagged else None)
+    with pytest.raises(SiteTwinError, match="no height anywhere on the site"):
+        load_terrain(path, ORIGIN, EXTENT, Ledger())
+
+
+@pytest.mark.parametrize("value", [0.0, 1600.0, 5000.0])
+@pytest.mark.parametrize("spacing", [5.0, 20.0, 60.0])
+def test_spikes_are_holes_also_before_pixels_are_averaged(tmp_path: Path, value: float, spacing: float) -> None:
+    path = raster(tmp_path / "t.tif", slope)
+    whole = load_terrain(path, ORIGIN, EXTENT, Ledger(), spacing=spacing)
+    damage(path, np.s_[150, 150:152], value, nodata=None)
+    ledger = Ledger()
+    terrain = load_terrain(path, ORIGIN, EXTENT, ledger, spacing=spacing)
+    assert np.abs(terrain.heights - whole.heights).max() < 0.1 + 0.05 * spacing
+    assert any("2 pixels stand 100 m or more" in entry.what for entry in ledger.entries)
+
+
+def test_a_cliff_is_no_spike(tmp_path: Path) -> None:
+    ledger = Ledger()
+    path = raster(tmp_path / "t.tif", lambda x, y: np.where(x > 50, 400.0, 0.0))
+    terrain = load_terrain(path, ORIGIN, EXTENT, ledger)
+    assert np.ptp(terrain.heights) == 400.0 and not ledger.entries
+
+
+@pytest.mark.parametrize("turn", [0.0, 360.0, -360.0])
+def test_a_raster_over_the_antimeridian(tmp_path: Path, turn: float) -> None:
+    origin = Georeference(-16.8, 180.0)
+    x, y = 180.0 + turn + (np.arange(400) - 199.5) * 5e-5, -16.8 - (np.arange(400) - 199.5) * 5e-5
+    values = np.broadcast_to(100 + 1e4 * (x - x.mean()), (400, 400)).astype("f4")
+    transform = rasterio.Affine(5e-5, 0, x[0] - 2.5e-5, 0, -5e-5, y[0] + 2.5e-5)
+    with rasterio.open(
+        tmp_path / "t.tif", "w", driver="GTiff", width=400, height=400, count=1, dtype="float32", crs="EPSG:4326",
+        transform=transform,
+    ) as data:  # fmt: skip
+        data.write(values, 1)
+    for place in (origin, Georeference(-16.8, -180.0)):
+        terrain = load_terrain(tmp_path / "t.tif", place, EXTENT, Ledger())
+        east = LocalProjection.of(place).to_wgs84(np.array([[200.0, 0.0]]))[0, 0] % 360 - 180
+        assert terrain.height(np.array([[200.0, 0.0]]))[0] == pytest.approx(1e4 * east, abs=1e-2)
+
+
+def damage(path: Path, where, value: float, nodata: float | None) -> None:
+    """Write a value over pixels of a raster, and the value that it says means a void."""
+    with rasterio.open(path) as data:
+        profile, values = data.profile, data.read(1)
+    values[where] = value
+    profile.update(nodata=nodata, driver="GTiff")
+    with rasterio.open(path, "w", **profile) as data:
+        data.write(values, 1)
