@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import FARTHEST_TURN, wrapped
 from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.site.projection import Georeference, LocalProjection, check_origin
 from sitetwin.site.site import Site
@@ -38,7 +39,7 @@ def to_local(
     Args:
         site: The site; it needs a georeference.
         latitude: (N,) latitudes, WGS84 degrees.
-        longitude: (N,) longitudes, WGS84 degrees.
+        longitude: (N,) longitudes, WGS84 degrees; a turn of 360 degrees more or less is the same place.
 
     Returns:
         (N, 2) float64: x east and y north, metres.
@@ -49,14 +50,14 @@ def to_local(
     """
     origin = origin_of(site)
     lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
-    bad = ~((np.abs(lat) <= 90) & (np.abs(lon) <= 180))
+    bad = ~((np.abs(lat) <= 90) & (np.abs(lon) <= FARTHEST_TURN))
     if bad.any():
         k = int(np.argmax(bad))
         raise SiteTwinError(
             f"{lat[k]:g}, {lon[k]:g} are no latitude and longitude; give degrees north (-90 to 90), then east "
             "(-180 to 180)"
         )
-    plan = LocalProjection.of(origin).to_local(np.stack([lon, lat], axis=-1))
+    plan = LocalProjection.of(origin).to_local(np.stack([wrapped(lon), lat], axis=-1))
     far = ~(np.abs(plan) <= LARGEST_COORDINATE).all(axis=-1)
     if far.any():
         k = int(np.argmax(far))

@@ -12,6 +12,7 @@ import shapely
 from jaxtyping import Float, Shaped
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import FARTHEST_TURN, wrapped
 
 FARTHEST = 50_000.0
 """Metres from the origin: farther away a plane map stands for a round earth no more (scale error 3e-5 there, and
@@ -35,7 +36,8 @@ def check_origin(latitude: float, longitude: float, vertical_datum: str = "local
 
     Args:
         latitude: Latitude of the origin, WGS84 degrees, positive to the north.
-        longitude: Longitude of the origin, WGS84 degrees, positive to the east; 180 to 360 means the western half.
+        longitude: Longitude of the origin, WGS84 degrees, positive to the east; a turn of 360 degrees more
+            or less is the same place.
         vertical_datum: Name of the height z = 0.
 
     Raises:
@@ -43,12 +45,12 @@ def check_origin(latitude: float, longitude: float, vertical_datum: str = "local
     """
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
         raise SiteTwinError("a latitude or longitude is NaN or infinite; give WGS84 degrees")
-    if abs(latitude) > 89.0 or not -180.0 <= longitude <= 360.0:
+    if abs(latitude) > 89.0 or abs(longitude) > FARTHEST_TURN:
         raise SiteTwinError(
             f"latitude {latitude:g}, longitude {longitude:g} is no origin of a site; give WGS84 degrees, latitude "
             "first, at most 89 degrees from the equator"
         )
-    return Georeference(float(latitude), float(longitude - 360.0 * (longitude > 180.0)), vertical_datum)
+    return Georeference(float(latitude), wrapped(float(longitude)), vertical_datum)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -178,12 +179,20 @@ def test_a_folder_holds_one_map_as_it_was(server: Server, tmp_path: Path) -> Non
         ("", 10.0, "place"),
         ("x" * 999, 10.0, "place"),
         ("113.4,52.5", 10.0, "latitude first"),
-        ("0,180", 100.0, "antimeridian"),
     ],
 )
 def test_requests_that_cannot_be(tmp_path: Path, place: str, radius: float, reason: str) -> None:
     with pytest.raises(SiteTwinError, match=reason):
         fetch_map(place, radius, tmp_path / "site")
+
+
+@pytest.mark.parametrize("longitude", [180.0, -180.0, 179.9999, -179.9999, 180.0001])
+def test_both_sides_of_the_antimeridian_are_asked_for(longitude: float) -> None:
+    query = overpass_query(Radius(-16.8, longitude, 200.0))
+    boxes = {tuple(map(float, box.split(","))) for box in re.findall(r"\((-[0-9.,-]+)\)", query)}
+    sides = sorted((west, east) for _, west, _, east in boxes)
+    assert len(sides) == 2 and sides[0][0] == -180.0 and sides[1][1] == 180.0
+    assert sum(east - west for west, east in sides) == pytest.approx(400 / 106_600, rel=0.02)
 
 
 def test_addresses_that_are_none_of_the_web(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import cut_in_two, wrapped
 from sitetwin.site.exporters.files import write_file
 from sitetwin.site.facets import norm
 from sitetwin.site.footprints import footprint
@@ -143,8 +144,18 @@ def _canopy(volume: Volume) -> tuple[shapely.Geometry, float, dict[str, Any]]:
 
 
 def _degrees(shape: shapely.Geometry, georeference: Georeference) -> dict[str, Any]:
-    """A local shape as a GeoJSON geometry: outer rings counter-clockwise, as RFC 7946 has it."""
-    placed = shapely.transform(shape, lambda xy: np.round(LocalProjection.of(georeference).to_wgs84(xy), _DECIMALS))
+    """A local shape as a GeoJSON geometry: outer rings counter-clockwise, and cut at the antimeridian, as RFC 7946
+    has it."""
+    projection = LocalProjection.of(georeference)
+
+    def near(xy: np.ndarray) -> np.ndarray:
+        """Longitudes and latitudes, without a jump at the antimeridian."""
+        degrees = projection.to_wgs84(xy)
+        degrees[:, 0] = georeference.longitude + wrapped(degrees[:, 0] - georeference.longitude)
+        return degrees
+
+    placed = cut_in_two(shapely.transform(shape, near))
+    placed = shapely.transform(placed, lambda degrees: np.round(degrees, _DECIMALS))
     return json.loads(shapely.to_geojson(shapely.reverse(shapely.normalize(placed))))  # normal rings are clockwise
 
 

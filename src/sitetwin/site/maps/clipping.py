@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import FARTHEST_TURN, width, wrapped
 from sitetwin.site.maps.drawn import Drawn, is_building, pieces, related_building
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.projection import FARTHEST, LocalProjection
@@ -25,7 +26,7 @@ class Box:
     """A bounding box; one whose west is greater than its east crosses the antimeridian.
 
     Attributes:
-        west, south, east, north: Sides of the box, WGS84 degrees.
+        west, south, east, north: Sides of the box, WGS84 degrees; longitudes become -180 to 180.
 
     Raises:
         SiteTwinError: The box is empty, too wide for a plane map, or not on the earth.
@@ -38,12 +39,14 @@ class Box:
 
     def __post_init__(self) -> None:
         sides = f"{self.west:g},{self.south:g},{self.east:g},{self.north:g}"
-        if not (abs(self.south) <= 90 and abs(self.north) <= 90 and abs(self.west) <= 180 and abs(self.east) <= 180):
+        if not (abs(self.south) <= 90 and abs(self.north) <= 90 and max(abs(self.west), abs(self.east)) <= FARTHEST_TURN):
             _refuse(
                 f"the box {sides} is no part of the earth",
                 "give west,south,east,north in degrees, longitude before latitude",
             )
-        if self.south >= self.north or self.west == self.east:
+        object.__setattr__(self, "west", wrapped(self.west))
+        object.__setattr__(self, "east", wrapped(self.east))
+        if self.south >= self.north or self._width == 0:
             _refuse(f"the box {sides} is empty", "give west,south,east,north in degrees, south below north")
 
         high = (self.north - self.south) * _METRES_PER_DEGREE
@@ -71,7 +74,7 @@ class Box:
 
     @property
     def _width(self) -> float:
-        return self.east - self.west if self.west < self.east else self.east + 360 - self.west
+        return width(self.west, self.east)
 
     @property
     def degrees(self) -> tuple[float, float, float, float]:
@@ -101,7 +104,7 @@ class Radius:
 
     Attributes:
         latitude: Latitude of the point, degrees.
-        longitude: Longitude of the point, degrees.
+        longitude: Longitude of the point, degrees; it becomes -180 to 180.
         metres: Radius of the circle, metres.
 
     Raises:
@@ -114,8 +117,9 @@ class Radius:
 
     def __post_init__(self) -> None:
         where = f"{self.latitude:g},{self.longitude:g}"
-        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= FARTHEST_TURN):
             _refuse(f"the point {where} is not on the earth", "give latitude,longitude in degrees, latitude first")
+        object.__setattr__(self, "longitude", wrapped(self.longitude))
         if not 0 < self.metres <= FARTHEST:
             _refuse(
                 f"the radius of {self.metres:g} m about {where} cannot be",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import wrapped
 from sitetwin.site.maps.clipping import Radius
 from sitetwin.site.maps.download import Download, UnreachableError, download
 from sitetwin.store.files import canonical_json, disk_errors, hash_bytes, write_file
@@ -117,17 +118,13 @@ def overpass_query(clip: Radius) -> str:
 
     It asks for buildings, ground, water, vegetation, streets and barriers in the square around a circle, with all nodes
     and ways that they are made of.
-
-    Raises:
-        SiteTwinError: The circle crosses the antimeridian.
     """
     west, south, east, north = clip.degrees
-    if west < -180 or east > 180:
-        raise SiteTwinError(
-            f"the {clip} crosses the antimeridian, where Overpass does not follow; import an extract of the area"
-        )
-    box = f"{south:.6f},{west:.6f},{north:.6f},{east:.6f}"
-    wanted = "\n".join(f"  {what}({box});" for what in _WANTED)
+    sides = ((west, east),)
+    if west < -180 or east > 180:  # Overpass does not follow over the antimeridian: both sides are asked for
+        sides = ((wrapped(west), 180.0), (-180.0, wrapped(east)))
+    boxes = [f"{south:.6f},{w:.6f},{north:.6f},{e:.6f}" for w, e in sides]
+    wanted = "\n".join(f"  {what}({box});" for box in boxes for what in _WANTED)
     settings = f"[out:json][timeout:{_SERVER_SECONDS}][maxsize:{2 * LARGEST_ANSWER}];"
     return f"{settings}\n(\n{wanted}\n);\n(._;>;);\nout body qt;\n"
 

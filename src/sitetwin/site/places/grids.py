@@ -11,12 +11,14 @@ from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import width, wrapped
 from sitetwin.site.latlon import to_local
 from sitetwin.site.places.placement import MOST_USERS, inside_building, over_ground
 from sitetwin.site.places.radios import street_area
 from sitetwin.site.site import Site
 
 _POINTS_AT_ONCE = 1 << 18
+_WIDEST_BOX = 180.0  # degrees
 _BOX_STEP = 1e-3  # degrees (some 100 m) between the points of a box's sides, which are curved in the local frame
 
 
@@ -120,9 +122,9 @@ def latlon_box(site: Site, south: float, west: float, north: float, east: float)
     Args:
         site: The site; it needs a georeference.
         south: Lowest latitude, WGS84 degrees.
-        west: Lowest longitude, WGS84 degrees.
+        west: Western longitude, WGS84 degrees; a west greater than the east is over the antimeridian.
         north: Highest latitude, WGS84 degrees.
-        east: Highest longitude, WGS84 degrees.
+        east: Eastern longitude, WGS84 degrees.
 
     Returns:
         A polygon in the local frame, metres.
@@ -130,13 +132,15 @@ def latlon_box(site: Site, south: float, west: float, north: float, east: float)
     Raises:
         SiteTwinError: The box is empty, or a corner is too far from the site.
     """
-    if not (south < north and west < east):
-        raise SiteTwinError(
-            f"the box of latitudes {south:g} to {north:g} and longitudes {west:g} to {east:g} is empty; give south, "
-            "west, north, east with south < north and west < east"
-        )
     to_local(site, [south, north], [west, east])  # refuses what is far away before it is cut into pieces
-    box = shapely.segmentize(shapely.box(west, south, east, north), _BOX_STEP)
+    begin, wide = wrapped(west), width(wrapped(west), wrapped(east))
+    if not (south < north and 0 < wide <= _WIDEST_BOX):
+        raise SiteTwinError(
+            f"the box of latitudes {south:.10g} to {north:.10g} and longitudes {west:.10g} to {east:.10g} is "
+            f"{'empty' if wide == 0 or not south < north else f'{wide:.10g} degrees wide'}; give south, west, north, "
+            "east with south < north and west < east (west > east is over the antimeridian)"
+        )
+    box = shapely.segmentize(shapely.box(begin, south, begin + wide, north), _BOX_STEP)
     ring = shapely.get_coordinates(box)
     return shapely.Polygon(to_local(site, ring[:, 1], ring[:, 0]))
 

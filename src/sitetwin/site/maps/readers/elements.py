@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from sitetwin.site.antimeridian import FARTHEST_TURN, wrapped
 from sitetwin.site.maps.ledger import Ledger
 
 Tags = dict[str, str]
@@ -68,7 +69,8 @@ class Elements:
         nodes: Nodes with tags.
         ways: Ways, by number.
         relations: Relations, by number.
-        bounds: (west, south, east, north) degrees, the area the file says it covers, or None.
+        bounds: (west, south, east, north) degrees, the area the file says it covers, or None; a west greater than the
+            east is over the antimeridian.
     """
 
     nodes: dict[int, Node] = field(default_factory=dict)
@@ -98,11 +100,12 @@ class Collector:
 
     def node(self, number: int, longitude: float, latitude: float, tags: Tags) -> None:
         """Add a node; a node whose position is not on the earth is dropped."""
-        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+        if not (abs(longitude) <= FARTHEST_TURN and -90 <= latitude <= 90):
             if number not in self._astray:
                 self.ledger.note("dropped", "node whose position is not on the earth", f"node/{number}")
             self._astray.add(number)
             return
+        longitude = wrapped(longitude) if abs(longitude) > 180 else longitude
         if self._positions.setdefault(number, (longitude, latitude)) != (longitude, latitude):
             self._twice(f"node/{number}")
         elif tags:

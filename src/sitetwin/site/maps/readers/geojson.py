@@ -13,6 +13,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import side_by_side, wrapped
 from sitetwin.site.maps.drawn import Drawn, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import names_kind, says_something
@@ -295,11 +296,14 @@ def _to_wgs84(drawn: list[Drawn], crs: pyproj.CRS, where: str) -> list[Drawn]:
 
 
 def _on_earth(drawn: list[Drawn], where: str, ledger: Ledger) -> list[Drawn]:
-    """Without what lies beyond the poles or the antimeridian; all of it doing so has one reason."""
+    """Without what lies beyond the poles, and longitudes without jumps at the antimeridian.
+
+    All of it being off the earth has one reason.
+    """
     if not drawn:
         return []
     box = np.asarray(shapely.bounds(np.array([d.geometry for d in drawn], dtype=object))).reshape(-1, 4)
-    fine = (np.abs(box[:, [0, 2]]) <= 180).all(axis=1) & (np.abs(box[:, [1, 3]]) <= 90).all(axis=1)
+    fine = (np.abs(box[:, [0, 2]]) <= 360).all(axis=1) & (np.abs(box[:, [1, 3]]) <= 90).all(axis=1)
     if not fine.any():
         west, south, *_ = (float(v) for v in box[0])
         mend = (
@@ -313,4 +317,13 @@ def _on_earth(drawn: list[Drawn], where: str, ledger: Ledger) -> list[Drawn]:
     for thing, good in zip(drawn, fine, strict=True):
         if not good:
             ledger.note("dropped", "feature whose position is not on the earth", thing.key)
-    return [thing for thing, good in zip(drawn, fine, strict=True) if good]
+    crosses = (box[:, 2] - box[:, 0] > 180) | (np.abs(box[:, [0, 2]]) > 180).any(axis=1)
+    return [
+        thing.moved(shapely.transform(thing.geometry, _without_jump)) if jumps else thing
+        for thing, good, jumps in zip(drawn, fine, crosses, strict=True)
+        if good
+    ]
+
+
+def _without_jump(points: np.ndarray) -> np.ndarray:
+    return side_by_side([np.column_stack([wrapped(points[:, 0]), points[:, 1]])])[0]

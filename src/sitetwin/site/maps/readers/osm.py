@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from sitetwin.site.antimeridian import side_by_side
 from sitetwin.site.maps.drawn import BUILDING, Drawn, is_building
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import is_area, same_kind, says_something
@@ -98,7 +99,9 @@ class _Drawing:
             )
         outer = [way for m, way in present if m.role != "inner"]
         tags = self._multipolygon_tags(key, self._tags(key, relation.tags), outer)
-        assembly = assemble_area([w.points for w in outer], [w.points for m, w in present if m.role == "inner"])
+        inner = [way for m, way in present if m.role == "inner"]
+        lines = side_by_side([way.points for way in (*outer, *inner)])
+        assembly = assemble_area(lines[: len(outer)], lines[len(outer) :])
         for note in assembly.notes:
             self.ledger.note(*note, key)
         if assembly.area is None:
@@ -140,7 +143,8 @@ class _Drawing:
     def _sort(self, way: Way, key: str, tags: Tags, rings: list[_Row], lines: list[_Row]) -> None:
         """Put a way among the areas or among the lines."""
         area = is_area(tags) if way.closed else is_building(tags) and tags.get("area") != "no"
-        points = clean_ring(way.points) if area else _clean_line(way.points)
+        (points,) = side_by_side([way.points])
+        points = clean_ring(points) if area else _clean_line(points)
         what = "area" if area else "line"
         if points is None:
             corners = "three corners" if area else "two points"

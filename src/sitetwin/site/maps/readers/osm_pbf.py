@@ -71,7 +71,7 @@ class _Reader:
             if not (box.valid() and box.bottom_left.valid() and box.top_right.valid()):
                 return None
             low, high = box.bottom_left, box.top_right
-        return (low.lon, low.lat, high.lon, high.lat) if low.lon < high.lon and low.lat < high.lat else None
+        return (low.lon, low.lat, high.lon, high.lat) if low.lon != high.lon and low.lat < high.lat else None
 
     def _buffer(self) -> Any:
         return osmium.io.FileBuffer(self.data, "pbf")

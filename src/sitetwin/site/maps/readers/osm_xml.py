@@ -7,6 +7,7 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import wrapped
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import LARGEST_ID, Collector, Elements, Member, Tags
 
@@ -111,7 +112,8 @@ class _Handler:
 
     def _bounds(self, attributes: dict[str, str]) -> None:
         west, south, east, north = (_degrees(attributes.get(s, "")) for s in ("minlon", "minlat", "maxlon", "maxlat"))
-        if -180 <= west < east <= 180 and -90 <= south < north <= 90:
+        west, east = wrapped(west), wrapped(east)
+        if max(abs(west), abs(east)) <= 180 and west != east and -90 <= south < north <= 90:
             self.collector.bounds = (west, south, east, north)
 
 

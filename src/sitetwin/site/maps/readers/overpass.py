@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import FARTHEST_TURN
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import LARGEST_ID, Collector, Elements, Member, Tags
 
@@ -105,7 +106,7 @@ def _integer(value: Any) -> int | None:
 
 def _degrees(value: Any) -> float:
     """A coordinate; NaN, which no range holds, where there is none."""
-    return float(value) if isinstance(value, (int, float)) and abs(value) <= 360 else float("nan")
+    return float(value) if isinstance(value, (int, float)) and abs(value) <= FARTHEST_TURN else float("nan")
 
 
 def _tags(element: dict[str, Any]) -> Tags:

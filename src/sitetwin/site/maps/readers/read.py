@@ -14,6 +14,7 @@ import pyproj
 import shapely
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.antimeridian import side_by_side, wrapped
 from sitetwin.site.maps.clipping import Clip, clip_things, refuse_miss
 from sitetwin.site.maps.drawn import Drawn, bounds, sort_key
 from sitetwin.site.maps.features import Feature, MapData
@@ -24,7 +25,7 @@ from sitetwin.site.maps.readers.osm import draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
 from sitetwin.site.maps.readers.osm_xml import read_osm_xml
 from sitetwin.site.maps.readers.overpass import read_overpass
-from sitetwin.site.projection import FARTHEST, LocalProjection
+from sitetwin.site.projection import FARTHEST, LocalProjection, check_origin
 from sitetwin.store.files import canonical_json
 
 _MARGIN = 0.02
@@ -176,7 +177,7 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
         )
     if origin is None:
         origin = clip.centre if clip is not None else _centre(read.extents, things)
-    projection = LocalProjection(float(origin[0]), float(origin[1]))
+    projection = LocalProjection.of(check_origin(float(origin[0]), float(origin[1])))
     whole = _whole(things)
     if clip is not None:
         things = _near(things, clip, ledger)
@@ -200,8 +201,9 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
 
 def _whole(things: Sequence[Drawn]) -> np.ndarray:
     """(4,) west, south, east, north of all things."""
-    box = bounds(list(things))
-    return np.concatenate([box[:, :2].min(axis=0), box[:, 2:].max(axis=0)])
+    box = side_by_side([bounds(list(things)).reshape(-1, 2)])[0].reshape(-1, 4)
+    low, high = box[:, :2].min(axis=0), box[:, 2:].max(axis=0)
+    return np.array([low[0], low[1], wrapped(high[0]), high[1]])
 
 
 def _centre(extents: Sequence[Extent], things: Sequence[Drawn]) -> tuple[float, float]:
@@ -210,12 +212,9 @@ def _centre(extents: Sequence[Extent], things: Sequence[Drawn]) -> tuple[float, 
         corners = np.array(extents).reshape(-1, 2)
     else:
         corners = shapely.get_coordinates(np.array([t.geometry for t in things], dtype=object))
-    longitude, latitude = corners[:, 0], corners[:, 1]
-    eastern = np.where(longitude < 0, longitude + 360, longitude)
-    if np.ptp(longitude) > 180 and np.ptp(eastern) < np.ptp(longitude):
-        longitude = eastern
+    longitude, latitude = side_by_side([corners])[0].T
     middle = float(longitude.min() + longitude.max()) / 2
-    return float(latitude.min() + latitude.max()) / 2, middle if middle <= 180 else middle - 360
+    return float(latitude.min() + latitude.max()) / 2, wrapped(middle)
 
 
 def _near(things: Sequence[Drawn], clip: Clip, ledger: Ledger) -> list[Drawn]:
