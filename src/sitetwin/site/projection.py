@@ -121,7 +121,7 @@ class LocalProjection:
     def to_wgs84(self, xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
         """Convert local metres (N, 2) float64 back to longitude and latitude (N, 2), degrees."""
         longitude, latitude = self._proj(xy[:, 0], xy[:, 1], inverse=True)
-        return np.stack([longitude, latitude], axis=1)
+        return np.stack([wrapped(longitude), latitude], axis=1)
 
     def project(self, geometries: Shaped[np.ndarray, " geometries"]) -> Shaped[np.ndarray, " geometries"]:
         """Project geometries to local metres, all their points in one call.

@@ -108,7 +108,8 @@ def test_stations_and_origins_on_it(fiji: Site, turn: float) -> None:
     assert height == pytest.approx(11.0, abs=1e-6)
     assert Radius(-16.8, -179.9996 + turn, 10.0).longitude == pytest.approx(-179.9996, abs=1e-10)
     placed = sitetwin.site.with_georeference(fiji, -16.8, 179.9 + turn)
-    assert placed.georeference is not None and placed.georeference.longitude == pytest.approx(179.9, abs=1e-10)
+    assert placed.georeference is not None
+    assert placed.georeference.longitude == pytest.approx(179.9, abs=1e-10)
 
 
 def test_poles_are_no_sites(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_an_export_is_cut_in_two(fiji: Site, tmp_path: Path) -> None:
     export_footprints(fiji, tmp_path / "e.geojson")
     features = {f["id"]: f for f in json.loads((tmp_path / "e.geojson").read_text())["features"]}
     shape = shapely.from_geojson(json.dumps(features["way/2"]["geometry"]))
-    assert shape.geom_type == "MultiPolygon" and len(shape.geoms) == 2
+    assert (shape.geom_type, len(shape.geoms)) == ("MultiPolygon", 2)
     assert sorted(p.bounds[0] > 0 for p in shape.geoms) == [False, True]
     assert max(p.bounds[2] - p.bounds[0] for p in shape.geoms) < 1e-3
     assert all(p.exterior.is_ccw for p in shape.geoms)

@@ -191,7 +191,7 @@ def test_both_sides_of_the_antimeridian_are_asked_for(longitude: float) -> None:
     query = overpass_query(Radius(-16.8, longitude, 200.0))
     boxes = {tuple(map(float, box.split(","))) for box in re.findall(r"\((-[0-9.,-]+)\)", query)}
     sides = sorted((west, east) for _, west, _, east in boxes)
-    assert len(sides) == 2 and sides[0][0] == -180.0 and sides[1][1] == 180.0
+    assert (len(sides), sides[0][0], sides[1][1]) == (2, -180.0, 180.0)
     assert sum(east - west for west, east in sides) == pytest.approx(400 / 106_600, rel=0.02)
 
 

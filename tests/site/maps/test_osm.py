@@ -220,7 +220,7 @@ def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     made.ways[24] = ([100, 100], {"highway": "path"})
     made.ways[25] = ([100, 101, 100], {"landuse": "grass"})
     made.ways[26] = ([100, 101, 102, 100], {})
-    made.nodes[30] = (200.0, 52.0, {"natural": "tree"})
+    made.nodes[30] = (13.4, 95.0, {"natural": "tree"})
     for number, data in enumerate((xml(made), pbf(made, tmp_path / "x.pbf").read_bytes(), overpass(made))):
         found, ledger = read_map(write(tmp_path / f"{number}.map", data))
         keys = set(by_key(found))

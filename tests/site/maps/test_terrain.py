@@ -174,7 +174,8 @@ def test_a_cliff_is_no_spike(tmp_path: Path) -> None:
     ledger = Ledger()
     path = raster(tmp_path / "t.tif", lambda x, y: np.where(x > 50, 400.0, 0.0))
     terrain = load_terrain(path, ORIGIN, EXTENT, ledger)
-    assert np.ptp(terrain.heights) == 400.0 and not ledger.entries
+    assert np.ptp(terrain.heights) == 400.0
+    assert not ledger.entries
 
 
 @pytest.mark.parametrize("turn", [0.0, 360.0, -360.0])

@@ -144,8 +144,7 @@ def _canopy(volume: Volume) -> tuple[shapely.Geometry, float, dict[str, Any]]:
 
 
 def _degrees(shape: shapely.Geometry, georeference: Georeference) -> dict[str, Any]:
-    """A local shape as a GeoJSON geometry: outer rings counter-clockwise, and cut at the antimeridian, as RFC 7946
-    has it."""
+    """A local shape as a GeoJSON geometry of RFC 7946: outer rings counter-clockwise, cut at the antimeridian."""
     projection = LocalProjection.of(georeference)
 
     def near(xy: np.ndarray) -> np.ndarray:

@@ -39,7 +39,9 @@ class Box:
 
     def __post_init__(self) -> None:
         sides = f"{self.west:g},{self.south:g},{self.east:g},{self.north:g}"
-        if not (abs(self.south) <= 90 and abs(self.north) <= 90 and max(abs(self.west), abs(self.east)) <= FARTHEST_TURN):
+        if not (
+            abs(self.south) <= 90 and abs(self.north) <= 90 and max(abs(self.west), abs(self.east)) <= FARTHEST_TURN
+        ):
             _refuse(
                 f"the box {sides} is no part of the earth",
                 "give west,south,east,north in degrees, longitude before latitude",

@@ -125,12 +125,11 @@ def _filled(points: np.ndarray, heights: np.ndarray, ledger: Ledger, path: str, 
     share = float(holes.mean())
     if share > _MOST_HOLES:
         raise SiteTwinError(
-            f"{path} has no height for {share:.0%} of the site{because}; give a raster that covers it, or fill its holes"
+            f"{path} has no height for {share:.0%} of the site{because}; give a raster that covers it, or fill its "
+            "holes"
         )
     known = np.flatnonzero(~holes)
     heights = heights.copy()
     heights[holes] = heights[known[cKDTree(points[known]).query(points[holes])[1]]]
     ledger.note("repaired", "terrain node without a height: that of the nearest one", count=int(holes.sum()))
     return heights
-
-
