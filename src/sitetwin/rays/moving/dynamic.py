@@ -28,7 +28,6 @@ from sitetwin.rays.cells import CellUsers
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings, discover, refuse_all_but_specular, trace_attributes
 from sitetwin.rays.device import to_device
-from sitetwin.rays.jobs.io import concatenate
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.scatter.vegetation import add_vegetation, path_points
 from sitetwin.rays.specular.crossings import insert_crossings
@@ -80,16 +79,17 @@ class _Bounces:
     def merged(self, other: _Bounces) -> _Bounces:
         """With others of the same users, in canonical order. Both bring the line of sight: that of the others goes."""
         other = other.rows((other.paths.kinds != 0).any(axis=1))
-        more = replace(other.paths, users=np.zeros((0, 3)), offsets=np.zeros(1, np.int64))
-        both = concatenate([self.paths, more])
-        user = np.concatenate([self.paths.user_of_path, other.paths.user_of_path])
-        columns = [both.facets[:, k] for k in range(both.max_depth - 1, -1, -1)]
-        order = np.lexsort((*columns, both.depth, user))
+        pair = self.paths, other.paths
+        both = {name: np.concatenate([getattr(paths, name) for paths in pair]) for name in _COLUMNS}
+        user, depth = (
+            np.concatenate(columns) for columns in zip(*((p.user_of_path, p.depth) for p in pair), strict=True)
+        )
+        order = np.lexsort((*both["facets"].T[::-1], depth, user))
         paths = replace(
             self.paths,
             offsets=np.searchsorted(user[order], np.arange(self.paths.num_users + 1)),
             crossing_offsets=np.zeros(len(order) + 1, np.int64),
-            **{name: getattr(both, name)[order] for name in _COLUMNS},
+            **{name: column[order] for name, column in both.items()},
         )
         crossed, leg = np.concatenate([self.crossed, other.crossed]), np.concatenate([self.leg, other.leg])
         return _Bounces(paths, crossed[order], leg[order])
