@@ -12,7 +12,7 @@ import shapely
 from jaxtyping import Float, Shaped
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.antimeridian import FARTHEST_TURN, wrapped
+from sitetwin.site.antimeridian import wrapped
 
 FARTHEST = 50_000.0
 """Metres from the origin: farther away a plane map stands for a round earth no more (scale error 3e-5 there, and
@@ -45,7 +45,7 @@ def check_origin(latitude: float, longitude: float, vertical_datum: str = "local
     """
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
         raise SiteTwinError("a latitude or longitude is NaN or infinite; give WGS84 degrees")
-    if abs(latitude) > 89.0 or abs(longitude) > FARTHEST_TURN:
+    if abs(latitude) > 89.0 or abs(longitude) > 360.0:
         raise SiteTwinError(
             f"latitude {latitude:g}, longitude {longitude:g} is no origin of a site; give WGS84 degrees, latitude "
             "first, at most 89 degrees from the equator"
