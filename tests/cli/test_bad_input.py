@@ -247,7 +247,7 @@ def test_damaged_stores_are_refused_and_mended_by_resuming(tmp_path, paths, dama
         (("--bs-array", "ula:1000000000"), "too large; give at most 4096"),
         (("--bs-array", "upa:99999x99999"), "too large"),
         (("--ue-array", "ula:4000", "--bs-array", "ula:64"), "one user takes .* MB .* fewer antennas or subcarriers"),
-        (("--subcarriers", "1000000", "--spacing", "1", "--ue-array", "ula:8"), "one user takes"),
+        (("--subcarriers", "1000000", "--spacing", "100", "--ue-array", "ula:8"), "one user takes"),
     ],
 )
 def test_absurd_channels_are_refused_before_anything_is_made(tmp_path, paths, words, said):
@@ -355,3 +355,51 @@ def test_info_says_each_thing_once(paths):
     assert "configuration: geometry_hash" not in told
     assert "configuration: transmitter" not in told
     assert "configuration: settings" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("city.shp", b"\0\0\x27\x0a" + bytes(96), "ogr2ogr -t_srs EPSG:4326 map.geojson city.shp"),
+        ("city.shp", b"", "ogr2ogr"),
+        ("city.dbf", b"\3", "part of a shapefile"),
+        ("city.gml", b"<CityModel/>", "citygml-tools to-cityjson city.gml"),
+        ("city.stl", b"solid", "export it as .glb"),
+        ("city.las", b"LASF", "cloud of points"),
+        ("city.tif", b"II*\0", "raster"),
+    ],
+)
+def test_files_of_other_programs_get_a_way_out(name, content, said, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    file, out = str(tmp_path / name), str(tmp_path / "out")
+    traced = ("trace", file, "--tx", "0,0,9", "--area", "0,0,1,1", "--out", out)
+    for words in (("site", "import", file, "--out", out), traced):
+        result = CliRunner().invoke(cli.app, list(words))
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert "damaged" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("study", "beams", "--out", "o"), "missing option '--scenario' (Folder of a DeepSense 6G scenario"),
+        (("trace", "munich", "--are", "0,0,1,1"), "no such option: --are"),
+        (("trase",), "no such command 'trase'"),
+    ],
+)
+def test_wrong_options_are_one_sentence(words, said):
+    result = CliRunner().invoke(cli.app, list(words))
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "-h` lists the options" in result.stderr
+
+
+def test_a_season_is_refused_with_what_seasons_mean():
+    words = ["channels", "p", "--out", "o", "--season", "autumn"]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 1
+    assert (
+        "choose one of summer, winter (in summer deciduous trees bear leaves, in winter they are bare)" in result.stderr
+    )

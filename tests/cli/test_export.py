@@ -72,7 +72,7 @@ def test_channels(channels, tmp_path, form):
         (["--format", "parquet", "--out", "o.csv"], r"does not end in \.parquet"),
         (["--format", "sionna-cir", "--out", "o.h5"], r"does not end in \.npz"),
         (["--format", "deepmimo", "--out", "Munich"], "lowers names"),
-        (["--format", "deepmimo", "--out", "o", "--bs-array", "ula:4"], "leave --bs-array"),
+        (["--format", "deepmimo", "--out", "o", "--bs-array", "ula:4"], "single antenna"),
         (["--format", "deepmimo", "--out", "o", "--max-paths", "26"], "1 to 25"),
         (["--format", "npz", "--out", "o.npz", "--max-paths", "3"], "--max-paths says nothing to npz"),
         (["--format", "npz", "--out", "o.npz", "--carrier", "nan"], "--carrier"),

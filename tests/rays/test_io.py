@@ -292,3 +292,13 @@ def test_whole_numbers_ask_for_the_same_trace_as_their_floats(street):
     assert trace_configuration(site, transmitter, users, one, 40) == trace_configuration(
         site, transmitter, users, other, 40
     )
+
+
+def test_paths_of_no_user_are_not_saved(tmp_path):
+    site = quad_site([ground(20.0)])
+    paths = trace(site, np.array([0.0, 0.0, 5.0]), np.array([[3.0, 0.0, 1.5]]), TraceSettings(max_depth=0))
+    with pytest.raises(SiteTwinError, match=r"no user.*select at least one"):
+        paths.select_users(np.zeros(0, dtype=np.int64)).save(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    without = paths.take(np.zeros(0, dtype=np.int64))
+    assert Paths.load(without.save(tmp_path / "users")).num_users == 1

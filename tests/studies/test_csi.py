@@ -306,3 +306,13 @@ def build_worlds_of(site: Site, study: CsiStudy) -> Worlds:
         folder = save_site(site, Path(place) / "site")
         cell = study.site.model_copy(update={"scene": str(folder), "spacing": 2.0})
         return build_worlds(study.model_copy(update={"site": cell}), lambda stage, share: None)
+
+
+@pytest.mark.parametrize(
+    "cell", [{"scene": "no-such-city"}, {"base_station": (0.0, 0.0, -5.0)}, {"area": (5e5, 0.0, 4e5, 1.0)}]
+)
+def test_a_cell_that_is_refused_claims_no_folder(tmp_path: Path, cell: dict[str, object]) -> None:
+    study = small_study(site=STREET.model_copy(update=cell))
+    with pytest.raises(SiteTwinError):
+        run_csi_study(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

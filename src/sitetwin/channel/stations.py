@@ -154,11 +154,11 @@ def parse_station(text: str) -> Station:
     for word in text.split():
         key, equals, value = word.partition("=")
         if not equals or not key or not value:
-            raise SiteTwinError(f"--station {text!r}: '{word}' is no key=value; write position=X,Y,Z eirp_dbm=46 ...")
+            raise SiteTwinError(f"station {text!r}: '{word}' is no key=value; write position=X,Y,Z eirp_dbm=46 ...")
         if key in entry:
-            raise SiteTwinError(f"--station {text!r}: '{key}' is given twice; give it once")
+            raise SiteTwinError(f"station {text!r}: '{key}' is given twice; give it once")
         entry[key] = value.split(",") if key == "position" else value
-    return _station(entry, f"--station {text!r}")
+    return _station(entry, f"station {text!r}")
 
 
 def _station(entry: Any, where: str) -> Station:
@@ -183,7 +183,7 @@ def named_stations(stations: Sequence[Station]) -> list[Station]:
         SiteTwinError: There is no station, there are too many, two share a name, or a pattern or band is impossible.
     """
     if not stations:
-        raise SiteTwinError("no station was given; use --station 'position=X,Y,Z eirp_dbm=46', or --stations FILE")
+        raise SiteTwinError("no station was given; give at least one, such as 'position=X,Y,Z eirp_dbm=46'")
     if len(stations) > MOST_STATIONS:
         raise SiteTwinError(f"{len(stations)} stations were given; give at most {MOST_STATIONS}")
     named = [s if s.name else s.model_copy(update={"name": f"BS{n}"}) for n, s in enumerate(stations, 1)]

@@ -13,7 +13,7 @@ from sitetwin.cli.failures import Context, refuse_idle, writing_store
 from sitetwin.cli.options.fields import FieldChoices
 from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.radios import ArrayChoices
-from sitetwin.cli.options.single import Carrier, SiteOfPaths, choice, number
+from sitetwin.cli.options.single import Carrier, SiteOfPaths, choice, spacing_option
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 QUANTITIES = ("cfr", "delay-angle", "gains")
 WAVEFRONTS = ("plane", "spherical")
 STEERINGS = ("carrier", "per-subcarrier")
-_SPACINGS_HZ = (1.0, 1e11)
 _MOST_SUBCARRIERS = 2**20
 
 
@@ -38,7 +37,7 @@ class ChannelChoices:
     ] = "cfr"
     carrier: Carrier = 3.5e9
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256
-    spacing: Annotated[float, number(*_SPACINGS_HZ, "hertz, such as 30e3", "Subcarrier spacing in Hz.")] = 30e3
+    spacing: Annotated[float, spacing_option("Subcarrier spacing in Hz.")] = 30e3
     taps: Annotated[int, typer.Option(min=1, help="Delay taps that delay-angle channels keep.")] = 32
     wavefront: Annotated[
         str, choice(*WAVEFRONTS, help="Wavefront over an array: plane, or spherical for users nearby.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,9 +66,44 @@ class _TimeLeft(ProgressColumn):
         return Text(f"left {timedelta(seconds=round(left))}")
 
 
+class StageLines:
+    """Progress as lines of a log: when a stage begins, now and then how far it is, and when it is done.
+
+    Args:
+        put: Is called with each line.
+        every: Least seconds between two lines of a stage.
+        clock: Seconds, from any origin.
+    """
+
+    def __init__(
+        self, put: Callable[[str], None], every: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._put, self._every, self._clock = put, every, clock
+        self._begun: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+        self._done: set[str] = set()
+
+    def tell(self, stage: str, share: float) -> None:
+        """Take the news of a stage, and say what is worth a line."""
+        now = self._clock()
+        if stage not in self._begun:
+            self._begun[stage] = self._said[stage] = now
+            self._put(f"{stage}: 0%")
+        if share >= 1:
+            if stage not in self._done:
+                self._done.add(stage)
+                self._put(f"{stage}: 100% after {now - self._begun[stage]:.1f} s")
+        elif now - self._said[stage] >= self._every:
+            self._said[stage] = now
+            self._put(f"{stage}: {share:.0%} after {now - self._begun[stage]:.0f} s")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, float], None]]:
-    """Bars on stderr, one for each stage that is told, from the first news on."""
+    """Bars on stderr, one for each stage that is told, from the first news on; in a log without a terminal, lines."""
+    if not err.is_terminal:
+        yield StageLines(lambda line: err.print(f"sitetwin: {line}", markup=False, soft_wrap=True)).tell
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), _TimeLeft())
     progress = Progress(*columns, console=err)
     tasks: dict[str, TaskID] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 else:
     Context = typer.Context.__base__  # what commands are given in truth: the class that typer's own derives from
 
+WRONG_OPTIONS = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 """Exit status after Ctrl-C."""
 
@@ -51,8 +52,11 @@ class Group(TyperGroup):
         except BrokenPipeError:
             raise
         except Exception as error:
+            if hasattr(error, "format_message") and hasattr(error, "ctx"):  # wrong options
+                _complain(_of_usage(error), error, debug)
+                raise typer.Exit(WRONG_OPTIONS) from error
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
-                raise  # the command line's own: wrong options, asked-for exits
+                raise  # the command line's own: asked-for exits
             if ctrl_c.pressed():  # what an interrupted import or compiled function raises in its place
                 _complain("stopped by Ctrl-C", error, debug)
                 raise typer.Exit(INTERRUPTED) from error
@@ -70,6 +74,16 @@ def _sentence(error: Exception, debug: bool) -> str:
         return f"the disk is full{f' ({error.filename})' if error.filename else ''}; free some space and run it again"
     hint = "" if debug else "; `sitetwin --debug ...` shows where"
     return f"unexpected {type(error).__name__}: {_first_line(error)}{hint}"
+
+
+def _of_usage(error: Any) -> str:
+    """A sentence for wrong options: what is wrong, what a missing option means, and where all are listed."""
+    said = error.format_message().strip().rstrip(".")
+    help_text = getattr(getattr(error, "param", None), "help", None)
+    if type(error).__name__ == "MissingParameter" and help_text:
+        said = f"{said} ({help_text.strip().rstrip('.')})"
+    command = error.ctx.command_path if error.ctx is not None else "sitetwin"
+    return f"error: {said[:1].lower()}{said[1:]}; `{command} -h` lists the options"
 
 
 def _complain(sentence: str, error: BaseException, debug: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Literal, TypedDict, Unpack
 
 from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, FieldOptions, OfdmGrid, Radio
 from sitetwin.errors import SiteTwinError
+from sitetwin.hertz import check_bandwidth, check_carrier, check_spacing
 
 SPACING_HZ = 30e3
 """Subcarrier spacing where neither it nor a bandwidth is given: numerology 1 of 5G NR."""
@@ -96,6 +97,9 @@ def _grid(choices: ChannelChoices) -> OfdmGrid:
     if "bandwidth_hz" in choices and "spacing_hz" in choices:
         raise SiteTwinError("bandwidth_hz and spacing_hz both say how wide the band is; give one of them")
     subcarriers = choices.get("subcarriers", 256)
+    check_carrier("carrier_hz", choices["carrier_hz"])
+    check_bandwidth("bandwidth_hz", choices.get("bandwidth_hz", 100e6))
+    check_spacing("spacing_hz", choices.get("spacing_hz", SPACING_HZ))
     if "bandwidth_hz" in choices:
         whole = OfdmGrid(choices["carrier_hz"], subcarriers, SPACING_HZ)  # refuses what cannot be counted
         return OfdmGrid(choices["carrier_hz"], subcarriers, choices["bandwidth_hz"] / whole.num_subcarriers)

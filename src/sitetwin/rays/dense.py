@@ -19,7 +19,7 @@ import importlib.metadata
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ _WHOLE = (
     "max_depth", "rays_per_lattice", "max_transmissions", "canopy_paths", "diffuse_paths", "seed",
     "reflections_before", "reflections_after",
 )  # fmt: skip
+_SWITCHES = ("diffraction", "lit_region")
+_NUMBERS = ("unseen_bound", "diffuse_tile_m")
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,16 @@ class TraceSettings:
 
     def __post_init__(self) -> None:
         for name in _WHOLE:
-            if not isinstance(getattr(self, name), Integral):
-                raise SiteTwinError(f"{name} is {getattr(self, name)!r}; give a whole number")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise SiteTwinError(f"{name} is {value!r}; give a whole number")
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise SiteTwinError(f"{name} is {getattr(self, name)!r}; give True or False")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise SiteTwinError(f"{name} is {value!r}; give a number")
         if self.max_depth < 0:
             raise SiteTwinError(f"max_depth is {self.max_depth}; ask for 0 (line of sight) or more reflections")
         if not 0 < self.unseen_bound < 1:

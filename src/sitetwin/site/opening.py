@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.foreign import refuse_foreign
 from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_scene
 from sitetwin.site.importers.insite import is_insite
 from sitetwin.site.io import is_saved_site, load_site
@@ -46,7 +47,9 @@ def open_site(name_or_path: str | Path) -> Site:
     """
     if Path(name_or_path).suffix.lower() in MAP_SUFFIXES and Path(name_or_path).is_file():
         raise SiteTwinError(
-            f"'{name_or_path}' is a map; make a site of it with `sitetwin site import {name_or_path} --out FOLDER`, "
-            "and give that folder"
+            f"'{name_or_path}' is a map; make a site of it with `sitetwin site import {name_or_path} --out FOLDER` "
+            "and give that folder, or open it with sitetwin.open_site"
         )
+    if Path(name_or_path).is_file():
+        refuse_foreign(Path(name_or_path))
     return load_site(name_or_path) if is_saved_site(name_or_path) else load_scene(name_or_path)

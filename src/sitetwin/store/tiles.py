@@ -298,7 +298,10 @@ class TileStore:
                 "may compute other numbers; begin again in another folder, or go on with the code that began it"
             )
         if not resume:
-            raise SiteTwinError(f"{self.path} holds a store already; resume it (--resume), or choose another folder")
+            raise SiteTwinError(
+                f"{self.path} holds a store already; resume it (--resume), or resume=True in Python, or choose "
+                "another folder"
+            )
 
     def _write_root(self) -> None:
         """Write the manifest, then the root's `zarr.json`, which follows from it."""

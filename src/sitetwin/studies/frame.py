@@ -68,7 +68,7 @@ def claim_folder(folder: Path, study: Frozen, rooms: Sequence[str], data: str | 
             _check_claim(path, key, code)
             return key
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder with --out")
+            raise SiteTwinError(f"{folder} exists and holds no study; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, {"hash": key, "code": code, "configuration": study.model_dump(mode="json")})
     return key
@@ -82,18 +82,18 @@ def _check_claim(path: Path, key: str, code: str) -> None:
         held = None
     if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
         raise SiteTwinError(
-            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder with "
-            "--out, or remove this one"
+            f"{path} is damaged, so that nobody can tell which study its folder holds; choose another folder, or "
+            "remove this one"
         )
     if held["hash"] != key:
         raise SiteTwinError(
-            f"{path.parent} holds another study (another configuration or other data); choose another folder with "
-            "--out, or remove it"
+            f"{path.parent} holds another study (another configuration or other data); choose another folder, or "
+            "remove it"
         )
     if held.get("code") != code:
         raise SiteTwinError(
             f"{path.parent} was begun by other code ({held.get('code') or 'unknown'}) than this ({code}), which may "
-            "give other results; choose another folder with --out, or remove it"
+            "give other results; choose another folder, or remove it"
         )
 
 

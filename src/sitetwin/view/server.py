@@ -393,7 +393,7 @@ def _check_address(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise SiteTwinError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port, or 0 for any that "
+            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another port, or 0 for any that "
             "is free"
         ) from error
 

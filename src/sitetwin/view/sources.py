@@ -151,7 +151,7 @@ def _links(path: Path) -> tuple[Link, ...]:
         if TileStore.open(folder).configuration.get("kind") == CHANNELS:
             raise SiteTwinError(
                 f"{folder} is a data set of channels, which holds no rays; give the store of paths that it was made "
-                f"from, and --channels {folder}"
+                f"from, and the channels beside it (--channels {folder})"
             )
         store = open_paths(folder)
         check_finished(store)

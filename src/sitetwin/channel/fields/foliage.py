@@ -20,6 +20,8 @@ from sitetwin.rays.paths import Paths
 
 Season = Literal["summer", "winter"]
 SEASONS = ("summer", "winter")
+LEAVES = "in summer deciduous trees bear leaves, in winter they are bare"
+"""What the seasons mean."""
 
 WOODLAND_SITES = {"mulhouse": (1.15, 0.43), "st_petersburg": (1.37, 0.42), "rio": (0.18, 0.752)}
 """P.833-10, section 2.1: (A1 dB, alpha) of ``A_m = A1 f_MHz^alpha``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
-from sitetwin.channel.fields.foliage import SEASONS, FoliageModel, Season, foliage_model
+from sitetwin.channel.fields.foliage import LEAVES, SEASONS, FoliageModel, Season, foliage_model
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 from sitetwin.site.materials import OutOfRange
@@ -57,7 +57,8 @@ class FieldOptions:
             ("diffraction model", self.diffraction, get_args(DiffractionModel)),
         ):
             if value not in known:
-                raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
+                why = f" ({LEAVES})" if known is SEASONS else ""
+                raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}{why}")
         if self.diffuse is not None and not isinstance(self.diffuse, bool):
             raise SiteTwinError(f"diffuse is {self.diffuse!r}; give True, False, or None for what the paths are")
 

@@ -16,6 +16,7 @@ from sitetwin.channel.formats.source import GainSource, Progress, strongest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site
+from sitetwin.site.latlon import to_geographic
 from sitetwin.store.outputs import new_folder, refuse_existing
 
 FORMAT_VERSION = "4.0.5"
@@ -25,6 +26,7 @@ MOST_INTERACTIONS = 10
 _FORBIDDEN = "/\\:*?\"'<>|\n"  # in the name of a scenario
 _LINKS = "t000_tx000_r001"  # transmitter set 0, its first transmitter, receiver set 1
 _DIGITS_OF_FLOAT32 = 7
+_SIDE_POINTS = 9  # of the box's sides, which are curved in degrees
 
 _CODES = {"REFLECTION": 1, "DIFFRACTION": 2, "CANOPY": 3, "DIFFUSE": 3, "TRANSMISSION": 4}
 """DeepMIMO's code of each kind of interaction by name: 1 reflection, 2 diffraction, 3 scattering, 4 transmission."""
@@ -61,7 +63,8 @@ def write_deepmimo(
         if radio.array.num_antennas != 1 or bool(radio.array.positions.any()):
             raise SiteTwinError(
                 "DeepMIMO makes the channels of arrays itself, from the paths between single antennas; "
-                "leave --bs-array and --ue-array at 'single' with one polarisation"
+                "give both ends a single antenna with one polarisation (--bs-array single --ue-array single, or "
+                "Radio())"
             )
     with new_folder(out) as folder:
         arrays = _arrays(source, min(max_paths, source.most_paths), progress)
@@ -184,7 +187,7 @@ def _params(
         "diffuse_random_phases": False,
         "terrain_reflection": True,
         "synthetic_array": True,
-        "gps_bbox": [0, 0, 0, 0],
+        "gps_bbox": _gps_box(source.site),
         "raw_params": {"carrier_phase": "included", "site_hash": facts["site_hash"]},
     }
     carrier, policy = source.request.grid.carrier_hz, source.request.options.out_of_range
@@ -211,6 +214,27 @@ def _params(
         "materials": materials,
         "scene": scene,
     }
+
+
+def _gps_box(site: Site) -> list[float]:
+    """South, west, north, east of the mesh in WGS84 degrees, as DeepMIMO's own scenarios state them; zeros if unknown.
+
+    A box that crosses the 180th meridian has a western longitude above its eastern one.
+    """
+    if site.georeference is None:
+        return [0.0, 0.0, 0.0, 0.0]
+    (west, south, _), (east, north, _) = site.bounds
+    x, y = np.linspace(west, east, _SIDE_POINTS), np.linspace(south, north, _SIDE_POINTS)
+    sides = [
+        (x, np.full_like(x, south)),
+        (x, np.full_like(x, north)),
+        (np.full_like(y, west), y),
+        (np.full_like(y, east), y),
+    ]
+    latitude, longitude = to_geographic(site, np.concatenate([np.stack(side, axis=1) for side in sides]))
+    beside = (longitude - site.georeference.longitude + 180.0) % 360.0 - 180.0  # of the origin, across the meridian too
+    ends = (site.georeference.longitude + np.array([beside.min(), beside.max()]) + 180.0) % 360.0 - 180.0
+    return [float(latitude.min()), float(ends[0]), float(latitude.max()), float(ends[1])]
 
 
 def _radio_set(index: int, role: str, points: int, active: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sitetwin.store import TileStore
 
 SEASONS = ("summer", "winter")
+_LEAVES = "in summer deciduous trees bear leaves, in winter they are bare"
 FOLIAGE = ("default", "woodland", "nzg", "weissberger", "fitu-r", "cost235", "none")
 OUT_OF_RANGE = ("clamp", "extrapolate", "error")
 DIFFRACTION_MODELS = ("luebbers", "sionna")
@@ -40,7 +41,9 @@ def _checked_air(ctx: Any, param: Any, value: str) -> str:
 class FieldChoices:
     """How the gains of paths are computed, as it was given on the command line."""
 
-    season: Annotated[str, choice(*SEASONS, help="Season: deciduous trees bear leaves in summer alone.")] = "summer"
+    season: Annotated[
+        str, choice(*SEASONS, why=_LEAVES, help="Season: deciduous trees bear leaves in summer alone.")
+    ] = "summer"
     foliage: Annotated[
         str, choice(*FOLIAGE, help="Model of the loss in leaves; default takes the one that fits the carrier.")
     ] = "default"

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.hertz import check_carrier, check_spacing
 
-CARRIERS_HZ = (1e6, 1e12)  # of the materials in ITU-R P.2040, and somewhat beyond
 _ANGLES_DEG = (-360.0, 360.0)
 
 PROFILES = ("quick", "paper", "full")
@@ -26,7 +26,7 @@ SITE_HELP = (
 )
 
 
-def choice(*names: str, help: str, option: str | None = None, checked: bool = True) -> Any:
+def choice(*names: str, help: str, option: str | None = None, checked: bool = True, why: str = "") -> Any:
     """An option that takes one of some names: its help lists them and shells complete them.
 
     Args:
@@ -34,12 +34,13 @@ def choice(*names: str, help: str, option: str | None = None, checked: bool = Tr
         help: Its help.
         option: How it is written, if not as its parameter.
         checked: Whether another name is refused here; otherwise the library has the say.
+        why: What the names mean, for the sentence that refuses another.
     """
     return typer.Option(
         *([option] if option else []),
         metavar=f"[{'|'.join(names)}]",
         autocompletion=lambda: list(names),
-        callback=_one_of(names) if checked else None,
+        callback=_one_of(names, why) if checked else None,
         help=help,
     )
 
@@ -57,7 +58,21 @@ def number(low: float, high: float, unit: str, help: str, option: str | None = N
 
 def carrier_option(help: str) -> Any:
     """An option that takes a carrier."""
-    return number(*CARRIERS_HZ, "hertz, such as 3.5e9", help)
+    return typer.Option(callback=_checked_by(check_carrier), help=help)
+
+
+def spacing_option(help: str) -> Any:
+    """An option that takes a subcarrier spacing."""
+    return typer.Option(callback=_checked_by(check_spacing), help=help)
+
+
+def _checked_by(check: Callable[[str, float], None]) -> Callable[[Any, Any, float | None], float | None]:
+    def checked(ctx: Any, param: Any, value: float | None) -> float | None:
+        if value is not None:
+            check(param.opts[0], value)
+        return value
+
+    return checked
 
 
 def check_range(option: str, value: float, limits: tuple[float, float], what: str) -> None:
@@ -71,10 +86,12 @@ def check_range(option: str, value: float, limits: tuple[float, float], what: st
         raise SiteTwinError(f"{option} is {value}; give a number from {low:g} to {high:g} {what}".rstrip())
 
 
-def _one_of(names: tuple[str, ...]) -> Callable[[Any, Any, str | None], str | None]:
+def _one_of(names: tuple[str, ...], why: str) -> Callable[[Any, Any, str | None], str | None]:
+    meaning = f" ({why})" if why else ""
+
     def check(ctx: Any, param: Any, value: str | None) -> str | None:
         if value is not None and value not in names:
-            raise SiteTwinError(f"{param.opts[0]} is {value!r}; choose one of {', '.join(names)}")
+            raise SiteTwinError(f"{param.opts[0]} is {value!r}; choose one of {', '.join(names)}{meaning}")
         return value
 
     return check

@@ -99,8 +99,10 @@ def save_paths(paths: Paths, path: str | Path, tile_users: int = 50_000) -> Tile
         tile_users: Users per tile.
 
     Raises:
-        SiteTwinError: The folder holds something else, or the disk cannot be written.
+        SiteTwinError: There is no user, the folder holds something else, or the disk cannot be written.
     """
+    if not paths.num_users:
+        raise SiteTwinError("these paths are of no user, so that there is nothing to save; select at least one user")
     digest = hashlib.sha256()
     for name, array in paths_to_arrays(paths).items():
         digest.update(f"{name}{array.data.shape}".encode())

@@ -68,11 +68,11 @@ def read_published(path: Path) -> list[Released]:
             for figure in [f"{_METRICS[r['metric']]}{int(r['topk'])}"]
         ]
     except OSError as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror}); check --published") from error
+        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror}); check the table's path") from error
     except (KeyError, ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise SiteTwinError(f"'{path}' is no table curve,metric,topk,n_train,mean,std; check --published") from error
+        raise SiteTwinError(f"'{path}' is no table curve,metric,topk,n_train,mean,std; give one") from error
     if not all(math.isfinite(r.mean) and math.isfinite(r.std) for r in found):
-        raise SiteTwinError(f"'{path}' holds numbers that are not finite; check --published")
+        raise SiteTwinError(f"'{path}' holds numbers that are not finite; mend the table")
     return found
 
 

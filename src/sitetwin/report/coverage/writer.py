@@ -50,7 +50,7 @@ def write_coverage(coverage: Coverage, folder: str | Path, progress: Progress | 
     if not with_geotiff:
         warnings.warn(
             "GeoTIFF files are left out, for the package rasterio is not installed; install it with "
-            "`pip install 'sitetwin[geo]'` and run the same command with --resume",
+            "`pip install 'sitetwin[geo]'` and write the maps again",
             SiteTwinWarning,
             stacklevel=2,
         )
@@ -60,7 +60,7 @@ def write_coverage(coverage: Coverage, folder: str | Path, progress: Progress | 
         write_file(folder / name, data)
         hashes[name] = hash_bytes(data)
 
-    with disk_errors("writing maps", folder, "run it again with --resume"):
+    with disk_errors("writing maps", folder, "resume the coverage"):
         folder.mkdir(parents=True, exist_ok=True)
         raster = coverage.raster
         background = Background.of(coverage.site, raster.extent, coverage.stations)

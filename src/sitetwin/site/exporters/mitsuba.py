@@ -114,6 +114,10 @@ def _bsdf(material: Material, name: str, carrier_hz: float, ledger: Ledger) -> l
     if not known:
         permittivity, conductivity = material.evaluate(carrier_hz)
         numbers = {"relative_permittivity": permittivity, "conductivity": conductivity, **numbers}
+    if known:
+        ledger.note("read", "material whose constants Sionna RT takes at its scene's frequency", material.name)
+    elif material.itu is None:
+        ledger.note("assumed", "the material's own constants at every carrier", material.name)
     if material.itu is not None and not known:
         ledger.note("assumed", f"constants at {carrier_hz / 1e9:g} GHz for a medium of ITU-R P.527", material.name)
     kind = "itu-radio-material" if known else "radio-material"

@@ -115,7 +115,7 @@ def _workers(count: int, news: News) -> Iterator[ProcessPoolExecutor]:
         if isinstance(error, BrokenProcessPool):
             raise SiteTwinError(
                 "a worker of the study was killed, as systems do that run out of memory; run it again with fewer "
-                "--workers: finished parts are kept"
+                "workers: finished parts are kept"
             ) from error
         raise
     pool.shutdown()

@@ -34,7 +34,7 @@ from sitetwin.studies.csi.parallel import run_seeds
 from sitetwin.studies.csi.registry import HEADLINE_CASE
 from sitetwin.studies.csi.results import checked_document
 from sitetwin.studies.csi.summary import summarise
-from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, describe
+from sitetwin.studies.csi.worlds import World, Worlds, build_worlds, check_cells, describe
 from sitetwin.studies.frame import Progress, claim_folder, silent, versions, write_results
 
 _LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
@@ -59,6 +59,7 @@ def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = sile
             impossible.
     """
     folder = Path(folder)
+    check_cells(study)  # before the claim: a cell that was refused may be mended and tried again
     claim_folder(folder, study, _ROOMS)
     seconds: dict[str, float] = {}
     started = time.perf_counter()

@@ -94,6 +94,21 @@ class Worlds:
     counts: dict[str, int]
 
 
+def check_cells(study: CsiStudy) -> None:
+    """Open the sites of a study and place its base stations and users, before anything is written or traced.
+
+    Args:
+        study: The configuration.
+
+    Raises:
+        SiteTwinError: A scene is missing, a base station stands in a wall, or no user stands outdoors.
+    """
+    for cell in (study.site, study.wrong_site):
+        city = open_site(cell.scene)
+        check_transmitter(city, np.asarray(cell.base_station))
+        user_grid(cell.area, cell.spacing, cell.user_height, city)
+
+
 def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     """Make and trace all worlds.
 

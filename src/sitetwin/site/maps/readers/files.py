@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.foreign import refuse_foreign
 from sitetwin.store.files import hash_bytes
 
 LARGEST_MAP = 2**28
@@ -55,6 +56,7 @@ def read_map_file(path: str | Path) -> MapFile:
     try:
         if not path.is_file():
             raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
+        refuse_foreign(path)
         if path.stat().st_size > LARGEST_MAP:
             raise _too_large(path)
         packed = path.read_bytes()
@@ -127,10 +129,8 @@ def _format_of(data: bytes, path: Path) -> Format:
         return "JSON"
     if text.startswith(b"<") or head.startswith(_UTF16):
         return "OpenStreetMap XML"
-    if path.name.lower().endswith((".zip", ".shp", ".gpkg", ".fgb", ".parquet")) or head.startswith(b"PK"):
-        raise SiteTwinError(
-            f"'{path.name}' is not read directly; convert it first, e.g. `ogr2ogr map.geojson {path.name}`"
-        )
+    if head.startswith(b"PK"):
+        raise SiteTwinError(f"'{path.name}' is a packed archive; unpack it and give the file inside")
     raise SiteTwinError(
         f"'{path.name}' is no map that can be read; give OpenStreetMap .osm or .osm.pbf, an Overpass answer in JSON, "
         "or GeoJSON"
