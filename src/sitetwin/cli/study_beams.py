@@ -11,6 +11,8 @@ from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
 from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
 
+POWER_UNITS = ("linear", "dB")
+
 
 def beams(
     scenario: Annotated[
@@ -38,6 +40,14 @@ def beams(
         Path | None,
         typer.Option(help="Folder of the street's geometry, with georeference.json; without it, line of sight alone."),
     ] = None,
+    power_unit: Annotated[
+        str | None,
+        choice(
+            *POWER_UNITS,
+            help="Unit of the measured powers: linear, or dB. By default the numbers decide, and numbers that may be "
+            "either are refused.",
+        ),
+    ] = None,
     published: Annotated[
         Path | None, typer.Option(help="Table curve,metric,topk,n_train,mean,std of released results, to show beside.")
     ] = None,
@@ -52,7 +62,7 @@ def beams(
     study = beam_study(profile)
     released = read_published(published) if published is not None else []
     with resumed_again(to), progress_bars() as tell:
-        run_beam_study(study, scenario, to, codebook, site, tell)
+        run_beam_study(study, scenario, to, codebook, site, tell, power_unit)  # type: ignore[arg-type]  # checked as read
         page = write_beams_report(to, released)
     out.print(beams_table(read_results(to)))
     say(str(page))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
+from sitetwin.measured.plausible import PowerUnit, check_bearing, check_degrees, check_order, linear_powers, masked_note
 from sitetwin.measured.positions import about_origin
 from sitetwin.site import Georeference
 from sitetwin.store.mat_files import read_mat
@@ -21,16 +24,22 @@ _GAP_M = 30.0  # between fixes of one drive: rows in between may have been left 
 _TURN_M = 2.0  # of backward motion that makes a U-turn
 
 
-def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
+def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: PowerUnit | None = None) -> xr.Dataset:
     """Read one scenario in any of three layouts (see `sitetwin.measured.deepsense_layouts`).
 
     Rows are left out, counted and named in the attribute ``skipped`` where they have no power, no position, a position
     that is no place on the globe or outside the site, or repeat an earlier row number for number. Single powers that
-    are NaN, infinite, zero or negative are masked (NaN) and counted in ``masked_powers``.
+    are NaN, infinite, zero or negative are masked (NaN) and counted in ``masked_powers``. Rows are sorted by the column
+    ``index`` of a table that has one. A drive ends where neighbouring rows lie farther than 30 m apart.
+
+    Units, order in time and the sign of the beams are tested (`sitetwin.measured.plausible`). Doubts stand in the
+    attribute ``notes`` and are warned of.
 
     Args:
         path: Folder of a scenario; of a folder that gathers several, the file with the powers of one.
         max_range_m: Radius of the site around the base station, metres.
+        power_unit: "linear" or "dB", the unit in which the powers are written; by default the numbers decide, and
+            numbers that may be decibels are refused.
 
     Returns:
         Dimensions ``sample`` and ``beam`` (official order: falling azimuth, from 0). Variables: ``power`` (sample,
@@ -39,15 +48,15 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
         ``image``, ``boxes`` paths where the scenario has them. Attributes say the layout, the station, and the counts.
 
     Raises:
-        SiteTwinError: Files are missing or damaged, or no row is left; the message names which.
+        SiteTwinError: Files are missing or damaged, or no row is left; the message names which. Or the rows cannot be
+            what they are taken for: powers in dB, positions in radians, rows out of order, beams mirrored.
     """
     if not max_range_m > 0:
         raise SiteTwinError(f"the radius of the site must be positive, not {max_range_m:g} m")
     raw = read_layout(Path(path))
     _check_station(raw)
-    power = raw.power.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        power[~(np.isfinite(power) & (power > 0))] = np.nan  # no receiver reads zero: it is a gap in the file
+    power = linear_powers(raw.power, power_unit)
+    check_degrees(np.concatenate([raw.position, raw.station[None]]))
     local = about_origin(raw.position, Georeference(float(raw.station[0]), float(raw.station[1])))
     keep = np.ones(len(power), dtype=bool)
     skipped = raw.skipped.copy()
@@ -64,9 +73,55 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
         drop(np.hypot(local[:, 0], local[:, 1]) > max_range_m, f"farther than {max_range_m:g} m from the base station")
     drop(_repeats(power, raw.position, keep), "repeating an earlier row")
     if not keep.any():
-        raise SiteTwinError(f"no row of '{path}' can be used: {dict(skipped)}")
-    masked = np.isnan(power[keep])
-    drive = raw.drive[keep] if raw.drive is not None else drives_of_track(local[keep])
+        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
+        raise SiteTwinError(f"no row of '{path}' can be used: {left_out}")
+    rows = np.flatnonzero(keep)
+    if raw.order is not None:
+        rows = rows[np.argsort(raw.order[rows], kind="stable")]
+    drive, notes = _drives(raw, rows, local)
+    check_order(local[rows], drive, raw.drive is not None)
+    dead = _dead(power[rows])
+    notes = [
+        *(f"some files could not be read: {why}" for why in raw.unreadable),
+        *notes,
+        *masked_note(power[rows][:, ~dead]),
+        *check_bearing(power[rows], local[rows]),
+    ]
+    for note in notes:
+        warnings.warn(f"{raw.name}: {note}", SiteTwinWarning, stacklevel=2)
+    return _data_set(raw, rows, power, local, drive, dead, skipped, notes)
+
+
+def _drives(raw: RawRows, rows: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Drive of each row in the order of time; a numbered drive that jumps is cut there, which becomes a note."""
+    if raw.drive is None:
+        return drives_of_track(local[rows]), []
+    drive = raw.drive[rows]
+    jump = np.zeros(len(rows), dtype=bool)
+    order = np.argsort(drive, kind="stable")  # rows of a drive need not be neighbours
+    far = np.hypot(*np.diff(local[rows][order], axis=0).T) > _GAP_M
+    jump[order[1:]] = far & (np.diff(drive[order]) == 0)
+    if not jump.any():
+        return drive, []
+    cut = np.zeros(len(rows), dtype=np.int64)
+    cut[order] = np.cumsum(np.concatenate([[0], (np.diff(drive[order]) != 0) | jump[order[1:]]]))
+    return cut, [
+        f"{int(jump.sum())} times a numbered drive jumps by more than {_GAP_M:g} m; it is cut there, and the drives "
+        f"are numbered anew ({len(np.unique(cut))} instead of {len(np.unique(drive))})"
+    ]
+
+
+def _data_set(
+    raw: RawRows,
+    keep: np.ndarray,
+    power: np.ndarray,
+    local: np.ndarray,
+    drive: np.ndarray,
+    dead: np.ndarray,
+    skipped: Counter[str],
+    notes: list[str],
+) -> xr.Dataset:
+    """The rows `keep`, with names and units."""
     return xr.Dataset(
         {
             "power": (("sample", "beam"), power[keep], {"units": "1", "long_name": "received power, linear"}),
@@ -75,7 +130,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
             "east": ("sample", local[keep, 0], {"units": "m"}),
             "north": ("sample", local[keep, 1], {"units": "m"}),
             "drive": ("sample", drive),
-            "dead": ("beam", _dead(power[keep])),
+            "dead": ("beam", dead),
             **{
                 name: ("sample", paths[keep])
                 for name, paths in (("image", raw.images), ("boxes", raw.boxes))
@@ -91,7 +146,8 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0) -> xr.Dataset:
             "drive_source": "table" if raw.drive is not None else "turns of the track",
             "skipped": [f"{count} {reason}" for reason, count in sorted(skipped.items())],
             "skipped_rows": int(sum(skipped.values())),
-            "masked_powers": int(masked.sum()),
+            "masked_powers": int(np.isnan(power[keep]).sum()),
+            "notes": notes,
             "synthetic": "no",
         },
     )

@@ -41,7 +41,9 @@ class RawRows:
         drive: (N,) int64, or None where the layout does not tell drives apart.
         images: (N,) paths relative to the folder, "" where there is none; or None.
         boxes: (N,) paths of files of bounding boxes, relative to the folder, "" where there is none; or None.
+        order: (N,) places of the rows in time, such as the column "index"; or None where the rows stand as measured.
         skipped: Rows left out so far, by reason.
+        unreadable: Why the first file of each kind could not be read, one sentence each.
     """
 
     layout: str
@@ -52,7 +54,9 @@ class RawRows:
     drive: np.ndarray | None
     images: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    order: np.ndarray | None = None
     skipped: Counter[str] = field(default_factory=Counter)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def read_layout(path: Path) -> RawRows:
@@ -87,11 +91,11 @@ def read_layout(path: Path) -> RawRows:
 def _official(folder: Path) -> RawRows:
     table = _table(folder)
     rows = _Rows(folder, table)
-    read: list[tuple[np.ndarray, np.ndarray, int, str, str]] = []
+    read: list[tuple[np.ndarray, np.ndarray, int, str, str, str]] = []
     station: np.ndarray | None = None
     for row in rows.table:
         power = rows.numbers(row, rows.power)
-        if power is None or not np.any(np.nan_to_num(power) > 0):
+        if power is None or not np.any(np.nan_to_num(power)):
             rows.skipped["without power"] += 1
             continue
         place = rows.numbers(row, rows.user)
@@ -108,17 +112,22 @@ def _official(folder: Path) -> RawRows:
                 int(drive.split(".")[0]) if _DRIVE.fullmatch(drive) else -1,
                 rows.cell(row, rows.image),
                 rows.cell(row, rows.box),
+                rows.cell(row, rows.order),
             )
         )
     if not read:
-        raise SiteTwinError(f"no row of '{table}' has both beam powers and a position; {dict(rows.skipped)}")
+        left_out = ", ".join(f"{count} rows {reason}" for reason, count in rows.skipped.items()) or "it has no rows"
+        raise SiteTwinError(
+            f"no row of '{table}' has both beam powers and a position: {'; '.join([left_out, *rows.unreadable])}"
+        )
     if station is None or len(station) < 2:
-        raise SiteTwinError(f"no row of '{table}' names a readable file with the position of the base station")
+        why = f": {rows.why[rows.station]}" if rows.station in rows.why else ""
+        raise SiteTwinError(f"no row of '{table}' names a readable file with the position of the base station{why}")
     beams = Counter(len(row[0]) for row in read).most_common(1)[0][0]
     whole = [row for row in read if len(row[0]) == beams]
     if len(whole) < len(read):
         rows.skipped["with another number of beams"] = len(read) - len(whole)
-    powers, places, drives, images, boxes = zip(*whole, strict=True)
+    powers, places, drives, images, boxes, order = zip(*whole, strict=True)
     known = rows.drive is not None and min(drives) >= 0
     return RawRows(
         layout="official",
@@ -129,15 +138,34 @@ def _official(folder: Path) -> RawRows:
         drive=np.array(drives, dtype=np.int64) if known else None,
         images=np.array(images, dtype=np.str_) if rows.image else None,
         boxes=np.array(boxes, dtype=np.str_) if rows.box else None,
+        order=_places_in_time(order),
         skipped=rows.skipped,
+        unreadable=rows.unreadable,
     )
+
+
+def _places_in_time(cells: tuple[str, ...]) -> np.ndarray | None:
+    """The numbers by which a table orders its rows; None where a number is missing or stands twice."""
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() and len(np.unique(numbers)) == len(numbers) else None
 
 
 def _table(folder: Path) -> Path:
     """The scenario's CSV table: the one with a column of beam powers."""
     tables = [f for f in sorted(folder.glob("*.csv")) if any("pwr" in name for name in _columns(f))]
     if len(tables) == 1:
+        if len(_columns(tables[0])) == 1 and ";" in _columns(tables[0])[0]:
+            raise SiteTwinError(f"the columns of '{tables[0]}' are apart by semicolons; write it with commas")
         return tables[0]
+    if len(tables) > 1 and len({tuple(_columns(table)) for table in tables}) == 1:
+        names = ", ".join(table.name for table in tables)
+        raise SiteTwinError(
+            f"'{folder}' holds one scenario in {len(tables)} tables of the same columns ({names}), as training data "
+            "are shared; join them into one table, in the order of the column index"
+        )
     found = ", ".join(f.name for f in tables) or "none"
     raise SiteTwinError(
         f"'{folder}' should hold one CSV table with a column of beam powers (unit1_pwr_60ghz), but has {found}; "
@@ -158,6 +186,7 @@ class _Rows:
 
     def __init__(self, folder: Path, table: Path) -> None:
         self.folder, self.skipped = folder, Counter[str]()
+        self.why: dict[str | None, str] = {}  # why the first unreadable file of a column could not be read
         names = _columns(table)
 
         def column(*wanted: str) -> str | None:
@@ -174,6 +203,7 @@ class _Rows:
                 raise SiteTwinError(f"'{table}' has no column {name}; give the table as it was published")
         self.drive, self.image = column("seq_index"), column("unit1_rgb")
         self.box = like("bbox") or like("bounding_box")
+        self.order = column("index", "frame", "time_index")
         try:
             with table.open(encoding="utf-8-sig", newline="") as stream:
                 stream.readline()
@@ -186,14 +216,21 @@ class _Rows:
         return (row.get(column) or "").strip() if column else ""
 
     def numbers(self, row: dict[str, str], column: str | None) -> np.ndarray | None:
-        """Numbers of the file that a cell names; None if it is missing, damaged or outside the folder."""
+        """Numbers of the file that a cell names; None, with the reason kept, if it is missing or damaged."""
         name = self.cell(row, column).replace("\\", "/").lstrip("./")
-        if not name or "\0" in name:
+        try:
+            path = self.folder / name
+            if not name or "\0" in name or ".." in path.parts:
+                raise SiteTwinError(f"'{name}' names no file in the folder of the scenario")
+            return read_text_numbers(path)
+        except SiteTwinError as error:
+            self.why.setdefault(column, str(error))
             return None
-        path = self.folder / name
-        if ".." in path.parts:
-            return None
-        return read_text_numbers(path)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Why the first unreadable file of each column could not be read."""
+        return list(self.why.values())
 
 
 def _gathered(folder: Path, scenario: str, span: str) -> RawRows:

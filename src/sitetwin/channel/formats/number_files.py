@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 
 _MOST_BYTES = 1 << 30
 _LONGEST_TEXT = 1 << 16
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
 
 
-def read_text_numbers(path: Path) -> np.ndarray | None:
-    """(N,) float64: the numbers of a small text file, one a line or apart by blanks or commas.
+def read_text_numbers(path: Path) -> Float[np.ndarray, " numbers"]:
+    """Read the numbers of a small text file: one a line, or apart by blanks, commas or semicolons.
 
     Returns:
-        The numbers, or None where the file is missing, too long for what it should hold or holds something else.
+        float64; NaN and infinities where the file says so.
+
+    Raises:
+        SiteTwinError: The file is missing, too long for what it should hold, or holds something else: words, decimal
+            commas, or a second column that numbers the lines. The message says which.
     """
     try:
         with path.open("rb") as stream:
             content = stream.read(_LONGEST_TEXT + 1)
-        if len(content) > _LONGEST_TEXT:
-            return None
-        return np.array([float(word) for word in content.decode("ascii").replace(",", " ").split()])
-    except (OSError, ValueError):
-        return None
+    except OSError as error:
+        raise SiteTwinError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    if len(content) > _LONGEST_TEXT:
+        raise SiteTwinError(f"'{path}' is longer than {_LONGEST_TEXT} bytes, too long for a few numbers")
+    try:
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise SiteTwinError(f"'{path}' is no text") from error
+    if len(lines) > 1 and all(_DECIMAL_COMMA.fullmatch(line) for line in lines):
+        raise SiteTwinError(f"'{path}' has decimal commas ('{lines[0]}'); write decimal points")
+    rows = [_words(path, number, line) for number, line in enumerate(lines, start=1)]
+    if len(rows) > 1 and {len(row) for row in rows} == {2}:
+        first = [row[0] for row in rows]
+        if first in ([float(n) for n in range(len(rows))], [n + 1.0 for n in range(len(rows))]):
+            raise SiteTwinError(f"'{path}' has two columns, of which the first numbers the lines; leave that out")
+    return np.array([number for row in rows for number in row], dtype=np.float64)
+
+
+def _words(path: Path, number: int, line: str) -> list[float]:
+    """The numbers of one line."""
+    try:
+        return [float(word) for word in line.replace(",", " ").replace(";", " ").split()]
+    except ValueError as error:
+        raise SiteTwinError(f"line {number} of '{path}' is no number: '{line[:30]}'") from error
 
 
 def read_npy(path: Path) -> np.ndarray:

@@ -22,6 +22,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import label_ceiling
 from sitetwin.learn.beams.splits import drive_folds, random_splits
 from sitetwin.measured import read_codebook, read_deepsense, read_lanes
+from sitetwin.measured.plausible import PowerUnit
 from sitetwin.store.files import disk_errors
 from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
@@ -46,6 +47,7 @@ def run_beam_study(
     codebook: str | Path | None = None,
     site: str | Path | None = None,
     progress: Progress = silent,
+    power_unit: PowerUnit | None = None,
 ) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
@@ -57,6 +59,7 @@ def run_beam_study(
         site: Folder of the street's geometry with ``georeference.json``; without it the twin is the line of sight, and
             what needs echoes or twin-trained networks is left out.
         progress: Called with the stage and its finished share.
+        power_unit: "linear" or "dB", the unit of the measured powers; by default as `read_deepsense` finds it.
 
     Returns:
         Path of results.json.
@@ -68,7 +71,7 @@ def run_beam_study(
     started = time.perf_counter()
     scenario, folder = Path(scenario), Path(folder)
     site = None if site is None else Path(site)
-    data = _usable(study, read_deepsense(scenario))
+    data = _usable(study, read_deepsense(scenario, power_unit=power_unit))
     book = read_codebook(Path(codebook) if codebook is not None else scenario / "codebook_beams", data.sizes["beam"])
     lanes = read_lanes(scenario)
     torch.set_num_threads(1)
@@ -269,6 +272,7 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
         "Priors and noise of the structured twin are one fixed set for all scenarios, sizes and splits; they were set "
         "while scenarios 1 and 5 of DeepSense 6G could be looked at.",
     ]
+    notes += [f"Of the measurements: {note}." for note in data.attrs["notes"]]
     fewest = min(bench.fewest for bench in benches)
     asked = {*study.real_sizes, *study.drive_sizes, *study.network_sizes, *study.transfer_sizes}
     if left_out := sorted(size for size in asked if size > fewest):
