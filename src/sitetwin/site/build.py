@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.facets import merge_facets
+from sitetwin.site.facets import DEGENERATE_ALTITUDE, merge_facets
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_triangle_count, check_vertices
 from sitetwin.site.projection import Georeference
 from sitetwin.site.site import Site
+from sitetwin.site.slivers import altitudes, without_slivers
 from sitetwin.site.vegetation import Vegetation
 
 
@@ -31,6 +32,8 @@ def build_site(
     provenance: dict[str, Any] | None = None,
 ) -> Site:
     """Check a labelled triangle mesh, merge its facets and make a site from it.
+
+    Triangles without area are taken out, and a surface that was closed stays closed (`sitetwin.site.slivers`).
 
     Args:
         name: Short name, for reports.
@@ -59,11 +62,16 @@ def build_site(
     _check_index(triangle_object, len(objects), name, "a triangle names an object")
     _check_index(object_material, len(materials), name, "an object names a material")
     check_vertices(vertices, f"site '{name}'")
+    flat = np.count_nonzero(altitudes(vertices[triangles]) <= DEGENERATE_ALTITUDE)
+    triangles, given = without_slivers(vertices, triangles)
+    triangle_object = triangle_object[given]
     facets = merge_facets(vertices, triangles, triangle_object)
     if not len(facets.kept):
         raise SiteTwinError(f"site '{name}' has only triangles of zero area; check the units and the export")
     facts = {"source": {}, "assumptions": [], "differences": [], **(provenance or {})}
-    facts["dropped_degenerate_triangles"] = facets.dropped
+    facts["dropped_degenerate_triangles"] = int(
+        flat - np.count_nonzero(altitudes(vertices[triangles[facets.kept]]) <= DEGENERATE_ALTITUDE)
+    )
     return Site(
         name=name,
         vertices=vertices,

@@ -15,7 +15,10 @@ FLATNESS = 5e-5
 """Largest distance of a facet's vertex from its plane, metres: 0.4 degrees of phase per reflection at 3.5 GHz."""
 
 DEGENERATE_ALTITUDE = 1e-6
-"""Triangles thinner than this, metres, have no plane in a single-precision mesh and are dropped."""
+"""Triangles thinner than this, metres, have no plane in a single-precision mesh: facets do not start with them."""
+
+NO_ALTITUDE = 1e-9
+"""Metres: thinner triangles have no area but the rounding of double precision, 1000 km from the origin."""
 
 _SLIVER_ALTITUDE = 0.01  # a thinner triangle may start a facet only when no better one is left
 _LARGE_GROUP = 4096  # larger groups are first split into connected coplanar patches
@@ -26,7 +29,7 @@ class Facets:
     """Result of `merge_facets`.
 
     Attributes:
-        kept: (K,) int64, rows of the input triangles that are not degenerate, ascending.
+        kept: (K,) int64, rows of the input triangles that are in a facet, ascending.
         triangle_facet: (K,) int32, facet of each kept triangle.
         normal: (F, 3) float64, unit normals.
         offset: (F,) float64, metres, ``normal . x = offset`` on the plane.
@@ -83,7 +86,8 @@ def merge_facets(
     facet of their plane. The plane keeps the direction of the spanning triangle; its offset is the midpoint of its
     vertices' offsets, which makes the largest deviation as small as possible. A group of more than 4096 triangles
     (terrain) is merged only along shared edges. The input order changes only the numbering: facets are numbered by
-    their first triangle.
+    their first triangle. A triangle thinner than `DEGENERATE_ALTITUDE` joins the nearest facet of its group that holds
+    its vertices, or else is a facet of its own, the last ones; it is dropped where it has no area but rounding.
 
     Args:
         vertices: (V, 3) float64, metres.
@@ -91,13 +95,15 @@ def merge_facets(
         group: (T,) int, group of each triangle; triangles of different groups are never merged.
 
     Returns:
-        The facets of the triangles that are not degenerate.
+        The facets, and the triangles in them.
     """
     corners = vertices[triangles]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     twice_area = np.sqrt(dot(cross, cross))
     longest = np.sqrt(np.max([dot(e, e) for e in _edges(corners)], axis=0)) if len(corners) else twice_area
     altitude = twice_area / np.where(longest > 0, longest, 1.0)
+    thin = np.flatnonzero((altitude > NO_ALTITUDE) & (altitude <= DEGENERATE_ALTITUDE))
+    slits, slit_normals = corners[thin], unit(cross[thin])
     kept = np.flatnonzero(altitude > DEGENERATE_ALTITUDE)
     corners, cross, twice_area, altitude = corners[kept], cross[kept], twice_area[kept], altitude[kept]
     normals = cross / twice_area[:, None]
@@ -110,14 +116,34 @@ def merge_facets(
     rank[order] = np.arange(len(order))
     facet = rank[facet].astype(np.int32)
     normal = normals[seeds[order]]
-    return Facets(
-        kept=kept,
-        triangle_facet=facet,
-        normal=normal,
-        offset=plane_offsets(corners, facet, normal),
-        group=np.asarray(group)[kept][seeds[order]],
-        dropped=len(triangles) - len(kept),
-    )
+    offset = plane_offsets(corners, facet, normal)
+    of_facet = np.asarray(group)[kept][seeds[order]]
+    if len(thin):
+        nearest = _nearest_facets(slits, np.asarray(group)[thin], normal, offset, of_facet)
+        alone = np.flatnonzero(nearest < 0)
+        nearest[alone] = len(normal) + np.arange(len(alone))
+        normal = np.concatenate([normal, slit_normals[alone]])
+        of_facet = np.concatenate([of_facet, np.asarray(group)[thin[alone]]])
+        offset = np.concatenate([offset, dot(slits[alone, 0], slit_normals[alone])])
+        order = np.argsort(np.concatenate([kept, thin]))
+        facet = np.concatenate([facet, nearest.astype(np.int32)])[order]
+        kept = np.concatenate([kept, thin])[order]
+    return Facets(kept, facet, normal, offset, of_facet, dropped=len(triangles) - len(kept))
+
+
+def _nearest_facets(
+    corners: np.ndarray, group: np.ndarray, normal: np.ndarray, offset: np.ndarray, of_facet: np.ndarray
+) -> np.ndarray:
+    """(S,) int64: for each triangle the facet of its group whose plane is nearest; -1 where none is flat with it."""
+    nearest = np.full(len(corners), -1)
+    tolerance = mesh_tolerance(corners).max(axis=1, initial=FLATNESS)
+    for label in np.unique(group):
+        rows, facets = np.flatnonzero(group == label), np.flatnonzero(of_facet == label)
+        for row in rows.tolist() if len(facets) else ():
+            away = np.abs(dot(corners[row][None], normal[facets][:, None]) - offset[facets][:, None]).max(axis=1)
+            best = int(away.argmin())
+            nearest[row] = facets[best] if away[best] <= tolerance[row] else -1
+    return nearest
 
 
 def plane_offsets(

@@ -13,6 +13,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import dot, flatness_excess, merge_facets, plane_offsets
 from sitetwin.site.mesh import AnyMesh, Mesh
 from sitetwin.site.plan import standing_buildings, touching_groups
+from sitetwin.site.slivers import without_slivers
 from sitetwin.site.variants.draws import digest
 
 _LEAST_SCALE = 0.2  # a building never loses more than four fifths of its height
@@ -166,12 +167,13 @@ def _with_geometry(site: AnyMesh, vertices: np.ndarray, triangles: np.ndarray, f
     if (flatness_excess(corners, site.triangle_facet, normal, offset) <= 1.5).all():
         return replace(site, vertices=vertices, triangles=triangles, facet_normal=normal, facet_offset=offset)
     group = site.triangle_object.astype(np.int64) * len(site.materials) + site.facet_material[site.triangle_facet]
-    facets = merge_facets(vertices, triangles, group)
+    triangles, given = without_slivers(vertices, triangles)
+    facets = merge_facets(vertices, triangles, group[given])
     return replace(
         site,
         vertices=vertices,
         triangles=triangles[facets.kept],
-        triangle_object=site.triangle_object[facets.kept],
+        triangle_object=site.triangle_object[given][facets.kept],
         triangle_facet=facets.triangle_facet,
         facet_normal=facets.normal,
         facet_offset=facets.offset,
