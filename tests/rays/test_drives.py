@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import Trajectory
-from sitetwin.rays.moving.drives import ascending, places_along, resample, trajectories_from_gpx
+from sitetwin.rays.moving.drives import ascending, places_along, resample, smoothed, trajectories_from_gpx
 from sitetwin.site import Georeference, Site
 from sitetwin.site.build import build_site
 from sitetwin.site.latlon import to_geographic
@@ -247,3 +247,95 @@ def test_users_between_recorded_points_stand_on_the_ground() -> None:
 def test_a_drive_shorter_than_the_spacing_has_one_user(field: Site) -> None:
     drive = Trajectory(np.array([0.0, 1.0]), np.array([[1.0, 2.0, 1.5], [2.0, 2.0, 1.5]]))
     np.testing.assert_array_equal(places_along(drive, field, 5.0, 1.5), [[1.0, 2.0, 1.5]])
+
+
+def times_and_places(*legs: tuple[float, float, float]) -> tuple[list[float | None], np.ndarray]:
+    """Legs (seconds, metres east, metres north) from the origin, one point after each."""
+    rows = np.cumsum(np.array([(0.0, 0.0, 0.0), *legs]), axis=0)
+    return rows[:, 0].tolist(), rows[:, 1:] - [60, 40]
+
+
+def read(field: Site, folder: Path, *legs: tuple[float, float, float], **how):
+    times, places = times_and_places(*legs)
+    ledger = Ledger()
+    drives = trajectories_from_gpx(write(folder, gpx(field, places, times)), field, ledger=ledger, **how)
+    return drives, {entry.what: entry.count for entry in ledger.entries if entry.kind != "read"}, places
+
+
+@pytest.mark.parametrize("pause", [11.0, 60.0, 3600.0])
+def test_who_pauses_at_a_corner_stands_there(field: Site, tmp_path: Path, pause: float) -> None:
+    (drive,), account, places = read(field, tmp_path, *[(1, 10, 0)] * 8, (pause, 0, 0), *[(1, 0, 10)] * 8)
+    assert account == {"pauses of the recorder: the user stands": 1}
+    users = places_along(drive, field, 2.0, 1.5)
+    assert len(users) == 81
+    off = np.minimum(np.abs(users[:, 1] - places[0, 1]), np.abs(users[:, 0] - places[-1, 0]))
+    assert off.max() < 0.01
+    still = drive.at(np.linspace(8.0, 8.0 + pause, 50))
+    np.testing.assert_allclose(still[1], 0.0, atol=1e-6)
+    np.testing.assert_allclose(still[0][:, :2], np.tile(places[8], (50, 1)), atol=1e-3)
+
+
+def test_a_gap_in_the_times_is_a_gap(field: Site, tmp_path: Path) -> None:
+    """A tunnel: nobody knows the way of 50 m that took 30 s."""
+    drives, account, places = read(field, tmp_path, *[(1, 10, 0)] * 3, (30, 30, 40), *[(1, 10, 0)] * 3)
+    assert account == {"gaps in the times of a track: cut there": 1}
+    assert [len(drive.times) for drive in drives] == [4, 4]
+    users = np.concatenate([places_along(drive, field, 1.0, 1.5) for drive in drives])
+    assert (np.abs(users[:, None, :2] - places).min(axis=1).max(axis=1) < 10).all()
+
+
+def test_speeds_that_no_car_has_are_named(field: Site, tmp_path: Path) -> None:
+    spike = read(field, tmp_path, *[(1, 10, 0)] * 3, (1, 10, 90), (1, 10, -90), *[(1, 10, 0)] * 3)
+    assert list(spike[1].values()) == [1]
+    assert "out of reach" in next(iter(spike[1]))
+    np.testing.assert_allclose(spike[0][0].positions[:, 1], spike[2][0, 1], atol=1e-3)
+    jump = read(field, tmp_path, *[(1, 10, 0)] * 3, (1, 0, 90), *[(1, 10, 0)] * 3)
+    assert jump[1] == {"jumps of a track, faster than 70 m/s: cut there": 1}
+    assert len(jump[0]) == 2
+    clock = read(field, tmp_path, *[(1, 10, 0)] * 3, (0.01, 10, 0), (1.99, 10, 0), *[(1, 10, 0)] * 3)
+    assert clock[1] == {"speeds above 70 m/s, which no car has: the clock is wrong there": 1}
+    assert len(clock[0]) == 1
+
+
+def test_a_track_with_few_times_is_no_chord_between_them(field: Site, tmp_path: Path) -> None:
+    places = np.array([[0.0, 0], [20, 0], [40, 0], [40, 20], [40, 40]])
+    file = write(tmp_path, gpx(field, places, [0.0, None, None, None, 20.0]))
+    with pytest.raises(SiteTwinError, match="times at 2 of its 5 points only"):
+        trajectories_from_gpx(file, field)
+    (drive,) = trajectories_from_gpx(file, field, speed=2.0)
+    assert len(drive.times) == 5
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.05, 300), st.floats(-40, 40), st.floats(-40, 40)), min_size=2, max_size=12),
+    st.sampled_from([0.0, 2.0]),
+    st.floats(-3, 3),
+)
+def test_between_its_points_a_drive_keeps_to_the_road(legs, smoothing, turn) -> None:
+    """However uneven times and legs are: within 1 m of the straight way. A turned road turns the velocities."""
+    rows = np.cumsum(np.array([(0.0, 0.0, 0.0), *legs]), axis=0)
+    times, places = rows[:, 0], np.column_stack([rows[:, 1:], np.ones(len(rows))])
+    drive = smoothed(times, places, smoothing)
+    nodes = drive.positions
+    for leg in range(len(legs)):
+        moments = np.linspace(times[leg], times[leg + 1], 33)
+        there = drive.at(np.clip(moments, times[0], times[-1]))[0]
+        chord = nodes[leg + 1] - nodes[leg]
+        share = np.clip((there - nodes[leg]) @ chord / max(chord @ chord, 1e-9), 0, 1)
+        assert np.linalg.norm(there - nodes[leg] - share[:, None] * chord, axis=1).max() < 1.0
+    c, s = math.cos(turn), math.sin(turn)
+    matrix = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    np.testing.assert_allclose(
+        smoothed(times, places @ matrix, smoothing).velocities, drive.velocities @ matrix, atol=1e-6
+    )
+
+
+def test_a_made_trajectory_stands_where_it_stops_too() -> None:
+    """The same pause without a file; uniform acceleration from rest keeps its exact velocities."""
+    stop = Trajectory([0, 1, 2, 62, 63], [[-20, 0, 0], [-10, 0, 0], [0, 0, 0], [0, 0, 0], [0, 10, 0]])
+    still = stop.at(np.linspace(2, 62, 20))
+    np.testing.assert_allclose(still[0], 0.0, atol=1e-9)
+    times = np.arange(6.0)
+    start = Trajectory(times, np.column_stack([0.5 * 3 * times**2, 0 * times, 0 * times]))
+    np.testing.assert_allclose(start.velocities[:, 0], 3 * times, atol=1e-12)

@@ -20,6 +20,7 @@ from sitetwin.face.transmitter_texts import read_transmitters
 
 if TYPE_CHECKING:
     from sitetwin.rays.jobs.io import TraceSummary
+    from sitetwin.site.maps import Ledger
 
 ENGINES = ("sitetwin", "sionna")
 
@@ -79,6 +80,7 @@ def trace(
     from sitetwin.rays import summarise
     from sitetwin.rays.jobs.engines import check_engine
     from sitetwin.site import open_site
+    from sitetwin.site.maps import Ledger
 
     begun = time.perf_counter()
     with writing_store(run.to, run.resume), progress_bars() as tell:
@@ -86,17 +88,18 @@ def trace(
         settings = tracing.settings()
         check_engine(run.engine, site, settings)
         stand = st.transmitters(site, positions, allow_indoors=places.indoors)
-        users, dropped = places.users(site)
+        account = Ledger()
+        users, dropped = places.users(site, account)
         job = st.TraceJob(site, stand, users, settings, run.tile_users, run.engine, allow_indoors=places.indoors)
         stores = job.run(run.to, tell, run.resume, workers=run.workers, scheduler=run.scheduler)
     summaries = {str(store.path): summarise(store.path) for store in stores}
-    _print_traces(summaries, dropped, time.perf_counter() - begun)
+    _print_traces(summaries, dropped, account, time.perf_counter() - begun)
     say(str(run.to))
     _refuse_empty_traces(summaries)
 
 
-def _print_traces(summaries: dict[str, TraceSummary], dropped: int, seconds: float) -> None:
-    """A table of finished traces; with several stores, one row for each."""
+def _print_traces(summaries: dict[str, TraceSummary], dropped: int, account: Ledger, seconds: float) -> None:
+    """A table of finished traces, one row for each of several stores, and what was assumed and dropped of the users."""
     values = {name: _values(summary) for name, summary in summaries.items()}
     if len(values) > 1:
         table = Table("store", *next(iter(values.values())))
@@ -104,7 +107,11 @@ def _print_traces(summaries: dict[str, TraceSummary], dropped: int, seconds: flo
             table.add_row(plain(Path(name).name), *entries.values())
         out.print(table)
     only = next(iter(values.values())) if len(values) == 1 else {}
-    print_facts([*only.items(), ("dropped, inside buildings", f"{dropped:,}"), ("seconds", f"{seconds:.1f}")])
+    from sitetwin.face.users import INDOORS
+
+    told = [(f"{e.kind}, {e.what}", f"{e.count:,}") for e in account.entries if e.kind != "read" and e.what != INDOORS]
+    facts = [*only.items(), ("dropped, inside buildings", f"{dropped:,}"), *told, ("seconds", f"{seconds:.1f}")]
+    print_facts(facts)
 
 
 def _values(summary: TraceSummary) -> dict[str, str]:

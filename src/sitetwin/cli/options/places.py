@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sitetwin.site import Site
+    from sitetwin.site.maps import Ledger
 
 Bounds = tuple[float, float, float, float]
 _AREA_HELP = "Users' rectangle XMIN,YMIN,XMAX,YMAX in metres."
@@ -99,8 +100,8 @@ class UserPlaces:
         if self.area_latlon is not None:
             numbers(self.area_latlon, 4, "--area-latlon")
 
-    def users(self, site: Site) -> tuple[np.ndarray, int]:
-        """(N, 3) positions in metres, and how many were dropped inside buildings.
+    def users(self, site: Site, account: Ledger | None = None) -> tuple[np.ndarray, int]:
+        """(N, 3) positions in metres, and how many were dropped inside buildings; the account takes all else.
 
         Raises:
             SiteTwinError: As `sitetwin.grid`, `sitetwin.users_on_streets` and `sitetwin.users_along`.
@@ -109,7 +110,7 @@ class UserPlaces:
         from sitetwin.face.users import INDOORS
         from sitetwin.site.maps import Ledger
 
-        ledger = Ledger()
+        ledger = Ledger() if account is None else account
         how: Any = {"allow_indoors": self.indoors, "ledger": ledger}
         if self.area is not None:
             users = st.grid(site, _rectangle(self.area), self.spacing, self.height, **how)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.moving.legs import calm_velocities, pieces, undriven, without_spikes
 from sitetwin.rays.moving.motion import Trajectory
 from sitetwin.site.latlon import to_local
 from sitetwin.site.maps.ledger import Ledger
@@ -20,6 +21,8 @@ from sitetwin.site.site import Site
 MOST_POINTS = 5_000_000
 """Of a resampled trajectory."""
 
+_TIMED = 0.5  # share of points with a time from which the others are dropped
+_SWING = 0.5  # m off the straight line that the velocity at one end of a leg may lead to
 _WORST_CLOCK = 0.1  # share of points with times out of order from which a track is refused
 _REACH = 3.0  # standard deviations of the smoothing window that are summed
 _SUBSTEPS = 16  # chords per interval of a spline, for its length
@@ -37,8 +40,10 @@ def trajectories_from_gpx(
 ) -> list[Trajectory]:
     """Read the drives and walks of a GPX file, one trajectory for each stretch within the site's bounds.
 
-    Points are dropped if they have no time, a repeated time, or a time out of order (as few as possible). If all times
-    are missing, they are made from `speed`. Tracks are cut where they leave the bounding rectangle of the mesh.
+    Points are dropped if they have no time, a repeated time, or a time out of order (as few as possible), and single
+    ones that no car reaches. If all times are missing, or most of them, they are made from `speed`. Tracks are cut
+    where they leave the bounding rectangle of the mesh, where the recorder was silent while the user moved on, and
+    where they jump faster than any car. Between its points a trajectory stays within 1 m of the straight line.
 
     Args:
         path: Path of the GPX file.
@@ -58,8 +63,8 @@ def trajectories_from_gpx(
 
     Raises:
         SiteTwinError: `read_gpx` refuses the file; the site has no georeference; a number is not positive; all times
-            are missing and no `speed` is given, or more than a tenth of them are out of order; or no stretch of two
-            points lies within the site.
+            (or most) are missing and no `speed` is given, or more than a tenth of them are out of order; or no stretch
+            of two points lies within the site.
     """
     if not (math.isfinite(smoothing_s) and smoothing_s >= 0) or (speed is not None and not speed > 0):
         raise SiteTwinError(f"a smoothing of {smoothing_s} s and a speed of {speed} m/s cannot be; give positive ones")
@@ -73,10 +78,13 @@ def trajectories_from_gpx(
         account.note("read", "track points", track.name, len(track.times))
         plan = to_local(site, track.latitude, track.longitude)
         kept, times = _clock(track, plan, first, speed, where, account)
+        near = without_spikes(times, plan[kept], track.name, account)
+        kept, times = kept[near], times[near]
+        cuts = undriven(times, plan[kept], track.name, account)
         z = _heights(site, plan[kept], track.elevation[kept], height, zero_elevation)
         places = np.column_stack([plan[kept], z])
-        for stretch in _stretches(site, places, account):
-            found.append(_smoothed(times[stretch], places[stretch], smoothing_s))
+        for stretch in _stretches(site, places, cuts, account):
+            found.append(smoothed(times[stretch], places[stretch], smoothing_s))
     if not found:
         raise SiteTwinError(
             f"no stretch of GPX file '{path}' lies within the site '{site.name}'; check that both are of the same place"
@@ -160,9 +168,11 @@ def _clock(
     track: GpxTrack, plan: np.ndarray, first: float, speed: float | None, where: str, account: Ledger
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows whose times ascend, and these times since the first of the file; from 0 where a speed makes them."""
-    if np.isnan(track.times).all():
+    known = np.count_nonzero(~np.isnan(track.times))
+    if known < _TIMED * len(plan):
         if speed is None:
-            raise SiteTwinError(f"{where} has no times; give a speed in m/s to make them")
+            has = f"has times at {known} of its {len(plan)} points only" if known else "has no times"
+            raise SiteTwinError(f"{where} {has}; give a speed in m/s to make them")
         step = np.hypot(*np.diff(plan, axis=0).T) if len(plan) > 1 else np.zeros(0)
         way = np.concatenate([[0.0], np.cumsum(step)])
         rows = np.flatnonzero(np.concatenate([[True], np.diff(way) > 0]))
@@ -211,22 +221,29 @@ def _heights(
     return z if zero_elevation is None else np.where(np.isnan(elevation), z, elevation - zero_elevation)
 
 
-def _stretches(site: Site, places: np.ndarray, account: Ledger) -> list[slice]:
-    """Runs of two points or more within the bounding rectangle of the mesh."""
+def _stretches(site: Site, places: np.ndarray, cuts: np.ndarray, account: Ledger) -> list[slice]:
+    """Runs of two points or more between cuts and within the bounding rectangle of the mesh."""
     low, high = site.bounds[:, :2]
     inside = ((places[:, :2] >= low) & (places[:, :2] <= high)).all(axis=1)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
-    runs = [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= 2]
-    lost = len(places) - sum(run.stop - run.start for run in runs)
+    runs, lone = [], 0
+    for piece in pieces(len(places), cuts):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], inside[piece], [False]]).astype(np.int8)))
+        parts = [slice(piece.start + int(a), piece.start + int(b)) for a, b in edges.reshape(-1, 2)]
+        runs += [part for part in parts if part.stop - part.start >= 2]
+        lone += sum(part.stop - part.start == 1 for part in parts)
+    lost = len(places) - int(np.count_nonzero(inside))
     if lost:
         account.note("dropped", "track points outside the site", count=lost)
+    if lone:
+        account.note("dropped", "track points alone between gaps or in the site", count=lone)
     return runs
 
 
-def _smoothed(times: np.ndarray, places: np.ndarray, sigma: float) -> Trajectory:
-    """Place and slope at each time of a line fitted with Gaussian weights in time."""
+def smoothed(times: np.ndarray, places: np.ndarray, sigma: float) -> Trajectory:
+    """Place and slope at each time of a line fitted with Gaussian weights in time, calm between the points."""
     if sigma == 0.0:
-        return Trajectory(times, places)
+        slope = Trajectory(times, places).velocities
+        return Trajectory(times, places, calm_velocities(times, places, slope, _SWING))
     first = np.searchsorted(times, times - _REACH * sigma)
     last = np.searchsorted(times, times + _REACH * sigma, "right")
     position, velocity = places.copy(), np.gradient(places, times, axis=0)
@@ -240,4 +257,4 @@ def _smoothed(times: np.ndarray, places: np.ndarray, sigma: float) -> Trajectory
         spread = (weight * (lag - mean_lag) ** 2).sum()
         velocity[row] = (weight[:, None] * (lag - mean_lag)[:, None] * places[start:stop]).sum(axis=0) / spread
         position[row] = mean - mean_lag * velocity[row]
-    return Trajectory(times, position, velocity)
+    return Trajectory(times, position, calm_velocities(times, position, velocity, _SWING))

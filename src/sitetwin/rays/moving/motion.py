@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.rays.moving.legs import calm_velocities
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
 from sitetwin.rays.scatter.vegetation import path_points
 from sitetwin.site.facets import dot, norm
@@ -24,7 +25,8 @@ class Trajectory:
     Attributes:
         times: (N,) float64, seconds, ascending, N at least 2.
         positions: (N, 3) float64, metres.
-        velocities: (N, 3) float64, m/s; if none are given, second-order finite differences of the positions.
+        velocities: (N, 3) float64, m/s; if none are given, second-order finite differences of the positions, at most
+            twice the slower mean speed of the intervals beside, so that the spline does not overshoot at a stop.
 
     Raises:
         SiteTwinError: The shapes do not fit, a number is not finite, or the times do not ascend.
@@ -49,7 +51,8 @@ class Trajectory:
         if not (np.isfinite(time).all() and np.isfinite(place).all() and (np.diff(time) > 0).all()):
             raise SiteTwinError("the times of a trajectory must ascend, and its numbers be finite")
         if velocities is None:
-            speed = np.gradient(place, time, axis=0, edge_order=2 if len(time) > 2 else 1)
+            slope = np.gradient(place, time, axis=0, edge_order=2 if len(time) > 2 else 1)
+            speed = calm_velocities(time, place, slope)
         else:
             speed = np.asarray(velocities, dtype=np.float64)
             if speed.shape != place.shape or not np.isfinite(speed).all():
