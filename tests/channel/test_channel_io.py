@@ -596,8 +596,8 @@ def test_patterns_from_files(street, tmp_path):
     [
         (("--quantity", "cir"), "--quantity is 'cir'; choose one of cfr, delay-angle, gains"),
         (("--carrier", "nan"), "--carrier is nan"),
-        (("--carrier", "-1"), "--carrier is -1.0"),
-        (("--spacing", "0"), "--spacing is 0.0"),
+        (("--carrier", "-1"), "--carrier is -1"),
+        (("--spacing", "0"), "--spacing is 0,"),
         (("--bs-yaw", "inf"), "--bs-yaw is inf"),
         (("--bs-array", "upa:8"), "antenna array 'upa:8' is not understood"),
         (("--bs-array", "ula:4:X"), "polarisation 'X' is unknown"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from sitetwin.channel import (
     AntennaArray,
@@ -28,6 +29,7 @@ from sitetwin.channel import (
     impulse_response,
     path_gains,
     pulse_shape,
+    shards,
 )
 from sitetwin.channel.numerics.ragged import pieces
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -511,7 +513,7 @@ def test_loader_gives_everyone_once(street, kind):
     many = paths.select_users(np.tile([0, 1], 25))
     tx = Radio(AntennaArray.ula(4))
     wanted = ChannelRequest(OfdmGrid(F, 64, 1e6), kind, tx)
-    loader = ChannelLoader(many, site, wanted, batch_size=8, generator=torch.Generator().manual_seed(0))
+    loader = ChannelLoader(many, site, wanted, batch_size=8, seed=0)
     assert len(loader) == 7
     seen = torch.full((50,), -1)
     for index, channels in loader:
@@ -523,6 +525,30 @@ def test_loader_gives_everyone_once(street, kind):
     assert bool((seen == 1).all())
     orders = [torch.cat([i for i, _ in loader]) for _ in range(2)]
     assert not torch.equal(*orders)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores: slow, and right
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+def test_workers_and_ranks_share_the_batches_of_a_loader(street, workers, monkeypatch):
+    site, paths, _ = street
+    many = paths.select_users(np.tile([0, 1], 25))
+    loader = ChannelLoader(many, site, ChannelRequest(OfdmGrid(F, 8, 1e6)), batch_size=8, seed=3)
+    orders = []
+    for _ in range(2):
+        batches = list(DataLoader(loader, batch_size=None, num_workers=workers))
+        orders.append(torch.cat([index for index, _ in batches]))
+        assert sorted(orders[-1].tolist()) == list(range(50))
+        for index, channels in batches[:2]:
+            assert torch.equal(channels, loader.channels(index))
+    assert not torch.equal(*orders)
+    seen = []
+    for rank in range(2):
+        monkeypatch.setattr(shards, "rank_and_ranks", lambda rank=rank: (rank, 2))
+        fresh = ChannelLoader(many, site, loader.request, batch_size=8, seed=3)
+        seen += [index for index, _ in DataLoader(fresh, batch_size=None, num_workers=workers)]
+    assert sorted(torch.cat(seen).tolist()) == list(range(50))
+    with pytest.raises(SiteTwinError, match="seed is -1"):
+        ChannelLoader(many, site, loader.request, seed=-1)
 
 
 def test_loader_routes_what_has_no_closed_form(street):

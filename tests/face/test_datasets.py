@@ -28,12 +28,12 @@ def test_each_user_once_a_pass_and_another_order_in_the_next(street, workers, ke
 
 
 def test_ranks_share_the_users(street, monkeypatch):
-    from sitetwin.face import datasets
+    from sitetwin.channel import shards
 
     site, users, paths = street
     seen = []
     for rank in range(2):
-        monkeypatch.setattr(datasets, "_rank", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(shards, "rank_and_ranks", lambda rank=rank: (rank, 2))
         seen.append([user for user, _ in st.torch_dataset(paths, site, seed=5, **BAND)])
     assert sorted(seen[0] + seen[1]) == list(range(len(users)))
     assert abs(len(seen[0]) - len(seen[1])) <= 1

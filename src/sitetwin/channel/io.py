@@ -290,17 +290,16 @@ def _synthesise(
     """The values of one tile."""
     if request.quantity == "gains":
         return _gains(paths, site, request, warned)
-    loader = ChannelLoader(paths, site, request, batch_size=request.batch_users)
+    loader = ChannelLoader(paths, site, request)
     values = np.empty((paths.num_users, *request.shape), dtype=np.complex64)
     if request.wavefront == "plane" and paths.num_paths:
         for radio, whose in ((request.tx, "transmitter"), (request.rx, "receiver")):
             with warned.once():  # here, for the whole tile; what single batches say of it is then a repetition
                 warn_near_field(radio.array, request.grid.carrier_hz, float(paths.length.min()), whose)
-    batches = iter(loader)
-    for _ in range(len(loader)):
+    # Not by iterating over the loader, which shares its users among the ranks of a training.
+    for index in torch.arange(paths.num_users).split(request.batch_users):
         with warned.once():
-            index, channels = next(batches)
-        values[index.numpy()] = channels.numpy()
+            values[index.numpy()] = loader.channels(index).numpy()
         tell(int(index[-1]) + 1)
     return {request.array_name: Array(request.dims, values, request.value_attributes())}
 

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from jaxtyping import Complex, Integer
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.channel.request import ChannelRequest
+from sitetwin.channel.shards import Passes, own_share
 from sitetwin.channel.synthesis.cfr import frequency_response
 from sitetwin.channel.synthesis.cir import impulse_response
 from sitetwin.channel.synthesis.delay_angle import delay_angle, delay_angle_from_response
@@ -22,11 +24,13 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 
 
-@dataclass
-class ChannelLoader:
+@dataclass(eq=False)
+class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
     """An iterable of (user indices, channels) made from paths on demand.
 
-    Every pass over the loader yields each chosen user once; the same batch gives the same bits.
+    Every pass over the loader yields each chosen user once; the same batch gives the same bits. It is an
+    `IterableDataset` of batches: ``DataLoader(loader, batch_size=None, num_workers=2)`` shares them among its workers,
+    and among ranks where `torch.distributed` runs. For single users see `sitetwin.torch_dataset`.
 
     Attributes:
         paths: The paths of all users.
@@ -34,12 +38,13 @@ class ChannelLoader:
         request: The request for channels: "cfr", "cir" or "delay-angle", with radios and frequencies.
         batch_size: Number of users per batch; the last batch may be smaller.
         users: Indices of the wanted users, in this order, or a mask (U,) bool; all by default.
-        generator: Shuffles the users anew on each pass; None keeps their order.
+        seed: Seed of the order of the users, which differs in each pass and is the same in all workers and ranks; None
+            keeps their order.
         dtype: torch.complex64 or torch.complex128.
 
     Raises:
-        SiteTwinError: The request is for gains, the batch is empty, users are out of range, or orientations do not fit
-            the users.
+        SiteTwinError: The request is for gains, the batch is empty, users are out of range, the seed is negative, or
+            orientations do not fit the users.
     """
 
     paths: Paths
@@ -47,7 +52,7 @@ class ChannelLoader:
     request: ChannelRequest
     batch_size: int = 1024
     users: Any = None
-    generator: torch.Generator | None = None
+    seed: int | None = None
     dtype: torch.dtype = torch.complex64
 
     def __post_init__(self) -> None:
@@ -55,21 +60,24 @@ class ChannelLoader:
             raise SiteTwinError("gains are of paths, not of users; compute them with path_gains")
         if self.batch_size < 1:
             raise SiteTwinError(f"a batch of {self.batch_size} users was asked for; give at least 1")
+        if self.seed is not None and self.seed < 0:
+            raise SiteTwinError(f"seed is {self.seed}; a seed is 0 or more")
         self.request.check_users(self.paths.num_users)
+        self._passes = Passes()
         self.users = chosen_users(self.users, self.paths.num_users)
 
     def __len__(self) -> int:
-        """Return the number of batches."""
+        """Return the number of batches of all workers and ranks together."""
         return -(-len(self.users) // self.batch_size)
 
     def __iter__(
         self,
     ) -> Iterator[tuple[Integer[Tensor, " chosen"], Complex[Tensor, "chosen rx_antennas tx_antennas last"]]]:
         """Yield (B,) int64 user indices and their channels."""
-        order = self.users
-        if self.generator is not None:
-            order = order[torch.randperm(len(order), generator=self.generator)]
-        for index in order.split(self.batch_size):
+        order, number = self.users, self._passes.next()
+        if self.seed is not None:
+            order = order[torch.from_numpy(np.random.default_rng([self.seed, number]).permutation(len(order)))]
+        for index in order.split(self.batch_size)[own_share()]:
             yield index, self.channels(index)
 
     def channels(self, index: Tensor | np.ndarray) -> Complex[Tensor, "chosen rx_antennas tx_antennas last"]:

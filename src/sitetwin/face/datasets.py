@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
-from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from sitetwin.channel import ChannelRequest
+from sitetwin.channel.shards import Passes, own_share
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.channels import synthesise
 from sitetwin.face.requests import ChannelChoices, channel_request
@@ -40,9 +40,7 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         self._source, self._site, self._request, self._seed = source, site, request, seed
         self._users = source.tiles[-1][1]
         request.check_users(self._users)
-        self._started = 0  # passes that this process began
-        # Shared memory: number and mark of the last pass in one word, which processes read and write as a whole.
-        self._last_pass = torch.full((1,), -1 << 32, dtype=torch.int64).share_memory_()
+        self._passes = Passes()
 
     def __len__(self) -> int:
         """Return the number of users of all workers and ranks together."""
@@ -50,33 +48,12 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         """Yield the index of a user and its complex64 channel, (rx_antenna, tx_antenna, subcarrier) and the like."""
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        rank, ranks = _rank()
-        order = self._order(self._number_of_pass())
-        own = order[rank * workers + worker :: ranks * workers]
+        own = self._order(self._passes.next())[own_share()]
         size = self._request.batch_users
         for first in range(0, len(own), size):
             some = own[first : first + size]
             for user, channel in zip(some, synthesise(self._source, self._site, self._request, some), strict=True):
                 yield int(user), torch.from_numpy(channel)
-
-    def _number_of_pass(self) -> int:
-        """Number of the pass that begins, the same in all workers of a loader.
-
-        The first worker of a pass counts on from the last one and leaves a mark by which the others know the pass. A
-        count of each worker's own would drift apart where a loader is left early or another has more workers.
-        """
-        info, last = get_worker_info(), int(self._last_pass)
-        mark = 0
-        if info is not None:  # the loader draws the seed below anew for each pass, unless it keeps its workers
-            mark = crc32(f"{info.seed - info.id} {self._started}".encode())
-            self._started += 1
-            if mark == last & 0xFFFFFFFF:
-                return last >> 32
-        number = (last >> 32) + 1
-        self._last_pass[0] = number << 32 | mark
-        return number
 
     def _order(self, number: int) -> np.ndarray:
         """Users in the order of a pass; tile by tile, so that a store on disk is read once."""
@@ -86,12 +63,6 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         rng = np.random.default_rng([self._seed, number])
         tiles = [rng.permutation(users[low:high]) for low, high in self._source.tiles]
         return np.concatenate([tiles[place] for place in rng.permutation(len(tiles))])
-
-
-def _rank() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 def torch_dataset(
