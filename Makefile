@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # A call without output for minutes looks dead, so each step says what it does.
 SAY := @printf '%s\n'
 
-.PHONY: help demo test test-slow lint docs format clean
+.PHONY: help demo test test-slow test-data lint docs format clean
 # Heavy steps come one after the other, also with `make -j`: each wants the cores and the memory for itself.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -30,6 +30,7 @@ help:
 	  'make demo        install, check the machine, run the CSI study (quick profile) into $(OUT)' \
 	  'make test        install and run the tests' \
 	  'make test-slow   the long tests as well' \
+  'make test-data   the checks on real data, from the folder that SITETWIN_DATA names' \
 	  'make lint        ruff, mypy, and the floors that imports keep to' \
 	  'make docs        build the documentation with its examples into build/docs; warnings are errors' \
 	  'make format      let ruff rewrite the files' \
@@ -71,6 +72,9 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(PYTEST) -m 'slow or not slow'
+
+test-data: $(VENV)/.test
+	@$(BIN)/python -m tests.real_data
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ and as if the array never turned. Line of sight alone: no site is needed.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ import typer
 
 from sitetwin.calibrate import Street, StructuredTwin, choose_in_turn, choose_rows
 from sitetwin.learn.beams.metrics import rank_of_best
-from sitetwin.learn.beams.splits import drive_folds
+from sitetwin.learn.beams.splits import BeamSplit, drive_folds
 from sitetwin.measured import read_codebook, read_deepsense
 
 ROWS, FOLDS = 40, 5
@@ -34,12 +35,21 @@ def turned(place: np.ndarray, drive: np.ndarray, first: int, degrees: float) -> 
     return np.where((drive >= first)[:, None], place @ np.array([[c, s], [-s, c]]), place)
 
 
+def top1(
+    twin: StructuredTwin, street: Street, splits: Sequence[BeamSplit], rows: np.ndarray, power: np.ndarray
+) -> float:
+    """Top-1 over the test rows of all splits, of a twin that is fitted to some rows of each split's pool."""
+    longest = max(len(split.test) for split in splits)
+    test = np.stack([np.resize(split.test, longest) for split in splits])
+    answer = twin.fit(street.rows(rows, power=power)).predict(street.rows(test))
+    hits = [rank_of_best(a[: len(s.test)], power[s.test]) == 0 for a, s in zip(answer, splits, strict=True)]
+    return float(np.concatenate(hits).mean())
+
+
 def judged(place: np.ndarray, drive: np.ndarray, power: np.ndarray, book: tuple, seed: int) -> dict[str, float]:
     """Top-1 over all drives of the three ways."""
     street, splits = Street.of(place, drive), drive_folds(drive, FOLDS, seed)
     pools = [split.pool for split in splits]
-    longest = max(len(split.test) for split in splits)
-    test = np.stack([np.resize(split.test, longest) for split in splits])
     model = StructuredTwin(*book, tuned=False)
     at_once = np.stack([choose_rows(street, pool, ROWS) for pool in pools])
     ways = {
@@ -47,12 +57,7 @@ def judged(place: np.ndarray, drive: np.ndarray, power: np.ndarray, book: tuple,
         "in_turn": (model, choose_in_turn(model, street, pools, power, ROWS)),
         "never_turned": (StructuredTwin(*book, sessions=False, tuned=False), at_once),
     }
-    out = {}
-    for name, (twin, rows) in ways.items():
-        answer = twin.fit(street.rows(rows, power=power)).predict(street.rows(test))
-        hits = [rank_of_best(a[: len(s.test)], power[s.test]) == 0 for a, s in zip(answer, splits, strict=True)]
-        out[name] = round(float(np.concatenate(hits).mean()), 4)
-    return out
+    return {name: round(top1(twin, street, splits, rows, power), 4) for name, (twin, rows) in ways.items()}
 
 
 def main(

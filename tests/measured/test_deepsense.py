@@ -1,6 +1,4 @@
 import contextlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,15 +169,3 @@ def test_scenarios_without_what_is_needed_are_refused(tmp_path, break_it):
         folder = tmp_path / "absent"
     with pytest.raises(SiteTwinError):
         read_deepsense(folder)
-
-
-def test_the_released_files_of_scenario_1_agree():
-    data = Path(os.environ.get("SITETWIN_DATA", "/nonexistent"))
-    if not (data / "deepsense_scenario1").is_dir():
-        pytest.skip("SITETWIN_DATA names no folder with deepsense_scenario1 and deepsense_position_beam")
-    paper = read_deepsense(data / "deepsense_scenario1")
-    gathered = read_deepsense(data / "deepsense_position_beam" / "scenario1_unit1_pwr_60ghz_1-2422.npy")
-    kept = np.r_[0:1529, 1540:2422]
-    np.testing.assert_allclose(paper.power, gathered.power[kept])
-    np.testing.assert_allclose(paper.north, gathered.north[kept], atol=0.02)
-    assert paper.drive.max() == 28

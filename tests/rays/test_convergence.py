@@ -86,6 +86,7 @@ def test_a_row_is_what_discovery_reports(slabs):
     row = convergence(site, transmitter, users, settings, lattices=6).rows[5]
     assert (chains.completeness.lattices, len(chains)) == (6, row.chains)
     assert row.missed_pairs == pytest.approx(chains.completeness.unseen_share)
+    assert row.missed_pairs_high == pytest.approx(chains.completeness.unseen_high)
     traced = solve(site, chains, users, settings)
     assert row.paths == traced.num_paths
     assert (traced.kinds == Interaction.TRANSMISSION).any() == bool(slabs)

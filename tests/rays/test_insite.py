@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,6 @@ from sitetwin.rays.referee.facet_search import point_triangle_distance, search_f
 from sitetwin.rays.referee.insite_paths import read_insite_paths
 from sitetwin.rays.referee.insite_setup import read_radios, read_setup
 from sitetwin.site import load_scene
-from tests.rays.laws import LawTest, Verdict
 from tests.rays.shapes import ground, quad_site
 from tests.site.insite_files import TRANSMITTER, radios, setup, write_project
 
@@ -292,28 +288,3 @@ def test_overlapping_coplanar_facets_neither_lose_nor_double_paths() -> None:
     match = match_paths(one, two)  # the walls have the same numbers in both, and so has one of the sheets
     assert not match.by_chain.all()
     assert (one.num_paths, len(match.a), len(match.only_b)) == (two.num_paths, one.num_paths, 0)
-
-
-@pytest.mark.skipif(
-    not os.environ.get("SITETWIN_INSITE"), reason="SITETWIN_INSITE names no folder with a run of Wireless InSite"
-)
-@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
-def test_a_run_of_wireless_insite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At least 99 % of the listed paths that obey the laws are found; powers agree to 0.01 dB."""
-    spec = importlib.util.spec_from_file_location("insite_benchmark", ROOT / "benchmarks" / "insite.py")
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, benchmark)
-    spec.loader.exec_module(benchmark)
-    folder = Path(os.environ["SITETWIN_INSITE"])
-    site, setup = load_scene(folder), read_setup(folder)
-    judge = LawTest(site)
-    file = min(folder.glob("*.paths.*.p2m"))
-    pair = benchmark.compare(file, site, setup, judge, lambda text: None)
-    assert pair.lawful.sum() > 0.95 * pair.listed.num_paths
-    assert (pair.lawful & pair.found).sum() >= 0.99 * pair.lawful.sum()
-    ours = 20 * np.log10(np.abs(pair.gains[pair.in_ours])) + setup.radios[1].power_dbm
-    assert np.sqrt(np.mean((ours - pair.listing.power_dbm[pair.in_listed]) ** 2)) < 0.01
-    assert {v[0] for v in pair.verdicts} <= {v.value for v in Verdict}
-    assert 1.0 <= benchmark.measured_index([pair]) < 1.0005  # vacuum, or air

@@ -62,7 +62,8 @@ class StopRule:
     unseen_power: Annotated[float, typer.Option(callback=_share, help="Bound on the missed share of power.")] = 5e-4
 
     def tell(self, table: Convergence, lattices: int) -> None:
-        """Say how many rays keep what is missed under the bounds."""
+        """Say how many rays keep what is missed under the bounds, and on how many users that rests."""
+        say(f"estimated on {table.probe_users:,} users; at most: upper limit with {table.confidence:.0%} confidence")
         for name, bound in (("pairs", self.unseen), ("power", self.unseen_power)):
             row = table.stop(**{name: bound})
             enough = f"{row.lattices} lattices, {row.rays:,} rays" if row else f"not within {lattices} lattices"

@@ -127,6 +127,8 @@ def coverage(
 
 
 def _print_summary(summary: CoverageResults, seconds: float) -> None:
+    from sitetwin.rays.unseen import unseen_in_words
+
     table = Table()
     for column in ("station", "served users", "served area", "line of sight", "unseen share"):
         table.add_column(column, justify="left" if column == "station" else "right")
@@ -136,7 +138,7 @@ def _print_summary(summary: CoverageResults, seconds: float) -> None:
             f"{station.served_users:,}",
             f"{station.served_area_m2:,.0f} m²",
             f"{station.line_of_sight_share:.1%}",
-            f"{station.unseen_share:.2e}",
+            unseen_in_words(station.unseen_share, station.unseen_high, station.probe_users),
         )
     out.print(table)
     facts = []

@@ -115,16 +115,22 @@ def _print_traces(summaries: dict[str, TraceSummary], dropped: int, account: Led
 
 
 def _values(summary: TraceSummary) -> dict[str, str]:
+    from sitetwin.rays.unseen import unseen_in_words
+
     return {
         "users": f"{summary.users:,}",
         "users without a path": f"{summary.users_without_path:,}",
         "paths": f"{summary.paths:,}",
         "line-of-sight share": f"{summary.line_of_sight_share:.1%}",
-        "unseen share, estimated": "not stated" if summary.unseen_share is None else f"{summary.unseen_share:.2e}",
+        "unseen share": unseen_in_words(summary.unseen_share, summary.unseen_high, summary.probe_users),
         **(
             {}
             if summary.unseen_share_diffracted is None
-            else {"of diffracted paths": f"{summary.unseen_share_diffracted:.2e}"}
+            else {
+                "of diffracted paths": unseen_in_words(
+                    summary.unseen_share_diffracted, summary.unseen_high_diffracted, summary.probe_users_diffracted
+                )
+            }
         ),
     }
 

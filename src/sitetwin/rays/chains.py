@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Integer
 
 from sitetwin.rays.cells import CellGrid
-from sitetwin.rays.edge_chains import EdgeChains
+from sitetwin.rays.edge_chains import EdgeChains, completeness_arrays, completeness_from
 from sitetwin.site import Site
 
 
@@ -26,6 +26,8 @@ class Completeness:
         unseen_share: Estimated share of valid (chain, user) pairs that the tracer does not find: chains that no ray
             hit (first-order jackknife over the lattices) plus pairs whose cell was not marked (measured).
         bound: The share that was asked for.
+        unseen_high: Upper limit of `unseen_share` at 95 % confidence (see `sitetwin.rays.unseen`), which is far above
+            the estimate where there are few probe users; None in stores of older versions.
     """
 
     lattices: int
@@ -34,6 +36,7 @@ class Completeness:
     probe_paths: int
     unseen_share: float
     bound: float
+    unseen_high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ class ChainList:
         """Return all fields as NumPy arrays, for storage."""
         arrays = {name: getattr(self, name) for name in _CHAIN_ARRAYS}
         arrays |= {f"grid_{name}": np.asarray(value) for name, value in vars(self.grid).items()}
-        arrays |= {f"completeness_{name}": np.asarray(value) for name, value in vars(self.completeness).items()}
+        arrays |= completeness_arrays(self.completeness)
         if self.edges is not None:
             arrays |= {f"edges_{name}": value for name, value in self.edges.to_arrays().items()}
         return arrays
@@ -103,12 +106,11 @@ class ChainList:
         """Make a chain list from the arrays that `to_arrays` returned."""
         shape = [int(n) for n in arrays["grid_shape"]]
         grid = CellGrid(np.asarray(arrays["grid_origin"]), float(arrays["grid_size"]), (shape[0], shape[1], shape[2]))
-        measured = {f.name: np.asarray(arrays[f"completeness_{f.name}"]).item() for f in fields(Completeness)}
         edges = {name.removeprefix("edges_"): value for name, value in arrays.items() if name.startswith("edges_")}
         return cls(
             **{name: np.asarray(arrays[name]) for name in _CHAIN_ARRAYS},
             grid=grid,
-            completeness=Completeness(**measured),
+            completeness=completeness_from(Completeness, arrays),
             edges=EdgeChains.from_arrays(edges, grid) if edges else None,
         )
 

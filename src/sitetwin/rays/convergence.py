@@ -1,13 +1,8 @@
 """Convergence of discovery: the chains found and the share missed (estimated) after each lattice of rays.
 
-After n independent lattices the share that all of them missed is estimated by the first-order jackknife (K. P. Burnham,
-W. S. Overton, Biometrika 65(3), 1978): the share that exactly one of the n lattices saw, times (n - 1) / n. Pairs of
-one chain are seen or missed together, so chains are counted, each with the weight of its pairs or of its power; the
-upper limit is that of a Poisson number of chains seen once (F. Garwood, Biometrika 28, 1936). The lower limit is always
-zero: even if many chains were seen once, it is possible that none is missing.
-
-Chains that rays hit far less than once in n lattices do not show in the results of n lattices. So the limits can be too
-low after a few lattices, and the stop rule waits for at least as many lattices as discovery shoots.
+The estimate and its upper limit are those of `sitetwin.rays.unseen`, with chains weighed by their pairs or by their
+power. The limits can be too low after a few lattices, because chains that rays hit far less than once in all do not
+show; so the stop rule waits for at least as many lattices as discovery shoots.
 """
 
 from __future__ import annotations
@@ -19,7 +14,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.assemble import assemble
@@ -32,6 +26,7 @@ from sitetwin.rays.positions import Positions, checked_positions
 from sitetwin.rays.specular.crossings import with_crossings
 from sitetwin.rays.specular.discovery import FIRST_LATTICES, PROBE_USERS, merge_sightings, shoot_lattice
 from sitetwin.rays.specular.solving import SpecularSolver
+from sitetwin.rays.unseen import CONFIDENCE, share_of, unseen_weight
 from sitetwin.site import Site
 
 Power = Callable[[Paths], np.ndarray]
@@ -123,7 +118,7 @@ def convergence(
     *,
     lattices: int = 12,
     power: Power = spreading_power,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     progress: Progress | None = None,
 ) -> Convergence:
     """Shoot a given number of lattices, as discovery with these settings does, and record the convergence.
@@ -224,10 +219,10 @@ class _Ledger:
             ("pairs", self.pairs, 1.0, 0.0),
             ("power", self.power, self.least_power, self.direct_power),
         ):
-            middle, high = _unseen(weight, least, times, lattices, confidence)
+            middle, high = unseen_weight(weight, least, times, lattices, confidence)
             found = weight[seen].sum() + sure
             for key, value in (("", middle), ("_high", high)):
-                entries[f"missed_{name}{key}"] = _share(value, found)
+                entries[f"missed_{name}{key}"] = share_of(value, found)
         return ConvergenceRow(
             lattices=lattices,
             rays=lattices * rays_per_lattice,
@@ -235,35 +230,3 @@ class _Ledger:
             paths=int(self.pairs[seen].sum()) + self.direct_paths,
             **entries,
         )
-
-
-def _unseen(
-    weight: np.ndarray, least_path: float, times: np.ndarray, lattices: int, confidence: float
-) -> tuple[float, float]:
-    """Weight that no lattice saw: jackknife estimate and upper limit.
-
-    One lattice alone has nothing to be compared with: it may have missed everything. Where no chain was seen only
-    once, the limit needs the weight that such a chain would have: that of the chains seen least, in proportion to the
-    rate at which rays hit them, for both grow with the width of a chain's beam.
-    """
-    worth = (weight > 0) & (times > 0)
-    once = worth & (times == 1)
-    if lattices == 1 or not worth.any():
-        return float(weight[once].sum()), np.inf if weight.any() else 0.0
-    least = int(times[worth].min())
-    each = float(weight[worth & (times == least)].mean()) * _rate(1, lattices) / _rate(least, lattices)
-    each = max(each, least_path)
-    factor = (lattices - 1) / lattices
-    most = float(gammaincinv(np.count_nonzero(once) + 1, confidence))  # half the quantile of chi^2
-    return factor * float(weight[once].sum()), factor * most * each
-
-
-def _rate(times: int, lattices: int) -> float:
-    """Hits per lattice of a chain that so many lattices saw: Poisson hits, and half a lattice's doubt if all did."""
-    return float(-np.log1p(-min(times, lattices - 0.5) / lattices))
-
-
-def _share(missed: float, found: float) -> float:
-    if np.isinf(missed):
-        return 1.0
-    return float(missed / (found + missed)) if found + missed else 0.0

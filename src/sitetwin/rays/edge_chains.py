@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Integer
@@ -23,12 +24,14 @@ class EdgeCompleteness:
         unseen_share: Estimated share of valid (chain, user) pairs that the tracer does not find, because no sample met
             the light on the wedge, no ray the facet from the wedge, or none the facet from the users' cells: the sum of
             a first-order jackknife over the sets for each of the three.
+        unseen_high: Upper limit of `unseen_share` at 95 % confidence; None in stores of older versions.
     """
 
     sets: int
     probe_users: int
     probe_paths: int
     unseen_share: float
+    unseen_high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +98,30 @@ class EdgeChains:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All but the grid as NumPy arrays, for storage."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        return arrays | {f"completeness_{name}": np.asarray(v) for name, v in vars(self.completeness).items()}
+        return arrays | completeness_arrays(self.completeness)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], grid: CellGrid) -> EdgeChains:
         """The inverse of `to_arrays`."""
-        measured = {f.name: np.asarray(arrays[f"completeness_{f.name}"]).item() for f in fields(EdgeCompleteness)}
         return cls(
             **{name: np.asarray(arrays[name]) for name in _ARRAYS},
             grid=grid,
-            completeness=EdgeCompleteness(**measured),
+            completeness=completeness_from(EdgeCompleteness, arrays),
         )
 
 
 _ARRAYS = ("before", "wedge", "after", "source", "mark_offsets", "mark_cells")
+
+
+Measured = TypeVar("Measured")
+
+
+def completeness_arrays(measured: Any) -> dict[str, np.ndarray]:
+    """Return what is known of a completeness as arrays, for storage."""
+    return {f"completeness_{name}": np.asarray(v) for name, v in vars(measured).items() if v is not None}
+
+
+def completeness_from(kind: type[Measured], arrays: dict[str, np.ndarray]) -> Measured:
+    """Make a completeness from the arrays that `completeness_arrays` returned; older stores have no upper limit."""
+    names = {f.name: f"completeness_{f.name}" for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: np.asarray(arrays[key]).item() for name, key in names.items() if key in arrays})

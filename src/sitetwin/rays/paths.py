@@ -16,6 +16,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.late import later
 from sitetwin.rays.layout import LAYOUT, to_dataset
 from sitetwin.rays.soundness import check_structure
+from sitetwin.rays.unseen import UNSEEN_KEYS, unseen_in_words
 from sitetwin.site import Site
 from sitetwin.store.ragged import checked_selection, take_groups
 
@@ -295,6 +296,6 @@ class Paths:
         }
         for name, key in (("unseen", "completeness"), ("unseen, diffracted", "completeness_diffraction")):
             stated = self.attributes.get(key)
-            if isinstance(stated, dict) and "unseen_share" in stated:
-                facts[name] = f"{stated['unseen_share']:.2g} of the paths, estimated"
+            if isinstance(stated, dict) and stated.get("unseen_share") is not None:
+                facts[name] = unseen_in_words(*(stated.get(key) for key in UNSEEN_KEYS))
         return facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.maps import LocalProjection, Radius, read_geojson_like, read_map, read_maps
+from sitetwin.site.maps import LocalProjection, read_geojson_like, read_map, read_maps
 from sitetwin.site.maps.features import MapData
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.geojson import read_geojson
@@ -281,30 +280,3 @@ def test_any_features_are_read_or_dropped(features: list[Any]) -> None:
         return
     assert all(np.isfinite(shapely.get_coordinates(d.geometry)).all() for d in drawn)
     assert len({d.key for d in drawn}) == len(drawn)
-
-
-DATA = Path(os.environ.get("SITETWIN_DATA", "/nowhere"))
-
-
-@pytest.mark.skipif(not (DATA / "boston").is_dir(), reason="SITETWIN_DATA names no folder with boston/")
-def test_boston() -> None:
-    """22,188 footprints of the city (two without area, 60 courtyards in another reference system), and street trees."""
-    found, ledger = read_map(DATA / "boston" / "boston_buildings_stories.geojson.gz")
-    assert len(found.features) == 22_186
-    assert sum(1 for f in found.features if "building:levels" in f.tags) == pytest.approx(22_188 - 3_995, abs=2)
-    assert said(ledger, "assumed", "0 or less means unknown") == 3_995
-    trees, _ = read_map(DATA / "boston" / "boston_trees_osm.geojson.gz")
-    assert len(trees.features) == 8_269
-    assert {f.tags["natural"] for f in trees.features} == {"tree"}
-
-
-@pytest.mark.skipif(not (DATA / "new_york").is_dir(), reason="SITETWIN_DATA names no folder with new_york/")
-def test_new_york() -> None:
-    """107 buildings; the file's centre is the origin that its makers chose."""
-    found, _ = read_map(DATA / "new_york" / "osm" / "map.osm")
-    latitude, longitude = (float(v) for v in (DATA / "new_york" / "osm_gps_origin.txt").read_text().split())
-    assert found.georeference.latitude == pytest.approx(latitude, abs=1e-7)
-    assert found.georeference.longitude == pytest.approx(longitude, abs=1e-7)
-    assert sum(1 for f in found.features if "building" in f.tags) == 107
-    near, _ = read_map(DATA / "new_york" / "osm" / "map.osm", clip=Radius(latitude, longitude, 60.0))
-    assert len(near.features) < len(found.features)

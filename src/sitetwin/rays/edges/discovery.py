@@ -22,6 +22,7 @@ from sitetwin.rays.edges.light import LitWedges, lit_wedges
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.edges.solving import EdgeSolver
 from sitetwin.rays.edges.views import SETS, facets_from_cells, facets_from_wedges, facets_in_sight, sides_struck
+from sitetwin.rays.unseen import Sampling, unseen_pairs
 from sitetwin.site import Site
 
 _PROBE_USERS = 4096
@@ -255,15 +256,17 @@ def _measure(
     from_wedges: _Views | None,
     from_cells: _Views | None,
 ) -> EdgeCompleteness:
-    """First-order jackknife for each of the three samplings, on the valid paths of the probe users."""
-    once = np.count_nonzero(lit.seen_in[chains.source[chain]] == 1)
+    """Unseen share for each of the three samplings, on the valid paths of the probe users."""
+    found, source = len(chain), chains.source[chain].astype(np.int64)
+    samplings = [Sampling(source, lit.seen_in[source], SETS)]
     reflected = chains.after[chain] >= 0
-    chain, user = chain[reflected], user[reflected]
+    chain, user, source = chain[reflected], user[reflected], source[reflected]
     if from_wedges is not None and from_cells is not None:
         facets = scene.site.num_facets
-        once += np.count_nonzero(from_wedges.sets_of(chains.source[chain], chains.after[chain], facets) == 1)
+        after = chains.after[chain].astype(np.int64)
         place = np.searchsorted(cells.cells, chains.grid.cell_of(probes[user]))
-        once += np.count_nonzero(from_cells.sets_of(place, chains.after[chain], facets) == 1)
-    unseen = once * (SETS - 1) / SETS
-    total = len(reflected) + unseen
-    return EdgeCompleteness(SETS, len(probes), len(reflected), float(unseen / total) if total else 0.0)
+        for views, row in ((from_wedges, source), (from_cells, place)):
+            samplings.append(Sampling(row * facets + after, views.sets_of(row, after, facets).astype(np.int64), SETS))
+    unseen = unseen_pairs(found, samplings)
+    high = unseen.high if len(scene.site.wedges) else 0.0  # nothing is sought where nothing diffracts
+    return EdgeCompleteness(SETS, len(probes), found, unseen.share, high)

@@ -19,6 +19,7 @@ from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.layout import FRAME, LAYOUT, TITLE
 from sitetwin.rays.paths import Paths
 from sitetwin.rays.soundness import check_values
+from sitetwin.rays.unseen import UNSEEN_KEYS
 from sitetwin.site import Site
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.version import code_version
@@ -47,6 +48,10 @@ class TraceSummary:
         unseen_share: Estimated share of (chain, user) pairs that discovery missed; None if the store does not tell it.
         unseen_share_diffracted: Estimated share of (chain, user) pairs with a diffraction that discovery missed; None
             if diffraction was not traced.
+        unseen_high: Upper limit of `unseen_share` at 95 % confidence; None if the store does not tell it.
+        unseen_high_diffracted: The same of `unseen_share_diffracted`.
+        probe_users: Number of users on whom `unseen_share` was estimated; None if the store does not tell it.
+        probe_users_diffracted: The same of `unseen_share_diffracted`.
     """
 
     users: int
@@ -55,6 +60,10 @@ class TraceSummary:
     line_of_sight_share: float
     unseen_share: float | None
     unseen_share_diffracted: float | None = None
+    unseen_high: float | None = None
+    unseen_high_diffracted: float | None = None
+    probe_users: int | None = None
+    probe_users_diffracted: int | None = None
 
 
 def paths_to_arrays(paths: Paths) -> dict[str, Array]:
@@ -293,14 +302,23 @@ def summarise(path: str | Path) -> TraceSummary:
         empty += int(np.count_nonzero(np.diff(offsets) == 0))
         sighted += int(np.count_nonzero(np.diff(direct[offsets])))
         paths += int(offsets[-1])
-    unseen = unseen_diffracted = None
-    if store.has_group(CHAINS):
-        found = store.read_group(CHAINS)
-        unseen = float(found["completeness_unseen_share"][0])
-        if "edges_completeness_unseen_share" in found.arrays:
-            unseen_diffracted = float(found["edges_completeness_unseen_share"][0])
     users = store.num_users
-    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, unseen, unseen_diffracted)
+    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, **_unseen(store))
+
+
+def _unseen(store: TileStore) -> dict[str, Any]:
+    """What the store tells of the paths that it lacks, by the names of `TraceSummary`."""
+    if not store.has_group(CHAINS):
+        return {"unseen_share": None}
+    group = store.read_group(CHAINS)
+    diffracted = {f"{name}_diffracted": value for name, value in stated_unseen(group, "edges_").items()}
+    return stated_unseen(group) | diffracted
+
+
+def stated_unseen(group: Group, prefix: str = "") -> dict[str, Any]:
+    """Return the unseen share of stored chains, its upper limit and the users that it rests on; None if not stored."""
+    keys = {name: f"{prefix}completeness_{name}" for name in UNSEEN_KEYS}
+    return {name: group[key][0].item() if key in group.arrays else None for name, key in keys.items()}
 
 
 def _position(point: np.ndarray) -> list[float]:

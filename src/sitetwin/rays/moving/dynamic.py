@@ -35,6 +35,7 @@ from sitetwin.rays.specular.discovery import Sightings, follow, merge_sightings
 from sitetwin.rays.specular.exact import exact_vertices
 from sitetwin.rays.specular.reach import reaches
 from sitetwin.rays.specular.solving import SpecularPaths, SpecularSolver
+from sitetwin.rays.unseen import Sampling, Unseen, unseen_pairs
 from sitetwin.site import MovingObject, Site, place_objects
 
 _MARGIN = 0.01  # m around an object, within which a segment is verified anew
@@ -150,12 +151,14 @@ class DynamicTrace:
         chains, times = self._chains_over(placed, caster, objects)
         solver = SpecularSolver(placed, caster, chains, self._settings.max_transmissions)
         new = _Bounces.of(solver, solver.solve(self.users, everywhere=True), self.users, {})
+        unseen = _unseen(chains, times, new.paths) if objects and self._settings.max_depth else Unseen(0.0, 0.0)
         attributes = {
             **trace_attributes(placed, self._chains, self._settings),
             "objects": {
                 "names": [body.name for body in objects],
                 "chains": len(chains),
-                "unseen_share": _unseen_share(chains, times, new.paths),
+                "unseen_share": unseen.share,
+                "unseen_high": unseen.high,
             },
         }
         merged = replace(kept.merged(new).with_crossings(placed), attributes=attributes)
@@ -281,10 +284,9 @@ def _points_on(body: MovingObject, count: int, rng: np.random.Generator) -> np.n
     return a + u[:, None] * (b - a) + v[:, None] * (c - a)
 
 
-def _unseen_share(chains: ChainList, times: np.ndarray, paths: Paths) -> float:
-    """First-order jackknife over the rounds, on the paths over objects; see `discovery`."""
+def _unseen(chains: ChainList, times: np.ndarray, paths: Paths) -> Unseen:
+    """Share of the paths over objects that no round found; see `sitetwin.rays.unseen`."""
     number = {row.tobytes(): index for index, row in enumerate(chains.facets)}
-    seen = np.array([times[number[row.tobytes()]] for row, kind in zip(paths.facets, paths.kinds, strict=True)
-                     if kind.any()])  # fmt: skip
-    once = np.count_nonzero(seen == 1) * (_ROUNDS - 1) / _ROUNDS
-    return float(once / (len(seen) + once)) if len(seen) else 0.0
+    over = paths.kinds.any(axis=1)
+    chain = np.array([number[row.tobytes()] for row in paths.facets[over]], dtype=np.int64)
+    return unseen_pairs(len(chain), [Sampling(chain, times[chain], _ROUNDS)])

@@ -1,8 +1,8 @@
 """Discovery: which chains exist at all, found by shooting rays from the transmitter without any receiver.
 
-Each lattice of rays is an independent sample of the chains, so what the lattices share tells how much they all missed:
-the first-order jackknife for the number of unseen classes (K. P. Burnham, W. S. Overton, Biometrika 65(3), 1978), a
-member of the family of I. J. Good's estimators (Biometrika 40, 1953), applied to (chain, user) pairs.
+Each lattice of rays is an independent sample of the chains, so what the lattices share tells how much they all missed
+(`sitetwin.rays.unseen`): a member of the family of I. J. Good's estimators (Biometrika 40, 1953), applied to (chain,
+user) pairs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sitetwin.rays.chains import ChainList, Completeness
 from sitetwin.rays.device import to_device
 from sitetwin.rays.lattice import fibonacci_directions, random_rotation
 from sitetwin.rays.specular.solving import SpecularSolver
+from sitetwin.rays.unseen import Sampling, unseen_in_words, unseen_pairs
 from sitetwin.site import Site
 
 FIRST_LATTICES = 6
@@ -89,14 +90,14 @@ def discover_chains(
                 progress(len(sightings) / _MOST_LATTICES)
         chains = merge_sightings(sightings, transmitter, grid, depth, users)
         solver = SpecularSolver(site, caster, chains, max_transmissions)
-        measured = _measure(solver, probes, wanted, rays_per_lattice, unseen_bound)
+        measured = _measure(solver, probes, len(users), wanted, rays_per_lattice, unseen_bound)
         if measured.unseen_share <= unseen_bound or wanted >= _MOST_LATTICES:
             break
         wanted = min(wanted + wanted // 2, _MOST_LATTICES)
     if measured.unseen_share > unseen_bound:
         warnings.warn(
-            f"discovery stopped at {wanted} lattices with an estimated unseen share of {measured.unseen_share:.1e}, "
-            f"above the bound of {unseen_bound:.1e}; raise rays_per_lattice",
+            f"discovery stopped at {wanted} lattices with an unseen share above the bound of {unseen_bound:.1e}: "
+            f"{unseen_in_words(measured.unseen_share, measured.unseen_high, len(probes))}; raise rays_per_lattice",
             SiteTwinWarning,
             stacklevel=2,
         )
@@ -379,7 +380,9 @@ def merge_sightings(
     )
 
 
-def _measure(solver: SpecularSolver, probes: np.ndarray, lattices: int, rays: int, bound: float) -> Completeness:
+def _measure(
+    solver: SpecularSolver, probes: np.ndarray, users: int, lattices: int, rays: int, bound: float
+) -> Completeness:
     """Try every chain on the probe users: what did a single lattice see alone, what lies outside the marked cells?"""
     chains = solver.chains
     found = solver.solve(probes, everywhere=True)
@@ -387,16 +390,20 @@ def _measure(solver: SpecularSolver, probes: np.ndarray, lattices: int, rays: in
     chain, user = found.chain[reflected].astype(np.int64), found.user[reflected]
     marked = _pair_keys(chains, np.repeat(np.arange(len(chains)), np.diff(chains.mark_offsets)), chains.mark_cells)
     tried = _among(_pair_keys(chains, chain, chains.grid.cell_of(probes[user])), marked)
-    once = np.count_nonzero(chains.seen_in[chain] == 1) * (lattices - 1) / lattices
-    missed = np.count_nonzero(~tried)
-    total = len(chain) + once
+    unseen = unseen_pairs(
+        len(chain),
+        [Sampling(chain, chains.seen_in[chain], lattices)],
+        np.bincount(user[~tried], minlength=len(probes)),
+        sampled=len(probes) < users,
+    )
     return Completeness(
         lattices=lattices,
         rays_per_lattice=rays,
         probe_users=len(probes),
         probe_paths=len(chain),
-        unseen_share=float((once + missed) / total) if total else 0.0,
+        unseen_share=unseen.share,
         bound=bound,
+        unseen_high=unseen.high if chains.facets.shape[1] else 0.0,  # nothing is sought where nothing may reflect
     )
 
 

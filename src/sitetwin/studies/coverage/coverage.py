@@ -78,7 +78,7 @@ class Coverage:
         serving: (U,) station that serves, -1 for none.
         sinr: (U,) linear, NaN where none serves.
         stores: Folder of the paths of each station, relative to that of the coverage.
-        chains: Hash and estimated unseen share of each station's chains.
+        chains: Hash of each station's chains, their estimated unseen share, its limit and the users it rests on.
     """
 
     site: Site

@@ -90,7 +90,9 @@ class StationFacts(Record):
         line_of_sight_share: Share of all users that see it.
         paths: Folder of its paths.
         chains_hash: Hash of its chains.
-        unseen_share: Estimated share of valid chains that the tracer missed.
+        unseen_share: Estimated share of valid (chain, user) pairs that the tracer missed.
+        unseen_high: Its upper limit at 95 % confidence; None in results of older versions.
+        probe_users: Number of users on whom it was estimated; None in results of older versions.
         paths_configuration_hash: Hash of the configuration of that store.
     """
 
@@ -117,6 +119,8 @@ class StationFacts(Record):
     paths: str
     chains_hash: str | None
     unseen_share: float
+    unseen_high: Number = None
+    probe_users: int | None = None
     paths_configuration_hash: str
 
 

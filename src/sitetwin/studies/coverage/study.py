@@ -17,7 +17,7 @@ from sitetwin.channel.link_statistics import LinkStatistics, best_server, link_s
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.jobs.io import arrays_to_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, stated_unseen
 from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
@@ -161,6 +161,6 @@ def _chain_facts(store: TileStore) -> dict[str, object]:
     group = store.read_group("chains")
     return {
         "chains_hash": group.attributes.get("hash"),
-        "unseen_share": float(group["completeness_unseen_share"][0]),
+        **stated_unseen(group),
         "paths_configuration_hash": store.configuration_hash,
     }
