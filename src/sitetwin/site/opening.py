@@ -8,6 +8,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.foreign import refuse_foreign
 from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_scene
 from sitetwin.site.importers.insite import is_insite
+from sitetwin.site.importers.json_kind import is_cityjson
 from sitetwin.site.io import is_saved_site, load_site
 from sitetwin.site.site import Site
 
@@ -15,7 +16,7 @@ MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 """Files that are maps by their names; Overpass answers are maps too, under the suffix .json."""
 
 
-_CITY_SIGN, _OSM_SIGN, _SCENE_SIGN = b'"CityJSON', b"<osm", b"<scene"
+_OSM_SIGN, _SCENE_SIGN = b"<osm", b"<scene"
 _LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
 
 
@@ -27,12 +28,12 @@ def is_map(path: Path) -> bool:
     if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
         return False
     try:
+        if suffix == ".json":
+            return not is_cityjson(path)
         with path.open("rb") as file:
             head = file.read(_LOOKED_AT)
     except OSError:
         return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
-    if suffix == ".json":
-        return _CITY_SIGN not in head
     return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
 
 

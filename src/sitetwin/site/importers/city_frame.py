@@ -1,4 +1,4 @@
-"""From the reference system of a CityJSON file to the local frame of a site."""
+"""From the coordinates of a file to the local frame of a site: a system of the earth, or a far origin."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import ProjError
 
-from sitetwin.site.importers.cityjson_file import City
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.importers.reference import ReferenceSystem
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.projection import Georeference, LocalProjection, check_origin
@@ -62,29 +63,30 @@ class CityFrame:
         return replace(self, origin=(x, y, above), georeference=georeference)
 
 
-def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
+def city_frame(where: str, reference: ReferenceSystem | None, points: np.ndarray, ledger: Ledger) -> CityFrame:
     """Choose the local frame of a file, centred on the middle of its points.
 
     A file without a reference system keeps its coordinates, in metres, if all lie within 10 km of its own origin, and
     is shifted to the middle of them otherwise.
 
     Args:
-        city: The file.
+        where: Name of the file, for messages.
+        reference: Its reference system, or None where it names none.
         points: (N, 3) points in use, in the file's reference system.
         ledger: Account of the import; it records assumptions about units.
 
     Raises:
-        SiteTwinError: The code of the reference system is unknown, or the system is not a projected one.
+        SiteTwinError: The points lie outside of the area of the reference system.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     with np.errstate(over="ignore"):
         middle = (low / 2 + high / 2).round(3)
-    if city.epsg is None:
+    if reference is None:
         ledger.note("assumed", "coordinates are metres, east and north: the file names no reference system")
         near = float(np.abs(points).max()) <= _NEAR
         shift = (0.0, 0.0, 0.0) if near else (float(middle[0]), float(middle[1]), 0.0)
-        return CityFrame(city.where, None, None, shift, 1.0, not near)
-    horizontal, vertical = _systems(city, city.epsg)
+        return CityFrame(where, None, None, shift, 1.0, not near)
+    horizontal, vertical = reference.horizontal, reference.vertical
     unit = _vertical_unit(horizontal, vertical, ledger)
     try:
         to_wgs84 = Transformer.from_crs(horizontal, "EPSG:4326", always_xy=True)
@@ -92,26 +94,11 @@ def city_frame(city: City, points: np.ndarray, ledger: Ledger) -> CityFrame:
         datum = vertical.name if vertical is not None else "heights of the file"
         georeference = check_origin(round(latitude, 7), round(longitude, 7), datum)
         transformer = Transformer.from_crs(horizontal, LocalProjection.of(georeference).crs, always_xy=True)
-    except (ProjError, ValueError):
-        city.refuse(
-            f"has coordinates outside the area of EPSG:{city.epsg}", "correct its reference system or transform"
-        )
-    return CityFrame(city.where, georeference, transformer, (float(middle[0]), float(middle[1]), 0.0), unit, True)
-
-
-def _systems(city: City, epsg: int) -> tuple[CRS, CRS | None]:
-    """Horizontal and vertical system of a file's code."""
-    try:
-        crs = CRS.from_epsg(epsg)
-    except CRSError:
-        city.refuse(f"names the reference system EPSG:{city.epsg}, which PROJ does not know", "correct the code")
-    horizontal, vertical = (crs.sub_crs_list[0], crs.sub_crs_list[1]) if crs.is_compound else (crs, None)
-    if not horizontal.is_projected:
-        city.refuse(
-            f"is in EPSG:{city.epsg} ({crs.name}), which is not a projected system",
-            "reproject it to one in metres, such as UTM",
-        )
-    return horizontal, vertical
+    except (ProjError, ValueError) as error:
+        raise SiteTwinError(
+            f"'{where}' has coordinates outside the area of {reference.name}; correct its reference system or transform"
+        ) from error
+    return CityFrame(where, georeference, transformer, (float(middle[0]), float(middle[1]), 0.0), unit, True)
 
 
 def _vertical_unit(horizontal: CRS, vertical: CRS | None, ledger: Ledger) -> float:

@@ -14,6 +14,7 @@ import shapely
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.build import build_site
 from sitetwin.site.footprints import footprint
+from sitetwin.site.importers.city_feet import draw_down, ground_to_reach, open_above
 from sitetwin.site.importers.city_frame import CityFrame, city_frame
 from sitetwin.site.importers.cityjson_file import City, CityObject, read_city
 from sitetwin.site.importers.cityjson_surfaces import GROUND, ROOF, WALL, Lod, Surfaces, parse_lod, surfaces_of
@@ -23,6 +24,7 @@ from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.mesh import check_triangle_count
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Ellipsoid, ExtrudedPolygon, Vegetation, Volume
+from sitetwin.site.verticals import VerticalIndex
 
 CITYJSON_SUFFIXES = (".json", ".jsonl", ".cityjson", ".cityjsonl", ".ndjson")
 
@@ -97,7 +99,7 @@ def load_cityjson(
             f"'{city.where}' has no surface of a building or of the ground at the level of detail asked"
         )
     check_triangle_count(sum(map(len, corners)), f"'{city.where}'")
-    frame = city_frame(city, np.concatenate(corners).reshape(-1, 3), ledger)
+    frame = city_frame(city.where, city.reference, np.concatenate(corners).reshape(-1, 3), ledger)
     families = {key: replace(f, pieces=[_placed(p, frame) for p in f.pieces]) for key, f in families.items()}
     grounds = [(name, tags, _placed(piece, frame)) for name, tags, piece in grounds]
     lowest = _lowest_ground(families, grounds)
@@ -110,6 +112,8 @@ def load_cityjson(
     if not bodies:
         bodies = [_flat_ground(families, lowest, rules, ledger)]
         _draw_down(families, lowest, ledger)
+    else:
+        _reach_terrain(families, bodies, ledger)
     for key, family in families.items():
         bodies += _building_bodies(key, family, rules, ledger)
     volumes = [v for thing, piece in plants for v in _canopies(thing, _placed(piece, frame), ledger)]
@@ -236,27 +240,36 @@ def _flat_ground(families: dict[str, _Family], level: float, rules: MaterialRule
 
 
 def _draw_down(families: dict[str, _Family], level: float, ledger: Ledger) -> None:
-    """Draw the feet of buildings down to the flat ground: the corners that a ground surface shares with the walls."""
-    highest = level
+    """Draw the feet of buildings down to the flat ground."""
+    highest = 0.0
     for key, family in families.items():
-        corners = np.concatenate([piece.corners for piece in family.pieces]).reshape(-1, 3)
-        role = np.repeat(np.concatenate([piece.role for piece in family.pieces]), 3)
-        _, index = np.unique(corners, axis=0, return_inverse=True)
-        foot = np.isin(index, np.unique(index[role == GROUND]))
-        highest = max(highest, float(corners[foot, 2].max(initial=level)))
-        if (corners[foot, 2] > level + 1e-3).any():
-            ledger.note("repaired", "foot of a building drawn down to the flat ground", key)
-        corners[foot, 2] = level
-        stop = np.cumsum([len(piece.corners) for piece in family.pieces])[:-1]
-        moved = np.split(corners.reshape(-1, 3, 3), stop)
-        family.pieces = [replace(p, corners=c) for p, c in zip(family.pieces, moved, strict=True)]
-    if highest - level > _UNEVEN:
+        family.pieces, drop = draw_down(family.pieces, level)
+        _note_feet(family, key, level, drop, "flat ground", ledger)
+        highest = max(highest, drop)
+    if highest > _UNEVEN:
         warnings.warn(
-            f"the feet of the buildings lie up to {highest - level:.1f} m apart, but the file has no terrain: a flat "
+            f"the feet of the buildings lie up to {highest:.1f} m apart, but the file has no terrain: a flat "
             "ground was put under them",
             SiteTwinWarning,
             stacklevel=3,
         )
+
+
+def _reach_terrain(families: dict[str, _Family], grounds: list[Body], ledger: Ledger) -> None:
+    """Draw down the feet of buildings that hang over the ground of the file."""
+    terrain = VerticalIndex(np.concatenate([body.corners for body in grounds]))
+    for key, family in families.items():
+        level = ground_to_reach(family.pieces, terrain)
+        if level is not None:
+            family.pieces, drop = draw_down(family.pieces, level)
+            _note_feet(family, key, level, drop, "ground", ledger)
+
+
+def _note_feet(family: _Family, key: str, level: float, drop: float, what: str, ledger: Ledger) -> None:
+    if drop > 1e-3:
+        ledger.note("repaired", f"foot of a building drawn down to the {what}", key)
+    if open_above(family.pieces, level):
+        ledger.note("assumed", "building that the file does not close: rays enter it", key)
 
 
 def _building_bodies(key: str, family: _Family, rules: MaterialRules, ledger: Ledger) -> Iterator[Body]:
@@ -316,7 +329,8 @@ def _site(
             "source": {
                 "kind": "CityJSON",
                 "files": {path.name: hashlib.sha256(city.data).hexdigest()},
-                "epsg": city.epsg,
+                "epsg": city.reference.codes[0] if city.reference else None,
+                **({"vertical_epsg": city.reference.codes[1]} if city.reference and city.reference.codes[1:] else {}),
                 "origin": list(frame.origin),
                 "material_rules": rules.name,
             },

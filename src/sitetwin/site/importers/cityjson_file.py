@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers.blocks import clip, read_file
 from sitetwin.site.importers.gltf import load_json
+from sitetwin.site.importers.reference import ReferenceSystem, parse_reference
 
 LARGEST_CITYJSON = 2**29
 """Bytes."""
 
 _FARTHEST = 1e9
 _VERSIONS = ("1.0", "1.1", "2.0")
-_EPSG = re.compile(r"EPSG(?:::|:|/[0-9.]+/)(\d{4,6})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class City:
         where: Name of the file, for messages.
         data: Content of the file.
         objects: City objects of the file by identifier, in file order.
-        epsg: EPSG code of the file's reference system, or None.
+        reference: The file's reference system, or None.
         templates: Geometries that instances refer to.
         template_vertices: (V, 3) float64, coordinates that the templates refer to.
     """
@@ -59,7 +58,7 @@ class City:
     where: str
     data: bytes
     objects: dict[str, CityObject]
-    epsg: int | None
+    reference: ReferenceSystem | None
     templates: tuple[dict[str, Any], ...]
     template_vertices: np.ndarray
 
@@ -100,7 +99,7 @@ def read_city(path: Path) -> City:
         where,
         data,
         objects,
-        _epsg(head, where),
+        _reference(head, where),
         _geometries(templates.get("templates", []), where),
         _points(templates.get("vertices-templates", []), where),
     )
@@ -190,20 +189,11 @@ def _dictionary(value: Any, what: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _epsg(head: dict[str, Any], where: str) -> int | None:
-    """Code of the reference system: a URL in versions 1.1 and 2.0, a URN in 1.0."""
+def _reference(head: dict[str, Any], where: str) -> ReferenceSystem | None:
+    """The reference system: a URL in versions 1.1 and 2.0, a URN in 1.0."""
     metadata = head.get("metadata")
     text = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
-    if text is None or text == "":
-        return None
-    match = _EPSG.search(str(text).strip())
-    if match is None:
-        _refuse(
-            where,
-            f"names the reference system '{clip(str(text))}', which is no EPSG code",
-            "write it as https://www.opengis.net/def/crs/EPSG/0/<code>",
-        )
-    return int(match[1])
+    return None if text is None or text == "" else parse_reference(str(text), where)
 
 
 def _refuse(where: str, what: str, mend: str = "export it again") -> NoReturn:
