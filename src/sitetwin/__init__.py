@@ -33,6 +33,7 @@ _HOMES = {
     "face.exporting": ("export_channels", "export_paths"),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
+    "channel.assumptions": ("assumption_effects",),
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
     "channel.stations": ("Station", "read_stations"),
     "report.coverage.writer": ("write_coverage",),
@@ -63,6 +64,7 @@ __all__ = [
     "TraceSettings",
     "Vegetation",
     "__version__",
+    "assumption_effects",
     "calibrate",
     "channel",
     "channels",
@@ -100,6 +102,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
+    from sitetwin.channel.assumptions import assumption_effects
     from sitetwin.channel.stations import Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning

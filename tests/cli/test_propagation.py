@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -136,3 +138,28 @@ def test_impossible_weather_is_refused_by_every_command(rough, tmp_path, words, 
         assert result.exit_code == 1
         assert said in result.stderr
         assert not (tmp_path / "o").exists()
+
+
+def test_what_follows_from_assumed_walls_is_told_once_where_it_matters(tmp_path):
+    ring = [[11.0, 48.0], [11.0002, 48.0], [11.0002, 48.0001], [11.0, 48.0001], [11.0, 48.0]]
+    house = {
+        "type": "Feature",
+        "id": "way/1",
+        "properties": {"building": "yes", "height": 9},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [house]}))
+    run("site", "import", tmp_path / "a.geojson", "--out", tmp_path / "site")
+    told, at = {}, "one passage straight through 'concrete' of 0.2 m costs"
+    for name, more in (("opaque", ()), ("thin", ("--transmissions", 1, "--diffuse", 2))):
+        place = (tmp_path / "site", "--tx=-20,0,5", "--area=-30,-9,30,9", "--spacing", 9, "--depth", 0)
+        told[name] = run("trace", *place, "--out", tmp_path / name, *more).stderr
+        scene = ("--scene", tmp_path / "site", "--carrier", 28e9, "--quantity", "gains")
+        told[f"fields, {name}"] = run("channels", tmp_path / name, *scene, "--out", tmp_path / f"c {name}").stderr
+    assert {name: text.count(at) for name, text in told.items()} == {
+        "opaque": 0, "fields, opaque": 0, "thin": 1, "fields, thin": 1,
+    }  # fmt: skip
+    assert f"at 28 GHz {at} 90.9 dB; a pane of glass" in told["fields, thin"]
+    assert f"at 3.5 and 28 GHz {at} 19.0 dB and 90.9 dB" in told["thin"]
+    assert [text.count("diffuse paths carry no power") for text in told.values()] == [0, 0, 1, 1]
+    assert told["fields, opaque"].count("taken for 'paving' (concrete)") == 1

@@ -107,6 +107,7 @@ def channels(
     request = what.request(arrays, how)
     with writing_store(to, resume), progress_bars() as tell:
         site, summary = how.site_of(source, scene), summarise(paths)
+        how.note_assumptions(site, [what.carrier], source.configuration.get("settings", {}))
         if summary.paths == 0:
             raise SiteTwinError(
                 f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "

@@ -40,6 +40,11 @@ def say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
+def note(text: str) -> None:
+    """Print a sentence that the user should read, on stderr, as warnings are printed."""
+    err.print(f"sitetwin: note: {printable(text)}", markup=False, soft_wrap=True)
+
+
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print names and what they stand for, one row for each."""
     table = Table(show_header=False)

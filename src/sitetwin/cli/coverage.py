@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,6 +113,7 @@ def coverage(
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)
     with resumed_by(run.to, run.is_begun), progress_bars() as tell:
         site = how.roughened(open_site(scene))
+        how.note_assumptions(site, [station.carrier_hz for station in stations], asdict(settings.trace))
         found = st.coverage(
             site, stations, bounds, grid.spacing, grid.height,
             settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,

@@ -61,6 +61,7 @@ def export(
             how.check_traced(ctx, opened)
             tx, rx = arrays.radios()
             site = how.site_of(opened, scene)
+            how.note_assumptions(site, [carrier], opened.configuration.get("settings", {}))
             choices = {"carrier_hz": carrier, "radio": tx, "user_radio": rx, **how.keywords()}
             st.export_paths(store, site, to, form, max_paths=max_paths, progress=tell, **choices)
     say(str(to))

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from sitetwin.cli import ctrl_c
-from sitetwin.cli.console import err, printable
+from sitetwin.cli.console import err, note, printable
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _sentences_for_warnings() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
         if issubclass(category, SiteTwinWarning):
-            err.print(f"sitetwin: note: {printable(str(message))}", markup=False, soft_wrap=True)
+            note(str(message))
         else:
             shown(message, category, filename, lineno, *rest)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sitetwin.cli.console import out, plain, print_facts, progress_bars, say
+from sitetwin.cli.console import note, out, plain, print_facts, progress_bars, say
 from sitetwin.cli.failures import Context, refuse_idle, writing_store
 from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.places import UserPlaces
@@ -19,7 +19,9 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.face.transmitter_texts import read_transmitters
 
 if TYPE_CHECKING:
+    from sitetwin.rays import TraceSettings
     from sitetwin.rays.jobs.io import TraceSummary
+    from sitetwin.site import Site
     from sitetwin.site.maps import Ledger
 
 ENGINES = ("sitetwin", "sionna")
@@ -87,6 +89,7 @@ def trace(
         site = open_site(scene)
         settings = tracing.settings()
         check_engine(run.engine, site, settings)
+        _note_assumptions(site, settings)
         stand = st.transmitters(site, positions, allow_indoors=places.indoors)
         account = Ledger()
         users, dropped = places.users(site, account)
@@ -96,6 +99,16 @@ def trace(
     _print_traces(summaries, dropped, account, time.perf_counter() - begun)
     say(str(run.to))
     _refuse_empty_traces(summaries)
+
+
+def _note_assumptions(site: Site, settings: TraceSettings) -> None:
+    """Say what follows from assumed materials for the paths that are traced; fields come later, at their carrier."""
+    from sitetwin.channel.assumptions import scattering_effects, thickness_effects
+
+    told = thickness_effects(site) if settings.max_transmissions else []
+    told += scattering_effects(site, diffuse=True) if settings.diffuse_paths else []
+    for sentence in told:
+        note(sentence)
 
 
 def _print_traces(summaries: dict[str, TraceSummary], dropped: int, account: Ledger, seconds: float) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sitetwin.cli.console import note
 from sitetwin.cli.failures import Context, refuse_idle
 from sitetwin.cli.options.groups import option_group
 from sitetwin.cli.options.single import check_range, choice, number
@@ -127,6 +129,22 @@ class FieldChoices:
         diffuse = source.configuration.get("settings", {}).get("diffuse_paths", 0)
         self.warn_of_idle_scattering(diffuse, f"{source.path} was traced")
         return site
+
+    def note_assumptions(self, site: Site, carriers_hz: Sequence[float], settings: Mapping[str, Any]) -> None:
+        """Say what follows for fields from what is assumed of a site's materials.
+
+        Args:
+            site: The site.
+            carriers_hz: Carriers of the fields, Hz.
+            settings: Settings of the trace by name.
+        """
+        from sitetwin.channel.assumptions import assumption_effects
+
+        passes, diffuse = bool(settings.get("max_transmissions")), bool(settings.get("diffuse_paths"))
+        idle = self.scattering is not None and not diffuse  # which is told elsewhere
+        carriers = sorted(set(carriers_hz))
+        for sentence in assumption_effects(site, carriers, transmissions=passes, diffuse=None if idle else diffuse):
+            note(sentence)
 
     def warn_of_idle_scattering(self, diffuse_paths: int, what: str) -> None:
         """Warn where ``--scattering`` changes nothing, because no surface scatters."""

@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
 from sitetwin.site.footprints import footprint
 from sitetwin.site.importers.city_feet import draw_down, ground_to_reach, open_above
@@ -314,6 +315,7 @@ def _site(
     vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     used = list(dict.fromkeys(body.material for body in bodies))
     rules.note_assumptions(ledger, [body.material for body in bodies])
+    grounds = [body.material for body in bodies if not body.name.endswith(("-walls", "-roof"))]
     path = Path(city.where)
     return build_site(
         path.name.split(".")[0] or path.stem,
@@ -336,5 +338,6 @@ def _site(
             },
             "assumptions": [e.what for e in ledger.entries if e.kind == "assumed"],
             "import": ledger.to_list(),
+            **assumed_record(rules.assumed(used, grounds)),
         },
     )

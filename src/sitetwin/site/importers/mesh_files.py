@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import read_file
 from sitetwin.site.importers.connected import connected_bodies
@@ -141,6 +142,7 @@ def _site(
                 ),
             ],
             "import": ledger.to_list(),
+            **assumed_record(parts.assumed),
         },
     )
 

@@ -53,11 +53,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene file: its shapes in file order, the materials in use, and what was assumed while reading."""
+    """A scene file: its shapes in file order, the materials in use, and what was assumed while reading.
+
+    `thickness_assumed` names the materials whose thickness the file does not give.
+    """
 
     shapes: tuple[Shape, ...]
     materials: dict[str, Material]
     assumptions: tuple[str, ...]
+    thickness_assumed: tuple[str, ...] = ()
 
 
 def parse_scene(data: bytes, where: str) -> Scene:
@@ -100,6 +104,7 @@ class _Reader:
         self.where = where
         self.materials: dict[str, Material] = {}
         self.assumptions: list[str] = []
+        self.thickness_assumed: list[str] = []
 
     def read(self, root: ET.Element) -> Scene:
         shapes, names = [], set()
@@ -120,7 +125,8 @@ class _Reader:
             self._refuse("has no shape; add at least one mesh")
         used = {s.material for s in shapes}
         materials = {name: m for name, m in self.materials.items() if name in used}
-        return Scene(tuple(shapes), materials, tuple(self.assumptions))
+        thin = tuple(name for name in self.thickness_assumed if name in used)
+        return Scene(tuple(shapes), materials, tuple(self.assumptions), thin)
 
     def _refuse(self, what: str) -> NoReturn:
         raise SiteTwinError(f"scene file '{self.where}' {what}")
@@ -168,6 +174,7 @@ class _Reader:
         thickness = self._number(element, "thickness", name)
         if thickness is None:
             thickness = DEFAULT_THICKNESS
+            self.thickness_assumed.append(name)
             self.assumptions.append(f"material '{name}': slab thickness {thickness:g} m assumed, none is given")
         pattern = element.find("string[@name='scattering_pattern']")
         options: dict[str, Any] = {

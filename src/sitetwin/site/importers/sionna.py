@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
 from sitetwin.site.importers.meshes import MeshArrays, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
@@ -95,7 +96,10 @@ def _load_xml(path: Path, source: str) -> Site:
         [s.name for s in scene.shapes],
         [order[s.material] for s in scene.shapes],
         list(scene.materials.values()),
-        provenance=_provenance(path.name, data, source, digests, scene.assumptions),
+        provenance={
+            **_provenance(path.name, data, source, digests, scene.assumptions),
+            **assumed_record((scene.materials[name], "thickness") for name in scene.thickness_assumed),
+        },
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from sitetwin.site.assumed import What
 from sitetwin.site.importers.mitsuba_xml import DEFAULT_THICKNESS
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import GROUNDS, ITU_TABLE, Material
@@ -47,12 +48,14 @@ class NamedParts:
         objects: Names of the objects, all different.
         object_material: Index into `materials` of each object.
         materials: The materials.
+        assumed: What was assumed of which material.
     """
 
     part: tuple[int, ...]
     objects: tuple[str, ...]
     object_material: tuple[int, ...]
     materials: tuple[Material, ...]
+    assumed: tuple[tuple[Material, What], ...]
 
 
 def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
@@ -62,12 +65,15 @@ def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
     are numbered.
     """
     materials: dict[str, Material] = {}
+    assumed: list[tuple[Material, What]] = []
     chosen: dict[tuple[str, Material | None], str] = {}
     for surface in surfaces:
         key = (surface.material, surface.constants)
         if key not in chosen:
             material = surface.constants or radio_material(surface.material, ledger)
             chosen[key] = _add_material(materials, material)
+            if surface.constants is None:
+                assumed += _assumed(surface.material, materials[chosen[key]])
     of_owner: dict[int, dict[str, None]] = {}
     for surface in surfaces:
         of_owner.setdefault(surface.owner, {})[chosen[surface.material, surface.constants]] = None
@@ -86,7 +92,7 @@ def name_parts(surfaces: Sequence[Surface], ledger: Ledger) -> NamedParts:
         objects.append(_numbered(wanted, taken))
         object_material.append(order[material_name])
     part = tuple(rows[s.owner, chosen[s.material, s.constants]] for s in surfaces)
-    return NamedParts(part, tuple(objects), tuple(object_material), tuple(materials.values()))
+    return NamedParts(part, tuple(objects), tuple(object_material), tuple(materials.values()), tuple(assumed))
 
 
 def radio_material(name: str, ledger: Ledger) -> Material:
@@ -96,7 +102,7 @@ def radio_material(name: str, ledger: Ledger) -> Material:
     program appended (``itu_brick.001``). Every other name becomes concrete. Mesh files give no thickness, so Sionna
     RT's 0.1 m is assumed, and soils are half-spaces. All these assumptions are recorded.
     """
-    plain = re.sub(r"^(?:mat-)?(?:itu[_-])?|\.\d+$", "", name.strip().lower()).replace(" ", "_").replace("-", "_")
+    plain = _plain(name)
     itu = plain if plain in ITU_TABLE else DEFAULT_MATERIAL
     if plain != itu:
         what = "material without radio constants" if name else "surface without a material"
@@ -105,6 +111,19 @@ def radio_material(name: str, ledger: Ledger) -> Material:
     if thickness is not None:
         ledger.note("assumed", f"slab thickness {thickness:g} m, none is given", name or itu)
     return Material(name=itu if plain == itu or not name else name, itu=itu, thickness=thickness)
+
+
+def _plain(name: str) -> str:
+    """The name without what modelling programs and Sionna RT add to it."""
+    return re.sub(r"^(?:mat-)?(?:itu[_-])?|\.\d+$", "", name.strip().lower()).replace(" ", "_").replace("-", "_")
+
+
+def _assumed(name: str, material: Material) -> Iterator[tuple[Material, What]]:
+    """What `radio_material` has assumed of a material."""
+    if material.thickness is not None:
+        yield material, "thickness"
+    if _plain(name) not in ITU_TABLE:
+        yield material, "substance"
 
 
 def _add_material(materials: dict[str, Material], material: Material) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
 from sitetwin.site.maps.bodies import Body
 from sitetwin.site.maps.buildings import build_buildings
@@ -92,7 +93,10 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
         [options.rules.materials[name] for name in names],
         vegetation=vegetation,
         georeference=georeference,
-        provenance=_provenance(map_data, ledger, options, terrain),
+        provenance={
+            **_provenance(map_data, ledger, options, terrain),
+            **assumed_record(options.rules.assumed((b.material for b in bodies), (b.material for b in ground))),
+        },
     )
 
 

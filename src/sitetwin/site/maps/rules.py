@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.assumed import What
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
 
@@ -144,6 +145,21 @@ class MaterialRules:
             thickness = self.materials[name].thickness
             if thickness is not None:
                 ledger.note("assumed", f"material '{name}': {thickness:g} m thick", name)
+
+    def assumed(self, used: Iterable[str], grounds: Iterable[str]) -> Iterator[tuple[Material, What]]:
+        """Yield what a built-in table assumes of the materials that are used; a user's own table says what things are.
+
+        Args:
+            used: Names of the materials of all surfaces.
+            grounds: Those of the surfaces of ground.
+        """
+        if self.name not in PRESETS:
+            return
+        for name in dict.fromkeys(used):
+            if self.materials[name].thickness is not None:
+                yield self.materials[name], "thickness"
+        if self.base_ground in set(grounds):
+            yield self.materials[self.base_ground], "ground"
 
     def to_toml(self) -> str:
         """Return the table as TOML text, which `load_rules` reads."""
