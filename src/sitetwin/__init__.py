@@ -24,7 +24,7 @@ _HOMES = {
     "face.places": ("fetch_site", "open_site"),
     "face.users": ("grid", "users_along", "users_on_streets"),
     "face.transmitters": ("transmitters",),
-    "face.transmitter_texts": ("LatLon",),
+    "geographic": ("LatLon",),
     "face.tracing": ("trace",),
     "face.channels": ("channels", "open_channels", "channels_to_store"),
     "face.datasets": ("ChannelDataset", "torch_dataset"),
@@ -35,7 +35,7 @@ _HOMES = {
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
     "channel.assumptions": ("assumption_effects",),
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
-    "channel.stations": ("Station", "read_stations"),
+    "channel.stations": ("GeographicStation", "Station", "read_stations"),
     "report.coverage.writer": ("write_coverage",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -48,6 +48,7 @@ __all__ = [
     "ChannelDataset",
     "ChannelRequest",
     "FieldOptions",
+    "GeographicStation",
     "Georeference",
     "Interaction",
     "LatLon",
@@ -103,7 +104,7 @@ __all__ = [
 if TYPE_CHECKING:
     from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
     from sitetwin.channel.assumptions import assumption_effects
-    from sitetwin.channel.stations import Station, read_stations
+    from sitetwin.channel.stations import GeographicStation, Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning
     from sitetwin.face.channels import channels, channels_to_store, open_channels
@@ -113,9 +114,9 @@ if TYPE_CHECKING:
     from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
     from sitetwin.face.tracing import trace
-    from sitetwin.face.transmitter_texts import LatLon
     from sitetwin.face.transmitters import transmitters
     from sitetwin.face.users import grid, users_along, users_on_streets
+    from sitetwin.geographic import LatLon
     from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
     from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site

@@ -53,6 +53,6 @@ def _check(name: str, hertz: float, limits: tuple[float, float], likely: tuple[f
     meant = [f"{hertz:g}e{round(math.log10(factor))} is {hertz:g} {unit}" for unit, factor in units.items()]
     wrong = ", which is not a positive number" if hertz <= 0 else ""
     raise SiteTwinError(
-        f"{name} is {hertz:g}{wrong}; give a number from {low:g} to {high:g} hertz, such as {such}"
+        f"{name} is {hertz}{wrong}; give a number from {low:g} to {high:g} hertz, such as {such}"
         f"{''.join(f'; {text}' for text in meant)}"
     )

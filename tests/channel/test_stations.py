@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitetwin.channel.stations import Station, named_stations, parse_station, read_stations
-from sitetwin.errors import SiteTwinError
+from sitetwin.channel import Radio
+from sitetwin.channel.stations import GeographicStation, Station, named_stations, parse_station, read_stations
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import Pose
 
 GOOD = {"position": [1.0, 2.0, 30.0], "eirp_dbm": 46}
@@ -138,3 +139,52 @@ def test_a_station_takes_the_pose_that_a_rule_or_an_error_gives():
     assert turned.roll_deg == pytest.approx(math.degrees(-0.2))
     with pytest.raises(SiteTwinError, match="downtilt_deg"):
         station.at(Pose(pose.position, 0.0, 2.0))
+
+
+@pytest.mark.parametrize(("azimuth", "yaw"), [(0, 90), (90, 0), (120, -30), (180, -90), (270, 180), (-45, 135)])
+def test_azimuths_count_from_north_clockwise(azimuth, yaw):
+    station = parse_station(f"position=1,2,3 eirp_dbm=46 azimuth_deg={azimuth}")
+    assert math.cos(math.radians(station.yaw_deg - yaw)) == pytest.approx(1)
+    turned = Radio("single", azimuth_deg=azimuth).orientation
+    assert math.cos(turned[0] - math.radians(yaw)) == pytest.approx(1)
+
+
+def test_power_gain_and_loss_make_the_radiated_power():
+    given = "position=1,2,3 power_dbm=43 cable_loss_db=2.5 pattern=tr38901"
+    assert parse_station(given).eirp_dbm == pytest.approx(43 - 2.5 + 8, abs=0.01)
+    assert parse_station(f"{given} gain_dbi=8.2").eirp_dbm == pytest.approx(43 - 2.5 + 8.2)
+    with pytest.warns(SiteTwinWarning, match=r"gain_dbi is 17, but the pattern tr38901 has a peak of 8\.0 dBi"):
+        assert parse_station(f"{given} gain_dbi=17").eirp_dbm == pytest.approx(57.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("position=1,2,3 eirp_dbm=4 power_dbm=3", "power_dbm and eirp_dbm both"),
+        ("position=1,2,3 eirp_dbm=4 cable_loss_db=3", "cable_loss_db says nothing beside eirp_dbm"),
+        ("position=1,2,3 power_dbm=4 cable_loss_db=-3", "cable_loss_db is '-3'; give a number from 0"),
+        ("position=1,2,3 power_dbm=4 gain_dbi=17", "0 dBi in every direction"),
+        ("position=1,2,3 eirp_dbm=4 azimuth_deg=3 yaw_deg=1", "azimuth_deg .* and yaw_deg"),
+        ("position=1,2,3 eirp_dbm=4 azimuth_deg=nan", "azimuth_deg is 'nan'"),
+        ("position=1,2,3 latitude=4 eirp_dbm=4", "position and latitude both"),
+        ("latitude=4 longitude=5 eirp_dbm=4", "'height_m' is missing"),
+        ("latitude=94 longitude=5 height_m=3 eirp_dbm=4", "latitude is '94'"),
+        ("latitude=4 longitude=5 height_m=3 above=sea eirp_dbm=4", "choose ground or roof"),
+        ("position=latlon:48,11 eirp_dbm=4", "latlon:LAT,LON,HEIGHT"),
+    ],
+)
+def test_stations_said_twice_or_by_half_are_refused(text, said):
+    with pytest.raises(SiteTwinError, match=said) as error:
+        parse_station(text)
+    assert "\n" not in str(error.value)
+
+
+def test_files_and_texts_name_the_same_places_by_degrees(tmp_path):
+    (tmp_path / "s.toml").write_text(
+        '[[stations]]\nlatitude=48.1\nlongitude=11.5\nheight_m=3\nabove="roof"\neirp_dbm=46\n'
+        '[[stations]]\nposition="latlon:48.1,11.5,roof+3"\neirp_dbm=46\n'
+    )
+    text = parse_station("position=latlon:48.1,11.5,roof+3 eirp_dbm=46")
+    assert read_stations(tmp_path / "s.toml") == [text, text]
+    assert GeographicStation(48.1, 11.5, 3, above="roof", eirp_dbm=46) == text
+    assert named_stations([text])[0].name == "BS1"

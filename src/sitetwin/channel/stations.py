@@ -6,10 +6,11 @@ import json
 import math
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.names import named_pattern
@@ -17,8 +18,10 @@ from sitetwin.channel.antennas.patterns import Pattern
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.link_statistics import Downlink, peak_gain_db
+from sitetwin.channel.station_entries import ALIASES, GEOGRAPHIC, geographic_place, plain_entry
 from sitetwin.errors import SiteTwinError
-from sitetwin.site import Pose
+from sitetwin.geographic import LATLON, LatLon
+from sitetwin.site import Pose, Site, place_latlon
 
 LARGEST_FILE = 2**20
 """Bytes of a file of stations."""
@@ -51,9 +54,18 @@ class Station(BaseModel):
         roll_deg: Rotation of the antenna about its boresight, degrees.
         pattern: Antenna pattern: iso, dipole, hw_dipole, tr38901, or a measured one: FILE.msi, FILE.pln, FILE.csv.
         load: Share of its resource elements in use, 0 to 1, which determines its interference.
+
+    In place of `yaw_deg`, ``azimuth_deg`` may be given: degrees from north, clockwise. In place of `eirp_dbm`,
+    ``power_dbm`` may be given, the transmitter's output, with ``gain_dbi`` (by default the peak gain of the pattern)
+    and ``cable_loss_db`` (0 by default). `GeographicStation` takes latitude and longitude.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_its_own_keys(cls, entry: Any) -> Any:
+        return plain_entry(entry) if isinstance(entry, dict) else entry
 
     name: Annotated[str, AfterValidator(_plain_name)] | None = None
     position: tuple[_Finite, _Finite, _Finite]
@@ -95,7 +107,9 @@ class Station(BaseModel):
         """
         yaw, pitch, roll = (math.degrees(math.remainder(angle, 2 * math.pi)) for angle in pose.orientation)
         changes = {"position": pose.position, "yaw_deg": yaw, "downtilt_deg": pitch, "roll_deg": roll}
-        return _station({**self.model_dump(), **changes}, f"station '{self.name or ''}' at another pose")
+        found = _station({**self.model_dump(), **changes}, f"station '{self.name or ''}' at another pose")
+        assert isinstance(found, Station)
+        return found
 
     @property
     def downlink(self) -> Downlink:
@@ -103,7 +117,63 @@ class Station(BaseModel):
         return Downlink(self.grid, self.eirp_dbm - peak_gain_db(self.antenna), self.load)
 
 
-def read_stations(path: str | Path) -> list[Station]:
+@dataclass(frozen=True, init=False)
+class GeographicStation:
+    """A base station by latitude and longitude, which becomes a `Station` on a site.
+
+    Attributes:
+        place: Where it stands.
+        sector: What it is otherwise; its position means nothing.
+    """
+
+    place: LatLon
+    sector: Station
+
+    def __init__(self, latitude: float, longitude: float, height_m: float, above: str = "ground", **keys: Any) -> None:
+        """Make a station.
+
+        Args:
+            latitude: WGS84, degrees.
+            longitude: WGS84, degrees.
+            height_m: Metres above the ground or the roof there.
+            above: "ground" or "roof".
+            **keys: The keys of `Station` but for its position, such as ``eirp_dbm=46, azimuth_deg=120``.
+
+        Raises:
+            SiteTwinError: A key is unknown or missing, or a value is out of its range.
+        """
+        entry = {"latitude": latitude, "longitude": longitude, "height_m": height_m, "above": above}
+        made = _station({**keys, **entry}, "station")
+        assert isinstance(made, GeographicStation)
+        object.__setattr__(self, "place", made.place)
+        object.__setattr__(self, "sector", made.sector)
+
+    @classmethod
+    def of(cls, place: LatLon, sector: Station) -> GeographicStation:
+        """Make a station of its parts."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "place", place)
+        object.__setattr__(made, "sector", sector)
+        return made
+
+    def on(self, site: Site, *, allow_indoors: bool = False) -> Station:
+        """Place the station on a site.
+
+        Args:
+            site: The site; it needs a georeference.
+            allow_indoors: Accept a place inside a building.
+
+        Raises:
+            SiteTwinError: The site has no georeference, or the place is not on it, has no roof or lies in a building.
+        """
+        place = self.place
+        pose = place_latlon(
+            site, place.latitude, place.longitude, place.height, place.above, allow_indoors=allow_indoors
+        )
+        return self.sector.model_copy(update={"position": pose.position})
+
+
+def read_stations(path: str | Path) -> list[Station | GeographicStation]:
     """Read stations from a file: ``[[stations]]`` tables in TOML, or ``{"stations": [...]}`` in JSON.
 
     Pattern files are named relative to the file.
@@ -144,8 +214,11 @@ def _beside(entry: Any, folder: Path) -> Any:
     return entry
 
 
-def parse_station(text: str) -> Station:
+def parse_station(text: str) -> Station | GeographicStation:
     """Parse a station from words such as ``position=8.5,21,27 eirp_dbm=46 pattern=tr38901 yaw_deg=90``.
+
+    A position by latitude and longitude is ``position=latlon:48.137,11.575,25`` (metres above the ground) or
+    ``position=latlon:48.137,11.575,roof+3``.
 
     Raises:
         SiteTwinError: A word is not ``key=value``, a key is unknown or given twice, or a value is out of its range.
@@ -157,18 +230,25 @@ def parse_station(text: str) -> Station:
             raise SiteTwinError(f"station {text!r}: '{word}' is no key=value; write position=X,Y,Z eirp_dbm=46 ...")
         if key in entry:
             raise SiteTwinError(f"station {text!r}: '{key}' is given twice; give it once")
-        entry[key] = value.split(",") if key == "position" else value
+        in_metres = key == "position" and not value.startswith(LATLON)
+        entry[key] = value.split(",") if in_metres else value
     return _station(entry, f"station {text!r}")
 
 
-def _station(entry: Any, where: str) -> Station:
+def _station(entry: Any, where: str) -> Station | GeographicStation:
     try:
-        return Station.model_validate(entry)
+        place = geographic_place(entry) if isinstance(entry, dict) else None
+        if place is None:
+            return Station.model_validate(entry)
+        keys = {key: value for key, value in entry.items() if key not in GEOGRAPHIC}
+        return GeographicStation.of(place, Station.model_validate({**keys, "position": (0.0, 0.0, 0.0)}))
+    except SiteTwinError as error:
+        raise SiteTwinError(f"{where}: {error}") from error
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "the entry"
         if problem["type"] == "extra_forbidden":
-            said = f"'{key}' is unknown; known are {', '.join(Station.model_fields)}"
+            said = f"'{key}' is unknown; known are {', '.join((*Station.model_fields, *ALIASES, *GEOGRAPHIC))}"
         elif problem["type"] == "missing":
             said = f"'{key}' is missing; give it"
         else:
@@ -176,8 +256,15 @@ def _station(entry: Any, where: str) -> Station:
         raise SiteTwinError(f"{where}: {said}") from error
 
 
-def named_stations(stations: Sequence[Station]) -> list[Station]:
+def named_stations(
+    stations: Sequence[Station | GeographicStation], site: Site | None = None, *, allow_indoors: bool = False
+) -> list[Station]:
     """Give each station a name, and check antennas and bands, so that errors come before any work.
+
+    Args:
+        stations: The stations.
+        site: The site on which those by latitude and longitude are placed; without it their positions mean nothing.
+        allow_indoors: Accept places of theirs inside buildings.
 
     Raises:
         SiteTwinError: There is no station, there are too many, two share a name, or a pattern or band is impossible.
@@ -186,11 +273,23 @@ def named_stations(stations: Sequence[Station]) -> list[Station]:
         raise SiteTwinError("no station was given; give at least one, such as 'position=X,Y,Z eirp_dbm=46'")
     if len(stations) > MOST_STATIONS:
         raise SiteTwinError(f"{len(stations)} stations were given; give at most {MOST_STATIONS}")
-    named = [s if s.name else s.model_copy(update={"name": f"BS{n}"}) for n, s in enumerate(stations, 1)]
+    sectors = [one if isinstance(one, Station) else one.sector for one in stations]
+    named = [s if s.name else s.model_copy(update={"name": f"BS{n}"}) for n, s in enumerate(sectors, 1)]
     names = [station.name for station in named]
     for name in names:
         if names.count(name) > 1:
             raise SiteTwinError(f"two stations are named '{name}'; give each its own name")
     for station in named:
         _ = station.downlink  # raises where the pattern or the band cannot be
-    return named
+    if site is None:
+        return named
+    return [_placed(given, one, site, allow_indoors) for given, one in zip(stations, named, strict=True)]
+
+
+def _placed(given: Station | GeographicStation, named: Station, site: Site, allow_indoors: bool) -> Station:
+    if isinstance(given, Station):
+        return named
+    try:
+        return GeographicStation.of(given.place, named).on(site, allow_indoors=allow_indoors)
+    except SiteTwinError as error:
+        raise SiteTwinError(f"station '{named.name}': {error}") from error

@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli.console import out, progress_bars, say
+from sitetwin.cli.extents import print_places
 from sitetwin.cli.options.groups import option_group, takes_groups
-from sitetwin.cli.options.places import UserGrid, numbers
+from sitetwin.cli.options.places import UserArea
 from sitetwin.cli.options.single import LatticeSeed, SiteName, Transmissions, carrier_option
 from sitetwin.errors import SiteTwinError
+from sitetwin.face.transmitter_texts import read_transmitters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,8 +75,10 @@ class StopRule:
 @takes_groups
 def convergence(
     scene: SiteName,
-    tx: Annotated[str, typer.Option("--tx", "--transmitter", help="Transmitter X,Y,Z in metres.")],
-    grid: UserGrid,
+    tx: Annotated[
+        str, typer.Option("--tx", "--transmitter", help="Transmitter X,Y,Z in metres, or latlon:LAT,LON,HEIGHT.")
+    ],
+    grid: UserArea,
     shot: Lattices,
     rule: StopRule,
     to: Annotated[
@@ -83,8 +87,10 @@ def convergence(
     ] = None,
 ) -> None:
     """Show what a trace finds, and what it is estimated to miss, against the rays shot."""
-    position = numbers(tx, 3, "--tx")
-    bounds = grid.bounds()
+    places = read_transmitters([tx], "--tx")
+    if len(places) != 1:
+        raise SiteTwinError(f"--tx names {len(places)} transmitters; give one")
+    area, degrees = grid.bounds()
     files = to or []
     for file in files:
         if file.suffix.lower() not in _KINDS:
@@ -96,8 +102,8 @@ def convergence(
 
     site = open_site(scene)
     with progress_bars() as tell:
-        (transmitter,) = st.transmitters(site, position, allow_indoors=grid.indoors)
-        users = st.grid(site, bounds, grid.spacing, grid.height, allow_indoors=grid.indoors)
+        (transmitter,) = st.transmitters(site, places, allow_indoors=grid.indoors)
+        users = st.grid(site, area, grid.spacing, grid.height, degrees=degrees, allow_indoors=grid.indoors)
         table = converge(
             site,
             transmitter,
@@ -110,6 +116,7 @@ def convergence(
     for file in files:
         _write(table, file)
     _print(table)
+    print_places(site, {"transmitter": transmitter}, users)
     rule.tell(table, shot.lattices)
 
 

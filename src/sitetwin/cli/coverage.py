@@ -11,17 +11,18 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli.console import out, plain, print_facts, progress_bars, say
+from sitetwin.cli.extents import print_places
 from sitetwin.cli.failures import Context, resumed_by
 from sitetwin.cli.options.fields import FieldChoices
 from sitetwin.cli.options.groups import option_group, takes_groups
-from sitetwin.cli.options.places import UserGrid
+from sitetwin.cli.options.places import UserArea
 from sitetwin.cli.options.single import SiteName, number
 from sitetwin.cli.options.tracing import TracingOptions
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.channel.fields.options import FieldOptions
-    from sitetwin.channel.stations import Station
+    from sitetwin.channel.stations import GeographicStation, Station
     from sitetwin.studies.coverage.results import CoverageResults
 
 
@@ -32,16 +33,18 @@ class Stations:
     station: Annotated[
         list[str] | None,
         typer.Option(
-            help="A station, repeatable: 'position=X,Y,Z eirp_dbm=46', and where wanted name, yaw_deg, downtilt_deg, "
-            "pattern, carrier_hz, subcarriers, spacing_hz, load."
+            help="A station, repeatable: 'position=X,Y,Z eirp_dbm=46', and where wanted name, azimuth_deg (from north, "
+            "clockwise) or yaw_deg, downtilt_deg, pattern, carrier_hz, subcarriers, spacing_hz, load. "
+            "position=latlon:LAT,LON,HEIGHT or latlon:LAT,LON,roof+HEIGHT; in place of eirp_dbm: power_dbm, "
+            "gain_dbi and cable_loss_db."
         ),
     ] = None
     stations: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with a list 'stations' of the same keys.")
     ] = None
 
-    def read(self, options: FieldOptions) -> list[Station]:
-        """The stations, each with a name; the models of leaves and air are tried at their carriers.
+    def read(self, options: FieldOptions) -> list[Station | GeographicStation]:
+        """The stations, after a check of names, bands and patterns, and of the models of leaves and air.
 
         Raises:
             SiteTwinError: There is none, one is not what it should be, or a model does not know its carrier.
@@ -50,8 +53,8 @@ class Stations:
         from sitetwin.channel.stations import named_stations, parse_station
 
         listed = st.read_stations(self.stations) if self.stations else []
-        given = named_stations([*listed, *(parse_station(text) for text in self.station or [])])
-        for one in given:
+        given = [*listed, *(parse_station(text) for text in self.station or [])]
+        for one in named_stations(given):
             options.check_at(one.carrier_hz)
         return given
 
@@ -91,14 +94,14 @@ def coverage(
     ctx: Context,
     scene: SiteName,
     given: Stations,
-    grid: UserGrid,
+    grid: UserArea,
     tracing: TracingOptions,
     how: FieldChoices,
     run: CoverageRun,
     noise_figure: Annotated[float, number(0, 100, "dB", "Noise figure of the users' receivers in dB.")] = 9.0,
 ) -> None:
     """Map path gain, RSRP, SINR, best server, delay and angular spread, Rician K and line of sight."""
-    bounds = grid.bounds()
+    area, degrees = grid.bounds()
     tracing.check(ctx, of_edges=("diffraction_model",), of_tiles=("diffuse_seed",))
     run.check()
 
@@ -115,11 +118,12 @@ def coverage(
         site = how.roughened(open_site(scene))
         how.note_assumptions(site, [station.carrier_hz for station in stations], asdict(settings.trace))
         found = st.coverage(
-            site, stations, bounds, grid.spacing, grid.height,
+            site, stations, area, grid.spacing, grid.height, degrees=degrees,
             settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,
         )  # fmt: skip
         summary = st.write_coverage(found, run.to, tell)
     _print_summary(summary, time.perf_counter() - begun)
+    print_places(site, {f"station {s.name}": s.position for s in found.stations}, found.users)
     say(str(run.to))
     if summary.users.without_a_path == len(found.users):
         raise SiteTwinError(

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from sitetwin.cli.console import note, out, plain, print_facts, progress_bars, say
+from sitetwin.cli.extents import print_places
 from sitetwin.cli.failures import Context, refuse_idle, writing_store
 from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.places import UserPlaces
@@ -97,6 +98,7 @@ def trace(
         stores = job.run(run.to, tell, run.resume, workers=run.workers, scheduler=run.scheduler)
     summaries = {str(store.path): summarise(store.path) for store in stores}
     _print_traces(summaries, dropped, account, time.perf_counter() - begun)
+    print_places(site, {"transmitter": stand}, users)
     say(str(run.to))
     _refuse_empty_traces(summaries)
 

@@ -7,62 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sitetwin.errors import SiteTwinError
-
-LATLON = "latlon:"
-"""With this a transmitter given by latitude and longitude begins."""
+from sitetwin.geographic import LATLON, LatLon, parse_latlon
 
 MOST_TRANSMITTERS = 1000
-_ROOF = "roof+"
 _MOST_BYTES = 1 << 20  # of a file of transmitters
-
-
-@dataclass(frozen=True)
-class LatLon:
-    """A transmitter by geographic coordinates.
-
-    Attributes:
-        latitude: WGS84, degrees.
-        longitude: WGS84, degrees.
-        height: Metres above the ground or the roof there.
-        above: "ground" or "roof".
-    """
-
-    latitude: float
-    longitude: float
-    height: float
-    above: Literal["ground", "roof"] = "ground"
 
 
 Place = list[float] | LatLon
 """Three numbers in metres, or geographic coordinates."""
-
-
-def parse_latlon(text: str, said: str = "tx") -> LatLon:
-    """A transmitter from ``latlon:LAT,LON,HEIGHT`` (above the ground) or ``latlon:LAT,LON,roof+HEIGHT``.
-
-    Args:
-        text: The text.
-        said: Name of what holds it, for the sentence.
-
-    Raises:
-        SiteTwinError: The text is neither.
-    """
-    words = text.removeprefix(LATLON).split(",")
-    try:
-        latitude, longitude, height = (float(word.removeprefix(_ROOF)) for word in words)
-    except ValueError:
-        latitude = longitude = height = math.nan
-    if not all(map(math.isfinite, (latitude, longitude, height))):
-        raise SiteTwinError(
-            f"{said} is {text!r}; write latlon:LAT,LON,HEIGHT with degrees north and east and metres above the ground, "
-            "or latlon:LAT,LON,roof+HEIGHT"
-        )
-    return LatLon(latitude, longitude, height, "roof" if words[-1].startswith(_ROOF) else "ground")
 
 
 def finite_numbers(text: str, count: int) -> list[float] | None:

@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.face.transmitter_texts import LatLon, read_transmitters
+from sitetwin.face.transmitter_texts import read_transmitters
+from sitetwin.geographic import LatLon
 from sitetwin.site import Site, check_transmitter, place_latlon
+from sitetwin.site.places.extent import check_on_site
 
 Where = str | Path | LatLon | Sequence[float] | np.ndarray
 """Three numbers in metres, `LatLon`, a text of either, or a file with one such text on each line."""
@@ -33,8 +35,8 @@ def transmitters(
         (transmitters, 3) float64 positions in metres, in the given order; `trace` and `TraceJob` take them.
 
     Raises:
-        SiteTwinError: A text is not a place, a place lies inside a building, below the ground or on a surface, the site
-            has no georeference, or there is no ground or roof at a place.
+        SiteTwinError: A text is not a place, a place lies inside a building, below the ground, on a surface or far off
+            the site, the site has no georeference, or there is no ground or roof at a place.
     """
     found = []
     for place in _several(places):
@@ -57,6 +59,8 @@ def _several(places: Where | Sequence[Where]) -> Sequence[Any] | np.ndarray:
 
 def _position(site: Site, place: list[float] | LatLon, allow_indoors: bool) -> np.ndarray:
     if not isinstance(place, LatLon):
+        check_on_site(site, place)
         return check_transmitter(site, np.array(place), allow_indoors=allow_indoors)
     pose = place_latlon(site, place.latitude, place.longitude, place.height, place.above, allow_indoors=allow_indoors)
+    check_on_site(site, pose.position)
     return np.array(pose.position)

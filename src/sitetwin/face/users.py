@@ -13,6 +13,7 @@ from sitetwin.face.places import checked_site
 from sitetwin.rays.moving.drives import places_along, trajectories_from_gpx
 from sitetwin.site import Site, area_grid, inside_building, latlon_box, user_grid
 from sitetwin.site.maps import Ledger, read_streets
+from sitetwin.site.places.extent import check_users_on_site
 
 INDOORS = "users inside buildings"
 """Line of the account that counts the users who were left out."""
@@ -43,15 +44,18 @@ def grid(
         (users, 3) positions in metres, row by row from the south, each from the west.
 
     Raises:
-        SiteTwinError: The area is empty or too large, a number is impossible, or no user stands outdoors.
+        SiteTwinError: The area is empty, too large or off the site, a number is impossible, or no user stands outdoors.
     """
     site = checked_site(site)
     if len(area) != 4 or not all(isinstance(side, Real) for side in area):
         raise SiteTwinError(f"the users' area is {str(area)[:60]}; give four numbers (xmin, ymin, xmax, ymax)")
     if degrees:
         box = latlon_box(site, *area)
-        return _counted(*area_grid(site, box, spacing, height, allow_indoors=allow_indoors), ledger)
-    return _counted(*user_grid(area, spacing, height, site, allow_indoors=allow_indoors), ledger)
+        users, dropped = area_grid(site, box, spacing, height, allow_indoors=allow_indoors)
+    else:
+        users, dropped = user_grid(area, spacing, height, site, allow_indoors=allow_indoors)
+    check_users_on_site(site, users)
+    return _counted(users, dropped, ledger)
 
 
 def users_on_streets(

@@ -40,6 +40,7 @@ class Radio:
         pattern: str | Pattern | None = None,
         polarisation: str | None = None,
         yaw_deg: float | None = None,
+        azimuth_deg: float | None = None,
         downtilt_deg: float | None = None,
     ) -> None:
         """Make a radio from an array or its name.
@@ -53,6 +54,7 @@ class Radio:
                 isotropic by default.
             polarisation: Polarisation of a named array: V, H, VH or cross; V by default.
             yaw_deg: Azimuth of the boresight, degrees from east, counter-clockwise, in place of `orientation`.
+            azimuth_deg: Azimuth of the boresight, degrees from north, clockwise, in place of `yaw_deg`.
             downtilt_deg: Downtilt of the boresight, degrees below the horizon, in place of `orientation`.
 
         Raises:
@@ -65,6 +67,10 @@ class Radio:
             raise SiteTwinError(
                 "an array has its own pattern and polarisation; give them as it is built, or name the array (upa:8x8)"
             )
+        if azimuth_deg is not None:
+            if yaw_deg is not None:
+                raise SiteTwinError("a radio's azimuth is given twice; give yaw_deg, or azimuth_deg")
+            yaw_deg = math.remainder(90.0 - azimuth_deg, 360.0)
         if yaw_deg is not None or downtilt_deg is not None:
             if orientation is not None:
                 raise SiteTwinError("a radio's turn is given twice; give orientation, or yaw_deg and downtilt_deg")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sitetwin.site.maps import Ledger
 
 Bounds = tuple[float, float, float, float]
+_BOX_HELP = "Or their box SOUTH,WEST,NORTH,EAST in degrees; the site needs a georeference."
 _AREA_HELP = "Users' rectangle XMIN,YMIN,XMAX,YMAX in metres."
 
 
@@ -42,21 +43,28 @@ def _rectangle(text: str) -> Bounds:
 
 
 @option_group("Users")
-class UserGrid:
-    """Users on a grid over a rectangle."""
+class UserArea:
+    """Users on a grid over a rectangle in metres, or over a box of latitudes and longitudes."""
 
-    area: Annotated[str, typer.Option(help=_AREA_HELP)]
+    area: Annotated[str | None, typer.Option(help=_AREA_HELP)] = None
+    area_latlon: Annotated[str | None, typer.Option(help=_BOX_HELP)] = None
     spacing: Spacing = 1.0
     height: Height = 1.5
     indoors: Indoors = False
 
-    def bounds(self) -> Bounds:
-        """(xmin, ymin, xmax, ymax), metres.
+    def bounds(self) -> tuple[Bounds, bool]:
+        """(xmin, ymin, xmax, ymax) in metres, or (south, west, north, east) and True for degrees.
 
         Raises:
-            SiteTwinError: The rectangle is empty or no rectangle.
+            SiteTwinError: None or both were given, or the rectangle is empty or no rectangle.
         """
-        return _rectangle(self.area)
+        if (self.area is None) == (self.area_latlon is None):
+            said = "no place for users" if self.area is None else "--area and --area-latlon"
+            raise SiteTwinError(f"{said} was given; give one of --area, --area-latlon")
+        if self.area is not None:
+            return _rectangle(self.area), False
+        south, west, north, east = numbers(str(self.area_latlon), 4, "--area-latlon")
+        return (south, west, north, east), True
 
 
 @option_group("Users")
@@ -64,9 +72,7 @@ class UserPlaces:
     """Users at exactly one of a rectangle in metres, a box of latitudes and longitudes, a map and a GPX file."""
 
     area: Annotated[str | None, typer.Option(help=_AREA_HELP)] = None
-    area_latlon: Annotated[
-        str | None, typer.Option(help="Or their box SOUTH,WEST,NORTH,EAST in degrees; the site needs a georeference.")
-    ] = None
+    area_latlon: Annotated[str | None, typer.Option(help=_BOX_HELP)] = None
     streets: Annotated[
         Path | None,
         typer.Option(help="Or a map (.osm, .geojson, ...) on whose streets they stand; the site needs a georeference."),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sitetwin.cli.options.groups import option_group
-from sitetwin.cli.options.single import ArrayDowntilt, ArrayYaw
+from sitetwin.cli.options.single import ArrayAzimuth, ArrayDowntilt, ArrayYaw
+from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
     from sitetwin.channel.antennas.radio import Radio
@@ -27,6 +28,7 @@ class Transmitter:
     """Pattern and boresight of a transmitter."""
 
     bs_yaw: ArrayYaw = 0.0
+    bs_azimuth: ArrayAzimuth = None
     bs_downtilt: ArrayDowntilt = 0.0
     pattern: Annotated[
         str, typer.Option(autocompletion=_patterns, help=f"Pattern of the transmitter's elements: {_PATTERN}")
@@ -37,7 +39,10 @@ class Transmitter:
         from sitetwin.channel.antennas.names import named_array, named_pattern
         from sitetwin.channel.antennas.radio import Radio
 
-        orientation = (math.radians(self.bs_yaw), math.radians(self.bs_downtilt), 0.0)
+        if self.bs_azimuth is not None and self.bs_yaw:
+            raise SiteTwinError("--bs-yaw and --bs-azimuth both turn the transmitter; give one")
+        yaw = self.bs_yaw if self.bs_azimuth is None else math.remainder(90.0 - self.bs_azimuth, 360.0)
+        orientation = (math.radians(yaw), math.radians(self.bs_downtilt), 0.0)
         return Radio(named_array(array, named_pattern(self.pattern)), orientation)
 
 

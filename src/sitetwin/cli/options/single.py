@@ -125,6 +125,10 @@ LatticeSeed = Annotated[int, typer.Option(min=0, help="Seed of the ray lattices.
 ArrayYaw = Annotated[
     float, number(*_ANGLES_DEG, "degrees", "Boresight of the transmitter in degrees, from east, counter-clockwise.")
 ]
+ArrayAzimuth = Annotated[
+    float | None,
+    number(*_ANGLES_DEG, "degrees", "Or the boresight of the transmitter in degrees from north, clockwise."),
+]
 ArrayDowntilt = Annotated[
     float, number(*_ANGLES_DEG, "degrees", "Boresight of the transmitter in degrees below the horizon.")
 ]

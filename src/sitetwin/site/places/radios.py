@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.latlon import to_local
-from sitetwin.site.places.placement import check_transmitter, ground_height, surface_height
+from sitetwin.site.places.placement import CLEARANCE, check_transmitter, ground_height, surface_height
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.plan import plan_shapes, standing_buildings
 from sitetwin.site.site import Site
@@ -49,6 +49,11 @@ def place(
         raise SiteTwinError(f"heights do not count from '{above}'; choose ground, roof or datum")
     find = {"ground": ground_height, "roof": surface_height}
     foot = float(find[above](site, point)[0]) if above in find else 0.0
+    if above == "roof" and foot <= float(ground_height(site, point)[0]) + CLEARANCE:
+        raise SiteTwinError(
+            f"at ({x:g}, {y:g}) m the site '{site.name}' has no roof, but open ground; choose a place on a "
+            "building, or a height above the ground"
+        )
     if math.isnan(foot):
         raise SiteTwinError(f"at ({x:g}, {y:g}) m the site '{site.name}' has no {above}; choose a place within it")
     position = check_transmitter(site, np.array([x, y, foot + height]), allow_indoors=allow_indoors)

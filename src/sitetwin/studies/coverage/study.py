@@ -21,6 +21,7 @@ from sitetwin.rays.jobs.io import arrays_to_paths, stated_unseen
 from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
+from sitetwin.site.places.extent import check_on_site, check_users_on_site
 from sitetwin.store import TileStore
 from sitetwin.studies.coverage.coverage import Area, Coverage, CoverageSettings
 from sitetwin.studies.frame import Frozen, Progress, claim_folder, silent
@@ -85,10 +86,12 @@ def run_coverage(
     """
     for station in stations:
         try:
+            check_on_site(site, station.position, "station")
             check_transmitter(site, station.position, allow_indoors=area.indoors)
         except SiteTwinError as error:
             raise SiteTwinError(f"station '{station.name}': {error}") from error
     users, dropped = user_grid(area.bounds, area.spacing, area.height, site, allow_indoors=area.indoors)
+    check_users_on_site(site, users)
     claim_folder(Path(folder), _paths_of(site, area, settings.trace), _ROOMS)
     positions = list(dict.fromkeys(station.position for station in stations))
     links: dict[int, LinkStatistics] = {}
