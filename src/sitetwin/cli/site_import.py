@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,10 @@ class MapPart:
         bool,
         typer.Option("--footprints", help="Take polygons of GeoJSON as buildings where they do not say what they are."),
     ] = False
+    height_key: Annotated[
+        str | None,
+        typer.Option(help="Attribute that holds the heights of buildings: NAME in metres, NAME:ft or NAME:levels."),
+    ] = None
 
     def clip(self) -> Clip | None:
         """The part; None for the whole map.
@@ -116,9 +120,8 @@ def import_site(
         options = build.options(ctx)
         clip, place = part.clip(), _origin(origin)
         with progress_bars() as tell:
-            site = st.open_site(
-                files, clip=clip, origin=place, footprints=part.footprints, options=options, progress=tell
-            )
+            how: Any = {"clip": clip, "origin": place, "footprints": part.footprints, "height_key": part.height_key}
+            site = st.open_site(files, **how, options=options, progress=tell)
     else:
         if len(files) > 1:
             raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")

@@ -34,6 +34,7 @@ def open_site(
     clip: Clip | None = None,
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
+    height_key: str | None = None,
     options: MapOptions | None = None,
     progress: Progress | None = None,
 ) -> Site:
@@ -48,6 +49,8 @@ def open_site(
         clip: Another part of a map, such as a `sitetwin.site.maps.Box`, instead of `around` and `radius`.
         origin: (latitude, longitude) in degrees of the local origin of a map; by default the middle of its part.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
+        height_key: Attribute of a map that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
+            "NAME:levels" for a number of storeys; by default known names are read.
         options: What is assumed about buildings, trees, ground and materials of a map.
         progress: Called with the stage of reading a map and its finished share, 0 to 1.
 
@@ -59,10 +62,23 @@ def open_site(
     """
     files = [source] if isinstance(source, (str, Path)) else list(source)
     if files and all(_is_map_file(Path(file)) for file in files):
-        return _of_map(files, _clip(around, radius, clip), origin, footprints, options, progress)
+        how = {
+            "clip": _clip(around, radius, clip),
+            "origin": origin,
+            "footprints": footprints,
+            "height_key": height_key,
+        }
+        return _of_map(files, how, options, progress)
     if len(files) != 1:
         raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
-    given = {"around": around, "radius": radius, "clip": clip, "origin": origin, "options": options}
+    given = {
+        "around": around,
+        "radius": radius,
+        "clip": clip,
+        "origin": origin,
+        "options": options,
+        "height_key": height_key,
+    }
     idle = [name for name, value in given.items() if value is not None]
     if idle or footprints:
         raise SiteTwinError(f"'{files[0]}' is no map, so {[*idle, 'footprints'][0]} says nothing for it; leave it out")
@@ -91,7 +107,7 @@ def fetch_site(
             map.
     """
     fetched = fetch_map(place, radius, folder)
-    return _of_map([fetched.path], fetched.clip, None, False, options, progress)
+    return _of_map([fetched.path], {"clip": fetched.clip}, options, progress)
 
 
 def _is_map_file(path: Path) -> bool:
@@ -100,15 +116,13 @@ def _is_map_file(path: Path) -> bool:
 
 def _of_map(
     files: Sequence[str | Path],
-    clip: Clip | None,
-    origin: tuple[float, float] | None,
-    footprints: bool,
+    how: dict[str, Any],
     options: MapOptions | None,
     progress: Progress | None,
 ) -> Site:
     tell = progress or (lambda stage, share: None)
     tell("read", 0.0)
-    data, ledger = read_maps(files, clip=clip, origin=origin, footprints=footprints)
+    data, ledger = read_maps(files, **how)
     tell("read", 1.0)
     tell("build", 0.0)
     site = site_from_map(data, ledger, options)

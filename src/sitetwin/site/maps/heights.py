@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.height_keys import COUNTS
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.lengths import parse_count, parse_length
+from sitetwin.site.maps.lengths import has_several, parse_count, parse_length
 
 LARGEST_HEIGHT = 1000.0
 """Metres: what a map says beyond it is not believed."""
@@ -182,7 +183,7 @@ def _credible(
     if value is None or not math.isfinite(value) or not 0 <= value <= most:
         ledger.note("dropped", f"{word} that is no number from 0 to {most:g}", key)
         return None
-    if ";" in tags[word]:
+    if has_several(tags[word], counts=word in COUNTS):
         ledger.note("repaired", f"{word} with several values: the largest counts", key)
     return float(value)
 

@@ -30,6 +30,10 @@ _FEET_AND_INCHES = re.compile(
     rf"{_APPROXIMATELY}\s*(\d+)\s*(?:'|ft\.?|feet|foot)\s*({_NUMBER})\s*(?:\"|in\.?|inch(?:es)?|)"
 )
 _COUNT = re.compile(rf"\+?({_NUMBER})")
+# Commas that separate: two and more of them, one before a space; between storeys also one before no part of a storey.
+_LIST_OF_LENGTHS = re.compile(r"[^,]*(?:,[^,]*){2,}|[^,]*\d[^,]*,\s[^,]*\d[^,]*")
+_THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
+_LIST_OF_COUNTS = re.compile(rf"{_LIST_OF_LENGTHS.pattern}|\s*\d+,(?!(?:00?|50?|25|75)\s*$)\d{{1,2}}\s*")
 _PRIMES = str.maketrans(
     dict.fromkeys("\u2032\u2019\u2018\u00b4`", "'") | dict.fromkeys("\u2033\u201d\u201c", '"')
 )  # of typography
@@ -40,8 +44,8 @@ def parse_length(text: str | None) -> float | None:
     """Read a length such as the value of OpenStreetMap's ``height``, ``min_height`` or ``width``.
 
     A number alone is in metres; m, mm, cm, km, feet and inches are understood, in words or as ' and ", with a decimal
-    point or comma, with the digits of any script, after "~" or "about". The largest of several values (``3;4``) counts,
-    because an obstacle ends there.
+    point or comma, with the digits of any script, after "~" or "about". The largest of several values (``3;4``,
+    ``3, 4``) counts, because an obstacle ends there.
 
     Args:
         text: The value, or None where there is none.
@@ -60,6 +64,8 @@ def parse_length(text: str | None) -> float | None:
 def parse_count(text: str | None) -> float | None:
     """Read a number of storeys such as a value of ``building:levels``: "3", "2.5", "0"; of "3;4" the largest.
 
+    Storeys are whole, half or quarter, so that "2,5" is two and a half, and "1,2" are two values.
+
     Args:
         text: The value, or None where there is none.
 
@@ -69,11 +75,30 @@ def parse_count(text: str | None) -> float | None:
     return _largest(text, _one_count, MOST)
 
 
+def has_several(text: str, *, counts: bool = False) -> bool:
+    """Return whether a text holds several values, of which the largest counts.
+
+    Args:
+        text: The value.
+        counts: Whether it is a number of storeys, not a length.
+    """
+    return len(_parts(_plain(text), counts)) > 1
+
+
+def _parts(text: str, counts: bool) -> list[str]:
+    """The values between semicolons, and between commas that are no decimal commas."""
+    values = []
+    for part in text.split(";"):
+        listed = _LIST_OF_COUNTS if counts else _LIST_OF_LENGTHS
+        values += part.split(",") if listed.fullmatch(part) and not _THOUSANDS.search(part) else [part]
+    return [value.strip() for value in values]
+
+
 def _largest(text: str | None, read: Callable[[str], float | None], limit: float) -> float | None:
     """The largest of the values between semicolons that can be read and lie within the limit."""
     if text is None or len(text) > _LONGEST_TEXT:
         return None
-    values = [read(part.strip()) for part in _plain(text).split(";")]
+    values = [read(part) for part in _parts(_plain(text), read is _one_count)]
     return max((v for v in values if v is not None and v <= limit), default=None)
 
 

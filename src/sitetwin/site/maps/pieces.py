@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -12,6 +12,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.drawn import related_building
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.footprints import GRID, footprints
+from sitetwin.site.maps.height_keys import with_known_keys
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.parts import Polygons, outline_of_part, uncovered
 
@@ -102,7 +103,7 @@ def _standing(features: Sequence[Feature], ledger: Ledger) -> list[Feature]:
             ledger.note("dropped", "building under the ground", feature.key)
             continue
         ledger.note("read", "building" if is_building(feature.tags) else "building part", feature.key)
-        standing.append(feature)
+        standing.append(replace(feature, tags=with_known_keys(feature.key, feature.tags, ledger)))
     return standing
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from sitetwin.site.maps.height_keys import SPELLINGS
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.readers.height_attributes import HeightKey, numbers_of
 
 HEIGHTS = frozenset({"height", "buildingheight", "bldgheight", "bldghgt", "measuredheight", "heightm", "hgt"})
 """Names of a building's height in metres (CityGML, Microsoft, Overture and many cities)."""
@@ -44,7 +46,9 @@ FOOT = 0.3048
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]")
 
 
-def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[dict[str, str], bool]:
+def to_tags(
+    properties: Mapping[str, Any], ledger: Ledger, key: str, chosen: Mapping[str, HeightKey] | None = None
+) -> tuple[dict[str, str], bool]:
     """Translate the attributes of one feature.
 
     Names are compared without case and punctuation ("Bldg_Height" is "bldgheight"). Heights and numbers of storeys of 0
@@ -55,13 +59,15 @@ def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[di
         properties: Names and values of the attributes.
         ledger: Account of the import; it records what was assumed and dropped.
         key: Key of the feature, for the ledger.
+        chosen: By name, further attributes that hold heights or storeys (`choose_attributes`).
 
     Returns:
         Tags, and whether there was an attribute for a building's height or storeys, even one with an unknown value.
     """
     plain = dict(_flat(properties, ledger, key))
     short = {name: _short(name) for name in plain}
-    of_building = any(s in HEIGHTS or s in HEIGHTS_IN_FEET or s in STOREYS for s in short.values())
+    chosen = chosen or {}
+    of_building = any(_is_of_building(name, short[name]) or name in chosen for name in plain)
     tags: dict[str, str] = {}
     translated: dict[str, str] = {}
     for name, value in plain.items():
@@ -69,11 +75,30 @@ def to_tags(properties: Mapping[str, Any], ledger: Ledger, key: str) -> tuple[di
         text = _text(value)
         if text is None:
             continue
-        if target in ("height", "building:levels") and short[name] not in _OTHERS:
+        if name in chosen and not chosen[name].asked:
+            text = _measure(text, chosen[name].target, chosen[name].unit == "ft", ledger, key)
+            target = chosen[name].target
+        elif target in ("height", "building:levels") and short[name] not in _OTHERS:
             text = _measure(text, target, short[name] in HEIGHTS_IN_FEET, ledger, key)
         if text:
             (tags if target == name else translated).setdefault(target, text)
     return {**translated, **tags}, of_building
+
+
+def known_targets(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return which of "height" and "building:levels" some rows have under a known name, with a value above 0."""
+    found: set[str] = set()
+    for name, values in numbers_of(rows).items():
+        if (values > 0).any() and _is_of_building(name, _short(name)):
+            of_storeys = _short(name) in STOREYS or name in SPELLINGS["building:levels"]
+            found.add("building:levels" if of_storeys else "height")
+    return frozenset(found)
+
+
+def _is_of_building(name: str, short: str) -> bool:
+    """Whether a known name is that of a building's height or storeys."""
+    spelled = name in SPELLINGS["height"] or name in SPELLINGS["building:levels"]
+    return spelled or short in HEIGHTS or short in HEIGHTS_IN_FEET or short in STOREYS
 
 
 def _flat(properties: Mapping[str, Any], ledger: Ledger, key: str) -> list[tuple[str, Any]]:
@@ -96,6 +121,8 @@ def _short(name: str) -> str:
 
 
 def _target(name: str, short: str, of_building: bool) -> str:
+    if ":" in name:
+        return name  # OpenStreetMap's own: whoever uses the tag reads it
     if short in HEIGHTS or short in HEIGHTS_IN_FEET:
         return "height"
     if short in STOREYS:

@@ -14,10 +14,11 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import side_by_side, wrapped
-from sitetwin.site.maps.drawn import Drawn, pieces
+from sitetwin.site.maps.drawn import Drawn, is_building, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import names_kind, says_something
-from sitetwin.site.maps.readers.attributes import to_tags
+from sitetwin.site.maps.readers.attributes import known_targets, to_tags
+from sitetwin.site.maps.readers.height_attributes import HeightKey, choose_attributes
 from sitetwin.site.maps.readers.rings import clean_ring
 
 _CRS84 = re.compile(r"urn:ogc:def:crs:OGC:[0-9.]*:CRS84|OGC:CRS84|CRS84")
@@ -41,6 +42,7 @@ def read_geojson(
     prefix: str = "",
     footprints: bool = False,
     crs: pyproj.CRS | None = None,
+    height_key: HeightKey | None = None,
 ) -> list[Drawn]:
     """Read GeoJSON.
 
@@ -56,6 +58,7 @@ def read_geojson(
         footprints: Whether polygons that do not say what they are are buildings.
         crs: Reference system of the coordinates, if the object names it outside the GeoJSON. With None, the "crs"
             member decides, and without one WGS84 is used.
+        height_key: Attribute that holds the heights; by default it is found by its name and its values.
 
     Returns:
         Things in degrees, in the order of the file.
@@ -64,7 +67,7 @@ def read_geojson(
         SiteTwinError: The object is not GeoJSON, names an unknown reference system, or has no coordinates on the earth.
     """
     features = _features(value, where)
-    reader = _Reader(where, ledger, footprints or bool(_FOOTPRINTS.search(where)), footprints)
+    reader = _Reader(where, ledger, footprints or bool(_FOOTPRINTS.search(where)), footprints, height_key)
     drawn = reader.read(features, [prefix + key for key in _keys(features, ledger)])
     crs = crs or _crs_member(value, where)
     if crs is not None and not crs.equals(pyproj.CRS("OGC:CRS84")):
@@ -115,16 +118,19 @@ class _Reader:
     ledger: Ledger
     footprints: bool
     asked: bool
+    height_key: HeightKey | None
 
     def read(self, features: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[Drawn]:
         shapes = _Shapes(self.ledger)
+        chosen = self._heights(features)
         rows = []
         for feature, key in zip(features, keys, strict=True):
             geometry, properties = feature.get("geometry"), feature.get("properties")
             if not isinstance(geometry, Mapping):
                 self.ledger.note("dropped", "feature without a geometry", key)
                 continue
-            tags, of_building = to_tags(properties if isinstance(properties, Mapping) else {}, self.ledger, key)
+            properties = properties if isinstance(properties, Mapping) else {}
+            tags, of_building = to_tags(properties, self.ledger, key, chosen)
             kind = str(geometry.get("type"))
             if kind in ("Polygon", "MultiPolygon"):
                 tags = self._kind_of_polygon(tags, of_building, key)
@@ -138,6 +144,21 @@ class _Reader:
             things += pieces(key, [made[n] for n in numbers], tags)
         self.ledger.note("read", "GeoJSON features", count=len(features))
         return things
+
+    def _heights(self, features: Sequence[Mapping[str, Any]]) -> dict[str, HeightKey]:
+        """By name, the attributes that hold heights of polygons that may be buildings."""
+        rows = []
+        for feature in features:
+            geometry, properties = feature.get("geometry"), feature.get("properties")
+            if isinstance(geometry, Mapping) and geometry.get("type") in ("Polygon", "MultiPolygon"):
+                inner = properties.get("tags") if isinstance(properties, Mapping) else None
+                row = {**properties, **inner} if isinstance(inner, Mapping) else properties
+                said = {str(name): str(text) for name, text in row.items()} if isinstance(row, Mapping) else {}
+                if said and (is_building(said) or not names_kind(said)):
+                    rows.append({str(name): value for name, value in row.items()})
+        if self.height_key is None:
+            return choose_attributes(rows, known_targets(rows), self.ledger)
+        return {name: self.height_key for row in rows for name in row if self.height_key.names(str(name))}
 
     def _kind_of_polygon(self, tags: dict[str, str], of_building: bool, key: str) -> dict[str, str]:
         """The tags, with building=yes where that is what the polygon must be."""

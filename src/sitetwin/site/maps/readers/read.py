@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import shapely
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import side_by_side, wrapped
 from sitetwin.site.maps.clipping import Clip, clip_things, refuse_miss
-from sitetwin.site.maps.drawn import Drawn, bounds, sort_key
+from sitetwin.site.maps.drawn import Drawn, bounds, is_building, sort_key
 from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.files import MapFile, parse_json, read_map_file
 from sitetwin.site.maps.readers.geojson import is_geojson, read_geojson
+from sitetwin.site.maps.readers.height_attributes import HeightKey, number_of, numbers_of, numeric_attributes
 from sitetwin.site.maps.readers.osm import draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
 from sitetwin.site.maps.readers.osm_xml import read_osm_xml
@@ -46,6 +47,7 @@ class _Read:
     things: dict[str, Drawn] = field(default_factory=dict)
     extents: list[Extent] = field(default_factory=list)
     files: list[dict[str, str]] = field(default_factory=list)
+    height_key: HeightKey | None = None
 
     def add(self, things: Sequence[Drawn]) -> None:
         for thing in things:
@@ -59,9 +61,10 @@ def read_map(
     clip: Clip | None = None,
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
+    height_key: str | None = None,
 ) -> tuple[MapData, Ledger]:
     """Read one map file; the arguments are those of `read_maps`, which reads several files as one map."""
-    return read_maps([path], clip=clip, origin=origin, footprints=footprints)
+    return read_maps([path], clip=clip, origin=origin, footprints=footprints, height_key=height_key)
 
 
 def read_maps(
@@ -70,6 +73,7 @@ def read_maps(
     clip: Clip | None = None,
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
+    height_key: str | None = None,
 ) -> tuple[MapData, Ledger]:
     """Read several map files, such as buildings, trees and streets, as one map.
 
@@ -85,17 +89,21 @@ def read_maps(
         origin: (latitude, longitude) of the local frame's origin, degrees. By default it is the clip's centre; without
             a clip, the centre of the area that the files claim to cover; else the centre of their features.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
+        height_key: Name of the attribute or key that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
+            "NAME:levels" for a number of storeys. By default known names are read.
 
     Returns:
         The map in local metres, and the account of what was read, repaired, assumed and dropped.
 
     Raises:
-        SiteTwinError: A file cannot be read, is damaged or is not a map; the files or the clip are empty; the origin is
-            not a point on the earth; or a feature lies farther than `FARTHEST` from the origin.
+        SiteTwinError: A file cannot be read, is damaged or is not a map; no building has the height key; the
+            files or the clip are empty; the origin is not a point on the earth; or a feature lies farther than
+            `FARTHEST` from the origin.
     """
     if not paths:
         raise SiteTwinError("no map file was named; give at least one")
-    read = _Read(Path(paths[0]).name.split(".")[0])
+    key = None if height_key is None else HeightKey.parse(height_key)
+    read = _Read(Path(paths[0]).name.split(".")[0], height_key=key)
     for number, path in enumerate(paths):
         file = read_map_file(path)
         kind = _read_file(file, read, "" if number == 0 else f"{number + 1}/", footprints)
@@ -110,6 +118,7 @@ def read_geojson_like(
     clip: Clip | None = None,
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
+    height_key: str | None = None,
 ) -> tuple[MapData, Ledger]:
     """Make a map from a GeoJSON-like object in memory, such as a GeoDataFrame of geopandas.
 
@@ -120,6 +129,7 @@ def read_geojson_like(
         clip: The part of the map that is wanted, or None for all of it.
         origin: (latitude, longitude) of the local frame's origin, degrees; by default as `read_maps` chooses it.
         footprints: Whether polygons that do not say what they are are buildings.
+        height_key: Attribute that holds the heights, as `read_maps` takes it.
 
     Returns:
         The map, as `read_maps` returns it.
@@ -130,13 +140,13 @@ def read_geojson_like(
     value = source if isinstance(source, Mapping) else getattr(source, "__geo_interface__", None)
     if not isinstance(value, Mapping):
         raise SiteTwinError(f"the source of the map '{name}' does not speak GeoJSON; give it a __geo_interface__")
-    read = _Read(name)
+    read = _Read(name, height_key=None if height_key is None else HeightKey.parse(height_key))
     crs = getattr(source, "crs", None)
     try:
         crs = None if crs is None else pyproj.CRS.from_user_input(crs)
     except pyproj.exceptions.CRSError as error:
         raise SiteTwinError(f"the reference system of the map '{name}' is not known; give an EPSG code") from error
-    read.add(read_geojson(value, name, read.ledger, footprints=footprints, crs=crs))
+    read.add(read_geojson(value, name, read.ledger, footprints=footprints, crs=crs, height_key=read.height_key))
     read.files.append({"name": name, "format": "features in memory", "sha256": _digest(read.things.values())})
     return _finish(read, name, clip, origin)
 
@@ -158,7 +168,8 @@ def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str
     else:
         value = parse_json(file.data, file.where)
         if is_geojson(value):
-            read.add(read_geojson(value, file.where, read.ledger, prefix=prefix, footprints=footprints))
+            how: Any = {"prefix": prefix, "footprints": footprints, "height_key": read.height_key}
+            read.add(read_geojson(value, file.where, read.ledger, **how))
             return "GeoJSON"
         elements, kind = read_overpass(value, file.where, read.ledger), "Overpass JSON"
     if elements.bounds is not None:
@@ -175,6 +186,8 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
         raise SiteTwinError(
             f"'{where}' holds nothing that can be built: no feature with tags; check that it is the right file"
         )
+    if read.height_key is not None:
+        things = _with_heights(things, read.height_key, where, ledger)
     if origin is None:
         origin = clip.centre if clip is not None else _centre(read.extents, things)
     projection = LocalProjection.of(check_origin(float(origin[0]), float(origin[1])))
@@ -197,6 +210,26 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     source = {"kind": "map", "files": read.files, "clip": None if clip is None else str(clip)}
     features = tuple(Feature(t.key, t.geometry, _clean_tags(t.tags)) for t in things)
     return MapData(read.name, features, projection.georeference, rectangle, source), ledger
+
+
+def _with_heights(things: Sequence[Drawn], key: HeightKey, where: str, ledger: Ledger) -> list[Drawn]:
+    """Things of which the buildings have the values of a key as their heights or storeys."""
+    buildings = [thing for thing in things if is_building(thing.tags)]
+    made, count = [], 0
+    for thing in things:
+        value = next((text for name, text in thing.tags.items() if key.names(name)), None)
+        if is_building(thing.tags) and (number_of(value) or 0.0) > 0:
+            assert value is not None  # it is a number
+            thing, count = replace(thing, tags={**thing.tags, key.target: key.value(value)}), count + 1
+        made.append(thing)
+    if not count:
+        seen = numeric_attributes(numbers_of(thing.tags for thing in buildings)) or "none"
+        raise SiteTwinError(
+            f"no building of '{where}' has a number above 0 as '{key.name[:40]}'; attributes of buildings with numbers "
+            f"are: {seen}"
+        )
+    ledger.note("read", f"'{key.name[:40]}' is '{key.target}' ({key.unit}), as asked", count=count)
+    return made
 
 
 def _whole(things: Sequence[Drawn]) -> np.ndarray:

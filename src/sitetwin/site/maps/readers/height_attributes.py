@@ -1,0 +1,249 @@
+"""Find the attribute that holds the heights of buildings in a data set that names it in its own way.
+
+Data sets of cities name it in their language, and shapefiles cut names to ten characters. A name that looks like a
+height counts if the values can be heights; the account says so, or which attribute may be meant.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.lengths import parse_length
+
+Unit = Literal["m", "ft", "levels"]
+
+_HEIGHT = (
+    "height|heigh$|hght|hgt|hoehe|hohe|hauteur|altura|alcada|altezza|hoogte|wysokosc|vyska|visina|vysota|korkeus|hojd|"
+    "hoyde|hojde|hoejde|yukseklik|magassag|inaltime|tinggi|aukstis|augstums|korgus|ypsos|"
+    "υψος|высота|高さ|高度|높이|גובה|ارتفاع"
+)
+_STOREYS = (
+    "storey|stories|floors|levels$|etage|geschoss|stockwerk|planta|pisos|niveaux|niveles|piani$|verdieping|bouwlag|"
+    "kondygn|etaje|podlazi|podlaz|kerros|vaning|etasje|katlar|katsayi|emelet|etazh|этаж|階数|层数|層數|層数|층수"
+)
+_HEIGHT_WORDS, _STOREY_WORDS = re.compile(_HEIGHT), re.compile(_STOREYS)
+_SHORT_HEIGHTS = frozenset(
+    {"h", "ht", "hm", "hmax", "hmean", "bldght", "bldgh", "bldht", "bht", "bh", "haut", "hauthoit"}
+)
+_SHORT_STOREYS = frozenset({"aog", "nbetag", "nbniv", "nfloor", "nfloors", "flr", "numflr", "grndflr", "floorno"})
+_CUT_HEIGHTS = ("building_height", "buildingHeight", "measuredHeight", "measured_height", "Gebaeudehoehe",
+                "Gebaeude_hoehe", "Gebäudehöhe", "altura_edificio", "hauteur_batiment")  # fmt: skip
+_CUT_STOREYS = ("numberOfStoreys", "number_storeys", "storeysAboveGround", "numberOfFloors", "number_floors",
+                "nombre_etages", "numero_plantas", "numero_pisos", "AnzahlGeschosse", "Anzahl_Geschosse")  # fmt: skip
+_NOT_OVER_GROUND = re.compile(
+    r"elev|altitud|_nn|nhn|asl|msl|absol|terrain|ground|gelaende|boden|base|sockel|trauf|eave|gutter|min|under|unter|"
+    r"keller|basement|sousol|subter|sotano|roof|dach|toit|techo|tree|baum|wall|fence|door|floorh|storeyh|stor(?:e)?yh|"
+    r"geschossh|stockwerkh|etageh|levelh|clear|accur|error|source|quell|type|date|name|index|code|id$|层高|層高"
+)
+_FEET = re.compile(r"ft$|feet|foot|pies$|piedi$")
+_KEY = re.compile(r"(.+?)(?::(m|ft|levels))?")
+
+_NUMBER = re.compile(r"[0-9.,]+")
+
+_CLEARANCE = "maxheight"  # OpenStreetMap's key of the height that vehicles may have
+
+_SHOWN = 8
+_STOREY_OF_FEET = 7.5  # a storey that is higher than this in metres is given in feet
+
+
+@dataclass(frozen=True)
+class HeightKey:
+    """An attribute that holds heights of buildings.
+
+    Attributes:
+        name: Name of the attribute or key.
+        unit: "m", "ft", or "levels" for a number of storeys.
+        asked: Whether its user named it, for all buildings of a map.
+    """
+
+    name: str
+    unit: Unit = "m"
+    asked: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> HeightKey:
+        """Read "NAME", "NAME:ft" or "NAME:levels".
+
+        Raises:
+            SiteTwinError: The text is empty.
+        """
+        match = _KEY.fullmatch(text.strip())
+        if match is None:
+            raise SiteTwinError("the key of heights is empty; give the name of an attribute, such as HOEHE or HGT:ft")
+        unit: Unit = "ft" if match[2] == "ft" else "levels" if match[2] == "levels" else "m"
+        return cls(match[1], unit, asked=True)
+
+    def names(self, name: str) -> bool:
+        """Return whether this is the name of an attribute, case, accents and punctuation aside."""
+        return name == self.name or plain_name(name) == plain_name(self.name)
+
+    def value(self, text: str) -> str:
+        """Return a value with its unit."""
+        return f"{text} ft" if self.unit == "ft" and _NUMBER.fullmatch(text.strip()) else text
+
+    @property
+    def target(self) -> str:
+        """The key of OpenStreetMap's scheme that the values belong to."""
+        return "building:levels" if self.unit == "levels" else "height"
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case, accents and punctuation: "Gebäude_Höhe" is "gebaeudehoehe"."""
+    return _plain(name)
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> str:
+    text = name.lower()
+    for letter, letters in (
+        ("ä", "ae"),
+        ("ö", "oe"),
+        ("ü", "ue"),
+        ("ß", "ss"),
+        ("ø", "o"),
+        ("ł", "l"),
+        ("\u0131", "i"),
+    ):
+        text = text.replace(letter, letters)
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
+
+
+def numbers_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the attributes whose known values are numbers in most rows, each as (N,) float64 without the unknown."""
+    found: dict[str, list[float]] = {}
+    others: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            number = number_of(value)
+            if number is not None:
+                found.setdefault(str(name), []).append(number)
+            elif value not in (None, ""):
+                others[str(name)] = others.get(str(name), 0) + 1
+    return {name: np.array(values) for name, values in found.items() if len(values) > others.get(name, 0)}
+
+
+def number_of(value: Any) -> float | None:
+    """A value as a number; None where it is none. Of a text it is the number that `parse_length` reads."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value) if abs(value) < 1e15 else None
+    return parse_length(value) if isinstance(value, str) else None
+
+
+def choose_attributes(rows: Sequence[Mapping[str, Any]], known: frozenset[str], ledger: Ledger) -> dict[str, HeightKey]:
+    """Choose the attributes that hold heights and storeys, where no known name does.
+
+    Args:
+        rows: Attributes of each polygon that may be a building.
+        known: Keys ("height", "building:levels") that some of the rows have under a known name, with a known value.
+        ledger: Account of the import; it records what was chosen and why, and what may be meant otherwise.
+
+    Returns:
+        By name of the attribute, what it is.
+    """
+    numbers = numbers_of(rows)
+    chosen: dict[str, HeightKey] = {}
+    for target, unit in (("height", "m"), ("building:levels", "levels")):
+        if target in known:
+            continue
+        names = sorted((n for n in numbers if _looks_like(n, target)), key=lambda n: (_rank(n), n))
+        fitting = [n for n in names if _is_plausible(numbers[n], target)]
+        for name in fitting[:1]:
+            chosen[name] = HeightKey(name, "ft" if unit == "m" and _FEET.search(plain_name(name)) else unit)  # type: ignore[arg-type]
+    _check_feet(rows, chosen, ledger)
+    for name, key in chosen.items():
+        words = {
+            "m": "height of buildings in metres",
+            "ft": "height of buildings in feet",
+            "levels": "number of storeys",
+        }
+        what = f"attribute '{name[:40]}' ({_range(numbers[name])}) is the {words[key.unit]}"
+        ledger.note("assumed", what, count=len(numbers[name]))
+    if not (chosen or known):
+        _note_candidates(numbers, ledger)
+    return chosen
+
+
+def _looks_like(name: str, target: str) -> bool:
+    """Whether a name may mean a height over the ground, or a number of storeys."""
+    if ":" in name or name == _CLEARANCE:
+        return False
+    plain = plain_name(name)
+    words, short, cut = (
+        (_HEIGHT_WORDS, _SHORT_HEIGHTS, _CUT_HEIGHTS)
+        if target == "height"
+        else (_STOREY_WORDS, _SHORT_STOREYS, _CUT_STOREYS)
+    )
+    if len(name) == 10 and any(plain == plain_name(full[:10]) for full in cut):
+        return True
+    if _NOT_OVER_GROUND.search(plain.removesuffix("ground") if "above" in plain else plain):
+        return False
+    return plain in short or words.search(plain) is not None
+
+
+def _rank(name: str) -> int:
+    """Plain heights before those of the top, before means."""
+    plain = plain_name(name)
+    return 2 if re.search(r"mean|avg|moy|med|mitt", plain) else 1 if re.search(r"max|top", plain) else 0
+
+
+def _is_plausible(values: np.ndarray, target: str) -> bool:
+    """Whether values can be heights over the ground (metres or feet) or storeys: most of a town is low, none is a mile.
+
+    Numbers that count rows are none, nor are heights above the sea of a town that does not lie at it.
+    """
+    values = values[np.isfinite(values) & (values > 0)]
+    if not len(values) or (len(values) > 10 and (np.diff(values) == 1).mean() > 0.5):
+        return False
+    low, middle, most = np.percentile(values, [10, 50, 100])
+    if target == "height":
+        return bool(1.5 <= middle <= 500 and low <= 200 and most <= 2800 and (low <= 60 or most > 2 * low))
+    return bool(middle <= 60 and most <= 200)
+
+
+def _check_feet(rows: Sequence[Mapping[str, Any]], chosen: dict[str, HeightKey], ledger: Ledger) -> None:
+    """Take a height for feet where a storey would be too high in metres."""
+    heights = [n for n, key in chosen.items() if key.unit == "m"]
+    storeys = [n for n, key in chosen.items() if key.unit == "levels"]
+    if not (heights and storeys):
+        return
+    pairs = [(number_of(row.get(heights[0])), number_of(row.get(storeys[0]))) for row in rows]
+    ratio = [h / s for h, s in pairs if h and s and h > 0 and s > 0]
+    if ratio and float(np.median(ratio)) > _STOREY_OF_FEET:
+        chosen[heights[0]] = HeightKey(heights[0], "ft")
+        ledger.note("assumed", f"heights in feet: a storey would be {float(np.median(ratio)):.1f} m high in metres")
+
+
+def _note_candidates(numbers: Mapping[str, np.ndarray], ledger: Ledger) -> None:
+    """Name the numeric attributes of a file of which none is known as a height."""
+    text = numeric_attributes(numbers)
+    if text:
+        ledger.note(
+            "dropped",
+            f"numeric attributes, of which none is known as the height of buildings: {text}; name the one that is by "
+            "--height-key NAME (or NAME:ft, NAME:levels)",
+        )
+
+
+def numeric_attributes(numbers: Mapping[str, np.ndarray]) -> str:
+    """Return the names and ranges of attributes, for messages; those that may be heights come first."""
+    names = sorted(numbers, key=lambda n: (not _is_plausible(numbers[n], "height"), n.lower()))
+    shown = [f"{name[:40]} ({_range(numbers[name])})" for name in names[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():g} to {values.max():g}"
