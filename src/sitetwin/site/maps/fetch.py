@@ -120,9 +120,9 @@ def overpass_query(clip: Radius) -> str:
     and ways that they are made of.
     """
     west, south, east, north = clip.degrees
-    sides = ((west, east),)
+    sides = [(west, east)]
     if west < -180 or east > 180:  # Overpass does not follow over the antimeridian: both sides are asked for
-        sides = ((wrapped(west), 180.0), (-180.0, wrapped(east)))
+        sides = [(wrapped(west), 180.0), (-180.0, wrapped(east))]
     boxes = [f"{south:.6f},{w:.6f},{north:.6f},{e:.6f}" for w, e in sides]
     wanted = "\n".join(f"  {what}({box});" for box in boxes for what in _WANTED)
     settings = f"[out:json][timeout:{_SERVER_SECONDS}][maxsize:{2 * LARGEST_ANSWER}];"

@@ -39,16 +39,57 @@ _ONLY: dict[str, frozenset[str]] = {
 }
 """Keys of lines, with the values that are areas nevertheless."""
 
+_SQUARES = frozenset({"pedestrian", "footway", "living_street", "service"})
+"""Values of `highway` that are areas where a multipolygon has them."""
+
+_LINES = frozenset({"barrier", "railway", "waterway", "power", "natural", "man_made", "boundary"})
+_YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _KINDS = frozenset((*_EXCEPT, *_ONLY, "barrier", "surface"))
 _ABOUT_THE_MAP = frozenset({"type", "source", "created_by", "note", "fixme", "FIXME", "attribution", "odbl"})
 
 
 def is_area(tags: Mapping[str, str]) -> bool:
     """Return whether a closed way with these tags is an area."""
-    if tags.get("area") in ("yes", "no"):
-        return tags["area"] == "yes"
+    said = _YES_OR_NO.get(tags.get("area", "").strip().lower())
+    if said is not None:
+        return said
     return any(tags.get(key, "no") != "no" and tags[key] not in lines for key, lines in _EXCEPT.items()) or any(
         tags.get(key) in areas for key, areas in _ONLY.items()
+    )
+
+
+def makes_area(tags: Mapping[str, str], kind: str) -> bool:
+    """Return whether these tags make an area of a relation.
+
+    Args:
+        tags: Tags of a relation, or of the outer ways of one without tags.
+        kind: Type of the relation. A multipolygon is an area already, so that fewer tags are needed; a border is one
+            only if it says what covers the ground in it.
+    """
+    if kind == "boundary":
+        return is_area({key: value for key, value in tags.items() if key != "place"})
+    if is_area(tags):
+        return True
+    if "area" in tags or any(key in tags for key in _LINES):
+        return False
+    return tags.get("highway") in _SQUARES or ("surface" in tags and "highway" not in tags)
+
+
+def as_line(tags: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Split the tags of an area whose outline is a line of its own, such as a park within a hedge or a ring road.
+
+    Returns:
+        The tags of the area and those of the line; None if there is no such line.
+    """
+    if "area" in tags or any(tags.get(key, "no") != "no" for key in ("building", "building:part")):
+        return None
+    lines = {key for key in ("barrier", "highway") if tags.get(key, "no") not in ("no", "pedestrian")}
+    lines = {key for key in lines if tags[key] not in _ONLY.get(key, ())}
+    if not lines:
+        return None
+    return (
+        {key: value for key, value in tags.items() if key not in lines},
+        {key: value for key, value in tags.items() if key not in _EXCEPT},
     )
 
 
@@ -58,8 +99,15 @@ def names_kind(tags: Mapping[str, str]) -> bool:
 
 
 def same_kind(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
-    """Return whether two sets of tags make areas of the same kind: they agree in a key of areas."""
-    return any(tags[key] == others.get(key) for key in _EXCEPT if key in tags)
+    """Return whether two sets of tags make areas of the same kind: both buildings, or they agree in a key of areas."""
+    both = any(tags.get(key, "no") != "no" != others.get(key, "no") for key in ("building", "building:part"))
+    return both or any(tags[key] == others.get(key) for key in _EXCEPT if key in tags)
+
+
+def repeats(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Return whether tags make an area and say nothing that others do not say."""
+    own = {key: value for key, value in tags.items() if says_something({key: value}) and key != "area"}
+    return is_area(tags) and all(others.get(key) == value for key, value in own.items())
 
 
 def says_something(tags: Mapping[str, str]) -> bool:

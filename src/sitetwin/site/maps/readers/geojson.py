@@ -151,9 +151,10 @@ class _Reader:
         for feature in features:
             geometry, properties = feature.get("geometry"), feature.get("properties")
             if isinstance(geometry, Mapping) and geometry.get("type") in ("Polygon", "MultiPolygon"):
-                inner = properties.get("tags") if isinstance(properties, Mapping) else None
-                row = {**properties, **inner} if isinstance(inner, Mapping) else properties
-                said = {str(name): str(text) for name, text in row.items()} if isinstance(row, Mapping) else {}
+                row = properties if isinstance(properties, Mapping) else {}
+                inner = row.get("tags")
+                row = {**row, **inner} if isinstance(inner, Mapping) else row
+                said = {str(name): str(value) for name, value in row.items()}
                 if said and (is_building(said) or not names_kind(said)):
                     rows.append({str(name): value for name, value in row.items()})
         if self.height_key is None:
