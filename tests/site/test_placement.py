@@ -31,14 +31,14 @@ def test_boxes_by_their_formula(town: Site, rng: np.random.Generator) -> None:
     assert 0.03 < want.mean() < 0.5
 
 
-def test_under_a_bridge_is_outdoors_and_two_sided_roofs_are_roofs() -> None:
+def test_under_a_bridge_is_outdoors_and_a_sheet_encloses_nothing() -> None:
     deck, faces = block(-10, -10, 10, 10, 1.0)
     roof = np.array([[30, -10, 8], [50, -10, 8], [50, 10, 8], [30, 10, 8.0]])
     both_sides = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]])
     site = make_town([("bridge", (deck + np.array([0, 0, 5.0]), faces), 0), ("shed", (roof, both_sides), 1)])
     points = np.array([[0, 0, 1.5], [0, 0, 5.5], [0, 0, 7.0], [40, 0, 1.5], [40, 0, 9.0], [30, 0, 1.5]])
-    assert inside_building(site, points[:5]).tolist() == [False, True, False, True, False]
-    assert np.array_equal(outdoor_mask(site, points[:5, :2]), [True, True, True, False, False])
+    assert inside_building(site, points[:5]).tolist() == [False, True, False, False, False]
+    assert outdoor_mask(site, points[:5, :2]).all()
 
 
 def test_munich_agrees_with_mitsuba_rays(munich: Site, rng: np.random.Generator) -> None:
@@ -59,7 +59,7 @@ def test_munich_agrees_with_mitsuba_rays(munich: Site, rng: np.random.Generator)
     rays = mi.Ray3f(mi.Point3f(*points.T.astype(np.float32)), mi.Vector3f(0, 0, 1))
     covered = np.array(scene.ray_test(rays)).astype(bool)
     dr.sync_thread()
-    assert np.mean(covered != inside_building(site, points)) < 2e-4
+    assert np.mean(covered != inside_building(site, points)) < 5e-4
     assert 0.3 < covered.mean() < 0.7
 
 

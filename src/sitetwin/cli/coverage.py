@@ -23,6 +23,7 @@ from sitetwin.errors import SiteTwinError
 if TYPE_CHECKING:
     from sitetwin.channel.fields.options import FieldOptions
     from sitetwin.channel.stations import GeographicStation, Station
+    from sitetwin.site.maps import Ledger
     from sitetwin.studies.coverage.results import CoverageResults
 
 
@@ -106,7 +107,9 @@ def coverage(
     run.check()
 
     import sitetwin as st
+    from sitetwin.face.users import note_ground
     from sitetwin.site import open_site
+    from sitetwin.site.maps import Ledger
     from sitetwin.studies.coverage import CoverageSettings
 
     begun = time.perf_counter()
@@ -122,7 +125,9 @@ def coverage(
             settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,
         )  # fmt: skip
         summary = st.write_coverage(found, run.to, tell)
-    _print_summary(summary, time.perf_counter() - begun)
+    account = Ledger()
+    note_ground(site, found.users, account)
+    _print_summary(summary, account, time.perf_counter() - begun)
     print_places(site, {f"station {s.name}": s.position for s in found.stations}, found.users)
     say(str(run.to))
     if summary.users.without_a_path == len(found.users):
@@ -132,7 +137,7 @@ def coverage(
         )
 
 
-def _print_summary(summary: CoverageResults, seconds: float) -> None:
+def _print_summary(summary: CoverageResults, account: Ledger, seconds: float) -> None:
     from sitetwin.rays.unseen import unseen_in_words
 
     table = Table()
@@ -157,6 +162,7 @@ def _print_summary(summary: CoverageResults, seconds: float) -> None:
     users = summary.users
     facts.append(("users", f"{users.count:,}"))
     facts.append(("dropped, inside buildings", f"{users.dropped_inside_buildings:,}"))
+    facts += [(f"{entry.kind}, {entry.what}", f"{entry.count:,}") for entry in account.entries]
     facts.append(("users without a path", f"{users.without_a_path:,}"))
     facts.append(("seconds", f"{seconds:.1f}"))
     print_facts(facts)

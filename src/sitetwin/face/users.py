@@ -11,12 +11,16 @@ from jaxtyping import Float
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.rays.moving.drives import places_along, trajectories_from_gpx
-from sitetwin.site import Site, area_grid, inside_building, latlon_box, user_grid
+from sitetwin.site import Site, area_grid, ground_height, inside_building, latlon_box, user_grid
 from sitetwin.site.maps import Ledger, read_streets
 from sitetwin.site.places.extent import check_users_on_site
+from sitetwin.site.summary import ground_text
 
 INDOORS = "users inside buildings"
 """Line of the account that counts the users who were left out."""
+
+COVERED = "users under a deck, an eave or another cover: outdoors, for they reach the open sky"
+"""Line of the account that counts the users who were kept although something is above them."""
 
 
 def grid(
@@ -38,7 +42,8 @@ def grid(
         height: Height of the users above the ground, metres.
         degrees: Whether the area is a box of latitudes and longitudes; the site needs a georeference then.
         allow_indoors: Keep users inside buildings.
-        ledger: Account (`sitetwin.site.maps.Ledger`) that records how many users were left out.
+        ledger: Account (`sitetwin.site.maps.Ledger`) that records which objects are the ground, and how many users were
+            left out, or kept under a cover.
 
     Returns:
         (users, 3) positions in metres, row by row from the south, each from the west.
@@ -55,7 +60,7 @@ def grid(
     else:
         users, dropped = user_grid(area, spacing, height, site, allow_indoors=allow_indoors)
     check_users_on_site(site, users)
-    return _counted(users, dropped, ledger)
+    return _counted(site, users, dropped, ledger)
 
 
 def users_on_streets(
@@ -85,7 +90,7 @@ def users_on_streets(
             user stands outdoors.
     """
     area = read_streets(streets, site, ledger).area(site)
-    return _counted(*area_grid(site, area, spacing, height, allow_indoors=allow_indoors), ledger)
+    return _counted(site, *area_grid(site, area, spacing, height, allow_indoors=allow_indoors), ledger)
 
 
 def users_along(
@@ -119,11 +124,31 @@ def users_along(
     kept = users if allow_indoors else users[~inside_building(site, users)]
     if not len(kept):
         raise SiteTwinError(f"all {len(users)} users along {gpx} are inside buildings; check the georeference")
-    return _counted(kept, len(users) - len(kept), ledger)
+    return _counted(site, kept, len(users) - len(kept), ledger)
 
 
-def _counted(users: np.ndarray, dropped: int, ledger: Ledger | None) -> np.ndarray:
-    """The users, after those that were left out were counted."""
-    if ledger is not None and dropped:
-        ledger.note("dropped", INDOORS, count=dropped)
+def note_ground(site: Site, users: Float[np.ndarray, "users 3"], ledger: Ledger) -> None:
+    """Tell an account which objects are the ground, and of users over no ground, or below a cover.
+
+    Args:
+        site: The site.
+        users: (users, 3) positions of the users who were kept, metres.
+        ledger: The account.
+    """
+    ledger.note("assumed", f"ground: {ground_text(site)}", count=len(site.ground_objects))
+    over_nothing = int(np.isnan(ground_height(site, users[:, :2])).sum())
+    if over_nothing:
+        lowest = f"users over no ground: they stand above the site's lowest point, z = {site.bounds[0, 2]:.2f} m"
+        ledger.note("assumed", lowest, count=over_nothing)
+    covered = int(site.open_air.covered(users).sum())
+    if covered:
+        ledger.note("assumed", COVERED, count=covered)
+
+
+def _counted(site: Site, users: np.ndarray, dropped: int, ledger: Ledger | None) -> np.ndarray:
+    """The users, after the account was told of the ground and of those that were left out."""
+    if ledger is not None:
+        note_ground(site, users, ledger)
+        if dropped:
+            ledger.note("dropped", INDOORS, count=dropped)
     return users

@@ -14,11 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.facets import norm
+from sitetwin.site.ground.air import OpenAir
+from sitetwin.site.ground.rule import find_ground
 from sitetwin.site.materials import Material
-from sitetwin.site.objects import building_of_object, find_ground_objects, object_bounds
+from sitetwin.site.objects import building_of_object, object_bounds
 
 LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
+
+_GROUND_SHARE = 0.9
 
 MOST_TRIANGLES = 10_000_000
 """A mesh has no more. Merging facets takes up to 0.6 kB of memory for each triangle: this many take some 6 GB."""
@@ -72,8 +77,12 @@ class Mesh:
 
     @cached_property
     def ground_objects(self) -> tuple[int, ...]:
-        """Indices of the objects that are the ground, found by name or shape."""
-        return find_ground_objects(self.objects, self.corners, self.triangle_object, self.bounds)
+        """Indices of the objects that are the ground: nine tenths of their area, or more, belong to it."""
+        corners, count = self.corners, len(self.objects)
+        area = norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        total = np.bincount(self.triangle_object, area, count)
+        ground = np.bincount(self.triangle_object, area * self.is_ground, count)
+        return tuple(np.flatnonzero((total > 0) & (ground >= _GROUND_SHARE * total)).tolist())
 
     @cached_property
     def buildings(self) -> tuple[tuple[str, ...], Int[np.ndarray, " objects"]]:
@@ -85,10 +94,15 @@ class Mesh:
         """(O, 2, 3) float64: lowest and highest corner of each object, metres; inf, -inf where it has no triangle."""
         return object_bounds(self.corners, self.triangle_object, len(self.objects))
 
-    @property
+    @cached_property
     def is_ground(self) -> Bool[np.ndarray, " triangles"]:
-        """(T,) bool: whether each triangle belongs to the ground."""
-        return np.isin(self.triangle_object, self.ground_objects)
+        """(T,) bool: whether each triangle belongs to the ground, as `sitetwin.site.ground.find_ground` decides."""
+        return find_ground(self.corners)
+
+    @cached_property
+    def open_air(self) -> OpenAir:
+        """The surfaces, ready to be asked whether points are enclosed by them."""
+        return OpenAir(self.corners, self.is_ground)
 
 
 AnyMesh = TypeVar("AnyMesh", bound=Mesh)

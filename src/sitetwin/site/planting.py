@@ -79,7 +79,7 @@ def plant_street_trees(
         )
     if max(xmax - xmin, ymax - ymin) > 10_000:
         raise SiteTwinError("the area to plant is larger than 10 km a side; plant it in parts")
-    corners = site.vertices[site.triangles[~np.isin(site.triangle_object, site.ground_objects)]]
+    corners = site.vertices[site.triangles[~site.is_ground]]
     nearest = 1.5 + trees.facade_clearance
     places, distance = _places(site, corners, area, nearest, nearest + _LARGEST_RADIUS - 1.5 + _BAND)
     order = rng.permutation(len(places))

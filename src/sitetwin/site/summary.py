@@ -12,6 +12,7 @@ from sitetwin.site.mesh import Mesh
 from sitetwin.site.plan import standing_buildings
 
 _MOST_MATERIALS = 6
+_MOST_NAMES = 4  # of the ground's objects
 _STEEPEST_ROOF = 0.5  # of a unit normal's z: surfaces with less are walls (more than 60 degrees from level)
 
 Rows = Sequence[tuple[str, str]]
@@ -27,9 +28,22 @@ def mesh_rows(mesh: Mesh) -> Rows:
             f"{high[0] - low[0]:,.0f} m x {high[1] - low[1]:,.0f} m, z from {low[2]:,.1f} to {high[2]:,.1f} m",
         ),
         ("mesh", f"{mesh.num_triangles:,} triangles, {mesh.num_facets:,} facets, {len(mesh.objects):,} objects"),
+        ("ground", ground_text(mesh)),
         ("buildings", f"{int(standing_buildings(mesh).sum()):,}"),
         ("materials", _materials(mesh)),
     ]
+
+
+def ground_text(mesh: Mesh) -> str:
+    """Say which objects are the ground, as geometry decides."""
+    whole = set(mesh.ground_objects)
+    parts = [k for k in np.unique(mesh.triangle_object[mesh.is_ground]).tolist() if k not in whole]
+    if not whole and not parts:
+        return "none, each surface belongs to a body; heights count from the lowest point, unless a ground is added"
+    names = [mesh.objects[k] for k in sorted(whole)[:_MOST_NAMES]]
+    listed = f" ({', '.join(names)}{', ...' if len(whole) > _MOST_NAMES else ''})" if whole else ""
+    of_parts = f" and parts of {len(parts)} more" if parts else ""
+    return f"{len(whole)} of {len(mesh.objects):,} objects{listed}{of_parts}, by geometry"
 
 
 def as_text(title: str, rows: Rows) -> str:

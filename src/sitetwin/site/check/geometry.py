@@ -126,8 +126,8 @@ def _facing(view: View) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "inside out",
-                f"{len(inside_out)} closed parts of {len(np.unique(owner))} buildings face inwards, which spoils what "
-                "is told by facing: the space under eaves and bridges, exports with one-sided surfaces",
+                f"{len(inside_out)} closed parts of {len(np.unique(owner))} buildings face inwards, which spoils "
+                "exports with one-sided surfaces",
                 len(inside_out),
                 view.names(owner),
                 "turn their triangles over, so that all are counter-clockwise seen from outside",
@@ -240,10 +240,10 @@ def _places(view: View) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "no ground",
-            "no object is the ground, so that nothing reflects from below and heights above it cannot be checked",
+            "no surface is the ground, so that nothing reflects from below and heights above it cannot be checked",
             1,
             (),
-            "name the ground's object 'ground', or add one",
+            "add a surface that reaches under and around the buildings",
         )
         return
     yield from _heights(view)

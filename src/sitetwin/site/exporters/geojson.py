@@ -91,7 +91,7 @@ def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
 
 def _ground_under(site: Site, points: list[shapely.Point]) -> np.ndarray:
     """(N,) height of the ground under points, metres; NaN without ground."""
-    if not points or not site.ground_objects:
+    if not points or not site.is_ground.any():
         return np.full(len(points), np.nan)
     return ground_height(site, np.array([[p.x, p.y] for p in points]))
 

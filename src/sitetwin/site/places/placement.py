@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.facets import dot
 from sitetwin.site.mesh import LARGEST_COORDINATE, Mesh
-from sitetwin.site.verticals import Hits, VerticalIndex
+from sitetwin.site.verticals import VerticalIndex
 
 CLEARANCE = 1e-3
 """Metres: a transmitter nearer than this to a surface stands on it, and no ray leaves it cleanly."""
@@ -20,7 +20,6 @@ MOST_USERS = 20_000_000
 """Points of a grid; more do not fit the memory of an ordinary machine."""
 
 _POINTS_AT_ONCE = 1 << 18  # of a grid, which bounds the memory of what is computed beside the positions
-_SAME_SURFACE = 1e-3  # metres: nearer hits on a vertical line are one surface (shared edges, two-sided duplicates)
 _MARGIN = 1.0  # metres, of the rectangle in which triangles are looked for
 _WALKING_HEIGHT = 1.5  # metres above ground at which a place is called outdoors
 
@@ -77,12 +76,13 @@ def _highest(corners: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
 def inside_building(
     site: Mesh, points: Shaped[np.ndarray, "points 3"] | Sequence[Sequence[float]]
 ) -> Bool[np.ndarray, " points"]:
-    """Return whether points are inside a building (or any other body that is not the ground).
+    """Return whether points are inside a building, or enclosed in any other way.
 
-    The surfaces above a point are counted with the sign of their facing: a roof seen from below shows its back (+1),
-    the underside of a bridge its face (-1). A sum other than zero means inside. So the test also works on open meshes,
-    whose buildings have no floor, and the space under a bridge or a deep eave counts as outside. Roofs must face
-    outwards; coincident opposite triangles count as one roof. A point with nothing above it is outdoors.
+    A point is in the open air, and outdoors, if nothing but the ground's own surfaces is above it, or if someone who
+    walks from it at its height comes to a place under open sky or beyond the site: under a bridge, a deep eave or a
+    carport, in a passage or a tunnel. It is inside if there is no such way; so a sheet encloses nothing, and a house
+    without a floor is closed by the ground. Winding, names and objects play no part. Gaps narrower than about a metre
+    may be missed. A point below both the ground and another surface is inside.
 
     Args:
         site: The site, or a mesh alone.
@@ -94,32 +94,7 @@ def inside_building(
     Raises:
         SiteTwinError: A position is NaN or infinite.
     """
-    points = _finite(points, 3)
-    corners = _near(site.corners[~site.is_ground], points[:, :2])
-    hits = VerticalIndex(corners).hits(points[:, :2])
-    above = hits.z > points[hits.point, 2]
-    e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    faces_up = (e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]) > 0
-    return _signed_surfaces(Hits(hits.point[above], hits.triangle[above], hits.z[above]), faces_up, len(points)) != 0
-
-
-def _signed_surfaces(hits: Hits, faces_up: np.ndarray, size: int) -> np.ndarray:
-    """(size,) sum of +1 for each surface that faces up and -1 for each that faces down."""
-    total = np.zeros(size, dtype=np.int64)
-    if not len(hits.point):
-        return total
-    crowded = np.bincount(hits.point, minlength=size)[hits.point] > 1
-    np.add.at(total, hits.point[~crowded], np.where(faces_up[hits.triangle[~crowded]], 1, -1))
-    point, z, up = hits.point[crowded], hits.z[crowded], faces_up[hits.triangle[crowded]]
-    if len(point):
-        order = np.lexsort((z, point))
-        point, z, up = point[order], z[order], up[order]
-        fresh = np.concatenate([[True], (point[1:] != point[:-1]) | (np.diff(z) > _SAME_SURFACE)])
-        surface = np.cumsum(fresh) - 1
-        any_up = np.zeros(surface[-1] + 1, dtype=bool)
-        np.logical_or.at(any_up, surface, up)
-        np.add.at(total, point[fresh], np.where(any_up, 1, -1))
-    return total
+    return site.open_air.enclosed(_finite(points, 3))
 
 
 def outdoor_mask(
