@@ -342,7 +342,7 @@ def test_missing_files_and_none(tmp_path: Path) -> None:
 
 def test_too_far_apart_to_be_one_site(tmp_path: Path) -> None:
     made = town()
-    made.nodes[31] = (0.0, 0.0, {"natural": "tree"})
+    made.square(31, 0.0, 0.0, 2e-4, building="yes")
     with pytest.raises(SiteTwinError, match=r"lies .* from the origin"):
         read_map(write(tmp_path / "a.osm", xml(made)))
 

@@ -130,7 +130,7 @@ def index_corners(
 def _note_unused(map_data: MapData, options: MapOptions, ledger: Ledger) -> None:
     """Put what no builder takes into the account, by the key that says what it is."""
     for feature in map_data.features:
-        if is_building(feature.tags):
+        if is_building(feature.tags) or feature.tags.get("natural") == "coastline":
             continue
         covers = feature.geometry.geom_type != "Point" and options.rules.ground(feature.tags) is not None
         grows = bool(plant_kinds(feature))

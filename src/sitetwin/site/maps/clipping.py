@@ -219,14 +219,22 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry)
         ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
-    parts = _of_dimension(shapely.intersection(geometry, region), int(shapely.get_dimensions(thing.geometry)))
+    parts = cut_to(geometry, region)
     ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)
     return pieces(thing.key, parts, thing.tags)
+
+
+def cut_to(geometry: BaseGeometry, region: BaseGeometry) -> list[BaseGeometry]:
+    """Return what of a line (each piece by itself) or of an area (as one) lies in a region."""
+    if not geometry.is_valid:
+        geometry = shapely.make_valid(geometry)
+    return _of_dimension(shapely.intersection(geometry, region), int(shapely.get_dimensions(geometry)))
 
 
 def _of_dimension(geometry: BaseGeometry, dimension: int) -> list[BaseGeometry]:
     """The lines (each by itself) or the areas (as one) of an intersection."""
     parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if shapely.get_dimensions(p) == dimension]
+    parts = [p for p in parts if not p.is_empty]
     if dimension < 2 or len(parts) < 2:
         return parts
     return [shapely.multipolygons(parts)]

@@ -39,6 +39,8 @@ class MapData:
         georeference: Place on earth of the local frame's origin.
         clip: (west, south, east, north) of the rectangle that was asked for, metres, or None for the whole file.
         source: The files that were read, with their SHA-256; JSON-serialisable, without timestamps.
+        bounds: (west, south, east, north) of the rectangle that the files say they cover, metres, or None.
+        coast: Coastlines with the land on their left, metres; they are not cut, and reach out of the clip.
     """
 
     name: str
@@ -46,3 +48,5 @@ class MapData:
     georeference: Georeference
     clip: tuple[float, float, float, float] | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    bounds: tuple[float, float, float, float] | None = None
+    coast: tuple[BaseGeometry, ...] = ()

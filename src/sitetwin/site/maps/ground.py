@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.coast import find_sea
 from sitetwin.site.maps.drawn import is_building
 from sitetwin.site.maps.features import MapData
 from sitetwin.site.maps.ground_areas import ground_areas
@@ -70,7 +71,10 @@ class Ground:
 
 
 def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> Extent:
-    """Choose the rectangle of the ground: the one asked for, else one around the buildings, else around everything.
+    """Choose the rectangle of the ground.
+
+    It is the one asked for, else the one that the files say they cover, with all buildings; else one around the
+    buildings, else around everything.
 
     Args:
         map_data: The map.
@@ -84,8 +88,11 @@ def ground_extent(map_data: MapData, ledger: Ledger, margin: float = MARGIN) -> 
         SiteTwinError: The map has no feature, the rectangle is empty, or a side is longer than 100 km.
     """
     built = _bounds([f.geometry for f in map_data.features if is_building(f.tags)])
-    if map_data.clip is not None:
-        low, high = np.array(map_data.clip[:2]), np.array(map_data.clip[2:])
+    given = map_data.clip if map_data.clip is not None else map_data.bounds
+    if given is not None:
+        if map_data.clip is None:
+            ledger.note("read", "ground reaches to the bounds that the file names")
+        low, high = np.array(given[:2]), np.array(given[2:])
         if len(built) and (low < high).all():  # buildings at the rim are whole and must not stand beyond the ground
             low, high = np.minimum(low, built[:, :2].min(axis=0)), np.maximum(high, built[:, 2:].max(axis=0))
     else:
@@ -120,9 +127,10 @@ def build_ground(
 ) -> tuple[list[Body], Ground]:
     """Build the surfaces of the ground; they continue under the buildings.
 
-    Areas lie on top of each other in this order, highest first: roads (wider before narrower); road areas; water;
-    everything else (smaller areas on larger ones). Where the map has no area, the rules' base ground remains.
-    Neighbouring surfaces share their corners to the bit, and together they cover the rectangle exactly once.
+    Areas lie on top of each other in this order, highest first: roads (wider before narrower); road areas and piers;
+    water, with the sea on the right of coastlines; everything else (smaller areas on larger ones). Where the map has no
+    area, the rules' base ground remains. Neighbouring surfaces share their corners to the bit, and together they cover
+    the rectangle exactly once.
 
     Args:
         map_data: The map.
@@ -140,7 +148,10 @@ def build_ground(
     extent = extent or ground_extent(map_data, ledger)
     if terrain is not None:
         _check_reach(terrain, extent)
-    found = ground_areas(map_data.features, rules, ledger, extent)
+    built = [f.geometry for f in map_data.features if is_building(f.tags) and "Polygon" in f.geometry.geom_type]
+    sea = find_sea(map_data.coast, extent, built, ledger)
+    features = map_data.features if sea is None else (*map_data.features, sea)
+    found = ground_areas(features, rules, ledger, extent)
     if all(area.material == rules.base_ground for area in found):
         found = []
     materials = [rules.base_ground, *sorted({a.material for a in found} - {rules.base_ground})]

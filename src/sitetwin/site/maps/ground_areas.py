@@ -172,7 +172,7 @@ def _key(tags: Mapping[str, str]) -> str:
 
 
 def _layer(tags: Mapping[str, str]) -> int:
-    if "highway" in tags or "area:highway" in tags:
+    if "highway" in tags or "area:highway" in tags or tags.get("man_made") == "pier":
         return _ROAD
     if tags.get("natural") in ("water", "bay") or "waterway" in tags or tags.get("landuse") in ("basin", "reservoir"):
         return _WATER

@@ -101,7 +101,7 @@ def names_kind(tags: Mapping[str, str]) -> bool:
 def same_kind(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
     """Return whether two sets of tags make areas of the same kind: both buildings, or they agree in a key of areas."""
     both = any(tags.get(key, "no") != "no" != others.get(key, "no") for key in ("building", "building:part"))
-    return both or any(tags[key] == others.get(key) for key in _EXCEPT if key in tags)
+    return both or any(tags[key] == others.get(key) and tags[key] not in _EXCEPT[key] for key in _EXCEPT if key in tags)
 
 
 def repeats(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:

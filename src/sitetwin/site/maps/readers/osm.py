@@ -132,9 +132,9 @@ class _Drawing:
             return
         self.ledger.note("read", "OpenStreetMap multipolygons")
         yield Drawn(key, assembly.area, {k: v for k, v in tags.items() if k != "type"})
-        self.absorbed |= {
-            way.id: "outer way that repeats its multipolygon" for way in outer if same_kind(way.tags, tags)
-        }
+        for way in outer:
+            if same_kind(way.tags, tags):
+                self.absorbed[way.id] = "outer way that repeats its multipolygon"
         for way in inner:
             if repeats(way.tags, tags) or (is_building(way.tags) and not way.closed):
                 self.absorbed[way.id] = "inner way with the tags of its multipolygon: the court stays open"

@@ -19,6 +19,7 @@ from sitetwin.site.maps.clipping import Clip, clip_things, refuse_miss
 from sitetwin.site.maps.drawn import Drawn, bounds, is_building, sort_key
 from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.maps.readers.extent import Extent, coastlines, local_bounds, middle_of, within_reach
 from sitetwin.site.maps.readers.files import MapFile, parse_json, read_map_file
 from sitetwin.site.maps.readers.geojson import is_geojson, read_geojson
 from sitetwin.site.maps.readers.height_attributes import HeightKey, number_of, numbers_of, numeric_attributes
@@ -33,9 +34,6 @@ _MARGIN = 0.02
 """Degrees around a clip within which things are projected: parts of a building reach out of it no farther."""
 
 _SMALLEST_AREA = 1e-4  # m^2
-
-Extent = tuple[float, float, float, float]
-"""West, south, east, north, degrees."""
 
 
 @dataclass
@@ -87,7 +85,8 @@ def read_maps(
         clip: The part of the map that is wanted, or None for all of it. Buildings that it meets are kept whole, other
             lines and areas are cut.
         origin: (latitude, longitude) of the local frame's origin, degrees. By default it is the clip's centre; without
-            a clip, the centre of the area that the files claim to cover; else the centre of their features.
+            a clip, the centre of the area that the files say they cover, if their buildings lie in it; else the centre
+            of their buildings (of all features, if there are none), but for those far from all others.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
         height_key: Name of the attribute or key that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
             "NAME:levels" for a number of storeys. By default known names are read.
@@ -189,11 +188,10 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     if read.height_key is not None:
         things = _with_heights(things, read.height_key, where, ledger)
     if origin is None:
-        origin = clip.centre if clip is not None else _centre(read.extents, things)
+        origin = clip.centre if clip is not None else middle_of(things, read.extents, ledger)
     projection = LocalProjection.of(check_origin(float(origin[0]), float(origin[1])))
-    whole = _whole(things)
-    if clip is not None:
-        things = _near(things, clip, ledger)
+    whole, coast = _whole(things), coastlines(things, projection)
+    things = _near(things, clip, ledger) if clip is not None else within_reach(things, projection, where, ledger)
     projected = projection.project(np.array([t.geometry for t in things], dtype=object))
     things = [t.moved(g) for t, g in zip(things, projected, strict=True)]
     rectangle = None
@@ -205,11 +203,11 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
         rectangle = (float(west), float(south), float(east), float(north))
         if not things:
             refuse_miss(clip, whole, where)
-    _check_distance(things, where, projection)
     things = _with_area(things, ledger)
     source = {"kind": "map", "files": read.files, "clip": None if clip is None else str(clip)}
     features = tuple(Feature(t.key, t.geometry, _clean_tags(t.tags)) for t in things)
-    return MapData(read.name, features, projection.georeference, rectangle, source), ledger
+    covered = None if clip is not None else local_bounds(read.extents, things, projection, ledger)
+    return MapData(read.name, features, projection.georeference, rectangle, source, covered, coast), ledger
 
 
 def _with_heights(things: Sequence[Drawn], key: HeightKey, where: str, ledger: Ledger) -> list[Drawn]:
@@ -237,17 +235,6 @@ def _whole(things: Sequence[Drawn]) -> np.ndarray:
     box = side_by_side([bounds(list(things)).reshape(-1, 2)])[0].reshape(-1, 4)
     low, high = box[:, :2].min(axis=0), box[:, 2:].max(axis=0)
     return np.array([low[0], low[1], wrapped(high[0]), high[1]])
-
-
-def _centre(extents: Sequence[Extent], things: Sequence[Drawn]) -> tuple[float, float]:
-    """Latitude and longitude of the middle of the extents, or of what there is; at the antimeridian as elsewhere."""
-    if extents:
-        corners = np.array(extents).reshape(-1, 2)
-    else:
-        corners = shapely.get_coordinates(np.array([t.geometry for t in things], dtype=object))
-    longitude, latitude = side_by_side([corners])[0].T
-    middle = float(longitude.min() + longitude.max()) / 2
-    return float(latitude.min() + latitude.max()) / 2, wrapped(middle)
 
 
 def _near(things: Sequence[Drawn], clip: Clip, ledger: Ledger) -> list[Drawn]:
@@ -282,20 +269,6 @@ def _check_origin(clip: Clip, projection: LocalProjection) -> None:
         raise SiteTwinError(
             f"the origin (latitude {projection.latitude:.5f}, longitude {projection.longitude:.5f}) is farther than "
             f"{FARTHEST / 1000:.0f} km from the {clip}; choose it nearer, or leave it out"
-        )
-
-
-def _check_distance(things: Sequence[Drawn], where: str, projection: LocalProjection) -> None:
-    """Refuse a map that reaches farther than a plane map bears."""
-    box = np.abs(bounds(list(things)))
-    reach = np.where(np.isfinite(box), box, np.inf).max(axis=1)
-    worst = int(np.argmax(reach))
-    if reach[worst] > FARTHEST:
-        far = f"{reach[worst] / 1000:.0f} km" if math.isfinite(reach[worst]) else "a quarter of the earth or more"
-        raise SiteTwinError(
-            f"'{things[worst].key}' of '{where}' lies {far} from the origin (latitude {projection.latitude:.5f}, "
-            f"longitude {projection.longitude:.5f}), and a site reaches {FARTHEST / 1000:.0f} km at most; clip the map "
-            "by a box or a radius"
         )
 
 

@@ -1,0 +1,112 @@
+"""The sea of a map: what lies to the right of its coastlines, for `natural=coastline` has the land on its left.
+
+The coastlines and the rim of the ground enclose faces; the side on which a face lies along its coasts tells land from
+water. What cannot be decided is not built, and the account says why: a coastline that ends within the ground, one that
+contradicts another, and one that would put the buildings into the sea.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from jaxtyping import Float
+from shapely.geometry.base import BaseGeometry
+
+from sitetwin.site.maps.features import Feature
+from sitetwin.site.maps.ledger import Ledger
+
+SEA: dict[str, str] = {"natural": "bay"}
+"""Tags of the sea, by which the rules choose its material."""
+
+_BESIDE = 1e-3  # metres from a coastline at which its sides are looked at
+_CONTRADICTION = 0.01  # share of a face's coasts that may lie on the wrong side: corners narrower than `_BESIDE`
+
+
+def find_sea(
+    coast: Sequence[BaseGeometry],
+    extent: tuple[float, float, float, float],
+    built: Sequence[BaseGeometry],
+    ledger: Ledger,
+) -> Feature | None:
+    """Return the sea within a rectangle, or None where there is none or it cannot be told.
+
+    Args:
+        coast: Coastlines, with the land on their left; metres, not cut.
+        extent: (west, south, east, north) of the rectangle, metres.
+        built: Outlines of buildings, by which the direction of the coastlines is checked.
+        ledger: Account of the import; it records what was read, and why the sea was left out.
+    """
+    if not coast:
+        return None
+    frame = shapely.box(*extent)
+    ends = np.concatenate([_segments(line) for line in coast])
+    inside = ends[shapely.intersects(shapely.linestrings(ends), frame)]
+    if _has_loose_end(coast, frame):
+        return _left_out(ledger, "coastline that ends within the ground: the sea is not built")
+    sea = _by_faces(inside, frame) if len(inside) else _by_the_nearest(ends, frame)
+    if sea is None:
+        return _left_out(ledger, "coastlines that contradict each other: the sea is not built")
+    if sea.is_empty:
+        ledger.note("read", "coastline: all of the ground is land")
+        return None
+    places = shapely.point_on_surface(np.array([shape for shape in built if not shape.is_empty], dtype=object))
+    if len(places) and shapely.intersects(sea, places).mean() > 0.5:
+        return _left_out(ledger, "coastline with most buildings on the side of the sea: the sea is not built")
+    ledger.note("read", "sea, on the right of the coastlines")
+    return Feature("sea", sea, SEA)
+
+
+def _left_out(ledger: Ledger, why: str) -> None:
+    ledger.note("dropped", why)
+
+
+def _segments(line: BaseGeometry) -> Float[np.ndarray, "segments 2 2"]:
+    points = shapely.get_coordinates(line)
+    ends = np.stack([points[:-1], points[1:]], axis=1)
+    return ends[(ends[:, 0] != ends[:, 1]).any(axis=1)]
+
+
+def _has_loose_end(coast: Sequence[BaseGeometry], frame: BaseGeometry) -> bool:
+    """Whether a coastline begins or ends within the frame where no other goes on."""
+    balance: Counter[tuple[float, ...]] = Counter()
+    for line in coast:
+        points = shapely.get_coordinates(line)
+        balance[tuple(points[0].tolist())] += 1
+        balance[tuple(points[-1].tolist())] -= 1
+    loose = [point for point, count in balance.items() if count]
+    return bool(loose) and bool(shapely.contains_properly(frame, shapely.points(np.array(loose))).any())
+
+
+def _by_faces(ends: Float[np.ndarray, "segments 2 2"], frame: BaseGeometry) -> BaseGeometry | None:
+    """The faces on the right of coastlines; None if a face lies on both sides."""
+    cut = shapely.intersection(shapely.linestrings(ends), frame)
+    lines = shapely.union_all([*cut, shapely.boundary(frame)])
+    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
+    length = shapely.length(cut)
+    kept = length > 0
+    middle = shapely.get_coordinates(shapely.line_interpolate_point(cut[kept], 0.5, normalized=True))
+    along = ends[kept, 1] - ends[kept, 0]
+    left = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(*along.T)[:, None]
+    votes = np.zeros((2, len(faces)))
+    tree = shapely.STRtree(faces)
+    for side, sign in enumerate((1.0, -1.0)):
+        point, face = tree.query(shapely.points(middle + sign * _BESIDE * left), predicate="intersects")
+        np.add.at(votes[side], face, length[kept][point])
+    land, water = votes
+    if (np.minimum(land, water) > _CONTRADICTION * (land + water)).any():
+        return None
+    return shapely.union_all(faces[water > land])
+
+
+def _by_the_nearest(ends: Float[np.ndarray, "segments 2 2"], frame: BaseGeometry) -> BaseGeometry:
+    """The whole frame, or nothing of it, by the side of the nearest coast: no other coast lies between."""
+    middle = shapely.centroid(frame)
+    distance = shapely.distance(shapely.linestrings(ends), middle)
+    near = ends[distance <= distance.min() + 1e-9]  # two, where a corner is the nearest
+    along = near[:, 1] - near[:, 0]
+    left = (np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(*along.T)[:, None]).sum(axis=0)
+    foot = shapely.get_coordinates(shapely.shortest_line(shapely.LineString(near[0]), middle))
+    return frame if float(left @ (foot[1] - foot[0])) < 0 else shapely.Polygon()
