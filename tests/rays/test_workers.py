@@ -1,7 +1,12 @@
 """Tiles on worker processes: the same bytes however many, whatever dies."""
 
 import os
+import socket
+import ssl
 import time
+from contextlib import suppress
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -91,6 +96,29 @@ def test_a_tile_that_kills_its_workers_is_given_up():
 
 def _die(state: int) -> None:
     os._exit(state)
+
+
+def test_nobody_else_speaks_to_the_scheduler_of_this_machine():
+    """Whoever does could run code: there is a certificate, and neither a page nor a metric is served."""
+    with WorkerPool("state", 1) as pool:
+        server = pool._client.cluster.scheduler
+        assert server.address.startswith("tls://127.0.0.1:")
+        stranger = ssl.create_default_context()
+        stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+        place = ("127.0.0.1", server.port)
+        with (
+            socket.create_connection(place, timeout=10) as plain,
+            stranger.wrap_socket(plain) as spoken,
+            pytest.raises(OSError, match="certificate required"),
+        ):
+            spoken.recv(1)
+        with socket.create_connection(place, timeout=10) as plain, suppress(ConnectionResetError):
+            plain.sendall(bytes(64))
+            assert plain.recv(64)[:1] in (b"", b"\x15")  # nothing, or the alert of a failed handshake
+        page = f"http://127.0.0.1:{server.http_server.port}"
+        for path in ("/", "/status", "/health", "/metrics", "/info/main/workers.html", "/json/index.html"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(page + path, timeout=5)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address at all", "tcp://", "bogus://x"])

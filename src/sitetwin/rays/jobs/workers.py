@@ -2,7 +2,9 @@
 
 Worker processes are spawned, never forked, so that no state of the ray caster is inherited. Work is handed out in a
 window that is a little wider than the pool, so that neither memory here nor the scheduler's grows with the number of
-pieces. Dask sends Python objects by pickle, so use only schedulers that you trust.
+pieces. Dask sends Python objects by pickle: whoever speaks to a scheduler can run code. A cluster on this machine
+therefore takes only connections with a certificate that is made for it and never leaves the memory of its processes,
+and of schedulers elsewhere only those should be used that one trusts.
 """
 
 from __future__ import annotations
@@ -78,6 +80,8 @@ class WorkerPool:
             "distributed.scheduler.allowed-failures": _DEATHS,
             "distributed.admin.large-graph-warning-threshold": _ARGUMENT_BYTES,
         }
+        if self._scheduler is None:  # the servers of Dask's web pages cannot be left out, but what they serve can
+            settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         with self._stack:
             self._stack.enter_context(dask.config.set(settings))
             self._stack.enter_context(_quiet())
@@ -110,6 +114,7 @@ class WorkerPool:
 
     def _start_cluster(self) -> Any:
         from distributed import LocalCluster
+        from distributed.security import Security
 
         for left in reversed(range(_STARTS)):
             try:
@@ -118,7 +123,9 @@ class WorkerPool:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
+                    protocol="tls://",
+                    security=Security.temporary(),
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )
