@@ -272,7 +272,7 @@ EXTERNAL = b'<!DOCTYPE osm [<!ENTITY x SYSTEM "file:///etc/passwd">]><osm versio
         (b"", "empty"),
         (b" \n", "empty"),
         (b"hello", "no map"),
-        (b"PK\x03\x04", "convert it first"),
+        (b"PK\x03\x04", "unpack it"),
         (b"<osm", "not well-formed"),
         (b'<osm version="0.6"><node id="1"', "cut short"),
         (b"<html></html>", "outermost element is <html>"),

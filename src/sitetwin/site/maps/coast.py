@@ -44,23 +44,20 @@ def find_sea(
     frame = shapely.box(*extent)
     ends = np.concatenate([_segments(line) for line in coast])
     inside = ends[shapely.intersects(shapely.linestrings(ends), frame)]
-    if _has_loose_end(coast, frame):
-        return _left_out(ledger, "coastline that ends within the ground: the sea is not built")
     sea = _by_faces(inside, frame) if len(inside) else _by_the_nearest(ends, frame)
-    if sea is None:
-        return _left_out(ledger, "coastlines that contradict each other: the sea is not built")
-    if sea.is_empty:
-        ledger.note("read", "coastline: all of the ground is land")
-        return None
     places = shapely.point_on_surface(np.array([shape for shape in built if not shape.is_empty], dtype=object))
-    if len(places) and shapely.intersects(sea, places).mean() > 0.5:
-        return _left_out(ledger, "coastline with most buildings on the side of the sea: the sea is not built")
-    ledger.note("read", "sea, on the right of the coastlines")
-    return Feature("sea", sea, SEA)
-
-
-def _left_out(ledger: Ledger, why: str) -> None:
-    ledger.note("dropped", why)
+    if _has_loose_end(coast, frame):
+        ledger.note("dropped", "coastline that ends within the ground: the sea is not built")
+    elif sea is None:
+        ledger.note("dropped", "coastlines that contradict each other: the sea is not built")
+    elif sea.is_empty:
+        ledger.note("read", "coastline: all of the ground is land")
+    elif len(places) and shapely.intersects(sea, places).mean() > 0.5:
+        ledger.note("dropped", "coastline with most buildings on the side of the sea: the sea is not built")
+    else:
+        ledger.note("read", "sea, on the right of the coastlines")
+        return Feature("sea", sea, SEA)
+    return None
 
 
 def _segments(line: BaseGeometry) -> Float[np.ndarray, "segments 2 2"]:
