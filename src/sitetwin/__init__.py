@@ -32,6 +32,7 @@ _HOMES = {
     "face.covering": ("coverage",),
     "face.exporting": ("export_channels", "export_paths"),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
+    "rays.jobs.scene": ("site_of_paths",),
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
     "channel.assumptions": ("assumption_effects",),
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
@@ -90,6 +91,7 @@ __all__ = [
     "save_paths",
     "save_site",
     "site",
+    "site_of_paths",
     "store",
     "studies",
     "torch_dataset",
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
     from sitetwin.face.users import grid, users_along, users_on_streets
     from sitetwin.geographic import LatLon
     from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
+    from sitetwin.rays.jobs.scene import site_of_paths
     from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
 

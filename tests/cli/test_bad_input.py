@@ -107,7 +107,7 @@ def test_a_scene_and_a_store_with_spaces_and_umlauts_in_their_names(tmp_path):
 
 
 def test_nobody_with_a_path_is_an_error_that_keeps_the_store(tmp_path):
-    result = trace(tmp_path / "p", area="900000,900000,900010,900010")
+    result = trace(tmp_path / "p", tx="-33,0,3", area="34,-60,60,-50")
     assert result.exit_code == 1
     assert "no user has a path" in result.stderr
     assert run("store", "verify", tmp_path / "p").exit_code == 0

@@ -98,38 +98,45 @@ def channels(
     what.check(ctx)
 
     import sitetwin as st
+    from sitetwin.face.sources import stores_in
     from sitetwin.rays.jobs.io import open_paths, summarise
     from sitetwin.store import TileStore
 
     begun = time.perf_counter()
-    source = open_paths(paths)
+    sources = [open_paths(place) for place in stores_in(paths) or [paths]]
+    source = sources[0]
     how.check_traced(ctx, source)
     request = what.request(arrays, how)
     with writing_store(to, resume), progress_bars() as tell:
-        site, summary = how.site_of(source, scene), summarise(paths)
+        site, summaries = how.site_of(source, scene), [summarise(one.path) for one in sources]
         how.note_assumptions(site, [what.carrier], source.configuration.get("settings", {}))
-        if summary.paths == 0:
+        empty = [one.path for one, found in zip(sources, summaries, strict=True) if found.paths == 0]
+        if empty:
             raise SiteTwinError(
-                f"no user in {paths} has a path, so that all channels would be zero; trace again with the transmitter "
-                "and the users nearer to each other"
+                f"no user in {empty[0]} has a path, so that all channels would be zero; trace again with the "
+                "transmitter and the users nearer to each other"
             )
         st.channels_to_store(to, paths, site, request, progress=tell, resume=resume)
-        store = TileStore.open(to)
-    _print_summary(summary, store, request, time.perf_counter() - begun)
+        stores = [TileStore.open(place) for place in stores_in(to) or [to]]
+    _print_summary(summaries, stores, request, time.perf_counter() - begun)
     say(str(to))
 
 
-def _print_summary(summary: TraceSummary, store: TileStore, request: ChannelRequest, seconds: float) -> None:
-    size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+def _print_summary(
+    summaries: list[TraceSummary], stores: list[TileStore], request: ChannelRequest, seconds: float
+) -> None:
+    size = sum(file.stat().st_size for store in stores for file in store.path.rglob("*") if file.is_file())
+    several = [("transmitters", f"{len(stores):,}")] if len(stores) > 1 else []
     shape = " x ".join(f"{count} {dim}" for count, dim in zip(request.shape, request.dims[1:], strict=True))
     print_facts(
         [
+            *several,
             ("quantity", request.quantity),
             (f"values per {request.dims[0]}", shape),
-            ("users", f"{summary.users:,}"),
-            ("users without a path", f"{summary.users_without_path:,}"),
-            ("paths", f"{summary.paths:,}"),
-            ("tiles", f"{len(store.tiles):,}"),
+            ("users", f"{summaries[0].users:,}"),
+            ("users without a path", ", ".join(f"{one.users_without_path:,}" for one in summaries)),
+            ("paths", f"{sum(one.paths for one in summaries):,}"),
+            ("tiles", f"{sum(len(store.tiles) for store in stores):,}"),
             ("size on disk", f"{size / 1e6:,.1f} MB"),
             ("seconds", f"{seconds:.1f}"),
         ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SiteFolder = Annotated[Path, typer.Option("--out", help="Folder of the site to write.")]
 
+Force = Annotated[bool, typer.Option("--force", help="Replace a site of another place that the folder holds.")]
+
 _COLOURS = {"read": "green", "repaired": "cyan", "assumed": "yellow", "dropped": "red"}
 
 
@@ -32,7 +34,7 @@ def print_account(entries: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def finish_site(site: Site, to: Path) -> None:
+def finish_site(site: Site, to: Path, force: bool) -> None:
     """Save a site and say what it holds and what was read, repaired, assumed and dropped."""
     from sitetwin.site import save_site
     from sitetwin.site.account import account_of
@@ -41,7 +43,7 @@ def finish_site(site: Site, to: Path) -> None:
     flat = site.provenance["dropped_degenerate_triangles"]
     without_area = {"kind": "dropped", "what": "triangle without area", "count": flat, "examples": []}
     print_account([*account_of(site), *([without_area] if flat else [])])
-    save_site(site, to)
+    save_site(site, to, force=force)
     size = site.bounds[1] - site.bounds[0]
     trunks = int(site.vegetation.is_trunk.sum())
     say(

@@ -10,7 +10,7 @@ from sitetwin.cli.console import progress_bars
 from sitetwin.cli.failures import Context
 from sitetwin.cli.options.groups import takes_groups
 from sitetwin.cli.options.maps import MapBuild
-from sitetwin.cli.site_build import SiteFolder, finish_site
+from sitetwin.cli.site_build import Force, SiteFolder, finish_site
 
 
 @takes_groups
@@ -20,6 +20,7 @@ def fetch(
     to: SiteFolder,
     build: MapBuild,
     radius: Annotated[float, typer.Option(help="Metres around the place that are read.")] = 300.0,
+    force: Force = False,
 ) -> None:
     """Download a place from OpenStreetMap once, keep what was sent beside the site, and make the site of it."""
     import sitetwin as st
@@ -30,4 +31,4 @@ def fetch(
     kept = to.with_name(to.name + ".map")
     with progress_bars() as tell:
         site = st.fetch_site(place, kept, radius=radius, options=options, progress=tell)
-    finish_site(site, to)
+    finish_site(site, to, force)

@@ -12,7 +12,7 @@ from sitetwin.cli.failures import Context, refuse_idle
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
 from sitetwin.cli.options.maps import OF_MAPS, MapBuild
 from sitetwin.cli.options.single import choice
-from sitetwin.cli.site_build import SiteFolder, finish_site
+from sitetwin.cli.site_build import Force, SiteFolder, finish_site
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def import_site(
     origin: Annotated[
         str | None, typer.Option(help="LATITUDE,LONGITUDE of the local origin; of a mesh, where its origin lies.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Make a site of a map, a city model or a mesh, and say what was read, repaired, assumed and dropped."""
     import sitetwin as st
@@ -128,7 +129,7 @@ def import_site(
         why = "for a city model or mesh, which is taken whole; leave it out"
         refuse_idle(ctx, (*option_names(MapPart), *OF_MAPS), why)
         site = model.read(ctx, files[0], build.materials, origin)
-    finish_site(site, to)
+    finish_site(site, to, force)
 
 
 def _origin(text: str | None) -> tuple[float, float] | None:

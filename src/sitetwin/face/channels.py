@@ -24,7 +24,7 @@ from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
 from sitetwin.site import Site
-from sitetwin.store import TileStore
+from sitetwin.store import TileStore, begin_collection, finish_collection
 
 EAGER_BYTES = 256 * 2**20
 """Channels larger than this are made on demand, block by block."""
@@ -148,7 +148,8 @@ def channels_to_store(
 
     Args:
         folder: Folder of the data set.
-        paths: Store or folder that `TraceJob.run` wrote.
+        paths: Store or folder that `TraceJob.run` wrote. From a folder of several transmitters a folder of as many data
+            sets is made, with the names of the stores.
         site: The site in which the paths were traced, or a variant with the same geometry.
         request: A complete request for channels; or give `choices` instead.
         progress: Called with the stage and its finished share, 0 to 1.
@@ -162,10 +163,24 @@ def channels_to_store(
         SiteTwinError: The paths belong to another site, the request is impossible, the folder holds something else, or
             the disk cannot be written.
     """
+    wanted = channel_request(request, **choices)
     if isinstance(paths, Paths):
         raise SiteTwinError("a data set on disk is made of a store of paths; write them with paths.save(folder) first")
     source = paths.path if isinstance(paths, TileStore) else paths
-    write_channels(source, site, folder, channel_request(request, **choices), progress, resume)
+    several = stores_in(source)
+    if not several:
+        write_channels(source, site, folder, wanted, progress, resume)
+        return open_channels(folder)
+    places = begin_collection(folder, [store.name for store in several])
+    made = []
+    for number, (store, place) in enumerate(zip(several, places, strict=True)):
+
+        def tell(stage: str, share: float, number: int = number) -> None:
+            if progress:
+                progress(stage, (number + share) / len(several))
+
+        made.append(write_channels(store, site, place, wanted, tell, resume))
+    finish_collection(folder, {"title": f"channels of {len(made)} transmitters"}, made)
     return open_channels(folder)
 
 
@@ -173,10 +188,16 @@ def open_channels(folder: str | Path) -> xr.DataArray:
     """Open a data set of channels on disk as an array like that of `channels`; tiles are read when they are used.
 
     Gains have the axes path, rx_port and tx_port. Their coordinates are user, whose path it is, and delay in seconds.
+    Data sets of several transmitters become one array, as by `channels`; gains get the coordinate transmitter, which
+    counts whose path it is.
 
     Raises:
         SiteTwinError: The folder is not a finished data set of channels.
     """
+    several = stores_in(folder)
+    if several:
+        parts = [open_channels(store) for store in several]
+        return _of_each(parts) if "user" in parts[0].dims else _gains_of_each(parts)
     store = TileStore.open(folder)
     if store.configuration.get("kind") != KIND:
         raise SiteTwinError(f"{folder} is a store, but not of channels; check the path")
@@ -210,6 +231,15 @@ def _open_gains(store: TileStore) -> xr.DataArray:
     values = _tiles(store, "gain", shapes, np.complex64)
     facts = plain_attributes({**first.attrs, **store.attributes})
     return xr.DataArray(values, coordinates, [str(dim) for dim in first.dims], "gain", facts)
+
+
+def _gains_of_each(parts: list[xr.DataArray]) -> xr.DataArray:
+    """Gains of paths from several transmitters, one after the other."""
+    marked = [
+        part.assign_coords(transmitter=("path", np.full(part.sizes["path"], number)))
+        for number, part in enumerate(parts)
+    ]
+    return xr.concat(marked, "path", combine_attrs="drop_conflicts")
 
 
 def _tiles(store: TileStore, name: str, shapes: Sequence[tuple[int, ...]], dtype: type) -> dask.array.Array:

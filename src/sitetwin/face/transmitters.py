@@ -59,8 +59,9 @@ def _several(places: Where | Sequence[Where]) -> Sequence[Any] | np.ndarray:
 
 def _position(site: Site, place: list[float] | LatLon, allow_indoors: bool) -> np.ndarray:
     if not isinstance(place, LatLon):
-        check_on_site(site, place)
-        return check_transmitter(site, np.array(place), allow_indoors=allow_indoors)
+        checked = check_transmitter(site, np.array(place), allow_indoors=allow_indoors)
+        check_on_site(site, checked)
+        return checked
     pose = place_latlon(site, place.latitude, place.longitude, place.height, place.above, allow_indoors=allow_indoors)
     check_on_site(site, pose.position)
     return np.array(pose.position)

@@ -15,6 +15,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.projection import Georeference
+from sitetwin.site.same_place import refuse_another
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.store.files import replace_folder
@@ -33,18 +34,22 @@ _DTYPES = {
 }
 
 
-def save_site(site: Site, folder: str | Path) -> Path:
-    """Write a site to a folder; an existing site there is replaced in one step.
+def save_site(site: Site, folder: str | Path, *, force: bool = False) -> Path:
+    """Write a site to a folder; an existing site of the same place there is replaced in one step.
 
     Args:
         site: The site.
         folder: The folder to make.
+        force: Whether to replace a site of another place, too.
 
     Raises:
-        SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).
+        SiteTwinError: The folder holds something else, another site that is not to be replaced, or cannot be written
+            (permissions, full disk).
     """
     folder = Path(folder)
     check_site_folder(folder)
+    if not force and is_saved_site(folder):
+        refuse_another(site, _description(folder), folder)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -68,6 +73,7 @@ def save_site(site: Site, folder: str | Path) -> Path:
         (fresh / _DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         fresh.chmod(0o755)
         replace_folder(fresh, folder)
+        site.remember_place(folder)
     except OSError as error:
         raise SiteTwinError(
             f"the site cannot be written to '{folder}': {error.strerror}; free space or choose another folder"

@@ -53,4 +53,6 @@ def open_site(name_or_path: str | Path) -> Site:
         )
     if Path(name_or_path).is_file():
         refuse_foreign(Path(name_or_path))
-    return load_site(name_or_path) if is_saved_site(name_or_path) else load_scene(name_or_path)
+    site = load_site(name_or_path) if is_saved_site(name_or_path) else load_scene(name_or_path)
+    site.remember_place(name_or_path)
+    return site

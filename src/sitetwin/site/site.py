@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,20 @@ class Site(Mesh):
         georeference: Where on earth the local origin lies, if known.
         provenance: Sources with their hashes, every default that was assumed, and the differences to the parent site
             for a variant. JSON-serialisable; holds no timestamps.
+        opened_from: Absolute path, or name of a built-in scene, from which the site was opened or to which it was
+            saved, and its hash then; None if it was made in memory. No part of the hash.
     """
 
     vegetation: Vegetation = field(default_factory=Vegetation.none)
     georeference: Georeference | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    opened_from: tuple[str, str] | None = field(default=None, compare=False)
+
+    def remember_place(self, place: str | Path) -> None:
+        """Note where the site was opened or saved, so that what is made of it can find it again."""
+        path = Path(place)
+        known = str(path.absolute()) if path.exists() else str(place)
+        object.__setattr__(self, "opened_from", (known, self.hash))
 
     @cached_property
     def geometry_hash(self) -> str:

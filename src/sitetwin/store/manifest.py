@@ -103,6 +103,13 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         value = json.loads(file.read_bytes())
     except FileNotFoundError as error:
+        inside = sorted(found.parent.name for found in folder.glob(f"*/{NAME}"))
+        if inside:
+            some = ", ".join([*inside[:3], *(["..."] if len(inside) > 3 else [])])
+            raise SiteTwinError(
+                f"{folder} holds {len(inside)} stores ({some}), one for each transmitter; give one of them, such as "
+                f"{folder / inside[0]}"
+            ) from error
         raise SiteTwinError(f"{folder} is not a sitetwin store: it has no {NAME}; check the path") from error
     except NotADirectoryError as error:
         raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path") from error

@@ -24,6 +24,7 @@ from sitetwin.rays.jobs.io import (
     merge_attributes,
     open_paths,
 )
+from sitetwin.rays.jobs.scene import site_of_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
@@ -109,7 +110,7 @@ def open_worlds(targets: Sequence[str], stores: Sequence[Path], scene: str | Non
     worlds = []
     for target in targets:
         links = _links(Path(target))
-        site = _site_of(links[0].store, scene) if links else open_site(target)
+        site = _site_of(links, target, scene)
         worlds.append(World(Path(target).name or target, site, _fitting(links, site)))
     return with_stores(worlds, stores)
 
@@ -160,22 +161,14 @@ def _links(path: Path) -> tuple[Link, ...]:
     return tuple(links)
 
 
+def _site_of(links: tuple[Link, ...], target: str, scene: str | None) -> Site:
+    if not links:
+        return open_site(target)
+    return site_of_paths(links[0].store) if scene is None else open_site(scene)
+
+
 def _refuse_store(path: Path) -> tuple[Link, ...]:
     raise SiteTwinError(f"{path} is no store of paths and holds none; give a folder that `sitetwin trace` wrote")
-
-
-def _site_of(store: TileStore, scene: str | None) -> Site:
-    name = scene if scene is not None else store.attributes.get("site")
-    if name is None:
-        raise SiteTwinError(f"{store.path} does not name the scene of its paths; give it with --scene")
-    try:
-        return open_site(str(name))
-    except SiteTwinError as error:
-        if scene is not None:
-            raise
-        raise SiteTwinError(
-            f"the paths in {store.path} are of the scene '{name}', which is not built in; give its file with --scene"
-        ) from error
 
 
 def _fitting(links: tuple[Link, ...], site: Site) -> tuple[Link, ...]:
@@ -184,8 +177,8 @@ def _fitting(links: tuple[Link, ...], site: Site) -> tuple[Link, ...]:
         if stated != site.geometry_hash:
             raise SiteTwinError(
                 f"the paths in {link.store.path} were traced in another geometry ({(stated or 'unknown')[:12]}) than "
-                f"that of site '{site.name}' ({site.geometry_hash[:12]}); give the scene in which they were "
-                "traced with --scene"
+                f"that of site '{site.name}' ({site.geometry_hash[:12]}); give the site in which they were "
+                "traced (--scene)"
             )
     return links
 

@@ -125,7 +125,10 @@ class FieldChoices:
         Raises:
             SiteTwinError: There is no such scene, or the store names none.
         """
-        site = self.roughened(_site_of_paths(source, scene))
+        from sitetwin.rays.jobs.scene import site_of_paths
+        from sitetwin.site import open_site
+
+        site = self.roughened(site_of_paths(source) if scene is None else open_site(scene))
         diffuse = source.configuration.get("settings", {}).get("diffuse_paths", 0)
         self.warn_of_idle_scattering(diffuse, f"{source.path} was traced")
         return site
@@ -174,24 +177,3 @@ def _read_air(text: str) -> tuple[float, float, float] | None:
     for value, (name, (limits, unit)) in zip((pressure, temperature, vapour), _AIR.items(), strict=True):
         check_range(f"--atmosphere's {name}", value, limits, unit)
     return pressure, temperature, vapour
-
-
-def _site_of_paths(source: TileStore, scene: str | None) -> Site:
-    """The site of the given scene, or of the one that a store of paths names.
-
-    Raises:
-        SiteTwinError: There is no such scene, or the store names none.
-    """
-    from sitetwin.site import open_site
-
-    if scene is not None:
-        return open_site(scene)
-    name = source.attributes.get("site")
-    if name is None:
-        raise SiteTwinError(f"{source.path} does not name the scene of its paths; give it with --scene")
-    try:
-        return open_site(str(name))
-    except SiteTwinError as error:
-        raise SiteTwinError(
-            f"the paths in {source.path} are of the scene '{name}', which is not built in; give its file with --scene"
-        ) from error

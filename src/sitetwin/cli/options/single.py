@@ -107,7 +107,8 @@ SiteName = Annotated[str, typer.Argument(metavar="SITE", help=SITE_HELP)]
 SiteOfPaths = Annotated[
     str | None,
     typer.Option(
-        help="Site of the paths: saved folder, built-in scene or file; by default the built-in scene that they name."
+        help="Site of the paths: saved folder, built-in scene or file; by default the one in which they were traced, "
+        "if it lies where it lay."
     ),
 ]
 Spacing = Annotated[float, typer.Option(callback=_positive_metres, help="Distance between users in metres.")]

@@ -14,6 +14,7 @@ from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.engines import DENSE, check_engine
 from sitetwin.rays.jobs.io import root_attributes, split_users, trace_configuration
 from sitetwin.rays.jobs.run import TileSolver, fill_stores
+from sitetwin.rays.jobs.scene import keep_scene
 from sitetwin.rays.jobs.workers import check_workers
 from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters, position_array
 from sitetwin.site import Site, check_transmitter
@@ -149,4 +150,6 @@ class TraceJob:
             "geometry_hash": site.geometry_hash,
         }
         tiles = split_users(len(self.users), self.tile_users)
-        return TileStore.create(place, self.configuration(number), attributes, tiles, resume=resume)
+        store = TileStore.create(place, self.configuration(number), attributes, tiles, resume=resume)
+        keep_scene(store, site)
+        return store

@@ -86,8 +86,8 @@ def run_coverage(
     """
     for station in stations:
         try:
-            check_on_site(site, station.position, "station")
             check_transmitter(site, station.position, allow_indoors=area.indoors)
+            check_on_site(site, station.position, "station")
         except SiteTwinError as error:
             raise SiteTwinError(f"station '{station.name}': {error}") from error
     users, dropped = user_grid(area.bounds, area.spacing, area.height, site, allow_indoors=area.indoors)
