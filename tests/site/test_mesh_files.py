@@ -257,7 +257,7 @@ def test_a_doubtful_unit_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(SiteTwinError, match="no unit"):
         load_mesh(path, unit="parsec")
     with pytest.raises(SiteTwinError, match="upward axis"):
-        load_mesh(path, up="x")
+        load_mesh(path, up="w")
     placed = load_mesh(path, unit="cm", georeference=Georeference(48.0, 11.0))
     assert placed.georeference == Georeference(48.0, 11.0)
 

@@ -49,7 +49,7 @@ def terrace(seed: int) -> list[Feature]:
 
 def assert_closed(features: list[Feature]) -> None:
     site = site_with_ground(features)
-    assert len(open_edges(site.corners[~site.is_ground])) == 0
+    assert len(open_edges(site.corners[site.triangle_object != site.objects.index("ground")])) == 0
     assert [finding for finding in check_site(site).findings if finding.severity == "error"] == []
 
 

@@ -37,7 +37,7 @@ def print_account(entries: list[dict[str, Any]]) -> None:
 def finish_site(site: Site, to: Path, force: bool) -> None:
     """Save a site and say what it holds and what was read, repaired, assumed and dropped."""
     from sitetwin.site import save_site
-    from sitetwin.site.account import account_of
+    from sitetwin.site.account import account_of, file_origin
     from sitetwin.site.plan import standing_buildings
 
     flat = site.provenance["dropped_degenerate_triangles"]
@@ -51,4 +51,7 @@ def finish_site(site: Site, to: Path, force: bool) -> None:
         f"trunks: {trunks:,}, triangles: {site.num_triangles:,}, facets: {site.num_facets:,}"
     )
     say(f"{size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m")
+    origin = file_origin(site)
+    if origin is not None:
+        say(f"0, 0, 0 of the site is {origin[0]:,.3f}, {origin[1]:,.3f}, {origin[2]:,.3f} of the file's coordinates")
     say(f"site {site.hash[:16]} written to {to}")

@@ -64,7 +64,12 @@ class ModelReading:
         str | None,
         choice("m", "cm", "mm", "km", "in", "ft", "us-ft", checked=False, help="Unit of a mesh."),
     ] = None
-    up: Annotated[str | None, choice("y", "z", checked=False, help="Axis of a mesh that points up.")] = None
+    up: Annotated[str | None, choice("x", "y", "z", checked=False, help="Axis of a mesh or scene that points up.")] = (
+        None
+    )
+    crs: Annotated[
+        str | None, typer.Option(help="Reference system of the coordinates of a mesh or scene, such as EPSG:25832.")
+    ] = None
 
     def read(self, ctx: Context, file: str, materials: str, origin: str | None) -> Site:
         """The site of a file.
@@ -73,20 +78,28 @@ class ModelReading:
             SiteTwinError: The file cannot be read, or an option says nothing to files of its kind.
         """
         from sitetwin.site import load_scene, with_georeference
+        from sitetwin.site.account import file_origin
         from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_cityjson, load_mesh
+        from sitetwin.site.importers.sionna import load_mitsuba
         from sitetwin.site.maps import load_rules
+        from sitetwin.site.projection import check_origin
 
         suffix = Path(file).suffix.lower()
         if suffix in CITYJSON_SUFFIXES:
-            refuse_idle(ctx, ("unit", "up", "origin"), "for CityJSON; leave it out")
+            refuse_idle(ctx, ("unit", "up", "crs", "origin"), "for CityJSON; leave it out")
             return load_cityjson(file, lod=self.lod, rules=load_rules(materials))
         refuse_idle(ctx, ("lod", "materials"), f"for '{file}', which names its own; leave it out")
-        if suffix in MESH_SUFFIXES:
-            site = load_mesh(file, unit=self.unit, up=self.up)
-        else:
-            refuse_idle(ctx, ("unit", "up"), "for a scene in metres with z up; leave it out")
-            site = load_scene(file)
         place = _origin(origin)
+        where = None if place is None else check_origin(*place)
+        if suffix in MESH_SUFFIXES:
+            return load_mesh(file, unit=self.unit, up=self.up, crs=self.crs, georeference=where)
+        refuse_idle(ctx, ("unit",), "for a scene in metres; leave it out")
+        if suffix == ".xml":
+            return load_mitsuba(file, up=self.up, crs=self.crs, georeference=where)
+        refuse_idle(ctx, ("up", "crs"), "for a scene in metres with z up; leave it out")
+        site = load_scene(file)
+        if place is not None and file_origin(site) is not None:
+            raise SiteTwinError(f"'{file}' lies far from its own origin, so that --origin says nothing; leave it out")
         return site if place is None else with_georeference(site, *place)
 
 

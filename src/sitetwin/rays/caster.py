@@ -15,6 +15,7 @@ from sitetwin.backend import mitsuba
 from sitetwin.rays.chains import FacetFrames
 from sitetwin.rays.device import to_device
 from sitetwin.site import Site
+from sitetwin.site.mesh import check_origin_within
 
 _SINGLE_EPSILON = float(np.finfo(np.float32).eps)
 FACET_MARGIN = 1e-4  # m
@@ -31,9 +32,13 @@ class RayCaster:
 
     Args:
         site: The site.
+
+    Raises:
+        SiteTwinError: The site lies more than 10 km from its own origin.
     """
 
     def __init__(self, site: Site) -> None:
+        check_origin_within(site)
         mi = mitsuba()
         mesh = mi.Mesh(
             "site",

@@ -25,3 +25,15 @@ def account_of(site: Site) -> list[dict[str, Any]]:
     for sentence in map(str, site.provenance.get("assumptions", [])):
         ledger.note("dropped" if LEFT_OUT in sentence else "assumed", sentence)
     return ledger.to_list()
+
+
+def file_origin(site: Site) -> tuple[float, float, float] | None:
+    """Return x, y, z of a site's origin in the coordinates of the file it was imported from, or None if they are equal.
+
+    The coordinates are in metres, or in the units of the file's reference system.
+    """
+    stored = site.provenance.get("source", {}).get("origin")
+    if not isinstance(stored, list) or len(stored) != 3 or not any(stored):
+        return None
+    x, y, z = (float(value) for value in stored)
+    return x, y, z

@@ -23,6 +23,9 @@ from sitetwin.site.objects import building_of_object, object_bounds
 LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
 
+FAR = 10_000.0
+"""Metres from the origin: beyond it single-precision ray casters place surfaces worse than 1 mm."""
+
 _GROUND_SHARE = 0.9
 
 MOST_TRIANGLES = 10_000_000
@@ -134,4 +137,23 @@ def check_vertices(vertices: Float[np.ndarray, "*batch 3"], where: str) -> None:
         raise SiteTwinError(
             f"{where}: a vertex lies {np.abs(vertices).max():.3g} m from the origin; use metres in a local frame "
             f"(at most {LARGEST_COORDINATE:g} m)"
+        )
+
+
+def check_origin_within(mesh: Mesh) -> None:
+    """Refuse a mesh that lies far from its origin, where ray casts in single precision would go wrong.
+
+    Raises:
+        SiteTwinError: The mesh reaches more than 10 km from its origin, and its origin lies outside of it.
+    """
+    low, high = mesh.bounds
+    outside = (low > 0) | (high < 0)
+    far = np.abs(mesh.bounds).max(axis=0) > FAR
+    if (far[:2].any() and outside[:2].any()) or (far[2] and outside[2]):
+        middle = np.rint(low / 2 + high / 2)
+        spacing = 1e3 * float(np.spacing(np.float32(np.abs(mesh.bounds).max())))
+        raise SiteTwinError(
+            f"the site '{mesh.name}' lies {float(np.abs(middle).max()) / 1e3:,.0f} km from its own origin, where rays "
+            f"are cast with a precision of {spacing:.2g} mm; import its file again, which moves the origin into the "
+            f"site, or subtract about {middle[0]:.0f}, {middle[1]:.0f}, {np.floor(low[2]):.0f} from its vertices"
         )

@@ -18,6 +18,7 @@ from sitetwin.rays.jobs.scene import keep_scene
 from sitetwin.rays.jobs.workers import check_workers
 from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters, position_array
 from sitetwin.site import Site, check_transmitter
+from sitetwin.site.mesh import check_origin_within
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
 Progress = Callable[[str, float], None]
@@ -111,12 +112,14 @@ class TraceJob:
             The finished stores, in the order of the transmitters.
 
         Raises:
-            SiteTwinError: The engine cannot do what is asked for, a transmitter stands inside a building, below the
-                ground or on a surface, the folder holds something else or was begun by another version of the code, the
-                disk cannot be written, the scheduler does not answer, or workers die repeatedly.
+            SiteTwinError: The engine cannot do what is asked for, the site lies far from its origin, a transmitter
+                stands inside a building, below the ground or on a surface, the folder holds something else or was
+                begun by another version of the code, the disk cannot be written, the scheduler does not answer, or
+                workers die repeatedly.
         """
         check_workers(workers)
         check_engine(self.engine, self.site, self.settings)
+        check_origin_within(self.site)
         for transmitter in self.transmitters:
             check_transmitter(self.site, transmitter, allow_indoors=self.allow_indoors)
         several = len(self.transmitters) > 1

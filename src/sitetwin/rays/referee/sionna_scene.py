@@ -12,6 +12,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.device import to_device
 from sitetwin.rays.paths import SPEED_OF_LIGHT
 from sitetwin.site.materials import Material
+from sitetwin.site.mesh import check_origin_within
 from sitetwin.site.site import Site
 
 GEOMETRY_FREQUENCY = 3.5e9
@@ -41,8 +42,9 @@ def build_scene(site: Site, frequency: float | None) -> tuple[Any, dict[int, np.
         The scene, and the site's triangles by Sionna RT's number of the mesh.
 
     Raises:
-        SiteTwinError: The site has no triangles, or a material cannot be expressed.
+        SiteTwinError: The site has no triangles or lies far from its origin, or a material cannot be expressed.
     """
+    check_origin_within(site)
     mi = mitsuba()
     import drjit as dr
     from sionna import rt

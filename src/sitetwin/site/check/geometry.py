@@ -19,9 +19,7 @@ from sitetwin.site.check.places import (
 from sitetwin.site.check.surfaces import duplicate_triangles, inverted_bodies, shared_planes
 from sitetwin.site.check.view import View
 from sitetwin.site.facets import components, norm
-
-FAR = 10_000.0
-"""Metres from the origin: beyond it single-precision ray casters place surfaces worse than 1 mm."""
+from sitetwin.site.mesh import FAR
 
 SLIVER_ALTITUDE = 0.01
 """Metres: thinner triangles rarely catch a ray, and their normals are poor."""
@@ -218,7 +216,7 @@ def _triangles(view: View) -> Iterator[Finding]:
             f"{1e3 * spacing:.2g} mm",
             1,
             (),
-            "move the origin into the site",
+            "import its file again, which moves the origin into the site, or cut it into smaller sites",
         )
 
 
@@ -243,7 +241,7 @@ def _places(view: View) -> Iterator[Finding]:
             "no surface is the ground, so that nothing reflects from below and heights above it cannot be checked",
             1,
             (),
-            "add a surface that reaches under and around the buildings",
+            "add a surface that reaches under and around the buildings; a mesh that lies on its side needs --up y",
         )
         return
     yield from _heights(view)

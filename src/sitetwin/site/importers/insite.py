@@ -16,11 +16,12 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import Source, clip, parse_blocks, read_file
 from sitetwin.site.importers.connected import connected_bodies
+from sitetwin.site.importers.far_origin import check_finite, place_mesh
 from sitetwin.site.importers.insite_mesh import KINDS, InsiteMesh, parse_mesh, ring_of, triangles_of
 from sitetwin.site.importers.insite_study import scatters_diffusely
 from sitetwin.site.importers.overlaps import overlapping_bodies
+from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
-from sitetwin.site.mesh import check_vertices
 from sitetwin.site.projection import Georeference
 from sitetwin.site.site import Site
 
@@ -76,7 +77,6 @@ def load_insite(path: str | Path) -> Site:
     path = Path(path)
     assumptions: list[str] = []
     files = [_read(file) for file in _mesh_files(path, assumptions)]
-    georeference = _georeference(files)
     _check_heights(files, assumptions)
     for file in files:
         assumptions += file.mesh.assumptions
@@ -98,23 +98,26 @@ def load_insite(path: str | Path) -> Site:
             object_material.append(order[material])
     points = np.concatenate(corners).reshape(-1, 3)
     vertices, index = np.unique(points, axis=0, return_inverse=True)
+    ledger = Ledger()
+    placed = place_mesh(str(path), vertices, ledger, georeference=_georeference(files))
     return build_site(
         path.stem or path.resolve().name,
-        vertices,
+        placed.vertices,
         index.reshape(-1, 3),
         np.concatenate(owner),
         objects,
         object_material,
         list(materials.values()),
-        georeference=georeference,
+        georeference=placed.georeference,
         provenance={
             "source": {
                 "kind": "Wireless InSite",
                 "files": {file.path.name: file.sha256 for file in files},
+                **({"origin": list(placed.origin)} if any(placed.origin) else {}),
             },
             "assumptions": [
                 "triangles are two-sided; vertices have the single precision of the mesh files",
-                *dict.fromkeys(assumptions),
+                *dict.fromkeys([*assumptions, *(entry.what for entry in ledger.entries)]),
             ],
             "differences": [],
         },
@@ -170,7 +173,7 @@ def _read(path: Path) -> _File:
     data = read_file(path)
     mesh = parse_mesh(data, str(path))
     for face in mesh.faces:
-        check_vertices(face.corners, f"'{path}', face of line {face.line}")
+        check_finite(face.corners, f"'{path}', face of line {face.line}")
     return _File(path, mesh, hashlib.sha256(data).hexdigest())
 
 

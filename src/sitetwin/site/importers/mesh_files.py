@@ -13,12 +13,14 @@ from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
 from sitetwin.site.importers.blocks import read_file
 from sitetwin.site.importers.connected import connected_bodies
+from sitetwin.site.importers.far_origin import PlacedMesh, check_finite, check_precision, place_mesh
 from sitetwin.site.importers.gltf import Gltf, read_gltf
 from sitetwin.site.importers.gltf_nodes import gltf_surfaces
 from sitetwin.site.importers.meshes import read_mesh
 from sitetwin.site.importers.obj import ObjFace, parse_obj
 from sitetwin.site.importers.polygons import triangulate_rings
 from sitetwin.site.importers.surfaces import NamedParts, Surface, name_parts
+from sitetwin.site.importers.upward import Axis, choose_up, turned_up
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_triangle_count, check_vertices
 from sitetwin.site.projection import Georeference, check_origin
@@ -47,6 +49,7 @@ def load_mesh(
     *,
     unit: str | None = None,
     up: str | None = None,
+    crs: str | None = None,
     georeference: Georeference | None = None,
     ledger: Ledger | None = None,
 ) -> Site:
@@ -55,34 +58,71 @@ def load_mesh(
     Each mesh node of a glTF file and each object or group of an OBJ file is an object of the site; where a file names
     no objects, each connected body becomes an object. A material is known by its name (``itu_concrete``,
     ``Brick.001``); unknown materials become concrete. Slabs are 0.1 m thick, soils are half-spaces. Positions keep the
-    precision of the file.
+    precision of the file. A mesh that lies more than 10 km from its own origin, as in map coordinates, gets its origin
+    moved into it; ``provenance["source"]["origin"]`` says where the new one lies in the file's coordinates.
 
     Args:
         path: The file.
         unit: Unit of its coordinates, a key of `UNITS`. By default the unit is metres, and a mesh wider than 20 km or
             higher than 1 km is refused, because it was probably drawn in centimetres or millimetres; give "m" to take
             it as it is.
-        up: Axis that points up, "y" or "z": by default "y" for glTF, whose specification says so, and "z" for others.
-        georeference: Where on earth the origin lies; by default the place that `export_glb` wrote to the file, if any.
+        up: Axis that points up, "x", "y" or "z": by default "y" for glTF, whose specification says so, and "z" for
+            others, unless the ground of the model lies across another axis. Then the model is turned, with a warning.
+        crs: Projected reference system of the coordinates, such as "EPSG:25832" or "EPSG:25832+7837". The mesh is put
+            into a local frame around its middle, x east and y north, and the site knows its place on earth.
+        georeference: Where on earth the file's own origin lies; by default the place that `export_glb` wrote to the
+            file, if any.
         ledger: Account of the import, which is filled; it also stands in ``provenance["import"]``.
 
     Raises:
-        SiteTwinError: The file is missing, malformed, truncated, compressed, too large or of a doubtful unit; the
-            message says how to mend it.
+        SiteTwinError: The file is missing, malformed, truncated, compressed, too large, of a doubtful unit or upward
+            axis, far from an origin that is said to lie on earth, or of coordinates that lost their decimetres to
+            single precision; the message says how to mend it.
     """
     path, ledger = Path(path), ledger if ledger is not None else Ledger()
     if unit is not None and unit not in UNITS:
         raise SiteTwinError(f"'{unit}' is no unit of length; choose one of {', '.join(UNITS)}")
-    if up not in (None, "y", "z"):
-        raise SiteTwinError(f"'{up}' is no upward axis; choose y or z")
+    if unit is not None and crs is not None:
+        raise SiteTwinError(f"{crs} has a unit of its own, so that the unit {unit} says nothing; leave it out")
     kind = path.suffix.lower()
     if kind not in MESH_SUFFIXES:
         raise SiteTwinError(f"'{path}' is no mesh file known here; give one of {', '.join(MESH_SUFFIXES)}")
+    surfaces, files, gltf = _read(path, kind, ledger)
+    if gltf is not None and crs is None:
+        georeference = georeference or _stored_origin(gltf, ledger)
+    if gltf is not None and gltf.document["asset"].get("generator") == "sitetwin":
+        up = up or "y"
+    usual: Axis = "y" if kind in (".glb", ".gltf") else "z"
+    vertices = np.concatenate([surface.vertices for surface in surfaces])
+    check_precision(vertices, str(path), ledger, UNITS[unit or "m"])
+    upward = choose_up(_corners(surfaces), usual, up, str(path), ledger)
+    vertices = turned_up(vertices, upward)
+    if unit is None and crs is None:
+        _check_unit(vertices, path)
+    with np.errstate(over="ignore"):  # what overflows is refused with the site
+        vertices = vertices * UNITS[unit or "m"]
+    check_finite(vertices, f"'{path}'")
+    placed = place_mesh(str(path), vertices, ledger, georeference=georeference, crs=crs)
+    parts = name_parts(surfaces, ledger)
+    ledger.note("read", "mesh objects", count=len(parts.objects))
+    source = {
+        "kind": f"mesh file ({path.suffix.lower()})",
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+        "unit": unit or "m",
+        "up": upward,
+        **({"crs": crs} if crs is not None else {}),
+        **({"origin": list(placed.origin)} if any(placed.origin) else {}),
+    }
+    return _site(path, placed, surfaces, parts, source, ledger)
+
+
+def _read(path: Path, kind: str, ledger: Ledger) -> tuple[list[Surface], dict[str, bytes], Gltf | None]:
+    """The surfaces of a file, the content of the file and of those it names, and its document if it is glTF."""
+    gltf = None
     if kind in (".glb", ".gltf"):
         gltf, data = read_gltf(path)
         surfaces = gltf_surfaces(gltf, ledger)
         files = {path.name: data, **gltf.digested}
-        georeference = georeference or _stored_origin(gltf, ledger)
     else:
         data = read_file(path, _LARGEST_MESH_FILE)
         surfaces = _obj_surfaces(data, path, ledger) if kind == ".obj" else _ply_surfaces(data, path, ledger)
@@ -92,47 +132,34 @@ def load_mesh(
         raise SiteTwinError(f"'{path}' has no triangle; export a file with at least one surface")
     for surface in surfaces:
         _check_finite(surface, path)
-    y_up = (up or ("y" if kind in (".glb", ".gltf") else "z")) == "y"
-    vertices = np.concatenate([surface.vertices for surface in surfaces])
-    if y_up:
-        vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
-    if unit is None:
-        _check_unit(vertices, path)
-    with np.errstate(over="ignore"):  # what overflows is refused with the site
-        vertices = vertices * UNITS[unit or "m"]
-    parts = name_parts(surfaces, ledger)
-    ledger.note("read", "mesh objects", count=len(parts.objects))
-    return _site(path, vertices, surfaces, parts, files, ledger, georeference, unit or "m", "y" if y_up else "z")
+    return surfaces, files, gltf
+
+
+def _corners(surfaces: list[Surface]) -> np.ndarray:
+    """(T, 3, 3) triangles of all surfaces."""
+    return np.concatenate([surface.vertices[surface.triangles] for surface in surfaces])
 
 
 def _site(
     path: Path,
-    vertices: np.ndarray,
+    placed: PlacedMesh,
     surfaces: list[Surface],
     parts: NamedParts,
-    files: dict[str, bytes],
+    source: dict[str, Any],
     ledger: Ledger,
-    georeference: Georeference | None,
-    unit: str,
-    up: str,
 ) -> Site:
     first = np.cumsum([0] + [len(surface.vertices) for surface in surfaces[:-1]])
     return build_site(
         path.stem,
-        vertices,
+        placed.vertices,
         np.concatenate([surface.triangles + start for surface, start in zip(surfaces, first, strict=True)]),
         np.repeat(parts.part, [len(surface.triangles) for surface in surfaces]),
         parts.objects,
         parts.object_material,
         parts.materials,
-        georeference=georeference,
+        georeference=placed.georeference,
         provenance={
-            "source": {
-                "kind": f"mesh file ({path.suffix.lower()})",
-                "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
-                "unit": unit,
-                "up": up,
-            },
+            "source": source,
             "assumptions": [
                 "triangles are two-sided",
                 *(

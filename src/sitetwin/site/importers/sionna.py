@@ -13,9 +13,13 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
+from sitetwin.site.importers.far_origin import check_finite, check_precision, place_mesh
 from sitetwin.site.importers.meshes import MeshArrays, read_mesh, unit_cube, unit_rectangle
 from sitetwin.site.importers.mitsuba_xml import LARGEST_SCENE_FILE, Shape, parse_scene
-from sitetwin.site.mesh import check_triangle_count, check_vertices
+from sitetwin.site.importers.upward import choose_up, turned_up
+from sitetwin.site.maps.ledger import Ledger
+from sitetwin.site.mesh import check_triangle_count
+from sitetwin.site.projection import Georeference
 from sitetwin.site.site import Site
 
 LARGEST_MESH_FILE = 2**30
@@ -41,20 +45,26 @@ def builtin_scenes() -> tuple[str, ...]:
     return tuple(sorted(f.parent.name for f in _builtin_folder().glob("*/*.xml") if f.stem == f.parent.name))
 
 
-def load_mitsuba(path: str | Path) -> Site:
+def load_mitsuba(
+    path: str | Path, *, up: str | None = None, crs: str | None = None, georeference: Georeference | None = None
+) -> Site:
     """Make a site from a Mitsuba XML file as Sionna RT reads and writes it.
 
     Vertices are read in float64 and each shape of a scene stays an object of its own. Materials keep the slab thickness
-    of the scene. A missing thickness becomes Sionna RT's 0.1 m and is listed in ``provenance["assumptions"]``.
+    of the scene. A missing thickness becomes Sionna RT's 0.1 m and is listed in ``provenance["assumptions"]``. A scene
+    far from its own origin gets its origin moved into it, as `load_mesh` does.
 
     Args:
         path: The scene file. The paths of its meshes are relative to its folder.
+        up: Axis that points up, "x", "y" or "z"; "z" by default, unless the ground lies across another axis.
+        crs: Projected reference system of the coordinates, such as "EPSG:25832".
+        georeference: Where on earth the scene's own origin lies.
 
     Raises:
-        SiteTwinError: The file, one of its meshes or one of its materials cannot be used; the message says which one
-            and how to mend it.
+        SiteTwinError: The file, one of its meshes or one of its materials cannot be used, or its place or upward axis
+            is in doubt; the message says which one and how to mend it.
     """
-    return _load_xml(Path(path), "Mitsuba scene file")
+    return _load_xml(Path(path), "Mitsuba scene file", up, crs, georeference)
 
 
 def load_builtin(text: str) -> Site:
@@ -66,7 +76,7 @@ def load_builtin(text: str) -> Site:
     names = builtin_scenes()
     name = text.strip().lower()
     if name in names:
-        return _load_xml(_builtin_folder() / name / f"{name}.xml", f"Sionna RT built-in scene '{name}'")
+        return _load_xml(_builtin_folder() / name / f"{name}.xml", f"Sionna RT built-in scene '{name}'", up="z")
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     raise SiteTwinError(
@@ -75,36 +85,52 @@ def load_builtin(text: str) -> Site:
     )
 
 
-def _load_xml(path: Path, source: str) -> Site:
+def _load_xml(
+    path: Path,
+    source: str,
+    up: str | None = None,
+    crs: str | None = None,
+    georeference: Georeference | None = None,
+) -> Site:
     data = _read(path, LARGEST_SCENE_FILE, f"scene file '{path}'")
     scene = parse_scene(data, str(path))
     digests: dict[str, str] = {}
+    ledger = Ledger()
     vertices, triangles, owner, first, count = [], [], [], 0, 0
     for number, shape in enumerate(scene.shapes):
-        points, faces = _shape_mesh(shape, path.parent, digests)
+        points, faces = _shape_mesh(shape, path.parent, digests, ledger)
         vertices.append(points)
         triangles.append(faces + first)
         owner.append(np.full(len(faces), number))
         first, count = first + len(points), count + len(faces)
         check_triangle_count(count, f"scene file '{path}'")  # many shapes may name one large file
     order = {name: k for k, name in enumerate(scene.materials)}
+    points, corners = np.concatenate(vertices), np.concatenate(triangles)
+    upward = choose_up(points[corners], "z", up, str(path), ledger)
+    placed = place_mesh(str(path), turned_up(points, upward), ledger, georeference=georeference, crs=crs)
+    facts = _provenance(path.name, data, source, digests, (*scene.assumptions, *(e.what for e in ledger.entries)))
+    if upward != "z":
+        facts["source"]["up"] = upward
+    if any(placed.origin):
+        facts["source"]["origin"] = list(placed.origin)
     return build_site(
         path.stem,
-        np.concatenate(vertices),
-        np.concatenate(triangles),
+        placed.vertices,
+        corners,
         np.concatenate(owner),
         [s.name for s in scene.shapes],
         [order[s.material] for s in scene.shapes],
         list(scene.materials.values()),
+        georeference=placed.georeference,
         provenance={
-            **_provenance(path.name, data, source, digests, scene.assumptions),
+            **facts,
             **assumed_record((scene.materials[name], "thickness") for name in scene.thickness_assumed),
         },
     )
 
 
-def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> MeshArrays:
-    """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from."""
+def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], ledger: Ledger) -> MeshArrays:
+    """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from, and what its rounding cost."""
     if shape.filename is None:
         points, faces = unit_cube() if shape.kind == "cube" else unit_rectangle()
     else:
@@ -116,11 +142,13 @@ def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str]) -> MeshArra
         data = _read(folder / relative, LARGEST_MESH_FILE, f"mesh file '{folder / relative}' of shape '{shape.name}'")
         digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
         points, faces = read_mesh(data, shape.kind, str(folder / relative))
-    check_vertices(points, f"shape '{shape.name}'")
+        check_finite(points, f"shape '{shape.name}'")
+        check_precision(points, str(folder / relative), ledger)
     if not np.array_equal(shape.to_world, np.eye(4)):
         matrix = shape.to_world
-        points = np.stack([np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)], axis=1)
-        check_vertices(points, f"shape '{shape.name}'")
+        with np.errstate(all="ignore"):  # what overflows is refused at once
+            points = np.stack([np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)], axis=1)
+        check_finite(points, f"shape '{shape.name}'")
     return points, faces[:, ::-1] if shape.flip else faces
 
 

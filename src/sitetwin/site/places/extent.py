@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.site.account import file_origin
 from sitetwin.site.latlon import to_geographic
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.site import Site
@@ -38,8 +39,8 @@ def check_on_site(site: Site, position: Float[np.ndarray, " 3"] | Sequence[float
     where = f"the {who} at ({place[0]:g}, {place[1]:g}, {place[2]:g}) m stands {off:,.0f} m outside the site"
     if off > _width(site):
         raise SiteTwinError(
-            f"{where} '{site.name}', which spans {_plan(site)}; check the coordinates, or "
-            "take a site that reaches so far"
+            f"{where} '{site.name}', which spans {_plan(site)}; "
+            + (_of_the_file(site, place[None, :2]) or "check the coordinates, or take a site that reaches so far")
         )
     warnings.warn(
         f"{where}, which spans {_plan(site)}: nothing is modelled there, neither ground nor buildings",
@@ -65,7 +66,7 @@ def check_users_on_site(site: Site, users: Float[np.ndarray, "users 3"]) -> None
     if count == len(users):
         raise SiteTwinError(
             f"no user stands on the site '{site.name}', which spans {_plan(site)}; the users' area is "
-            f"{_plan_words(users)}: move it onto the site"
+            f"{_plan_words(users)}: {_of_the_file(site, users[:, :2]) or 'move it onto the site'}"
         )
     if count:
         warnings.warn(
@@ -103,6 +104,14 @@ def _outside(site: Site, points_xy: np.ndarray) -> np.ndarray:
     low, high = site.bounds[0, :2], site.bounds[1, :2]
     beyond = np.maximum(np.maximum(low - points_xy, points_xy - high), 0.0)
     return np.hypot(beyond[:, 0], beyond[:, 1])
+
+
+def _of_the_file(site: Site, points_xy: np.ndarray) -> str:
+    """What to subtract from coordinates of the file that the site was made of, whose origin was moved; else nothing."""
+    origin = file_origin(site)
+    if origin is None or _outside(site, points_xy - np.array(origin[:2])).min() > _width(site):
+        return ""
+    return f"these are coordinates of its file, so subtract {origin[0]:.3f} from x and {origin[1]:.3f} from y"
 
 
 def _width(site: Site) -> float:
