@@ -22,6 +22,7 @@ from sitetwin.face.transmitter_texts import read_transmitters
 if TYPE_CHECKING:
     from sitetwin.rays import TraceSettings
     from sitetwin.rays.jobs.io import TraceSummary
+    from sitetwin.rays.scatter.account import DiffuseAccount
     from sitetwin.site import Site
     from sitetwin.site.maps import Ledger
 
@@ -115,6 +116,8 @@ def _note_assumptions(site: Site, settings: TraceSettings) -> None:
 
 def _print_traces(summaries: dict[str, TraceSummary], dropped: int, account: Ledger, seconds: float) -> None:
     """A table of finished traces, one row for each of several stores, and what was assumed and dropped of the users."""
+    from sitetwin.face.users import INDOORS
+
     values = {name: _values(summary) for name, summary in summaries.items()}
     if len(values) > 1:
         table = Table("store", *next(iter(values.values())))
@@ -122,10 +125,15 @@ def _print_traces(summaries: dict[str, TraceSummary], dropped: int, account: Led
             table.add_row(plain(Path(name).name), *entries.values())
         out.print(table)
     only = next(iter(values.values())) if len(values) == 1 else {}
-    from sitetwin.face.users import INDOORS
-
+    surfaces = _by_surface(next(iter(summaries.values()))) if len(summaries) == 1 else []
     told = [(f"{e.kind}, {e.what}", f"{e.count:,}") for e in account.entries if e.kind != "read" and e.what != INDOORS]
-    facts = [*only.items(), ("dropped, inside buildings", f"{dropped:,}"), *told, ("seconds", f"{seconds:.1f}")]
+    facts = [
+        *only.items(),
+        *surfaces,
+        ("dropped, inside buildings", f"{dropped:,}"),
+        *told,
+        ("seconds", f"{seconds:.1f}"),
+    ]
     print_facts(facts)
 
 
@@ -147,7 +155,30 @@ def _values(summary: TraceSummary) -> dict[str, str]:
                 )
             }
         ),
+        **({} if summary.diffuse is None else {"diffuse power left out": _left_out(summary.diffuse)}),
     }
+
+
+def _left_out(account: DiffuseAccount) -> str:
+    exact = account.sampled_users == account.users
+    how = "" if exact else f", estimated from {account.sampled_users:,} users"
+    return f"{account.left_out:.1%}{how}"
+
+
+def _by_surface(summary: TraceSummary) -> list[tuple[str, str]]:
+    """Which surfaces the diffuse paths of a trace are of, and what they carry of the power bound."""
+    if summary.diffuse is None:
+        return []
+    rows = [
+        (
+            f"diffuse paths of '{row.material}'",
+            f"{row.paths:,}; {summary.diffuse.share(row.material):.1%} of the kept power, "
+            f"{summary.diffuse.left_out_of(row.material):.1%} of its own left out",
+        )
+        for row in summary.diffuse.surfaces
+    ]
+    said = "no surface has a scattering coefficient: tiles were chosen as if all scattered alike"
+    return [*rows, ("assumed", said)] if summary.diffuse.assumed else rows
 
 
 def _refuse_empty_traces(summaries: dict[str, TraceSummary]) -> None:

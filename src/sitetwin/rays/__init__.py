@@ -10,6 +10,7 @@ from sitetwin.rays.moving.drives import resample, trajectories_from_gpx
 from sitetwin.rays.moving.dynamic import DynamicTrace
 from sitetwin.rays.moving.motion import Trajectory, doppler_shifts, length_rates
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.scatter.account import DiffuseAccount
 from sitetwin.rays.siting import best_roof_edge, visible
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ChainList",
     "Completeness",
     "Convergence",
+    "DiffuseAccount",
     "DynamicTrace",
     "Interaction",
     "Paths",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.scatter.account import SMOOTH, DiffuseAccount
+
+_MORE_LEFT_OUT = 0.05
+"""Share of the diffuse power that other materials may leave out beyond what the trace states, without a warning."""
 
 
 def check_paths(paths: Paths, site: Any) -> None:
@@ -64,6 +69,43 @@ def _check_opacity(paths: Paths, site: Any) -> None:
             f"the paths name the materials that were opaque by number, {', '.join(map(str, numbers))}, and not all of "
             "these are opaque in this site: its list of materials is another one, or paths through some are missing; "
             "trace again with this site"
+        )
+
+
+def check_roughness(paths: Paths, site: Any) -> None:
+    """Check that paths which scatter have tiles on all surfaces that scatter in a site.
+
+    A trace chooses tiles by the power that the materials let them carry. If the materials have changed since, what was
+    left out has changed too; a warning says so where it became more.
+
+    Args:
+        paths: The paths.
+        site: The site of the fields.
+
+    Raises:
+        SiteTwinError: A surface scatters that scattered nothing in the trace, so that its tiles are missing.
+    """
+    coefficient = np.array([m.scattering_coefficient for m in site.materials], dtype=np.float64)
+    material = np.asarray(site.facet_material)
+    for first, last in paths.attributes.get(SMOOTH, ()):
+        rough = material[first:last][coefficient[material[first:last]] > 0]
+        if len(rough):
+            name = site.materials[rough[0]].name
+            raise SiteTwinError(
+                f"surfaces of '{name}' scatter (S = {coefficient[rough[0]]:g}) but scattered nothing in the trace, so "
+                "that their tiles are missing; trace again in this site, or leave their S at 0"
+            )
+    account = DiffuseAccount.of(paths.attributes)
+    if account is None:
+        return
+    now = {row.facet: float(coefficient[material[row.facet]]) for row in account.surfaces}
+    left_out = account.left_out_with(now)
+    if left_out > account.left_out + _MORE_LEFT_OUT:
+        warnings.warn(
+            f"the materials scatter otherwise than in the trace, which chose the tiles: {left_out:.0%} of the diffuse "
+            f"power is left out now, {account.left_out:.0%} was in the trace; trace again in this site",
+            SiteTwinWarning,
+            stacklevel=3,
         )
 
 

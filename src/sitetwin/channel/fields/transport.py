@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.checks import check_roughness
 from sitetwin.channel.fields.diffraction import check_model, diffraction_matrix
 from sitetwin.channel.fields.edge_frames import EdgeFrames
 from sitetwin.channel.fields.foliage import volumes_in_leaf
@@ -109,6 +110,8 @@ class WaveTransport:
             matrices = options.canopy.couplings(len(sigma)) * np.sqrt(sigma / (4 * np.pi))[:, None, None]
             self.couplings = torch.from_numpy(matrices).to(dtype)
         smooth = not options.scatters(paths)
+        if not smooth:
+            check_roughness(paths, site)
         self.rough = RoughSurfaces.of(site.materials, self.real, smooth=smooth)
         self.mirrored = torch.sqrt(1 - self.rough.coefficient.square())
         self.any_rough = bool(self.rough.coefficient.any())

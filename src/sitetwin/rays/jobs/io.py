@@ -18,6 +18,8 @@ from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.layout import FRAME, LAYOUT, TITLE
 from sitetwin.rays.paths import Paths
+from sitetwin.rays.scatter.account import ACCOUNT, DiffuseAccount
+from sitetwin.rays.scatter.roughness import Roughness
 from sitetwin.rays.soundness import check_values
 from sitetwin.rays.unseen import UNSEEN_KEYS
 from sitetwin.site import Site
@@ -52,6 +54,7 @@ class TraceSummary:
         unseen_high_diffracted: The same of `unseen_share_diffracted`.
         probe_users: Number of users on whom `unseen_share` was estimated; None if the store does not tell it.
         probe_users_diffracted: The same of `unseen_share_diffracted`.
+        diffuse: Account of the diffuse paths; None if none were asked for.
     """
 
     users: int
@@ -64,6 +67,7 @@ class TraceSummary:
     unseen_high_diffracted: float | None = None
     probe_users: int | None = None
     probe_users_diffracted: int | None = None
+    diffuse: DiffuseAccount | None = None
 
 
 def paths_to_arrays(paths: Paths) -> dict[str, Array]:
@@ -235,12 +239,14 @@ def trace_configuration(
 ) -> dict[str, Any]:
     """Return everything that determines the paths of a trace; a run is resumed only if it is equal.
 
-    Of the materials, only their opacity matters, and only if transmissions are traced.
+    Of the materials, only their opacity matters, if transmissions are traced, and how they scatter, if diffuse paths
+    are; a common factor of all scattering coefficients does not.
     """
     positions = np.ascontiguousarray(users, dtype="<f8")
     slabs = hashlib.sha256(penetrable_facets(site).tobytes()).hexdigest()
     return {
         **({"slab_facets_sha256": slabs} if settings.max_transmissions else {}),
+        **({"scattering_sha256": Roughness.of(site).key} if settings.diffuse_paths else {}),
         "kind": KIND,
         CODE: code_version(*ROOMS),
         "geometry_hash": site.geometry_hash,
@@ -295,6 +301,7 @@ def summarise(path: str | Path) -> TraceSummary:
     """
     store = open_paths(path)
     empty = paths = sighted = 0
+    accounts: list[dict[str, Any]] = []
     for index in range(len(store.tiles)):
         tile = store.read_tile(index)
         offsets = tile["offsets"]
@@ -302,8 +309,10 @@ def summarise(path: str | Path) -> TraceSummary:
         empty += int(np.count_nonzero(np.diff(offsets) == 0))
         sighted += int(np.count_nonzero(np.diff(direct[offsets])))
         paths += int(offsets[-1])
-    users = store.num_users
-    return TraceSummary(users, empty, paths, sighted / users if users else 0.0, **_unseen(store))
+        accounts.append({name: value for name, value in tile.attributes.items() if name == ACCOUNT})
+    users, sight = store.num_users, sighted / max(store.num_users, 1)
+    diffuse = DiffuseAccount.of(merge_attributes(accounts))
+    return TraceSummary(users, empty, paths, sight, **_unseen(store), diffuse=diffuse)
 
 
 def _unseen(store: TileStore) -> dict[str, Any]:
