@@ -119,7 +119,9 @@ def coverage(
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)
     with resumed_by(run.to, run.is_begun), progress_bars() as tell:
         site = how.roughened(open_site(scene))
-        how.note_assumptions(site, [station.carrier_hz for station in stations], asdict(settings.trace))
+        how.note_assumptions(
+            site, [getattr(station, "sector", station).carrier_hz for station in stations], asdict(settings.trace)
+        )
         found = st.coverage(
             site, stations, area, grid.spacing, grid.height, degrees=degrees,
             settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,

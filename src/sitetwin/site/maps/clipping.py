@@ -55,7 +55,8 @@ class Box:
         wide = self._width * _METRES_PER_DEGREE * math.cos(math.radians(min(abs(self.south), abs(self.north))))
         if max(high, wide) > 2 * FARTHEST:
             _refuse(
-                f"the box {sides} spans {max(high, wide) / 1000:.0f} km", f"a site spans {FARTHEST / 500:g} at most"
+                f"the box {sides} spans {max(high, wide) / 1000:.0f} km",
+                f"a site spans {FARTHEST / 500:g} at most; over the antimeridian, west is greater than east",
             )
 
     @classmethod

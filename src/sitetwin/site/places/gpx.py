@@ -76,7 +76,7 @@ def _read_track(name: str, points: list[ET.Element], what: str) -> GpxTrack:
 
 def _read_point(point: ET.Element, where: str) -> tuple[float, float, float, float]:
     latitude = _number(point.get("lat"), -90, 90, f"{where}: its latitude")
-    longitude = _number(point.get("lon"), -180, 180, f"{where}: its longitude")
+    longitude = _number(point.get("lon"), -360, 360, f"{where}: its longitude")
     elevation, time = _text(point, "ele"), _text(point, "time")
     return (
         latitude,
