@@ -34,7 +34,7 @@ _HOMES = {
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays.jobs.scene": ("site_of_paths",),
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
-    "channel.assumptions": ("assumption_effects",),
+    "site.assumption_effects": ("assumption_effects",),
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
     "channel.stations": ("GeographicStation", "Station", "read_stations"),
     "report.coverage.writer": ("write_coverage",),
@@ -105,7 +105,6 @@ __all__ = [
 
 if TYPE_CHECKING:
     from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
-    from sitetwin.channel.assumptions import assumption_effects
     from sitetwin.channel.stations import GeographicStation, Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -123,6 +122,7 @@ if TYPE_CHECKING:
     from sitetwin.rays.jobs.scene import site_of_paths
     from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
+    from sitetwin.site.assumption_effects import assumption_effects
 
 
 def __getattr__(name: str) -> Any:

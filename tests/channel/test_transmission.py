@@ -193,6 +193,13 @@ def test_users_whom_no_path_reaches_are_refused_too(passed):
         path_gains(paths.take(np.zeros(0, np.int64)), opened, F)
 
 
+@pytest.mark.parametrize("told", [3, ["a"], [[0]], [["a", "b"]]])
+def test_what_is_no_list_of_facets_is_refused(passed, told):
+    site, paths, _ = passed
+    with pytest.raises(SiteTwinError, match="do not say which facets were opaque as pairs of numbers"):
+        path_gains(replace(paths, attributes={**paths.attributes, "opaque_facets": told}), site, F)
+
+
 def test_paths_that_name_materials_by_number_are_taken_where_the_numbers_fit(passed):
     """Paths of earlier versions: what they say cannot be checked in full, and is not guessed at."""
     site, paths, expected = passed

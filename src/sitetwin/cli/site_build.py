@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from sitetwin.cli.console import out, plain, say
+from sitetwin.cli.console import note, out, plain, say
 
 if TYPE_CHECKING:
     from sitetwin.site import Site
@@ -38,11 +38,14 @@ def finish_site(site: Site, to: Path, force: bool) -> None:
     """Save a site and say what it holds and what was read, repaired, assumed and dropped."""
     from sitetwin.site import save_site
     from sitetwin.site.account import account_of, file_origin
+    from sitetwin.site.assumption_effects import assumption_effects
     from sitetwin.site.plan import standing_buildings
 
     flat = site.provenance["dropped_degenerate_triangles"]
     without_area = {"kind": "dropped", "what": "triangle without area", "count": flat, "examples": []}
     print_account([*account_of(site), *([without_area] if flat else [])])
+    for sentence in assumption_effects(site):
+        note(sentence)
     save_site(site, to, force=force)
     size = site.bounds[1] - site.bounds[0]
     trunks = int(site.vegetation.is_trunk.sum())

@@ -106,7 +106,7 @@ def trace(
 
 def _note_assumptions(site: Site, settings: TraceSettings) -> None:
     """Say what follows from assumed materials for the paths that are traced; fields come later, at their carrier."""
-    from sitetwin.channel.assumptions import scattering_effects, thickness_effects
+    from sitetwin.site.assumption_effects import scattering_effects, thickness_effects
 
     told = thickness_effects(site) if settings.max_transmissions else []
     told += scattering_effects(site, diffuse=True) if settings.diffuse_paths else []

@@ -18,12 +18,11 @@ from sitetwin.rays.layout import LAYOUT, to_dataset
 from sitetwin.rays.soundness import check_structure
 from sitetwin.rays.unseen import UNSEEN_KEYS, unseen_in_words
 from sitetwin.site import Site
+from sitetwin.site.earth_surface import SPEED_OF_LIGHT as SPEED_OF_LIGHT
 from sitetwin.store.ragged import checked_selection, take_groups
 
 if TYPE_CHECKING:
     import xarray
-
-SPEED_OF_LIGHT = 299_792_458.0
 
 
 class Interaction(IntEnum):

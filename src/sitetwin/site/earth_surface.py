@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+SPEED_OF_LIGHT = 299_792_458.0  # m/s
 VACUUM_PERMITTIVITY = 8.8541878188e-12
 """F/m, CODATA 2022."""
 

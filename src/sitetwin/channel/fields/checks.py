@@ -54,8 +54,13 @@ def _check_opacity(paths: Paths, site: Any) -> None:
     material = np.asarray(site.facet_material)
     if "opaque_facets" in paths.attributes:
         was_opaque = np.zeros(len(material), dtype=bool)
-        for start, stop in paths.attributes["opaque_facets"]:
-            was_opaque[start:stop] = True
+        try:
+            for start, stop in paths.attributes["opaque_facets"]:
+                was_opaque[start:stop] = True
+        except (TypeError, ValueError):
+            raise SiteTwinError(
+                "the paths do not say which facets were opaque as pairs of numbers; trace them again"
+            ) from None
         opened = material[was_opaque & slab[material]]
         if len(opened):
             raise SiteTwinError(

@@ -141,7 +141,7 @@ class FieldChoices:
             carriers_hz: Carriers of the fields, Hz.
             settings: Settings of the trace by name.
         """
-        from sitetwin.channel.assumptions import assumption_effects
+        from sitetwin.site.assumption_effects import assumption_effects
 
         passes, diffuse = bool(settings.get("max_transmissions")), bool(settings.get("diffuse_paths"))
         idle = self.scattering is not None and not diffuse  # which is told elsewhere

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,7 +82,7 @@ class _Bounces:
         """With others of the same users, in canonical order. Both bring the line of sight: that of the others goes."""
         other = other.rows((other.paths.kinds != 0).any(axis=1))
         pair = self.paths, other.paths
-        both = {name: np.concatenate([getattr(paths, name) for paths in pair]) for name in _COLUMNS}
+        both: dict[str, Any] = {name: np.concatenate([getattr(paths, name) for paths in pair]) for name in _COLUMNS}
         user, depth = (
             np.concatenate(columns) for columns in zip(*((p.user_of_path, p.depth) for p in pair), strict=True)
         )

@@ -95,7 +95,8 @@ def read_setup(path: str | Path) -> InsiteSetup:
     if len(named) != 1:
         raise SiteTwinError(f"'{path}' names {len(named)} files of radios; keep one")
     radios = read_radios(path.parent / re.split(r"[\\/]", named[0])[-1])
-    return InsiteSetup(carriers.pop(), antennas, radios, *limits, scatters_diffusely(root, source))
+    diffuse = scatters_diffusely(root, source)
+    return InsiteSetup(carriers.pop(), antennas, radios, *limits, diffuse=diffuse)
 
 
 def _only(folder: Path, suffix: str) -> Path:

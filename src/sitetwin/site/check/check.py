@@ -13,6 +13,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.account import account_of
+from sitetwin.site.assumption_effects import CARRIERS_HZ, assumption_effects
 from sitetwin.site.check.findings import EXAMPLES, SEVERITIES, Finding, SiteReport
 from sitetwin.site.check.geometry import geometry_findings
 from sitetwin.site.check.view import View
@@ -45,6 +46,7 @@ def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
         *geometry_findings(view),
         *_material_findings(materials, frequency_hz),
         *_import_findings(imported),
+        *_assumed_findings(site, frequency_hz),
     ]
     trunks = int(site.vegetation.is_trunk.sum())
     return SiteReport(
@@ -112,6 +114,12 @@ def _import_findings(imported: list[dict[str, Any]]) -> Iterator[Finding]:
         if entry.get("kind") in ("assumed", "dropped") and entry.get("count"):
             examples = tuple(str(key) for key in entry.get("examples", ())[:EXAMPLES])
             yield Finding("note", f"import, {entry['kind']}", str(entry.get("what", "")), int(entry["count"]), examples)
+
+
+def _assumed_findings(site: Site, frequency_hz: float | None) -> Iterator[Finding]:
+    carriers = CARRIERS_HZ if frequency_hz is None else (frequency_hz,)
+    for sentence in assumption_effects(site, carriers):
+        yield Finding("note", "assumed materials", sentence, 1)
 
 
 def _kinds(view: View) -> dict[str, dict[str, float]]:

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitetwin.channel.assumptions import assumption_effects, passage_loss_db, reflection_db
+from sitetwin.channel import Surfaces
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import open_site
 from sitetwin.site import Material, Site, itu_material, load_scene, load_site, save_site
+from sitetwin.site.assumption_effects import assumption_effects, passage_loss_db, reflection_db
 from sitetwin.site.maps import MapOptions, MaterialRules, load_rules
+from sitetwin.site.materials import ITU_TABLE
 from tests.site.city_files import CityWriter, courtyard_house
 
 MAP = {
@@ -55,6 +58,20 @@ def test_a_passage_costs_what_the_layer_takes(eps: float, sigma: float, thicknes
         assert loss > 290
     else:
         assert loss == pytest.approx(-20 * math.log10(abs(t)), abs=1e-6)
+
+
+@given(
+    st.sampled_from([*ITU_TABLE]), st.none() | st.floats(1e-3, 0.5), st.sampled_from([1e9, 3.5e9, 28e9, 60e9])
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sitetwin.errors.SiteTwinWarning")
+def test_decibels_are_those_of_the_fields(itu: str, thickness: float | None, carrier: float) -> None:
+    material = itu_material(itu, thickness)
+    surfaces, index = Surfaces.of([material], carrier), torch.zeros(1, dtype=torch.int64)
+    passed, _ = surfaces.transmission(torch.ones(1).double(), index)
+    te, tm = surfaces.reflection(torch.tensor([math.sqrt(0.5)], dtype=torch.float64), index)
+    mean = 0.5 * float(te.abs().square() + tm.abs().square())
+    assert 10 ** (-passage_loss_db(material, carrier) / 20) == pytest.approx(float(passed.abs()), rel=1e-9, abs=1e-14)
+    assert 10 ** (reflection_db(material, carrier) / 10) == pytest.approx(mean, rel=1e-9, abs=1e-14)
 
 
 def test_what_lets_nothing_through_and_what_reflects_all() -> None:
@@ -128,8 +145,9 @@ def test_scattering_that_has_no_effect(tmp_path: Path) -> None:
     assert "9 % of the reflected power, and take 0.4 dB" in idle
     (without,) = assumption_effects(rough, transmissions=False, diffuse=False)[1:]
     assert "have no effect, as of 'concrete' (0.3): reflections keep all their power" in without
-    for site, diffuse in ((smooth, False), (rough, True)):
-        assert len(assumption_effects(site, transmissions=False, diffuse=diffuse)) == 1  # of the ground alone
+    (both,) = assumption_effects(rough, transmissions=False, diffuse=True)[1:]
+    assert "as 'concrete' (0.3) of coefficient S: their reflections keep sqrt(1 - S^2) of the amplitude" in both
+    assert len(assumption_effects(smooth, transmissions=False, diffuse=False)) == 1  # of the ground alone
 
 
 @pytest.mark.parametrize("carrier", [0.0, -1.0, math.nan, []])

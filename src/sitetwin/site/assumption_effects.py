@@ -1,17 +1,17 @@
-"""Say what follows from materials that were assumed or whose scattering has no effect, in decibels and sentences."""
+"""Say what follows from materials that were assumed, and from their scattering, in decibels and sentences."""
 
 from __future__ import annotations
 
+import cmath
 import math
 import warnings
 from collections.abc import Iterable, Sequence
 
-import torch
-
-from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site import Material, Site, itu_material
 from sitetwin.site.assumed import assumed_materials, material_areas
+from sitetwin.site.earth_surface import SPEED_OF_LIGHT, VACUUM_PERMITTIVITY
+from sitetwin.site.materials import Material, itu_material
+from sitetwin.site.site import Site
 
 CARRIERS_HZ = (3.5e9, 28e9)
 """Carriers of examples, where none was chosen yet."""
@@ -33,8 +33,8 @@ def assumption_effects(
 
     - Thickness of slabs: what one straight passage costs, beside a pane of glass.
     - What unknown surfaces and unknown ground are made of: what they reflect, beside what others would.
-    - Scattering: that no surface scatters although diffuse paths are traced, or that coefficients have no effect
-      because none are.
+    - Scattering: what reflections keep; that no surface scatters although diffuse paths are traced, or that
+      coefficients have no effect because none are.
 
     Args:
         site: The site.
@@ -112,7 +112,7 @@ def _ground(site: Site, carriers: Sequence[float]) -> list[str]:
 
 
 def scattering_effects(site: Site, *, diffuse: bool) -> list[str]:
-    """Say where scattering coefficients and diffuse paths do not go together: one of the two has no effect.
+    """Say what scattering coefficients and diffuse paths do to each other and to reflections.
 
     Args:
         site: The site.
@@ -130,35 +130,48 @@ def scattering_effects(site: Site, *, diffuse: bool) -> list[str]:
             f"coefficient of {_ROUGH:g} would give them {share:.0f} % of the reflected power, and take {loss:.1f} dB "
             "from each reflection"
         ]
+    names = ", ".join(f"'{m.name}' ({m.scattering_coefficient:g})" for m in rough[:_LISTED])
     if rough and not diffuse:
-        names = ", ".join(f"'{m.name}' ({m.scattering_coefficient:g})" for m in rough[:_LISTED])
         return [
             f"no diffuse paths are traced, so that scattering coefficients have no effect, as of {names}: reflections "
             "keep all their power"
+        ]
+    if rough:
+        return [
+            f"surfaces scatter, as {names} of coefficient S: their reflections keep sqrt(1 - S^2) of the amplitude, "
+            "and diffuse paths carry of the rest what the kept tiles scatter"
         ]
     return []
 
 
 def passage_loss_db(material: Material, carrier_hz: float) -> float:
     """Return what one passage straight through a slab costs, dB; infinite for a half-space."""
-    (passed, _) = _surfaces(material, carrier_hz).transmission(*_ray(1.0))
-    return _loss_db(float(passed.abs().square()))
+    return _loss_db(abs(_layer(material, carrier_hz, 1.0)[1][0]) ** 2)
 
 
 def reflection_db(material: Material, carrier_hz: float) -> float:
     """Return the power that a surface reflects at 45 degrees, the mean of both polarisations, dB."""
-    te, tm = _surfaces(material, carrier_hz).reflection(*_ray(math.sqrt(0.5)))
-    return -_loss_db(0.5 * float(te.abs().square() + tm.abs().square()))
+    te, tm = _layer(material, carrier_hz, math.sqrt(0.5))[0]
+    return -_loss_db(0.5 * (abs(te) ** 2 + abs(tm) ** 2))
 
 
-def _ray(cosine: float) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor([cosine], dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+def _layer(material: Material, carrier_hz: float, cosine: float) -> tuple[list[complex], list[complex]]:
+    """What a surface in air reflects and lets through, TE and TM: Recommendation ITU-R P.2040-4, section 2.2.2.
 
-
-def _surfaces(material: Material, carrier_hz: float) -> Surfaces:
+    `sitetwin.channel.fields.reflection` has it for tensors; these few numbers are wanted before that room is entered.
+    """
     with warnings.catch_warnings():  # whoever computes fields at this carrier is told
         warnings.simplefilter("ignore", SiteTwinWarning)
-        return Surfaces.of([material], carrier_hz)
+        permittivity, conductivity = material.evaluate(carrier_hz)
+    eta = complex(permittivity, -conductivity / (2 * math.pi * carrier_hz * VACUUM_PERMITTIVITY))
+    inner = cmath.sqrt(eta - (1 - cosine * cosine))
+    inner = -inner if inner.imag > 0 else inner  # the wave that decays
+    turn = 0j
+    if material.thickness is not None:
+        turn = cmath.exp(-2j * math.pi * carrier_hz / SPEED_OF_LIGHT * material.thickness * inner)
+    single = [(cosine - inner) / (cosine + inner), (eta * cosine - inner) / (eta * cosine + inner)]
+    reflected = [r * (1 - turn * turn) / (1 - (r * turn) ** 2) for r in single]
+    return reflected, [(1 - r * r) * turn / (1 - (r * turn) ** 2) for r in single]
 
 
 def _loss_db(share: float) -> float:
