@@ -44,6 +44,7 @@ class OpenAir:
         number = (first[triangle, 0] + rank // counts[triangle, 1]) * shape[1]
         number += first[triangle, 1] + rank % counts[triangle, 1]
         self._members = triangle[np.argsort(number, kind="stable")]
+        self._levels = np.stack([corners[..., 2].min(axis=1), corners[..., 2].max(axis=1)], axis=1)[self._members]
         self._offsets = np.concatenate([[0], np.cumsum(np.bincount(number, minlength=int(shape.prod())))])
         self._shape, self._cell = shape, cell
 
@@ -66,6 +67,14 @@ class OpenAir:
         if not len(points):
             return np.zeros(0, dtype=np.int8)
         mesh = walking.Surfaces(
-            self._corners, self._is_ground, self._low, self._high, self._cell, self._shape, self._offsets, self._members
+            self._corners,
+            self._is_ground,
+            self._low,
+            self._high,
+            self._cell,
+            self._shape,
+            self._offsets,
+            self._members,
+            self._levels,
         )
         return np.asarray(walking.openness(points, mesh))

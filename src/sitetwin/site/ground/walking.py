@@ -21,13 +21,16 @@ _HIGHER = 0.3  # metres by which one of the sides is higher, for cracks that lie
 _EDGE = 1e-9  # barycentric slack: nobody slips between two triangles
 _MOST_PLACES = 400_000  # of one walk: a hall of 40 ha; who has not come out by then is enclosed
 _IN_CELL = 8  # places in one cell, which walls may part
-_BUCKETS = 1 << 16
+_BUCKETS = 1 << 17
 
 
 # Plain named tuples, which Numba knows; it reads no annotations.
-Surfaces = namedtuple("Surfaces", ("corners", "is_ground", "low", "high", "cell", "shape", "offsets", "members"))
+Surfaces = namedtuple(
+    "Surfaces", ("corners", "is_ground", "low", "high", "cell", "shape", "offsets", "members", "levels")
+)
 """Triangles in plan on a uniform grid: (T, 3, 3) corners in metres; (T,) bool, which are ground; the grid's lowest and
-highest corner (2,), the side of its cells in metres and their numbers (2,); and the triangles of each cell, by offsets.
+highest corner (2,), the side of its cells in metres and their numbers (2,); and the triangles of each cell, by offsets,
+with the lowest and highest point (M, 2) of each.
 """
 
 _Places = namedtuple("_Places", ("where", "keys", "following", "walk"))
@@ -100,12 +103,14 @@ def _free(a, b, mesh):  # type: ignore[no-untyped-def]
     i1 = max(min(int((max(a[0], b[0]) - low[0]) / cell), shape[0] - 1), 0)
     j0 = max(min(int((min(a[1], b[1]) - low[1]) / cell), shape[1] - 1), 0)
     j1 = max(min(int((max(a[1], b[1]) - low[1]) / cell), shape[1] - 1), 0)
+    bottom, top = min(a[2], b[2]), max(a[2], b[2])
     for i in range(i0, i1 + 1):
         for j in range(j0, j1 + 1):
             number = i * shape[1] + j
             for k in range(mesh.offsets[number], mesh.offsets[number + 1]):
-                t = mesh.members[k]
-                if _meets(a, b, mesh.corners, t):
+                if mesh.levels[k, 0] > top or mesh.levels[k, 1] < bottom:
+                    continue
+                if _meets(a, b, mesh.corners, mesh.members[k]):
                     return False
     return True
 
@@ -186,13 +191,17 @@ def _walk(start, height, walk, size, places, heads, outcome, mesh):  # type: ign
         done += 1
         _, _, _, ceiling = _column(here, mesh)
         lift = min(_HIGHER, 0.5 * (ceiling - here[2]))
+        stopped = False
         for way in range(8):
-            number = way if way < 4 else way + 1  # of 3 x 3 neighbours without the middle one
+            if way == 4 and not stopped:
+                break  # the corners are reached by way of the sides
+            number = 2 * way + 1 if way < 4 else (0, 2, 6, 8)[way - 4]  # of 3 x 3 neighbours, in rows
             there = (here[0] + _STEP * (number % 3 - 1), here[1] + _STEP * (number // 3 - 1), here[2])
             known = _known(there, places, heads, mesh)
             if known >= 0 and places.walk[known] == walk:
                 continue  # this walk has been there
             if not _passes(here, there, lift, mesh):
+                stopped = True
                 continue
             body, ground, floor, ceiling = _column(there, mesh)
             if not body and not ground:
