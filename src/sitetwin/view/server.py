@@ -20,6 +20,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.store import TileStore
 from sitetwin.view.channels import channel_quantities, made_from
 from sitetwin.view.colours import colours_of, legend, scale_of
+from sitetwin.view.guard import guard
 from sitetwin.view.quantities import LEAVES, Leaves, Quantity, path_powers, user_quantities
 from sitetwin.view.rays import path_table, picked_user, ray_segments
 from sitetwin.view.scenery import BARE, IN_LEAF, WOOD, canopy_mesh, city_meshes
@@ -91,6 +92,7 @@ class Viewer:
         self._world = self._link = 0
         with contextlib.redirect_stdout(io.StringIO()):  # a banner of the library's own
             self._server = _LocalServer(host=host, port=port, label="sitetwin", verbose=False)
+        guard(self._server)
         self._build_menus()
         self._show_world()
         self._server.scene.on_click()(self._clicked)
