@@ -81,11 +81,16 @@ class LitTiles:
 
     def take(self, index: np.ndarray) -> LitTiles:
         """Take some of the tiles."""
-        return LitTiles(*(part.take(index) if isinstance(part, Roughness) else part[index] for part in self._parts))
-
-    @property
-    def _parts(self) -> list[np.ndarray | Roughness]:
-        return [getattr(self, name) for name in self.__dataclass_fields__]
+        return LitTiles(
+            self.tile[index],
+            self.centre[index],
+            self.facet[index],
+            self.normal[index],
+            self.offset[index],
+            self.weight[index],
+            self.incident[index],
+            self.rough.take(index),
+        )
 
     @cached_property
     def _lobed(self) -> LitTiles:

@@ -47,7 +47,8 @@ class Roughness:
         ]
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)[site.facet_material]
         if table[:, 0].any():
-            return cls(*np.ascontiguousarray(table.T), assumed=False)
+            power, forward_weight, alpha_r, alpha_i = np.ascontiguousarray(table.T)
+            return cls(power, forward_weight, alpha_r, alpha_i, assumed=False)
         count = len(table)
         return cls(np.ones(count), np.full(count, np.nan), np.ones(count), np.ones(count), assumed=True)
 
