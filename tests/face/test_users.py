@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import sitetwin as st
-from sitetwin.face.users import INDOORS
+from sitetwin.face.users import COVERED, INDOORS
 from sitetwin.site.latlon import to_geographic
 from sitetwin.site.maps import Ledger
 from tests.rays.test_drives import gpx
 from tests.site.conftest import block, make_town
+from tests.site.ground_cases import box, level, site_of
 from tests.site.maps.test_streets import street_map
 
 
@@ -98,3 +99,20 @@ def test_impossible_places_are_refused(town, places, sentence):
 def test_a_place_on_earth_needs_a_georeference(town):
     with pytest.raises(st.SiteTwinError, match="where on earth"):
         st.transmitters(replace(town, georeference=None), st.LatLon(48.14, 11.58, 20.0))
+
+
+def test_the_account_says_what_is_ground_and_who_stands_under_a_deck():
+    floor = ("Gelaende", level(-100, -100, 100, 100, 2.0))
+    deck = ("terrain", level(-100, -10, 100, 10, 8.0)[:, ::-1])
+    ledger = Ledger()
+    users = st.grid(site_of(floor, deck), area=(-40, -20, 40, 20), spacing=10.0, ledger=ledger)
+    assert (len(users), set(users[:, 2])) == (45, {3.5})
+    said = {entry.what: entry.count for entry in ledger.entries}
+    assert said == {"ground: 1 of 2 objects (Gelaende), by geometry": 1, COVERED: 27}
+    bare = Ledger()
+    houses = [(name, box((x, 0, 3), (x + 9, 9, 9))) for name, x in (("a", 0), ("b", 20))]
+    users = st.grid(site_of(*houses), (1, 1, 28, 8), 1.0, ledger=bare)
+    said = "; ".join(entry.what for entry in bare.entries)
+    assert "users over no ground: they stand above the site's lowest point, z = 3.00 m" in said
+    assert "unless a ground is added" in said
+    assert len(users) == 10 * 8

@@ -90,13 +90,14 @@ def test_level_ground_over_a_base_plane() -> None:
         level(-100, -10, 100, 10, 6),
         box((-100, -10, 6), (100, 10, 7)),
         sheet((-60, -10, 3), (60, -10, 9), (60, 10, 9), (-60, 10, 3)),
+        sheet((-30, -30, 5), (30, -30, 9), (30, 30, 9), (-30, 30, 5)),
         np.concatenate([level(-100, -10, 100, 10, 6), level(-100, -10, 100, 10, 6)[:, ::-1]]),
     ],
 )
 def test_under_a_deck_is_the_open_air_above_the_ground(deck: np.ndarray) -> None:
     site = site_of(GROUND, ("deck", deck))
-    assert heights(site, (0, 0), (30, 5), (0, 30)).tolist() == [0.0, 0.0, 0.0]
-    assert indoors(site, (0, 0), (30, 5), (-40, -9), (0, 30)) == [False] * 4
+    assert heights(site, (0, 0), (29, 5), (0, 40)).tolist() == [0.0, 0.0, 0.0]
+    assert indoors(site, (0, 0), (29, 5), (-40, -9), (0, 30)) == [False] * 4
 
 
 def test_passages_tunnels_courts_eaves_and_carports_are_the_open_air() -> None:
@@ -157,6 +158,13 @@ def test_rooms_are_closed_and_a_ceiling_alone_encloses_nothing() -> None:
     bare = site_of(("terrain", shell[1]), ("x", shell[0]))
     assert indoors(bare, (5, 4)) == [False]
     assert heights(bare, (5, 4)).tolist() == [0.0]
+
+
+def test_walls_that_rise_from_the_rim_are_no_ground() -> None:
+    yard = site_of(("g", level(0, 0, 50, 50, 0)), ("walls", box((0, 0, 0), (50, 50, 10), "zZ")))
+    assert yard.ground_objects == (0,)
+    assert not yard.is_ground[2:].any()
+    assert indoors(yard, (10, 10)) == [False]
 
 
 def city() -> list:

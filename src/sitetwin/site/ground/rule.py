@@ -14,7 +14,8 @@ LAYER = 0.5
 """Metres: a surface that lies no higher above the ground is a layer of the ground, such as a road or a pavement."""
 
 WIDE = 50.0
-"""Metres, the narrower side in plan: a raised uneven surface of this size is terrain, not a bridge or a canopy."""
+"""Metres, the narrower side in plan: a raised surface of this size that covers half of the site, or one of twice this
+size, may be terrain; others are bridges and canopies."""
 
 SOLID = 30.0
 """Metres, the narrower side in plan: of a closed body of this size, without other ground, the top may be terrain."""
@@ -40,7 +41,7 @@ def find_ground(corners: Float[np.ndarray, "triangles 3 3"]) -> Bool[np.ndarray,
 
     A surface is ground if no other surface of the ground lies below it, apart from layers thinner than `LAYER`, and if
     it is neither the underside of a body nor the top of one (surfaces of which half the rim or more has walls that
-    rise, or hang). Two exceptions: a raised surface that is at least `WIDE` is terrain over a base plane if it is
+    rise, or hang). Two exceptions: a raised surface that is `WIDE` is terrain over a base plane if it is
     uneven, too low to stand below, or built upon; and tops of bodies that cover half the site are the ground if they
     are thin slabs, or uneven and at least `SOLID` wide, because terrain is often a solid with a skirt. The walls and
     undersides of a body whose tops are all ground are ground too.
@@ -133,7 +134,7 @@ class _Decision:
         self.corners, self.patches, self.columns = corners, patches, columns
 
     def ground(self) -> np.ndarray:
-        patches, columns, corners = self.patches, self.columns, self.corners
+        patches, columns = self.patches, self.columns
         top = np.full(columns.point.max(initial=-1) + 1, -np.inf)
         np.maximum.at(top, columns.point, columns.z)
         covered = columns.share(columns.z < top[columns.point] - _STEP_APART, patches.patch)[patches.patch]
@@ -149,9 +150,20 @@ class _Decision:
         for rows in solids:
             ground |= rows if self._cover(rows) >= _MOSTLY and self._is_solid_terrain(rows, ground) else False
         ground |= self._layers(possible, ground)
-        not_ground = np.bincount(patches.body, possible & ~ground, len(corners)) > 0
-        some_ground = np.bincount(patches.body, ground, len(corners)) > 0
-        return np.asarray(ground | (some_ground & ~not_ground)[patches.body])
+        return np.asarray(ground | self._below(possible, ground))
+
+    def _below(self, possible: np.ndarray, ground: np.ndarray) -> np.ndarray:
+        """(T,) bool: skirts, cliffs and undersides of bodies all of whose tops are ground, but nothing that rises."""
+        body, size = self.patches.body, len(self.corners)
+        mixed = np.bincount(body, possible & ~ground, size) > 0
+        rows = np.flatnonzero(~ground & ((np.bincount(body, ground, size) > 0) & ~mixed)[body])
+        highest = self.corners[rows, self.corners[rows][..., 2].argmax(axis=1)]
+        hits = VerticalIndex(self.corners[ground]).hits(np.ascontiguousarray(highest[:, :2]))
+        level = np.full(len(rows), -np.inf)
+        np.maximum.at(level, hits.point, hits.z)
+        found = np.zeros(size, dtype=bool)
+        found[rows[highest[:, 2] <= level + _STEP_APART]] = True
+        return found
 
     def _raised(self, base: np.ndarray) -> np.ndarray:
         """(T,) bool: of triangles, and of whole patches, the greater part lies above surfaces of `base`."""
@@ -172,7 +184,7 @@ class _Decision:
     def _is_terrain(self, rows: np.ndarray, ground: np.ndarray, body_top: np.ndarray) -> bool:
         """Whether raised surfaces are terrain over a base plane: uneven, too low to stand below, or built upon."""
         narrow, _, uneven, _ = self._measures(rows)
-        if narrow < WIDE:
+        if narrow < WIDE or (narrow < 2 * WIDE and self._cover(rows) < _MOSTLY):
             return False
         patch, columns = self.patches.patch, self.columns
         if uneven or self._gap(rows, ground) <= STOOP:
