@@ -19,10 +19,13 @@ SAMPLES = 6
 
 
 def test_nothing_seen_once_is_no_proof_of_completeness() -> None:
-    """165 pairs of chains that every lattice met: the estimate is zero, the limit three pairs (the rule of three)."""
+    """165 pairs of chains that every lattice met: the estimate is zero, the limit is not.
+
+    The rule of three, times two: hit rates may pile up at small values.
+    """
     unseen = unseen_pairs(165, [Sampling(np.arange(165), np.full(165, SAMPLES), SAMPLES)])
     assert unseen.share == 0.0
-    three = chi2.ppf(0.95, 2) / 2 * (SAMPLES - 1) / SAMPLES
+    three = 2 * chi2.ppf(0.95, 2) / 2 * (SAMPLES - 1) / SAMPLES
     assert unseen.high == pytest.approx(three / (165 + three), rel=1e-12)
     assert unseen.high > 1 / 166  # one path of 166 may be missing
 
@@ -63,7 +66,7 @@ def test_few_users_of_many_have_a_wider_limit() -> None:
     every = unseen_pairs(500, [sampling], lost)
     some = unseen_pairs(500, [sampling], lost, sampled=True)
     assert every.share == some.share == 0.0
-    assert some.high > 1.5 * every.high
+    assert some.high > 1.3 * every.high
     lost[:2] = 1
     assert unseen_pairs(500, [sampling], lost).share == 2 / 500
     assert unseen_pairs(500, [sampling], lost).high == pytest.approx(every.high + 2 / 500, abs=1e-4)
@@ -87,7 +90,7 @@ def test_limits_are_shares_above_their_estimates(pairs: list, confidence: float,
 
 
 @pytest.mark.parametrize("users", [30, 300])
-@pytest.mark.parametrize(("hits", "spread"), [(1.0, 0.5), (2.0, 1.0), (5.0, 1.0)])
+@pytest.mark.parametrize(("hits", "spread"), [(0.3, 1.0), (1.0, 0.5), (2.0, 1.0), (5.0, 1.5)])
 def test_the_limit_covers_what_is_missed(users: int, hits: float, spread: float) -> None:
     """Seeded worlds of 150 chains: wide beams are hit more often and serve more users. At least 95 % lie below."""
     rng = np.random.default_rng([users, int(10 * hits)])
@@ -103,7 +106,7 @@ def test_the_limit_covers_what_is_missed(users: int, hits: float, spread: float)
         silent += unseen.share == 0
         silent_covered += below and unseen.share == 0
     assert covered >= 0.95 * worlds
-    assert silent_covered >= 0.9 * silent  # also where the estimate is zero, which is when it is believed
+    assert silent_covered >= 0.95 * silent - 1  # also where the estimate is zero, which is when it is believed
 
 
 def boxes(seed: int) -> Site:

@@ -15,7 +15,7 @@ JUDGED = 500
 """Unlisted paths of ours that are judged, of each transmitter."""
 
 AIR = (22.2, 1013.25, 50.0)
-"""Air of these runs: degrees Celsius, hPa, per cent."""
+"""Air that the program takes by default, and of the run in New York: degrees Celsius, hPa, per cent."""
 
 _LOSSES = (
     "lawful listed paths that ours misses",
@@ -35,7 +35,7 @@ def measured(folder: Path) -> dict[str, float]:
     site, setup = load_scene(folder), read_setup(folder)
     judge = LawTest(site)
     pairs = [insite.compare(f, site, setup, judge, lambda _: None) for f in sorted(folder.glob("*.paths.*.p2m"))]
-    index = insite.refractive_index(*AIR)
+    index = insite.measured_index(pairs)  # one number for a whole run, which its delays and phases must then share
     off = insite.differences(pairs, setup, index)
     listed, lawful = sum(p.listed.num_paths for p in pairs), sum(int(p.lawful.sum()) for p in pairs)
     verdicts = insite.extra_classes(pairs, site, judge, JUDGED)["extra_judged"]
@@ -47,7 +47,7 @@ def measured(folder: Path) -> dict[str, float]:
         off["delay_difference_in_air_ns"]["max"],
         off["phase_difference_in_air_degrees"]["max"],
         off["angle_difference_degrees"]["max"],
-        1e6 * abs(insite.measured_index(pairs) - index),
+        1e6 * abs(index - insite.refractive_index(*AIR)),
         verdicts.get("invalid", 0),
     )
     return {
@@ -58,7 +58,7 @@ def measured(folder: Path) -> dict[str, float]:
     }
 
 
-def bounds(transmitters: Bound, listed: Bound) -> tuple[Bound, ...]:
+def bounds(transmitters: Bound, listed: Bound, index_off: float) -> tuple[Bound, ...]:
     """What a run of that program without diffraction must keep to, whatever the city."""
     limits = (
         (0, "what a lawful tracer lists must be found"),
@@ -68,7 +68,7 @@ def bounds(transmitters: Bound, listed: Bound) -> tuple[Bound, ...]:
         (0.01, "six digits in the list"),
         (1.0, "six digits in the list"),
         (0.001, "six digits in the list"),
-        (1.0, "Recommendation ITU-R P.453"),
+        (index_off, "Recommendation ITU-R P.453"),
         (0, "laws of reflection and occlusion"),
     )
     return (
@@ -84,7 +84,8 @@ def bounds(transmitters: Bound, listed: Bound) -> tuple[Bound, ...]:
 def another_city(name: str, folder: str) -> Case:
     """The same for a run of another city."""
     some = at_least("transmitters", 1, "a run has one"), at_least("listed paths", 1, "a run has one")
-    return Case(f"{name}, listed paths", (folder,), bounds(*some), lambda data: measured(data / folder))
+    weather = 80.0  # 1e-6: air from frost to summer
+    return Case(f"{name}, listed paths", (folder,), bounds(*some, weather), lambda data: measured(data / folder))
 
 
 def _new_york(data: Path) -> dict[str, float]:
@@ -95,7 +96,7 @@ CASES = (
     Case(
         "New York, listed paths",
         ("new_york/insite",),
-        bounds(exactly("transmitters", 3, "the release"), exactly("listed paths", 7280, "the release")),
+        bounds(exactly("transmitters", 3, "the release"), exactly("listed paths", 7280, "the release"), 1.0),
         _new_york,
     ),
     another_city("Los Angeles", "los_angeles/insite"),

@@ -1,6 +1,6 @@
 """All cases, in the order in which they run."""
 
-from tests.real_data import beams, boston, campus, listed_paths, map_extracts, mitsuba_scene
+from tests.real_data import beams, boston, campus, listed_paths, map_extracts, missed_paths, mitsuba_scene
 from tests.real_data.cases import Case
 
 CASES: tuple[Case, ...] = (
@@ -8,6 +8,7 @@ CASES: tuple[Case, ...] = (
     *campus.CASES,
     *map_extracts.CASES,
     *boston.CASES,
+    *missed_paths.CASES,
     *mitsuba_scene.CASES,
     *beams.CASES,
 )

@@ -93,11 +93,12 @@ class Convergence:
         return found
 
     def to_csv(self) -> str:
-        """Return the table as CSV text, with a line of names."""
+        """Return the table as CSV text, with a line of names; each row ends with the users that it rests on."""
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, [f.name for f in fields(ConvergenceRow)], lineterminator="\n")
+        names = [*(f.name for f in fields(ConvergenceRow)), "probe_users"]
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in self.rows)
+        writer.writerows(asdict(row) | {"probe_users": self.probe_users} for row in self.rows)
         return stream.getvalue()
 
     def columns(self) -> dict[str, np.ndarray]:

@@ -160,6 +160,7 @@ class DynamicTrace:
                 "chains": len(chains),
                 "unseen_share": unseen.share,
                 "unseen_high": unseen.high,
+                "probe_users": len(self.users),
             },
         }
         merged = replace(kept.merged(new).with_crossings(placed), attributes=attributes)
