@@ -60,14 +60,18 @@ def run(cases: Sequence[Case], data: Path, out: TextIO) -> int:
     Returns:
         Exit status: 0 if every bound of the cases that could run is kept, 1 if one is broken, 2 if no case could run.
     """
-    begun, verdicts = time.monotonic(), []
+    begun, verdicts, spent = time.monotonic(), [], {}
     print("| " + " | ".join(COLUMNS) + " |", "|---|---|---|---|---|", sep="\n", file=out, flush=True)
     for case in cases:
+        started = time.monotonic()
         for row in rows_of(case, data):
             print(row, file=out, flush=True)
             verdicts.append(row.verdict)
+        spent[case.name] = time.monotonic() - started
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in (PASSED, BROKEN, SKIPPED))
-    print(f"\n{counts}; {time.monotonic() - begun:.0f} s", file=out, flush=True)
+    print(f"\n{counts}; {time.monotonic() - begun:.0f} s", file=out)
+    slow = sorted((name for name in spent if spent[name] >= 1), key=lambda name: -spent[name])
+    print("; ".join(f"{name} {spent[name]:.0f} s" for name in slow), file=out, flush=True)
     if BROKEN in verdicts:
         return 1
     if PASSED not in verdicts:
