@@ -18,8 +18,8 @@ from sitetwin.site.projection import FARTHEST, Georeference, LocalProjection, ch
 
 _ROUNDED = 1e-3  # m; coordinates rounded to less are as good as a survey
 _USELESS = 0.1  # m; walls rounded to as much are no walls
-_GRID = 4  # spacings of single precision; coordinates on a grid as coarse were not rounded by it
-_DIGITS = 1e-6  # of the file's unit: text files write six decimals
+_GRID = 2  # spacings of single precision; coordinates on a grid as coarse were not rounded by it
+_DIGITS = 6e-7  # of the file's unit: text files write six decimals
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +74,17 @@ def check_precision(vertices: Float[np.ndarray, "vertices 3"], where: str, ledge
 def _rounded_to(vertices: np.ndarray) -> float:
     """The spacing of single precision far from 0, 0 to which coordinates were rounded; 0 where they were not.
 
-    Coordinates on a coarser grid than that spacing were not rounded by it, and neither were those of a model that is
-    drawn on a grid of that spacing everywhere.
+    All three coordinates are numbers of single precision then, those near 0 up to the digits of a text. Coordinates on
+    a coarser grid than the spacing were not rounded by it, and neither were those of a model that is drawn on such a
+    grid everywhere. Whole metres prove nothing, unless the other coordinates are single to the bit.
     """
     largest = np.abs(vertices).max(axis=0, initial=0.0)
     if not (largest < float(np.finfo(np.float32).max)).all():
         return 0.0
     steps = np.spacing(largest.astype(np.float32)).astype(np.float64)
-    single = np.abs(vertices - vertices.astype(np.float32).astype(np.float64)).max(axis=0, initial=0.0) <= _DIGITS
-    rounded = single & (steps > _DIGITS) & ~_on_grid(vertices, _GRID * steps)
-    step = float(steps[rounded].max(initial=0.0))
+    off = np.abs(vertices - vertices.astype(np.float32).astype(np.float64)).max(axis=0, initial=0.0)
+    rounded = (off <= _DIGITS).all() & (off == 0) & (steps > _ROUNDED) & ~_on_grid(vertices, _GRID * steps)
+    step = float(steps[rounded & ((steps < 1.0) | (off == 0).all())].max(initial=0.0))
     return 0.0 if step == 0 or _on_grid(vertices, step * np.ones(3)).all() else step
 
 

@@ -96,15 +96,18 @@ def _load_xml(
     scene = parse_scene(data, str(path))
     digests: dict[str, str] = {}
     ledger = Ledger()
+    stored: list[np.ndarray] = []
     vertices, triangles, owner, first, count = [], [], [], 0, 0
     for number, shape in enumerate(scene.shapes):
-        points, faces = _shape_mesh(shape, path.parent, digests, ledger)
+        points, faces = _shape_mesh(shape, path.parent, digests, stored)
         vertices.append(points)
         triangles.append(faces + first)
         owner.append(np.full(len(faces), number))
         first, count = first + len(points), count + len(faces)
         check_triangle_count(count, f"scene file '{path}'")  # many shapes may name one large file
     order = {name: k for k, name in enumerate(scene.materials)}
+    if stored:
+        check_precision(np.concatenate(stored), str(path), ledger)
     points, corners = np.concatenate(vertices), np.concatenate(triangles)
     upward = choose_up(points[corners], "z", up, str(path), ledger)
     placed = place_mesh(str(path), turned_up(points, upward), ledger, georeference=georeference, crs=crs)
@@ -129,8 +132,8 @@ def _load_xml(
     )
 
 
-def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], ledger: Ledger) -> MeshArrays:
-    """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from, and what its rounding cost."""
+def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], stored: list[np.ndarray]) -> MeshArrays:
+    """The shape's mesh in world coordinates; notes the SHA-256 of the file it came from, and its points there."""
     if shape.filename is None:
         points, faces = unit_cube() if shape.kind == "cube" else unit_rectangle()
     else:
@@ -143,7 +146,7 @@ def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], ledger: Led
         digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
         points, faces = read_mesh(data, shape.kind, str(folder / relative))
         check_finite(points, f"shape '{shape.name}'")
-        check_precision(points, str(folder / relative), ledger)
+        stored.append(points)
     if not np.array_equal(shape.to_world, np.eye(4)):
         matrix = shape.to_world
         with np.errstate(all="ignore"):  # what overflows is refused at once
