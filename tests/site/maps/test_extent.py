@@ -125,6 +125,19 @@ def test_without_a_coast_on_the_ground_the_nearest_one_decides() -> None:
     assert find_sea([], FRAME, [], Ledger()) is None
 
 
+@given(st.floats(-60, 60), st.floats(0, 0.9), st.floats(0, 0.9), st.booleans())
+def test_coastlines_that_were_cut_at_the_bounds_reach_them(x: float, short: float, far: float, over: bool) -> None:
+    """Where buildings reach out of the bounds of the file, the sea ends at the bounds."""
+    coast = lines([(x, FRAME[1] + short), (x, 0), (x, FRAME[3] - far)])
+    extent = (-130.0, -120.0, 110.0, 90.0) if over else FRAME
+    ledger = Ledger()
+    sea = find_sea(coast, extent, [], ledger, FRAME)
+    assert sea is not None
+    assert sea.geometry.symmetric_difference(shapely.box(x, FRAME[1], FRAME[2], FRAME[3])).area < 1.0
+    assert find_sea(lines([(x, FRAME[1] + short), (x, 20)]), extent, [], ledger, FRAME) is None
+    assert said(ledger, "dropped", "ends within the ground") == 1
+
+
 @given(
     st.lists(st.floats(-90, 90), min_size=2, max_size=8),
     st.floats(-np.pi, np.pi),

@@ -22,6 +22,7 @@ SEA: dict[str, str] = {"natural": "bay"}
 """Tags of the sea, by which the rules choose its material."""
 
 _BESIDE = 1e-3  # metres from a coastline at which its sides are looked at
+_CUT, _BEND = 1.0, 8e-8  # metres, and 1/metre: how far from the rim a coastline ends that was cut there
 _CONTRADICTION = 0.01  # share of a face's coasts that may lie on the wrong side: corners narrower than `_BESIDE`
 
 
@@ -30,6 +31,7 @@ def find_sea(
     extent: tuple[float, float, float, float],
     built: Sequence[BaseGeometry],
     ledger: Ledger,
+    bounds: tuple[float, float, float, float] | None = None,
 ) -> Feature | None:
     """Return the sea within a rectangle, or None where there is none or it cannot be told.
 
@@ -38,10 +40,14 @@ def find_sea(
         extent: (west, south, east, north) of the rectangle, metres.
         built: Outlines of buildings, by which the direction of the coastlines is checked.
         ledger: Account of the import; it records what was read, and why the sea was left out.
+        bounds: The rectangle that the files cover, metres: the sea ends there, and coastlines that were cut at it do.
     """
     if not coast:
         return None
     frame = shapely.box(*extent)
+    if bounds is not None and shapely.area(shapely.intersection(frame, shapely.box(*bounds))) > 0:
+        frame = shapely.intersection(frame, shapely.box(*bounds))
+        coast = _to_the_rim(coast, frame)
     ends = np.concatenate([_segments(line) for line in coast])
     inside = ends[shapely.intersects(shapely.linestrings(ends), frame)]
     sea = _by_faces(inside, frame) if len(inside) else _by_the_nearest(ends, frame)
@@ -66,15 +72,41 @@ def _segments(line: BaseGeometry) -> Float[np.ndarray, "segments 2 2"]:
     return ends[(ends[:, 0] != ends[:, 1]).any(axis=1)]
 
 
+def _to_the_rim(coast: Sequence[BaseGeometry], frame: BaseGeometry) -> list[BaseGeometry]:
+    """Coastlines of which the loose ends that were cut at the rim of the frame cross it.
+
+    A rectangle of degrees and one in metres differ by the bend of a circle of latitude.
+    """
+    west, south, east, north = frame.bounds
+    tolerance = _CUT + _BEND * max(east - west, north - south) ** 2
+    rim, made = shapely.boundary(frame), []
+    loose = set(_loose_ends(coast))
+    for line in coast:
+        points = shapely.get_coordinates(line)
+        for at, end in ((0, points[0]), (len(points), points[-1])):
+            point = shapely.Point(end)
+            if tuple(end.tolist()) in loose and shapely.distance(rim, point) <= tolerance:
+                foot = shapely.get_coordinates(shapely.shortest_line(point, rim))[1]
+                outwards = foot - shapely.get_coordinates(shapely.centroid(frame))[0]
+                points = np.insert(points, len(points) if at else 0, foot + outwards * _BESIDE, axis=0)
+        made.append(shapely.LineString(points))
+    return made
+
+
 def _has_loose_end(coast: Sequence[BaseGeometry], frame: BaseGeometry) -> bool:
     """Whether a coastline begins or ends within the frame where no other goes on."""
+    loose = _loose_ends(coast)
+    return bool(loose) and bool(shapely.contains_properly(frame, shapely.points(np.array(loose))).any())
+
+
+def _loose_ends(coast: Sequence[BaseGeometry]) -> list[tuple[float, ...]]:
+    """Points where a coastline begins or ends and no other goes on."""
     balance: Counter[tuple[float, ...]] = Counter()
     for line in coast:
         points = shapely.get_coordinates(line)
         balance[tuple(points[0].tolist())] += 1
         balance[tuple(points[-1].tolist())] -= 1
-    loose = [point for point, count in balance.items() if count]
-    return bool(loose) and bool(shapely.contains_properly(frame, shapely.points(np.array(loose))).any())
+    return [point for point, count in balance.items() if count]
 
 
 def _by_faces(ends: Float[np.ndarray, "segments 2 2"], frame: BaseGeometry) -> BaseGeometry | None:

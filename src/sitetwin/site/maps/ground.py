@@ -149,7 +149,7 @@ def build_ground(
     if terrain is not None:
         _check_reach(terrain, extent)
     built = [f.geometry for f in map_data.features if is_building(f.tags) and "Polygon" in f.geometry.geom_type]
-    sea = find_sea(map_data.coast, extent, built, ledger)
+    sea = find_sea(map_data.coast, extent, built, ledger, map_data.bounds)
     features = map_data.features if sea is None else (*map_data.features, sea)
     found = ground_areas(features, rules, ledger, extent)
     if all(area.material == rules.base_ground for area in found):

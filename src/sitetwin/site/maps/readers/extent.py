@@ -53,7 +53,7 @@ def middle_of(things: Sequence[Drawn], extents: Sequence[Extent], ledger: Ledger
 
 
 def local_bounds(
-    extents: Sequence[Extent], things: Sequence[Drawn], projection: LocalProjection, ledger: Ledger
+    extents: Sequence[Extent], things: Sequence[Drawn], projection: LocalProjection
 ) -> tuple[float, float, float, float] | None:
     """Return the rectangle that the files say they cover, metres; None if they say nothing that can be.
 
@@ -61,7 +61,6 @@ def local_bounds(
         extents: What the files say they cover.
         things: What lies on the map, in local metres.
         projection: The local frame.
-        ledger: Account of the import; it records bounds that were not regarded.
     """
     if not extents:
         return None
@@ -69,7 +68,6 @@ def local_bounds(
     x, y = np.median(shapely.get_coordinates(np.array(middles, dtype=object)), axis=0)
     whole = _united(extents, projection.to_wgs84(np.array([[x, y]]))[0])
     if whole is None:
-        ledger.note("dropped", "bounds that the file names: they do not hold its buildings, or span more than 100 km")
         return None
     west, south, east, north = Box(whole[0], whole[1], whole[2], whole[3]).region(projection).bounds
     return float(west), float(south), float(east), float(north)

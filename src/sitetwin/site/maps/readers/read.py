@@ -206,7 +206,10 @@ def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, flo
     things = _with_area(things, ledger)
     source = {"kind": "map", "files": read.files, "clip": None if clip is None else str(clip)}
     features = tuple(Feature(t.key, t.geometry, _clean_tags(t.tags)) for t in things)
-    covered = None if clip is not None else local_bounds(read.extents, things, projection, ledger)
+    covered = local_bounds(read.extents, things, projection)
+    if covered is None and clip is None and read.extents:
+        what = "bounds that the file names: they do not hold its buildings, or span more than 100 km"
+        ledger.note("dropped", what)
     return MapData(read.name, features, projection.georeference, rectangle, source, covered, coast), ledger
 
 
