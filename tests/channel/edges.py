@@ -49,6 +49,8 @@ def wedge_site(exterior, materials=(CONDUCTOR, CONDUCTOR), turn=None, exchanged=
         exterior_angle=np.array([exterior]),
         normals=(normals[order] @ turn.T)[None],
         tangents=(tangents[order] @ turn.T)[None],
+        wavelengths=np.array([[0.0, np.inf]]),
+        reflects_below=np.full(len(faces), np.inf),
     )
     return site
 

@@ -133,7 +133,9 @@ def enumerate_edge_paths(
     after: int,
     law_test: LawTest | None = None,
 ) -> list[dict[Chain, Judgement]]:
-    """Every path with one diffraction at a wedge that is no concave corner, with up to one reflection on either side.
+    """Every path with one diffraction at a wedge that is no concave corner and no cut rim.
+
+    There is up to one reflection on either side.
 
     The point of diffraction is found by bisection of the path length's slope along the edge, not by a formula.
 
@@ -141,7 +143,7 @@ def enumerate_edge_paths(
         For each user the chains that are not invalid, with their judgement.
     """
     law_test = law_test or LawTest(site)
-    wedges = np.flatnonzero(site.wedges.exterior_angle > np.pi + 1e-3)
+    wedges = np.flatnonzero((site.wedges.exterior_angle > np.pi + 1e-3) & ~site.wedges.rim)
     facets = np.arange(site.num_facets)
     grid = np.meshgrid(
         np.concatenate([[-1], facets if before else []]),

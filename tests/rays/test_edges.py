@@ -96,7 +96,7 @@ def test_equal_to_exhaustive_enumeration(before: int, after: int) -> None:
     site, judge = street(), LawTest(street())
     transmitter = np.array([-14.0, 2.0, 19.0])
     rng = np.random.default_rng(before + 2 * after)
-    users = np.column_stack([rng.uniform(-45, 45, 4), rng.uniform(-40, 40, 4), rng.uniform(0.5, 17, 4)])
+    users = np.column_stack([rng.uniform(-45, 45, 8), rng.uniform(-40, 40, 8), rng.uniform(0.5, 17, 8)])
     paths = trace(site, transmitter, users, replace(SETTINGS, reflections_before=before, reflections_after=after))
     rows = diffracted(paths)
     assert len(rows) > 10

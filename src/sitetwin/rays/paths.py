@@ -130,6 +130,16 @@ class Paths:
         asked = settings.get("diffuse_paths", 0) if isinstance(settings, dict) else 0
         return bool(asked) or bool((self.kinds == Interaction.DIFFUSE).any())
 
+    @property
+    def bends_at_edges(self) -> bool:
+        """Whether edges diffracted in the trace: its settings asked for diffraction, or the table holds some.
+
+        It is a fact of the whole trace, so that a selection of users or paths keeps it.
+        """
+        settings = self.attributes.get("settings")
+        asked = settings.get("diffraction", False) if isinstance(settings, dict) else False
+        return bool(asked) or bool((self.kinds == Interaction.DIFFRACTION).any())
+
     def take(self, rows: ArrayLike) -> Paths:
         """Take some of the paths; all users stay, even without a path.
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sitetwin.site.facets import dot, unit
 from sitetwin.site.mesh import Mesh
 
-COVER_TOLERANCE = 1e-3
-"""Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
-
 _COARSE = np.array([0.1, 0.5, 0.9])  # where every edge is looked at first
 _FINE = 1.0  # m between samples of an edge that is covered somewhere
 _MOST_SAMPLES = 64  # of one edge
+_NOWHERE = 1 << 20  # size class of a triangle that is no surface
 _HALVINGS = 10  # of a sample spacing, to find where the cover ends: about 1 mm
 
 
@@ -88,21 +86,30 @@ def _uncovered_runs(
 
 
 class Surfaces:
-    """A mesh's triangles in the cells of a grid, sorted by size into classes with cells of their own."""
+    """A mesh's triangles in the cells of a grid, sorted by size into classes with cells of their own.
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.mesh = mesh
+    Args:
+        mesh: The mesh.
+        tolerance: Metres: a point this near to a surface lies on it.
+        ignored: (F,) bool, facets that are no surface, none by default.
+    """
+
+    def __init__(self, mesh: Mesh, tolerance: float, ignored: Bool[np.ndarray, " facets"] | None = None) -> None:
+        self.mesh, self.tolerance = mesh, tolerance
         self._corners = mesh.vertices[mesh.triangles]
         corners = self._corners
-        low, high = corners.min(axis=1) - COVER_TOLERANCE, corners.max(axis=1) + COVER_TOLERANCE
+        low, high = corners.min(axis=1) - tolerance, corners.max(axis=1) + tolerance
         self._origin = low.min(axis=0) if len(corners) else np.zeros(3)
         self._normal = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
         sides = np.roll(corners, -1, axis=1) - corners
         self._inwards = unit(np.cross(self._normal[:, None], sides))
         size_class = np.frexp((high - low).max(axis=1, initial=0.0))[1]
+        if ignored is not None:
+            size_class = np.where(ignored[mesh.triangle_facet], _NOWHERE, size_class)
         self._levels = [
             (2.0 ** (number - 1), *self._list(np.flatnonzero(size_class == number), 2.0 ** (number - 1), low, high))
             for number in np.unique(size_class).tolist()
+            if number != _NOWHERE
         ]
 
     def _list(
@@ -119,7 +126,7 @@ class Surfaces:
         cell, triangle = first[owner] + step, members[owner]
         centre = self._origin + (cell + 0.5) * size
         height = np.abs(dot(centre - self._corners[triangle, 0], self._normal[triangle]))
-        meets = height <= 0.5 * size * np.abs(self._normal[triangle]).sum(axis=1) + COVER_TOLERANCE
+        meets = height <= 0.5 * size * np.abs(self._normal[triangle]).sum(axis=1) + self.tolerance
         key = _cell_key(cell[meets])
         order = np.argsort(key, kind="stable")
         return key[order], triangle[meets][order]
@@ -135,7 +142,7 @@ class Surfaces:
             found = triangle[np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held) + np.repeat(begin, held)]
             facet = self.mesh.triangle_facet[found].astype(np.int64)
             height = np.abs(dot(points[row], self.mesh.facet_normal[facet]) - self.mesh.facet_offset[facet])
-            close = np.flatnonzero(height <= COVER_TOLERANCE)
+            close = np.flatnonzero(height <= self.tolerance)
             close = close[self._inside(points[row[close]], found[close])]
             rows.append(row[close])
             facets.append(facet[close])
@@ -146,7 +153,7 @@ class Surfaces:
         result = np.ones(len(points), dtype=bool)
         for k in range(3):
             corner, inwards = self._corners[triangle, k], self._inwards[triangle, k]
-            result &= dot(inwards, points - corner) >= -COVER_TOLERANCE
+            result &= dot(inwards, points - corner) >= -self.tolerance
         return result
 
 

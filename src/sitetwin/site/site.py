@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from sitetwin.late import later
+from sitetwin.site.edge_joining import Precision
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.projection import Georeference
 from sitetwin.site.summary import Rows, as_html, as_text, mesh_rows
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.site.wedges import Wedges, find_wedges
+
+_POSITION_STEP = "position_step_m"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +67,8 @@ class Site(Mesh):
             digest.update(str(array.shape).encode())
             digest.update(array.tobytes())
         digest.update(self.vegetation.geometry_bytes())
+        if self.position_step > 0:
+            digest.update(f"step {self.position_step!r}".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -85,7 +90,14 @@ class Site(Mesh):
     @cached_property
     def wedges(self) -> Wedges:
         """The edges at which a wave is diffracted, as `sitetwin.site.wedges.find_wedges` finds them."""
-        return find_wedges(self)
+        return find_wedges(self, Precision(self.position_step))
+
+    @property
+    def position_step(self) -> float:
+        """Metres between the positions that the source could hold; 0 where they are as exact as floating point."""
+        source = self.provenance.get("source")
+        step = source.get(_POSITION_STEP, 0.0) if isinstance(source, dict) else 0.0
+        return float(step) if isinstance(step, (int, float)) and 0 < step < np.inf else 0.0
 
     def variant(self, *, name: str | None = None, rng: np.random.Generator | None = None, **changes: Any) -> Site:
         """Make a variant of this site; ``provenance["differences"]`` lists each difference.
@@ -156,3 +168,16 @@ class Site(Mesh):
         if place is not None:
             where = f"{place.latitude:.6f}, {place.longitude:.6f} (WGS84), z = 0 is {place.vertical_datum}"
         return [*mesh_rows(self), ("vegetation", volumes), ("origin", where)]
+
+
+def with_position_step(site: Site, step: float) -> Site:
+    """Return a site that knows how coarsely its source held positions; edges nearer to each other than that are one.
+
+    Args:
+        site: The site.
+        step: Metres between the positions that the source could hold; the site stays as it is for 0.
+    """
+    if step <= 0:
+        return site
+    source = {**site.provenance.get("source", {}), _POSITION_STEP: step}
+    return replace(site, provenance={**site.provenance, "source": source})

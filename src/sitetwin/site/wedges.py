@@ -13,21 +13,22 @@ that occurs with both windings is ignored in these decisions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
-from sitetwin.site.edge_cover import COVER_TOLERANCE, Surfaces, open_parts
-from sitetwin.site.facets import components, dot, mesh_tolerance, unit
+from sitetwin.site.edge_cover import Surfaces, open_parts
+from sitetwin.site.edge_joining import Outline, Precision, join_edges, within
+from sitetwin.site.edge_rims import ground_rims
+from sitetwin.site.facets import FLATNESS, components, dot, mesh_tolerance, norm, unit
 from sitetwin.site.mesh import Mesh
+from sitetwin.site.thin_walls import Edges, merge_thin_walls
 from sitetwin.site.winding import edge_number, turned_outwards, weld
 
 SAME_ANGLE = 1e-3
 """Radians: faces around an edge closer than this in angle lie on each other."""
-
-_QUERIES = 1 << 17  # midpoints looked up at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,14 @@ class Wedges:
         normals: (W, 2, 3) float64, unit normals of face 0 and face n into the open space; those of a free edge are
             opposite.
         tangents: (W, 2, 3) float64, unit vectors in face 0 and face n, perpendicular to the edge, away from it.
+        standoff: (W, 2, 3) float64, metres, from the edge to where rays to the side of face 0 and of face n begin: zero
+            where the mesh draws the edge once.
+        rim: (W,) bool, whether the edge is only where the ground was cut (`edge_rims`); nothing is diffracted there.
+        wavelengths: (W, 2) float64, metres: the edge diffracts waves from the first length on and shorter than the
+            second. Plain edges come first. They act at all short waves; the edges after them stand for several edges of
+            a thin wall, and act at waves longer than the wall is thick, in place of those (`thin_walls`).
+        reflects_below: (F,) float64, metres, wavelength from which on each facet is only a strip between edges that act
+            as one, which reflects nothing of its own; inf for most.
         covered: Number of mesh edges that are not wedges because they lie on the surface of another facet (a wall that
             stands on the ground, a house built against a higher one).
     """
@@ -62,10 +71,19 @@ class Wedges:
     exterior_angle: Float[np.ndarray, " wedges"]
     normals: Float[np.ndarray, "wedges 2 3"]
     tangents: Float[np.ndarray, "wedges 2 3"]
+    standoff: Float[np.ndarray, "wedges 2 3"]
+    rim: Bool[np.ndarray, " wedges"]
+    wavelengths: Float[np.ndarray, "wedges 2"]
+    reflects_below: Float[np.ndarray, " facets"]
     covered: int
 
     def __len__(self) -> int:
         return len(self.length)
+
+    @property
+    def merged(self) -> Bool[np.ndarray, " wedges"]:
+        """(W,) bool: edges that stand for several."""
+        return self.wavelengths[:, 0] > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,27 +119,71 @@ class _Sectors:
         return _Sectors(self.ends[rows], self.facets[rows], self.tangents[rows])
 
 
-def find_wedges(mesh: Mesh) -> Wedges:
+def find_wedges(mesh: Mesh, precision: Precision | None = None) -> Wedges:
     """Find the wedges of a mesh.
 
-    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. An
-    edge is cut where another body's corner touches it. Edges between coplanar facets are not wedges; collinear
-    neighbours between the same two facets become one. Parts of an edge that lie on the surface of a foreign facet are
-    covered and are cut off (`edge_cover`), because a body that touches another leaves no gap there.
+    Corners are shared by position (within the mesh tolerance), not by index, so faces of different objects meet. Edges
+    that run side by side within the precision of the mesh are one (`edge_joining`). An edge is cut where another body's
+    corner touches it. Edges between coplanar facets are not wedges; collinear neighbours between the same two facets
+    become one. Parts of an edge that lie on the surface of a foreign facet are covered and are cut off (`edge_cover`),
+    because a body that touches another leaves no gap there. Edges close together are merged besides (`thin_walls`).
 
     Args:
         mesh: The mesh; a site is one.
+        precision: How exact its corners are; by default as exact as single precision.
     """
+    precision = precision or Precision()
     points, corners = weld(mesh.vertices[mesh.triangles])
-    whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
-    corners, facet = turned_outwards(points, corners[whole]), mesh.triangle_facet[whole]
-    surfaces = Surfaces(mesh)
-    sides = _outline(mesh, points, _all_sides(points, corners, facet))
-    sides = _split(sides, points, _touching(mesh, points, sides, surfaces))
+    facet = mesh.triangle_facet.astype(np.int64)
+    surfaces, thin = Surfaces(mesh, precision.cover), np.zeros(mesh.num_facets, dtype=bool)
+    moved = np.zeros(len(points))
+    sides = _sides_of(mesh, points, corners, facet)
+    loose = _touching(mesh, points, sides, surfaces)
+    joined = join_edges(points, _outline_of(points, sides), loose, precision)
+    if (joined.place != np.arange(len(points))).any() or joined.moved.any():
+        points, moved = joined.points, joined.moved
+        corners = joined.place[corners]
+        thin = _collapsed(mesh, corners, precision)
+        sides = _sides_of(mesh, points, corners[~thin[facet]], facet[~thin[facet]])
+        if thin.any():
+            surfaces = Surfaces(mesh, precision.cover, thin)
+        loose = _touching(mesh, points, sides, surfaces)
+    sides = _split(sides, points, loose)
     sectors = _open_sectors(mesh, points, sides)
     points, parts, covered = _open_parts(mesh, points, sides, sectors, surfaces)
     merged, ends = _merge_collinear(points, parts)
-    return _assemble(mesh, points, merged, ends, covered)
+    moved = np.append(moved, np.zeros(len(points) - len(moved)))
+    return _with_merged(mesh, _assemble(mesh, points, merged, ends, moved, covered), thin)
+
+
+def _sides_of(mesh: Mesh, points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
+    """The outline of triangles (T, 3) that still have three corners."""
+    whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
+    return _outline(mesh, points, _all_sides(points, turned_outwards(points, corners[whole]), facet[whole]))
+
+
+def _outline_of(points: np.ndarray, sides: _Sides) -> Outline:
+    """The distinct edges among sides."""
+    edge = edge_number(sides.low, sides.high)
+    _, first, count = np.unique(edge, return_index=True, return_counts=True)
+    low, high = sides.low[first], sides.high[first]
+    axis = unit(points[high] - points[low])
+    inward = sides.inner[first] - points[low]
+    inward = unit(inward - dot(inward, axis)[:, None] * axis)
+    return Outline(np.column_stack([low, high]), np.where(count == 1, sides.facet[first], -1), inward)
+
+
+def _collapsed(mesh: Mesh, corners: np.ndarray, precision: Precision) -> np.ndarray:
+    """(F,) bool: facets as narrow as the gaps that are closed, which have lost a corner by that."""
+    lost = (corners[:, 0] == corners[:, 1]) | (corners[:, 1] == corners[:, 2]) | (corners[:, 2] == corners[:, 0])
+    where = mesh.corners
+    sides = np.roll(where, -1, axis=1) - where
+    twice_area = np.sqrt(dot(cross := np.cross(sides[:, 0], -sides[:, 2]), cross))
+    altitude = twice_area / np.maximum(np.sqrt(dot(sides, sides)).max(axis=1), 1e-300)
+    widest, touched = np.zeros(mesh.num_facets), np.zeros(mesh.num_facets, dtype=bool)
+    np.maximum.at(widest, mesh.triangle_facet, altitude)
+    touched[mesh.triangle_facet[lost]] = True
+    return touched & (widest <= 1.5 * precision.open)
 
 
 def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
@@ -166,7 +228,7 @@ def _split(sides: _Sides, points: np.ndarray, loose: np.ndarray) -> _Sides:
     a, b = points[sides.low], points[sides.high]
     step = b - a
     length = np.sqrt(dot(step, step))
-    row, at = _within(cKDTree(points[loose]), 0.5 * (a + b), 0.5 * length)
+    row, at = within(cKDTree(points[loose]), 0.5 * (a + b), 0.5 * length * (1 + 1e-9) + FLATNESS)
     at = loose[at]
     along = dot(points[at] - a[row], step[row]) / length[row] ** 2
     away = points[at] - a[row] - along[:, None] * step[row]
@@ -192,20 +254,6 @@ def _split(sides: _Sides, points: np.ndarray, loose: np.ndarray) -> _Sides:
         inner=sides.inner[source],
         facet=sides.facet[source],
     )
-
-
-def _within(tree: cKDTree, centres: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (centre, point of the tree) no farther apart than the centre's radius, a little widened."""
-    rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for first in range(0, len(centres), _QUERIES):
-        chunk = slice(first, first + _QUERIES)
-        reach = radius[chunk] * (1 + 1e-9) + COVER_TOLERANCE
-        lists = tree.query_ball_point(centres[chunk], reach, return_sorted=False)
-        counts = np.fromiter(map(len, lists), np.int64, len(lists))
-        rows.append(first + np.repeat(np.arange(len(lists)), counts))
-        if counts.any():
-            found.append(np.concatenate([x for x in lists if x]).astype(np.int64))
-    return np.concatenate(rows), np.concatenate(found)
 
 
 def _open_sectors(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sectors:
@@ -323,7 +371,9 @@ def _is_straight(
     return deviation <= 2 * mesh_tolerance(points[ends[:, 0]])
 
 
-def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarray, covered: int) -> Wedges:
+def _assemble(
+    mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarray, moved: np.ndarray, covered: int
+) -> Wedges:
     start, end = points[ends[:, 0]], points[ends[:, 1]]
     step = end - start
     length = np.sqrt(dot(step, step))
@@ -338,6 +388,10 @@ def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarra
     normals[:, 1] *= -1.0
     angle = np.arctan2(dot(normals[:, 0], tangents[:, 1]), dot(tangents[:, 0], tangents[:, 1])) % (2 * np.pi)
     angle[free] = 2 * np.pi
+    # From so far out rays pass what the mesh draws beside the edge.
+    half = 0.5 * angle[:, None]
+    outward = np.cos(half) * tangents[:, 0] + np.sin(half) * normals[:, 0]
+    standoff = 2.0 * moved[ends].max(axis=1, initial=0.0)[:, None] * outward
     order = np.lexsort((angle, *end.T[::-1], *start.T[::-1]))
     return Wedges(
         start=start[order],
@@ -348,5 +402,46 @@ def _assemble(mesh: Mesh, points: np.ndarray, sectors: _Sectors, ends: np.ndarra
         exterior_angle=angle[order],
         normals=normals[order],
         tangents=tangents[order],
+        standoff=np.repeat(standoff[order, None], 2, axis=1),
+        rim=ground_rims(mesh, np.stack([start, end], axis=1), sectors.facets, tangents, normals)[order],
+        wavelengths=np.tile([0.0, np.inf], (len(order), 1)),
+        reflects_below=np.full(mesh.num_facets, np.inf),
         covered=covered,
+    )
+
+
+def _with_merged(mesh: Mesh, wedges: Wedges, collapsed: np.ndarray) -> Wedges:
+    """The wedges, and after them those that act in their place where walls are thinner than a wavelength."""
+    ends = np.stack([wedges.start, wedges.end], axis=1)
+    plain = Edges.plain(ends, wedges.facets.astype(np.int64), wedges.exterior_angle, wedges.tangents)
+    thin = merge_thin_walls(mesh, plain, ~wedges.rim)
+    waves = np.column_stack([np.zeros(len(wedges)), thin.plain_below])
+    reflects_below = np.where(collapsed, 0.0, thin.reflects_below)
+    if not len(thin.merged.extent):
+        return replace(wedges, reflects_below=reflects_below)
+    new = thin.merged
+    step = new.ends[:, 1] - new.ends[:, 0]
+    first = np.sign(step)
+    leading = np.take_along_axis(first, (first != 0).argmax(axis=1)[:, None], axis=1)[:, 0]
+    new = new.exchanged(leading < 0)
+    start, end = new.ends[:, 0], new.ends[:, 1]
+    direction = new.direction
+    normals = np.cross(direction[:, None], new.tangents)
+    normals[:, 1] *= -1.0
+    aside = new.outermost - start[:, None]
+    aside = aside - dot(aside, direction[:, None])[:, :, None] * direction[:, None]
+    return Wedges(
+        start=np.concatenate([wedges.start, start]),
+        end=np.concatenate([wedges.end, end]),
+        direction=np.concatenate([wedges.direction, direction]),
+        length=np.concatenate([wedges.length, norm(step)]),
+        facets=np.concatenate([wedges.facets, new.facets.astype(np.int32)]),
+        exterior_angle=np.concatenate([wedges.exterior_angle, new.exterior]),
+        normals=np.concatenate([wedges.normals, normals]),
+        tangents=np.concatenate([wedges.tangents, new.tangents]),
+        standoff=np.concatenate([wedges.standoff, aside]),
+        rim=np.concatenate([wedges.rim, np.zeros(len(start), dtype=bool)]),
+        wavelengths=np.concatenate([waves, np.column_stack([new.extent, thin.merged_below])]),
+        reflects_below=reflects_below,
+        covered=wedges.covered,
     )

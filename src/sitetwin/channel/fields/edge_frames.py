@@ -44,11 +44,13 @@ class EdgeFrames:
         axes: (9, W) float64: tangent 0, normal 0 and their cross product e, the direction of the edge.
         exterior: (W,) float64, exterior angle, rad.
         facets: (2, W) int64; both sides of a free edge are the same facet.
+        wavelengths: (2, W) float64, metres, from which and up to which each edge acts.
     """
 
     axes: Tensor
     exterior: Tensor
     facets: Tensor
+    wavelengths: Tensor
 
     @classmethod
     def of(cls, wedges: Any) -> EdgeFrames:
@@ -61,7 +63,13 @@ class EdgeFrames:
             torch.from_numpy(np.ascontiguousarray(axes.T)),
             torch.from_numpy(np.array(wedges.exterior_angle, np.float64)),
             torch.from_numpy(np.ascontiguousarray(facets.T)),
+            torch.from_numpy(np.ascontiguousarray(wedges.wavelengths.T)),
         )
+
+    def act(self, wedge: Tensor, wavelength: float) -> Tensor:
+        """(N,) bool: whether edges act at a wavelength, metres; those of a thin wall act alone or together."""
+        low, high = self.wavelengths.index_select(1, wedge)
+        return (low <= wavelength) & (wavelength < high)
 
     def crossing(self, paths: Paths, rows: Tensor, at: int, depth: int, wavenumber: float) -> EdgeCrossing:
         """Compute the geometry of paths at their vertex `at`, a diffraction.

@@ -100,9 +100,12 @@ class WaveTransport:
         self.facets = torch.from_numpy(np.ascontiguousarray(paths.facets))
         self.users = torch.from_numpy(paths.user_of_path) if rx.per_user else None
         check_model(options.diffraction)
-        if bool((paths.kinds == Interaction.DIFFRACTION).any()):
+        self.strips = None
+        if paths.bends_at_edges:
             self.wavenumber = 2 * math.pi * frequency_hz / SPEED_OF_LIGHT
             self.edges = EdgeFrames.of(site.wedges)
+            wide = SPEED_OF_LIGHT / frequency_hz < site.wedges.reflects_below
+            self.strips = None if wide.all() else torch.from_numpy(wide).to(self.real)
         self.scatters = bool((paths.kinds == Interaction.CANOPY).any())
         if self.scatters:
             in_leaf = volumes_in_leaf(site.vegetation, options.season)
@@ -171,8 +174,11 @@ class WaveTransport:
         return self.dtype if tensor.is_complex() else self.real
 
     def _reflect(self, wave: Wave, facet: Tensor) -> None:
-        """What a wall reflects besides what it scatters."""
+        """What a wall reflects besides what it scatters; the strip between two edges that act as one does not."""
         self._mirror(wave, facet)
+        if self.strips is not None:
+            wide = self.strips.index_select(0, facet)
+            wave.e1, wave.e2 = wave.e1 * wide, wave.e2 * wide
         if self.any_rough:
             left = self.mirrored[self.materials.index_select(0, facet)]
             wave.e1, wave.e2 = wave.e1 * left, wave.e2 * left
@@ -221,10 +227,12 @@ class WaveTransport:
             return te, tm
 
         matrix = diffraction_matrix(there.rays, reflect, self.options.diffraction, self.dtype)
+        wedge = self.facets[:, at].index_select(0, rows).long()
+        acts = self.edges.act(wedge, SPEED_OF_LIGHT / self.frequency_hz).to(self.real)
         # e1 is E_phi and e2 is -E_beta, as b1 x b2 = -k
         wave.e1, wave.e2 = (
-            matrix.hard * wave.e1 + matrix.cross * wave.e2,
-            matrix.soft * wave.e2 - matrix.cross * wave.e1,
+            acts * (matrix.hard * wave.e1 + matrix.cross * wave.e2),
+            acts * (matrix.soft * wave.e2 - matrix.cross * wave.e1),
         )
         wave.k, wave.b1 = there.k_out.to(self.real), there.phi_out_hat.to(self.real)
 

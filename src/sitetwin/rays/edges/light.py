@@ -168,7 +168,8 @@ def _samples_lit(scene: EdgeScene, before: np.ndarray, wedge: np.ndarray, at: np
         point = edge.start + edge.direction * dr.gather(mi.Float64, distance, lane)
         source = scene.source if straight else scene.mirror(scene.source, dr.gather(mi.Int32, facet, lane))
         _, across = split(source - point, edge.direction)
-        return edge.lifted(point), source, edge.open(edge.angle(across))
+        phi = edge.angle(across)
+        return edge.lifted(point, phi), source, edge.open(phi)
 
     lane = dr.arange(mi.UInt32, len(wedge))
     lane = _where(place(lane)[2], lane)

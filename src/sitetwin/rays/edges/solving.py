@@ -45,14 +45,16 @@ class Bend:
         before: Reflection point between transmitter and wedge (Array3f64), None without one.
         point: Point of diffraction (Array3f64).
         after: Reflection point between wedge and user, None without one.
-        lifted: The point of diffraction moved off both faces, for ray casts.
+        lit: The point of diffraction moved off both faces, where the ray from the source ends (Array3f64).
+        seen: The same for the ray to the user.
         inside: Whether the points lie on their edge and rectangles, and both ends in the wedge's open space.
     """
 
     before: Any
     point: Any
     after: Any
-    lifted: Any
+    lit: Any
+    seen: Any
     inside: Any
 
 
@@ -130,16 +132,16 @@ class EdgeSolver:
         bend = self.bend(group, chain, user)
         origin = user
         if bend.after is not None:
-            origin = self.scene.lift_off(bend.after, self._gather(self._after, chain), bend.lifted)
-        return self._clear(origin, bend.lifted)
+            origin = self.scene.lift_off(bend.after, self._gather(self._after, chain), bend.seen)
+        return self._clear(origin, bend.seen)
 
     def _wedge_sees_facet(self, group: range, chain: Any, user: Any) -> Any:
         bend = self.bend(group, chain, user)
-        return self._first_facet(bend.lifted, bend.before) == self._gather(self._before, chain)
+        return self._first_facet(bend.lit, bend.before) == self._gather(self._before, chain)
 
     def _source_is_seen(self, group: range, chain: Any, user: Any) -> Any:
         bend = self.bend(group, chain, user)
-        origin = bend.lifted
+        origin = bend.lit
         if bend.before is not None:
             origin = self.scene.lift_off(bend.before, self._gather(self._before, chain), self.scene.source)
         return self._clear(origin, self.scene.source)
@@ -175,9 +177,13 @@ class EdgeSolver:
         target = self.scene.mirror(user, facet_after) if after else user
         along_s, across_s = split(source - wedge.start, wedge.direction)
         along_t, across_t = split(target - wedge.start, wedge.direction)
+        line = wedge.start
+        if wedge.aside is not None:
+            away = wedge.moved(across_s, across_t)
+            line, across_s, across_t = line + away, across_s - away, across_t - away
         size_s, size_t = norm(across_s), norm(across_t)
         at = (along_s * size_t + along_t * size_s) / (size_s + size_t)
-        point = wedge.start + wedge.direction * at
+        point = line + wedge.direction * at
         phi_s, phi_t = wedge.angle(across_s), wedge.angle(across_t)
         inside = (at > 0) & (at < wedge.length) & wedge.open(phi_s) & wedge.open(phi_t)
         if not self.lit_region:
@@ -189,7 +195,8 @@ class EdgeSolver:
         if after:
             reflected, on_facet = self.scene.crossing(target, point, facet_after)
             inside &= on_facet
-        return Bend(mirrored, point, reflected, wedge.lifted(point), inside)
+        base = wedge.start + wedge.direction * at
+        return Bend(mirrored, point, reflected, wedge.lifted(base, phi_s), wedge.lifted(base, phi_t), inside)
 
     def geometry(self, group: range, chain: np.ndarray, users: np.ndarray) -> Geometry:
         """Vertices, lengths and directions of paths of one group.

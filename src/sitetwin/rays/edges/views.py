@@ -59,7 +59,7 @@ def facets_from_wedges(scene: EdgeScene, lit: LitWedges, seed: int) -> tuple[np.
             phi = edge.exterior * share
             tangent = dr.cross(edge.normal, edge.direction)
             away = tangent * dr.cos(phi) + edge.normal * dr.sin(phi)
-            facet = _facet_hit(scene, edge.lifted(point), edge.direction * along + away * norm(across))
+            facet = _facet_hit(scene, edge.lifted(point, phi), edge.direction * along + away * norm(across))
             found = distinct(rows[facet >= 0] * facets + facet[facet >= 0])
             keys.append(found)
             sets.append(np.full(len(found), 1 << number, np.uint8))

@@ -126,7 +126,7 @@ def _reflections(
 def nearest_wedge(site: Site, points: np.ndarray) -> np.ndarray:
     """(N,) int32, the wedge with an open corner whose edge is nearest to each (N, 3) point; -1 beyond 5 mm."""
     wedges = site.wedges
-    open_corner = np.flatnonzero(wedges.exterior_angle > np.pi)
+    open_corner = np.flatnonzero((wedges.exterior_angle > np.pi) & ~wedges.merged)
     result = np.full(len(points), -1, dtype=np.int32)
     if not len(points) or not len(open_corner):
         return result

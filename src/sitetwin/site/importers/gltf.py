@@ -45,6 +45,7 @@ class Gltf:
         folder: Where external buffers lie.
         binary: The buffer within a GLB file, or None.
         digested: Content of the external files that were read, by name.
+        step: Largest step between quantised positions (KHR_mesh_quantization) after the nodes' transforms; 0 for none.
     """
 
     where: str
@@ -52,6 +53,7 @@ class Gltf:
     folder: Path
     binary: bytes | None
     digested: dict[str, bytes] = field(default_factory=dict)
+    step: float = 0.0
     _buffers: dict[int, bytes] = field(default_factory=dict)
 
     def refuse(self, what: str, mend: str = "export it again") -> NoReturn:

@@ -54,6 +54,7 @@ def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
             triangles = _triangles(gltf, primitive, mode, gltf.count(position))
             used, index = np.unique(triangles, return_inverse=True)  # many primitives may share one large accessor
             vertices, triangles = _place(_positions(gltf, position, used), matrix), index.reshape(-1, 3)
+            gltf.step = max(gltf.step, _step(gltf, position) * float(np.abs(matrix[:3, :3]).sum(axis=1).max()))
             if np.linalg.det(matrix[:3, :3]) < 0:  # section 3.7.4: a mirror turns the winding
                 triangles = triangles[:, ::-1]
             material, constants = _material(gltf, primitive, ledger)
@@ -146,6 +147,15 @@ def _positions(gltf: Gltf, index: Any, rows: np.ndarray) -> np.ndarray:
     if is_fraction and kind in _FRACTIONS:
         return np.maximum(stored.astype(np.float64) / _FRACTIONS[kind], -1.0)
     return stored.astype(np.float64)
+
+
+def _step(gltf: Gltf, index: Any) -> float:
+    """The step between the positions that an accessor can hold, in its own unit; 0 for floating point."""
+    stored, is_fraction = gltf.accessor(index, "VEC3")
+    kind = stored.dtype.str[1:]
+    if stored.dtype.kind == "f":
+        return 0.0
+    return 1.0 / _FRACTIONS.get(kind, 1.0) if is_fraction else 1.0
 
 
 def _triangles(gltf: Gltf, primitive: dict[str, Any], mode: int, size: int) -> np.ndarray:

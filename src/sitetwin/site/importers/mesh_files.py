@@ -11,6 +11,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
+from sitetwin.site.edge_joining import CLOSED_GAP
 from sitetwin.site.importers.blocks import read_file
 from sitetwin.site.importers.connected import connected_bodies
 from sitetwin.site.importers.far_origin import PlacedMesh, check_finite, check_precision, place_mesh
@@ -24,7 +25,7 @@ from sitetwin.site.importers.upward import Axis, choose_up, turned_up
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_triangle_count, check_vertices
 from sitetwin.site.projection import Georeference, check_origin
-from sitetwin.site.site import Site
+from sitetwin.site.site import Site, with_position_step
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 
@@ -103,6 +104,9 @@ def load_mesh(
         vertices = vertices * UNITS[unit or "m"]
     check_finite(vertices, f"'{path}'")
     placed = place_mesh(str(path), vertices, ledger, georeference=georeference, crs=crs)
+    step = gltf.step * UNITS[unit or "m"] if gltf is not None else 0.0
+    if step > CLOSED_GAP:
+        ledger.note("assumed", f"positions are quantised in steps of {step:.2g} m: edges so near to each other are one")
     parts = name_parts(surfaces, ledger)
     ledger.note("read", "mesh objects", count=len(parts.objects))
     source = {
@@ -113,7 +117,7 @@ def load_mesh(
         **({"crs": crs} if crs is not None else {}),
         **({"origin": list(placed.origin)} if any(placed.origin) else {}),
     }
-    return _site(path, placed, surfaces, parts, source, ledger)
+    return with_position_step(_site(path, placed, surfaces, parts, source, ledger), step)
 
 
 def _read(path: Path, kind: str, ledger: Ledger) -> tuple[list[Surface], dict[str, bytes], Gltf | None]:
