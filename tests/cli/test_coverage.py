@@ -9,15 +9,19 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from typer.testing import CliRunner
 
 from sitetwin.cli import app as cli
+from sitetwin.drawing.maps import round_range
 from sitetwin.drawing.style import figure_style
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.report.coverage import rasters
+from sitetwin.report.coverage.frames import MapFrame
 from sitetwin.report.coverage.maps import Background, label_map
-from sitetwin.report.coverage.rasters import geotiff
+from sitetwin.report.coverage.rasters import geotiff, label_geotiff
 from sitetwin.site import Georeference
+from sitetwin.site.projection import LocalProjection
 from sitetwin.studies.coverage.grid import GridRaster
 
 C = 299_792_458.0
@@ -182,23 +186,68 @@ def test_geotiffs_hold_the_table(made):
                 assert source.units == (name.rpartition("_")[2].replace("db", "dB"),)
 
 
-def test_a_georeference_becomes_a_reference_system():
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "code"),
+    [
+        (48.137, 11.575, 32632),
+        (-33.86, 151.21, 32756),
+        (0.5, -180.0, 32601),
+        (60.0, 179.9999, 32660),
+        (69.0, 18.0, 32634),
+    ],
+)
+def test_a_georeference_becomes_an_epsg_code_and_no_value_moves(latitude, longitude, code):
     rasterio = pytest.importorskip("rasterio")
     from rasterio.warp import transform
 
-    x, y = np.meshgrid(np.arange(-50.0, 51, 10), np.arange(-20.0, 21, 10))
+    x, y = np.meshgrid(np.arange(-500.0, 501, 50), np.arange(-200.0, 201, 50))
     users = np.stack([x.ravel(), y.ravel()], axis=1)
-    raster = GridRaster(users, users.min(axis=0), 10.0)
-    data = geotiff(raster, users[:, 0] + 1000 * users[:, 1], Georeference(48.137, 11.575), {"units": "m"})
-    with rasterio.MemoryFile(data) as memory, memory.open() as source:
-        east, north = transform("EPSG:4326", source.crs, [11.575], [48.137])
-        assert (east[0], north[0]) == pytest.approx((0, 0), abs=1e-6)
-        for place in users[::5]:
-            (value,) = next(source.sample([tuple(place)]))
-            assert value == place[0] + 1000 * place[1]
-        # One kilometre north of the origin on the ellipsoid is one kilometre on the map.
-        _, (further,) = transform("EPSG:4326", source.crs, [11.575], [48.137 + 0.009])
-        assert further == pytest.approx(1000.9, abs=0.5)
+    raster, place = GridRaster(users, users.min(axis=0), 50.0), Georeference(latitude, longitude)
+    labels = np.arange(len(users)) % 3.0
+    labels[::7] = np.nan
+    wanted = users[:, 0] + 1000 * users[:, 1]
+    degrees = LocalProjection.of(place).to_wgs84(users)
+    for data, values in (
+        (geotiff(raster, wanted, place, {"units": "m"}), wanted),
+        (label_geotiff(raster, labels, ["red", "#00ff00", "blue"], place, {}), np.nan_to_num(labels, nan=255)),
+    ):
+        with rasterio.MemoryFile(data) as memory, memory.open() as source:
+            assert source.crs.to_epsg() == code
+            east, north = transform("EPSG:4326", source.crs, degrees[:, 0], degrees[:, 1])
+            found = [value[0] for value in source.sample(zip(east, north, strict=True))]
+            np.testing.assert_array_equal(found, values)
+            back = ~source.transform
+            columns = back.a * np.array(east) + back.b * np.array(north) + back.c
+            rows = back.d * np.array(east) + back.e * np.array(north) + back.f
+            np.testing.assert_allclose(columns % 1, 0.5, atol=1e-3)  # users stand in the middle of their cells
+            np.testing.assert_allclose(rows % 1, 0.5, atol=1e-3)
+
+
+def test_labels_have_names_and_colours_and_values_a_picture(made):
+    rasterio = pytest.importorskip("rasterio")
+    with rasterio.open(made / "best_server.tif") as source:
+        assert source.dtypes == ("uint8",)
+        assert source.colormap(1)[0] == (0, 0x72, 0xB2, 255)
+        assert source.colormap(1)[255][3] == 0
+        assert source.nodata == 255
+    names = (made / "best_server.tif.aux.xml").read_text()
+    assert re.findall("<Category>(.*)</Category>", names) == ["west", "east"]
+    with rasterio.open(made / "rsrp_dbm_colours.tif") as source, rasterio.open(made / "rsrp_dbm.tif") as numbers:
+        assert source.count == 4
+        values = numbers.read(1).astype(float)
+        low, high = round_range(values, 5.0)
+        shades = colormaps["viridis"](np.clip((values - low) / (high - low), 0, 1), bytes=True)
+        np.testing.assert_allclose(np.moveaxis(source.read(), 0, -1).astype(int), shades.astype(int), atol=1)
+
+
+def test_far_areas_and_poles_keep_the_frame_of_the_site():
+    users = np.array([[0.0, 0.0], [60_000.0, 60_000.0]])
+    raster = GridRaster(users, users[0], 1000.0)
+    small = GridRaster(users / 1000, users[0], 1.0)
+    assert MapFrame.of(raster, Georeference(48.137, 11.575)).crs.startswith("EPSG")
+    assert MapFrame.of(GridRaster(users, users[0], 5.0), Georeference(48.137, 11.575)).crs.startswith("+proj=tmerc")
+    assert MapFrame.of(small, Georeference(85.0, 0.0)).crs.startswith("+proj=tmerc")
+    assert MapFrame.of(small, None).crs is None
 
 
 def test_without_rasterio_a_note_names_the_extra(scene, tmp_path, monkeypatch, no_pictures):

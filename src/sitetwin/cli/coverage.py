@@ -108,6 +108,7 @@ def coverage(
 
     import sitetwin as st
     from sitetwin.face.users import note_ground
+    from sitetwin.report.coverage.frames import MapFrame
     from sitetwin.site import open_site
     from sitetwin.site.maps import Ledger
     from sitetwin.studies.coverage import CoverageSettings
@@ -130,6 +131,7 @@ def coverage(
     account = Ledger()
     note_ground(site, found.users, account)
     _print_summary(summary, account, time.perf_counter() - begun)
+    say(f"GeoTIFF: {MapFrame.of(found.raster, site.georeference).words}")
     print_places(site, {f"station {s.name}": s.position for s in found.stations}, found.users)
     say(str(run.to))
     if summary.users.without_a_path == len(found.users):

@@ -129,13 +129,11 @@ def label_map(
     figure, axes = _begin(background)
     _missing(axes, raster, labels)
     count = len(names)
-    if colours is None:
-        colours = PALETTE if count <= len(PALETTE) else colormaps["tab20"].colors  # type: ignore[attr-defined]
     image = axes.imshow(
         np.ma.masked_invalid(raster.image(labels)),
         extent=raster.extent,
         origin="lower",
-        cmap=ListedColormap([colours[i % len(colours)] for i in range(count)]),
+        cmap=ListedColormap(label_colours(count, colours)),
         norm=BoundaryNorm(np.arange(count + 1) - 0.5, count) if count > 1 else Normalize(-0.5, 0.5),
         interpolation="nearest",
         alpha=0.85,
@@ -148,6 +146,13 @@ def label_map(
     bar.ax.tick_params(length=0)
     _end(figure, axes, background, missing if np.isnan(labels).any() else None)
     return figure
+
+
+def label_colours(count: int, colours: Sequence[Any] | None = None) -> list[Any]:
+    """Return a colour for each of so many names, as `label_map` draws them."""
+    if colours is None:
+        colours = PALETTE if count <= len(PALETTE) else colormaps["tab20"].colors  # type: ignore[attr-defined]
+    return [colours[number % len(colours)] for number in range(count)]
 
 
 def _short(name: str) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sitetwin.drawing.maps import round_range
 from sitetwin.drawing.style import PNG_DPI, SIGHT_COLOURS, figure_style
 from sitetwin.errors import SiteTwinWarning
-from sitetwin.report.coverage.maps import Background, label_map, value_map
-from sitetwin.report.coverage.rasters import can_write_geotiff, geotiff
+from sitetwin.report.coverage.maps import Background, label_colours, label_map, value_map
+from sitetwin.report.coverage.rasters import can_write_geotiff, category_names, coloured_geotiff, geotiff, label_geotiff
 from sitetwin.store.files import disk_errors, hash_bytes, write_file
 from sitetwin.studies.coverage.coverage import SIGHT_NAMES, Coverage
 from sitetwin.studies.coverage.grid import GridRaster
@@ -67,7 +68,8 @@ def write_coverage(coverage: Coverage, folder: str | Path, progress: Progress | 
         for done, (name, value) in enumerate(values.items()):
             put(f"{name}.png", _picture(coverage, background, raster, name, value))
             if with_geotiff:
-                put(f"{name}.tif", geotiff(raster, value, coverage.site.georeference, _tags(coverage, name)))
+                for file, data in _rasters(coverage, raster, name, value).items():
+                    put(file, data)
             tell("maps", (done + 1) / len(values))
         put(TABLE, _table(coverage, values, lambda share: tell("table", share)))
         summary = summarise(coverage, hashes)
@@ -90,6 +92,22 @@ def _picture(coverage: Coverage, background: Background, raster: GridRaster, nam
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": None})
     return stream.getvalue()
+
+
+def _rasters(coverage: Coverage, raster: GridRaster, name: str, value: np.ndarray) -> dict[str, bytes]:
+    """The GeoTIFF files of a quantity: its numbers and a picture of them, or labels with their names and colours."""
+    place, tags, quantity = coverage.site.georeference, _tags(coverage, name), QUANTITIES[name]
+    if name in ("best_server", "line_of_sight"):
+        sight = name == "line_of_sight"
+        names = list(SIGHT_NAMES) if sight else [str(station.name) for station in coverage.stations]
+        colours = label_colours(len(names), SIGHT_COLOURS if sight else None)
+        return {
+            f"{name}.tif": label_geotiff(raster, value, colours, place, tags),
+            f"{name}.tif.aux.xml": category_names(names),
+        }
+    shown = value * quantity.factor
+    picture = coloured_geotiff(raster, shown, round_range(shown, quantity.step), place, tags)
+    return {f"{name}.tif": geotiff(raster, value, place, tags), f"{name}_colours.tif": picture}
 
 
 def _tags(coverage: Coverage, name: str) -> dict[str, str]:
