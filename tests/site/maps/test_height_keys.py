@@ -173,6 +173,16 @@ def test_texts_with_decimal_commas_and_feet() -> None:
     assert said(ledger, "assumed", "heights in feet: a storey would be")
 
 
+def test_feet_beside_known_names() -> None:
+    feet = [h / 0.3048 for h in HIGH]
+    found, ledger = read_geojson_like(city({"BLDG_HT": feet, "NumFloors": STOREYS}))
+    assert [parse_length(f.tags["height"]) for f in found.features] == pytest.approx(HIGH, abs=1e-3)
+    assert said(ledger, "assumed", "is the height of buildings in feet")
+    found, ledger = read_geojson_like(city({"height": feet, "floors": STOREYS}))
+    assert [parse_length(f.tags["height"]) for f in found.features] == pytest.approx(feet)
+    assert said(ledger, "assumed", "'height' in metres, though a storey would be")
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

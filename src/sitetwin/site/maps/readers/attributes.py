@@ -85,14 +85,14 @@ def to_tags(
     return {**translated, **tags}, of_building
 
 
-def known_targets(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Return which of "height" and "building:levels" some rows have under a known name, with a value above 0."""
-    found: set[str] = set()
+def known_targets(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the known names under which some rows have "height" and "building:levels", with a value above 0."""
+    found: dict[str, str] = {}
     for name, values in numbers_of(rows).items():
         if (values > 0).any() and _is_of_building(name, _short(name)):
             of_storeys = _short(name) in STOREYS or name in SPELLINGS["building:levels"]
-            found.add("building:levels" if of_storeys else "height")
-    return frozenset(found)
+            found.setdefault("building:levels" if of_storeys else "height", name)
+    return found
 
 
 def _is_of_building(name: str, short: str) -> bool:

@@ -51,6 +51,8 @@ _NUMBER = re.compile(r"[0-9.,]+")
 
 _CLEARANCE = "maxheight"  # OpenStreetMap's key of the height that vehicles may have
 
+_PLAIN = frozenset({"height", "buildingheight", "bldgheight", "bldghght", "hgt"})  # names that say no unit
+
 _SHOWN = 8
 _STOREY_OF_FEET = 7.5  # a storey that is higher than this in metres is given in feet
 
@@ -143,12 +145,14 @@ def number_of(value: Any) -> float | None:
     return parse_length(value) if isinstance(value, str) else None
 
 
-def choose_attributes(rows: Sequence[Mapping[str, Any]], known: frozenset[str], ledger: Ledger) -> dict[str, HeightKey]:
+def choose_attributes(
+    rows: Sequence[Mapping[str, Any]], known: Mapping[str, str], ledger: Ledger
+) -> dict[str, HeightKey]:
     """Choose the attributes that hold heights and storeys, where no known name does.
 
     Args:
         rows: Attributes of each polygon that may be a building.
-        known: Keys ("height", "building:levels") that some of the rows have under a known name, with a known value.
+        known: By key ("height", "building:levels"), the known name under which some of the rows have a value.
         ledger: Account of the import; it records what was chosen and why, and what may be meant otherwise.
 
     Returns:
@@ -163,7 +167,7 @@ def choose_attributes(rows: Sequence[Mapping[str, Any]], known: frozenset[str], 
         fitting = [n for n in names if _is_plausible(numbers[n], target)]
         for name in fitting[:1]:
             chosen[name] = HeightKey(name, "ft" if unit == "m" and _FEET.search(plain_name(name)) else unit)  # type: ignore[arg-type]
-    _check_feet(rows, chosen, ledger)
+    _check_feet(rows, chosen, known, ledger)
     for name, key in chosen.items():
         words = {
             "m": "height of buildings in metres",
@@ -214,17 +218,26 @@ def _is_plausible(values: np.ndarray, target: str) -> bool:
     return bool(middle <= 60 and most <= 200)
 
 
-def _check_feet(rows: Sequence[Mapping[str, Any]], chosen: dict[str, HeightKey], ledger: Ledger) -> None:
-    """Take a height for feet where a storey would be too high in metres."""
-    heights = [n for n, key in chosen.items() if key.unit == "m"]
-    storeys = [n for n, key in chosen.items() if key.unit == "levels"]
+def _check_feet(
+    rows: Sequence[Mapping[str, Any]], chosen: dict[str, HeightKey], known: Mapping[str, str], ledger: Ledger
+) -> None:
+    """Take a height for feet where a storey would be too high in metres; of a known name, say only that it would."""
+    heights = [n for n, key in chosen.items() if key.unit == "m"] or [n for k, n in known.items() if k == "height"]
+    storeys = [n for n, key in chosen.items() if key.unit == "levels"] or [
+        n for k, n in known.items() if k == "building:levels"
+    ]
     if not (heights and storeys):
         return
     pairs = [(number_of(row.get(heights[0])), number_of(row.get(storeys[0]))) for row in rows]
-    ratio = [h / s for h, s in pairs if h and s and h > 0 and s > 0]
-    if ratio and float(np.median(ratio)) > _STOREY_OF_FEET:
+    ratio = float(np.median([h / s for h, s in pairs if h and s and h > 0 and s > 0] or [0.0]))
+    if ratio <= _STOREY_OF_FEET:
+        return
+    if heights[0] in chosen:
         chosen[heights[0]] = HeightKey(heights[0], "ft")
-        ledger.note("assumed", f"heights in feet: a storey would be {float(np.median(ratio)):.1f} m high in metres")
+        ledger.note("assumed", f"heights in feet: a storey would be {ratio:.1f} m high in metres")
+    elif plain_name(heights[0]) in _PLAIN:
+        words = f"'{heights[0]}' in metres, though a storey would be {ratio:.1f} m high; --height-key {heights[0]}:ft"
+        ledger.note("assumed", f"{words} reads feet")
 
 
 def _note_candidates(numbers: Mapping[str, np.ndarray], ledger: Ledger) -> None:
