@@ -107,6 +107,7 @@ def coverage(
     run.check()
 
     import sitetwin as st
+    from sitetwin.channel.stations import GeographicStation
     from sitetwin.face.users import note_ground
     from sitetwin.report.coverage.frames import MapFrame
     from sitetwin.site import open_site
@@ -120,9 +121,8 @@ def coverage(
     settings = CoverageSettings(tracing.settings(), options, noise_figure, run.tile_users)
     with resumed_by(run.to, run.is_begun), progress_bars() as tell:
         site = how.roughened(open_site(scene))
-        how.note_assumptions(
-            site, [getattr(station, "sector", station).carrier_hz for station in stations], asdict(settings.trace)
-        )
+        sectors = [one.sector if isinstance(one, GeographicStation) else one for one in stations]
+        how.note_assumptions(site, [sector.carrier_hz for sector in sectors], asdict(settings.trace))
         found = st.coverage(
             site, stations, area, grid.spacing, grid.height, degrees=degrees,
             settings=settings, allow_indoors=grid.indoors, folder=run.to, progress=tell, resume=run.resume,

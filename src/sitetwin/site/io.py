@@ -107,7 +107,7 @@ def load_site(folder: str | Path) -> Site:
     """
     folder = Path(folder)
     description = _description(folder)
-    arrays = _arrays(folder)
+    arrays: dict[str, Any] = _arrays(folder)
     mend = "it was truncated or changed; make it again"
     try:
         georeference = description["georeference"]

@@ -87,16 +87,16 @@ def read_setup(path: str | Path) -> InsiteSetup:
         number = source.count(*source.need(block, "antenna"), "the number of the antenna", 10**6)
         kind, polarisation = (block.get(key) for key in ("type", "polarization"))
         antennas[number] = (kind[1] if kind else "", polarisation[1] if polarisation else "")
-    limits = [
+    reflections, transmissions, diffractions = (
         source.count(*source.need(model, f"max_{what}"), f"max_{what}", 100)
         for what in ("reflections", "transmissions", "wedge_diffractions")
-    ]
+    )
     named = [source.need(block, "filename")[1] for block in root.walk("txrx_sets")]
     if len(named) != 1:
         raise SiteTwinError(f"'{path}' names {len(named)} files of radios; keep one")
     radios = read_radios(path.parent / re.split(r"[\\/]", named[0])[-1])
     diffuse = scatters_diffusely(root, source)
-    return InsiteSetup(carriers.pop(), antennas, radios, *limits, diffuse=diffuse)
+    return InsiteSetup(carriers.pop(), antennas, radios, reflections, transmissions, diffractions, diffuse=diffuse)
 
 
 def _only(folder: Path, suffix: str) -> Path:
