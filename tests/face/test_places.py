@@ -1,5 +1,6 @@
 """Sites by any name, and users in them."""
 
+import gzip
 import json
 
 import numpy as np
@@ -57,6 +58,36 @@ def test_choices_of_maps_are_refused_for_scenes():
         st.open_site("simple_street_canyon", options=MapOptions())
 
 
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"up": "y"}, "scene in metres with z up"),
+        ({"lod": "2"}, "lod says nothing"),
+        ({"materials": "mc1"}, "materials says nothing"),
+    ],
+)
+def test_choices_of_models_are_refused_where_they_say_nothing(choices, sentence):
+    with pytest.raises(st.SiteTwinError, match=sentence):
+        st.open_site("simple_street_canyon", **choices)
+
+
+def test_choices_of_models_are_refused_for_maps_and_saved_sites(house, tmp_path):
+    with pytest.raises(st.SiteTwinError, match="a map is opened, so up says nothing"):
+        st.open_site(house, up="z")
+    with pytest.raises(st.SiteTwinError, match="both name the table"):
+        st.open_site(house, materials="mc1", options=MapOptions())
+    st.save_site(st.open_site(house, materials="mc1"), tmp_path / "saved")
+    with pytest.raises(st.SiteTwinError, match="is a saved site, so crs says nothing"):
+        st.open_site(tmp_path / "saved", crs="EPSG:25832")
+
+
+def test_an_unknown_choice_is_a_type_error(house):
+    with pytest.raises(TypeError, match="footprint"):
+        st.open_site(house, footprint=True)
+    with pytest.raises(TypeError, match="axis"):
+        st.open_site("simple_street_canyon", axis="y")
+
+
 def test_users_stand_outdoors_at_their_height(street):
     site, users, _ = street
     assert users.shape[1] == 3
@@ -111,3 +142,11 @@ def test_a_fetched_map_is_kept_and_read_again(tmp_path, monkeypatch):
     read = st.open_site(tmp_path / "kept" / "map.osm.json", around=(48.0001, 11.0001), radius=60.0)
     assert fetched.geometry_hash == read.geometry_hash
     assert fetched.bounds[1, 2] == 10.0
+
+
+@pytest.mark.parametrize("name", ["model.geojson", "model.city.json.gz"])
+def test_a_city_model_under_the_name_of_a_map_is_named(tmp_path, name):
+    data = json.dumps({"type": "CityJSON", "version": "1.1", "CityObjects": {}, "vertices": []}).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(st.SiteTwinError, match="is a city model"):
+        st.open_site(tmp_path / name)

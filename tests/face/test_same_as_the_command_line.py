@@ -1,5 +1,7 @@
 """Commands and the Python beside them on the page of the command line write the same bytes."""
 
+import inspect
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import sitetwin as st
 from sitetwin.cli import app as cli
+from sitetwin.cli.options.groups import option_names
+from sitetwin.cli.site_import import MapPart, ModelReading
+from sitetwin.face.places import ModelChoices
 from sitetwin.site.projection import LocalProjection
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
@@ -39,6 +45,39 @@ def write_map(file):
     file.write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>')
 
 
+def write_models(folder):
+    """A house on a field as OBJ (y up), CityJSON and GeoJSON."""
+    x, y = 691_000.0, 5_335_000.0  # EPSG:25832
+    field = [(x - 50, y - 50, 0), (x + 50, y - 50, 0), (x + 50, y + 50, 0), (x - 50, y + 50, 0)]
+    foot = [(x - 5, y - 5), (x + 5, y - 5), (x + 5, y + 5), (x - 5, y + 5)]
+    corners = [*field, *((*place, 0.0) for place in foot), *((*place, 8.0) for place in foot)]
+    faces = [[8, 9, 10, 11], *([4 + k, 4 + (k + 1) % 4, 8 + (k + 1) % 4, 8 + k] for k in range(4))]
+    lines = ["o field", "f 1 2 3 4", "o house", *("f " + " ".join(str(k + 1) for k in face) for face in faces)]
+    for name, east, north in (("block", x, y), ("block-utm", 0.0, 0.0)):
+        turned = [f"v {a - east} {c} {north - b}" for a, b, c in corners]
+        (folder / f"{name}.obj").write_text("\n".join([*turned, *lines]))
+    city = {
+        "type": "CityJSON",
+        "version": "1.1",
+        "transform": {"scale": [0.001, 0.001, 0.001], "translate": [x, y, 0]},
+        "metadata": {"referenceSystem": "https://www.opengis.net/def/crs/EPSG/0/25832"},
+        "vertices": [[round(1e3 * (a - x)), round(1e3 * (b - y)), round(1e3 * c)] for a, b, c in corners],
+        "CityObjects": {
+            "h": {
+                "type": "Building",
+                "geometry": [
+                    {"type": "Solid", "lod": lod, "boundaries": [[[face] for face in [*faces, [7, 6, 5, 4]]]]}
+                    for lod in ("1.2", "2.2")
+                ],
+            }
+        },
+    }
+    (folder / "block.city.json").write_text(json.dumps(city))
+    ring = [[11.575, 48.137], [11.5752, 48.137], [11.5752, 48.1371], [11.575, 48.1371], [11.575, 48.137]]
+    house = {"type": "Feature", "properties": {"hoehe": 7}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (folder / "houses.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [house]}))
+
+
 def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -54,6 +93,7 @@ def both(tmp_path_factory):
         for way in ("command", "python"):
             (top / way).mkdir()
             write_map(top / way / "city.osm")
+            write_models(top / way)
             (top / way / "runs").mkdir()
             (top / way / "sites").mkdir()
         for command, python in PAIRS:
@@ -88,3 +128,12 @@ def test_every_command_has_its_python():
     groups = {"site": cli.site_app, "store": cli.store_app, "study": cli.study_app}
     known = single | {f"{name} {info.name}" for name, app in groups.items() for info in app.registered_commands}
     assert known <= listed
+
+
+def test_all_that_an_import_takes_is_taken_by_a_notebook():
+    face = (
+        set(inspect.signature(st.open_site).parameters) | set(ModelChoices.__annotations__) | {"box"}
+    )  # a box is a `clip`
+    assert {*option_names(MapPart), *option_names(ModelReading), "origin", "materials"} <= face | {
+        "box"
+    }  # a box is a `clip`

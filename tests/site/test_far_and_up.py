@@ -293,3 +293,70 @@ def test_nothing_is_turned_without_clear_evidence(model: str, tmp_path: Path) ->
         site = load_scene(obj(meshes, tmp_path, "z"))
     assert_same(site, meshes, np.zeros(3))
     assert json.loads(json.dumps(site.provenance))["source"]["up"] == "z"
+
+
+@settings(max_examples=12, deadline=None)
+@given(up=st.sampled_from("xyz"), angle=st.floats(0, 6.3), kind=st.sampled_from([obj, ply]))
+def test_a_model_on_its_head_is_refused(tmp_path_factory, up: str, angle: float, kind: Writer) -> None:
+    hanging = [(vertices * [1, -1, -1], faces) for vertices, faces in city(angle)]
+    path = kind(hanging, tmp_path_factory.mktemp("head"), up)
+    with pytest.raises(SiteTwinError, match=f"on its head along {up}"):
+        load_mesh(path)
+    assert load_mesh(path, up=up).num_triangles > 0
+
+
+@pytest.mark.parametrize("up", ["x", "y"])
+def test_a_tower_on_its_side_is_asked_for(tmp_path: Path, up: str) -> None:
+    tower = [GROUND, block(-10, -10, 10, 10, 210.0)]
+    with pytest.raises(SiteTwinError, match=f"on its side: its ground lies across {up}.*--up {up}"):
+        load_mesh(obj(tower, tmp_path, up))
+    assert_same(load_mesh(obj(tower, tmp_path, up), up=up), tower, np.zeros(3))
+    assert_same(load_mesh(obj(tower, tmp_path, "z")), tower, np.zeros(3))
+
+
+@pytest.mark.parametrize("shrink", [[1e-3] * 3, [1 / 74e3, 1 / 111e3, 1.0]], ids=["kilometres", "degrees"])
+def test_a_model_too_small_for_metres_is_asked_for(tmp_path: Path, shrink: list[float]) -> None:
+    path = obj([(vertices * shrink, faces) for vertices, faces in city()], tmp_path, "z")
+    with pytest.raises(SiteTwinError, match=r"0\.\d+ m wide.*--unit km.*degrees"):
+        load_mesh(path)
+    assert load_mesh(path, unit="m").num_triangles > 0
+
+
+def test_several_tiny_bodies_are_a_city_in_kilometres(tmp_path: Path) -> None:
+    spread = [(vertices * [20.0, 20.0, 1.0] * 1e-3, faces) for vertices, faces in city()]
+    with pytest.raises(SiteTwinError, match="give its unit"):
+        load_mesh(obj(spread, tmp_path, "z"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(longitude=st.floats(-180, 180), latitude=st.floats(1, 89), height=st.floats(-400, 6000))
+def test_geocentric_coordinates_are_refused(tmp_path_factory, longitude: float, latitude: float, height: float) -> None:
+    to_earth = pyproj.Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+    meshes = []
+    for vertices, faces in city():
+        east, north = longitude + vertices[:, 0] / 1e6, latitude + vertices[:, 1] / 1e6
+        meshes.append((np.stack(to_earth.transform(east, north, height + vertices[:, 2]), axis=1), faces))
+    with pytest.raises(SiteTwinError, match=r"geocentric|on its (side|head)"):
+        load_mesh(ply(meshes, tmp_path_factory.mktemp("earth"), "z"))
+
+
+def test_map_coordinates_as_far_as_the_middle_of_the_earth_are_taken(tmp_path: Path) -> None:
+    offset = np.array([500_000.0, 6_345_000.0, 20.0])  # Denmark, in UTM
+    assert_same(load_mesh(obj(shifted(city(), offset), tmp_path, "z")), city(), offset)
+
+
+def test_a_place_off_the_area_of_its_system_is_said(tmp_path: Path) -> None:
+    path = obj(shifted(city(), [334_000.0, 16_252_000.0, 0.0]), tmp_path, "z")
+    with pytest.warns(SiteTwinWarning, match=r"56\.\d+, 150\.\d+.*off the area of WGS 84 / UTM zone 56S"):
+        load_mesh(path, crs="EPSG:32756")
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32760", "EPSG:3857", "EPSG:2193"])
+def test_systems_over_the_antimeridian_have_an_area(tmp_path: Path, crs: str) -> None:
+    to_plane = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    x, y = to_plane.transform(178.0, -38.7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SiteTwinWarning)
+        placed = load_mesh(obj(shifted(city(), [round(x), round(y), 0.0]), tmp_path, "z"), crs=crs.split(":")[1])
+    assert placed.georeference is not None
+    assert placed.georeference.longitude == pytest.approx(178.0, abs=0.01)

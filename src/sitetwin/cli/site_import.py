@@ -77,30 +77,19 @@ class ModelReading:
         Raises:
             SiteTwinError: The file cannot be read, or an option says nothing to files of its kind.
         """
-        from sitetwin.site import load_scene, with_georeference
-        from sitetwin.site.account import file_origin
-        from sitetwin.site.importers import CITYJSON_SUFFIXES, MESH_SUFFIXES, load_cityjson, load_mesh
-        from sitetwin.site.importers.sionna import load_mitsuba
-        from sitetwin.site.maps import load_rules
-        from sitetwin.site.projection import check_origin
+        from sitetwin.site.importers import models
 
-        suffix = Path(file).suffix.lower()
-        if suffix in CITYJSON_SUFFIXES:
-            refuse_idle(ctx, ("unit", "up", "crs", "origin"), "for CityJSON; leave it out")
-            return load_cityjson(file, lod=self.lod, rules=load_rules(materials))
-        refuse_idle(ctx, ("lod", "materials"), f"for '{file}', which names its own; leave it out")
-        place = _origin(origin)
-        where = None if place is None else check_origin(*place)
-        if suffix in MESH_SUFFIXES:
-            return load_mesh(file, unit=self.unit, up=self.up, crs=self.crs, georeference=where)
-        refuse_idle(ctx, ("unit",), "for a scene in metres; leave it out")
-        if suffix == ".xml":
-            return load_mitsuba(file, up=self.up, crs=self.crs, georeference=where)
-        refuse_idle(ctx, ("up", "crs"), "for a scene in metres with z up; leave it out")
-        site = load_scene(file)
-        if place is not None and file_origin(site) is not None:
-            raise SiteTwinError(f"'{file}' lies far from its own origin, so that --origin says nothing; leave it out")
-        return site if place is None else with_georeference(site, *place)
+        idle, why = models.idle_choices(file)
+        refuse_idle(ctx, idle, why)
+        how = models.ModelReading(
+            lod=self.lod,
+            unit=self.unit,
+            up=self.up,
+            crs=self.crs,
+            materials=None if "materials" in idle else materials,
+            origin=_origin(origin),
+        )
+        return models.load_model(file, how)
 
 
 @takes_groups

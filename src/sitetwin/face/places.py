@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.site import open_site as open_scene
-from sitetwin.site.maps import Clip, MapOptions, Radius, fetch_map, read_maps, site_from_map
+from sitetwin.site.importers.models import ModelReading, load_model
+from sitetwin.site.io import is_saved_site
+from sitetwin.site.maps import Clip, MapOptions, Radius, fetch_map, load_rules, read_maps, site_from_map
 from sitetwin.site.opening import is_map
 
 Progress = Callable[[str, float], None]
+
+
+class ModelChoices(TypedDict, total=False):
+    """Choices of `open_site` for city models, scenes and meshes."""
+
+    lod: str | None
+    unit: str | None
+    up: str | None
+    crs: str | None
+    materials: str | None
 
 
 def checked_site(site: Any) -> Site:
@@ -37,6 +49,7 @@ def open_site(
     height_key: str | None = None,
     options: MapOptions | None = None,
     progress: Progress | None = None,
+    **model: Unpack[ModelChoices],
 ) -> Site:
     """Open a site: a built-in scene, a saved site, a map, a scene file or a mesh.
 
@@ -47,19 +60,28 @@ def open_site(
         around: (latitude, longitude) in degrees: the part of a map about this point, with `radius`.
         radius: Radius around the point `around`, metres.
         clip: Another part of a map, such as a `sitetwin.site.maps.Box`, instead of `around` and `radius`.
-        origin: (latitude, longitude) in degrees of the local origin of a map; by default the middle of its part.
+        origin: (latitude, longitude) in degrees of the local origin: of a map, by default the middle of its part; of a
+            mesh or scene, where its own origin lies.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
         height_key: Attribute of a map that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
             "NAME:levels" for a number of storeys; by default known names are read.
         options: What is assumed about buildings, trees, ground and materials of a map.
         progress: Called with the stage of reading a map and its finished share, 0 to 1.
+        **model: How a city model, a scene or a mesh is read: `lod`, level of detail of CityJSON ("2" or "1.2", the
+            highest by default); `unit` of a mesh ("m", "cm", "mm", "km", "in", "ft", "us-ft"); `up`, the axis of a
+            mesh or scene that points up ("x", "y", "z"); `crs`, the reference system of its coordinates
+            ("EPSG:25832"). And `materials`, the table from the tags of CityJSON or a map to materials ("default",
+            "mc1", "mc2", "mc3", or a file .toml), which `options` of a map hold too.
 
     Returns:
         The site. `site.provenance` says what was read and assumed.
 
     Raises:
         SiteTwinError: There is no such place, the file is damaged, or a choice has no effect for this kind of file.
+        TypeError: There is no choice of that name.
     """
+    for name in model.keys() - ModelChoices.__annotations__.keys():
+        raise TypeError(f"open_site() got an unexpected keyword argument '{name}'")
     files = [source] if isinstance(source, (str, Path)) else list(source)
     if files and all(_is_map_file(Path(file)) for file in files):
         how = {
@@ -68,21 +90,24 @@ def open_site(
             "footprints": footprints,
             "height_key": height_key,
         }
-        return _of_map(files, how, options, progress)
+        return _of_map(files, how, _map_options(options, model), progress)
     if len(files) != 1:
         raise SiteTwinError("only map files can be joined; give one file of a city model or mesh")
     given = {
         "around": around,
         "radius": radius,
         "clip": clip,
-        "origin": origin,
-        "options": options,
+        "footprints": footprints or None,
         "height_key": height_key,
+        "options": options,
     }
-    idle = [name for name, value in given.items() if value is not None]
-    if idle or footprints:
-        raise SiteTwinError(f"'{files[0]}' is no map, so {[*idle, 'footprints'][0]} says nothing for it; leave it out")
-    return open_scene(files[0])
+    _refuse_idle(given, f"'{files[0]}' is no map")
+    reading = ModelReading(**model, origin=origin)
+    if reading == ModelReading():
+        return open_scene(files[0])
+    if is_saved_site(files[0]):
+        _refuse_idle(vars(reading), f"'{files[0]}' is a saved site")
+    return load_model(files[0], reading)  # its place alone would not tell how it was read
 
 
 def fetch_site(
@@ -108,6 +133,24 @@ def fetch_site(
     """
     fetched = fetch_map(place, radius, folder)
     return _of_map([fetched.path], {"clip": fetched.clip}, options, progress)
+
+
+def _refuse_idle(given: dict[str, Any], because: str) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise SiteTwinError(f"{because}, so {name} says nothing for it; leave it out")
+
+
+def _map_options(options: MapOptions | None, model: ModelChoices) -> MapOptions | None:
+    """The options of a map, with the table of materials if it is given beside them."""
+    rest = dict(model)
+    table = rest.pop("materials", None)
+    _refuse_idle(rest, "a map is opened")
+    if table is None:
+        return options
+    if options is not None:
+        raise SiteTwinError("materials and options.rules both name the table of materials; give one of them")
+    return MapOptions(rules=load_rules(str(table)))
 
 
 def _is_map_file(path: Path) -> bool:

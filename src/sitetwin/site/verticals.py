@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int
 _PAIRS_PER_BLOCK = 1 << 18
 _MOST_CELLS = 1 << 21
 _MOST_ENTRIES = 1 << 23
+_CELLS, _FINE_CELLS = 4, 64  # for each triangle: of the grid of all, and of that of small ones
+_MANY = 1000  # small triangles that are worth a grid of their own
 _UPRIGHT = 1e-9  # m2 in plan: a triangle of less has no height at a point
 _EDGE = 1e-9  # barycentric slack: a point on a shared edge hits both triangles and never slips between them
 
@@ -30,7 +33,10 @@ class Hits:
 
 
 class VerticalIndex:
-    """Triangles in plan on a uniform grid, ready for vertical lines.
+    """Triangles in plan on uniform grids, ready for vertical lines.
+
+    Small triangles have a finer grid of their own: in the detailed parts of a city (domes, trees), thousands of them
+    share one cell of the other.
 
     Args:
         corners: (T, 3, 3) triangle corners, metres. Vertical triangles are never hit.
@@ -40,14 +46,46 @@ class VerticalIndex:
         flat = corners[..., :2]
         e1, e2 = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
         area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-        self._rows = np.flatnonzero(np.abs(area) > _UPRIGHT)
-        self._corners, self._area = corners[self._rows], area[self._rows]
-        if not len(self._rows):
+        rows = np.flatnonzero(np.abs(area) > _UPRIGHT)
+        self._grids: list[_Grid] = []
+        if not len(rows):
             return
+        low, high = flat[rows].min(axis=1), flat[rows].max(axis=1)
+        span = np.maximum(high.max(axis=0) - low.min(axis=0), 1e-3)
+        small = (high - low).max(axis=1) <= 0.5 * np.sqrt(span.prod() / (_CELLS * len(rows)))
+        if small.sum() < _MANY:
+            small[:] = False
+        for chosen, cells in ((rows[~small], _CELLS), (rows[small], _FINE_CELLS)):
+            if len(chosen):
+                self._grids.append(_Grid(corners[chosen], area[chosen], chosen, cells))
+
+    def hits(self, points_xy: Float[np.ndarray, "points 2"]) -> Hits:
+        """Find all triangles on the vertical lines through points.
+
+        Args:
+            points_xy: (N, 2) x and y of the points, metres.
+        """
+        found = [part for grid in self._grids for part in grid.hits(points_xy)] if len(points_xy) else []
+        if not found:
+            return Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        point, triangle, z = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        if len(self._grids) > 1:
+            order = np.argsort(
+                point * (int(triangle.max(initial=0)) + 1) + triangle, kind="stable"
+            )  # merges sorted runs
+            point, triangle, z = point[order], triangle[order], z[order]
+        return Hits(point, triangle, z)
+
+
+class _Grid:
+    """Triangles that are not vertical, on one uniform grid."""
+
+    def __init__(self, corners: np.ndarray, area: np.ndarray, rows: np.ndarray, cells: int) -> None:
+        self._corners, self._area, self._rows = corners, area, rows
         low, high = self._corners[..., :2].min(axis=1), self._corners[..., :2].max(axis=1)
         self._origin = low.min(axis=0)
         span = np.maximum(high.max(axis=0) - self._origin, 1e-3)
-        self._cell = max(float(np.sqrt(span[0] * span[1] / (4 * len(low)))), float(span.max()) / 4096, 1e-3)
+        self._cell = max(float(np.sqrt(span[0] * span[1] / (cells * len(low)))), float(span.max()) / 4096, 1e-3)
         while True:
             self._shape = (span / self._cell).astype(np.int64) + 1
             first = self._cell_of(low)
@@ -67,28 +105,18 @@ class VerticalIndex:
     def _cell_of(self, xy: np.ndarray) -> np.ndarray:
         return np.clip(((xy - self._origin) / self._cell).astype(np.int64), 0, self._shape - 1)
 
-    def hits(self, points_xy: Float[np.ndarray, "points 2"]) -> Hits:
-        """Find all triangles on the vertical lines through points.
-
-        Args:
-            points_xy: (N, 2) x and y of the points, metres.
-        """
-        found: list[tuple[np.ndarray, ...]] = []
-        if len(self._rows) and len(points_xy):
-            cell = self._cell_of(points_xy)
-            flat = cell[:, 0] * self._shape[1] + cell[:, 1]
-            begin, count = self._offsets[flat], self._offsets[flat + 1] - self._offsets[flat]
-            total = np.cumsum(count)
-            cut = 0
-            while cut < len(count):
-                done = total[cut - 1] if cut else 0
-                stop = max(int(np.searchsorted(total, done + _PAIRS_PER_BLOCK, side="right")), cut + 1)
-                found.append(self._block(points_xy, cut, stop, begin, count))
-                cut = stop
-        if not found:
-            return Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        point, triangle, z = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        return Hits(point, self._rows[triangle], z)
+    def hits(self, points_xy: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+        """Points, triangles and heights of the hits, in blocks."""
+        cell = self._cell_of(points_xy)
+        flat = cell[:, 0] * self._shape[1] + cell[:, 1]
+        begin, count = self._offsets[flat], self._offsets[flat + 1] - self._offsets[flat]
+        total = np.cumsum(count)
+        cut = 0
+        while cut < len(count):
+            done = total[cut - 1] if cut else 0
+            stop = max(int(np.searchsorted(total, done + _PAIRS_PER_BLOCK, side="right")), cut + 1)
+            yield self._block(points_xy, cut, stop, begin, count)
+            cut = stop
 
     def _block(
         self, xy: np.ndarray, cut: int, stop: int, begin: np.ndarray, count: np.ndarray
@@ -106,4 +134,4 @@ class VerticalIndex:
         v = (e1[:, 0] * py - e1[:, 1] * px) / area
         inside = (u >= -_EDGE) & (v >= -_EDGE) & (u + v <= 1.0 + _EDGE)
         z = a[:, 2] + u * e1[:, 2] + v * e2[:, 2]
-        return point[inside], triangle[inside], z[inside]
+        return point[inside], self._rows[triangle[inside]], z[inside]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.importers.reference import ReferenceSystem
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.projection import Georeference, LocalProjection, check_origin
 
+_EARTH, _RELIEF = 6.3675e6, 2e4  # m; the surface of the ellipsoid, and whatever stands on it
+_BESIDE = 0.5  # degrees off the area of a system: its neighbours use it, too
 _NEAR = 1e4  # m; to here the ray caster's single precision resolves half a millimetre
 
 
@@ -63,6 +67,21 @@ class CityFrame:
         return replace(self, origin=(x, y, above), georeference=georeference)
 
 
+def check_no_geocentric(where: str, points: Float[np.ndarray, "points 3"]) -> None:
+    """Refuse coordinates that are counted from the middle of the earth: their z does not point up.
+
+    Raises:
+        SiteTwinError: All points lie near the surface of the earth, and not near the plane z = 0.
+    """
+    with np.errstate(over="ignore"):
+        away = np.sqrt((points**2).sum(axis=1))
+    if len(points) and (abs(away - _EARTH) <= _RELIEF).all() and (np.abs(points[:, 2]) > _NEAR).all():
+        raise SiteTwinError(
+            f"'{where}' has geocentric coordinates (x, y, z from the middle of the earth), whose z does not point up; "
+            "transform them to a projected system in metres, such as UTM, and give that (--crs EPSG:<code>)"
+        )
+
+
 def city_frame(where: str, reference: ReferenceSystem | None, points: np.ndarray, ledger: Ledger) -> CityFrame:
     """Choose the local frame of a file, centred on the middle of its points.
 
@@ -82,6 +101,7 @@ def city_frame(where: str, reference: ReferenceSystem | None, points: np.ndarray
     with np.errstate(over="ignore"):
         middle = (low / 2 + high / 2).round(3)
     if reference is None:
+        check_no_geocentric(where, points)
         ledger.note("assumed", "coordinates are metres, east and north: the file names no reference system")
         near = float(np.abs(points).max()) <= _NEAR
         shift = (0.0, 0.0, 0.0) if near else (float(middle[0]), float(middle[1]), 0.0)
@@ -92,6 +112,7 @@ def city_frame(where: str, reference: ReferenceSystem | None, points: np.ndarray
         to_wgs84 = Transformer.from_crs(horizontal, "EPSG:4326", always_xy=True)
         longitude, latitude = to_wgs84.transform(float(middle[0]), float(middle[1]), errcheck=True)
         datum = vertical.name if vertical is not None else "heights of the file"
+        _check_area(where, horizontal, (longitude, latitude), ledger)
         georeference = check_origin(round(latitude, 7), round(longitude, 7), datum)
         transformer = Transformer.from_crs(horizontal, LocalProjection.of(georeference).crs, always_xy=True)
     except (ProjError, ValueError) as error:
@@ -99,6 +120,22 @@ def city_frame(where: str, reference: ReferenceSystem | None, points: np.ndarray
             f"'{where}' has coordinates outside the area of {reference.name}; correct its reference system or transform"
         ) from error
     return CityFrame(where, georeference, transformer, (float(middle[0]), float(middle[1]), 0.0), unit, True)
+
+
+def _check_area(where: str, horizontal: CRS, place: tuple[float, float], ledger: Ledger) -> None:
+    """Say so where a place (longitude, latitude) lies off the area that a reference system is made for."""
+    area = horizontal.area_of_use
+    if area is None:
+        return
+    longitude, latitude = place
+    width = (area.east - area.west) % 360.0 or 360.0
+    beside = (longitude - area.west + _BESIDE) % 360.0 > width + 2 * _BESIDE and width < 360.0 - 2 * _BESIDE
+    if not beside and area.south - _BESIDE <= latitude <= area.north + _BESIDE:
+        return
+    at = f"{latitude:.2f}, {longitude:.2f} (latitude, longitude)"
+    said = f"coordinates lie at {at}, off the area of {horizontal.name}"
+    ledger.note("assumed", said)
+    warnings.warn(f"'{where}': the {said} ({area.name}); check the reference system", SiteTwinWarning, stacklevel=4)
 
 
 def _vertical_unit(horizontal: CRS, vertical: CRS | None, ledger: Ledger) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site.importers.city_frame import city_frame
+from sitetwin.site.importers.city_frame import check_no_geocentric, city_frame
 from sitetwin.site.importers.reference import parse_reference
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import FAR
@@ -111,11 +111,12 @@ def place_mesh(
         crs: Name of the projected reference system of the coordinates, such as "EPSG:25832".
 
     Raises:
-        SiteTwinError: Both places are given, the reference system is unknown or no projected one, or the mesh lies
-            more than 50 km from an origin whose place on earth is given.
+        SiteTwinError: Both places are given, the reference system is unknown or no projected one, the coordinates are
+            geocentric, or the mesh lies more than 50 km from an origin whose place on earth is given.
     """
     if crs is not None:
         return _in_system(where, vertices, crs, georeference, ledger)
+    check_no_geocentric(where, vertices)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     middle = np.rint(low / 2 + high / 2)
     outside = (low > 0) | (high < 0)
@@ -146,7 +147,8 @@ def _in_system(
             f"'{where}' cannot lie in {crs} and have its origin at {georeference.latitude:g}, "
             f"{georeference.longitude:g} as well; give one of the two"
         )
-    frame = city_frame(where, parse_reference(crs, where), vertices, ledger)
+    name = f"EPSG:{crs}" if crs.isdecimal() else crs
+    frame = city_frame(where, parse_reference(name, where), vertices, ledger)
     ledger.note("read", f"coordinates of {crs}; 0, 0 of the site is {frame.origin[0]:,.3f}; {frame.origin[1]:,.3f}")
     return PlacedMesh(frame.local(vertices), frame.georeference, frame.origin)
 

@@ -42,6 +42,8 @@ UNITS = {
 
 _WIDEST = 20e3  # m; no site is wider
 _HIGHEST = 1e3  # m; above the tallest building, and above what a site's terrain rises
+_NARROWEST = 1.0  # m; no site is narrower, unless its unit is given
+_SMALL, _LOW, _SEVERAL = 20.0, 0.1, 3  # m, m and objects: several that are all so small are a city in kilometres
 _LARGEST_MESH_FILE = 2**30  # bytes
 
 
@@ -65,8 +67,8 @@ def load_mesh(
     Args:
         path: The file.
         unit: Unit of its coordinates, a key of `UNITS`. By default the unit is metres, and a mesh wider than 20 km or
-            higher than 1 km is refused, because it was probably drawn in centimetres or millimetres; give "m" to take
-            it as it is.
+            higher than 1 km is refused, because it was probably drawn in centimetres or millimetres, and so is one
+            that is narrower than 1 m (kilometres or degrees); give "m" to take it as it is.
         up: Axis that points up, "x", "y" or "z": by default "y" for glTF, whose specification says so, and "z" for
             others, unless the ground of the model lies across another axis. Then the model is turned, with a warning.
         crs: Projected reference system of the coordinates, such as "EPSG:25832" or "EPSG:25832+7837". The mesh is put
@@ -99,7 +101,7 @@ def load_mesh(
     upward = choose_up(_corners(surfaces), usual, up, str(path), ledger)
     vertices = turned_up(vertices, upward)
     if unit is None and crs is None:
-        _check_unit(vertices, path)
+        _check_unit(vertices, path, len({surface.owner for surface in surfaces}))
     with np.errstate(over="ignore"):  # what overflows is refused with the site
         vertices = vertices * UNITS[unit or "m"]
     check_finite(vertices, f"'{path}'")
@@ -186,11 +188,17 @@ def _check_finite(surface: Surface, path: Path) -> None:
         )
 
 
-def _check_unit(vertices: np.ndarray, path: Path) -> None:
-    """Refuse a mesh that is too large to be in metres; nothing is scaled silently."""
+def _check_unit(vertices: np.ndarray, path: Path, objects: int) -> None:
+    """Refuse a mesh that is too large or too small to be in metres; nothing is scaled silently."""
     with np.errstate(over="ignore"):
         extent = np.ptp(vertices, axis=0)
     width, height = float(extent[:2].max()), float(extent[2])
+    if width < _NARROWEST or (objects >= _SEVERAL and width < _SMALL and 0 < height < _LOW):
+        raise SiteTwinError(
+            f"'{path}' would be {width:.3g} m wide and {height:.3g} m high in metres, which no site is; give its unit "
+            "(--unit km, or --unit m to take it as it is), or put it into a projected system in metres if its "
+            "coordinates are degrees"
+        )
     if width <= _WIDEST and height <= _HIGHEST:
         return
     choices = ", ".join(f"'{u}' makes it {width * UNITS[u]:,.4g} m by {height * UNITS[u]:,.4g} m" for u in ("cm", "mm"))

@@ -62,7 +62,7 @@ def parse_reference(text: str, where: str) -> ReferenceSystem:
     if not codes:
         raise SiteTwinError(
             f"'{where}' names the reference system '{clip(text)}', which is no EPSG code; write it as "
-            "https://www.opengis.net/def/crs/EPSG/0/<code>"
+            "EPSG:<code> or https://www.opengis.net/def/crs/EPSG/0/<code>"
         )
     plain = ReferenceSystem(codes, CRS.from_epsg(4326), None).name
     systems: list[CRS] = []

@@ -25,6 +25,7 @@ from sitetwin.site.verticals import VerticalIndex
 Axis = Literal["x", "y", "z"]
 AXES: tuple[Axis, ...] = ("x", "y", "z")
 
+_NO_SITE = 1e9  # in any unit: no model is wider
 _FLAT = 0.5  # of the smaller width: a site is not higher
 _SAMPLES = 32  # along each side of the plan
 _COVERED = 0.9  # share of the plan (its convex hull) that a ground spans
@@ -63,18 +64,29 @@ def choose_up(
 
     Raises:
         SiteTwinError: The given axis is none of them; or none is given, and feet or walls, but no ground, speak for
-            another axis than the usual one.
+            another axis than the usual one, a ground speaks for another axis in a model that is as high as wide, or
+            the model hangs below its ground.
     """
     if given is not None:
         for axis_name in AXES:
             if given == axis_name:
                 return axis_name
         raise SiteTwinError(f"'{given}' is no upward axis; choose x, y or z")
-    with np.errstate(over="ignore"):  # what overflows is refused with the site
-        candidate = _flattest(corners)
-    if candidate is None or candidate == usual:
+    with np.errstate(over="ignore"):
+        wide = np.ptp(corners.reshape(-1, 3), axis=0).max() > _NO_SITE
+    if wide:  # it is refused for its width
         return usual
+    candidate = _flattest(corners)
+    if candidate is None:
+        return _of_towers(corners, usual, where)
     axis = AXES.index(candidate)
+    if _on_its_head(corners, axis):
+        raise SiteTwinError(
+            f"'{where}' stands on its head along {candidate}: what should stand on its ground hangs below it; turn the "
+            "model by half a turn and export it again"
+        )
+    if candidate == usual:
+        return usual
     if _has_ground(corners, axis):
         said = f"{candidate} points up, not {usual} as is usual in such files: the ground lies across {candidate}"
         ledger.note("assumed", said)
@@ -89,6 +101,31 @@ def choose_up(
     return usual
 
 
+def _of_towers(corners: np.ndarray, usual: Axis, where: str) -> Axis:
+    """The usual axis of a model that is as high as wide, unless its ground lies across another one alone."""
+    if not _has_ground(corners, AXES.index(usual)):
+        for axis, name in enumerate(AXES):
+            if name != usual and _has_ground(corners, axis):
+                raise SiteTwinError(
+                    f"'{where}' seems to lie on its side: its ground lies across {name}, and {usual} is taken as up; "
+                    f"say which axis points up (--up {name}, or --up {usual} if it is right so)"
+                )
+    return usual
+
+
+def _on_its_head(corners: np.ndarray, axis: int) -> bool:
+    """Whether bodies hang below a ground that carries nothing."""
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = norm(normal) * (np.abs(normal[:, axis]) > _LEVEL * norm(normal))
+    heights = corners[..., axis]
+    middle = 0.5 * (heights.min() + heights.max())
+    if (area * (heights.mean(axis=1) - middle)).sum() <= 0:  # the ground is most of what lies level
+        return False
+    turned = corners.copy()
+    turned[..., axis] *= -1
+    return not _has_ground(corners, axis) and _has_ground(turned, axis, bodies=True)
+
+
 def _flattest(corners: np.ndarray) -> Axis | None:
     """The axis along which a mesh is much smaller than along both others."""
     points = corners.reshape(-1, 3)
@@ -97,8 +134,11 @@ def _flattest(corners: np.ndarray) -> Axis | None:
     return AXES[axis] if size[axis] <= _FLAT * np.delete(size, axis).min() and size.max() > 0 else None
 
 
-def _has_ground(corners: np.ndarray, axis: int) -> bool:
-    """Whether a sheet or slab across an axis spans the model, lies open in part, and carries the rest of it."""
+def _has_ground(corners: np.ndarray, axis: int, bodies: bool = False) -> bool:
+    """Whether a sheet or slab across an axis spans the model, lies open in part, and carries the rest of it.
+
+    With `bodies`, something must also lie over it (over a pit, nothing does).
+    """
     local = corners - corners.reshape(-1, 3).min(axis=0)
     turned = turned_up(local.reshape(-1, 3), AXES[axis]).reshape(-1, 3, 3)
     points = turned.reshape(-1, 3)
@@ -119,12 +159,17 @@ def _has_ground(corners: np.ndarray, axis: int) -> bool:
     met = np.isfinite(lowest)
     if not len(plan) or met.mean() < _COVERED:
         return False
-    open_share = (highest[met] - lowest[met] <= _THIN * height).mean()
-    return bool(open_share >= _OPEN and _stand_on(turned, plan[met], lowest[met], height))
+    is_open = highest[met] - lowest[met] <= _THIN * height
+    if is_open.mean() < _OPEN or (bodies and is_open.all()):
+        return False
+    return _stand_on(turned, plan[met], lowest[met], is_open, height)
 
 
-def _stand_on(corners: np.ndarray, plan: np.ndarray, ground: np.ndarray, height: float) -> bool:
-    """Whether what rises from the ground begins on it: the walls reach down to the lowest surface beside them."""
+def _stand_on(corners: np.ndarray, plan: np.ndarray, lowest: np.ndarray, is_open: np.ndarray, height: float) -> bool:
+    """Whether what rises from the ground begins on it: the walls reach down to the lowest surface beside them.
+
+    And they stand above the open ground, so that nothing hangs below it.
+    """
     from scipy.spatial import cKDTree
 
     tops, feet = corners[..., 2].max(axis=1), corners[..., 2].min(axis=1)
@@ -132,9 +177,10 @@ def _stand_on(corners: np.ndarray, plan: np.ndarray, ground: np.ndarray, height:
     if not walls.any():
         return False
     middle = corners[walls].mean(axis=1)
-    under = ground[cKDTree(plan).query(middle[:, :2])[1]]
+    under = lowest[cKDTree(plan).query(middle[:, :2])[1]]
+    beside = lowest[is_open][cKDTree(plan[is_open]).query(middle[:, :2])[1]]
     area = norm(np.cross(corners[walls, 1] - corners[walls, 0], corners[walls, 2] - corners[walls, 0]))
-    begins = feet[walls] <= under + _STANDS * height
+    begins = (feet[walls] <= under + _STANDS * height) & (0.5 * (feet + tops)[walls] > beside)
     return bool(area[begins].sum() >= 0.5 * area.sum())
 
 

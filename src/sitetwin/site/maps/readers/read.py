@@ -166,6 +166,11 @@ def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str
         elements, kind = reader(file.data, file.where, read.ledger), str(file.format)
     else:
         value = parse_json(file.data, file.where)
+        if "CityObjects" in value or str(value.get("type", "")).startswith("CityJSON"):
+            raise SiteTwinError(
+                f"'{file.where}' is a city model (CityJSON) under the name of a map; unpack it where it is packed, and "
+                "name it .city.json"
+            )
         if is_geojson(value):
             how: Any = {"prefix": prefix, "footprints": footprints, "height_key": read.height_key}
             read.add(read_geojson(value, file.where, read.ledger, **how))
