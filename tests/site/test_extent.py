@@ -80,3 +80,16 @@ def test_a_station_by_degrees_stands_where_they_say():
     assert made.on(SITE).yaw_deg == pytest.approx(-30.0)
     with pytest.raises(SiteTwinError, match="where on earth"):
         made.on(quad_site([ground(50.0)]))
+
+
+def test_users_in_the_corner_of_a_turned_slope_are_told():
+    rhombus = np.array([[0.0, -80, 15], [80, 0, 30], [0, 80, 15], [-80, 0, 0]])  # within its rectangle
+    slope = quad_site([rhombus])
+    users = np.array([[0.0, 0, 16.5], [75, 75, 1.5], [-70, 70, 1.5]])
+    with pytest.warns(
+        SiteTwinWarning, match=r"2 users stand within the site where it has no ground.*0\.00 m.*30\.00 m"
+    ):
+        check_users_on_site(slope, users)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_users_on_site(slope, users[:1])

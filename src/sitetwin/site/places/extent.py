@@ -15,6 +15,7 @@ from sitetwin.site.latlon import to_geographic
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.site import Site
 
+_UNEVEN = 1.0  # metres, of users put over the lowest point of a site
 _SLACK = 1e-6  # metres: the rim belongs to the site
 
 
@@ -74,6 +75,23 @@ def check_users_on_site(site: Site, users: Float[np.ndarray, "users 3"]) -> None
             "there, neither ground nor buildings",
             SiteTwinWarning,
             stacklevel=3,
+        )
+    _say_groundless(site, users[~off])
+
+
+def _say_groundless(site: Site, users: np.ndarray) -> None:
+    """Warn of users within the site for whom it has no ground, if that moves them by more than a metre."""
+    heights = site.corners[site.is_ground][..., 2]
+    if not len(users) or not len(heights) or heights.max() - site.bounds[0, 2] <= _UNEVEN:
+        return
+    count = int(np.isnan(ground_height(site, np.ascontiguousarray(users[:, :2]))).sum())
+    if count:
+        warnings.warn(
+            f"{count:,} users stand within the site where it has no ground: grids put such users over its lowest "
+            f"point, which is at {site.bounds[0, 2]:.2f} m, while its ground reaches {heights.max():.2f} m; choose an "
+            "area with ground",
+            SiteTwinWarning,
+            stacklevel=4,
         )
 
 
