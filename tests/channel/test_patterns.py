@@ -451,3 +451,21 @@ def test_every_spelling_of_a_grid_is_the_same(change):
 def test_headings_that_name_other_columns_are_refused(heading):
     with pytest.raises(SiteTwinError, match="in this order"):
         parse_csv(GOOD.replace("theta_deg,phi_deg,gain_dbi", heading))
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "theta,phi,power_dbm",
+        "theta,phi,gain_linear",
+        "theta,phi,path_loss",
+        "theta,phi,phase",
+        "theta,phi,gain_theta,gain_phi",
+        "theta,phi,gain,mag",
+    ],
+)
+def test_columns_that_hold_something_else_by_their_names_are_refused(heading):
+    rows = [(t, p, 1.0, 2.0)[: heading.count(",") + 1] for t in (0, 90, 180) for p in range(0, 360, 90)]
+    text = "\n".join([heading, *(",".join(str(v) for v in row) for row in rows)])
+    with pytest.raises(SiteTwinError, match=f"a column is named '{heading.split(',')[-1]}'"):
+        parse_csv(text)

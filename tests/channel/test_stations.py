@@ -59,6 +59,8 @@ def test_a_pattern_file_lies_beside_the_list(tmp_path):
         ("position=1,2,3 eirp_dbm=inf", "'eirp_dbm'"),
         ("position=1,2,3 eirp_dbm=46 name=a,b", "'name'"),
         ("", "'position' is missing"),
+        ("position=1,2,3 eirp_dbm=46 carrier_hz=3.5", "carrier_hz is 3.5; .*3.5e9 is 3.5 GHz"),
+        ("position=1,2,3 eirp_dbm=460", "'eirp_dbm' is 460; give a number of at most 150"),
     ],
 )
 def test_bad_words(text, said):
@@ -188,3 +190,10 @@ def test_files_and_texts_name_the_same_places_by_degrees(tmp_path):
     assert read_stations(tmp_path / "s.toml") == [text, text]
     assert GeographicStation(48.1, 11.5, 3, above="roof", eirp_dbm=46) == text
     assert named_stations([text])[0].name == "BS1"
+
+
+def test_a_station_in_python_is_refused_in_the_same_words():
+    with pytest.raises(SiteTwinError, match=r"carrier_hz is 3.5; .*3.5e9 is 3.5 GHz"):
+        Station(**{**GOOD, "carrier_hz": 3.5})
+    with pytest.raises(SiteTwinError, match="'pasword' is unknown"):
+        Station(**GOOD, pasword=1)

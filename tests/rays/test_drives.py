@@ -339,3 +339,12 @@ def test_a_made_trajectory_stands_where_it_stops_too() -> None:
     times = np.arange(6.0)
     start = Trajectory(times, np.column_stack([0.5 * 3 * times**2, 0 * times, 0 * times]))
     np.testing.assert_allclose(start.velocities[:, 0], 3 * times, atol=1e-12)
+
+
+def test_tracks_with_one_time_at_all_points_need_a_speed(field: Site, tmp_path: Path) -> None:
+    places = np.array([[0.0, 0.0], [30.0, 0.0], [30.0, 40.0]])
+    file = write(tmp_path, gpx(field, places, [5.0, 5.0, 5.0]))
+    with pytest.raises(SiteTwinError, match="has the same time at all of its 3 points; give a speed"):
+        trajectories_from_gpx(file, field)
+    (drive,) = trajectories_from_gpx(file, field, speed=10.0)
+    np.testing.assert_allclose(drive.times, [0.0, 3.0, 7.0], atol=1e-4)

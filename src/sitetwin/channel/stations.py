@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.names import named_pattern
@@ -21,12 +29,21 @@ from sitetwin.channel.link_statistics import Downlink, peak_gain_db
 from sitetwin.channel.station_entries import ALIASES, GEOGRAPHIC, geographic_place, plain_entry
 from sitetwin.errors import SiteTwinError
 from sitetwin.geographic import LATLON, LatLon
+from sitetwin.hertz import check_carrier, check_spacing
 from sitetwin.site import Pose, Site, place_latlon
 
 LARGEST_FILE = 2**20
 """Bytes of a file of stations."""
 
 MOST_STATIONS = 1000
+
+_LIMITS = {
+    "greater_than_equal": ("of at least", "ge"),
+    "greater_than": ("above", "gt"),
+    "less_than_equal": ("of at most", "le"),
+    "less_than": ("below", "lt"),
+}
+"""By kind of pydantic's problem, how a limit is said, and its name in the problem's context."""
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -66,6 +83,14 @@ class Station(BaseModel):
     @classmethod
     def _in_its_own_keys(cls, entry: Any) -> Any:
         return plain_entry(entry) if isinstance(entry, dict) else entry
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_in_a_sentence(cls, entry: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(entry)
+        except ValidationError as error:
+            raise SiteTwinError(_sentence(error.errors()[0])) from error
 
     name: Annotated[str, AfterValidator(_plain_name)] | None = None
     position: tuple[_Finite, _Finite, _Finite]
@@ -244,16 +269,24 @@ def _station(entry: Any, where: str) -> Station | GeographicStation:
         return GeographicStation.of(place, Station.model_validate({**keys, "position": (0.0, 0.0, 0.0)}))
     except SiteTwinError as error:
         raise SiteTwinError(f"{where}: {error}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the entry"
-        if problem["type"] == "extra_forbidden":
-            said = f"'{key}' is unknown; known are {', '.join((*Station.model_fields, *ALIASES, *GEOGRAPHIC))}"
-        elif problem["type"] == "missing":
-            said = f"'{key}' is missing; give it"
-        else:
-            said = f"'{key}': {problem['msg'][:200]}; mend it"
-        raise SiteTwinError(f"{where}: {said}") from error
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    """What is wrong with an entry, from the first problem that pydantic found."""
+    key, kind, given = ".".join(str(part) for part in problem["loc"]) or "the entry", problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return f"'{key}' is unknown; known are {', '.join((*Station.model_fields, *ALIASES, *GEOGRAPHIC))}"
+    if kind == "missing":
+        return f"'{key}' is missing; give it"
+    if kind not in _LIMITS:
+        return f"'{key}': {problem['msg'][:200]}; mend it"
+    word, name = _LIMITS[kind]
+    if check := {"carrier_hz": check_carrier, "spacing_hz": check_spacing}.get(key):
+        try:
+            check(key, float(given))
+        except SiteTwinError as error:  # it names the unit that was likely meant
+            return str(error)
+    return f"'{key}' is {str(given)[:40]}; give a number {word} {problem['ctx'][name]:g}"
 
 
 def named_stations(

@@ -33,7 +33,9 @@ class MapPart:
     ] = False
     height_key: Annotated[
         str | None,
-        typer.Option(help="Attribute that holds the heights of buildings: NAME in metres, NAME:ft or NAME:levels."),
+        typer.Option(
+            help="Attribute that holds the heights of buildings: NAME in metres, NAME:ft, NAME:cm or NAME:levels."
+        ),
     ] = None
 
     def clip(self) -> Clip | None:

@@ -63,7 +63,7 @@ def open_site(
         origin: (latitude, longitude) in degrees of the local origin: of a map, by default the middle of its part; of a
             mesh or scene, where its own origin lies.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
-        height_key: Attribute of a map that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
+        height_key: Attribute of a map that holds the heights of buildings: "NAME" in metres, "NAME:ft", "NAME:cm", or
             "NAME:levels" for a number of storeys; by default known names are read.
         options: What is assumed about buildings, trees, ground and materials of a map.
         progress: Called with the stage of reading a map and its finished share, 0 to 1.

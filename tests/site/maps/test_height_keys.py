@@ -215,3 +215,39 @@ def test_the_key_that_a_user_names(tmp_path: Path) -> None:
         read_map(file, footprints=True, height_key="HOEHE")
     with pytest.raises(SiteTwinError, match="key of heights is empty"):
         read_map(file, height_key=" ")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("HEIGHT_CM", "cm"), ("hoehe_dm", "dm"), ("Altura(mm)", "mm")])
+def test_units_that_names_of_heights_end_with(name: str, unit: str) -> None:
+    metre = {"dm": 10, "cm": 100, "mm": 1000}[unit]
+    for wanted in (None, f"{name}:{unit}"):
+        found, ledger = read_geojson_like(city({name: [h * metre for h in HIGH]}), footprints=True, height_key=wanted)
+        assert [parse_length(f.tags["height"]) for f in found.features] == pytest.approx(HIGH, abs=1e-3)
+        assert said(ledger, "assumed", f"height of buildings in {unit}") or wanted
+
+
+@given(factor=st.floats(80.0, 1000.0), count=st.integers(5, 40))
+@settings(max_examples=20, deadline=None)
+def test_known_names_with_values_that_are_no_heights_are_refused(factor: float, count: int) -> None:
+    """Centimetres and the like: a town of towers would be built without a word."""
+    values = [factor * h for h in HIGH[:count]]
+    with pytest.raises(SiteTwinError, match=r"'height' \(.* m\) cannot be heights .*--height-key height:m"):
+        read_geojson_like(city({"height": values}, len(values)))
+    found, _ = read_geojson_like(city({"height": values}, count), height_key="height:cm")
+    assert len(found.features) == count
+
+
+def test_known_names_with_heights_above_the_sea_are_refused_but_towers_are_not() -> None:
+    with pytest.raises(SiteTwinError, match="cannot be heights"):
+        read_geojson_like(city({"Bldg_Height": [130 + h / 3 for h in HIGH]}))
+    for values in ([250.0, 310.0, 290.0], [80.0 + 7 * k for k in range(20)]):
+        found, _ = read_geojson_like(city({"height": values}, len(values)))
+        assert [parse_length(f.tags["height"]) for f in found.features] == values
+
+
+@pytest.mark.parametrize("name", ["hoehe", "Höhe", "altura", "hauteur", "wysokość", "高さ", "num_plantas"])
+def test_heights_of_openstreetmap_files_in_other_languages_are_named(name: str, tmp_path: Path) -> None:
+    found, _ = read_map(write(tmp_path / "a.osm", xml(house({name: "17"}))))
+    top, ledger = top_of(found.features)
+    assert top == DEFAULT
+    assert said(ledger, "dropped", f"--height-key {name}")

@@ -175,7 +175,7 @@ def test_a_cliff_is_no_spike(tmp_path: Path) -> None:
     path = raster(tmp_path / "t.tif", lambda x, y: np.where(x > 50, 400.0, 0.0))
     terrain = load_terrain(path, ORIGIN, EXTENT, ledger)
     assert np.ptp(terrain.heights) == 400.0
-    assert not ledger.entries
+    assert [entry.kind for entry in ledger.entries] == ["assumed"]  # a large void that nobody marked looks the same
 
 
 @pytest.mark.parametrize("turn", [0.0, 360.0, -360.0])
@@ -203,3 +203,14 @@ def damage(path: Path, where, value: float, nodata: float | None) -> None:
     profile.update(nodata=nodata, driver="GTiff")
     with rasterio.open(path, "w", **profile) as data:
         data.write(values, 1)
+
+
+def test_cliffs_that_are_kept_are_told(tmp_path: Path) -> None:
+    """A large block of other heights may be rock, or a void that nobody marked."""
+    ledger = Ledger()
+    path = raster(tmp_path / "t.tif", lambda x, y: np.where(x > 50, 0.0, 300.0))
+    load_terrain(path, ORIGIN, EXTENT, ledger, spacing=20.0)
+    assert any("steps of up to 300 m between neighbouring pixels" in e.what for e in ledger.entries)
+    ledger = Ledger()
+    load_terrain(raster(tmp_path / "s.tif", slope), ORIGIN, EXTENT, ledger, spacing=20.0)
+    assert not any("steps of up to" in e.what for e in ledger.entries)

@@ -21,7 +21,13 @@ HIGHEST_GAIN_DBI = 100.0
 
 _LONGEST_LINE = 10_000  # characters of a CSV file
 _MORE_THAN_FED = 10.0  # dB beyond what it gets; two cuts tell the rest of the sphere only roughly
-_WRONG_NAMES = (("phi", "az", "elev"), ("theta", "zen", "elev"), ("loss", "atten", "dbd", "lin"))
+_WRONG_NAMES = (
+    re.compile(r"^(?:phi|az|elev)"),
+    re.compile(r"^(?:theta|zen|elev)"),
+    re.compile(r"loss|atten|dbd|dbm|dbu|lin|power|phase|watt"),
+    re.compile(r"gain|db|mag|abs|amp|dir|real|imag"),
+)
+"""By column, names that say that it holds something else than theta, phi, gain and phase."""
 
 
 def load_pattern(path: str | Path) -> SampledPattern:
@@ -123,10 +129,10 @@ def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 def _check_heading(words: list[str], where: str) -> None:
     """Refuse a heading whose names say that the columns are others, or in another order."""
     for word, wrong in zip(words, _WRONG_NAMES, strict=False):
-        if any(word.lower().strip("\"' ").startswith(name) for name in wrong):
+        if wrong.search(word.lower().strip("\"' ")):
             raise SiteTwinError(
-                f"{where}: a column is named '{word[:40]}'; give theta (zenith), phi (azimuth) in degrees and gain in "
-                "dBi, in this order"
+                f"{where}: a column is named '{word[:40]}'; give theta (zenith), phi (azimuth) in degrees, gain in dBi "
+                "and, where there is a fourth, phase in degrees, in this order"
             )
 
 

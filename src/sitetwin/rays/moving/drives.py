@@ -41,9 +41,10 @@ def trajectories_from_gpx(
     """Read the drives and walks of a GPX file, one trajectory for each stretch within the site's bounds.
 
     Points are dropped if they have no time, a repeated time, or a time out of order (as few as possible), and single
-    ones that no car reaches. If all times are missing, or most of them, they are made from `speed`. Tracks are cut
-    where they leave the bounding rectangle of the mesh, where the recorder was silent while the user moved on, and
-    where they jump faster than any car. Between its points a trajectory stays within 1 m of the straight line.
+    ones that no car reaches. If all times are missing or the same, or most are missing, they are made from `speed`.
+    Tracks are cut where they leave the bounding rectangle of the mesh, where the recorder was silent while the user
+    moved on, and where they jump faster than any car. Between its points a trajectory stays within 1 m of the straight
+    line.
 
     Args:
         path: Path of the GPX file.
@@ -63,8 +64,8 @@ def trajectories_from_gpx(
 
     Raises:
         SiteTwinError: `read_gpx` refuses the file; the site has no georeference; a number is not positive; all times
-            (or most) are missing and no `speed` is given, or more than a tenth of them are out of order; or no stretch
-            of two points lies within the site.
+            are missing or the same (or most are missing) and no `speed` is given, or more than a tenth of them are out
+            of order; or no stretch of two points lies within the site.
     """
     if not (math.isfinite(smoothing_s) and smoothing_s >= 0) or (speed is not None and not speed > 0):
         raise SiteTwinError(f"a smoothing of {smoothing_s} s and a speed of {speed} m/s cannot be; give positive ones")
@@ -87,7 +88,8 @@ def trajectories_from_gpx(
             found.append(smoothed(times[stretch], places[stretch], smoothing_s))
     if not found:
         raise SiteTwinError(
-            f"no stretch of GPX file '{path}' lies within the site '{site.name}'; check that both are of the same place"
+            f"no stretch of two points of GPX file '{path}' lies within the site '{site.name}'; check that both are of "
+            "the same place, and the times"
         )
     return found
 
@@ -169,9 +171,11 @@ def _clock(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows whose times ascend, and these times since the first of the file; from 0 where a speed makes them."""
     known = np.count_nonzero(~np.isnan(track.times))
-    if known < _TIMED * len(plan):
+    stopped = known == len(plan) > 1 and bool((track.times == track.times[0]).all())  # as programs write for routes
+    if known < _TIMED * len(plan) or stopped:
         if speed is None:
             has = f"has times at {known} of its {len(plan)} points only" if known else "has no times"
+            has = f"has the same time at all of its {len(plan)} points" if stopped else has
             raise SiteTwinError(f"{where} {has}; give a speed in m/s to make them")
         step = np.hypot(*np.diff(plan, axis=0).T) if len(plan) > 1 else np.zeros(0)
         way = np.concatenate([[0.0], np.cumsum(step)])

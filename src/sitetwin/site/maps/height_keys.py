@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from sitetwin.site.maps.height_names import looks_like_a_height
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.lengths import parse_count, parse_length
 
@@ -51,6 +52,7 @@ def with_known_keys(key: str, tags: Mapping[str, str], ledger: Ledger) -> Mappin
     """
     given = [name for name in tags if _LIKE_A_HEIGHT.search(name.lower()) and not _OF_NO_HEIGHT.search(name.lower())]
     if not given:
+        _note_other_names(key, tags, ledger)
         return tags
     found: dict[str, str] = {}
     read = set(SPELLINGS)
@@ -66,6 +68,14 @@ def with_known_keys(key: str, tags: Mapping[str, str], ledger: Ledger) -> Mappin
     for name in sorted(set(given) - read):
         ledger.note("dropped", f"'{name[:40]}' of a building is not read", key)
     return {**tags, **found} if found else tags
+
+
+def _note_other_names(key: str, tags: Mapping[str, str], ledger: Ledger) -> None:
+    """Name what may be a height in another language: OpenStreetMap's scheme has English keys."""
+    for name, text in sorted(tags.items()):
+        if looks_like_a_height(name) and (parse_length(text) or 0.0) > 0:
+            what = f"'{name[:40]}' of a building is not read; if it is its height, say --height-key {name[:40]}"
+            ledger.note("dropped", what, key)
 
 
 def _says(text: str, target: str) -> bool:

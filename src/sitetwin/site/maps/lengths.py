@@ -16,6 +16,7 @@ _UNITS = {
     **dict.fromkeys(("", "m", "m.", "metre", "metres", "meter", "meters"), 1.0),
     **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
     **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+    **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
     **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
     **dict.fromkeys(("'", "ft", "ft.", "foot", "feet"), 0.3048),
     **dict.fromkeys(('"', "in", "in.", "inch", "inches"), 0.0254),

@@ -100,6 +100,9 @@ def load_terrain(
     because = f" ({taken}: taken as holes)" if taken else ""
     if taken:
         ledger.note("repaired", f"terrain: {taken}, taken as holes", Path(path).name)
+    if raster.findings.cliff:
+        what = f"terrain with steps of up to {raster.findings.cliff:.0f} m between neighbouring pixels: kept, as cliffs"
+        ledger.note("assumed", what, Path(path).name)
     origin, heights = raster.heights(np.zeros((1, 2)))[0], raster.heights(points)
     if np.isnan(heights).all():
         raise SiteTwinError(f"'{path}' has no height anywhere on the site{because}; give a raster with its heights")

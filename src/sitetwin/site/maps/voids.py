@@ -32,12 +32,14 @@ class Findings:
         example: One of these heights, metres.
         spikes: Number of pixels that belong to spikes.
         jump: Height of the spikes above or below all around them, metres.
+        cliff: Highest step between neighbouring pixels that is kept, metres; 0 if none is as high as a spike.
     """
 
     impossible: int = 0
     example: float = 0.0
     spikes: int = 0
     jump: float = LEAST_JUMP
+    cliff: float = 0.0
 
     @property
     def sentence(self) -> str:
@@ -75,6 +77,8 @@ def without_voids(
     if spikes.any():
         findings.spikes, findings.jump = findings.spikes + int(spikes.sum()), jump
         heights[spikes] = np.nan
+    steps = np.concatenate([np.abs(np.diff(heights, axis=axis)).ravel() for axis in (0, 1)])
+    findings.cliff = max(findings.cliff, float(np.max(steps, where=steps > jump, initial=0.0)))
     return heights
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.site.maps.height_keys import SPELLINGS
+from sitetwin.site.maps.height_keys import FEET, SPELLINGS
 from sitetwin.site.maps.ledger import Ledger
-from sitetwin.site.maps.readers.height_attributes import HeightKey, numbers_of
+from sitetwin.site.maps.readers.height_attributes import METRES, HeightKey, Unit, numbers_of
 
 HEIGHTS = frozenset({"height", "buildingheight", "bldgheight", "bldghgt", "measuredheight", "heightm", "hgt"})
 """Names of a building's height in metres (CityGML, Microsoft, Overture and many cities)."""
@@ -41,8 +41,6 @@ _OTHERS = {
 
 _LAND_USE = "landuse"
 _NUMBER_ONLY = re.compile(r"[0-9.,]+")
-FOOT = 0.3048
-"""Metres."""
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]")
 
 
@@ -76,10 +74,10 @@ def to_tags(
         if text is None:
             continue
         if name in chosen and not chosen[name].asked:
-            text = _measure(text, chosen[name].target, chosen[name].unit == "ft", ledger, key)
+            text = _measure(text, chosen[name].target, chosen[name].unit, ledger, key)
             target = chosen[name].target
         elif target in ("height", "building:levels") and short[name] not in _OTHERS:
-            text = _measure(text, target, short[name] in HEIGHTS_IN_FEET, ledger, key)
+            text = _measure(text, target, "ft" if short[name] in HEIGHTS_IN_FEET else "m", ledger, key)
         if text:
             (tags if target == name else translated).setdefault(target, text)
     return {**translated, **tags}, of_building
@@ -93,6 +91,11 @@ def known_targets(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             of_storeys = _short(name) in STOREYS or name in SPELLINGS["building:levels"]
             found.setdefault("building:levels" if of_storeys else "height", name)
     return found
+
+
+def unit_of_known(name: str) -> Unit:
+    """Return the unit of heights under a known name."""
+    return "ft" if _short(name) in HEIGHTS_IN_FEET or name in FEET else "m"
 
 
 def _is_of_building(name: str, short: str) -> bool:
@@ -145,14 +148,14 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _measure(text: str, target: str, feet: bool, ledger: Ledger, key: str) -> str | None:
+def _measure(text: str, target: str, unit: Unit, ledger: Ledger, key: str) -> str | None:
     """A height or a number of storeys; None where it means "unknown"."""
     try:
         number = float(text)
     except ValueError:
         # With a unit, a decimal comma, or nonsense: whoever uses the tag reads it.
-        return f"{text} ft" if feet and _NUMBER_ONLY.fullmatch(text) else text
+        return f"{text} {unit}" if unit not in ("m", "levels") and _NUMBER_ONLY.fullmatch(text) else text
     if number <= 0:
         ledger.note("assumed", f"attribute for {target} of 0 or less means unknown", key)
         return None
-    return f"{number * FOOT:.3f}" if feet else text
+    return text if unit in ("m", "levels") else f"{number * METRES[unit]:.3f}"

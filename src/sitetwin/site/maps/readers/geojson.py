@@ -17,8 +17,8 @@ from sitetwin.site.antimeridian import side_by_side, wrapped
 from sitetwin.site.maps.drawn import Drawn, is_building, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import names_kind, says_something
-from sitetwin.site.maps.readers.attributes import known_targets, to_tags
-from sitetwin.site.maps.readers.height_attributes import HeightKey, choose_attributes
+from sitetwin.site.maps.readers.attributes import known_targets, to_tags, unit_of_known
+from sitetwin.site.maps.readers.height_attributes import HeightKey, check_known, choose_attributes
 from sitetwin.site.maps.readers.rings import clean_ring
 
 _CRS84 = re.compile(r"urn:ogc:def:crs:OGC:[0-9.]*:CRS84|OGC:CRS84|CRS84")
@@ -158,7 +158,10 @@ class _Reader:
                 if said and (is_building(said) or not names_kind(said)):
                     rows.append({str(name): value for name, value in row.items()})
         if self.height_key is None:
-            return choose_attributes(rows, known_targets(rows), self.ledger)
+            known = known_targets(rows)
+            if name := known.get("height"):
+                check_known(rows, name, unit_of_known(name), self.where)
+            return choose_attributes(rows, known, self.ledger)
         return {name: self.height_key for row in rows for name in row if self.height_key.names(str(name))}
 
     def _kind_of_polygon(self, tags: dict[str, str], of_building: bool, key: str) -> dict[str, str]:

@@ -7,54 +7,32 @@ height counts if the values can be heights; the account says so, or which attrib
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.maps.height_names import looks_like, plain_name
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.lengths import parse_length
 
-Unit = Literal["m", "ft", "levels"]
+Unit = Literal["m", "ft", "dm", "cm", "mm", "levels"]
+METRES: dict[str, float] = {"m": 1.0, "ft": 0.3048, "dm": 0.1, "cm": 0.01, "mm": 0.001}
+"""Metres in a unit of lengths."""
 
-_HEIGHT = (
-    "height|heigh$|hght|hgt|hoehe|hohe|hauteur|altura|alcada|altezza|hoogte|wysokosc|vyska|visina|vysota|korkeus|hojd|"
-    "hoyde|hojde|hoejde|yukseklik|magassag|inaltime|tinggi|aukstis|augstums|korgus|ypsos|"
-    "υψος|высота|高さ|高度|높이|גובה|ارتفاع"
-)
-_STOREYS = (
-    "storey|stories|floors|levels$|etage|geschoss|stockwerk|planta|pisos|niveaux|niveles|piani$|verdieping|bouwlag|"
-    "kondygn|etaje|podlazi|podlaz|kerros|vaning|etasje|katlar|katsayi|emelet|etazh|этаж|階数|层数|層數|層数|층수"
-)
-_HEIGHT_WORDS, _STOREY_WORDS = re.compile(_HEIGHT), re.compile(_STOREYS)
-_SHORT_HEIGHTS = frozenset(
-    {"h", "ht", "hm", "hmax", "hmean", "bldght", "bldgh", "bldht", "bht", "bh", "haut", "hauthoit"}
-)
-_SHORT_STOREYS = frozenset({"aog", "nbetag", "nbniv", "nfloor", "nfloors", "flr", "numflr", "grndflr", "floorno"})
-_CUT_HEIGHTS = ("building_height", "buildingHeight", "measuredHeight", "measured_height", "Gebaeudehoehe",
-                "Gebaeude_hoehe", "Gebäudehöhe", "altura_edificio", "hauteur_batiment")  # fmt: skip
-_CUT_STOREYS = ("numberOfStoreys", "number_storeys", "storeysAboveGround", "numberOfFloors", "number_floors",
-                "nombre_etages", "numero_plantas", "numero_pisos", "AnzahlGeschosse", "Anzahl_Geschosse")  # fmt: skip
-_NOT_OVER_GROUND = re.compile(
-    r"elev|altitud|_nn|nhn|asl|msl|absol|terrain|ground|gelaende|boden|base|sockel|trauf|eave|gutter|min|under|unter|"
-    r"keller|basement|sousol|subter|sotano|roof|dach|toit|techo|tree|baum|wall|fence|door|floorh|storeyh|stor(?:e)?yh|"
-    r"geschossh|stockwerkh|etageh|levelh|clear|accur|error|source|quell|type|date|name|index|code|id$|层高|層高"
-)
+_PLAIN = frozenset({"height", "buildingheight", "bldgheight", "bldghght", "hgt"})  # names that say no unit
 _FEET = re.compile(r"ft$|feet|foot|pies$|piedi$")
-_KEY = re.compile(r"(.+?)(?::(m|ft|levels))?")
+_PART_OF_METRE = re.compile(r"(dm|cm|mm)$")
+_KEY = re.compile(r"(.+?)(?::(m|ft|dm|cm|mm|levels))?")
 
 _NUMBER = re.compile(r"[0-9.,]+")
 
-_CLEARANCE = "maxheight"  # OpenStreetMap's key of the height that vehicles may have
-
-_PLAIN = frozenset({"height", "buildingheight", "bldgheight", "bldghght", "hgt"})  # names that say no unit
-
 _SHOWN = 8
 _STOREY_OF_FEET = 7.5  # a storey that is higher than this in metres is given in feet
+_ENOUGH = 5  # buildings by which the values of a known name are judged: fewer may be towers
+_MANY, _ALIKE = 10, 1.5  # buildings that are no group of towers, and the ratio of the highest to the low ones
 
 
 @dataclass(frozen=True)
@@ -63,7 +41,7 @@ class HeightKey:
 
     Attributes:
         name: Name of the attribute or key.
-        unit: "m", "ft", or "levels" for a number of storeys.
+        unit: "m", "ft", "dm", "cm", "mm", or "levels" for a number of storeys.
         asked: Whether its user named it, for all buildings of a map.
     """
 
@@ -73,7 +51,7 @@ class HeightKey:
 
     @classmethod
     def parse(cls, text: str) -> HeightKey:
-        """Read "NAME", "NAME:ft" or "NAME:levels".
+        """Read "NAME", or with a unit "NAME:ft", "NAME:cm", "NAME:levels" and the like.
 
         Raises:
             SiteTwinError: The text is empty.
@@ -81,8 +59,7 @@ class HeightKey:
         match = _KEY.fullmatch(text.strip())
         if match is None:
             raise SiteTwinError("the key of heights is empty; give the name of an attribute, such as HOEHE or HGT:ft")
-        unit: Unit = "ft" if match[2] == "ft" else "levels" if match[2] == "levels" else "m"
-        return cls(match[1], unit, asked=True)
+        return cls(match[1], match[2] or "m", asked=True)  # type: ignore[arg-type]  # one of the units by its pattern
 
     def names(self, name: str) -> bool:
         """Return whether this is the name of an attribute, case, accents and punctuation aside."""
@@ -90,34 +67,12 @@ class HeightKey:
 
     def value(self, text: str) -> str:
         """Return a value with its unit."""
-        return f"{text} ft" if self.unit == "ft" and _NUMBER.fullmatch(text.strip()) else text
+        return f"{text} {self.unit}" if self.unit not in ("m", "levels") and _NUMBER.fullmatch(text.strip()) else text
 
     @property
     def target(self) -> str:
         """The key of OpenStreetMap's scheme that the values belong to."""
         return "building:levels" if self.unit == "levels" else "height"
-
-
-def plain_name(name: str) -> str:
-    """Return a name without case, accents and punctuation: "Gebäude_Höhe" is "gebaeudehoehe"."""
-    return _plain(name)
-
-
-@lru_cache(maxsize=1024)
-def _plain(name: str) -> str:
-    text = name.lower()
-    for letter, letters in (
-        ("ä", "ae"),
-        ("ö", "oe"),
-        ("ü", "ue"),
-        ("ß", "ss"),
-        ("ø", "o"),
-        ("ł", "l"),
-        ("\u0131", "i"),
-    ):
-        text = text.replace(letter, letters)
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
 
 
 def numbers_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -163,39 +118,53 @@ def choose_attributes(
     for target, unit in (("height", "m"), ("building:levels", "levels")):
         if target in known:
             continue
-        names = sorted((n for n in numbers if _looks_like(n, target)), key=lambda n: (_rank(n), n))
-        fitting = [n for n in names if _is_plausible(numbers[n], target)]
-        for name in fitting[:1]:
-            chosen[name] = HeightKey(name, "ft" if unit == "m" and _FEET.search(plain_name(name)) else unit)  # type: ignore[arg-type]
+        names = sorted((n for n in numbers if looks_like(n, target)), key=lambda n: (_rank(n), n))
+        keys = [HeightKey(name, _unit_of(name) if unit == "m" else "levels") for name in names]
+        fitting = [key for key in keys if _is_plausible(numbers[key.name] * METRES.get(key.unit, 1.0), target)]
+        for key in fitting[:1]:
+            chosen[key.name] = key
     _check_feet(rows, chosen, known, ledger)
     for name, key in chosen.items():
-        words = {
-            "m": "height of buildings in metres",
-            "ft": "height of buildings in feet",
-            "levels": "number of storeys",
-        }
-        what = f"attribute '{name[:40]}' ({_range(numbers[name])}) is the {words[key.unit]}"
+        unit_word = {"m": "metres", "ft": "feet"}.get(key.unit, key.unit)
+        words = "number of storeys" if key.unit == "levels" else f"height of buildings in {unit_word}"
+        what = f"attribute '{name[:40]}' ({_range(numbers[name])}) is the {words}"
         ledger.note("assumed", what, count=len(numbers[name]))
     if not (chosen or known):
         _note_candidates(numbers, ledger)
     return chosen
 
 
-def _looks_like(name: str, target: str) -> bool:
-    """Whether a name may mean a height over the ground, or a number of storeys."""
-    if ":" in name or name == _CLEARANCE:
-        return False
+def _unit_of(name: str) -> Unit:
+    """The unit that a name of lengths ends with; metres if it says none."""
     plain = plain_name(name)
-    words, short, cut = (
-        (_HEIGHT_WORDS, _SHORT_HEIGHTS, _CUT_HEIGHTS)
-        if target == "height"
-        else (_STOREY_WORDS, _SHORT_STOREYS, _CUT_STOREYS)
-    )
-    if len(name) == 10 and any(plain == plain_name(full[:10]) for full in cut):
-        return True
-    if _NOT_OVER_GROUND.search(plain.removesuffix("ground") if "above" in plain else plain):
-        return False
-    return plain in short or words.search(plain) is not None
+    if match := _PART_OF_METRE.search(plain):
+        return match[1]  # type: ignore[return-value]  # one of the units by its pattern
+    return "ft" if _FEET.search(plain) else "m"
+
+
+def check_known(rows: Sequence[Mapping[str, Any]], name: str, unit: Unit, where: str) -> None:
+    """Refuse heights under a known name that cannot be those of buildings over the ground.
+
+    Args:
+        rows: Attributes of each polygon that may be a building.
+        name: Name of the attribute.
+        unit: Its unit.
+        where: Name of the file, for messages.
+
+    Raises:
+        SiteTwinError: Most are too high, or high and nearly alike as heights above the sea are.
+    """
+    given = numbers_of(rows)[name]
+    values = given[given > 0] * METRES[unit]
+    if len(values) < _ENOUGH:
+        return
+    low, middle, most = np.percentile(values, [10, 50, 100])
+    if middle > 500 or low > 200 or (len(values) >= _MANY and low > 60 and most < _ALIKE * low):
+        raise SiteTwinError(
+            f"'{where}': the values of '{name[:40]}' ({_range(given)} {unit}) cannot be heights of buildings over the "
+            "ground; if they are in another unit, or another attribute holds the heights, say --height-key NAME:cm "
+            f"(NAME:ft, NAME:levels), and if they are right, --height-key {name[:40]}:{unit}"
+        )
 
 
 def _rank(name: str) -> int:
@@ -247,7 +216,7 @@ def _note_candidates(numbers: Mapping[str, np.ndarray], ledger: Ledger) -> None:
         ledger.note(
             "dropped",
             f"numeric attributes, of which none is known as the height of buildings: {text}; name the one that is by "
-            "--height-key NAME (or NAME:ft, NAME:levels)",
+            "--height-key NAME (or NAME:ft, NAME:cm, NAME:levels)",
         )
 
 

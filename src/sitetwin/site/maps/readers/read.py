@@ -88,8 +88,8 @@ def read_maps(
             a clip, the centre of the area that the files say they cover, if their buildings lie in it; else the centre
             of their buildings (of all features, if there are none), but for those far from all others.
         footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
-        height_key: Name of the attribute or key that holds the heights of buildings: "NAME" in metres, "NAME:ft", or
-            "NAME:levels" for a number of storeys. By default known names are read.
+        height_key: Name of the attribute or key that holds the heights of buildings: "NAME" in metres, "NAME:ft",
+            "NAME:cm", or "NAME:levels" for a number of storeys. By default known names are read.
 
     Returns:
         The map in local metres, and the account of what was read, repaired, assumed and dropped.
@@ -224,7 +224,7 @@ def _with_heights(things: Sequence[Drawn], key: HeightKey, where: str, ledger: L
     made, count = [], 0
     for thing in things:
         value = next((text for name, text in thing.tags.items() if key.names(name)), None)
-        if is_building(thing.tags) and (number_of(value) or 0.0) > 0:
+        if is_building(thing.tags) and (number_of(key.value(value or "")) or 0.0) > 0:
             assert value is not None  # it is a number
             thing, count = replace(thing, tags={**thing.tags, key.target: key.value(value)}), count + 1
         made.append(thing)
