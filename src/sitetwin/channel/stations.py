@@ -8,14 +8,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
@@ -86,7 +85,7 @@ class Station(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _refused_in_a_sentence(cls, entry: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _refused_in_a_sentence(cls, entry: Any, validate: Any) -> Any:  # the handler of pydantic
         try:
             return validate(entry)
         except ValidationError as error:

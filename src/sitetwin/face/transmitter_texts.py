@@ -49,7 +49,9 @@ def read_transmitters(given: Sequence[str], said: str = "tx") -> list[Place]:
         elif Path(text).is_file():
             places += _transmitters_of(Path(text), said)
         else:
-            raise SiteTwinError(f"{said} is {text!r}; give 3 numbers separated by commas, without spaces")
+            raise SiteTwinError(
+                f"{said} is {text!r}; give 3 numbers separated by commas, without spaces, or a file that is there"
+            )
     if not 1 <= len(places) <= MOST_TRANSMITTERS:
         raise SiteTwinError(f"{said} names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS} in one run")
     return places
