@@ -47,6 +47,8 @@ def test_diffuse_scattering(rough, tmp_path):
     half = gains(folder, tmp_path / "half", "--scattering", 0.6)
     assert (np.abs(half[scattered]) > 0).all()
     np.testing.assert_allclose(half[mirrored], 0.8 * smooth[mirrored], rtol=1e-5)
+    kept = gains(folder, tmp_path / "kept", "--scattering", 0.6, "--surfaces-smooth")
+    np.testing.assert_allclose(kept, smooth, rtol=1e-5)
     other = gains(folder, tmp_path / "other", "--scattering", 0.6, "--diffuse-seed", 1)
     np.testing.assert_allclose(np.abs(other), np.abs(half), rtol=1e-4)
     assert not np.allclose(other[scattered], half[scattered])

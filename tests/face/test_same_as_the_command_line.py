@@ -78,6 +78,20 @@ def write_models(folder):
     (folder / "houses.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [house]}))
 
 
+def write_walk(file):
+    """A walk of 80 m along the street, a point every 10 m and 8 seconds."""
+    places = LocalProjection(48.137, 11.575).to_wgs84(np.array([(x, -30.0) for x in range(-40, 41, 10)]))
+    points = "".join(
+        f'<trkpt lat="{latitude:.7f}" lon="{longitude:.7f}">'
+        f"<time>2024-05-01T10:{8 * k // 60:02}:{8 * k % 60:02}Z</time></trkpt>"
+        for k, (longitude, latitude) in enumerate(places)
+    )
+    file.write_text(
+        '<gpx version="1.1" creator="test" xmlns="http://www.topografix.com/GPX/1/1">'
+        f"<trk><trkseg>{points}</trkseg></trk></gpx>"
+    )
+
+
 def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -94,6 +108,7 @@ def both(tmp_path_factory):
             (top / way).mkdir()
             write_map(top / way / "city.osm")
             write_models(top / way)
+            write_walk(top / way / "walk.gpx")
             (top / way / "runs").mkdir()
             (top / way / "sites").mkdir()
         for command, python in PAIRS:

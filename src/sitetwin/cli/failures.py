@@ -27,6 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 """Exit status after Ctrl-C."""
 
 _MANIFEST = "manifest.json"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # as in `sitetwin.store.files`, which is slow to import
 _NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 
 
@@ -70,7 +71,7 @@ def _sentence(error: Exception, debug: bool) -> str:
         isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     ):
         return "the memory is full; work with fewer users or a smaller batch"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return f"the disk is full{f' ({error.filename})' if error.filename else ''}; free some space and run it again"
     hint = "" if debug else "; `sitetwin --debug ...` shows where"
     return f"unexpected {type(error).__name__}: {_first_line(error)}{hint}"

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from sitetwin.cli.console import out, plain, say
 from sitetwin.cli.options.single import SiteName, carrier_option
-from sitetwin.errors import SiteTwinError
 
 REPORT, MAP = "check.json", "map.png"
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -48,10 +47,10 @@ def check(
 
 
 def _write(file: Path, text: str) -> Path:
-    try:
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SiteTwinError(f"the report cannot be written to '{file}': {error.strerror}") from error
+    from sitetwin.store.files import disk_errors, write_file
+
+    with disk_errors(f"writing {file.name}", file.parent, again="check again"):
+        write_file(file, (text + "\n").encode())
     return file
 
 

@@ -12,8 +12,9 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.rays import ENGINES, Paths, TraceSettings
 from sitetwin.rays import trace as trace_one
-from sitetwin.rays.positions import Positions, checked_transmitters
+from sitetwin.rays.positions import Positions, checked_transmitters, position_array
 from sitetwin.site import Site
+from sitetwin.site.places.extent import refuse_far_users
 
 Progress = Callable[[float], None]
 
@@ -103,11 +104,12 @@ def trace(
         The paths; a list of them, one entry for each transmitter, if `tx` has two axes.
 
     Raises:
-        SiteTwinError: A position is not finite or inside a wall, there is no user, a setting is out of its range, or
-            the engine cannot do what is asked.
+        SiteTwinError: A position is not finite or inside a wall, there is no user, all are far off the site, a setting
+            is out of its range, or the engine cannot do what is asked.
     """
     site, chosen = checked_site(site), trace_settings(settings, **choices)
     positions = checked_transmitters(tx)
+    refuse_far_users(site, position_array(users))
     found = []
     for number, position in enumerate(positions):
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sitetwin.hertz import check_carrier
 from sitetwin.site import Site
 from sitetwin.view.server import Viewer, ViewSettings
 from sitetwin.view.sources import World, with_stores
@@ -22,7 +23,9 @@ def view(site: Site, *paths: str | Path, carrier_hz: float = 3.5e9, port: int = 
         The viewer. `.url` is its address, `.stop()` ends it.
 
     Raises:
-        SiteTwinError: A folder holds no finished store of paths, the paths are of another site, or the port is taken.
+        SiteTwinError: The carrier cannot be in hertz, a folder holds no finished store of paths, the paths are of
+            another site, or the port is taken.
     """
+    check_carrier("carrier_hz", carrier_hz)
     worlds = with_stores([World(site.name, site, ())], [Path(path) for path in paths])
     return Viewer(worlds, ViewSettings(carrier_hz), port=port)

@@ -13,6 +13,7 @@ from sitetwin.drawing.plots.scene import draw_scene, scene_extent
 from sitetwin.drawing.style import FULL_WIDTH, PNG_DPI, figure_style, new_figure
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
+from sitetwin.store.files import write_file
 
 
 def site_map(site: Site, transmitters: np.ndarray | None = None, users: np.ndarray | None = None) -> Figure:
@@ -46,9 +47,13 @@ def write_site_map(
     stream = io.BytesIO()
     with figure_style():
         site_map(site, transmitters, users).savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    file = Path(file)
     try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_bytes(stream.getvalue())
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(file, stream.getvalue())
     except OSError as error:
-        raise SiteTwinError(f"the map cannot be written to '{file}': {error.strerror}") from error
-    return Path(file)
+        raise SiteTwinError(
+            f"the map cannot be written to '{file}': {error.strerror}; free space, mend the permissions or choose "
+            "another place"
+        ) from error
+    return file

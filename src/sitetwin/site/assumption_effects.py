@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.hertz import check_carrier
 from sitetwin.site.assumed import assumed_materials, material_areas
 from sitetwin.site.earth_surface import SPEED_OF_LIGHT, VACUUM_PERMITTIVITY
 from sitetwin.site.materials import Material, itu_material
@@ -46,7 +47,7 @@ def assumption_effects(
         The sentences; none where nothing was assumed, as in sites whose materials were set by hand.
 
     Raises:
-        SiteTwinError: A carrier is not positive.
+        SiteTwinError: A carrier is not positive, or cannot be in hertz.
 
     Example:
         >>> from sitetwin.site import open_site
@@ -56,6 +57,8 @@ def assumption_effects(
     carriers = [float(c) for c in (carrier_hz if isinstance(carrier_hz, Sequence) else [carrier_hz])]
     if not carriers or not all(math.isfinite(c) and c > 0 for c in carriers):
         raise SiteTwinError(f"carriers are {carriers} Hz; give positive numbers")
+    for carrier in carriers:
+        check_carrier("carrier_hz", carrier)
     return [
         *(thickness_effects(site, carriers) if transmissions else []),
         *_substance(site, carriers),

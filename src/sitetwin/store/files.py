@@ -23,7 +23,9 @@ except ImportError:  # not POSIX: one writer at a time is then the user's own ca
 
 PARTIAL = ".partial"  # folder, inside the store, of what is still being written
 _UNFINISHED = re.compile(r"(?P<name>.+)-(?P<process>\d{1,10})")  # what writers name their files there
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system answers where there is no space: on the disk, for this user, or (a limit) in one file."""
+
 _FOLDER_WANTED = {errno.EEXIST, errno.ENOTDIR}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -189,7 +191,7 @@ def disk_errors(doing: str, folder: Path, again: str = "resume") -> Iterator[Non
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             raise SiteTwinError(
                 f"the disk is full ({_free_megabytes(folder)} MB free) while {doing} in {folder}; nothing half-written "
                 f"was left: free some space and {again}"

@@ -74,6 +74,14 @@ class FieldChoices:
         float | None,
         number(0.0, 1.0, "", "Scattering coefficient of all surfaces, 0 to 1; by default what the scene says."),
     ] = None
+    surfaces: Annotated[
+        bool | None,
+        typer.Option(
+            "--surfaces-scatter/--surfaces-smooth",
+            help="Whether surfaces scatter, so that reflections keep sqrt(1 - S^2) of their amplitude; by "
+            "default they do where diffuse paths were traced.",
+        ),
+    ] = None
     diffuse_seed: Annotated[int, typer.Option(min=0, help="Seed of the phases of diffuse scattering.")] = 0
 
     def keywords(self) -> dict[str, Any]:
@@ -85,6 +93,7 @@ class FieldChoices:
             "diffraction": self.diffraction_model,
             "atmosphere": self.air(),
             "diffuse_seed": self.diffuse_seed,
+            **({} if self.surfaces is None else {"diffuse": self.surfaces}),
         }
 
     def options(self) -> FieldOptions:
@@ -144,14 +153,16 @@ class FieldChoices:
         from sitetwin.site.assumption_effects import assumption_effects
 
         passes, diffuse = bool(settings.get("max_transmissions")), bool(settings.get("diffuse_paths"))
-        idle = self.scattering is not None and not diffuse  # which is told elsewhere
+        told = self.surfaces is not None or (
+            self.scattering is not None and not diffuse
+        )  # asked for, or told elsewhere
         carriers = sorted(set(carriers_hz))
-        for sentence in assumption_effects(site, carriers, transmissions=passes, diffuse=None if idle else diffuse):
+        for sentence in assumption_effects(site, carriers, transmissions=passes, diffuse=None if told else diffuse):
             note(sentence)
 
     def warn_of_idle_scattering(self, diffuse_paths: int, what: str) -> None:
         """Warn where ``--scattering`` changes nothing, because no surface scatters."""
-        if self.scattering is not None and not diffuse_paths:
+        if self.scattering is not None and not (diffuse_paths if self.surfaces is None else self.surfaces):
             warnings.warn(
                 f"{what} without --diffuse: no surface scatters, reflections keep all their power, and --scattering "
                 "changes nothing",

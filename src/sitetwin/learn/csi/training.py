@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +19,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.data import data_hash
 from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.learn.csi.neural import CodecNetwork, freeze_batchnorm
+from sitetwin.store.files import disk_errors, write_file
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with (epochs done, epochs in all, {"loss": ..., "validation_db": ...})."""
@@ -291,16 +292,11 @@ class _Run:
             "done": self.done,
             "history": asdict(self.history),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            torch.save(state, beside)
-            os.replace(beside, path)
-        except (OSError, RuntimeError) as error:
-            beside.unlink(missing_ok=True)
-            raise SiteTwinError(
-                f"the checkpoint {path} cannot be written ({error}); free some space or choose another folder"
-            ) from error
+        content = io.BytesIO()  # on a full disk, PyTorch itself only says that a writer failed
+        torch.save(state, content)
+        with disk_errors("keeping a checkpoint", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, content.getvalue())
 
     def load(self, path: Path) -> None:
         try:

@@ -19,6 +19,7 @@ from sitetwin.rays.jobs.workers import check_workers
 from sitetwin.rays.positions import Positions, checked_positions, checked_transmitters, position_array
 from sitetwin.site import Site, check_transmitter
 from sitetwin.site.mesh import check_origin_within
+from sitetwin.site.places.extent import refuse_far_users
 from sitetwin.store import TileStore, begin_collection, finish_collection
 
 Progress = Callable[[str, float], None]
@@ -113,13 +114,14 @@ class TraceJob:
 
         Raises:
             SiteTwinError: The engine cannot do what is asked for, the site lies far from its origin, a transmitter
-                stands inside a building, below the ground or on a surface, the folder holds something else or was
-                begun by another version of the code, the disk cannot be written, the scheduler does not answer, or
-                workers die repeatedly.
+                stands inside a building, below the ground or on a surface, all users are far off the site, the folder
+                holds something else or was begun by another version of the code, the disk cannot be written, the
+                scheduler does not answer, or workers die repeatedly.
         """
         check_workers(workers)
         check_engine(self.engine, self.site, self.settings)
         check_origin_within(self.site)
+        refuse_far_users(self.site, self.users)
         for transmitter in self.transmitters:
             check_transmitter(self.site, transmitter, allow_indoors=self.allow_indoors)
         several = len(self.transmitters) > 1

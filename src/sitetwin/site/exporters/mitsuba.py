@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from sitetwin.hertz import check_carrier
 from sitetwin.site.exporters.files import write_folder
 from sitetwin.site.exporters.parts import part_name, parts_of, unique_name
 from sitetwin.site.maps.ledger import Ledger
@@ -46,8 +47,10 @@ def export_mitsuba(site: Site, folder: str | Path, carrier_hz: float = DEFAULT_C
         The account of the export: what was written, what was changed and what the format cannot express.
 
     Raises:
-        SiteTwinError: The folder holds something else, or cannot be written (permissions, full disk).
+        SiteTwinError: The carrier cannot be in hertz, the folder holds something else, or cannot be written
+            (permissions, full disk).
     """
+    check_carrier("carrier_hz", carrier_hz)
     ledger = Ledger()
     parts = parts_of(site)
     taken: set[str] = set()

@@ -95,6 +95,24 @@ def _say_groundless(site: Site, users: np.ndarray) -> None:
         )
 
 
+def refuse_far_users(site: Site, users: Float[np.ndarray, "users 3"]) -> None:
+    """Refuse users who all stand farther outside a site than it is wide, as `check_on_site` does one radio.
+
+    Args:
+        site: The site.
+        users: (users, 3) metres.
+
+    Raises:
+        SiteTwinError: They do.
+    """
+    places = np.asarray(users, dtype=np.float64)
+    if len(places) and _outside(site, places[:, :2]).min() > _width(site):
+        raise SiteTwinError(
+            f"all {len(places):,} users are far off the site '{site.name}', which spans {_plan(site)}; they span "
+            f"{_plan_words(places)}: {_of_the_file(site, places[:, :2]) or 'check their coordinates'}"
+        )
+
+
 def place_words(site: Site, position: Float[np.ndarray, " 3"] | Sequence[float]) -> str:
     """Say where a radio stands: x, y, z; latitude and longitude where they are known; height above the ground."""
     x, y, z = (float(value) for value in position)
