@@ -197,7 +197,8 @@ def test_msi_units_of_gain():
         assert 10 * math.log10(peak(pattern, math.pi / 2)) == pytest.approx(dbi)
 
 
-@given(st.lists(st.floats(0, 40), min_size=360, max_size=360))
+# Not 14.85 or 17 dB ahead: columns that peak there at the gain itself are taken for absolute gains, and refused.
+@given(st.lists(st.floats(0, 14) | st.floats(18, 40), min_size=360, max_size=360))
 def test_msi_horizontal_cut_round_trip(losses):
     losses = [round(x, 4) for x in losses]
     losses[90] = 0.0  # attenuations count from the peak: somewhere one of them is 0
