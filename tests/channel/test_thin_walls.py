@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from scipy.special import fresnel
 
 from sitetwin.channel import path_gains
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays import TraceSettings, trace
-from sitetwin.rays.paths import SPEED_OF_LIGHT
+from sitetwin.rays.paths import EDGES, SPEED_OF_LIGHT
 from sitetwin.site import Site, build_site, itu_material
 from tests.site.test_wedges import box, rectangle, site_of
 
@@ -104,6 +107,36 @@ def test_the_carrier_decides() -> None:
     shadow = np.array([[5.0, 0, -0.5]])
     assert abs(field(site, np.array([-5.0, 0, -0.5]), shadow, 2.9e9)[0]) > 0.05
     assert abs(field(site, np.array([-5.0, 0, -0.5]), shadow, 3.1e9)[0]) == 0
+
+
+@pytest.mark.parametrize(("thickness", "height"), [(0.35, 0.05), (0.35, 0.2), (0.9, 0.1), (5.0, 0.1), (0.35, -0.5)])
+def test_where_a_second_diffraction_is_missing_it_is_said(thickness: float, height: float) -> None:
+    with pytest.warns(SiteTwinWarning, match="double diffraction is not modelled"):
+        field(wall(thickness), np.array([-5.0, 0, height]), np.array([[5.0, 0, height]]))
+
+
+@pytest.mark.parametrize(("thickness", "height"), [(0.1, 0.05), (0.1, -0.5), (0.35, 1.5)])
+def test_where_one_edge_acts_nothing_is_said(thickness: float, height: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SiteTwinWarning)
+        field(wall(thickness), np.array([-5.0, 0, height]), np.array([[5.0, 0, height]]))
+
+
+@pytest.mark.parametrize("thickness", [0.03, 0.29, 0.35, 0.9])
+def test_no_gain_beyond_that_of_a_knife_edge_on_the_lit_side(thickness: float) -> None:
+    for height in (0.02, 0.3, 0.5, 0.72, 1.0):
+        gain = 20 * np.log10(np.abs(field(wall(thickness), np.array([-5.0, 0, height]), np.array([[5.0, 0, height]]))))
+        assert gain.max() < -knife_edge(np.array(height), 5.0) + 3.0
+        assert gain.max() < 3.5
+
+
+def test_paths_whose_edges_were_numbered_otherwise_are_refused() -> None:
+    site = wall(0.1)
+    paths = trace(site, np.array([-5.0, 0, 0.5]), np.array([[5.0, 0, 0.5]]), SETTINGS)
+    for stated in ({}, {EDGES: "another"}):
+        attributes = {k: v for k, v in paths.attributes.items() if k != EDGES} | stated
+        with pytest.raises(SiteTwinError, match="trace them again"):
+            path_gains(replace(paths, attributes=attributes), site, CARRIER)
 
 
 def test_a_house_is_no_thin_wall() -> None:

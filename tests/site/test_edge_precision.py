@@ -141,3 +141,10 @@ def test_free_edges_of_sheets_and_decks_stay() -> None:
     free = (wedges.facets[:, 1] < 0) & (wedges.facets[:, 0] > 0)
     assert free.sum() == 7  # the sheet's foot stands on the ground
     assert not wedges.rim[free].any()
+
+
+def test_a_lone_plate_has_free_edges_and_a_lone_field_a_cut_rim() -> None:
+    for side, cut in ((3.0, False), (200.0, True)):
+        plate = site_of(rectangle([(0, 0, 0), (side, 0, 0), (side, side, 0), (0, side, 0)]))
+        assert len(plate.wedges) == 4
+        assert (plate.wedges.rim == cut).all()

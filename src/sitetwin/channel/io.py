@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +21,7 @@ from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.request import CONVENTIONS, ChannelRequest
+from sitetwin.channel.warned import Warned
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, open_paths
 from sitetwin.rays.paths import Paths
@@ -78,7 +77,7 @@ def write_channels(
     source = open_paths(paths_store)
     check_source(source, site, request)
     tell = progress or (lambda stage, share: None)
-    warned = _Warned()
+    warned = Warned()
     with warned.once():  # before the folder is made: a refused frequency leaves nothing behind
         Surfaces.of(site.materials, request.grid.carrier_hz, out_of_range=request.options.out_of_range)
     tiles = _cut(source, request, tile_bytes)
@@ -254,7 +253,7 @@ def _write_tile(
     paths: Paths,
     site: Any,
     request: ChannelRequest,
-    warned: _Warned,
+    warned: Warned,
     tell: Callable[[int], None],
 ) -> None:
     """Make and write one tile; its arrays are gone when this returns, before the next one is made."""
@@ -285,7 +284,7 @@ def _of_users(paths: Paths, quantity: str, rx: Radio) -> dict[str, Array]:
 
 
 def _synthesise(
-    paths: Paths, site: Any, request: ChannelRequest, warned: _Warned, tell: Callable[[int], None]
+    paths: Paths, site: Any, request: ChannelRequest, warned: Warned, tell: Callable[[int], None]
 ) -> dict[str, Array]:
     """The values of one tile."""
     if request.quantity == "gains":
@@ -304,7 +303,7 @@ def _synthesise(
     return {request.array_name: Array(request.dims, values, request.value_attributes())}
 
 
-def _gains(paths: Paths, site: Any, request: ChannelRequest, warned: _Warned) -> dict[str, Array]:
+def _gains(paths: Paths, site: Any, request: ChannelRequest, warned: Warned) -> dict[str, Array]:
     """Gain, delay and directions of every path."""
     with warned.once():
         gains = path_gains(paths, site, request.grid.carrier_hz, request.tx, request.rx, request.options)
@@ -329,25 +328,6 @@ def _gains(paths: Paths, site: Any, request: ChannelRequest, warned: _Warned) ->
             for name, text in directions.items()
         },
     }
-
-
-class _Warned:
-    """Lets each warning through once: the same sentence with other numbers counts as the same."""
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    @contextmanager
-    def once(self) -> Iterator[None]:
-        """Hold back, while the block runs, what was said before; give the rest at its end."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-        for warning in caught:
-            key = re.sub(r"\d[\d.]*", "#", str(warning.message))
-            if key not in self._said:
-                self._said.add(key)
-                warnings.warn(warning.message, warning.category, stacklevel=4)
 
 
 def _pick(tile: Group, index: np.ndarray) -> dict[str, Array]:

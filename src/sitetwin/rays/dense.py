@@ -33,7 +33,7 @@ from sitetwin.rays.chains import ChainList
 from sitetwin.rays.edges.discovery import EdgeSettings, discover_edges
 from sitetwin.rays.edges.scene import EdgeScene
 from sitetwin.rays.edges.solving import EdgeSolver
-from sitetwin.rays.paths import Paths
+from sitetwin.rays.paths import EDGES, Paths
 from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.scatter.diffuse import add_diffuse
 from sitetwin.rays.scatter.vegetation import add_vegetation
@@ -278,6 +278,7 @@ def trace_attributes(site: Site, chains: ChainList, settings: TraceSettings) -> 
         **({"opaque_facets": opaque_facets(site)} if settings.max_transmissions else {}),
     }
     if chains.edges is not None:
+        attributes[EDGES] = site.wedges.key
         attributes["completeness_diffraction"] = asdict(chains.edges.completeness)
     return attributes
 

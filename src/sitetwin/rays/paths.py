@@ -36,6 +36,9 @@ class Interaction(IntEnum):
     DIFFUSE = 5  # scattering at the centre of a tile of a facet
 
 
+EDGES = "edges_sha256"
+"""Attribute of paths that bend at edges: `Wedges.key`, which says what the numbers of edges mean."""
+
 _PER_PATH = ("kinds", "facets", "vertices", "length", "departure", "arrival")
 _PER_CROSSING = ("crossing_volume", "crossing_entry", "crossing_exit")
 

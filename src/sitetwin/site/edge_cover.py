@@ -13,6 +13,7 @@ from sitetwin.site.mesh import Mesh
 _COARSE = np.array([0.1, 0.5, 0.9])  # where every edge is looked at first
 _FINE = 1.0  # m between samples of an edge that is covered somewhere
 _MOST_SAMPLES = 64  # of one edge
+_AT_ONCE = 1 << 15  # pairs of a point and a triangle, so that they stay in a core's cache
 _NOWHERE = 1 << 20  # size class of a triangle that is no surface
 _HALVINGS = 10  # of a sample spacing, to find where the cover ends: about 1 mm
 
@@ -114,8 +115,8 @@ class Surfaces:
 
     def _list(
         self, members: np.ndarray, size: float, low: np.ndarray, high: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cells met by triangles, ascending, and the triangles."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Cells met by triangles, ascending; where the triangles of each begin, and the end; these; their planes."""
         first = np.floor((low[members] - self._origin) / size).astype(np.int64)
         span = np.floor((high[members] - self._origin) / size).astype(np.int64) - first + 1
         counts = span.prod(axis=1)
@@ -129,24 +130,62 @@ class Surfaces:
         meets = height <= 0.5 * size * np.abs(self._normal[triangle]).sum(axis=1) + self.tolerance
         key = _cell_key(cell[meets])
         order = np.argsort(key, kind="stable")
-        return key[order], triangle[meets][order]
+        key, triangle = key[order], triangle[meets][order]
+        begin = np.flatnonzero(np.diff(key, prepend=key[0] - 1)) if len(key) else np.zeros(0, np.int64)
+        facet = self.mesh.triangle_facet[triangle]
+        planes = np.column_stack([self.mesh.facet_normal[facet], self.mesh.facet_offset[facet]])
+        return key[begin], np.append(begin, len(key)), triangle, planes
 
     def at(self, points: Float[np.ndarray, "points 3"]) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
         """Pairs (point, facet) where a point lies on a facet's surface, within the tolerance; repeats are possible."""
         rows, facets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for size, key, triangle in self._levels:
+        for size, key, first, triangle, planes in self._levels:
             wanted = _cell_key(np.floor((points - self._origin) / size).astype(np.int64))
-            begin, end = np.searchsorted(key, wanted, "left"), np.searchsorted(key, wanted, "right")
-            held = end - begin
-            row = np.repeat(np.arange(len(points)), held)
-            found = triangle[np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held) + np.repeat(begin, held)]
-            facet = self.mesh.triangle_facet[found].astype(np.int64)
-            height = np.abs(dot(points[row], self.mesh.facet_normal[facet]) - self.mesh.facet_offset[facet])
-            close = np.flatnonzero(height <= self.tolerance)
-            close = close[self._inside(points[row[close]], found[close])]
-            rows.append(row[close])
-            facets.append(facet[close])
+            cell = np.searchsorted(key, wanted)
+            met = np.flatnonzero(np.append(key, -1)[cell] == wanted)
+            begin = first[cell[met]]
+            held = first[cell[met] + 1] - begin
+            owner = np.repeat(met, held)
+            listed = np.arange(len(owner)) + np.repeat(begin - (np.cumsum(held) - held), held)
+            close = self._close(points, owner, planes, listed)
+            row, found = owner[close], triangle[listed[close]]
+            inside = self._inside(points[row], found)
+            rows.append(row[inside])
+            facets.append(self.mesh.triangle_facet[found[inside]].astype(np.int64))
         return np.concatenate(rows), np.concatenate(facets)
+
+    def again(
+        self,
+        points: Float[np.ndarray, "points 3"],
+        before: tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]],
+        left: Bool[np.ndarray, " points"],
+        ignored: Bool[np.ndarray, " facets"],
+    ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+        """Find the pairs once more after some points moved and some facets became no surface.
+
+        Args:
+            points: The points as they are now.
+            before: The pairs before that.
+            left: Points that are where they were.
+            ignored: Facets that are no surface now.
+        """
+        which, facet = before
+        same, moved = left[which] & ~ignored[facet], np.flatnonzero(~left)
+        row, found = self.at(points[moved])
+        return np.concatenate([which[same], moved[row]]), np.concatenate([facet[same], found])
+
+    def _close(self, points: np.ndarray, row: np.ndarray, planes: np.ndarray, listed: np.ndarray) -> np.ndarray:
+        """Which of some pairs (point, listed triangle) are within the tolerance of the triangle's plane."""
+        found = [np.zeros(0, np.int64)]
+        for start in range(0, len(row), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            where, plane = points[row[part]], planes[listed[part]]
+            height = where[:, 0] * plane[:, 0]
+            height += where[:, 1] * plane[:, 1]
+            height += where[:, 2] * plane[:, 2]
+            height -= plane[:, 3]
+            found.append(start + np.flatnonzero(np.abs(height) <= self.tolerance))
+        return np.concatenate(found)
 
     def _inside(self, points: np.ndarray, triangle: np.ndarray) -> np.ndarray:
         """(N,) bool: seen along its normal, each point lies in its triangle or within the tolerance of it."""

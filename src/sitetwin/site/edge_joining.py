@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from sitetwin.site.facets import components, dot
+from sitetwin.site.mesh import Mesh
 
 CLOSED_GAP = 1e-3
 """Metres: an edge within this distance of another facet's surface is covered by it. No wave passes such a gap."""
@@ -128,6 +129,21 @@ def within(
         if counts.any():
             found.append(np.concatenate([x for x in lists if x]).astype(np.int64))
     return np.concatenate(rows), np.concatenate(found)
+
+
+def collapsed_facets(
+    mesh: Mesh, corners: Int[np.ndarray, "triangles 3"], precision: Precision
+) -> Bool[np.ndarray, " facets"]:
+    """(F,) bool: facets as narrow as the gaps that are closed, which have lost a corner by that."""
+    lost = (corners[:, 0] == corners[:, 1]) | (corners[:, 1] == corners[:, 2]) | (corners[:, 2] == corners[:, 0])
+    where = mesh.corners
+    sides = np.roll(where, -1, axis=1) - where
+    twice_area = np.sqrt(dot(cross := np.cross(sides[:, 0], -sides[:, 2]), cross))
+    altitude = twice_area / np.maximum(np.sqrt(dot(sides, sides)).max(axis=1), 1e-300)
+    widest, touched = np.zeros(mesh.num_facets), np.zeros(mesh.num_facets, dtype=bool)
+    np.maximum.at(widest, mesh.triangle_facet, altitude)
+    touched[mesh.triangle_facet[lost]] = True
+    return touched & (widest <= 1.5 * precision.open)
 
 
 def _beside(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from sitetwin.site.ground.rule import WIDE
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.verticals import VerticalIndex
 
@@ -24,7 +25,7 @@ def ground_rims(
 
     The faces of such an edge belong to the ground, and in plan there is no ground just past it along most of its
     length. A step in the ground, with lower ground past it, is an edge like any other; so are the free edges of what is
-    no ground (a sheet, a roof, a bridge).
+    no ground (a sheet, a roof, a bridge). A surface narrower than `WIDE` on which nothing stands is a plate or a deck.
 
     Args:
         mesh: The mesh.
@@ -35,6 +36,8 @@ def ground_rims(
     """
     result = np.zeros(len(ends), dtype=bool)
     is_ground = mesh.is_ground
+    if is_ground.all() and (mesh.bounds[1] - mesh.bounds[0])[:2].min() < WIDE:
+        return result
     ground = np.zeros(mesh.num_facets + 1, dtype=bool)
     ground[mesh.triangle_facet[is_ground]] = True
     ground[-1] = True  # the missing face of a free edge

@@ -13,14 +13,16 @@ that occurs with both windings is ignored in these decisions.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from sitetwin.site.edge_cover import Surfaces, open_parts
-from sitetwin.site.edge_joining import Outline, Precision, join_edges, within
+from sitetwin.site.edge_joining import Outline, Precision, collapsed_facets, join_edges, within
 from sitetwin.site.edge_rims import ground_rims
 from sitetwin.site.facets import FLATNESS, components, dot, mesh_tolerance, norm, unit
 from sitetwin.site.mesh import Mesh
@@ -80,6 +82,14 @@ class Wedges:
     def __len__(self) -> int:
         return len(self.length)
 
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of which edge has which number: two lists with the same key name the same edges by number."""
+        digest = hashlib.sha256(b"sitetwin-edges-1")
+        digest.update(np.ascontiguousarray(self.facets, "<i4").tobytes())
+        digest.update(np.packbits(self.merged).tobytes())
+        return digest.hexdigest()
+
     @property
     def merged(self) -> Bool[np.ndarray, " wedges"]:
         """(W,) bool: edges that stand for several."""
@@ -138,16 +148,18 @@ def find_wedges(mesh: Mesh, precision: Precision | None = None) -> Wedges:
     surfaces, thin = Surfaces(mesh, precision.cover), np.zeros(mesh.num_facets, dtype=bool)
     moved = np.zeros(len(points))
     sides = _sides_of(mesh, points, corners, facet)
-    loose = _touching(mesh, points, sides, surfaces)
+    touched = surfaces.at(points)
+    loose = _touching(mesh, sides, touched)
     joined = join_edges(points, _outline_of(points, sides), loose, precision)
     if (joined.place != np.arange(len(points))).any() or joined.moved.any():
+        left = (joined.points == points).all(axis=1)
         points, moved = joined.points, joined.moved
         corners = joined.place[corners]
-        thin = _collapsed(mesh, corners, precision)
+        thin = collapsed_facets(mesh, corners, precision)
         sides = _sides_of(mesh, points, corners[~thin[facet]], facet[~thin[facet]])
         if thin.any():
             surfaces = Surfaces(mesh, precision.cover, thin)
-        loose = _touching(mesh, points, sides, surfaces)
+        loose = _touching(mesh, sides, surfaces.again(points, touched, left, thin))
     sides = _split(sides, points, loose)
     sectors = _open_sectors(mesh, points, sides)
     points, parts, covered = _open_parts(mesh, points, sides, sectors, surfaces)
@@ -171,19 +183,6 @@ def _outline_of(points: np.ndarray, sides: _Sides) -> Outline:
     inward = sides.inner[first] - points[low]
     inward = unit(inward - dot(inward, axis)[:, None] * axis)
     return Outline(np.column_stack([low, high]), np.where(count == 1, sides.facet[first], -1), inward)
-
-
-def _collapsed(mesh: Mesh, corners: np.ndarray, precision: Precision) -> np.ndarray:
-    """(F,) bool: facets as narrow as the gaps that are closed, which have lost a corner by that."""
-    lost = (corners[:, 0] == corners[:, 1]) | (corners[:, 1] == corners[:, 2]) | (corners[:, 2] == corners[:, 0])
-    where = mesh.corners
-    sides = np.roll(where, -1, axis=1) - where
-    twice_area = np.sqrt(dot(cross := np.cross(sides[:, 0], -sides[:, 2]), cross))
-    altitude = twice_area / np.maximum(np.sqrt(dot(sides, sides)).max(axis=1), 1e-300)
-    widest, touched = np.zeros(mesh.num_facets), np.zeros(mesh.num_facets, dtype=bool)
-    np.maximum.at(widest, mesh.triangle_facet, altitude)
-    touched[mesh.triangle_facet[lost]] = True
-    return touched & (widest <= 1.5 * precision.open)
 
 
 def _all_sides(points: np.ndarray, corners: np.ndarray, facet: np.ndarray) -> _Sides:
@@ -210,15 +209,17 @@ def _outline(mesh: Mesh, points: np.ndarray, sides: _Sides) -> _Sides:
     return sides.take(np.flatnonzero(~inside[edge]))
 
 
-def _touching(mesh: Mesh, points: np.ndarray, sides: _Sides, surfaces: Surfaces) -> np.ndarray:
+def _touching(mesh: Mesh, sides: _Sides, touched: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Ends of edges where another edge may be cut: those on a facet that has no corner there, and of lone faces."""
     edge = edge_number(sides.low, sides.high)
     single = np.bincount(edge)[edge] == 1
-    corner = np.unique(np.concatenate([sides.low, sides.high]))
+    which, facet = touched
+    is_corner = np.zeros(int(max(which.max(initial=-1), sides.high.max(initial=-1))) + 1, dtype=bool)
+    is_corner[sides.low], is_corner[sides.high] = True, True
+    which, facet = which[is_corner[which]], facet[is_corner[which]]
     own = np.concatenate([sides.low, sides.high]) * mesh.num_facets + np.tile(sides.facet, 2)
-    which, facet = surfaces.at(points[corner])
-    foreign = ~np.isin(corner[which] * mesh.num_facets + facet, own, kind="sort")
-    return np.unique(np.concatenate([sides.low[single], sides.high[single], corner[which[foreign]]]))
+    foreign = ~np.isin(which * mesh.num_facets + facet, own, kind="sort")
+    return np.unique(np.concatenate([sides.low[single], sides.high[single], which[foreign]]))
 
 
 def _split(sides: _Sides, points: np.ndarray, loose: np.ndarray) -> _Sides:

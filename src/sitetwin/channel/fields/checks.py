@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.paths import EDGES, Interaction, Paths
 from sitetwin.rays.scatter.account import SMOOTH, DiffuseAccount
 
 _MORE_LEFT_OUT = 0.05
@@ -28,6 +28,7 @@ def check_paths(paths: Paths, site: Any) -> None:
             modelled.
     """
     _check_geometry(paths, site)
+    _check_edges(paths, site)
     _check_opacity(paths, site)
     if not paths.max_depth or not paths.num_paths:
         return
@@ -42,6 +43,18 @@ def _check_geometry(paths: Paths, site: Any) -> None:
         raise SiteTwinError(
             f"the paths were traced in another geometry ({stated[:12]}) than that of site '{site.name}' "
             f"({known[:12]}); give the site in which they were traced, or a variant with the same geometry"
+        )
+
+
+def _check_edges(paths: Paths, site: Any) -> None:
+    """The numbers of edges must mean what they meant in the trace; paths made by hand state no geometry either."""
+    if "geometry_hash" not in paths.attributes or not (paths.kinds == Interaction.DIFFRACTION).any():
+        return
+    stated = paths.attributes.get(EDGES)
+    if stated != site.wedges.key:
+        raise SiteTwinError(
+            "the paths name the edges at which they bend by number, and were traced by a version of the code that "
+            "found other edges or numbered them otherwise; trace them again"
         )
 
 

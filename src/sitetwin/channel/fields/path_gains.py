@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.checks import check_paths
+from sitetwin.channel.fields.double_edges import warn_of_double_edges
 from sitetwin.channel.fields.free_space import free_space
 from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.options import FieldOptions
@@ -79,6 +80,8 @@ def path_gains(
     rx.check_users(paths.num_users)
     waves = WaveTransport(paths, site, frequency_hz, tx, rx, options, dtype)
     carrier = frequency_hz if phase_frequency_hz is None else phase_frequency_hz
+    if paths.bends_at_edges and frequency_hz == carrier:  # the other nodes of a band have nothing to add
+        warn_of_double_edges(paths, site, frequency_hz)
     factor = free_space(paths, site, frequency_hz, carrier, options, dtype)
     out = torch.empty((paths.num_paths, rx.array.num_ports, tx.array.num_ports), dtype=dtype)
 

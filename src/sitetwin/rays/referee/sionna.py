@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.paths import Interaction, Paths
+from sitetwin.rays.paths import EDGES, Interaction, Paths
 from sitetwin.rays.positions import checked_positions
 from sitetwin.rays.referee.sionna_scene import GEOMETRY_FREQUENCY, build_scene, path_solver
 from sitetwin.rays.specular.exact import exact_vertices, nearest_wedge
@@ -282,6 +282,7 @@ class ReferenceEngine:
                 "engine": "sionna-rt",
                 "engine_version": importlib.metadata.version("sionna-rt"),
                 "geometry_hash": self.site.geometry_hash,
+                EDGES: self.site.wedges.key,
                 "vertices": "float64 image method" if refine else "float32 of the engine",
                 **vars(settings),
             },

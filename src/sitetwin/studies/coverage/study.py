@@ -15,6 +15,7 @@ from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.link_statistics import LinkStatistics, best_server, link_statistics, received_power, sinr
 from sitetwin.channel.stations import Station
+from sitetwin.channel.warned import Warned
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.io import arrays_to_paths, stated_unseen
@@ -140,11 +141,14 @@ def _sum_up(
     """Sum up the links of stations that share a store of paths, tile after tile."""
     transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
     parts: list[list[LinkStatistics]] = [[] for _ in stations]
+    warned = Warned()
     for index in range(len(store.tiles)):
         group = store.read_tile(index)
         paths = arrays_to_paths(group, transmitter, group.attributes)
         for station, own in zip(stations, parts, strict=True):
-            own.append(link_statistics(paths, station_gains(paths, site, station, settings.options)))
+            with warned.once():
+                gains = station_gains(paths, site, station, settings.options)
+            own.append(link_statistics(paths, gains))
         tell("sum up", (index + 1) / len(store.tiles))
     names = [field.name for field in fields(LinkStatistics)]
     return [
