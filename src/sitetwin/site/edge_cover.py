@@ -157,7 +157,7 @@ class Surfaces:
     def again(
         self,
         points: Float[np.ndarray, "points 3"],
-        before: tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]],
+        before: tuple[Int[np.ndarray, " known"], Int[np.ndarray, " known"]],
         left: Bool[np.ndarray, " points"],
         ignored: Bool[np.ndarray, " facets"],
     ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
