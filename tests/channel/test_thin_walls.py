@@ -98,6 +98,7 @@ def test_the_field_is_continuous_from_the_lit_side_into_the_shadow(transmitter: 
     assert np.abs(np.diff(size)).max() < 0.06
 
 
+@pytest.mark.filterwarnings("ignore:a path bends at one edge only")
 def test_the_carrier_decides() -> None:
     """One trace: a knife edge for waves longer than the wall is thick, two edges for shorter ones."""
     site = wall(0.1)
@@ -122,6 +123,7 @@ def test_where_one_edge_acts_nothing_is_said(thickness: float, height: float) ->
         field(wall(thickness), np.array([-5.0, 0, height]), np.array([[5.0, 0, height]]))
 
 
+@pytest.mark.filterwarnings("ignore:a path bends at one edge only")
 @pytest.mark.parametrize("thickness", [0.03, 0.29, 0.35, 0.9])
 def test_no_gain_beyond_that_of_a_knife_edge_on_the_lit_side(thickness: float) -> None:
     for height in (0.02, 0.3, 0.5, 0.72, 1.0):
