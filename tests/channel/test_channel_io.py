@@ -395,7 +395,8 @@ def test_users_in_the_near_field_are_spoken_of_once(world, tmp_path, quantity):
     wide = request(quantity, tx=Radio(AntennaArray.ula(64)))
     with pytest.warns(SiteTwinWarning) as caught:
         write_channels(folder, site, tmp_path / "c", wide)
-    assert ["far field of the transmitter" in str(w.message) for w in caught] == [True]
+    told = [str(w.message) for w in caught if "more than 1 % of their power" not in str(w.message)]
+    assert ["far field of the transmitter" in text for text in told] == [True]
 
 
 def test_no_path_at_all_gives_zeros(tmp_path):

@@ -77,13 +77,14 @@ class OfdmGrid:
 
 
 def delay_taps(
-    cfr: Complex[Tensor, "*channel subcarriers"], num_taps: int | None = None
+    cfr: Complex[Tensor, "*channel subcarriers"], num_taps: int | None = None, first_tap: int = 0
 ) -> Complex[Tensor, "*channel taps"]:
     """Compute the taps ``G[n] = (1/K) sum_k H_k e^{+j 2 pi k n / K}`` of a response over k from -K/2 to K/2 - 1.
 
     Args:
         cfr: (..., K) complex.
-        num_taps: Number of taps from n = 0 on; all K by default.
+        num_taps: Number of taps; all K by default.
+        first_tap: Index n of the first tap. Taps repeat after K, so that negative ones are the last of a period.
 
     Returns:
         (..., num_taps) complex.
@@ -96,4 +97,6 @@ def delay_taps(
             f"{num_taps} delay taps were asked for of {cfr.shape[-1]} subcarriers, which stand along the last axis"
         )
     taps = torch.fft.ifft(torch.fft.ifftshift(cfr, dim=-1), dim=-1)
+    if first_tap:
+        taps = torch.roll(taps, -first_tap, dims=-1)
     return taps if num_taps is None else taps[..., :num_taps]

@@ -17,10 +17,12 @@ import torch
 
 from sitetwin.channel.antennas.arrays import warn_near_field
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.delay_shares import DelayNote, DelayShares
 from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.loader import ChannelLoader
-from sitetwin.channel.request import CONVENTIONS, ChannelRequest
+from sitetwin.channel.request import ChannelRequest
+from sitetwin.channel.user_delays import shares_facts, stored_facts, user_delays, write_taps_group
 from sitetwin.channel.warned import Warned
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, open_paths
@@ -97,7 +99,7 @@ def write_channels(
     )
     if not store.has_group(AXES):
         store.write_group(AXES, request.axes())
-    reader = _PathTiles(source)
+    reader, missed = _PathTiles(source), []
     for index in store.missing_tiles():
         start, stop = store.tiles[index]
 
@@ -105,8 +107,10 @@ def write_channels(
             tell("channels", (start + done) / store.num_users)
 
         part = replace(request, rx=request.rx.select_users(torch.arange(start, stop)))
-        _write_tile(store, index, reader.users(start, stop), site, part, warned, tell_user)
+        missed.append(_write_tile(store, index, reader.users(start, stop), site, part, warned, tell_user))
         tell("channels", stop / store.num_users)
+    DelayNote().tell(DelayShares.joined([DelayShares.none(), *missed]), request)
+    write_taps_group(store, request)
     tell("channels", 1.0)
     return store
 
@@ -139,7 +143,7 @@ def load_channels(path: str | Path, users: slice | None = None) -> Group:
         parts.append(_pick(store.read_tile(index), wanted[(wanted >= start) & (wanted < stop)] - start))
     arrays = {name: Array(a.dims, _join([part[name] for part in parts], a)) for name, a in parts[0].items()}
     arrays = {name: replace(array, attributes=parts[0][name].attributes) for name, array in arrays.items()}
-    return Group(arrays, {**store.attributes, "configuration": store.configuration})
+    return Group(arrays, {**store.attributes, **stored_facts(store), "configuration": store.configuration})
 
 
 def expected_bytes(paths_store: str | Path, request: ChannelRequest) -> int | None:
@@ -220,8 +224,8 @@ def root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> di
         "geometry_hash": site.geometry_hash,
         "paths_configuration_hash": source.configuration_hash,
         "paths_sha256": _content_hash(source),
-        **CONVENTIONS,
         **{key: value for key, value in request.configuration().items() if key != "batch_users"},
+        **request.conventions(),
     }
 
 
@@ -255,17 +259,20 @@ def _write_tile(
     request: ChannelRequest,
     warned: Warned,
     tell: Callable[[int], None],
-) -> None:
-    """Make and write one tile; its arrays are gone when this returns, before the next one is made."""
+) -> DelayShares:
+    """Make and write one tile; its channels are gone when this returns, before the next one is made."""
     with torch.no_grad():
-        arrays = _synthesise(paths, site, request, warned, tell)
+        arrays, shares = _synthesise(paths, site, request, warned, tell)
     if not np.isfinite(arrays[request.array_name].data).all():
         raise SiteTwinError(
             f"channels of tile {index} of {store.path} are not finite numbers; check the gains of the antenna patterns "
             f"and the carrier ({request.grid.carrier_hz:g} Hz)"
         )
-    versions = {"torch": importlib.metadata.version("torch")}
-    store.write_tile(index, {**_of_users(paths, request.quantity, request.rx), **arrays}, {"versions": versions})
+    facts: dict[str, Any] = {"versions": {"torch": importlib.metadata.version("torch")}}
+    if request.quantity == "cfr":
+        facts |= shares_facts(shares, request)
+    store.write_tile(index, {**_of_users(paths, request.quantity, request.rx), **arrays}, facts)
+    return shares
 
 
 def _of_users(paths: Paths, quantity: str, rx: Radio) -> dict[str, Array]:
@@ -285,12 +292,13 @@ def _of_users(paths: Paths, quantity: str, rx: Radio) -> dict[str, Array]:
 
 def _synthesise(
     paths: Paths, site: Any, request: ChannelRequest, warned: Warned, tell: Callable[[int], None]
-) -> dict[str, Array]:
-    """The values of one tile."""
+) -> tuple[dict[str, Array], DelayShares]:
+    """The values of one tile, and what the delay taps miss."""
     if request.quantity == "gains":
-        return _gains(paths, site, request, warned)
+        return _gains(paths, site, request, warned), DelayShares.none()
     loader = ChannelLoader(paths, site, request)
     values = np.empty((paths.num_users, *request.shape), dtype=np.complex64)
+    parts = [DelayShares.none()]
     if request.wavefront == "plane" and paths.num_paths:
         for radio, whose in ((request.tx, "transmitter"), (request.rx, "receiver")):
             with warned.once():  # here, for the whole tile; what single batches say of it is then a repetition
@@ -298,9 +306,13 @@ def _synthesise(
     # Not by iterating over the loader, which shares its users among the ranks of a training.
     for index in torch.arange(paths.num_users).split(request.batch_users):
         with warned.once():
-            values[index.numpy()] = loader.channels(index).numpy()
+            channels, missed = loader.channels_and_shares(index)
+            values[index.numpy()] = channels.numpy()
+        parts.append(missed)
         tell(int(index[-1]) + 1)
-    return {request.array_name: Array(request.dims, values, request.value_attributes())}
+    shares = DelayShares.joined(parts)
+    arrays = {request.array_name: Array(request.dims, values, request.value_attributes())}
+    return {**arrays, **user_delays(paths, shares, request)}, shares
 
 
 def _gains(paths: Paths, site: Any, request: ChannelRequest, warned: Warned) -> dict[str, Array]:

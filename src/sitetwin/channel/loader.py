@@ -12,7 +12,9 @@ from jaxtyping import Complex, Integer
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_delays
 from sitetwin.channel.fields.band import band_nodes
+from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.channel.request import ChannelRequest
@@ -63,7 +65,7 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
         if self.seed is not None and self.seed < 0:
             raise SiteTwinError(f"seed is {self.seed}; a seed is 0 or more")
         self.request.check_users(self.paths.num_users)
-        self._passes = Passes()
+        self._passes, self._note = Passes(), DelayNote()
         self.users = chosen_users(self.users, self.paths.num_users)
 
     def __len__(self) -> int:
@@ -91,6 +93,25 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
 
         Raises:
             SiteTwinError: A user is out of range, or the paths and the site do not belong together.
+
+        Warns:
+            SiteTwinWarning: Once, if a user has more than 1 % of the power outside of the delay taps, or at a wrong
+                delay because taps repeat after 1/spacing.
+        """
+        values, shares = self.channels_and_shares(index)
+        self._note.tell(shares, self.request)
+        return values
+
+    def channels_and_shares(
+        self, index: Tensor | np.ndarray
+    ) -> tuple[Complex[Tensor, "chosen rx_antennas tx_antennas last"], DelayShares]:
+        """Make the channels of some users, with what the delay taps miss of each; warns of nothing.
+
+        Args:
+            index: (B,) user indices, or booleans.
+
+        Raises:
+            SiteTwinError: As `channels`.
         """
         want = self.request
         index = chosen_users(index, self.paths.num_users)
@@ -100,11 +121,23 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
             gains = band_nodes(paths, self.site, carrier, band, *between, dtype=self.dtype)
         else:
             gains = path_gains(paths, self.site, carrier, *between, dtype=self.dtype)
+        begin: float | np.ndarray = 0.0 if want.delay_reference == "transmission" else first_delays(paths)
+        shares = DelayShares.of(paths, gains, want.delay_taps, begin)
+        return self._synthesise(paths, gains, begin), shares
+
+    def _synthesise(self, paths: Paths, gains: PathGains, begin: float | np.ndarray) -> Tensor:
+        """Channels with the delay 0 at `begin`, seconds, one for all users or (B,)."""
+        want, band = self.request, self.request.grid.bandwidth_hz
+        reference = begin if isinstance(begin, float) else torch.from_numpy(begin)
         if want.quantity == "cir":
-            return impulse_response(paths, gains, band, want.num_taps, pulse=want.pulse)
+            taps = {"first_tap": want.first_tap, "delay_reference_s": reference}
+            return impulse_response(paths, gains, band, want.num_taps, pulse=want.pulse, **taps)
         one = gains.nodes_hz is None or len(gains.nodes_hz) == 1
         if want.quantity == "delay-angle" and one and (want.wavefront, want.steering) == ("plane", "carrier"):
-            return delay_angle(paths, gains, want.grid, num_taps=want.num_taps)
+            taps = {"first_tap": want.first_tap, "delay_reference_s": reference}
+            return delay_angle(paths, gains, want.grid, num_taps=want.num_taps, **taps)
         choices = {"wavefront": want.wavefront, "steering": want.steering, "site": self.site}
-        response = frequency_response(paths, gains, want.grid, **choices)
-        return response if want.quantity == "cfr" else delay_angle_from_response(response, want.tx, want.num_taps)
+        response = frequency_response(paths, gains, want.grid, delay_reference_s=reference, **choices)
+        if want.quantity == "cfr":
+            return response
+        return delay_angle_from_response(response, want.tx, want.num_taps, want.first_tap)

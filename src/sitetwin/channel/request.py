@@ -16,14 +16,17 @@ from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.channel.synthesis.cir import Pulse
+from sitetwin.channel.tap_energy import DelayTaps
 from sitetwin.errors import SiteTwinError
 from sitetwin.store import Array
 
 Quantity = Literal["cfr", "cir", "delay-angle", "gains"]
+DelayReference = Literal["transmission", "first-path"]
 
 VALUE_BYTES = 8  # of one complex64
 BATCH_BYTES = 32 * 2**20  # of the channels synthesised at once
 BATCH_USERS = 4096
+MOST_TAPS_AWAY = 2**20  # of the first tap from the reference
 USER_BYTES = 256 * 2**20
 """Most bytes of one user's channel while it is made."""
 
@@ -35,6 +38,8 @@ CONVENTIONS = {
     "orientation": "yaw, pitch, roll of 3GPP TR 38.901, radians; boresight local +x, linear array along local +y",
     "antenna_order": "port by port; within a port row by row from the top, columns along local +y",
 }
+
+FIRST_PATH = "first-path: delay 0 is the delay of the user's first path, which the array delay_reference holds"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,10 @@ class ChannelRequest:
             (path, receive port, transmit port).
         tx: Radio of the transmitter.
         rx: Radio of the users; orientations may differ from user to user.
-        num_taps: Delay taps of "cir" and "delay-angle", from n = 0 on.
+        num_taps: Number of delay taps of "cir" and "delay-angle".
+        first_tap: Index of the first of them; negative to keep side lobes before the reference of the delays.
+        delay_reference: Where delays count from: the instant of "transmission", or the delay of each user's
+            "first-path", of whatever power. The carrier's phase does not change with it.
         pulse: "sinc" or "raised-cosine", of "cir".
         options: Season, leaves, air and edges; materials are those of the site, and the foliage model has a name.
         wavefront: "plane" waves about the phase centre, or "spherical" waves with exact distances between elements.
@@ -64,6 +72,8 @@ class ChannelRequest:
     tx: Radio = field(default_factory=Radio)
     rx: Radio = field(default_factory=Radio)
     num_taps: int = 32
+    first_tap: int = 0
+    delay_reference: DelayReference = "transmission"
     pulse: Pulse = "sinc"
     options: FieldOptions = field(default_factory=FieldOptions)
     wavefront: Wavefront = "plane"
@@ -76,6 +86,7 @@ class ChannelRequest:
             ("wavefront", self.wavefront, get_args(Wavefront)),
             ("steering", self.steering, get_args(Steering)),
             ("pulse", self.pulse, get_args(Pulse)),
+            ("delay_reference", self.delay_reference, get_args(DelayReference)),
         ):
             if value not in known:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
@@ -91,6 +102,12 @@ class ChannelRequest:
             )
         if self.quantity == "cir" and self.num_taps < 1:
             raise SiteTwinError(f"{self.num_taps} delay taps were asked for; give at least 1")
+        if self.first_tap and self.quantity not in ("cir", "delay-angle"):
+            raise SiteTwinError(f"first_tap says nothing to {self.quantity}, which has no delay taps; leave it out")
+        if abs(self.first_tap) > MOST_TAPS_AWAY:
+            raise SiteTwinError(f"first_tap is {self.first_tap}; give a whole number within +-{MOST_TAPS_AWAY}")
+        if self.quantity == "gains" and self.delay_reference != "transmission":
+            raise SiteTwinError("delay_reference says nothing to gains, whose paths keep their delays; leave it out")
         if self.quantity == "gains" and not self._at_carrier:
             raise SiteTwinError(
                 "gains are those of each path at the carrier, between ports; wavefront, steering and gain nodes say "
@@ -160,6 +177,22 @@ class ChannelRequest:
         """Whether waves are plane, and phases and gains those at the carrier."""
         return (self.wavefront, self.steering, self.gain_nodes) == ("plane", "carrier", False)
 
+    @property
+    def delay_taps(self) -> DelayTaps:
+        """The delays that the channels hold; of "cfr" all that 1/spacing tells apart, of "gains" any."""
+        width = self.grid.bandwidth_hz
+        if self.quantity == "delay-angle":
+            return DelayTaps(width, self.num_taps, self.first_tap, self.grid.num_subcarriers)
+        if self.quantity == "cir":
+            return DelayTaps(width, self.num_taps, self.first_tap, pulse=self.pulse)
+        return DelayTaps(width, self.grid.num_subcarriers, 0, self.grid.num_subcarriers)
+
+    def conventions(self) -> dict[str, str]:
+        """What the values mean, in words."""
+        if self.delay_reference == "transmission":
+            return CONVENTIONS
+        return {**CONVENTIONS, "delay_reference": FIRST_PATH}
+
     def check_users(self, num_users: int) -> None:
         """Check that orientations of the users' radios, if there is one per user, fit a number of users.
 
@@ -188,6 +221,10 @@ class ChannelRequest:
             }
         if self.quantity in ("cir", "delay-angle"):
             facts["num_taps"] = self.num_taps
+        if self.first_tap:
+            facts["first_tap"] = self.first_tap
+        if self.delay_reference != "transmission":
+            facts["delay_reference"] = self.delay_reference
         if self.quantity == "cir":
             facts["pulse"] = self.pulse
         return facts
@@ -211,11 +248,13 @@ class ChannelRequest:
             }
         facts["tap_spacing_s"] = 1 / self.grid.bandwidth_hz
         if self.quantity == "cir":
-            return {**facts, "description": f"impulse response sampled through a {self.pulse} pulse, from delay 0 on"}
+            start = f"tap {self.first_tap}" if self.first_tap else "delay 0"
+            return {**facts, "description": f"impulse response sampled through a {self.pulse} pulse, from {start} on"}
         return {
             **facts,
-            "description": "delay-angle channel: taps G[n] = (1/K) sum_k H_k e^{+j 2 pi k n/K} from n = 0 on, then an "
-            "FFT over the transmit antennas (rows and columns, port by port), fftshifted: broadside in the middle",
+            "description": f"delay-angle channel: taps G[n] = (1/K) sum_k H_k e^{{+j 2 pi k n/K}} from "
+            f"n = {self.first_tap} on, then an FFT over the transmit antennas (rows and columns, port by port), "
+            "fftshifted: broadside in the middle",
         }
 
     def axes(self) -> dict[str, Array]:
@@ -233,7 +272,7 @@ class ChannelRequest:
             frequencies = self.grid.frequencies_hz.numpy()
             found["frequency"] = Array(("subcarrier",), frequencies, {"units": "Hz"})
         if self.quantity in ("cir", "delay-angle"):
-            taps = np.arange(self.num_taps) / self.grid.bandwidth_hz
+            taps = np.arange(self.first_tap, self.first_tap + self.num_taps) / self.grid.bandwidth_hz
             found["delay"] = Array(("delay",), taps, {"units": "s", "description": "delay of each tap"})
         if self.quantity == "delay-angle":
             found |= angle_axes(self.tx.array)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("cfr", "delay-angle", "gains")
 WAVEFRONTS = ("plane", "spherical")
+DELAY_REFERENCES = ("transmission", "first-path")
 STEERINGS = ("carrier", "per-subcarrier")
 _MOST_SUBCARRIERS = 2**20
 
@@ -39,6 +40,13 @@ class ChannelChoices:
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256
     spacing: Annotated[float, spacing_option("Subcarrier spacing in Hz.")] = 30e3
     taps: Annotated[int, typer.Option(min=1, help="Delay taps that delay-angle channels keep.")] = 32
+    first_tap: Annotated[
+        int, typer.Option(help="Index of the first delay tap; negative to keep side lobes before delay 0.")
+    ] = 0
+    delay_reference: Annotated[
+        str,
+        choice(*DELAY_REFERENCES, help="Where delay 0 lies: at the transmission, or at the first path of each user."),
+    ] = "transmission"
     wavefront: Annotated[
         str, choice(*WAVEFRONTS, help="Wavefront over an array: plane, or spherical for users nearby.")
     ] = "plane"
@@ -58,9 +66,9 @@ class ChannelChoices:
         """
         if self.quantity == "gains":
             why = "to gains, which are those at the carrier; leave it out, or ask for cfr"
-            refuse_idle(ctx, ("subcarriers", "spacing"), why)
+            refuse_idle(ctx, ("subcarriers", "spacing", "delay_reference"), why)
         if self.quantity != "delay-angle":
-            refuse_idle(ctx, ("taps",), f"to {self.quantity}; leave it out, or ask for delay-angle")
+            refuse_idle(ctx, ("taps", "first_tap"), f"to {self.quantity}; leave it out, or ask for delay-angle")
 
     def request(self, arrays: ArrayChoices, how: FieldChoices) -> ChannelRequest:
         """What is asked of the library.
@@ -77,6 +85,8 @@ class ChannelChoices:
             tx=tx,
             rx=rx,
             num_taps=self.taps,
+            first_tap=self.first_tap,
+            delay_reference=self.delay_reference,  # type: ignore[arg-type]
             wavefront=self.wavefront,  # type: ignore[arg-type]
             steering=self.steering,  # type: ignore[arg-type]
             options=how.options(),
@@ -136,8 +146,29 @@ def _print_summary(
             ("users", f"{summaries[0].users:,}"),
             ("users without a path", ", ".join(f"{one.users_without_path:,}" for one in summaries)),
             ("paths", f"{sum(one.paths for one in summaries):,}"),
+            *_tap_rows(stores),
             ("tiles", f"{sum(len(store.tiles) for store in stores):,}"),
             ("size on disk", f"{size / 1e6:,.1f} MB"),
             ("seconds", f"{seconds:.1f}"),
         ]
     )
+
+
+def _tap_rows(stores: list[TileStore]) -> list[tuple[str, str]]:
+    """What the delay taps miss, of each transmitter's data set; nothing where there is nothing to say."""
+    from sitetwin.channel.user_delays import FOLDED_USERS, stored_facts
+
+    rows, found = [], [stored_facts(store) for store in stores]
+    outside = [
+        f"{facts['median_power_outside_taps']:.2%} of the median user, over 1% of "
+        f"{facts['users_over_1_percent_outside_taps']:,} users"
+        for facts in found
+        if "median_power_outside_taps" in facts
+    ]
+    if outside:
+        rows.append(("power outside of the taps", "; ".join(outside)))
+    folded = [int(facts.get(FOLDED_USERS, 0)) for facts in found]
+    if any(folded):
+        counts = ", ".join(f"{count:,}" for count in folded)
+        rows.append(("power beyond 1/spacing", f"over 1% of {counts} users"))
+    return rows

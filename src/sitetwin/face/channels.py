@@ -16,7 +16,9 @@ import torch
 import xarray as xr
 
 from sitetwin.channel import ChannelLoader, ChannelRequest
+from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_delays
 from sitetwin.channel.io import KIND, Progress, write_channels
+from sitetwin.channel.user_delays import ABOUT_SHARES, REFERENCE, first_delay_array, shares_facts
 from sitetwin.errors import SiteTwinError
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
 from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, open_tile, plain_attributes
@@ -24,7 +26,7 @@ from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
 from sitetwin.site import Site
-from sitetwin.store import TileStore, begin_collection, finish_collection
+from sitetwin.store import Array, TileStore, begin_collection, finish_collection
 
 EAGER_BYTES = 256 * 2**20
 """Channels larger than this are made on demand, block by block."""
@@ -79,13 +81,17 @@ def channels(
 
 def _of_one(source: PathSource, site: Site, wanted: ChannelRequest, lazy: bool | None) -> xr.DataArray:
     """Channels from one transmitter."""
-    labels = labels_of_request(source.positions, source.transmitter, site, wanted)
-    wanted.check_users(len(labels.users))
-    size = wanted.bytes_per_row * len(labels.users)
-    if len(labels.users) and (lazy or (lazy is None and size > EAGER_BYTES)):
-        values = _on_demand(source, site, wanted)
-    else:
-        values = synthesise(source, site, wanted, np.arange(len(labels.users)))
+    positions = source.positions
+    users = np.arange(len(positions))
+    wanted.check_users(len(users))
+    begin = {} if wanted.delay_reference == "transmission" else {REFERENCE: _first_delays(source)}
+    size = wanted.bytes_per_row * len(users)
+    if len(users) and (lazy or (lazy is None and size > EAGER_BYTES)):
+        labels = labels_of_request(positions, source.transmitter, site, wanted, begin)
+        return labelled(_on_demand(source, site, wanted), labels)
+    values, shares = synthesise(source, site, wanted, users)
+    DelayNote().tell(shares, wanted)
+    labels = labels_of_request(positions, source.transmitter, site, wanted, begin, shares_facts(shares, wanted))
     return labelled(values, labels)
 
 
@@ -97,6 +103,9 @@ def _of_each(parts: list[xr.DataArray]) -> xr.DataArray:
         if not all(np.array_equal(part[axis], parts[0][axis]) for axis in "xyz"):
             raise SiteTwinError(f"paths number {number} are those of other users than the first; give the same users")
     joined = xr.concat(parts, "transmitter", combine_attrs="drop_conflicts")
+    for name in ABOUT_SHARES:  # of each transmitter
+        if all(name in part.attrs for part in parts):
+            joined.attrs[name] = [part.attrs[name] for part in parts]
     places = np.array([part.attrs["transmitter"] for part in parts])
     metres = {"units": "m"}
     return joined.assign_coords(
@@ -104,34 +113,47 @@ def _of_each(parts: list[xr.DataArray]) -> xr.DataArray:
     )
 
 
-def synthesise(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:
-    """(chosen, ...) complex64 channels of some users, in batches that memory bears."""
+def _first_delays(source: PathSource) -> Array:
+    """The delay 0 of each user, from all tiles of the source."""
+    parts = [first_delays(source.take(np.arange(*edges))) for edges in source.tiles]
+    return first_delay_array(np.concatenate([np.zeros(0), *parts]))
+
+
+def synthesise(
+    source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray
+) -> tuple[np.ndarray, DelayShares]:
+    """(chosen, ...) complex64 channels of some users, made in batches that memory bears, and what their taps miss."""
     values = np.empty((len(users), *wanted.shape), dtype=np.complex64)
+    shares = [DelayShares.none()]
     with _ONE_AT_A_TIME, torch.no_grad():
         for first in range(0, len(users), wanted.batch_users):
             some = users[first : first + wanted.batch_users]
-            values[first : first + len(some)] = _of_some(source, site, wanted, some)
-    return values
-
-
-def _of_some(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray) -> np.ndarray:
-    """(chosen, ...) complex64 channels of one batch."""
-    part = replace(wanted, rx=wanted.rx.select_users(torch.from_numpy(users)))
-    loader = ChannelLoader(source.take(users), site, part)
-    return loader.channels(torch.arange(len(users))).numpy()
+            part = replace(wanted, rx=wanted.rx.select_users(torch.from_numpy(some)))
+            loader = ChannelLoader(source.take(some), site, part)
+            made, missed = loader.channels_and_shares(torch.arange(len(some)))
+            values[first : first + len(some)] = made.numpy()
+            shares.append(missed)
+    return values, DelayShares.joined(shares)
 
 
 def _on_demand(source: PathSource, site: Site, wanted: ChannelRequest) -> dask.array.Array:
     """Channels of all users, as a Dask array whose blocks lie within the tiles of the source."""
     most = max(1, BLOCK_BYTES // wanted.bytes_per_row)
     edges = sorted({edge for low, high in source.tiles for edge in (*range(low, high, most), high)})
-    make = dask.delayed(synthesise, pure=False, traverse=False)
+    make, note = dask.delayed(_block, pure=False, traverse=False), DelayNote()
     ranges = [np.arange(low, high) for low, high in pairwise(edges)]
-    blocks = [make(source, site, wanted, users) for users in ranges]
+    blocks = [make(source, site, wanted, users, note) for users in ranges]
     shapes = [(len(users), *wanted.shape) for users in ranges]
     return dask.array.concatenate(
         [dask.array.from_delayed(block, shape, np.complex64) for block, shape in zip(blocks, shapes, strict=True)]
     )
+
+
+def _block(source: PathSource, site: Site, wanted: ChannelRequest, users: np.ndarray, note: DelayNote) -> np.ndarray:
+    """Channels of one block, with a note the first time that taps miss something."""
+    values, shares = synthesise(source, site, wanted, users)
+    note.tell(shares, wanted)
+    return values
 
 
 def channels_to_store(

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from sitetwin.channel import ChannelRequest
+from sitetwin.channel.delay_shares import DelayNote
 from sitetwin.channel.shards import Passes, own_share
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.channels import synthesise
@@ -40,7 +41,7 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         self._source, self._site, self._request, self._seed = source, site, request, seed
         self._users = source.tiles[-1][1]
         request.check_users(self._users)
-        self._passes = Passes()
+        self._passes, self._note = Passes(), DelayNote()
 
     def __len__(self) -> int:
         """Return the number of users of all workers and ranks together."""
@@ -52,7 +53,9 @@ class ChannelDataset(IterableDataset[tuple[int, Tensor]]):
         size = self._request.batch_users
         for first in range(0, len(own), size):
             some = own[first : first + size]
-            for user, channel in zip(some, synthesise(self._source, self._site, self._request, some), strict=True):
+            channels, shares = synthesise(self._source, self._site, self._request, some)
+            self._note.tell(shares, self._request)
+            for user, channel in zip(some, channels, strict=True):
                 yield int(user), torch.from_numpy(channel)
 
     def _order(self, number: int) -> np.ndarray:

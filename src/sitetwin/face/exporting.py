@@ -23,7 +23,15 @@ _WRITERS: dict[str, Callable[..., Path]] = {
 FORMATS = tuple(_WRITERS)
 _LIMITED = ("deepmimo", "sionna-cir")  # formats that keep the strongest paths
 _BY_ENDING = ("mat", "npz")
-_OF_CHANNELS = ("bandwidth_hz", "quantity", "spacing_hz", "subcarriers")  # choices that say nothing of single paths
+_OF_CHANNELS = (
+    "bandwidth_hz",
+    "delay_reference",
+    "first_tap",
+    "num_taps",
+    "quantity",
+    "spacing_hz",
+    "subcarriers",
+)  # choices that say nothing of single paths
 
 Progress = Callable[[str, float], None]
 

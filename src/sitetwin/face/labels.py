@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from sitetwin.channel import ChannelRequest
 from sitetwin.channel.io import AXES
-from sitetwin.channel.request import CONVENTIONS
+from sitetwin.channel.user_delays import REFERENCE, first_delay_array, stored_facts
 from sitetwin.site import Site
 from sitetwin.store import Array, TileStore
 from sitetwin.store.manifest import tile_group
@@ -32,7 +32,7 @@ class Labels:
         dims: Names of the axes, users first.
         shape: Shape of one user's values.
         users: (users, 3) positions of the users, metres.
-        axes: Coordinates by name, each over one of the axes.
+        axes: Coordinates by name, each over one of the axes, users among them.
         attributes: Units, carrier, site, conventions.
     """
 
@@ -45,18 +45,25 @@ class Labels:
 
 
 def labels_of_request(
-    users: Float[np.ndarray, "users 3"], transmitter: Float[np.ndarray, " 3"], site: Site, request: ChannelRequest
+    users: Float[np.ndarray, "users 3"],
+    transmitter: Float[np.ndarray, " 3"],
+    site: Site,
+    request: ChannelRequest,
+    of_users: Mapping[str, Array] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Labels:
-    """Labels of channels that are made now."""
+    """Labels of channels that are made now, with arrays of one number per user and further attributes."""
     facts = {
         **request.value_attributes(),
         "transmitter": [float(x) for x in transmitter],
         "site": site.name,
         "site_hash": site.hash,
-        **CONVENTIONS,
         **{name: value for name, value in request.configuration().items() if name != "batch_users"},
+        **request.conventions(),
+        **(more or {}),
     }
-    return Labels(request.array_name, request.dims, request.shape, users, request.axes(), plain_attributes(facts))
+    axes = request.axes() | (of_users or {})
+    return Labels(request.array_name, request.dims, request.shape, users, axes, plain_attributes(facts))
 
 
 def labels_of_store(store: TileStore) -> Labels:
@@ -65,9 +72,13 @@ def labels_of_store(store: TileStore) -> Labels:
     tiles = [open_tile(store, index) for index in range(len(store.tiles))]
     values = tiles[0][name]
     users = np.concatenate([tile["users"].values for tile in tiles])
-    facts = {**values.attrs, **store.attributes}
+    facts = {**values.attrs, **store.attributes, **stored_facts(store)}
+    begin = {}
+    if REFERENCE in tiles[0]:
+        begin[REFERENCE] = first_delay_array(np.concatenate([tile[REFERENCE].values for tile in tiles]))
     dims = tuple(str(dim) for dim in values.dims)
-    return Labels(name, dims, values.shape[1:], users, store.read_group(AXES).arrays, plain_attributes(facts))
+    axes = store.read_group(AXES).arrays | begin
+    return Labels(name, dims, values.shape[1:], users, axes, plain_attributes(facts))
 
 
 def open_tile(store: TileStore, index: int) -> xr.Dataset:

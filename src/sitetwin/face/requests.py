@@ -19,8 +19,8 @@ class ChannelChoices(TypedDict, total=False):
 
     carrier_hz is the carrier. The band has `subcarriers` of them, `spacing_hz` apart, or `bandwidth_hz` in all.
     radio and user_radio are the antennas of the transmitter and of the users. quantity is "cfr", "delay-angle" or
-    "gains"; num_taps counts the delay taps. The others are fields of `ChannelRequest` and of its
-    `FieldOptions`, which say what they mean.
+    "gains"; num_taps counts the delay taps from first_tap on, and delay_reference says where delay 0 lies. The others
+    are fields of `ChannelRequest` and of its `FieldOptions`, which say what they mean.
     """
 
     carrier_hz: float
@@ -31,6 +31,8 @@ class ChannelChoices(TypedDict, total=False):
     user_radio: Radio
     quantity: Literal["cfr", "cir", "delay-angle", "gains"]
     num_taps: int
+    first_tap: int
+    delay_reference: Literal["transmission", "first-path"]
     season: Literal["summer", "winter"]
     foliage: str | None
     canopy: CanopyScattering
@@ -81,8 +83,8 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
 
 def _check_numbers(choices: ChannelChoices) -> None:
     """Refuse texts and other things where numbers belong, before a library stumbles over them."""
-    for name in (*_BAND, "num_taps", "diffuse_seed"):
-        value, whole = choices.get(name, 1), name in ("subcarriers", "num_taps", "diffuse_seed")
+    for name in (*_BAND, "num_taps", "first_tap", "diffuse_seed"):
+        value, whole = choices.get(name, 1), name in ("subcarriers", "num_taps", "first_tap", "diffuse_seed")
         if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
             raise SiteTwinError(f"{name} is {value!r}; give a {'whole ' if whole else ''}number")
 

@@ -4,7 +4,7 @@ Each writer of paths takes a `GainSource`; the readers of number files serve wha
 """
 
 from sitetwin.channel.formats.arrays import write_channel_arrays, write_path_arrays
-from sitetwin.channel.formats.deepmimo import write_deepmimo
+from sitetwin.channel.formats.deepmimo import deepmimo_order, write_deepmimo
 from sitetwin.channel.formats.number_files import read_npy, read_text_numbers
 from sitetwin.channel.formats.parquet import write_parquet
 from sitetwin.channel.formats.sionna_cir import CirGenerator, write_sionna_cir
@@ -13,6 +13,7 @@ from sitetwin.channel.formats.source import GainSource
 __all__ = [
     "CirGenerator",
     "GainSource",
+    "deepmimo_order",
     "read_npy",
     "read_text_numbers",
     "write_channel_arrays",

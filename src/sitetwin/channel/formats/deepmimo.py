@@ -2,6 +2,9 @@
 
 DeepMIMO makes channels as ``H_k = sum_p sqrt(P_p / N) e^{j phi_p} e^{-j 2 pi k tau_p / (N T_s)}`` for subcarriers k = 0
 to N - 1, so that the carrier is its subcarrier 0. The phase phi stored here includes the carrier's, -2 pi f_c tau.
+
+Its planar arrays count columns first and rows from the bottom, from an element at the lower corner; those of this
+package count rows from the top, about the centre.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Integer
 
 from sitetwin.channel.formats.source import GainSource, Progress, strongest
 from sitetwin.errors import SiteTwinError
@@ -30,6 +34,33 @@ _SIDE_POINTS = 9  # of the box's sides, which are curved in degrees
 
 _CODES = {"REFLECTION": 1, "DIFFRACTION": 2, "CANOPY": 3, "DIFFUSE": 3, "TRANSMISSION": 4}
 """DeepMIMO's code of each kind of interaction by name: 1 reflection, 2 diffraction, 3 scattering, 4 transmission."""
+
+
+ARRAY_ORDER = (
+    "element c + C r of DeepMIMO's array of C columns (shape [C, R]) stands in column c and in row r from the bottom, "
+    "and phases count from element 0; in sitetwin's array of R rows and C columns it is element c + C (R - 1 - r), and "
+    "phases count from the array's centre"
+)
+"""How DeepMIMO orders the elements of an array, against this package."""
+
+
+def deepmimo_order(rows: int, columns: int) -> Integer[np.ndarray, " antennas"]:
+    """Return the element of this package's planar array that each element of DeepMIMO's array is.
+
+    ``ours[:, :, deepmimo_order(rows, columns)]`` has DeepMIMO's antenna order, and
+    ``theirs[:, :, deepmimo_order(rows, columns)]`` this package's: the order is its own inverse. What remains is the
+    reference of the phases, which is the array's centre here and the first element there.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns, DeepMIMO's `shape[0]`.
+
+    Raises:
+        SiteTwinError: There is no row or no column.
+    """
+    if rows < 1 or columns < 1:
+        raise SiteTwinError(f"an array of {rows} rows and {columns} columns has no element; give at least 1 of each")
+    return np.arange(rows * columns).reshape(rows, columns)[::-1].ravel()
 
 
 def write_deepmimo(
@@ -79,6 +110,7 @@ def write_deepmimo(
             angles_of_the_files="az from east, counter-clockwise; el is the zenith angle, from up",
             subcarriers="DeepMIMO's subcarrier k lies at the carrier + k bandwidth / N, k = 0 ... N - 1, and its "
             "channels are divided by sqrt(N)",
+            antennas=ARRAY_ORDER,
             paths_kept=f"the {max_paths} strongest of each user; a line of sight first, then by falling power",
         )
         params = _params(source, arrays, scene, active, facts)

@@ -13,7 +13,7 @@ from torch import Tensor
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.numerics.ragged import Buffers, Factors, sum_over_paths
-from sitetwin.channel.synthesis.steering import PathTensors, plane_gains, recorded
+from sitetwin.channel.synthesis.steering import PathTensors, path_reference, plane_gains, recorded
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
@@ -56,8 +56,11 @@ def impulse_response(
     pulse: Pulse = "sinc",
     roll_off: float = 0.25,
     first_tap: int = 0,
+    delay_reference_s: float | Float[Tensor, "*reference"] = 0.0,
 ) -> Complex[Tensor, "users rx_antennas tx_antennas taps"]:
     """Compute the sampled impulse response ``h[u, r, t, n] = sum_p a_p g(n - W tau_p)``, n from `first_tap` on.
+
+    Delays tau are counted from a reference; the carrier's phase is in the gains and stays.
 
     Args:
         paths: P paths of U users.
@@ -69,6 +72,7 @@ def impulse_response(
         pulse: "sinc" or "raised-cosine"; for ideal pulses see `ideal_response`.
         roll_off: Roll-off of the raised cosine, 0 to 1.
         first_tap: Index of the first tap; negative to keep a pulse's precursors.
+        delay_reference_s: Delay of tap 0 in seconds, one for all users or (U,).
 
     Returns:
         (U, R, T, num_taps) complex of the type of `gains`.
@@ -85,6 +89,7 @@ def impulse_response(
     batch = PathTensors.of(paths)
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
+    at = at - path_reference(delay_reference_s, batch) * sampling_rate_hz
 
     def spell(paths_wanted: np.ndarray, _buffers: Buffers | None) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(paths_wanted)
@@ -93,7 +98,7 @@ def impulse_response(
 
     height = rx.array.num_antennas * tx.array.num_antennas
     factors = Factors(spell, height, num_taps, values.dtype)
-    out = sum_over_paths(batch.offsets, factors, recorded=recorded(values, tx, rx))
+    out = sum_over_paths(batch.offsets, factors, recorded=recorded(values, tx, rx, reference=delay_reference_s))
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 
 

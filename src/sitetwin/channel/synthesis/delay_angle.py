@@ -71,7 +71,10 @@ def angle_transform(
 
 
 def delay_angle_from_response(
-    cfr: Complex[Tensor, "*users rx_antennas tx_antennas subcarriers"], tx: Radio, num_taps: int = 32
+    cfr: Complex[Tensor, "*users rx_antennas tx_antennas subcarriers"],
+    tx: Radio,
+    num_taps: int = 32,
+    first_tap: int = 0,
 ) -> Complex[Tensor, "*users rx_antennas tx_antennas taps"]:
     """Compute the delay-angle channel from the frequency response: first delay taps, then angles.
 
@@ -79,6 +82,7 @@ def delay_angle_from_response(
         cfr: (U, R, T, K) complex.
         tx: Radio whose array the angles belong to.
         num_taps: Number of delay taps that are kept.
+        first_tap: Index of the first of them.
 
     Returns:
         (U, R, T, num_taps) complex: angle bins along T, delay along the last axis.
@@ -86,7 +90,7 @@ def delay_angle_from_response(
     Raises:
         SiteTwinError: The axes are not those of the array and of enough subcarriers, for instance swapped ones.
     """
-    return angle_transform(delay_taps(cfr, num_taps), tx.array)
+    return angle_transform(delay_taps(cfr, num_taps, first_tap), tx.array)
 
 
 def _kernel(cycles: Tensor, size: int, points: Tensor, real: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -126,6 +130,7 @@ def delay_angle(
     rx: Radio | None = None,
     *,
     num_taps: int = 32,
+    first_tap: int = 0,
     delay_reference_s: float | Float[Tensor, "*reference"] = 0.0,
     out: Tensor | None = None,
     **options: Any,
@@ -141,7 +146,8 @@ def delay_angle(
         grid: The subcarriers.
         tx: Radio with a uniform linear or planar array; by default the radio that the gains are for.
         rx: Radio of the users; by default the radio that the gains are for.
-        num_taps: Number of delay taps that are kept, from n = 0 on.
+        num_taps: Number of delay taps that are kept.
+        first_tap: Index n of the first of them; negative to keep the side lobes before the reference.
         delay_reference_s: Delay of tap 0 in seconds, one for all users or (U,).
         out: (U, R, T, num_taps) to write into, contiguous.
         **options: No option is allowed; a wavefront or steering given here is refused with a message.
@@ -168,7 +174,8 @@ def delay_angle(
     shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
     if out is not None and (tuple(out.shape) != shape or out.dtype != values.dtype or not out.is_contiguous()):
         raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {values.dtype}")
-    work = _Work(batch, spread_ports(values, tx, rx), grid, tx, rx, num_taps, delay_reference_s)
+    taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
+    work = _Work(batch, spread_ports(values, tx, rx), grid, tx, rx, taps, delay_reference_s)
     flows = recorded(values, tx, rx, reference=delay_reference_s)
     if work.simple and values.dtype == torch.complex64 and not flows:
         factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32)
@@ -191,12 +198,12 @@ class _Work:
         grid: OfdmGrid,
         tx: Radio,
         rx: Radio,
-        num_taps: int,
+        taps: Tensor,
         delay_reference_s: float | Tensor,
     ) -> None:
         self.batch, self.ports, self.grid, self.tx, self.rx = batch, ports, grid, tx, rx
         self.real = torch.float32 if ports.dtype == torch.complex64 else torch.float64
-        self.taps = torch.arange(num_taps, dtype=torch.float64)
+        self.taps = taps
         # sum_k e^{j 2 pi k y} = e^{j 2 pi middle y} sin(pi K y) / sin(pi y), middle = first + (K - 1) / 2
         size = grid.num_subcarriers
         self.middle = grid.first + (size - 1) / 2

@@ -10,6 +10,7 @@ precoder; they are kept so that the channel can be rebuilt.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -19,7 +20,7 @@ import xarray as xr
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 
 PhaseReference = Literal["corner", "largest", "none"]
 AXES = ("user", "delay", "angle")
@@ -27,7 +28,8 @@ AXES = ("user", "delay", "angle")
 
 
 Facts = dict[str, list[float]]
-"""Carrier in Hz, delays of the taps in seconds, direction cosines and ports of the beams, by name."""
+"""Carrier in Hz, delays of the taps in seconds and whether they count from each user's first path, direction cosines
+and ports of the beams, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +89,17 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
 
     Raises:
         SiteTwinError: A matrix is zero (a user without paths) or not finite, or the axes or the reference are wrong.
+
+    Warns:
+        SiteTwinWarning: Labels say that the delay taps miss more than half of the median user's power, so that a norm
+            of 1 is given to side lobes.
     """
     facts = csi_facts(matrices)
     if isinstance(matrices, xr.DataArray):
+        _warn_of_missed_power(matrices)
         matrices = by_name(matrices)
-    if matrices.ndim != 3 or not matrices.is_complex():
-        raise SiteTwinError(
-            f"CSI must be complex with shape (users, taps, beams), not {matrices.dtype} of shape "
-            f"{tuple(matrices.shape)}; add the missing axis or convert it"
-        )
+    if not isinstance(matrices, Tensor) or matrices.ndim != 3 or not matrices.is_complex():
+        raise SiteTwinError(_shape_refusal(matrices))
     norm = torch.linalg.vector_norm(matrices.to(torch.complex128), dim=(1, 2))
     bad = ~(torch.isfinite(norm) & (norm > 0))
     if bad.any():
@@ -107,6 +111,36 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
     phase = reference_phase(x, reference)
     x = x * torch.polar(torch.ones_like(phase), -phase)[:, None, None]
     return CsiSet(x, norm.to(torch.float32), phase, reference, facts)
+
+
+def _shape_refusal(matrices: Any) -> str:
+    """What is wrong with matrices that are no complex tensor of three axes, and how to mend it."""
+    shape = tuple(np.shape(matrices))
+    what = f"{getattr(matrices, 'dtype', type(matrices).__name__)} of shape {shape}"
+    mend = "make it complex"
+    if not isinstance(matrices, Tensor):
+        mend = "give a torch tensor, or the labelled array of sitetwin.open_channels, whose axes are found by name"
+    elif len(shape) == 4:
+        mend = (
+            "take one receive antenna and put delay before angle: of channels as a data set holds them, (users, "
+            "rx_antennas, angles, taps), matrices[:, 0].transpose(1, 2)"
+        )
+    elif len(shape) < 3:
+        mend = "add the missing axis"
+    elif len(shape) > 4:
+        mend = "leave out the other axes"
+    return f"CSI must be complex with shape (users, taps, beams), not {what}; {mend}"
+
+
+def _warn_of_missed_power(array: xr.DataArray) -> None:
+    missed = float(np.max(array.attrs.get("median_power_outside_taps", 0.0)))
+    if missed > 0.5:
+        warnings.warn(
+            f"the delay taps miss {missed:.2%} of the median user's power, and what is left gets the norm 1; make the "
+            "channels with more taps, or with delay_reference='first-path'",
+            SiteTwinWarning,
+            stacklevel=3,
+        )
 
 
 def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
@@ -140,6 +174,7 @@ def by_name(array: xr.DataArray) -> Complex[Tensor, "users taps beams"]:
     return torch.from_numpy(np.ascontiguousarray(values))
 
 
+_RELATIVE = "delay_from_first_path"
 _FACTS = ("delay", "angle_cosine_y", "angle_cosine_z", "angle_port")
 
 
@@ -150,6 +185,8 @@ def csi_facts(data: Any) -> Facts:
     if not isinstance(data, xr.DataArray):
         return {}
     facts = {name: [float(x) for x in data[name].values] for name in _FACTS if name in data.coords}
+    if str(data.attrs.get("delay_reference", "")).startswith("first-path"):
+        facts[_RELATIVE] = [1.0]
     return facts | ({"carrier_hz": [float(data.attrs["carrier_hz"])]} if "carrier_hz" in data.attrs else {})
 
 
@@ -157,9 +194,16 @@ def check_facts(made_for: Facts, data: Any) -> None:
     """Refuse channels whose labels contradict those that a codec was fitted to; what is not known is not compared.
 
     Raises:
-        SiteTwinError: Carrier, delays, direction cosines or ports differ.
+        SiteTwinError: Carrier, delays or where they count from, direction cosines or ports differ.
     """
     found = csi_facts(data)
+    if "delay" in made_for and "delay" in found and made_for.get(_RELATIVE) != found.get(_RELATIVE):
+        counted = ("the transmission", "the first path of each user")
+        own, given = counted[_RELATIVE in made_for], counted[_RELATIVE in found]
+        raise SiteTwinError(
+            f"the codec was fitted to channels whose delays count from {own}, and these count from {given}; make "
+            "channels with the same delay_reference, or fit a new codec"
+        )
     for name in sorted(set(made_for) & set(found)):
         own, given = np.array(made_for[name]), np.array(found[name])
         if own.shape != given.shape or not np.allclose(own, given, rtol=1e-6, atol=1e-9 * np.abs(own).max(initial=0.0)):
