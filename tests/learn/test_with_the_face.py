@@ -60,6 +60,7 @@ def test_other_users_or_frequencies_are_refused(h: xr.DataArray) -> None:
         codec.fit(h.rename(delay="frequency", angle="tx_antenna"))
 
 
+@pytest.mark.filterwarnings("ignore:the delay taps miss")
 def test_a_codec_refuses_channels_of_another_kind(tmp_path):
     """Same sizes, other carrier, band, array or taps: the labels say it, also after the codec came from a file."""
     site = st.open_site("simple_street_canyon")

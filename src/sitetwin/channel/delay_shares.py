@@ -59,21 +59,21 @@ class DelayShares:
             taps: The taps that are kept.
             reference_s: Delay of tap 0 in seconds, one for all users or (U,).
         """
-        owner, users = paths.user_of_path, paths.num_users
+        each = _ByUser(paths)
         power = gains.at_carrier.detach().abs().square().double().mean(dim=(1, 2)).numpy()
-        reference = reference_s if isinstance(reference_s, float) else reference_s[owner]
-        delay = paths.delay - reference
-        folds = taps.folds(delay)
-        whole = np.bincount(owner, power, users)
+        delay = paths.delay - (reference_s if isinstance(reference_s, float) else np.repeat(reference_s, paths.counts))
+        whole = each.of(np.add, power)
         some = np.where(whole > 0, whole, np.nan)
-        missed = np.bincount(owner, power * (1 - taps.shares(delay)), users) / some
-        folded = np.bincount(owner[folds], power[folds], users) / some
-        end = np.full(users, np.nan)
-        rows = np.flatnonzero((power > 0) & (power >= NOTED_SHARE * whole[owner]))  # a user's paths lie together
-        if len(rows):
-            seen, start = np.unique(owner[rows], return_index=True)
-            end[seen] = np.maximum.reduceat(delay[rows], start)
-        return cls(np.clip(missed, 0.0, 1.0), folded, first_delays(paths) - reference_s, end)
+        missed = each.of(np.add, power * (1 - taps.shares(delay)))
+        folded = each.of(np.add, power * taps.folds(delay))
+        notable = (power > 0) & (power >= NOTED_SHARE * np.repeat(whole, paths.counts))
+        end = each.of(np.maximum, np.where(notable, delay, -np.inf))
+        return cls(
+            np.clip(missed / some, 0.0, 1.0),
+            folded / some,
+            first_delays(paths) - reference_s,
+            np.where(np.isfinite(end), end, np.nan),
+        )
 
     @classmethod
     def none(cls) -> DelayShares:
@@ -159,11 +159,22 @@ def share_facts(
 
 def first_delays(paths: Paths) -> Float[np.ndarray, " users"]:
     """(U,) float64, delay of the first path of each user in seconds, whatever its power; NaN without a path."""
-    found = np.full(paths.num_users, np.nan)
-    some = np.flatnonzero(paths.counts)
-    if len(some):
-        found[some] = np.minimum.reduceat(paths.delay, paths.offsets[some])
-    return found
+    return _ByUser(paths).of(np.minimum, paths.delay)
+
+
+class _ByUser:
+    """Sums and extremes over the paths of each user, which lie together."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._users, self._some = paths.num_users, np.flatnonzero(paths.counts)
+        self._starts = paths.offsets[self._some]
+
+    def of(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+        """(U,) values of the paths (P,) joined by a function of NumPy; NaN without a path."""
+        result = np.full(self._users, np.nan)
+        if len(self._some):
+            result[self._some] = ufunc.reduceat(values, self._starts)
+        return result
 
 
 class DelayNote:

@@ -130,12 +130,19 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
         want, band = self.request, self.request.grid.bandwidth_hz
         reference = begin if isinstance(begin, float) else torch.from_numpy(begin)
         if want.quantity == "cir":
-            taps = {"first_tap": want.first_tap, "delay_reference_s": reference}
-            return impulse_response(paths, gains, band, want.num_taps, pulse=want.pulse, **taps)
+            return impulse_response(
+                paths,
+                gains,
+                band,
+                want.num_taps,
+                pulse=want.pulse,
+                first_tap=want.first_tap,
+                delay_reference_s=reference,
+            )
         one = gains.nodes_hz is None or len(gains.nodes_hz) == 1
         if want.quantity == "delay-angle" and one and (want.wavefront, want.steering) == ("plane", "carrier"):
-            taps = {"first_tap": want.first_tap, "delay_reference_s": reference}
-            return delay_angle(paths, gains, want.grid, num_taps=want.num_taps, **taps)
+            taps, first = want.num_taps, want.first_tap
+            return delay_angle(paths, gains, want.grid, num_taps=taps, first_tap=first, delay_reference_s=reference)
         choices = {"wavefront": want.wavefront, "steering": want.steering, "site": self.site}
         response = frequency_response(paths, gains, want.grid, delay_reference_s=reference, **choices)
         if want.quantity == "cfr":

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 
 from sitetwin.channel.synthesis.cir import Pulse, pulse_shape
 
-_SPELLED = 5  # terms at each end of a sum that are added one by one; the rest is an integral, within 2e-6 of the power
+_SPELLED = 3  # terms at each end of a sum that are added one by one; the rest is an integral, within 2e-6 of the power
 _ENDLESS = 2**28  # taps after which kernels repeat that in truth do not; far enough for any delay
 _AT_ONCE = 1 << 14  # paths, whose numbers the caches hold
 _ROLL_OFF = 0.25  # of `impulse_response`
@@ -59,6 +59,8 @@ class DelayTaps:
 
     def _shares(self, at: np.ndarray) -> np.ndarray:
         """The shares of some paths, at delays counted in taps."""
+        if self.count == self.period:
+            return np.ones(len(at))
         if self.period is None and self.pulse != "sinc":
             return self._through_pulse(at)
         period = self.period or _ENDLESS
@@ -101,7 +103,7 @@ def _between(at: np.ndarray, first: int, last: int, period: int) -> np.ndarray:
     """Squared Dirichlet kernels at `at`, added over the taps `first` to `last`, none of which is nearest to a path.
 
     Terms at the ends are added one by one. For the rest the sum is the integral from half a tap before to half a tap
-    after, less 1/24 of the change of the derivative (Euler and Maclaurin).
+    after, less 1/24 of the change of the derivative, plus 7/5760 of that of the third derivative (Euler and Maclaurin).
     """
     count = last - first + 1
     if count <= 0 or not len(at):
@@ -120,7 +122,9 @@ def _between(at: np.ndarray, first: int, last: int, period: int) -> np.ndarray:
         for edge, sign in ((_SPELLED - 0.5, -1.0), (count - _SPELLED - 0.5, 1.0)):
             s, c = turned(edge)
             cotangent = c / s
-            slope = -2 * step**3 * (1 + cotangent**2) * cotangent
-            total = total + sign * (-step * cotangent - slope / 24)
+            square = cotangent**2
+            slope = -2 * step**3 * (1 + square) * cotangent
+            third = 4 * step**2 * slope * (3 * square + 2)
+            total = total + sign * (-step * cotangent - slope / 24 + 7 / 5760 * third)
     shares: np.ndarray = (np.sin(math.pi * at) / math.pi) ** 2 * total
     return shares

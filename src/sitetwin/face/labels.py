@@ -62,7 +62,7 @@ def labels_of_request(
         **request.conventions(),
         **(more or {}),
     }
-    axes = request.axes() | (of_users or {})
+    axes = {**request.axes(), **(of_users or {})}
     return Labels(request.array_name, request.dims, request.shape, users, axes, plain_attributes(facts))
 
 

@@ -199,9 +199,9 @@ def check_facts(made_for: Facts, data: Any) -> None:
     found = csi_facts(data)
     if "delay" in made_for and "delay" in found and made_for.get(_RELATIVE) != found.get(_RELATIVE):
         counted = ("the transmission", "the first path of each user")
-        own, given = counted[_RELATIVE in made_for], counted[_RELATIVE in found]
+        before, now = counted[_RELATIVE in made_for], counted[_RELATIVE in found]
         raise SiteTwinError(
-            f"the codec was fitted to channels whose delays count from {own}, and these count from {given}; make "
+            f"the codec was fitted to channels whose delays count from {before}, and these count from {now}; make "
             "channels with the same delay_reference, or fit a new codec"
         )
     for name in sorted(set(made_for) & set(found)):
