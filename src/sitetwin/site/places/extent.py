@@ -16,6 +16,7 @@ from sitetwin.site.places.placement import ground_height
 from sitetwin.site.site import Site
 
 _UNEVEN = 1.0  # metres, of users put over the lowest point of a site
+_FAR = 1000.0  # metres
 _SLACK = 1e-6  # metres: the rim belongs to the site
 
 
@@ -96,7 +97,9 @@ def _say_groundless(site: Site, users: np.ndarray) -> None:
 
 
 def refuse_far_users(site: Site, users: Float[np.ndarray, "users 3"]) -> None:
-    """Refuse users who all stand farther outside a site than it is wide, as `check_on_site` does one radio.
+    """Refuse users who all stand farther outside a site than it is wide, and more than a kilometre: a slip.
+
+    Small meshes, such as one wall, have their users beside them.
 
     Args:
         site: The site.
@@ -106,7 +109,7 @@ def refuse_far_users(site: Site, users: Float[np.ndarray, "users 3"]) -> None:
         SiteTwinError: They do.
     """
     places = np.asarray(users, dtype=np.float64)
-    if len(places) and _outside(site, places[:, :2]).min() > _width(site):
+    if len(places) and _outside(site, places[:, :2]).min() > max(_width(site), _FAR):
         raise SiteTwinError(
             f"all {len(places):,} users are far off the site '{site.name}', which spans {_plan(site)}; they span "
             f"{_plan_words(places)}: {_of_the_file(site, places[:, :2]) or 'check their coordinates'}"
