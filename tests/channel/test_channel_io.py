@@ -598,7 +598,7 @@ def test_patterns_from_files(street, tmp_path):
         (("--quantity", "cir"), "--quantity is 'cir'; choose one of cfr, delay-angle, gains"),
         (("--carrier", "nan"), "--carrier is nan"),
         (("--carrier", "-1"), "--carrier is -1"),
-        (("--spacing", "0"), "--spacing is 0,"),
+        (("--spacing", "0"), "--spacing is 0"),
         (("--bs-yaw", "inf"), "--bs-yaw is inf"),
         (("--bs-array", "upa:8"), "antenna array 'upa:8' is not understood"),
         (("--bs-array", "ula:4:X"), "polarisation 'X' is unknown"),
@@ -669,7 +669,7 @@ def test_paths_that_name_no_built_in_scene(world, tmp_path):
     _, _, folder = world
     result = run("channels", folder, "--out", tmp_path / "c")
     assert result.exit_code == 1
-    assert "give it with --scene" in result.stderr
+    assert "give the site of the paths (--scene" in result.stderr
     result = run("channels", tmp_path, "--out", tmp_path / "c")
     assert "is not a sitetwin store" in result.stderr
 
