@@ -217,3 +217,23 @@ def test_the_command_prints_the_account(tmp_path):
     assert "diffuse paths of 'wall'" in result.stdout
     assert "100.0% of the kept power" in " ".join(result.stdout.replace("│", " ").split())
     assert "'floor'" not in result.stdout
+
+
+@pytest.mark.parametrize("pattern", PATTERNS[1:])
+def test_another_pattern_than_that_of_the_trace_is_said(pattern):
+    """Tiles that were chosen for Lambert's law carry less than the best of those with lobes: a fifth and more."""
+    flat = street(rough("floor", 0.3), rough("wall", 0.5))
+    lobed = street(rough("floor", 0.3, **pattern), rough("wall", 0.5, **pattern))
+    paths = trace(flat, TX, USERS, wanted(20))
+    assert paths_with_lobes_lose(paths, trace(lobed, TX, USERS, wanted(20)), lobed)
+    with pytest.warns(SiteTwinWarning, match=r"'(floor|wall)' scatter otherwise .* than in the trace"):
+        path_gains(paths, lobed, F)
+    account = paths.attributes["diffuse_account"]
+    old = {**account, "surfaces": [{k: v for k, v in row.items() if k != "pattern"} for row in account["surfaces"]]}
+    assert DiffuseAccount.of({"diffuse_account": old}).surfaces[0].pattern == ""  # stores of older code are read
+
+
+def paths_with_lobes_lose(paths, better, site) -> bool:
+    with pytest.warns(SiteTwinWarning):
+        power = diffuse_power(site, paths)[0]
+    return power.sum() < diffuse_power(site, better)[0].sum()

@@ -10,6 +10,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import EDGES, Interaction, Paths
 from sitetwin.rays.scatter.account import SMOOTH, DiffuseAccount
+from sitetwin.rays.scatter.roughness import pattern_words
 
 _MORE_LEFT_OUT = 0.05
 """Share of the diffuse power that other materials may leave out beyond what the trace states, without a warning."""
@@ -116,6 +117,15 @@ def check_roughness(paths: Paths, site: Any) -> None:
     account = DiffuseAccount.of(paths.attributes)
     if account is None:
         return
+    for row in account.surfaces:
+        own = site.materials[material[row.facet]]
+        if own.scattering_coefficient and row.pattern not in ("", pattern_words(own)):
+            warnings.warn(
+                f"surfaces of '{own.name}' scatter otherwise ({pattern_words(own)}) than in the trace, which chose the "
+                f"tiles ({row.pattern}): others may carry more; trace again in this site",
+                SiteTwinWarning,
+                stacklevel=3,
+            )
     now = {row.facet: float(coefficient[material[row.facet]]) for row in account.surfaces}
     left_out = account.left_out_with(now)
     if left_out > account.left_out + _MORE_LEFT_OUT:

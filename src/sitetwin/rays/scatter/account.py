@@ -14,6 +14,7 @@ import numpy as np
 
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.scatter.lit import LitTiles, sees
+from sitetwin.rays.scatter.roughness import LAMBERT, pattern_words
 from sitetwin.site import Site
 from sitetwin.site.materials import Material
 
@@ -39,6 +40,7 @@ class SurfaceShare:
         kept: Power bound of these, 1/m2, summed over all users.
         sampled_kept: The same of the sampled users.
         sampled_seen: Power bound of all tiles that both ends see, of the sampled users.
+        pattern: Pattern of the scattering in the trace, in words; empty in stores of older code.
     """
 
     material: str
@@ -48,6 +50,7 @@ class SurfaceShare:
     kept: float
     sampled_kept: float
     sampled_seen: float
+    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,23 @@ class DiffuseAccount:
         known = list(parts)
         if not known:
             return None
-        rows: dict[tuple[str, int, float], list[float]] = {}
+        rows: dict[tuple[str, int, float, str], list[float]] = {}
         for row in (row for part in known for row in part.surfaces):
-            sums = rows.setdefault((row.material, row.facet, row.scattering_coefficient), [0, 0.0, 0.0, 0.0])
+            sums = rows.setdefault(
+                (row.material, row.facet, row.scattering_coefficient, row.pattern), [0, 0.0, 0.0, 0.0]
+            )
             for at, value in enumerate((row.paths, row.kept, row.sampled_kept, row.sampled_seen)):
                 sums[at] += value
         return cls(
             sum(part.users for part in known),
             sum(part.sampled_users for part in known),
             any(part.assumed for part in known),
-            tuple(SurfaceShare(*key, int(sums[0]), *sums[1:]) for key, sums in sorted(rows.items())),
+            tuple(
+                SurfaceShare(name, facet, coefficient, int(paths), kept, sampled_kept, sampled_seen, pattern)
+                for (name, facet, coefficient, pattern), (paths, kept, sampled_kept, sampled_seen) in sorted(
+                    rows.items()
+                )
+            ),
         )
 
     @property
@@ -169,6 +179,7 @@ def account_of(
                 "kept": float(power[m]),
                 "sampled_kept": float(sampled_power[m]),
                 "sampled_seen": float(max(seen[m], sampled_power[m])),
+                "pattern": LAMBERT if lit.rough.assumed else pattern_words(list(numbers)[m]),
             }
             for m, row in zip(named.tolist(), first.tolist(), strict=True)
         ],

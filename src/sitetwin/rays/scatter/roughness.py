@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sitetwin.site import Site
+from sitetwin.site.materials import Material
+
+LAMBERT = "as Lambert has it"
+"""Words for the pattern of surfaces without lobes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,18 @@ class Roughness:
         """(N,) integral of `lobes` over the half-space before the surface, sr."""
         ahead, back = (lobe_integral(alpha, cos_incidence) for alpha in (self.alpha_r, self.alpha_i))
         return np.asarray(self.forward * ahead + (1 - self.forward) * back)
+
+
+def pattern_words(material: Material) -> str:
+    """Say in words how a material spreads what it scatters: equal words mean an equal pattern."""
+    if material.scattering_pattern == "lambertian":
+        return LAMBERT
+    if material.scattering_pattern == "directive":
+        return f"a lobe ahead of exponent {material.alpha_r}"
+    return (
+        f"lobes ahead and back of exponents {material.alpha_r} and {material.alpha_i}, "
+        f"{material.forward_share:g} of it ahead"
+    )
 
 
 def lobe_integral(alpha: np.ndarray, cos_incidence: np.ndarray) -> np.ndarray:
