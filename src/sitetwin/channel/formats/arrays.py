@@ -11,6 +11,7 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats.source import GainSource, Progress
+from sitetwin.channel.user_delays import stored_facts
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import LAYOUT, paths_to_arrays
 from sitetwin.store import TileStore
@@ -103,6 +104,7 @@ def write_channel_arrays(store: TileStore, out: str | Path, progress: Progress |
             axes[axis], notes[axis] = list(array.dims), array.attributes
         facts = {
             **store.attributes,
+            **stored_facts(store),
             "made_by": f"sitetwin {__version__}",
             "configuration_hash": store.configuration_hash,
             "axes": axes,
