@@ -74,8 +74,8 @@ def test_bad_words(text, said):
     [
         ("s.toml", b"[[stations]\n", "is no TOML"),
         ("s.toml", b"\xff\xfe", "is no TOML"),
-        ("s.json", b"{", "is no JSON"),
-        ("s.json", b"[" * 100_000, "is no JSON"),
+        ("s.json", b"{", "is no well-formed JSON"),
+        ("s.json", b"[" * 100_000, "of its JSON too deeply"),
         ("s.json", b"[]", "one list named 'stations'"),
         ("s.json", b'{"stations": [], "more": 1}', "one list named 'stations'"),
         ("s.json", b'{"stations": [3]}', "station 1"),

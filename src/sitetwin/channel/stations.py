@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,8 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.geographic import LATLON, LatLon
 from sitetwin.hertz import check_carrier, check_spacing
 from sitetwin.site import Pose, Site, place_latlon
+from sitetwin.site.mesh import LARGEST_COORDINATE
+from sitetwin.untrusted import parse_json, parse_toml, read_bytes
 
 LARGEST_FILE = 2**20
 """Bytes of a file of stations."""
@@ -44,7 +44,7 @@ _LIMITS = {
 }
 """By kind of pydantic's problem, how a limit is said, and its name in the problem's context."""
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
 
 def _plain_name(name: str) -> str:
@@ -92,7 +92,7 @@ class Station(BaseModel):
             raise SiteTwinError(_sentence(error.errors()[0])) from error
 
     name: Annotated[str, AfterValidator(_plain_name)] | None = None
-    position: tuple[_Finite, _Finite, _Finite]
+    position: tuple[_Coordinate, _Coordinate, _Coordinate]
     eirp_dbm: float = Field(ge=-100, le=150)
     carrier_hz: float = Field(default=3.5e9, ge=1e6, le=1e12)
     subcarriers: int = Field(default=3276, ge=1, le=2**20)
@@ -207,20 +207,11 @@ def read_stations(path: str | Path) -> list[Station | GeographicStation]:
     """
     path = Path(path)
     where = f"stations file {path}"
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise SiteTwinError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
-    if len(data) > LARGEST_FILE:
-        raise SiteTwinError(f"{where} is larger than {LARGEST_FILE // 2**20} MiB; check that it is the right file")
+    data = read_bytes(path, where, LARGEST_FILE)
     ending = path.suffix.lower()
     if ending not in (".toml", ".json"):
         raise SiteTwinError(f"{where} ends in '{ending}'; give a .toml or a .json file")
-    try:
-        content = tomllib.loads(data.decode("utf-8")) if ending == ".toml" else json.loads(data)
-    except (ValueError, RecursionError) as error:  # of TOML, JSON and UTF-8 alike
-        raise SiteTwinError(f"{where} is no {ending[1:].upper()}: {str(error).splitlines()[0]}") from error
+    content = parse_toml(data, where) if ending == ".toml" else parse_json(data, where)
     if not isinstance(content, dict) or set(content) != {"stations"} or not isinstance(content["stations"], list):
         raise SiteTwinError(
             f"{where} must hold one list named 'stations' and nothing else; see docs/how-to/coverage.md"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sitetwin.site.same_place import refuse_another
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.store.files import replace_folder
+from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes, read_npz
 
 FORMAT = "sitetwin-site"
 VERSION = 1
@@ -121,7 +121,7 @@ def load_site(folder: str | Path) -> Site:
             **arrays,
         )
         expected = description["hash"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise SiteTwinError(f"the site in '{folder}' is incomplete ({error}); {mend}") from error
     check_vertices(site.vertices, f"site '{folder}'")
     if site.hash != expected:
@@ -133,10 +133,8 @@ def _description(folder: Path) -> dict[str, Any]:
     path = folder / _DESCRIPTION
     if not path.is_file():
         raise SiteTwinError(f"'{folder}' is no saved site: it has no {_DESCRIPTION}")
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); make the site again") from error
+    what, mend = f"'{path}'", "make the site again"
+    description = parse_json(read_bytes(path, what, LARGEST_JSON, mend), what, mend)
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise SiteTwinError(f"'{path}' does not describe a site of sitetwin")
     if description.get("version") != VERSION:
@@ -148,25 +146,8 @@ def _description(folder: Path) -> dict[str, Any]:
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:
     path = folder / _ARRAYS
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            for key, (dtype, dimensions) in _DTYPES.items():
-                array = stored[key]
-                if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
-                    raise ValueError(f"{key} has the wrong type")
-                arrays[key] = array
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        MemoryError,
-        zipfile.BadZipFile,
-        AttributeError,
-        TypeError,
-    ) as error:
-        raise SiteTwinError(
-            f"'{path}' is missing, truncated or foreign ({type(error).__name__}); make the site again"
-        ) from error
+    arrays = read_npz(path, f"'{path}'", "make the site again", _DTYPES)
+    for key, (dtype, dimensions) in _DTYPES.items():
+        if arrays[key].dtype != np.dtype(dtype) or arrays[key].ndim != dimensions:
+            raise SiteTwinError(f"'{path}' is foreign: '{key}' has the wrong type; make the site again")
     return arrays

@@ -23,6 +23,9 @@ _LARGEST = 1e300  # of any number; a whole one may be too large for a float
 SCATTERING_PATTERNS = ("lambertian", "directive", "backscattering")
 
 LARGEST_ALPHA = 100
+LARGEST_PERMITTIVITY = 1000.0  # no building material or soil reaches it; water has 80
+LARGEST_CONDUCTIVITY = 1e9  # S/m; copper has 6e7
+LARGEST_THICKNESS = 1000.0  # metres
 """Largest exponent of a scattering lobe; published fits end at 50."""
 
 GROUNDS = frozenset({"very_dry_ground", "medium_dry_ground", "wet_ground"})
@@ -188,14 +191,14 @@ class Material:
                 f"material '{self.name}' needs an ITU name, or both a relative permittivity and a conductivity"
             )
         for what, low, high in (
-            ("relative_permittivity", 1.0, math.inf),
-            ("conductivity", 0.0, math.inf),
+            ("relative_permittivity", 1.0, LARGEST_PERMITTIVITY),
+            ("conductivity", 0.0, LARGEST_CONDUCTIVITY),
             ("scattering_coefficient", 0.0, 1.0),
             ("xpd_coefficient", 0.0, 1.0),
             ("forward_share", 0.0, 1.0),
             ("alpha_r", 1, LARGEST_ALPHA),
             ("alpha_i", 1, LARGEST_ALPHA),
-            ("thickness", 0.0, math.inf),
+            ("thickness", 0.0, LARGEST_THICKNESS),
         ):
             value = getattr(self, what)
             if value is not None and not (low <= value <= high and value <= _LARGEST):

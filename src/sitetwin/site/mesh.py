@@ -23,6 +23,12 @@ from sitetwin.site.objects import building_of_object, object_bounds
 LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
 
+LARGEST_WIDTH = 5e5
+"""Metres: the widest terrain that radio links cross."""
+
+LARGEST_RISE = 2e4
+"""Metres: from the deepest sea to the highest mountain."""
+
 FAR = 10_000.0
 """Metres from the origin: beyond it single-precision ray casters place surfaces worse than 1 mm."""
 
@@ -128,7 +134,8 @@ def check_vertices(vertices: Float[np.ndarray, "*batch 3"], where: str) -> None:
     """Refuse vertices that cannot be metres in a local frame.
 
     Raises:
-        SiteTwinError: A coordinate is NaN, infinite or beyond 1000 km.
+        SiteTwinError: A coordinate is NaN, infinite or beyond 1000 km, or the vertices spread over more than
+            `LARGEST_WIDTH` or `LARGEST_RISE`.
     """
     bad = ~np.isfinite(vertices).all(axis=-1)
     if bad.any():
@@ -138,6 +145,14 @@ def check_vertices(vertices: Float[np.ndarray, "*batch 3"], where: str) -> None:
             f"{where}: a vertex lies {np.abs(vertices).max():.3g} m from the origin; use metres in a local frame "
             f"(at most {LARGEST_COORDINATE:g} m)"
         )
+    if vertices.size:
+        east, north, up = np.ptp(vertices.reshape(-1, 3), axis=0)
+        if max(east, north) > LARGEST_WIDTH or up > LARGEST_RISE:
+            raise SiteTwinError(
+                f"{where}: it is {east / 1e3:,.3g} x {north / 1e3:,.3g} km wide and {up / 1e3:,.3g} km high, beyond "
+                f"{LARGEST_WIDTH / 1e3:g} and {LARGEST_RISE / 1e3:g} km; check its coordinates and their unit, and "
+                "leave out what lies astray"
+            )
 
 
 def check_origin_within(mesh: Mesh) -> None:

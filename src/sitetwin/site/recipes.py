@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from sitetwin.site.variants.pose import PoseError, pose_error
 from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.vehicles import ParkedVehicles
 from sitetwin.site.vegetation import Vegetation
+from sitetwin.untrusted import parse_toml, read_bytes
 
 LARGEST_RECIPE = 2**20
 """Bytes of a recipe file."""
@@ -105,17 +105,7 @@ def read_recipe(path: str | Path) -> VariantRecipe:
         SiteTwinError: The file cannot be read, is not TOML, or has an unknown key or a wrong value.
     """
     where = f"recipe {path}"
-    try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(LARGEST_RECIPE + 1)
-    except OSError as error:
-        raise SiteTwinError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
-    if len(data) > LARGEST_RECIPE:
-        raise SiteTwinError(f"{where} is larger than {LARGEST_RECIPE >> 20} MiB; check that it is the right file")
-    try:
-        content = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SiteTwinError(f"{where} is no TOML: {str(error).splitlines()[0]}") from error
+    content = parse_toml(read_bytes(Path(path), where, LARGEST_RECIPE), where)
     try:
         return VariantRecipe.model_validate(content)
     except ValidationError as error:

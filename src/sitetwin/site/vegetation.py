@@ -327,5 +327,5 @@ class Vegetation:
                 volumes.append(_SHAPES[attributes.pop("shape")](**attributes))
             centres = np.array(values["scatter_centres"], dtype=np.float64).reshape(-1, 3)
             return cls(tuple(volumes), centres, np.array(values["scatter_volume"], dtype=np.int32))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise SiteTwinError(f"the description of the vegetation is malformed ({error})") from error

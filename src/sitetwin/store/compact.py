@@ -55,15 +55,20 @@ def _joined_lengths(store: TileStore) -> dict[str, int]:
     for index in range(len(store.tiles)):
         group = tile_group(index)
         metadata = collect_metadata(store.path, group)
-        arrays = {k.rpartition("/")[2]: v for k, v in metadata.items() if v["node_type"] == "array"}
-        kinds = {name: (array["data_type"], array["shape"][1:]) for name, array in arrays.items()}
+        try:
+            arrays = {k.rpartition("/")[2]: v for k, v in metadata.items() if v["node_type"] == "array"}
+            kinds = {name: (array["data_type"], array["shape"][1:]) for name, array in arrays.items()}
+            counts = {name: int(array["shape"][0]) for name, array in arrays.items()}
+            divides = {name for name, array in arrays.items() if "rows" in array["attributes"]}
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise SiteTwinError(f"{group} of {store.path} has damaged metadata; verify the store") from error
         if first and kinds != first:
             raise SiteTwinError(f"{group} of {store.path} holds other arrays than the tiles before; verify the store")
         first = kinds
-        for name, array in arrays.items():
+        for name, count in counts.items():
             # Offsets have one entry more than the rows that they divide; joined, the tiles share the edges.
-            shared = 1 if "rows" in array["attributes"] and name in lengths else 0
-            lengths[name] = lengths.get(name, 0) + array["shape"][0] - shared
+            shared = 1 if name in divides and name in lengths else 0
+            lengths[name] = lengths.get(name, 0) + count - shared
     return lengths
 
 

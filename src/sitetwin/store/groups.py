@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,11 @@ import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, ZstdCodec
 
+from sitetwin.untrusted import largest_unpacked, parse_json, read_bytes
+
 CHUNK_BYTES = 4 * 2**20  # of one chunk before compression: small enough to stream, large enough for cloud storage
+LARGEST_METADATA = 2**24  # bytes of a zarr.json
+_LARGEST_ROW = 2**26  # bytes of a row that may be of nothing but zeros
 ZSTD_LEVEL = 1  # coordinates barely compress: higher levels cost time and win some 2 %
 
 
@@ -113,9 +116,22 @@ def read_group(folder: Path) -> Group:
         stored = group[name]
         if not isinstance(stored, zarr.Array):
             continue
+        _check_stored_size(folder / name, stored)
         dims = tuple(str(dim) for dim in stored.metadata.dimension_names)  # type: ignore[union-attr]
         arrays[name] = Array(dims, np.asarray(stored[...]), stored.attrs.asdict())
     return Group(arrays, group.attrs.asdict())
+
+
+def _check_stored_size(folder: Path, array: zarr.Array) -> None:
+    """Refuse an array that declares more than its files can hold, before memory is asked for.
+
+    Every chunk is written, so that a chunk without a file is a loss and not a wish for zeros.
+    """
+    files = [file.stat().st_size for file in folder.glob("c/**/*") if file.is_file()]
+    declared, itemsize = math.prod(array.shape), array.dtype.itemsize
+    chunk = min(max(CHUNK_BYTES, itemsize * math.prod(array.shape[1:])), _LARGEST_ROW)
+    if itemsize * declared > max(largest_unpacked(sum(files), itemsize * declared), len(files) * chunk):
+        raise ValueError(f"'{folder.name}' declares {itemsize * declared} bytes, and its files hold {sum(files)}")
 
 
 def group_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,5 +156,8 @@ def collect_metadata(root: Path, group: str) -> dict[str, dict[str, Any]]:
     parts = group.split("/")
     found = {"/".join(parts[:depth]): group_metadata({}) for depth in range(1, len(parts))}
     for file in sorted((root / group).glob("**/zarr.json")):
-        found[file.parent.relative_to(root).as_posix()] = json.loads(file.read_bytes())
+        what, mend = str(file), "verify the store, and trace it again or restore it from a copy"
+        found[file.parent.relative_to(root).as_posix()] = parse_json(
+            read_bytes(file, what, LARGEST_METADATA, mend), what, mend
+        )
     return found

@@ -11,15 +11,18 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import largest_unpacked
 
 _MOST_BYTES = 1 << 30
 _MATRIX, _COMPRESSED, _INT8, _INT32, _UINT32 = 14, 15, 1, 5, 6
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MOST_ELEMENTS, _LAST_TYPE = 10_000, 18
 _NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
 _COMPLEX = 0x0800
 
@@ -56,10 +59,10 @@ def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
     for kind, data in _elements(content, order):
         if kind == _COMPRESSED:
             inflate = zlib.decompressobj()
-            whole = inflate.decompress(data, _MOST_BYTES)
+            whole = inflate.decompress(data, largest_unpacked(len(data), _MOST_BYTES))
             if not inflate.eof:
-                raise _DamagedError("a compressed element does not end")
-            inner = list(_elements(whole, order))
+                raise _DamagedError("a compressed element does not end, or grows beyond reason")
+            inner = list(islice(_elements(whole, order), 2))
             if len(inner) != 1:
                 raise _DamagedError("a compressed element holds other than one element")
             kind, data = inner[0]
@@ -71,8 +74,11 @@ def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Type and data of elements one after the other."""
-    at = 0
+    at = number = 0
     while at < len(content):
+        number += 1
+        if number > _MOST_ELEMENTS:
+            raise _DamagedError(f"it has more than {_MOST_ELEMENTS} elements")
         if at + 8 > len(content):
             raise _DamagedError("an element's tag is cut off")
         kind, size = struct.unpack_from(order + "II", content, at)
@@ -83,6 +89,8 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         else:
             begin = at + 8
             after = begin + size + (-size % 8 if kind != _COMPRESSED else 0)
+        if not 1 <= kind <= _LAST_TYPE:
+            raise _DamagedError("an element is of no known type")
         if begin + size > len(content):
             raise _DamagedError("an element is cut off")
         yield kind, content[begin : begin + size]

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
 
 
 def _finite_or_none(value: Any) -> Any:
@@ -111,7 +112,5 @@ def read_json(path: Path) -> Any:
     Raises:
         SiteTwinError: It is missing or damaged.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SiteTwinError(f"'{path}' is missing or damaged; run the study again") from error
+    what, mend = f"'{path}'", "run the study again"
+    return parse_json(read_bytes(path, what, LARGEST_JSON, mend), what, mend)

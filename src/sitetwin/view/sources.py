@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import warnings
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from sitetwin.rays.jobs.scene import site_of_paths
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
+from sitetwin.untrusted import read_npz
 from sitetwin.view.quantities import Quantity
 
 MOST_USERS = 300_000
@@ -211,7 +211,7 @@ def read_values(file: Path) -> dict[str, Float[np.ndarray, " rows"]]:
         if file.stat().st_size > _MOST_BYTES:
             raise SiteTwinError(f"{file} is larger than {_MOST_BYTES >> 20} MB; leave out what is not shown")
         found = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, csv.Error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, csv.Error) as error:
         raise SiteTwinError(
             f"the values in {file} cannot be read ({type(error).__name__}); give a .npz without pickles, or a .csv "
             "with a line of names and numbers below it"
@@ -222,8 +222,7 @@ def read_values(file: Path) -> dict[str, Float[np.ndarray, " rows"]]:
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = read_npz(file, f"the file of values {file}", "give a .npz of plain arrays, or a .csv")
     flat = {name: a for name, a in arrays.items() if a.ndim == 1 and a.size and a.dtype.kind in "bifu"}
     return {name: array.astype(np.float64) for name, array in flat.items()}
 

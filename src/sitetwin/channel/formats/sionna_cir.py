@@ -7,10 +7,8 @@ One example is one user: `a` is (num_rx, num_rx_ant, num_tx, num_tx_ant, num_pat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from sitetwin.channel.formats.source import GainSource, Progress
 from sitetwin.channel.synthesis.cir import ideal_response
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
+from sitetwin.untrusted import parse_json, read_npz
 
 
 def write_sionna_cir(
@@ -87,13 +86,10 @@ class CirGenerator:
     """
 
     def __init__(self, path: str | Path, users: Integer[np.ndarray, " chosen"] | None = None) -> None:
-        try:
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                self._a, self._tau = archive["a"], archive["tau"]
-                self.attributes = json.loads(str(archive[ATTRIBUTES]))
-        # ValueError: pickles, damaged arrays, bad JSON; TypeError: a bare .npy file.
-        except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
-            raise SiteTwinError(f"{path} holds no impulse responses ({error}); export them again") from error
+        what, mend = f"the archive of impulse responses {path}", "export them again"
+        archive = read_npz(Path(path), what, mend, ("a", "tau", ATTRIBUTES))
+        self._a, self._tau = archive["a"], archive["tau"]
+        self.attributes = parse_json(str(archive[ATTRIBUTES]).encode("utf-8", "surrogatepass"), what, mend)
         shape = self._a.shape
         if len(shape) != 7 or self._tau.shape != (shape[0], shape[1], shape[3], shape[5]):
             raise SiteTwinError(f"{path} holds arrays of other shapes; export it again")

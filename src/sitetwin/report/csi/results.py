@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi.results import Control, Curve, Estimate, Method, Refinement, Results, parse_results
+from sitetwin.untrusted import parse_json, read_npz
 
 __all__ = [
     "Control",
@@ -105,19 +102,18 @@ def _read(path: Path) -> bytes | None:
 
 
 def _parse_json(content: bytes, path: Path) -> Any:
+    # NaN and Infinity are no JSON, yet Python writes them: they count as missing.
     try:
-        # NaN and Infinity are no JSON, yet Python writes them: they count as missing.
-        return json.loads(content.decode("utf-8"), parse_constant=lambda _: None)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return parse_json(content, str(path), constant=lambda _: None)
+    except SiteTwinError as error:
         raise SiteTwinError(f"{path} is truncated or no JSON; run the study again") from error
 
 
 def _read_scene(content: bytes, path: Path) -> Scene:
     """Arrays of `scene.npz`, never pickled ones."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        arrays = read_npz(content, str(path), "run the study again")
+    except SiteTwinError as error:
         raise SiteTwinError(f"{path} is damaged or holds no plain arrays; run the study again") from error
     try:
         return _check_scene(arrays)

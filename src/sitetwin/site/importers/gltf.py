@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers.blocks import read_file
+from sitetwin.untrusted import parse_json
 
 LARGEST_GLTF_FILE = 2**30
 """Bytes of a GLB file or of a buffer."""
@@ -177,7 +177,7 @@ class Gltf:
                 return base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 self.refuse("has a buffer within the document that is no base64")
-        relative = unquote(uri)
+        relative = unquote(uri, errors="replace")
         mend = "only files beside it are opened, so put the buffer there or export as .glb"
         if "\0" in relative or ":" in relative or "\\" in relative or relative.startswith("/"):
             self.refuse(f"names the buffer '{relative[:60]!r}', which is no file beside it", mend)
@@ -220,15 +220,8 @@ def load_json(text: bytes, where: str) -> dict[str, Any]:
     Raises:
         SiteTwinError: The text is too large, not JSON, nested too deeply, or not an object.
     """
-    if len(text) > LARGEST_JSON:
-        raise SiteTwinError(f"'{where}' has more than {LARGEST_JSON >> 20} MB of JSON; cut it into smaller files")
-    try:
-        document = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise SiteTwinError(
-            f"'{where}' is no readable JSON ({type(error).__name__}); it is truncated or damaged, copy or export it "
-            "again"
-        ) from error
+    mend = "it is truncated or damaged, copy or export it again"
+    document = parse_json(text, f"'{where}'", mend, largest=LARGEST_JSON, constant=_no_constant)
     if not isinstance(document, dict):
         raise SiteTwinError(f"'{where}' holds no JSON object; check that it is the right file")
     return document

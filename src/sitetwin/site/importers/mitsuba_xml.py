@@ -26,6 +26,8 @@ LARGEST_SCENE_FILE = 64 * 2**20
 DEFAULT_THICKNESS = 0.1
 """Metres; what Sionna RT assumes for a slab whose thickness is not given."""
 
+_LONGEST_VALUE = 4096  # characters of a value with parameters
+
 SHAPE_TYPES = ("ply", "obj", "cube", "rectangle")
 _IGNORED = {"integrator", "sensor", "emitter", "film", "sampler", "rfilter", "medium", "texture", "default"}
 
@@ -94,6 +96,12 @@ def _substitute(value: str, defaults: dict[str, str], where: str) -> str:
             raise SiteTwinError(f"scene file '{where}' uses the parameter ${match[1]} without a <default> for it")
         return defaults[match[1]]
 
+    longest = max((len(text) for text in defaults.values()), default=0)
+    if len(value) + longest * value.count("$") > _LONGEST_VALUE:
+        raise SiteTwinError(
+            f"scene file '{where}' makes a value of more than {_LONGEST_VALUE} characters from its <default> elements; "
+            "write the value out"
+        )
     return re.sub(r"\$(\w+)", look_up, value)
 
 

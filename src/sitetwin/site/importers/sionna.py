@@ -142,6 +142,11 @@ def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], stored: lis
             raise SiteTwinError(
                 f"shape '{shape.name}' names its mesh file by an absolute path; use a path relative to the scene file"
             )
+        if not _lies_within(folder, folder / relative):
+            raise SiteTwinError(
+                f"shape '{shape.name}' names the mesh file '{str(relative)[:60]}', which lies outside the folder of "
+                "the scene file; put it beside the scene file"
+            )
         data = _read(folder / relative, LARGEST_MESH_FILE, f"mesh file '{folder / relative}' of shape '{shape.name}'")
         digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
         points, faces = read_mesh(data, shape.kind, str(folder / relative))
@@ -153,6 +158,14 @@ def _shape_mesh(shape: Shape, folder: Path, digests: dict[str, str], stored: lis
             points = np.stack([np.sum(points * matrix[k, :3], axis=1) + matrix[k, 3] for k in range(3)], axis=1)
         check_finite(points, f"shape '{shape.name}'")
     return points, faces[:, ::-1] if shape.flip else faces
+
+
+def _lies_within(folder: Path, file: Path) -> bool:
+    """Whether a file lies in a folder once all links are followed."""
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # half a character, a null byte, links in a circle
+        return False
 
 
 def _read(path: Path, limit: int, what: str) -> bytes:

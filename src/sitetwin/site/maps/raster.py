@@ -17,6 +17,7 @@ from sitetwin.site.projection import Georeference, LocalProjection
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".asc": "AAIGrid", ".hgt": "SRTMHGT"}  # none refers to other files
 _MOST_PIXELS = 64_000_000
+_LARGEST_BLOCK = 2**28  # bytes of one strip or tile of a raster, unpacked
 _PIXELS_AT_ONCE = 4_000_000
 
 
@@ -62,6 +63,12 @@ class Raster:
         wanted: np.ndarray,
         spacing: float,
     ) -> Raster:
+        block = int(np.prod(data.block_shapes[0])) * np.dtype(data.dtypes[0]).itemsize
+        if block > _LARGEST_BLOCK:
+            raise SiteTwinError(
+                f"'{path}' is stored in blocks of {block >> 20} MB, each of which is unpacked whole; rewrite it in "
+                "tiles, for example with `gdal_translate -co TILED=YES`"
+            )
         if data.crs is None or data.transform.is_identity:
             raise SiteTwinError(f"'{path}' does not say where it lies (no projection); give a georeferenced raster")
         crs = pyproj.CRS.from_user_input(data.crs.to_wkt())

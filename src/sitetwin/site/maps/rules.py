@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -15,6 +14,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.assumed import What
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
+from sitetwin.untrusted import parse_toml
 
 TARGETS = ("wall", "roof", "ground")
 
@@ -219,10 +219,7 @@ def parse_rules(text: str, name: str) -> MaterialRules:
         SiteTwinError: The text is not TOML, has an unknown key, lacks a key, or names a material that it does not
             define.
     """
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SiteTwinError(f"the material rules '{name}' are no TOML ({error}); mend the line") from error
+    table = parse_toml(text.encode("utf-8", "surrogatepass"), f"the table of material rules '{name}'", "mend the line")
     _only(table, {"base", "materials", "rule"}, name, "the table")
     base = _mapping(table.get("base", {}), name, "[base]")
     materials = {

@@ -19,6 +19,10 @@ from sitetwin.site.variants.draws import digest
 _LEAST_SCALE = 0.2  # a building never loses more than four fifths of its height
 
 
+LARGEST_ERROR = 1000.0
+"""Metres: an error beyond it moves things out of their site."""
+
+
 @dataclass(frozen=True)
 class GeometryError:
     """Size of the errors of a map, drawn once per building.
@@ -40,6 +44,10 @@ class GeometryError:
         for value in (self.sigma, self.largest):
             if value is not None and not (np.isfinite(value) and value >= 0):
                 raise SiteTwinError(f"a geometry error of {value} m is no distance; give 0 or more, finite")
+            if value is not None and value > LARGEST_ERROR:
+                raise SiteTwinError(
+                    f"a geometry error of {value:g} m is no error of a map; give 0 to {LARGEST_ERROR:g} m"
+                )
 
     def draw(self, count: int, dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "count dimensions"]:
         """Draw (count, dimensions) float64 errors, metres; normal draws beyond the bound are scaled back to it."""

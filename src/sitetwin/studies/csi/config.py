@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,6 +17,7 @@ from sitetwin.studies.csi.registry import (
     plans_of,
 )
 from sitetwin.studies.frame import Frozen
+from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_bytes
 
 Profile = Literal["quick", "paper", "full"]
 """How much is run: curves with fast codecs; the published protocol; everything that the bounds need."""
@@ -249,14 +249,10 @@ def read_cell(path: Path) -> Cell:
     Raises:
         SiteTwinError: The file cannot be read, is no TOML, or says something that is no cell.
     """
+    where = f"the cell '{path}'"
+    content = parse_toml(read_bytes(path, where, LARGEST_TOML), where, "mend the line it names")
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
         return Cell(**content)
-    except OSError as error:
-        raise SiteTwinError(f"the cell '{path}' cannot be read: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SiteTwinError(f"the cell '{path}' is no TOML file ({error}); mend the line it names") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

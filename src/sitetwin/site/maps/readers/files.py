@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import bz2
-import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sitetwin import untrusted
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.foreign import refuse_foreign
 from sitetwin.store.files import hash_bytes
@@ -58,7 +58,7 @@ def read_map_file(path: str | Path) -> MapFile:
             raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
         refuse_foreign(path)
         if path.stat().st_size > LARGEST_MAP:
-            raise _too_large(path)
+            raise _too_large(path, LARGEST_MAP)
         packed = path.read_bytes()
     except (OSError, ValueError) as error:
         raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); check its permissions") from error
@@ -66,7 +66,12 @@ def read_map_file(path: str | Path) -> MapFile:
     return MapFile(path, data, hash_bytes(packed), _format_of(data, path))
 
 
-def _too_large(path: Path) -> SiteTwinError:
+def _too_large(path: Path, largest: int) -> SiteTwinError:
+    if largest < LARGEST_MAP:
+        return SiteTwinError(
+            f"'{path.name}' grows more than {untrusted.MOST_GROWTH} times when it is unpacked, which no map does; "
+            "unpack it yourself if you know what it holds"
+        )
     return SiteTwinError(
         f"'{path.name}' holds more than {LARGEST_MAP >> 20} MB; cut the area out of it first, for example with "
         "`osmium extract --bbox west,south,east,north`"
@@ -85,14 +90,14 @@ def _unpack(data: bytes, path: Path) -> bytes:
 
 def _gunzip(data: bytes, path: Path) -> bytes:
     """All members of a gzip file, one after the other."""
-    parts, size = [], 0
+    parts, size, largest = [], 0, untrusted.largest_unpacked(len(data), LARGEST_MAP)
     while data:
         unpacker = zlib.decompressobj(wbits=31)
         while data and not unpacker.eof:
             parts.append(unpacker.decompress(data, _BLOCK))
             size += len(parts[-1])
-            if size > LARGEST_MAP:
-                raise _too_large(path)
+            if size > largest:
+                raise _too_large(path, largest)
             data = unpacker.unconsumed_tail
         if not unpacker.eof:
             raise EOFError("the end is missing")
@@ -102,7 +107,7 @@ def _gunzip(data: bytes, path: Path) -> bytes:
 
 def _bunzip(data: bytes, path: Path) -> bytes:
     """All streams of a bzip2 file, one after the other."""
-    parts, size = [], 0
+    parts, size, largest = [], 0, untrusted.largest_unpacked(len(data), LARGEST_MAP)
     while data:
         unpacker = bz2.BZ2Decompressor()
         while not unpacker.eof:
@@ -111,8 +116,8 @@ def _bunzip(data: bytes, path: Path) -> bytes:
             parts.append(unpacker.decompress(data, _BLOCK))
             data = b""
             size += len(parts[-1])
-            if size > LARGEST_MAP:
-                raise _too_large(path)
+            if size > largest:
+                raise _too_large(path, largest)
         data = unpacker.unused_data
     return b"".join(parts)
 
@@ -147,13 +152,7 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
     Raises:
         SiteTwinError: The text is not valid JSON, nests too deeply, or is not an object.
     """
-    try:
-        value = json.loads(data)
-    except RecursionError as error:
-        raise SiteTwinError(f"'{where}' nests brackets too deeply for a map; refused") from error
-    except ValueError as error:  # of syntax, of the encoding, of numbers with thousands of digits
-        reason = str(error)[:100]
-        raise SiteTwinError(f"'{where}' is no well-formed JSON ({reason}); download or export it again") from error
+    value = untrusted.parse_json(data, f"'{where}'", "download or export it again", largest=LARGEST_MAP)
     if not isinstance(value, dict):
         raise SiteTwinError(
             f"'{where}' is no map: its outermost value is no object; give GeoJSON or an Overpass answer"

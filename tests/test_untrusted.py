@@ -1,0 +1,157 @@
+"""Files that nobody vouches for: what is read is right, and everything else is refused in one sentence, soon."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import struct
+import tomllib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sitetwin import untrusted
+from sitetwin.channel.stations import read_stations
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.importers.mitsuba_xml import parse_scene
+from sitetwin.site.maps.readers.files import read_map_file
+from sitetwin.site.materials import Material
+from sitetwin.site.mesh import check_vertices
+from sitetwin.site.recipes import read_recipe
+from sitetwin.store.mat_files import read_mat
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+@given(VALUES)
+def test_json_is_read_as_it_was_written(value: object) -> None:
+    assert untrusted.parse_json(json.dumps(value).encode(), "x") == value
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"9" * 5000,
+        b'"\\ud800"',
+        b'{"\\udfff": 1}',
+        b'"\xed\xa0\x80"',
+        b"[" * 100_000,
+        b"",
+        b"\xff",
+    ],
+)
+def test_json_that_later_code_cannot_hold_is_refused(data: bytes) -> None:
+    with pytest.raises(SiteTwinError, match="file x "):
+        untrusted.parse_json(data, "file x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "9" * 5000,
+        "a = 9223372036854775808",
+        "a." * 300_000 + "a = 1",
+        "[" + "a." * 9999 + "a]",
+        "a = " + "[" * 9999,
+    ],
+)
+def test_toml_that_later_code_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(SiteTwinError, match="file x "):
+        untrusted.parse_toml(text.encode(), "file x")
+
+
+def test_toml_of_many_numbers_and_words_is_read() -> None:
+    text = "a.b.c = [" + "1.5, " * 999 + "]\nd = 'one. two. three. 1.2.3'"
+    assert untrusted.parse_toml(text.encode(), "x") == tomllib.loads(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_archives_give_the_arrays_or_a_sentence(data: st.DataObject) -> None:
+    arrays = {"a": np.arange(12.0).reshape(3, 4), "b": np.arange(5, dtype=np.int32)}
+    content = bytearray(_npz(**arrays))
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = untrusted.read_npz(bytes(content), "x", "mend it", ("a", "b"))
+    except SiteTwinError:
+        return
+    assert sum(array.nbytes for array in found.values()) <= len(content)
+
+
+def _archive(method: int, header: bytes, body: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr("a.npy", header + body)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_archives_that_grow_beyond_reason_are_refused(method: int) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**25,)})
+    with pytest.raises(SiteTwinError, match=r"claim to hold|packed by a method"):
+        untrusted.read_npz(_archive(method, header.getvalue(), bytes(2**25)), "x", "mend it")
+
+
+def test_an_array_of_fortran_order_is_the_same() -> None:
+    array = np.asfortranarray(np.arange(24).reshape(2, 3, 4))
+    np.testing.assert_array_equal(untrusted.read_npz(_npz(a=array), "x", "mend it")["a"], array)
+
+
+def test_pipes_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "r.toml")
+    with pytest.raises(SiteTwinError, match="is no file"):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_maps_that_grow_beyond_reason_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.geojson.gz").write_bytes(gzip.compress(b"[" + b"0," * 2**24))
+    with pytest.raises(SiteTwinError, match="grows more than 100 times"):
+        read_map_file(tmp_path / "m.geojson.gz")
+
+
+def test_matlab_files_that_grow_beyond_reason_are_refused(tmp_path: Path) -> None:
+    for size in (2**25, 2**20):
+        packed = zlib.compress(bytes(size), 9)
+        head = b"MATLAB 5.0 MAT-file".ljust(124, b" ") + b"\0\1IM"
+        (tmp_path / "m.mat").write_bytes(head + struct.pack("<II", 15, len(packed)) + packed)
+        with pytest.raises(SiteTwinError, match="damaged"):
+            read_mat(tmp_path / "m.mat")
+
+
+def test_parameters_of_scenes_do_not_multiply() -> None:
+    scene = f'<scene><default name="a" value="{"x" * 4000}"/><shape type="cube" id="{"$a" * 1000}"/></scene>'
+    with pytest.raises(SiteTwinError, match="more than 4096 characters"):
+        parse_scene(scene.encode(), "s.xml")
+
+
+def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
+    for far in ([[0, 0, 0], [1e6, 0, 0]], [[0, 0, 0], [0, 0, 1e5]]):
+        with pytest.raises(SiteTwinError, match="km wide"):
+            check_vertices(np.array(far, dtype=np.float64), "the mesh")
+    with pytest.raises(SiteTwinError, match="outside 1 to 1000"):
+        Material("m", relative_permittivity=1e20, conductivity=0.0)
+    (tmp_path / "r.toml").write_text("trees = { position = { sigma = 1e6 } }")
+    with pytest.raises(SiteTwinError, match="no error of a map"):
+        read_recipe(tmp_path / "r.toml")
+    (tmp_path / "s.toml").write_text("[[stations]]\nposition = [1.0, 2147483647, 30.0]\neirp_dbm = 46")
+    with pytest.raises(SiteTwinError, match="position"):
+        read_stations(tmp_path / "s.toml")
