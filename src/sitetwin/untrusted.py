@@ -37,12 +37,11 @@ LARGEST_ARRAYS = 2**30
 """Bytes of all arrays of one archive, unpacked, unless they are stored as they are."""
 
 LARGEST_WHOLE = 2**63
-"""Whole numbers of files lie below it: no array holds larger ones."""
+"""Whole numbers of settings lie below it: no array holds larger ones."""
 
 _DEEPEST_KEY = 16  # words of one dotted key of TOML, whose parser takes time by the square of them
 _WORD = r"(?:[A-Za-z0-9_-]{1,99}|\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')"
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_WORD}[ \t]{{0,9}}\.[ \t]{{0,9}}){{{_DEEPEST_KEY}}}")
-_MANY_DIGITS = re.compile(rb"[0-9]{19}")
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 _ENCRYPTED = 1
 
@@ -100,9 +99,8 @@ def parse_json(
     """
     if len(data) > largest:
         raise SiteTwinError(f"{what} has more than {_size(largest)} of JSON; cut it into smaller files")
-    hooks: dict[str, Any] = {"parse_int": _whole} if _MANY_DIGITS.search(data) else {}
     try:
-        value = json.loads(data.decode(json.detect_encoding(data)), parse_constant=constant, **hooks)
+        value = json.loads(data.decode(json.detect_encoding(data)), parse_constant=constant)
         if _HALF_CHARACTER.search(data):
             _refuse_half_characters(value)
         return value
@@ -203,12 +201,6 @@ def _read_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> np.ndarray:
             raise ValueError(f"'{item.filename[:60]}' has another length than its shape {shape} says")
         values = np.frombuffer(bytearray(stream.read()), dtype=dtype, count=count)
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
-
-
-def _whole(text: str) -> int | float:
-    """A whole number; one of more than 64 bits as float, which is what JSON holds it for."""
-    value = int(text)  # ValueError beyond 4300 digits
-    return value if -LARGEST_WHOLE <= value < LARGEST_WHOLE else float(text)
 
 
 def _refuse_large_numbers(content: Any) -> None:
