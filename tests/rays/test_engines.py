@@ -114,14 +114,17 @@ def both(glazed):
     return users, settings, ours, theirs
 
 
-def test_the_engines_find_the_same_diffracted_and_transmitted_paths(both):
+def test_the_engines_find_the_same_diffracted_and_transmitted_paths(glazed, both):
     _, _, ours, theirs = both
     match = match_paths(ours, theirs)
-    assert len(match.only_b) == 0
+    # What the ground was cut at is no edge of the site's; the other engine does not know that.
+    edges = theirs.kinds[match.only_b] == Interaction.DIFFRACTION
+    at_rim = edges & glazed.wedges.rim[np.where(edges, theirs.facets[match.only_b], 0)]
+    assert at_rim.any(axis=1).all()
     bent, through = ((ours.kinds == kind).sum(axis=1) for kind in (Interaction.DIFFRACTION, Interaction.TRANSMISSION))
     assert set(through) == {0, 1, 2}
     assert through[match.only_a].max(initial=0) == 0
-    assert (bent[match.a] > 0).sum() > 0.9 * (bent > 0).sum() > 100
+    assert (bent[match.a] > 0).sum() > 0.87 * (bent > 0).sum() > 100  # 148 of 169; with the rims it was 205 of 226
     np.testing.assert_array_equal(ours.facets[match.a], theirs.facets[match.b])
     np.testing.assert_allclose(ours.vertices[match.a], theirs.vertices[match.b], atol=1e-9)
     np.testing.assert_allclose(ours.length[match.a], theirs.length[match.b], atol=1e-9)

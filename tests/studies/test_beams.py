@@ -334,7 +334,7 @@ def test_results_of_another_schema_are_refused(tmp_path):
     raw["methods"][3]["top1"]["mean"] = "much"
     with pytest.raises(SiteTwinError, match=r"wrong at methods\.3\.top1\.mean"):
         parse_results(raw)
-    with pytest.raises(SiteTwinError, match="missing or damaged"):
+    with pytest.raises(SiteTwinError, match="cannot be read: No such file"):
         read_results(tmp_path)
 
 

@@ -186,7 +186,7 @@ def test_another_summary_is_refused(found: Coverage, tmp_path, damage, said: str
     (tmp_path / SUMMARY).write_text(json.dumps(raw))
     with pytest.raises(SiteTwinError, match=said):
         read_coverage_results(tmp_path)
-    with pytest.raises(SiteTwinError, match="missing or damaged"):
+    with pytest.raises(SiteTwinError, match="cannot be read: No such file"):
         read_coverage_results(tmp_path / "nowhere")
 
 

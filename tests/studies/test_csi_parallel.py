@@ -156,6 +156,6 @@ def test_the_command_says_how_to_go_on_after_ctrl_c(tmp_path: Path, monkeypatch:
 
 def test_a_killed_worker_is_a_sentence() -> None:
     """As when the system is out of memory."""
-    said = r"a worker of the study was killed.*fewer --workers"
+    said = r"a worker of the study was killed.*fewer workers"
     with pytest.raises(SiteTwinError, match=said), _workers(1, _CONTEXT.Queue()) as pool:
         pool.submit(signal.raise_signal, signal.SIGKILL).result()

@@ -24,7 +24,7 @@ SCATTERING_PATTERNS = ("lambertian", "directive", "backscattering")
 
 LARGEST_ALPHA = 100
 LARGEST_PERMITTIVITY = 1000.0  # no building material or soil reaches it; water has 80
-LARGEST_CONDUCTIVITY = 1e9  # S/m; copper has 6e7
+LARGEST_CONDUCTIVITY = 1e30  # S/m; copper has 6e7, and 1e20 and the like are written for a perfect conductor
 LARGEST_THICKNESS = 1000.0  # metres
 """Largest exponent of a scattering lobe; published fits end at 50."""
 

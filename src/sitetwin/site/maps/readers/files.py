@@ -152,7 +152,8 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
     Raises:
         SiteTwinError: The text is not valid JSON, nests too deeply, or is not an object.
     """
-    value = untrusted.parse_json(data, f"'{where}'", "download or export it again", largest=LARGEST_MAP)
+    mend = "download or export it again"
+    value = untrusted.parse_json(data, f"'{where}'", mend, largest=LARGEST_MAP, half_characters=True)
     if not isinstance(value, dict):
         raise SiteTwinError(
             f"'{where}' is no map: its outermost value is no object; give GeoJSON or an Overpass answer"
