@@ -68,6 +68,7 @@ def to_tags(
     of_building = any(_is_of_building(name, short[name]) or name in chosen for name in plain)
     tags: dict[str, str] = {}
     translated: dict[str, str] = {}
+    spare: dict[str, str] = {}  # other spellings, for where the value under the key itself cannot be read
     for name, value in plain.items():
         target = _target(name, short[name], of_building)
         text = _text(value)
@@ -80,7 +81,10 @@ def to_tags(
             text = _measure(text, target, "ft" if short[name] in HEIGHTS_IN_FEET else "m", ledger, key)
         if text:
             (tags if target == name else translated).setdefault(target, text)
-    return {**translated, **tags}, of_building
+            if name in SPELLINGS.get(target, ()):
+                spare[name] = text
+    kept = {name: text for name, text in spare.items() if any(name in SPELLINGS.get(target, ()) for target in tags)}
+    return {**kept, **translated, **tags}, of_building
 
 
 def known_targets(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
