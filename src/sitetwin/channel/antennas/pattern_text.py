@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import read_bytes
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a pattern file; a grid of one degree has some 2 MB."""
@@ -23,13 +24,7 @@ def read_text(path: Path) -> str:
         SiteTwinError: The file cannot be read, is larger than 64 MB, or is no text.
     """
     what = f"antenna pattern {path}"
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise SiteTwinError(f"{what} cannot be read: {error.strerror or error}; check the path") from error
-    if len(data) > LARGEST_FILE:
-        raise SiteTwinError(f"{what} is larger than {LARGEST_FILE // 2**20} MB; check that it is the right file")
+    data = read_bytes(path, what, LARGEST_FILE)
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import read_bytes
 
 _MOST_BYTES = 1 << 30
 _LONGEST_TEXT = 1 << 16
@@ -26,13 +27,7 @@ def read_text_numbers(path: Path) -> Float[np.ndarray, " numbers"]:
         SiteTwinError: The file is missing, too long for what it should hold, or holds something else: words, decimal
             commas, or a second column that numbers the lines. The message says which.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_LONGEST_TEXT + 1)
-    except OSError as error:
-        raise SiteTwinError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    if len(content) > _LONGEST_TEXT:
-        raise SiteTwinError(f"'{path}' is longer than {_LONGEST_TEXT} bytes, too long for a few numbers")
+    content = read_bytes(path, f"'{path}'", _LONGEST_TEXT)
     try:
         lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
