@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn
-from xml.parsers import expat
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import wrapped
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import LARGEST_ID, Collector, Elements, Member, Tags
+from sitetwin.site.xml import walk_xml
 
 _DEEPEST = 16
 _ELEMENTS = {"node", "way", "relation"}
@@ -29,16 +28,14 @@ def read_osm_xml(data: bytes, where: str, ledger: Ledger) -> Elements:
         SiteTwinError: The file is not well-formed, is truncated, declares a document type or entities, or is not a map.
     """
     handler = _Handler(where, ledger)
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = handler.start, handler.end
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = handler.refuse_doctype
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise SiteTwinError(
-            f"map file '{where}' is not well-formed XML or was cut short ({error}); download or export it again"
-        ) from error
+    walk_xml(
+        data,
+        handler,
+        f"map file '{where}'",
+        deepest=_DEEPEST,
+        fault="is not well-formed XML or was cut short",
+        mend="download or export it again",
+    )
     return handler.collector.elements()
 
 
@@ -54,17 +51,10 @@ class _Handler:
         self._refs: list[int] = []
         self._members: list[Member] = []
 
-    def refuse_doctype(self, *_: object) -> NoReturn:
-        raise SiteTwinError(
-            f"map file '{self.where}' declares a document type or entities; refused, remove <!DOCTYPE ...>"
-        )
-
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth == 1:
             self._check_root(name)
-        elif self._depth > _DEEPEST:
-            raise SiteTwinError(f"map file '{self.where}' nests more than {_DEEPEST} elements; refused")
         elif self._depth == 2 and name in _ELEMENTS:
             self._attributes, self._tags, self._refs, self._members = attributes, {}, [], []
         elif self._depth == 2 and name == "bounds":
@@ -109,6 +99,9 @@ class _Handler:
             self.collector.way(number, tuple(self._refs), self._tags)
         else:
             self.collector.relation(number, tuple(self._members), self._tags)
+
+    def data(self, text: str) -> None:
+        """Text says nothing in this format."""
 
     def _bounds(self, attributes: dict[str, str]) -> None:
         west, south, east, north = (_degrees(attributes.get(s, "")) for s in ("minlon", "minlat", "maxlon", "maxlat"))
