@@ -125,13 +125,13 @@ def fetch_site(
         folder: Folder for the map; if the folder already holds the map, no network is needed.
         radius: Radius around the place, metres.
         options: What is assumed about buildings, trees, ground and materials of the map.
-        progress: Called with the stage of reading the map and its finished share, 0 to 1.
+        progress: Called with the stage of downloading or reading the map and its finished share, 0 to 1.
 
     Raises:
         SiteTwinError: The place is not found, no server answers, the answer is not a map, or the folder holds another
             map.
     """
-    fetched = fetch_map(place, radius, folder)
+    fetched = fetch_map(place, radius, folder, progress=progress)
     return _of_map([fetched.path], {"clip": fetched.clip}, options, progress)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,6 +71,7 @@ def fetch_map(
     endpoint: str = OVERPASS,
     geocoder: str = NOMINATIM,
     pauses: tuple[float, ...] = (5.0, 15.0, 45.0),
+    progress: Callable[[str, float], None] | None = None,
 ) -> FetchedMap:
     """Download the OpenStreetMap data around a place, or read them from a folder that already holds them.
 
@@ -81,10 +84,11 @@ def fetch_map(
         place: "latitude,longitude" in degrees, or a name that Nominatim finds.
         radius: Radius of the circle around the place, metres.
         folder: Folder for the map; it is made if it does not exist.
-        endpoint: URL of an Overpass interpreter.
-        geocoder: URL of a Nominatim search.
+        endpoint: URL of an Overpass interpreter: https, or http on this machine.
+        geocoder: URL of a Nominatim search, likewise.
         pauses: Seconds to wait before each further attempt when a server is busy (HTTP 429, 502, 503, 504); if a server
             names a time itself (Retry-After), that time is used, up to a minute.
+        progress: Called with the stage "download" and its finished share, 0 to 1, if the server names the size.
 
     Raises:
         SiteTwinError: The place is not found, the network or the server does not answer (the message says what to
@@ -108,7 +112,7 @@ def fetch_map(
         payload = _by_hand(folder, query)
         if payload is None:
             write_file(folder / QUERY, query.encode())
-            payload = _ask_overpass(query, folder, endpoint, pauses)
+            payload = _ask_overpass(query, folder, endpoint, pauses, progress)
         _check_payload(payload, folder / MAP)
         return _freeze(folder, place, clip, endpoint, query, payload)
 
@@ -168,9 +172,20 @@ def _read_payload(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def _ask_overpass(query: str, folder: Path, endpoint: str, pauses: tuple[float, ...]) -> bytes:
+def _ask_overpass(
+    query: str,
+    folder: Path,
+    endpoint: str,
+    pauses: tuple[float, ...],
+    progress: Callable[[str, float], None] | None,
+) -> bytes:
     request = Download(
-        endpoint, form={"data": query}, largest=LARGEST_ANSWER, pauses=pauses, seconds=_SERVER_SECONDS + 30.0
+        endpoint,
+        form={"data": query},
+        largest=LARGEST_ANSWER,
+        pauses=pauses,
+        seconds=_SERVER_SECONDS + 30.0,
+        progress=None if progress is None else partial(progress, "download"),
     )
     try:
         return download(request)
