@@ -1,4 +1,4 @@
-"""Models that learn from channels: codecs of CSI feedback, predictors of beams, and honest numbers about them.
+"""Models that learn from channels: codecs of CSI feedback, predictors of beams, correctors of a twin's channels.
 
 Codecs (`CsiCodec`) and predictors (`BeamPredictor`) share one shape: parameters in the constructor, then `fit`, then
 `encode` and `decode` or `predict`, `update` with a few measured samples, `save` and `load`. A codec takes what
@@ -24,6 +24,18 @@ from sitetwin.learn.beams.data import BeamData, BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator
 from sitetwin.learn.beams.predictors import GeometricBeams, LookupBeams, MajorityBeams, NearestBeams
 from sitetwin.learn.beams.trained import NetworkBeams, SharedLayerBeams
+from sitetwin.learn.correctors.base import ChannelCorrector
+from sitetwin.learn.correctors.controls import (
+    GainCorrector,
+    MeanCorrector,
+    NearestMeasurement,
+    WienerCorrector,
+    ZeroCorrector,
+)
+from sitetwin.learn.correctors.data import ChannelPairs
+from sitetwin.learn.correctors.metrics import ChannelScores, beamforming_efficiency, channel_scores, common_gain
+from sitetwin.learn.correctors.networks import MlpSize, UNetSize
+from sitetwin.learn.correctors.trained import CorrectorSchedule, MlpCorrector, PositionCorrector, UNetCorrector
 from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantiser, check_budget, reconstruct
@@ -76,13 +88,18 @@ __all__ = [
     "BeamPredictor",
     "BeamSet",
     "Budget",
+    "ChannelCorrector",
+    "ChannelPairs",
+    "ChannelScores",
     "Code",
     "Codec",
+    "CorrectorSchedule",
     "Costs",
     "CsiCodec",
     "CsiData",
     "CsiNetPlus",
     "CsiSet",
+    "GainCorrector",
     "GeometricBeams",
     "GlobalKltCodec",
     "History",
@@ -92,11 +109,16 @@ __all__ = [
     "LookupBeams",
     "MajorityBeams",
     "MeanCodec",
+    "MeanCorrector",
+    "MlpCorrector",
+    "MlpSize",
     "NearestBeams",
+    "NearestMeasurement",
     "NetworkBeams",
     "NeuralCodec",
     "NmseSummary",
     "PhaseReference",
+    "PositionCorrector",
     "Predictor",
     "RefinementConfig",
     "Schedule",
@@ -104,15 +126,22 @@ __all__ = [
     "SharedLayerBeams",
     "Split",
     "TwinLookupCodec",
+    "UNetCorrector",
+    "UNetSize",
     "UniformQuantiser",
+    "WienerCorrector",
     "ZeroCodec",
+    "ZeroCorrector",
     "aligned",
+    "beamforming_efficiency",
     "block_split",
     "bootstrap_blocks",
     "bootstrap_users",
     "cdf",
+    "channel_scores",
     "check_budget",
     "check_disjoint",
+    "common_gain",
     "data_hash",
     "nearest_distance",
     "nmse",

@@ -1,0 +1,1 @@
+"""Correctors of a twin's channels, learnt from users whose channels were measured."""
