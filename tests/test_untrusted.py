@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -10,6 +11,7 @@ import struct
 import tomllib
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.recipes import read_recipe
 from sitetwin.store.mat_files import read_mat
+from sitetwin.untrusted.arrays import read_npy, read_npz
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -90,7 +93,7 @@ def test_damaged_archives_give_the_arrays_or_a_sentence(data: st.DataObject) -> 
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = untrusted.read_npz(bytes(content), "x", "mend it", ("a", "b"))
+        found = read_npz(bytes(content), "x", "mend it", ("a", "b"))
     except SiteTwinError:
         return
     assert sum(array.nbytes for array in found.values()) <= len(content)
@@ -108,12 +111,12 @@ def test_archives_that_grow_beyond_reason_are_refused(method: int) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (2**25,)})
     with pytest.raises(SiteTwinError, match=r"claim to hold|packed by a method"):
-        untrusted.read_npz(_archive(method, header.getvalue(), bytes(2**25)), "x", "mend it")
+        read_npz(_archive(method, header.getvalue(), bytes(2**25)), "x", "mend it")
 
 
 def test_an_array_of_fortran_order_is_the_same() -> None:
     array = np.asfortranarray(np.arange(24).reshape(2, 3, 4))
-    np.testing.assert_array_equal(untrusted.read_npz(_npz(a=array), "x", "mend it")["a"], array)
+    np.testing.assert_array_equal(read_npz(_npz(a=array), "x", "mend it")["a"], array)
 
 
 def test_pipes_are_no_files(tmp_path: Path) -> None:
@@ -155,3 +158,52 @@ def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text("[[stations]]\nposition = [1.0, 2147483647, 30.0]\neirp_dbm = 46")
     with pytest.raises(SiteTwinError, match="position"):
         read_stations(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize("make", [gzip.compress, bz2.compress])
+def test_packed_data_are_as_before(make: Callable[[bytes], bytes]) -> None:
+    parts = [os.urandom(200_000), b"", b"x" * 3_000_000]
+    unpack = untrusted.gunzip if make is gzip.compress else untrusted.bunzip
+    packed = b"".join(map(make, parts))
+    assert unpack(packed, 2**30) == b"".join(parts)
+    for damaged in (packed[:-1], packed + b"\0", packed[:100_000] + b"damage" + packed[100_006:]):
+        with pytest.raises(ValueError, match=r".+"):
+            unpack(damaged, 2**30)
+    with pytest.raises(ValueError, match="streams"):
+        unpack(make(b"") * (2**16 + 1), 2**30)
+
+
+def test_a_table_of_text_has_a_bounded_number_of_cells() -> None:
+    assert untrusted.parse_table('a, "b,c"\n\n1,2\r\n', "x") == [["a", "b,c"], [], ["1", "2"]]
+    for text in ("," * (2**23 + 1), "\n" * (2**23 + 1)):
+        with pytest.raises(SiteTwinError, match="cells"):
+            untrusted.parse_table(text, "file x")
+    with pytest.raises(SiteTwinError, match="no table of text"):
+        untrusted.parse_table("a" * 200_000, "file x")
+
+
+@pytest.mark.parametrize("read", [untrusted.read_head, untrusted.regular_size])
+def test_what_is_no_file_is_not_opened(read: Callable[..., object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path / "link", tmp_path, Path("/dev/zero"), Path("/dev/null"), Path("a\0b")):
+        with pytest.raises(SiteTwinError, match=r"is no file|cannot be read"):
+            read(place, 10) if read is untrusted.read_head else read(place, "x")
+
+
+def test_an_array_is_read_only_if_it_is_one_of_numbers(tmp_path: Path) -> None:
+    for values in (np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)), np.float32(3)):
+        np.save(tmp_path / "a.npy", values)
+        found = read_npy(tmp_path / "a.npy", "x", "mend it")
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, values)
+    whole = (tmp_path / "a.npy").read_bytes()
+    bomb = io.BytesIO()
+    np.lib.format.write_array_header_1_0(bomb, {"descr": "<f8", "fortran_order": False, "shape": (2**40,)})
+    for content in (whole[:-1], whole + b"\0", bomb.getvalue(), b"", _npz(a=np.zeros(2))):
+        (tmp_path / "a.npy").write_bytes(content)
+        with pytest.raises(SiteTwinError, match="cannot be read as a NumPy array"):
+            read_npy(tmp_path / "a.npy", "x", "mend it")
+    np.save(tmp_path / "a.npy", np.array(["a"]))
+    with pytest.raises(SiteTwinError, match="other than real numbers"):
+        read_npy(tmp_path / "a.npy", "x", "mend it")

@@ -29,6 +29,7 @@ from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, 
 from sitetwin.rays.paths import Paths
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.store.ragged import take_groups
+from sitetwin.untrusted import LARGEST_JSON, read_bytes
 from sitetwin.version import code_version
 
 KIND = "channels"
@@ -194,7 +195,8 @@ def _cut(source: TileStore, request: ChannelRequest, tile_bytes: int) -> list[tu
 
 def _content_hash(source: TileStore) -> str:
     """SHA-256 of the manifest: it lists the checksum of every tile and holds no time."""
-    return hashlib.sha256((source.path / "manifest.json").read_bytes()).hexdigest()
+    file = source.path / "manifest.json"
+    return hashlib.sha256(read_bytes(file, str(file), LARGEST_JSON)).hexdigest()
 
 
 def _warn_of_disk(out: Path, users: int, request: ChannelRequest) -> None:

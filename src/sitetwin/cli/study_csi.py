@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +30,7 @@ def csi(
     """Measure what a digital twin of a city is worth to CSI feedback, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
     from sitetwin.studies import csi_study, read_cell, run_csi_study
+    from sitetwin.studies.records import read_json
 
     study = csi_study(profile) if cell is None else csi_study(profile, read_cell(cell))
     with resumed_again(to), progress_bars() as tell:
@@ -38,7 +38,7 @@ def csi(
         tell("report", 0.0)
         page = write_report(to)
         tell("report", 1.0)
-    results = json.loads((to / "results.json").read_text(encoding="utf-8"))
+    results = read_json(to / "results.json")
     out.print(methods_table(results))
     out.print(results["headline"]["text"], markup=False)
     say(str(page))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.geographic import LATLON, LatLon, parse_latlon
+from sitetwin.untrusted import read_text
 
 MOST_TRANSMITTERS = 1000
 _MOST_BYTES = 1 << 20  # of a file of transmitters
@@ -58,16 +59,8 @@ def read_transmitters(given: Sequence[str], said: str = "tx") -> list[Place]:
 
 
 def _transmitters_of(file: Path, said: str) -> list[Place]:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise SiteTwinError(f"{file} has more than {_MOST_BYTES} bytes; give X,Y,Z of one transmitter on each line")
-        lines = content.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise SiteTwinError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
-    except UnicodeDecodeError as error:
-        raise SiteTwinError(f"{file} is no text; give X,Y,Z of one transmitter on each line") from error
+    mend = "give X,Y,Z of one transmitter on each line"
+    lines = read_text(file, str(file), _MOST_BYTES, mend).splitlines()
     places: list[Place] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):

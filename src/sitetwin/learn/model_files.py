@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import disk_errors, write_file
+from sitetwin.untrusted import parse_json, read_zip
 
 FORMAT = "sitetwin.model/1"
 _HEADER = "model.json"
@@ -124,18 +125,12 @@ def read_model(path: Path, kind: str) -> ModelFile:
         SiteTwinError: The file is missing, damaged, no model, or a model of another kind.
     """
     path = Path(path)
+    if not path.exists():
+        raise SiteTwinError(f"there is no model at {path}; check the path")
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > path.stat().st_size:
-                raise ValueError("more claimed than there is")
-            header = _header(archive)
-            arrays = {
-                item.filename.removesuffix(".npy"): _array(archive, item)
-                for item in archive.infolist()
-                if item.filename != _HEADER
-            }
-    except FileNotFoundError as error:
-        raise SiteTwinError(f"there is no model at {path}; check the path") from error
+        members = read_zip(path, str(path), "save the model again")
+        header = _header(members.pop(_HEADER))
+        arrays = {name.removesuffix(".npy"): _array(name, content) for name, content in members.items()}
     except Exception as error:  # whatever the parsers of ZIP, JSON and NumPy meet in bytes of a stranger
         raise SiteTwinError(f"{path} is damaged or holds no model of sitetwin; save the model again") from error
     if header.get("kind") != kind:
@@ -146,21 +141,17 @@ def read_model(path: Path, kind: str) -> ModelFile:
     return ModelFile(path, header["parameters"], arrays)
 
 
-def _header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    item = archive.getinfo(_HEADER)
-    if item.compress_type != zipfile.ZIP_STORED or item.file_size > _LONGEST_HEADER:
-        raise ValueError("no plain header")
-    header = json.loads(archive.read(item))
+def _header(content: bytes) -> dict[str, Any]:
+    header = parse_json(content, _HEADER, largest=_LONGEST_HEADER)
     if header["format"] != FORMAT or not isinstance(header["parameters"], dict):
         raise ValueError("another format")
     return dict(header)
 
 
-def _array(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> Tensor:
+def _array(name: str, content: bytes) -> Tensor:
     """An array whose bytes are all there: a claim of a size alone reserves no memory."""
-    if item.compress_type != zipfile.ZIP_STORED or not item.filename.endswith(".npy"):
+    if not name.endswith(".npy"):
         raise ValueError("no plain array")
-    content = archive.read(item)
     if content[:8] != b"\x93NUMPY\x01\x00":
         raise ValueError("no array of version 1")
     (length,) = struct.unpack("<H", content[8:10])

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,10 +20,12 @@ from pyproj import Transformer
 from sitetwin.channel.formats import read_npy, read_text_numbers
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.mat_files import read_mat
+from sitetwin.untrusted import parse_table, read_head, read_table
 
 _GATHERED = re.compile(r"(scenario\d+)_unit1_pwr_60ghz_(\d+-\d+)\.npy")
 _POWERS = Path("data", "real_beam_pwr.mat")
-_LONGEST_CELL = 1 << 14
+_LONGEST_HEADING = 1 << 14  # bytes
+_LARGEST_TABLE = 1 << 28  # bytes
 _DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floating point say 3.0
 
 
@@ -175,9 +176,9 @@ def _table(folder: Path) -> Path:
 
 def _columns(table: Path) -> list[str]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            return [name.strip().lower() for name in next(csv.reader([stream.readline(_LONGEST_CELL)]), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        head = read_head(table, _LONGEST_HEADING).decode("utf-8-sig", errors="ignore")
+        return [name.strip().lower() for name in next(iter(parse_table(head.partition("\n")[0], str(table))), [])]
+    except SiteTwinError:
         return []
 
 
@@ -204,12 +205,8 @@ class _Rows:
         self.drive, self.image = column("seq_index"), column("unit1_rgb")
         self.box = like("bbox") or like("bounding_box")
         self.order = column("index", "frame", "time_index")
-        try:
-            with table.open(encoding="utf-8-sig", newline="") as stream:
-                stream.readline()
-                self.table = list(csv.DictReader(stream, fieldnames=names))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise SiteTwinError(f"'{table}' cannot be read as a CSV table ({error}); copy it again") from error
+        lines = [cells for cells in read_table(table, f"'{table}'", _LARGEST_TABLE, "copy it again") if cells]
+        self.table = [dict(zip(names, cells, strict=False)) for cells in lines[1:]]
 
     @staticmethod
     def cell(row: dict[str, str], column: str | None) -> str:

@@ -18,7 +18,8 @@ from sitetwin.site.same_place import refuse_another
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.store.files import replace_folder
-from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes, read_npz
+from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
+from sitetwin.untrusted.arrays import read_npz
 
 FORMAT = "sitetwin-site"
 VERSION = 1

@@ -11,6 +11,7 @@ from sitetwin.site.importers.insite import is_insite
 from sitetwin.site.importers.json_kind import is_cityjson
 from sitetwin.site.io import is_saved_site, load_site
 from sitetwin.site.site import Site
+from sitetwin.untrusted import read_head
 
 MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
 """Files that are maps by their names; Overpass answers are maps too, under the suffix .json."""
@@ -30,9 +31,8 @@ def is_map(path: Path) -> bool:
     try:
         if suffix == ".json":
             return not is_cityjson(path)
-        with path.open("rb") as file:
-            head = file.read(_LOOKED_AT)
-    except OSError:
+        head = read_head(path, _LOOKED_AT)
+    except SiteTwinError:
         return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
     return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
 

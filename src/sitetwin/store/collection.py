@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import PARTIAL, canonical_json, disk_errors, write_file
 from sitetwin.store.groups import consolidated
 from sitetwin.store.tiles import TileStore, refuse_inside_store
+from sitetwin.untrusted import read_json
 
 _ROOT = "zarr.json"
 
@@ -53,7 +53,7 @@ def finish_collection(folder: str | Path, attributes: Mapping[str, Any], stores:
     metadata: dict[str, dict[str, Any]] = {}
     with disk_errors("finishing stores", folder):
         for store in stores:
-            root = json.loads((store.path / _ROOT).read_bytes())
+            root = read_json(store.path / _ROOT, str(store.path / _ROOT))
             below = root["consolidated_metadata"]["metadata"]
             metadata[store.path.name] = {name: root[name] for name in ("zarr_format", "node_type", "attributes")}
             metadata |= {f"{store.path.name}/{name}": value for name, value in below.items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import opened
 
 try:
     import fcntl
@@ -67,7 +68,7 @@ def hash_folder(folder: Path) -> str:
     digest = hashlib.sha256(b"sitetwin-folder-1")
     names = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
     for name in sorted(names):
-        with names[name].open("rb") as stream:
+        with opened(names[name], str(names[name])) as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()

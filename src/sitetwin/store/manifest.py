@@ -11,6 +11,7 @@ from typing import Any
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import canonical_json, hash_bytes
+from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
 
 NAME = "manifest.json"
 FORMAT = "sitetwin-store"
@@ -100,22 +101,21 @@ def read_manifest(folder: Path) -> Manifest:
         SiteTwinError: The folder is no store, the manifest is damaged, or a later version wrote it.
     """
     file = folder / NAME
-    try:
-        value = json.loads(file.read_bytes())
-    except FileNotFoundError as error:
+    if not file.exists():
+        if folder.is_file():
+            raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path")
         inside = sorted(found.parent.name for found in folder.glob(f"*/{NAME}"))
         if inside:
             some = ", ".join([*inside[:3], *(["..."] if len(inside) > 3 else [])])
             raise SiteTwinError(
                 f"{folder} holds {len(inside)} stores ({some}), one for each transmitter; give one of them, such as "
                 f"{folder / inside[0]}"
-            ) from error
-        raise SiteTwinError(f"{folder} is not a sitetwin store: it has no {NAME}; check the path") from error
-    except NotADirectoryError as error:
-        raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path") from error
-    except OSError as error:
-        raise SiteTwinError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+            )
+        raise SiteTwinError(f"{folder} is not a sitetwin store: it has no {NAME}; check the path")
+    data = read_bytes(file, str(file), LARGEST_JSON)
+    try:
+        value = parse_json(data, str(file))
+    except SiteTwinError as error:
         raise SiteTwinError(f"{file} is damaged (not JSON); delete the folder and write the store anew") from error
     return _parse(value, file)
 

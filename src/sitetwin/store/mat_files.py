@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import struct
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.untrusted import largest_unpacked
+from sitetwin.untrusted import inflate, read_bytes
 
 _MOST_BYTES = 1 << 30
 _MATRIX, _COMPRESSED, _INT8, _INT32, _UINT32 = 14, 15, 1, 5, 6
@@ -27,7 +26,7 @@ _NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
 _COMPLEX = 0x0800
 
 
-class _DamagedError(Exception):
+class _DamagedError(ValueError):
     """A length or type that cannot be."""
 
 
@@ -37,17 +36,13 @@ def read_mat(path: Path) -> np.ndarray:
     Raises:
         SiteTwinError: The file is missing, damaged, too large, of another version, or holds no or several such arrays.
     """
-    try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= _MOST_BYTES else b""
-    except OSError as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror or type(error).__name__}); check it") from error
+    content = read_bytes(path, f"'{path}'", _MOST_BYTES, "check it")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if not content.startswith(b"MATLAB 5.0 MAT-file") or order is None:
         raise SiteTwinError(f"'{path}' is no MATLAB 5 file; save it with -v7 or earlier")
     try:
         arrays = list(_arrays(content[128:], order))
-    except (_DamagedError, zlib.error, struct.error) as error:
+    except (ValueError, struct.error) as error:
         raise SiteTwinError(f"'{path}' is damaged or truncated ({str(error)[:80]}); copy it again") from error
     if len(arrays) != 1:
         raise SiteTwinError(f"'{path}' holds {len(arrays)} arrays of real numbers where one is expected; check it")
@@ -58,11 +53,7 @@ def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
     """Every array of real numbers at the top level."""
     for kind, data in _elements(content, order):
         if kind == _COMPRESSED:
-            inflate = zlib.decompressobj()
-            whole = inflate.decompress(data, largest_unpacked(len(data), _MOST_BYTES))
-            if not inflate.eof:
-                raise _DamagedError("a compressed element does not end, or grows beyond reason")
-            inner = list(islice(_elements(whole, order), 2))
+            inner = list(islice(_elements(inflate(data, _MOST_BYTES), order), 2))
             if len(inner) != 1:
                 raise _DamagedError("a compressed element holds other than one element")
             kind, data = inner[0]

@@ -24,6 +24,7 @@ from sitetwin.store.files import (
 )
 from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, consolidated, read_group, write_group
 from sitetwin.store.manifest import CODE, Manifest, check_tiles, differing_keys, read_manifest, tile_group
+from sitetwin.untrusted import LARGEST_JSON, read_bytes
 
 _ROOT = "zarr.json"  # of the root group
 _USERS = "user"  # the axis of arrays that runs over the users of a tile
@@ -312,7 +313,7 @@ class TileStore:
         """Whether the root's `zarr.json` is what the manifest asks for; a kill can leave it one group behind."""
         with disk_errors(f"reading {_ROOT}", self.path):
             file = self.path / _ROOT
-            return file.is_file() and file.read_bytes() == self._root_bytes()
+            return file.is_file() and read_bytes(file, str(file), LARGEST_JSON) == self._root_bytes()
 
     def _root_bytes(self) -> bytes:
         manifest = self._manifest

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import disk_errors, write_file
-from sitetwin.studies.records import Record, as_document
+from sitetwin.studies.records import Record, as_document, read_json
 from sitetwin.version import code_version
 
 CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
@@ -77,8 +77,8 @@ def claim_folder(folder: Path, study: Frozen, rooms: Sequence[str], data: str | 
 def _check_claim(path: Path, key: str, code: str) -> None:
     """Refuse a folder that is not that of this study and this code."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, IsADirectoryError):
+        held = read_json(path)
+    except SiteTwinError:
         held = None
     if not isinstance(held, dict) or not isinstance(held.get("hash"), str):
         raise SiteTwinError(
@@ -100,9 +100,9 @@ def _check_claim(path: Path, key: str, code: str) -> None:
 def read_part(path: Path, key: str) -> Any:
     """Content of a finished part of a study; None where there is none, or it is damaged or of another key."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         return kept["content"] if kept["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (SiteTwinError, KeyError, TypeError):
         return None  # the part is made again
 
 

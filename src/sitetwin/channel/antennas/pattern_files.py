@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 import warnings
@@ -15,6 +14,7 @@ from sitetwin.channel.antennas.msi import parse_msi
 from sitetwin.channel.antennas.pattern_text import number, read_text
 from sitetwin.channel.antennas.patterns import SampledPattern, mean_gain
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.untrusted import parse_table
 
 HIGHEST_GAIN_DBI = 100.0
 """Largest gain that a pattern from a file may have."""
@@ -94,7 +94,7 @@ def parse_csv(text: str, name: str = "csv") -> SampledPattern:
         raise SiteTwinError(
             f"{name} has a line of more than {_LONGEST_LINE} characters; give theta, phi, gain [, phase]"
         )
-    for at, words in _split(lines):
+    for at, words in _split(lines, name):
         where = f"{name}, line {at}"
         if not rows and not width and not _is_number(words[0]):
             _check_heading(words, where)
@@ -113,14 +113,13 @@ def parse_csv(text: str, name: str = "csv") -> SampledPattern:
     return _from_rows(rows, width == 4, name)
 
 
-def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _split(lines: list[str], name: str) -> Iterator[tuple[int, list[str]]]:
     """Number and words of each line that is no comment and not empty; the first line of numbers tells the separator."""
     told = next((line for line in lines if re.match(r"\s*[-+.,]?\d", line)), "")
     separator = next((mark for mark in ";\t," if mark in told), " ")
     if separator == "," and " " in told.strip() and not re.search(r",\s|\s,", told):
         separator = " "  # decimal commas between spaces
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    for at, words in enumerate(reader, start=1):
+    for at, words in enumerate(parse_table("\n".join(lines), name, separator=separator), start=1):
         words = [word.strip() for word in words if separator != " " or word.strip()]
         if words and "".join(words) and not words[0].startswith("#"):
             yield at, words

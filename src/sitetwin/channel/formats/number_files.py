@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import arrays as untrusted_arrays
 from sitetwin.untrusted import read_bytes
 
-_MOST_BYTES = 1 << 30
 _LONGEST_TEXT = 1 << 16
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
 
@@ -56,24 +55,4 @@ def read_npy(path: Path) -> np.ndarray:
     Raises:
         SiteTwinError: The file is missing, truncated, too large, or holds objects or other than real numbers.
     """
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(mapped, np.ndarray) or mapped.dtype.kind not in "fiu":
-            raise SiteTwinError(f"'{path}' holds no array of real numbers; give the file as it was published")
-        _check_size(path, mapped.shape)
-        return np.array(mapped, dtype=np.float64)
-    except SiteTwinError:
-        raise
-    except Exception as error:  # NumPy raises what its parser meets: SyntaxError, EOFError, UnicodeError, ...
-        raise SiteTwinError(
-            f"'{path}' cannot be read as a NumPy array ({_short(error)}); it is missing or damaged, copy it again"
-        ) from error
-
-
-def _check_size(path: Path, shape: tuple[int, ...]) -> None:
-    if 8 * math.prod(int(n) for n in shape) > _MOST_BYTES:
-        raise SiteTwinError(f"'{path}' claims an array of shape {tuple(shape)}, more than 1 GiB; check the file")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:80] or type(error).__name__
+    return untrusted_arrays.read_npy(path, f"'{path}'", "it is missing or damaged, copy it again")

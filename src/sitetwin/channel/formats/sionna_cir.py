@@ -19,7 +19,8 @@ from sitetwin.channel.formats.source import GainSource, Progress
 from sitetwin.channel.synthesis.cir import ideal_response
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
-from sitetwin.untrusted import parse_json, read_npz
+from sitetwin.untrusted import parse_json
+from sitetwin.untrusted.arrays import read_npz
 
 
 def write_sionna_cir(

@@ -20,6 +20,9 @@ from sitetwin.learn.csi.data import data_hash
 from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.learn.csi.neural import CodecNetwork, freeze_batchnorm
 from sitetwin.store.files import disk_errors, write_file
+from sitetwin.untrusted import read_bytes
+
+_LARGEST_CHECKPOINT = 2**33  # bytes of the weights of a network and of its optimiser
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with (epochs done, epochs in all, {"loss": ..., "validation_db": ...})."""
@@ -300,7 +303,8 @@ class _Run:
 
     def load(self, path: Path) -> None:
         try:
-            state = torch.load(path, weights_only=True)
+            content = read_bytes(path, str(path), _LARGEST_CHECKPOINT)
+            state = torch.load(io.BytesIO(content), weights_only=True)
             self.codec.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.generator.set_state(state["generator"])

@@ -11,6 +11,7 @@ from sitetwin.rays.jobs.io import geometry_of, open_paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
 from sitetwin.store.files import disk_errors, write_file
+from sitetwin.untrusted import read_json
 
 SCENE = "scene.json"
 """File of a store that says where its site lies, relative to the store. It is no part of the manifest."""
@@ -86,14 +87,10 @@ def _check_unchanged(store: TileStore, site: Site, name: str) -> None:
 def _kept_place(store: TileStore) -> Path | None:
     """Where the site lay, as the store keeps it; None where it does not say."""
     file = store.path / SCENE
-    try:
-        with file.open("rb") as stream:
-            kept = json.loads(stream.read(_MOST_BYTES))
-        place = kept["site"]
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SiteTwinError(f"{file} is damaged; {_MEND}") from error
+    kept = read_json(file, str(file), _MOST_BYTES, _MEND)
+    place = kept.get("site") if isinstance(kept, dict) else None
     if not isinstance(place, str):
         raise SiteTwinError(f"{file} is damaged; {_MEND}")
     return Path(os.path.normpath(store.path.absolute() / place))

@@ -15,6 +15,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.referee.sionna import unfold
+from sitetwin.untrusted import opened
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 16
@@ -75,11 +76,8 @@ def read_insite_paths(
             those given, or it lists no path and the transmitter is not given.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            listing = _Listing(file, str(path))
-    except OSError as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror or type(error).__name__}); check it") from error
+    with opened(path, f"'{path}'", "check it") as file:
+        listing = _Listing(file, str(path))
     return listing.assemble(transmitter, users)
 
 

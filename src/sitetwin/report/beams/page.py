@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sitetwin.drawing.style import figure_style
+from sitetwin.errors import SiteTwinError
 from sitetwin.report.beams.figures import SPLITS, draw_figures, places
 from sitetwin.report.beams.released import Released, agreement, beside
 from sitetwin.report.frame import inline_svg, interval, number, page_environment, terminal_table, write_page
 from sitetwin.studies.beams.results import BeamResults, Method, read_results
 from sitetwin.studies.frame import RUN
+from sitetwin.studies.records import read_json
 
 _share = partial(interval, unit="", digits=3)
 
@@ -75,8 +76,8 @@ def beams_table(results: BeamResults) -> Table:
 def _times(folder: Path) -> list[dict[str, Any]]:
     """CPU times of tracer and network, which a run notes apart from its results; none if it has not."""
     try:
-        return list(json.loads((folder / RUN).read_text(encoding="utf-8"))["emulation"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return list(read_json(folder / RUN)["emulation"])
+    except (SiteTwinError, KeyError, TypeError):
         return []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from pathlib import Path
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.beams.config import CURVES
 from sitetwin.studies.beams.results import BeamResults, Method
+from sitetwin.untrusted import read_table
 
+_LARGEST = 2**24  # bytes of a table
 _RELEASED = "dt_beam_prediction_curves.csv"
 _METRICS = {"acc": "top", "pwr": "relative_power"}
 
@@ -59,17 +60,15 @@ def read_published(path: Path) -> list[Released]:
         SiteTwinError: The file is missing or has other columns or rows.
     """
     path = path / _RELEASED if path.is_dir() else path
+    names, *table = read_table(path, f"'{path}'", _LARGEST, "check the table's path") or [[]]
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["metric"] in _METRICS]
+        rows = [row for cells in table if (row := dict(zip(names, cells, strict=False)))["metric"] in _METRICS]
         found = [
             Released(r["curve"], figure, int(r["n_train"]), float(r["mean"]), float(r["std"]))
             for r in rows
             for figure in [f"{_METRICS[r['metric']]}{int(r['topk'])}"]
         ]
-    except OSError as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({error.strerror}); check the table's path") from error
-    except (KeyError, ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
+    except (KeyError, ValueError) as error:
         raise SiteTwinError(f"'{path}' is no table curve,metric,topk,n_train,mean,std; give one") from error
     if not all(math.isfinite(r.mean) and math.isfinite(r.std) for r in found):
         raise SiteTwinError(f"'{path}' holds numbers that are not finite; mend the table")

@@ -11,7 +11,8 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi.results import Control, Curve, Estimate, Method, Refinement, Results, parse_results
-from sitetwin.untrusted import parse_json, read_npz
+from sitetwin.untrusted import LARGEST_ARCHIVE, parse_json, read_bytes
+from sitetwin.untrusted.arrays import read_npz
 
 __all__ = [
     "Control",
@@ -93,12 +94,9 @@ def read_study(folder: Path) -> Study:
 
 def _read(path: Path) -> bytes | None:
     """Content of a file, None where there is none."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return None
-    except OSError as error:
-        raise SiteTwinError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    return read_bytes(path, str(path), LARGEST_ARCHIVE, "check its permissions")
 
 
 def _parse_json(content: bytes, path: Path) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import read_bytes
 
 LARGEST_FILE = 2**28
 """Bytes of a file that is read whole; a city of a million faces has about as many."""
@@ -135,14 +136,9 @@ def read_file(path: Path, limit: int = LARGEST_FILE) -> bytes:
     Raises:
         SiteTwinError: The file does not exist, is larger than the limit, or cannot be read.
     """
-    try:
-        if not path.is_file():
-            raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
-        if path.stat().st_size > limit:
-            raise SiteTwinError(f"'{path}' is larger than {limit >> 20} MB; cut it into smaller files")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); check its permissions") from error
+    if not path.is_file():
+        raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
+    return read_bytes(path, f"'{path}'", limit, "check its permissions, or cut it into smaller files")
 
 
 def parse_blocks(data: bytes, where: str) -> Block:

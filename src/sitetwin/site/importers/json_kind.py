@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import LARGEST_JSON, parse_json, read_head
+
 _HEAD = 1 << 16  # bytes in which the members are sought first
-_LARGEST = 2**29  # bytes of a file that is parsed to find them
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
 _SIGN = re.compile(rb'"CityObjects"|"type"\s*:\s*"CityJSON')
 
@@ -21,18 +22,16 @@ def is_cityjson(path: Path) -> bool:
     what it is is parsed whole. Of a file that is no sound JSON, the words alone decide which reader says so.
 
     Raises:
-        OSError: The file cannot be read.
+        SiteTwinError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-        told = _told_by(_first_members(head))
-        if told is not None:
-            return told
-        data = head + file.read(_LARGEST)
+    told = _told_by(_first_members(read_head(path, _HEAD)))
+    if told is not None:
+        return told
+    data = read_head(path, LARGEST_JSON)
     for text in (data, data.strip().partition(b"\n")[0]):
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError, MemoryError):
+            document = parse_json(text, f"'{path}'", half_characters=True)
+        except SiteTwinError:
             continue
         return isinstance(document, dict) and bool(_told_by((key, document[key]) for key in document))
     return _SIGN.search(data) is not None

@@ -21,6 +21,7 @@ from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_triangle_count
 from sitetwin.site.projection import Georeference
 from sitetwin.site.site import Site
+from sitetwin.untrusted import read_bytes
 
 LARGEST_MESH_FILE = 2**30
 """Bytes."""
@@ -169,16 +170,9 @@ def _lies_within(folder: Path, file: Path) -> bool:
 
 
 def _read(path: Path, limit: int, what: str) -> bytes:
-    try:
-        if not path.is_file():
-            raise SiteTwinError(f"{what} does not exist or is no file; check the path")
-        if path.stat().st_size > limit:
-            raise SiteTwinError(f"{what} is larger than {limit >> 20} MB; cut it into smaller files")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise SiteTwinError(
-            f"{what} cannot be read ({type(error).__name__}); check its name and permissions"
-        ) from error
+    if not path.is_file():
+        raise SiteTwinError(f"{what} does not exist or is no file; check the path")
+    return read_bytes(path, what, limit, "check its name and permissions, or cut it into smaller files")
 
 
 def _provenance(

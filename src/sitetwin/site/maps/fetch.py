@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from sitetwin.site.antimeridian import wrapped
 from sitetwin.site.maps.clipping import Radius
 from sitetwin.site.maps.download import Download, UnreachableError, download
 from sitetwin.store.files import canonical_json, disk_errors, hash_bytes, write_file
+from sitetwin.untrusted import parse_json, read_bytes, read_json
 
 OVERPASS = "https://overpass-api.de/api/interpreter"
 NOMINATIM = "https://nominatim.openstreetmap.org/search"
@@ -28,6 +28,7 @@ ATTRIBUTION = "(c) OpenStreetMap contributors, ODbL 1.0, https://www.openstreetm
 
 _LATLON = re.compile(r"\s*([+-]?\d+(?:\.\d*)?)\s*,\s*([+-]?\d+(?:\.\d*)?)\s*")
 _LONGEST_PLACE = 200
+_LONGEST_QUERY = _LONGEST_SOURCE = 2**20  # bytes
 _SERVER_SECONDS = 180
 
 _WANTED = (
@@ -145,9 +146,9 @@ def _locate(place: str, radius: float, geocoder: str, pauses: tuple[float, ...])
     except UnreachableError as error:
         raise SiteTwinError(f"the place '{place}' cannot be looked up ({error}); give latitude,longitude") from error
     try:
-        found = json.loads(answer)
+        found = parse_json(answer, "the answer")
         latitude, longitude = float(found[0]["lat"]), float(found[0]["lon"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (SiteTwinError, ValueError, LookupError, TypeError) as error:
         raise SiteTwinError(
             f"the place '{place}' is not found; write it otherwise, or give latitude,longitude"
         ) from error
@@ -161,15 +162,13 @@ def _by_hand(folder: Path, query: str) -> bytes | None:
     file, asked = folder / MAP, folder / QUERY
     if not file.exists():
         return None
-    if not asked.exists() or asked.read_bytes() != query.encode():
+    if not asked.exists() or read_bytes(asked, str(asked), _LONGEST_QUERY) != query.encode():
         raise SiteTwinError(f"{file} is there, but not from this query; choose another folder, or import it as it is")
     return _read_payload(file)
 
 
 def _read_payload(file: Path) -> bytes:
-    if file.stat().st_size > LARGEST_ANSWER:
-        raise SiteTwinError(f"{file} is larger than {LARGEST_ANSWER >> 20} MB; ask for a smaller radius")
-    return file.read_bytes()
+    return read_bytes(file, str(file), LARGEST_ANSWER, "ask for a smaller radius")
 
 
 def _ask_overpass(
@@ -199,8 +198,8 @@ def _ask_overpass(
 def _check_payload(payload: bytes, file: Path) -> None:
     """Whether it is an Overpass answer, and a complete one."""
     try:
-        value = json.loads(payload)
-    except (ValueError, RecursionError):
+        value = parse_json(payload, str(file), half_characters=True)
+    except SiteTwinError:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("elements"), list):
         start = payload[:80].decode(errors="replace").strip()
@@ -257,7 +256,7 @@ def _frozen(folder: Path, place: str, radius: float) -> FetchedMap:
 
 def _read_source(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_bytes()[: 2**20])
-    except (ValueError, RecursionError):
+        value = read_json(file, str(file), _LONGEST_SOURCE)
+    except SiteTwinError:
         value = None
     return value if isinstance(value, dict) else {}

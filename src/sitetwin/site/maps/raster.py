@@ -14,6 +14,7 @@ import pyproj
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.voids import Findings, without_voids
 from sitetwin.site.projection import Georeference, LocalProjection
+from sitetwin.untrusted import regular_size
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".asc": "AAIGrid", ".hgt": "SRTMHGT"}  # none refers to other files
 _MOST_PIXELS = 64_000_000
@@ -43,6 +44,7 @@ class Raster:
         driver = _DRIVERS.get(path.suffix.lower())
         if driver is None:
             raise SiteTwinError(f"'{path}' is no raster of heights by its name; give a {', '.join(_DRIVERS)} file")
+        regular_size(path, f"'{path}'")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a raster without a geotransform is refused below

@@ -14,7 +14,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.assumed import What
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
-from sitetwin.untrusted import parse_toml
+from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_text
 
 TARGETS = ("wall", "roof", "ground")
 
@@ -24,7 +24,6 @@ roads throughout, and marble, marble, brick for walls with metal, wood, wood for
 
 _CHOICES = {"mc1": ("marble", "metal"), "mc2": ("marble", "wood"), "mc3": ("brick", "wood")}
 _CHOICE_THICKNESS = 0.1  # metres: the paper names none; that of Sionna RT, which it uses
-_LARGEST_TABLE = 1 << 20
 _MATERIAL_KEYS = {f.name for f in fields(Material)} - {"name"}
 
 
@@ -195,17 +194,11 @@ def load_rules(source: str | Path) -> MaterialRules:
     if str(source) in PRESETS:
         return MaterialRules.preset(str(source))
     path = Path(source)
-    try:
-        if not path.is_file():
-            raise SiteTwinError(
-                f"'{source}' is neither a file nor one of the material rules {', '.join(PRESETS)}; check the path"
-            )
-        if path.stat().st_size > _LARGEST_TABLE:
-            raise SiteTwinError(f"'{path}' is larger than 1 MB, which no table of material rules is; check the path")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise SiteTwinError(f"'{source}' cannot be read as text ({type(error).__name__}); check the file") from error
-    return parse_rules(text, path.name)
+    if not path.is_file():
+        raise SiteTwinError(
+            f"'{source}' is neither a file nor one of the material rules {', '.join(PRESETS)}; check the path"
+        )
+    return parse_rules(read_text(path, f"the table of material rules '{path}'", LARGEST_TOML), path.name)
 
 
 def parse_rules(text: str, name: str) -> MaterialRules:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.xml import parse_xml
+from sitetwin.untrusted import read_bytes
 
 LARGEST_GPX = 64 * 2**20
 """Bytes; a day at one point a second has some 10 MB."""
@@ -51,12 +52,7 @@ def read_gpx(path: str | Path) -> tuple[GpxTrack, ...]:
             elevation.
     """
     what = f"GPX file '{path}'"
-    try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(LARGEST_GPX + 1)
-    except OSError as error:
-        raise SiteTwinError(f"{what} cannot be read: {error.strerror or error}; check the path") from error
-    root = parse_xml(data, what, LARGEST_GPX)
+    root = parse_xml(read_bytes(Path(path), what, LARGEST_GPX), what, LARGEST_GPX)
     if _tag(root) != "gpx":
         raise SiteTwinError(f"{what} is no GPX: its outermost element is <{_tag(root)[:40]}>, not <gpx>")
     lines: list[tuple[str, list[ET.Element]]] = []

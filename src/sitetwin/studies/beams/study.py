@@ -33,6 +33,7 @@ from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 from sitetwin.studies.records import checked_record
+from sitetwin.untrusted import opened
 
 _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
@@ -131,7 +132,9 @@ def _identity(data: xr.Dataset, book: xr.DataArray, lanes: np.ndarray | None, si
         with disk_errors("reading the site", site):
             files = sorted(f for f in site.rglob("*") if f.is_file()) if site.is_dir() else [site]
             for file in files:
-                digest.update(file.relative_to(site).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
+                with opened(file, str(file)) as stream:
+                    content = hashlib.file_digest(stream, "sha256").digest()
+                digest.update(file.relative_to(site).as_posix().encode() + content)
     return digest.hexdigest()
 
 

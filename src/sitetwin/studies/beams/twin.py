@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,9 @@ from sitetwin.site.io import is_saved_site
 from sitetwin.site.latlon import to_local
 from sitetwin.site.places.placement import ground_height, outdoor_mask
 from sitetwin.studies.beams.config import TwinAssumptions
+from sitetwin.untrusted import read_json
 
+_LARGEST_BOX = 2**20  # bytes of a file of four ranges
 _SAME_DIRECTION_DEG = 1.0  # echoes nearer than this to the line of sight are part of it: those of the ground
 
 
@@ -150,12 +151,12 @@ def _in_box(folder: Path, data: xr.Dataset) -> np.ndarray:
     interpolated, as the box was published to be used.
     """
     path = folder / "georeference.json"
+    if not path.exists():
+        raise SiteTwinError(f"'{path}' is missing: it says where on the globe the site lies")
+    box = read_json(path, f"'{path}'", _LARGEST_BOX)
     try:
-        box = json.loads(path.read_text(encoding="utf-8"))
         x, y, lat, lon = (np.array(box[name], dtype=np.float64).reshape(2) for name in ("x", "y", "lat", "lon"))
-    except OSError as error:
-        raise SiteTwinError(f"'{path}' is missing: it says where on the globe the site lies") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise SiteTwinError(f"'{path}' should hold ranges x, y, lat, lon of two numbers each; mend it") from error
     if not all(np.isfinite(r).all() and r[1] > r[0] for r in (x, y, lat, lon)):
         raise SiteTwinError(f"the ranges x, y, lat, lon in '{path}' must rise; mend it")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +16,6 @@ LARGEST_MAP = 2**28
 
 Format = Literal["OpenStreetMap XML", "OpenStreetMap PBF", "JSON"]
 
-_BLOCK = 2**20
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -53,25 +50,17 @@ def read_map_file(path: str | Path) -> MapFile:
             unpacked), is damaged, or is not in a map format.
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
-        refuse_foreign(path)
-        if path.stat().st_size > LARGEST_MAP:
-            raise _too_large(path, LARGEST_MAP)
-        packed = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise SiteTwinError(f"'{path}' cannot be read ({type(error).__name__}); check its permissions") from error
+    if not path.is_file():
+        raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
+    refuse_foreign(path)
+    if untrusted.regular_size(path, f"'{path}'") > LARGEST_MAP:
+        raise _too_large(path)
+    packed = untrusted.read_bytes(path, f"'{path}'", LARGEST_MAP, "check its permissions")
     data = _unpack(packed, path)
     return MapFile(path, data, hash_bytes(packed), _format_of(data, path))
 
 
-def _too_large(path: Path, largest: int) -> SiteTwinError:
-    if largest < LARGEST_MAP:
-        return SiteTwinError(
-            f"'{path.name}' grows more than {untrusted.MOST_GROWTH} times when it is unpacked, which no map does; "
-            "unpack it yourself if you know what it holds"
-        )
+def _too_large(path: Path) -> SiteTwinError:
     return SiteTwinError(
         f"'{path.name}' holds more than {LARGEST_MAP >> 20} MB; cut the area out of it first, for example with "
         "`osmium extract --bbox west,south,east,north`"
@@ -83,43 +72,16 @@ def _unpack(data: bytes, path: Path) -> bytes:
     if kind is None:
         return data
     try:
-        return _gunzip(data, path) if kind == "gzip" else _bunzip(data, path)
-    except (zlib.error, OSError, EOFError) as error:
+        return (untrusted.gunzip if kind == "gzip" else untrusted.bunzip)(data, LARGEST_MAP)
+    except untrusted.GrowthError as error:
+        if untrusted.largest_unpacked(len(data), LARGEST_MAP) == LARGEST_MAP:
+            raise _too_large(path) from error
+        raise SiteTwinError(
+            f"'{path.name}' grows more than {untrusted.MOST_GROWTH} times when it is unpacked, which no map does; "
+            "unpack it yourself if you know what it holds"
+        ) from error
+    except ValueError as error:
         raise SiteTwinError(f"'{path.name}' is damaged or cut short ({kind}: {error}); download it again") from error
-
-
-def _gunzip(data: bytes, path: Path) -> bytes:
-    """All members of a gzip file, one after the other."""
-    parts, size, largest = [], 0, untrusted.largest_unpacked(len(data), LARGEST_MAP)
-    while data:
-        unpacker = zlib.decompressobj(wbits=31)
-        while data and not unpacker.eof:
-            parts.append(unpacker.decompress(data, _BLOCK))
-            size += len(parts[-1])
-            if size > largest:
-                raise _too_large(path, largest)
-            data = unpacker.unconsumed_tail
-        if not unpacker.eof:
-            raise EOFError("the end is missing")
-        data = unpacker.unused_data
-    return b"".join(parts)
-
-
-def _bunzip(data: bytes, path: Path) -> bytes:
-    """All streams of a bzip2 file, one after the other."""
-    parts, size, largest = [], 0, untrusted.largest_unpacked(len(data), LARGEST_MAP)
-    while data:
-        unpacker = bz2.BZ2Decompressor()
-        while not unpacker.eof:
-            if unpacker.needs_input and not data:
-                raise EOFError("the end is missing")
-            parts.append(unpacker.decompress(data, _BLOCK))
-            data = b""
-            size += len(parts[-1])
-            if size > largest:
-                raise _too_large(path, largest)
-        data = unpacker.unused_data
-    return b"".join(parts)
 
 
 def _format_of(data: bytes, path: Path) -> Format:
