@@ -25,6 +25,7 @@ ROOMS = {
     "calibrate": "what measured rows say about a twin",
     "learn": "codecs, predictors, training, metrics",
     "measured": "readers of measured data",
+    "link": "precoded OFDM: bit errors and rates",
     "channel": "gains, antennas, responses, files of channels",
     "rays": "paths: geometry of waves",
     "site": "meshes, materials, maps, places, variants",

@@ -40,7 +40,7 @@ _HOMES = {
     "report.coverage.writer": ("write_coverage",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("calibrate", "channel", "learn", "measured", "rays", "report", "site", "store", "studies", "view")
+_ROOMS = ("calibrate", "channel", "learn", "link", "measured", "rays", "report", "site", "store", "studies", "view")
 _RENAMED_ROOMS = {"plots": "drawing.plots"}
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "grid",
     "itu_material",
     "learn",
+    "link",
     "load_paths",
     "measured",
     "open_channels",
