@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from scipy.io import savemat
 
 from sitetwin.channel import OfdmGrid
 from sitetwin.errors import SiteTwinError
@@ -101,6 +102,17 @@ def test_an_archive_is_read_with_named_axes_and_units(tmp_path):
     assert np.array_equal(np.stack([data[n].values for n in "xyz"], axis=1), positions())
     assert data["x"].attrs["units"] == "m"
     assert data.attrs["left_out"] == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_matlab_file_says_the_same_as_an_archive(tmp_path, packed):
+    arrays = {"h": channels().astype(complex), "frequency": FREQUENCY, "position": positions(), "time": np.arange(5.0)}
+    savemat(tmp_path / "m.mat", arrays, do_compression=packed)
+    data = read_csi(tmp_path / "m.mat")
+    assert data.equals(read_csi(archive(tmp_path / "m.npz", time=np.arange(5.0))))
+    (tmp_path / "m.mat").write_bytes((tmp_path / "m.mat").read_bytes()[:-40])
+    with pytest.raises(SiteTwinError, match="damaged or truncated"):
+        read_csi(tmp_path / "m.mat")
 
 
 def test_the_order_of_subcarriers_and_the_kind_of_complex_numbers_do_not_matter(tmp_path):

@@ -16,18 +16,20 @@ from jaxtyping import Complex, Float, Shaped
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.plausible import check_degrees
-from sitetwin.untrusted import read_npz
+from sitetwin.store.mat_files import read_mat_arrays
+from sitetwin.untrusted.arrays import read_npz
 
 LARGEST_CSI = 1 << 32
 """Bytes of channels that are read into memory."""
 
 _MEND = "see the reference of measured data for the names and axes of its arrays"
 _AXES = ("sample", "antenna", "subcarrier")
+_COORDINATES = {2: (("latitude", "longitude"), "degrees"), 3: (("x", "y", "z"), "m")}
 _NEAR = 0.01  # of a spacing: frequencies that differ by less are one subcarrier
 
 
 def read_csi(path: Path | str) -> xr.Dataset:
-    """Read measured channels from a NumPy archive (``.npz``).
+    """Read measured channels from a NumPy archive (``.npz``) or a MATLAB file (``.mat``, version 7 or earlier).
 
     Args:
         path: The file.
@@ -41,7 +43,7 @@ def read_csi(path: Path | str) -> xr.Dataset:
         SiteTwinError: The file is missing or damaged, lacks an array, or holds something else; no sample is left.
     """
     where, what = Path(path), f"the measured channels '{path}'"
-    arrays = read_npz(where, what, _MEND)
+    arrays = _mat(where) if where.suffix.lower() == ".mat" else read_npz(where, what, _MEND)
     h = _complex(_wanted(arrays, "h", what), what)
     if h.ndim != 3:
         raise SiteTwinError(f"{what}: h has {h.ndim} axes, not (samples, antennas, subcarriers); {_MEND}")
@@ -101,9 +103,7 @@ def csi_dataset(
     )
     if position.shape[1] == 2:
         check_degrees(position[kept])
-        names, units = ("latitude", "longitude"), "degrees"
-    else:
-        names, units = ("x", "y", "z"), "m"
+    names, units = _COORDINATES[position.shape[1]]
     columns = {name: ("sample", column, {"units": units}) for name, column in zip(names, position[kept].T, strict=True)}
     return data.assign(columns).assign(time=("sample", time[kept], {"units": "s"}))
 
@@ -135,6 +135,13 @@ def on_grid(data: xr.Dataset, grid: OfdmGrid, antennas: int) -> Complex[np.ndarr
             "and number of subcarriers within the measured band"
         )
     return csi.values[:, :, places]
+
+
+def _mat(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a MATLAB file, whose vectors are matrices of one row or column."""
+    arrays = read_mat_arrays(path)
+    flat = ("frequency", "latitude", "longitude", "time")
+    return {name: array.ravel() if name in flat and 1 in array.shape else array for name, array in arrays.items()}
 
 
 def _wanted(arrays: dict[str, np.ndarray], name: str, what: str) -> np.ndarray:

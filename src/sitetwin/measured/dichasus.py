@@ -18,7 +18,7 @@ from jaxtyping import Complex, Float
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.csi import LARGEST_CSI, csi_dataset
 from sitetwin.measured.tfrecords import read_records
-from sitetwin.untrusted import parse_json, read_bytes
+from sitetwin.untrusted import read_json
 
 Progress = Callable[[int], None]
 """It is told the number of records read so far."""
@@ -110,12 +110,12 @@ def _place(record: dict[str, np.ndarray]) -> Float[np.ndarray, " 3"]:
 
 def _corrections(path: Path, antennas: int, subcarriers: int) -> Complex[np.ndarray, "antennas subcarriers"]:
     what = f"the offsets '{path}'"
-    content = parse_json(read_bytes(path, what, 1 << 24), what)
+    content = read_json(path, what, 1 << 24)
     values = [np.array([]), np.array([])]
     for place, name in enumerate(("sto", "cpo")):
         listed = content.get(name) if isinstance(content, dict) else None
         numeric = isinstance(listed, list) and all(type(n) in (int, float) and abs(n) < 1e9 for n in listed)
-        if not numeric or len(listed) != antennas:
+        if not isinstance(listed, list) or not numeric or len(listed) != antennas:
             raise SiteTwinError(f"{what} need a finite number '{name}' for each of {antennas} antennas; take their own")
         values[place] = np.array(listed, dtype=np.float64)
     ramp = 2 * np.pi * np.arange(subcarriers) / subcarriers

@@ -8,6 +8,7 @@ names to lists of bytes, floats or whole numbers. A bytes value may hold a seria
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import google_crc32c
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.untrusted import opened
 
 LARGEST_RECORD = 1 << 28
 """Bytes of one record; a channel of 64 antennas and 1024 subcarriers takes half a mebibyte."""
@@ -44,20 +46,17 @@ def read_records(path: Path, most: int | None = None) -> Iterator[dict[str, np.n
             gives its number.
     """
     number = 0
-    try:
-        if not path.is_file():
-            raise SiteTwinError(f"the records '{path}' are no file; check the path")
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            while (most is None or number < most) and stream.tell() < size:
-                yield dict(_features(_record(stream, size)))
-                number += 1
-    except _DamagedError as error:
-        raise SiteTwinError(
-            f"record {number + 1} of '{path}' is truncated or damaged ({error}); copy the file again"
-        ) from error
-    except OSError as error:
-        raise SiteTwinError(f"the records '{path}' cannot be read: {error.strerror}; check the file") from error
+    with opened(path, f"the records '{path}'") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        while (most is None or number < most) and stream.tell() < size:
+            try:
+                example = dict(_features(_record(stream, size)))
+            except _DamagedError as error:
+                raise SiteTwinError(
+                    f"record {number + 1} of '{path}' is truncated or damaged ({error}); copy the file again"
+                ) from error
+            yield example
+            number += 1
 
 
 def _record(stream: BinaryIO, size: int) -> bytes:

@@ -1,8 +1,8 @@
-"""Arrays of real numbers from MATLAB 5 files, by a reader of their own small part of the format.
+"""Arrays of numbers from MATLAB 5 files, by a reader of their own small part of the format.
 
 Level 5 MAT-file format, MathWorks, "MAT-File Format" (2023). SciPy's reader is meant for files one trusts: a damaged
 file can end the whole process inside it. Here every length is checked before it is used, a compressed element may not
-grow beyond a bound, and cells, structures, objects and sparse or complex arrays are passed over unread.
+grow beyond a bound, and cells, structures, objects and sparse arrays are passed over unread.
 """
 
 from __future__ import annotations
@@ -36,21 +36,33 @@ def read_mat(path: Path) -> np.ndarray:
     Raises:
         SiteTwinError: The file is missing, damaged, too large, of another version, or holds no or several such arrays.
     """
-    content = read_bytes(path, f"'{path}'", _MOST_BYTES, "check it")
-    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if not content.startswith(b"MATLAB 5.0 MAT-file") or order is None:
-        raise SiteTwinError(f"'{path}' is no MATLAB 5 file; save it with -v7 or earlier")
-    try:
-        arrays = list(_arrays(content[128:], order))
-    except (ValueError, struct.error) as error:
-        raise SiteTwinError(f"'{path}' is damaged or truncated ({str(error)[:80]}); copy it again") from error
+    arrays = [array for array in read_mat_arrays(path).values() if array.dtype.kind == "f"]
     if len(arrays) != 1:
         raise SiteTwinError(f"'{path}' holds {len(arrays)} arrays of real numbers where one is expected; check it")
     return arrays[0]
 
 
-def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
-    """Every array of real numbers at the top level."""
+def read_mat_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of numbers in a MATLAB 5 file by its name, as float64 or complex128.
+
+    Raises:
+        SiteTwinError: The file is missing, damaged, too large, of another version, or two of its arrays have one name.
+    """
+    content = read_bytes(path, f"'{path}'", _MOST_BYTES, "check it")
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if not content.startswith(b"MATLAB 5.0 MAT-file") or order is None:
+        raise SiteTwinError(f"'{path}' is no MATLAB 5 file; save it with -v7 or earlier")
+    try:
+        found = list(_arrays(content[128:], order))
+    except (ValueError, struct.error) as error:
+        raise SiteTwinError(f"'{path}' is damaged or truncated ({str(error)[:80]}); copy it again") from error
+    if len({name for name, _ in found}) < len(found):
+        raise SiteTwinError(f"'{path}' holds two arrays of one name; save it again")
+    return dict(found)
+
+
+def _arrays(content: bytes, order: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and numbers of every array at the top level."""
     for kind, data in _elements(content, order):
         if kind == _COMPRESSED:
             inner = list(islice(_elements(inflate(data, _MOST_BYTES), order), 2))
@@ -58,9 +70,9 @@ def _arrays(content: bytes, order: str) -> Iterator[np.ndarray]:
                 raise _DamagedError("a compressed element holds other than one element")
             kind, data = inner[0]
         if kind == _MATRIX:
-            array = _array(data, order)
-            if array is not None:
-                yield array
+            found = _array(data, order)
+            if found is not None:
+                yield found
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -88,22 +100,31 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at = after
 
 
-def _array(content: bytes, order: str) -> np.ndarray | None:
-    """The array of a matrix element; None where it is no full array of real numbers."""
+def _array(content: bytes, order: str) -> tuple[str, np.ndarray] | None:
+    """Name and numbers of a matrix element; None where it is no full array of numbers."""
     parts = _elements(content, order)
     flags_kind, flags = next(parts, (0, b""))
     if flags_kind != _UINT32 or len(flags) != 8:
         raise _DamagedError("an array has no flags")
     word = struct.unpack_from(order + "I", flags)[0]
-    if word & 0xFF not in _NUMERIC_CLASSES or word & _COMPLEX:
+    if word & 0xFF not in _NUMERIC_CLASSES:
         return None
     shape_kind, shape_data = next(parts, (0, b""))
     if shape_kind != _INT32 or len(shape_data) % 4 or not 8 <= len(shape_data) <= 128:
         raise _DamagedError("an array has no shape")
     shape = struct.unpack(f"{order}{len(shape_data) // 4}i", shape_data)
-    if next(parts, (0, b""))[0] != _INT8:
+    name_kind, name = next(parts, (0, b""))
+    if name_kind != _INT8:
         raise _DamagedError("an array has no name")
-    kind, data = next(parts, (0, b""))
+    values: np.ndarray = _numbers(next(parts, (0, b"")), shape, order)
+    if word & _COMPLEX:
+        values = values + 1j * _numbers(next(parts, (0, b"")), shape, order)
+    return name.decode("ascii", errors="replace"), values
+
+
+def _numbers(element: tuple[int, bytes], shape: tuple[int, ...], order: str) -> np.ndarray:
+    """The real or imaginary parts of an array."""
+    kind, data = element
     if kind not in _TYPES or min(shape) < 0 or 8 * math.prod(shape) > _MOST_BYTES:
         raise _DamagedError("an array's numbers are of no known type or size")
     values = np.frombuffer(data, dtype=order + _TYPES[kind]) if len(data) % int(_TYPES[kind][1]) == 0 else None
