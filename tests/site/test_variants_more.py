@@ -19,7 +19,15 @@ from sitetwin.site.facets import flatness_excess
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.plan import PARKED, footprints, plan_shapes, standing_buildings, touching_groups
 from sitetwin.site.recipes import FIDELITY, VariantRecipe, fidelity_recipe, fidelity_sweep, read_recipe
-from sitetwin.site.variants import HiddenMaterials, MissingBuildings, ParkedVehicles, PoseError, TreeError, pose_error
+from sitetwin.site.variants import (
+    HiddenMaterials,
+    MissingBuildings,
+    ParkedVehicles,
+    PoseError,
+    SurfaceMaterials,
+    TreeError,
+    pose_error,
+)
 from tests.site.conftest import block, make_town
 
 STREET = ((-90.0, 0.0), (-60.0, 0.0), (90.0, 0.0))
@@ -102,6 +110,35 @@ def test_missing_buildings_are_nested_seeded_and_may_be_named(village: Site) -> 
         MissingBuildings()
     with pytest.raises(SiteTwinError, match="rng"):
         village.variant(missing=MissingBuildings(share=0.5))
+
+
+def test_surfaces_get_the_material_of_their_kind_and_keep_thickness_and_mesh(village: Site) -> None:
+    surfaces = SurfaceMaterials(ground="wet_ground", wall="brick", roof="metal")
+    other = village.variant(surfaces=surfaces)
+    check_whole(other)
+    assert other.geometry_hash == village.geometry_hash
+    of_facet = np.zeros(village.num_facets, dtype=int)
+    of_facet[village.triangle_facet] = village.buildings[1][village.triangle_object]
+    building, level = standing_buildings(village)[of_facet], np.abs(village.facet_normal[:, 2]) > 0.5
+    for facets, name in ((~building, "wet_ground"), (building & ~level, "brick"), (building & level, "metal")):
+        used = {other.materials[k] for k in other.facet_material[facets].tolist()}
+        assert {material.itu for material in used} == {name}
+        before = {village.materials[k].thickness for k in village.facet_material[facets].tolist()}
+        assert {material.thickness for material in used} == before
+    assert [said(other, f"{kind} material")["after"] for kind in ("ground", "wall", "roof")] == [
+        "wet_ground", "brick", "metal",
+    ]  # fmt: skip
+    recipe = VariantRecipe(surfaces=surfaces).apply(village, rng(1))
+    assert [recipe.materials[k].itu for k in recipe.facet_material] == [
+        other.materials[k].itu for k in other.facet_material
+    ]
+    with pytest.raises(SiteTwinError, match="did you mean"):
+        SurfaceMaterials("concrete", "bricks", "wood")
+
+
+def test_a_recipe_without_surfaces_says_what_it_said_before_there_were_any(village: Site) -> None:
+    other = VariantRecipe(walls=GeometryError(0.1)).apply(village, rng(1))
+    assert "surfaces" not in other.provenance["recipe"]
 
 
 def test_hidden_materials_change_walls_alone_and_building_by_building(village: Site) -> None:

@@ -37,6 +37,7 @@ from sitetwin.site.variants import (
     MissingBuildings,
     ParkedVehicles,
     PoseError,
+    SurfaceMaterials,
     TreeError,
     pose_error,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Site",
     "SiteReport",
     "StreetTrees",
+    "SurfaceMaterials",
     "TreeError",
     "VariantRecipe",
     "Vegetation",

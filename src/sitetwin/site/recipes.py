@@ -19,6 +19,7 @@ from sitetwin.site.variants.draws import children
 from sitetwin.site.variants.materials import HiddenMaterials
 from sitetwin.site.variants.missing import MissingBuildings
 from sitetwin.site.variants.pose import PoseError, pose_error
+from sitetwin.site.variants.surfaces import SurfaceMaterials
 from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.vehicles import ParkedVehicles
 from sitetwin.site.vegetation import Vegetation
@@ -43,6 +44,7 @@ class VariantRecipe(BaseModel):
         together: Whether touching buildings move and grow as one body.
         parked_vehicles: Vehicles that are parked along the streets.
         materials: For names of materials in the site, the ITU names that take their place everywhere.
+        surfaces: Materials of the ground, the walls and the roofs.
         hidden_materials: Materials of walls that are drawn building by building.
         scatter_centres: Number of scatter centres in each canopy volume.
         pose: Errors of the base stations' poses, which `apply_pose` draws.
@@ -59,6 +61,7 @@ class VariantRecipe(BaseModel):
     together: bool = False
     parked_vehicles: ParkedVehicles | None = None
     materials: Mapping[str, str] = Field(default_factory=dict)
+    surfaces: SurfaceMaterials | None = None
     hidden_materials: HiddenMaterials | None = None
     scatter_centres: int | None = Field(default=None, ge=0, le=_MOST_CENTRES)
     pose: PoseError | None = None
@@ -77,21 +80,30 @@ class VariantRecipe(BaseModel):
             SiteTwinError: `Site.variant` refuses a change.
         """
         grouped = {"together": True} if self.together else {}
+        materials = {
+            "materials": self.materials,
+            "surfaces": self.surfaces,
+            "hidden_materials": self.hidden_materials,
+        }
         steps: list[tuple[Any, dict[str, Any]]] = [
             (self.trees, {"trees": self.trees}),
             (self.missing_buildings, {"missing": self.missing_buildings}),
             (self.heights, {"heights": self.heights, **grouped}),  # before walls: who touches whom is as in the site
             (self.walls, {"walls": self.walls, **grouped}),
             (self.parked_vehicles, {"vehicles": self.parked_vehicles}),
-            (self.hidden_materials, {"materials": self.materials, "hidden_materials": self.hidden_materials}),
+            (self.surfaces or self.hidden_materials, materials),
             (self.scatter_centres, {"scatter_centres": self.scatter_centres}),
         ]
         variant = site.variant(vegetation=Vegetation.none()) if self.no_trees else site
         for (change, arguments), stream in zip(steps, children(rng, len(steps)), strict=True):
             if change is not None or arguments.get("materials"):
                 variant = variant.variant(**arguments, rng=stream)
-        provenance = {**variant.provenance, "parent": site.hash, "recipe": self.model_dump(mode="json")}
+        provenance = {**variant.provenance, "parent": site.hash, "recipe": self._facts()}
         return replace(variant, name=f"{site.name}, {self.name}", provenance=provenance)
+
+    def _facts(self) -> dict[str, Any]:
+        """The recipe for a list of differences; a change that came later stands there only where it is made."""
+        return self.model_dump(mode="json", exclude={"surfaces"} if self.surfaces is None else None)
 
     def apply_pose(self, pose: Pose, rng: np.random.Generator, site: Site | None = None) -> tuple[Pose, dict[str, Any]]:
         """Return a base station's pose with the recipe's error, and what was changed (as `pose_error` returns it)."""

@@ -16,6 +16,7 @@ from sitetwin.site.variants.distort import GeometryError, distort
 from sitetwin.site.variants.draws import digest
 from sitetwin.site.variants.materials import HiddenMaterials, exchange_materials, redraw_walls
 from sitetwin.site.variants.missing import MissingBuildings, remove_buildings
+from sitetwin.site.variants.surfaces import SurfaceMaterials, choose_surfaces
 from sitetwin.site.variants.trees import TreeError, disturb_trees
 from sitetwin.site.variants.vehicles import ParkedVehicles, park_vehicles
 from sitetwin.site.vegetation import Vegetation
@@ -36,6 +37,7 @@ class Changes:
         vehicles: Vehicles parked along streets or buildings.
         materials: For names of materials in the site, what takes their place: a `Material`, or an ITU name (then
             thickness and scattering stay unchanged).
+        surfaces: Materials of the ground, the walls and the roofs.
         hidden_materials: Materials of walls that are drawn building by building.
         scatter_centres: Number of scatter centres that are drawn in each canopy volume and replace the existing ones.
 
@@ -51,6 +53,7 @@ class Changes:
     together: bool = False
     vehicles: ParkedVehicles | None = None
     materials: Mapping[str, Material | str] | None = None
+    surfaces: SurfaceMaterials | None = None
     hidden_materials: HiddenMaterials | None = None
     scatter_centres: int | None = None
 
@@ -124,6 +127,9 @@ def _change_mesh(mesh: AnyMesh, changes: Changes, rng: np.random.Generator) -> t
         differences.append(difference)
     if changes.materials:
         mesh, found = exchange_materials(mesh, changes.materials)
+        differences += found
+    if changes.surfaces is not None:
+        mesh, found = choose_surfaces(mesh, changes.surfaces)
         differences += found
     if changes.hidden_materials is not None:
         mesh, difference = redraw_walls(mesh, changes.hidden_materials, rng)

@@ -15,7 +15,7 @@ from sitetwin.site.mesh import AnyMesh
 from sitetwin.site.plan import standing_buildings
 from sitetwin.site.variants.draws import digest
 
-_STEEPEST_ROOF = 0.5  # of a unit normal's z: facets with less are walls (more than 60 degrees from level)
+STEEPEST_ROOF = 0.5  # of a unit normal's z: facets with less are walls (more than 60 degrees from level)
 
 
 def exchange_materials(site: AnyMesh, exchange: Mapping[str, Material | str]) -> tuple[AnyMesh, list[dict[str, Any]]]:
@@ -98,11 +98,11 @@ def redraw_walls(site: AnyMesh, hidden: HiddenMaterials, rng: np.random.Generato
     of_building[rows[chosen]] = drawn[chosen]
     of_facet = np.full(site.num_facets, -1, dtype=np.int64)
     of_facet[site.triangle_facet] = of_building[site.buildings[1][site.triangle_object]]
-    of_facet[np.abs(site.facet_normal[:, 2]) >= _STEEPEST_ROOF] = -1
+    of_facet[np.abs(site.facet_normal[:, 2]) >= STEEPEST_ROOF] = -1
     materials, number = list(site.materials), site.facet_material.copy()
     pairs = np.unique(np.stack([site.facet_material[of_facet >= 0], of_facet[of_facet >= 0]], axis=1), axis=0)
     for old, new in pairs.tolist():
-        index = _index_of(_made_of(site.materials[old], names[new]), materials)
+        index = index_of(made_of(site.materials[old], names[new]), materials)
         number[(site.facet_material == old) & (of_facet == new)] = index
     counts = np.bincount(drawn[chosen], minlength=len(names))
     difference = {
@@ -116,13 +116,13 @@ def redraw_walls(site: AnyMesh, hidden: HiddenMaterials, rng: np.random.Generato
     return replace(site, materials=tuple(materials), facet_material=number.astype(np.int32)), difference
 
 
-def _made_of(old: Material, itu: str) -> Material:
+def made_of(old: Material, itu: str) -> Material:
     """A material of the table with the thickness and scattering of another."""
     itu = itu_material(itu).itu or ""
     return old if old.itu == itu else replace(old, name=itu, itu=itu, relative_permittivity=None, conductivity=None)
 
 
-def _index_of(material: Material, materials: list[Material]) -> int:
+def index_of(material: Material, materials: list[Material]) -> int:
     """Index of a material in a table that it may have to be added to, under a name of its own."""
     for index, known in enumerate(materials):
         if replace(known, name=material.name) == material:
