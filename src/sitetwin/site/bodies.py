@@ -125,4 +125,12 @@ def add_bodies(mesh: AnyMesh, objects: Sequence[MovingObject]) -> AnyMesh:
         facet_offset=np.concatenate(offset),
         facet_material=np.concatenate(material),
         materials=tuple(materials),
+        object_building=_with_more(mesh.object_building, len(objects)),
     )
+
+
+def _with_more(building: np.ndarray | None, more: int) -> np.ndarray | None:
+    """Buildings of objects, and of `more` objects after them, each of which is a thing of its own."""
+    if building is None:
+        return None
+    return np.append(building, int(building.max(initial=-1)) + 1 + np.arange(more)).astype(np.int32)

@@ -27,6 +27,7 @@ def build_site(
     object_material: Int[np.ndarray, " objects"] | Sequence[int],
     materials: Sequence[Material],
     *,
+    object_building: Int[np.ndarray, " objects"] | Sequence[int] | None = None,
     vegetation: Vegetation | None = None,
     georeference: Georeference | None = None,
     provenance: dict[str, Any] | None = None,
@@ -43,6 +44,7 @@ def build_site(
         objects: Names of the O objects.
         object_material: (O,) int, material of each object, an index into `materials`.
         materials: The materials.
+        object_building: (O,) int: objects with equal numbers are one building, -1 is none; None lets shapes decide.
         vegetation: The canopies, or None for a site without vegetation.
         georeference: Where on earth the local origin lies, or None if it is unknown.
         provenance: Sources and assumptions; the number of dropped degenerate triangles is added.
@@ -83,6 +85,7 @@ def build_site(
         facet_offset=facets.offset,
         facet_material=object_material[facets.group],
         materials=tuple(materials),
+        object_building=None if object_building is None else np.asarray(object_building, dtype=np.int32),
         vegetation=vegetation if vegetation is not None else Vegetation.none(),
         georeference=georeference,
         provenance=facts,

@@ -58,6 +58,7 @@ def save_site(site: Site, folder: str | Path, *, force: bool = False) -> Path:
         "hash": site.hash,
         "geometry_hash": site.geometry_hash,
         "objects": list(site.objects),
+        "buildings": None if site.object_building is None else site.object_building.tolist(),
         "materials": [m.to_dict() for m in site.materials],
         "vegetation": site.vegetation.to_dict(),
         "georeference": vars(site.georeference) if site.georeference else None,
@@ -119,6 +120,7 @@ def load_site(folder: str | Path) -> Site:
             vegetation=Vegetation.from_dict(description["vegetation"]),
             georeference=Georeference(**georeference) if georeference else None,
             provenance=dict(description["provenance"]),
+            object_building=_buildings(description),
             **arrays,
         )
         expected = description["hash"]
@@ -128,6 +130,17 @@ def load_site(folder: str | Path) -> Site:
     if site.hash != expected:
         raise SiteTwinError(f"the site in '{folder}' does not match its own hash; {mend}")
     return site
+
+
+def _buildings(description: dict[str, Any]) -> np.ndarray | None:
+    """(O,) building of each object, if the source said."""
+    said = description.get("buildings")
+    if said is None:
+        return None
+    building = np.array(said, dtype=np.int32)
+    if building.shape != (len(description["objects"]),):
+        raise ValueError("buildings of other objects")
+    return building
 
 
 def _description(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sitetwin.site.facets import norm
 from sitetwin.site.ground.air import OpenAir
 from sitetwin.site.ground.rule import find_ground
 from sitetwin.site.materials import Material
-from sitetwin.site.objects import building_of_object, object_bounds
+from sitetwin.site.objects import building_names, building_of_object, numbered, object_bounds
 
 LARGEST_COORDINATE = 1e6
 """Metres; beyond it a mesh is taken for broken (projected coordinates without a local origin, or garbage)."""
@@ -53,6 +53,8 @@ class Mesh:
         facet_offset: (F,) float64, metres: points x of the plane satisfy ``normal . x = offset``.
         facet_material: (F,) int32, index into `materials`.
         materials: The materials in use.
+        object_building: (O,) int32: objects with equal numbers are one building, -1 is none (a vehicle); None where the
+            source does not say, and shapes decide.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Mesh:
     facet_offset: Float[np.ndarray, " facets"]
     facet_material: Int[np.ndarray, " facets"]
     materials: tuple[Material, ...]
+    object_building: Int[np.ndarray, " objects"] | None = None
 
     @property
     def num_triangles(self) -> int:
@@ -96,7 +99,11 @@ class Mesh:
     @cached_property
     def buildings(self) -> tuple[tuple[str, ...], Int[np.ndarray, " objects"]]:
         """Building names, and (O,) int32 building of each object; walls and roof belong to one building."""
-        return building_of_object(self.objects)
+        if self.object_building is not None:
+            index = numbered(self.object_building)
+        else:
+            index = building_of_object(self.corners, self.triangle_object, len(self.objects), ~self.is_ground)
+        return building_names(self.objects, index), index
 
     @property
     def object_bounds(self) -> Float[np.ndarray, "objects 2 3"]:

@@ -10,7 +10,7 @@ from sitetwin.site.facets import components
 from sitetwin.site.mesh import Mesh
 
 PARKED = "parked_vehicle_"
-"""Names of parked vehicles begin so: they stand in the mesh, but they are no buildings."""
+"""Parked vehicles are called so, and numbered; what makes them no buildings is `Mesh.object_building`."""
 
 TOUCHING = 0.05
 """Metres in plan: buildings nearer than this touch, as the houses of a row do."""
@@ -21,7 +21,9 @@ _UPRIGHT = 1e-6  # m2 in plan: triangles of less are walls
 def standing_buildings(mesh: Mesh) -> Bool[np.ndarray, " buildings"]:
     """Return (B,) bool: which entries of `Mesh.buildings` are buildings, neither ground nor parked vehicles."""
     names, building = mesh.buildings
-    stands = np.array([not n.startswith(PARKED) for n in names], dtype=bool)
+    stands = np.ones(len(names), dtype=bool)
+    if mesh.object_building is not None:
+        stands[building[mesh.object_building < 0]] = False
     stands[building[list(mesh.ground_objects)]] = False
     return stands
 

@@ -83,6 +83,7 @@ class Site(Mesh):
             "vegetation": self.vegetation.to_dict(),
             "georeference": vars(self.georeference) if self.georeference else None,
             "provenance": self.provenance,
+            **({} if self.object_building is None else {"buildings": self.object_building.tolist()}),
         }
         digest.update(json.dumps(labels, sort_keys=True).encode())
         return digest.hexdigest()

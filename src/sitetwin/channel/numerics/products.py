@@ -52,55 +52,65 @@ def _tile(streamed: bool) -> Any:
     return tile
 
 
+_NUMBER, _VECTOR = ir.FloatType(), ir.VectorType(ir.FloatType(), TILE_COLUMNS)
+_UNDEFINED, _ADDRESS = ir.Constant(_VECTOR, ir.Undefined), ir.IntType(64)
+
+
+def load_vector(builder: Any, at: Any) -> Any:
+    """A vector of `TILE_COLUMNS` numbers at an address."""
+    return builder.load(builder.inttoptr(at, _VECTOR.as_pointer()), align=4)
+
+
+def spread(builder: Any, at: Any) -> Any:
+    """One number, in every place of a vector."""
+    single = builder.load(builder.inttoptr(at, _NUMBER.as_pointer()), align=4)
+    first = builder.insert_element(_UNDEFINED, single, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, _UNDEFINED, _constant([0] * TILE_COLUMNS))
+
+
+def add_product(builder: Any, total: Any, one: Any, other: Any, sign: int) -> None:
+    """Add a product of vectors to a sum, or take it away."""
+    product = builder.fmul(one, other, flags=("fast",))
+    combine = builder.fadd if sign > 0 else builder.fsub
+    builder.store(combine(builder.load(total), product, flags=("fast",)), total)
+
+
+def write_pairs(builder: Any, real: Any, imaginary: Any, to: Any, streamed: bool) -> None:
+    """Pairs of real and imaginary parts, half a tile's row at a time."""
+    half = TILE_COLUMNS // 2
+    for part in range(2):
+        places = [p for k in range(half * part, half * (part + 1)) for p in (k, TILE_COLUMNS + k)]
+        pairs = builder.shuffle_vector(real, imaginary, _constant(places))
+        at = builder.add(to, ir.Constant(_ADDRESS, part * TILE_COLUMNS * 4))
+        store = builder.store(pairs, builder.inttoptr(at, _VECTOR.as_pointer()), align=_LINE if streamed else 4)
+        if streamed:
+            store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+
+
 def _generator(streamed: bool) -> Any:
-    number, vector, fast = ir.FloatType(), ir.VectorType(ir.FloatType(), TILE_COLUMNS), ("fast",)
-    undefined, address = ir.Constant(vector, ir.Undefined), ir.IntType(64)
-
-    def load(builder: Any, at: Any) -> Any:
-        return builder.load(builder.inttoptr(at, vector.as_pointer()), align=4)
-
-    def spread(builder: Any, at: Any) -> Any:
-        """One number, in every place of a vector."""
-        single = builder.load(builder.inttoptr(at, number.as_pointer()), align=4)
-        first = builder.insert_element(undefined, single, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, undefined, _constant([0] * TILE_COLUMNS))
-
-    def add_product(builder: Any, total: Any, one: Any, other: Any, sign: int) -> None:
-        product = builder.fmul(one, other, flags=fast)
-        combine = builder.fadd if sign > 0 else builder.fsub
-        builder.store(combine(builder.load(total), product, flags=fast), total)
-
-    def write(builder: Any, real: Any, imaginary: Any, to: Any) -> None:
-        """Pairs of real and imaginary parts, half a tile's row at a time."""
-        half = TILE_COLUMNS // 2
-        for part in range(2):
-            places = [p for k in range(half * part, half * (part + 1)) for p in (k, TILE_COLUMNS + k)]
-            pairs = builder.shuffle_vector(real, imaginary, _constant(places))
-            at = builder.add(to, ir.Constant(address, part * TILE_COLUMNS * 4))
-            store = builder.store(pairs, builder.inttoptr(at, vector.as_pointer()), align=_LINE if streamed else 4)
-            if streamed:
-                store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
-
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         left_r, left_i, left_step, right_r, right_i, right_step, paths, to, to_step = arguments
-        zero = ir.Constant(vector, [0.0] * TILE_COLUMNS)
+        zero = ir.Constant(_VECTOR, [0.0] * TILE_COLUMNS)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(2)] for _ in range(TILE_ROWS)]
         for pair in sums:
             for total in pair:
                 builder.store(zero, total)
         with cgutils.for_range(builder, paths) as loop:
             across, along = builder.mul(loop.index, right_step), builder.mul(loop.index, left_step)
-            x, y = load(builder, builder.add(right_r, across)), load(builder, builder.add(right_i, across))
+            x, y = (
+                load_vector(builder, builder.add(right_r, across)),
+                load_vector(builder, builder.add(right_i, across)),
+            )
             for row, (real, imaginary) in enumerate(sums):
-                at = builder.add(along, ir.Constant(address, 4 * row))
+                at = builder.add(along, ir.Constant(_ADDRESS, 4 * row))
                 a, b = spread(builder, builder.add(left_r, at)), spread(builder, builder.add(left_i, at))
                 add_product(builder, real, a, x, 1)
                 add_product(builder, real, b, y, -1)
                 add_product(builder, imaginary, a, y, 1)
                 add_product(builder, imaginary, b, x, 1)
         for row, (real, imaginary) in enumerate(sums):
-            place = builder.add(to, builder.mul(to_step, ir.Constant(address, row)))
-            write(builder, builder.load(real), builder.load(imaginary), place)
+            place = builder.add(to, builder.mul(to_step, ir.Constant(_ADDRESS, row)))
+            write_pairs(builder, builder.load(real), builder.load(imaginary), place, streamed)
         return context.get_dummy_value()
 
     return generate

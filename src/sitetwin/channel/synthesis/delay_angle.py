@@ -25,9 +25,11 @@ from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains, checked_gains
 from sitetwin.channel.grid import OfdmGrid, delay_taps
+from sitetwin.channel.numerics.dirichlet import APART, grid_table, write_delay_angles
 from sitetwin.channel.numerics.kernels import write_dirichlet
 from sitetwin.channel.numerics.phasors import phasor
-from sitetwin.channel.numerics.ragged import Buffers, Factors, sum_over_paths
+from sitetwin.channel.numerics.products import TILE_COLUMNS, TILE_ROWS
+from sitetwin.channel.numerics.ragged import Buffers, Factors, Piece, sum_over_paths
 from sitetwin.channel.synthesis.steering import (
     PathTensors,
     centred,
@@ -41,7 +43,6 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
 _NONE = np.zeros((0, 2), np.float32)
-_APART = 1e-7  # closest that a path may come to a grid point, in grid steps
 
 
 def angle_transform(
@@ -93,6 +94,11 @@ def delay_angle_from_response(
     return angle_transform(delay_taps(cfr, num_taps, first_tap), tx.array)
 
 
+def _planes(values: Tensor) -> np.ndarray:
+    """(2, n) float32, real and imaginary parts of (n,) complex numbers."""
+    return np.stack([values.real.numpy(), values.imag.numpy()])
+
+
 def _kernel(cycles: Tensor, size: int, points: Tensor, real: torch.dtype) -> tuple[Tensor, Tensor]:
     """``sin(pi size y) / sin(pi y)`` with ``y = q / size - x`` at whole q, up to the sign ``(-1)^q``.
 
@@ -111,9 +117,9 @@ def _kernel(cycles: Tensor, size: int, points: Tensor, real: torch.dtype) -> tup
     scaled = cycles * size
     step = scaled.round()
     away = scaled - step
-    near = away.abs() < _APART
-    away = torch.where(near, torch.full_like(away, _APART), away)
-    angle = (math.pi / size) * torch.where(near, step + _APART, scaled)
+    near = away.abs() < APART
+    away = torch.where(near, torch.full_like(away, APART), away)
+    angle = (math.pi / size) * torch.where(near, step + APART, scaled)
     # sin(pi (q - size x)) = -(-1)^(q + step) sin(pi away)
     numerator = torch.sin(math.pi * away) * (2 * torch.remainder(step, 2) - 1)
     grid = math.pi / size * points
@@ -178,9 +184,10 @@ def delay_angle(
     work = _Work(batch, spread_ports(values, tx, rx), grid, tx, rx, taps, delay_reference_s)
     flows = recorded(values, tx, rx, reference=delay_reference_s)
     if work.simple and values.dtype == torch.complex64 and not flows:
-        factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32)
+        write = work.write if work.tiled else None
+        factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32, write=write)
         place = None if out is None else torch.view_as_real(out).view(shape[0], shape[2], 2 * num_taps)
-        sums = sum_over_paths(batch.offsets, factors, place, finish=work.finish)
+        sums = sum_over_paths(batch.offsets, factors, place, finish=None if work.tiled else work.finish)
         return torch.view_as_complex(sums.view(*sums.shape[:2], num_taps, 2)).view(shape)
     factors = Factors(work.spell, shape[1] * shape[2], num_taps, values.dtype)
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
@@ -235,10 +242,32 @@ class _Work:
         """
         assert buffers is not None
         count, size = self.tx.array.num_positions, self.grid.num_subcarriers
-        write_dirichlet(paths, self.turns, count, _APART, *self.bin_table, _NONE, 0.0, buffers.left_real)
+        write_dirichlet(paths, self.turns, count, APART, *self.bin_table, _NONE, 0.0, buffers.left_real)
         gains, middle = self.gain_pairs, self.middle
-        write_dirichlet(paths, self.fractions, size, _APART, *self.tap_table, gains, middle, buffers.right_real)
+        write_dirichlet(paths, self.fractions, size, APART, *self.tap_table, gains, middle, buffers.right_real)
         return buffers.left, buffers.right
+
+    def write(self, piece: Piece, to: int, streamed: bool) -> None:
+        """Channels of users with equally many paths, in one call."""
+        at_array = self.gain_pairs, self.turns, *self.grid_of_bins
+        over_band = self.fractions, *self.grid_of_taps, self.middle
+        write_delay_angles(piece.start, piece.width, piece.places, *at_array, *over_band, to, streamed)
+
+    @cached_property
+    def tiled(self) -> bool:
+        """Whether the result falls into whole tiles."""
+        return len(self.bins) % TILE_ROWS == 0 and len(self.taps) % TILE_COLUMNS == 0
+
+    @cached_property
+    def grid_of_bins(self) -> tuple[np.ndarray, np.ndarray]:
+        """Table and phases of the angle bins, for `write`."""
+        return grid_table(len(self.bins), int(self.bins[0]), len(self.bins)), _planes(self.bin_phase)
+
+    @cached_property
+    def grid_of_taps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Table and phases of the delay taps, for `write`."""
+        table = grid_table(self.grid.num_subcarriers, int(self.taps[0]), len(self.taps))
+        return table, _planes(self.tap_phase)
 
     def finish(self, sums: Tensor) -> None:
         """Give the constant phases to pairs of real and imaginary parts, (n, M, 2 taps), in place."""

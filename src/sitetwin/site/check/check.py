@@ -27,8 +27,8 @@ _STEEP = 0.5  # cosine between normal and vertical: less is a wall
 def check_site(site: Site, frequency_hz: float | None = None) -> SiteReport:
     """Look for everything that would make traces of a site wrong.
 
-    Buildings are the objects that are not ground; an object's name up to "-walls", "-roof" and the like says which
-    building it belongs to.
+    Buildings are the objects that are not ground; which of them are one building the importer or their shapes say
+    (`Mesh.buildings`), not their names.
 
     Args:
         site: The site.

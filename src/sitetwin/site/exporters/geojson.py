@@ -16,7 +16,7 @@ from sitetwin.site.facets import norm
 from sitetwin.site.footprints import footprint
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.places.placement import ground_height
-from sitetwin.site.plan import PARKED, standing_buildings
+from sitetwin.site.plan import standing_buildings
 from sitetwin.site.projection import Georeference, LocalProjection
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Volume
@@ -63,9 +63,9 @@ def _buildings(site: Site, ledger: Ledger) -> list[dict[str, Any]]:
     building = building_of_object[site.triangle_object]
     rows = np.flatnonzero(standing_buildings(site)[building])
     building = building[rows]
-    for name in site.objects:
-        if name.startswith(PARKED):
-            ledger.note("dropped", "parked vehicle: it is no building", name)
+    if site.object_building is not None:
+        for number in np.flatnonzero(site.object_building < 0).tolist():
+            ledger.note("dropped", "parked vehicle: it is no building", site.objects[number])
     features = []
     order = np.argsort(building, kind="stable")
     groups = np.split(rows[order], np.flatnonzero(np.diff(building[order])) + 1) if len(rows) else []

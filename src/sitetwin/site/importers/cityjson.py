@@ -19,7 +19,7 @@ from sitetwin.site.importers.city_feet import draw_down, ground_to_reach, open_a
 from sitetwin.site.importers.city_frame import CityFrame, city_frame
 from sitetwin.site.importers.cityjson_file import City, CityObject, read_city
 from sitetwin.site.importers.cityjson_surfaces import GROUND, ROOF, WALL, Lod, Surfaces, parse_lod, surfaces_of
-from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.bodies import Body, buildings_of
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import MaterialRules
 from sitetwin.site.mesh import check_triangle_count
@@ -281,7 +281,7 @@ def _building_bodies(key: str, family: _Family, rules: MaterialRules, ledger: Le
         ledger.note("dropped", "ground surface of a building: it lies on the ground", key)
     for suffix, part, material in (("walls", WALL, rules.wall(family.tags)), ("roof", ROOF, rules.roof(family.tags))):
         if (role == part).any():
-            yield Body(f"{key}-{suffix}", corners[role == part], material)
+            yield Body(f"{key}-{suffix}", corners[role == part], material, key)
 
 
 def _canopies(thing: CityObject, piece: Surfaces, ledger: Ledger) -> Iterator[Volume]:
@@ -315,7 +315,7 @@ def _site(
     vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     used = list(dict.fromkeys(body.material for body in bodies))
     rules.note_assumptions(ledger, [body.material for body in bodies])
-    grounds = [body.material for body in bodies if not body.name.endswith(("-walls", "-roof"))]
+    grounds = [body.material for body in bodies if body.building is None]
     path = Path(city.where)
     return build_site(
         path.name.split(".")[0] or path.stem,
@@ -325,6 +325,7 @@ def _site(
         [body.name for body in bodies],
         [used.index(body.material) for body in bodies],
         [rules.materials[name] for name in used],
+        object_building=buildings_of(bodies),
         vegetation=vegetation,
         georeference=frame.georeference,
         provenance={

@@ -87,8 +87,9 @@ def load_insite(path: str | Path) -> Site:
     order = {name: k for k, name in enumerate(materials)}
     objects: list[str] = []
     object_material: list[int] = []
+    building: list[int] = []
     corners, owner = [], []
-    for name, body in zip(names, bodies, strict=True):
+    for number, (name, body) in enumerate(zip(names, bodies, strict=True)):
         used = list(dict.fromkeys(body.material.tolist()))
         for material in used:
             rows = body.corners[body.material == material]
@@ -96,6 +97,7 @@ def load_insite(path: str | Path) -> Site:
             owner.append(np.full(len(rows), len(objects)))
             objects.append(name if len(used) == 1 else f"{name}-part_{material}")
             object_material.append(order[material])
+            building.append(number)
     points = np.concatenate(corners).reshape(-1, 3)
     vertices, index = np.unique(points, axis=0, return_inverse=True)
     ledger = Ledger()
@@ -108,6 +110,7 @@ def load_insite(path: str | Path) -> Site:
         objects,
         object_material,
         list(materials.values()),
+        object_building=building if len(bodies) < len(objects) else None,
         georeference=placed.georeference,
         provenance={
             "source": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -24,6 +25,7 @@ from sitetwin.site.importers.surfaces import NamedParts, Surface, name_parts
 from sitetwin.site.importers.upward import Axis, choose_up, turned_up
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import check_triangle_count, check_vertices
+from sitetwin.site.objects import join_objects
 from sitetwin.site.projection import Georeference, check_origin
 from sitetwin.site.site import Site, with_position_step
 
@@ -155,7 +157,7 @@ def _site(
     ledger: Ledger,
 ) -> Site:
     first = np.cumsum([0] + [len(surface.vertices) for surface in surfaces[:-1]])
-    return build_site(
+    site = build_site(
         path.stem,
         placed.vertices,
         np.concatenate([surface.triangles + start for surface, start in zip(surfaces, first, strict=True)]),
@@ -178,6 +180,11 @@ def _site(
             **assumed_record(parts.assumed),
         },
     )
+    owner = np.zeros(len(parts.objects), dtype=np.int64)
+    owner[list(parts.part)] = [surface.owner for surface in surfaces]
+    if len(np.unique(owner)) == len(owner):
+        return site
+    return replace(site, object_building=join_objects(site.buildings[1], owner))
 
 
 def _check_finite(surface: Surface, path: Path) -> None:

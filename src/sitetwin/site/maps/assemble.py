@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.assumed import assumed_record
 from sitetwin.site.build import build_site
-from sitetwin.site.maps.bodies import Body
+from sitetwin.site.maps.bodies import Body, buildings_of
 from sitetwin.site.maps.buildings import build_buildings
 from sitetwin.site.maps.drawn import is_building
 from sitetwin.site.maps.features import MapData
@@ -91,6 +91,7 @@ def site_from_map(map_data: MapData, ledger: Ledger, options: MapOptions | None 
         [body.name for body in bodies],
         [names.index(body.material) for body in bodies],
         [options.rules.materials[name] for name in names],
+        object_building=buildings_of(bodies),
         vegetation=vegetation,
         georeference=georeference,
         provenance={

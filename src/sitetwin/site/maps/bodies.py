@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,23 @@ class Body:
     """Triangles that become one object of a site, with one material.
 
     Attributes:
-        name: Object name. Surfaces of one building share the text before the last "-": "way/17-walls", "way/17-roof".
-            Ground surfaces are called "ground" or "ground-<kind>" ("ground-asphalt").
+        name: Object name, such as "way/17-walls", "way/17-roof", "ground" or "ground-asphalt".
         corners: (T, 3, 3) float64, metres; counter-clockwise seen from outside (ground: from above). Corners that
             belong together are equal to the bit.
         material: Name of the material in the site's table of materials.
+        building: Key of the building that the object is a part of; None for the ground.
     """
 
     name: str
     corners: Float[np.ndarray, "triangles 3 3"]
     material: str
+    building: str | None = None
+
+
+def buildings_of(bodies: Sequence[Body]) -> list[int]:
+    """Return the number of the building that each body belongs to; the ground gets numbers of its own."""
+    numbers: dict[str, int] = {}
+    return [
+        number if body.building is None else numbers.setdefault(body.building, number)
+        for number, body in enumerate(bodies)
+    ]

@@ -118,5 +118,6 @@ def _bodies(solids: Solids, surface: Surface, pieces: list[Piece], rules: Surfac
             name += f"-part_{piece.feature.key}"
         tags = {**piece.building.tags, **piece.feature.tags}
         material = rules.roof(tags) if is_roof or solids.slab[number] else rules.wall(tags)
-        bodies.append(Body(f"{name}-{'roof' if is_roof else 'walls'}", surface.corners[rows], material))
+        called = f"{name}-{'roof' if is_roof else 'walls'}"
+        bodies.append(Body(called, surface.corners[rows], material, piece.building.key))
     return bodies

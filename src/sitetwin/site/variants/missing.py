@@ -115,6 +115,7 @@ def keep_triangles(site: AnyMesh, keep: Bool[np.ndarray, " triangles"]) -> AnyMe
         triangle_facet=facet.astype(np.int32),
         triangle_object=owner.astype(np.int32),
         objects=tuple(site.objects[k] for k in objects),
+        object_building=None if site.object_building is None else site.object_building[objects],
         facet_normal=site.facet_normal[facets],
         facet_offset=site.facet_offset[facets],
         facet_material=site.facet_material[facets],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,7 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
     foot = _feet(site, centre, outline)
     free = _free(outline, taken) & ~np.isnan(foot) & ~_in_other_street(outline, bays.street[order], streets)
     chosen = _first_apart(outline, np.flatnonzero(free), wanted)
-    number = sum(name.startswith(PARKED) for name in site.objects)
+    number = 0 if site.object_building is None else int((site.object_building < 0).sum())
     bodies = [
         _body(f"{PARKED}{number + k}", centre[row], foot[row], size[row], float(yaw[row]))
         for k, row in enumerate(chosen.tolist(), start=1)
@@ -153,7 +153,9 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
     }
     if not bodies:
         return site, difference
-    return add_bodies(site, bodies), difference
+    owner = site.buildings[1] if site.object_building is None else site.object_building
+    parked = replace(add_bodies(site, bodies), object_building=np.append(owner, np.full(len(bodies), -1, np.int32)))
+    return parked, difference
 
 
 def rectangles(
