@@ -1,0 +1,148 @@
+"""Targets: files of plain numbers, measured powers, values to look at, impulse responses."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from sitetwin.channel.formats import CirGenerator, read_npy, read_text_numbers
+from sitetwin.measured.deepsense import read_deepsense, read_lanes
+from sitetwin.store.mat_files import read_mat
+from sitetwin.view.sources import read_values
+from tests.fuzz.judge import Target
+from tests.fuzz.targets.properties import plausible
+from tests.measured import deepsense_folders
+
+
+def _npy(values: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _npz_packed(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _mat(packed: bool) -> bytes:
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"users": np.arange(12.0).reshape(6, 2)}, do_compression=packed)
+    return stream.getvalue()
+
+
+def _folder(write: Callable[[Path], Path]) -> Callable[[], list[dict[str, bytes]]]:
+    def seeds() -> list[dict[str, bytes]]:
+        with tempfile.TemporaryDirectory() as scratch:
+            root = write(Path(scratch) / "scenario1")
+            return [{str(f.relative_to(root)): f.read_bytes() for f in sorted(root.rglob("*")) if f.is_file()}]
+
+    return seeds
+
+
+def _cir() -> list[dict[str, bytes]]:
+    rng = np.random.default_rng(0)
+    a = (rng.normal(size=(3, 1, 1, 1, 2, 4, 1)) + 0j).astype(np.complex64)
+    tau = np.abs(rng.normal(size=(3, 1, 1, 4))).astype(np.float32) * 1e-7
+    return [{"cir.npz": _npz(a=a, tau=tau, sitetwin=np.array("{}"), attributes=np.array('{"format": "x"}'))}]
+
+
+def _only(folder: Path) -> Path:
+    return next(iter(sorted(folder.iterdir())))
+
+
+def _check_measured(data: Any) -> None:
+    power = data.power.values
+    assert power.ndim == 2 and len(power), "no power"
+    assert not np.isinf(power).any() and (np.isnan(power) | (power > 0)).all(), "a power that is none"
+    plausible([data.east.values, data.north.values, data.latitude.values, data.drive.values])
+
+
+def _check_values(found: dict[str, np.ndarray]) -> None:
+    assert found and all(array.dtype == np.float64 and array.ndim == 1 for array in found.values()), "no columns"
+
+
+def _check_cir(generator: CirGenerator) -> None:
+    for a, tau in generator():
+        plausible([np.abs(a.numpy()), tau.numpy()])
+
+
+def _check_array(array: np.ndarray) -> None:
+    assert isinstance(array, np.ndarray) and array.dtype == np.float64, "no array of numbers"
+
+
+_CSV = b"x,y,sinr db,label\n1,2,3.5,a\n4,5,,b\n7,8,nan,c\n"
+
+TARGETS = (
+    Target(
+        "number-text",
+        lambda folder: read_text_numbers(_only(folder)),
+        lambda: [{"power.txt": b"0.5\n1.25e-3\n7\n"}, {"power.txt": b"1, 2; 3 4\n5 6\n"}],
+        (b",", b";", b"nan", b"inf"),
+        _check_array,
+    ),
+    Target(
+        "npy",
+        lambda folder: read_npy(_only(folder)),
+        lambda: [{"power.npy": _npy(np.arange(12.0).reshape(3, 4))}, {"power.npy": _npy(np.arange(5, dtype=np.int32))}],
+        (b"<f8", b"|O", b"fortran_order", b"True", b"shape", b"descr"),
+        _check_array,
+    ),
+    Target(
+        "mat",
+        lambda folder: read_mat(_only(folder)),
+        lambda: [{"u.mat": _mat(False)}, {"u.mat": _mat(True)}],
+        (),
+        _check_array,
+    ),
+    Target(
+        "deepsense-official",
+        lambda folder: read_deepsense(folder),
+        _folder(lambda folder: deepsense_folders.write_official(folder, 8)),
+        (b"unit1_pwr_60ghz", b"unit1_loc", b"unit2_loc", b"seq_index", b"index", b"../", b"unit2_loc_cal"),
+        _check_measured,
+        0.5,
+    ),
+    Target(
+        "deepsense-gathered",
+        lambda f: read_deepsense(f),
+        _folder(deepsense_folders.write_gathered),
+        (),
+        _check_measured,
+    ),
+    Target(
+        "deepsense-paper", lambda f: read_deepsense(f), _folder(deepsense_folders.write_paper), (), _check_measured, 0.7
+    ),
+    Target(
+        "lanes",
+        lambda folder: read_lanes(folder),
+        lambda: [{"data/synth_UE_loc.mat": _mat(True)}],
+        (),
+        lambda users: users is None or plausible(users),
+    ),
+    Target(
+        "values",
+        lambda folder: read_values(_only(folder)),
+        lambda: [
+            {"sinr.csv": _CSV},
+            {"sinr.npz": _npz(sinr=np.arange(5.0), rank=np.arange(5))},
+            {"sinr.npz": _npz_packed(sinr=np.arange(5.0))},
+        ],
+        (b"x", b"y", b"sinr", b'"', b","),
+        _check_values,
+    ),
+    Target("sionna-cir", lambda folder: CirGenerator(_only(folder)), _cir, (), _check_cir),
+)
