@@ -5,12 +5,16 @@
 #   TORCH_INDEX  URL of an index of CPU wheels of PyTorch. Empty: the registry's default build, which on Linux is the
 #                CUDA build of several gigabytes. PyTorch's own "Get Started" page names the URL of its CPU index.
 #   OUT          where `make demo` writes
+#   FUZZ         how many damaged files `make fuzz` tries, SEED which ones, START from which number on
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT ?= runs/demo
+FUZZ ?= 100000
+SEED ?= 0
+START ?= 0
 # Test files go to as many processes as there are cores, four at most: each takes some 2 GB. One thread each.
 SPREAD ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(SPREAD)
@@ -20,7 +24,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # A call without output for minutes looks dead, so each step says what it does.
 SAY := @printf '%s\n'
 
-.PHONY: help demo test test-slow test-data lint docs format clean
+.PHONY: help demo test test-slow test-data fuzz lint docs format clean
 # Heavy steps come one after the other, also with `make -j`: each wants the cores and the memory for itself.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -31,7 +35,8 @@ help:
 	  'make test        install and run the tests' \
 	  'make test-slow   the long tests as well' \
   'make test-data   the checks on real data, from the folder that SITETWIN_DATA names' \
-	  'make lint        ruff, mypy, and the floors that imports keep to' \
+	  'make fuzz        $(FUZZ) damaged files for the readers; SEED and START choose others' \
+  'make lint        ruff, mypy, and the floors that imports keep to' \
 	  'make docs        build the documentation with its examples into build/docs; warnings are errors' \
 	  'make format      let ruff rewrite the files' \
 	  'make clean       remove the environment and the caches'
@@ -75,6 +80,9 @@ test-slow: $(VENV)/.test
 
 test-data: $(VENV)/.test
 	@$(BIN)/python -m tests.real_data
+
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(FUZZ) --seed $(SEED) --start $(START)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from tests.fuzz.judge import FOLDER, MOST_MEMORY, MOST_SECONDS, Target, Verdict, judge, write_files
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import TARGETS
 
-HUNG = 120.0
-"""Seconds after which a process that says nothing is ended."""
+HUNG = 60.0
+"""Seconds after which a process that says nothing is ended: compiled code cannot be stopped in another way."""
+
+_MOST_HELD = 3 * MOST_MEMORY  # bytes at which it is ended at once
 
 _BATCH = 25
 _KEPT = 3  # inputs of one signature that are kept
@@ -205,9 +208,10 @@ class _Worker:
             name, left = self.batch
             try:
                 if not self.pipe.poll():
-                    if time.monotonic() - self._heard < HUNG:
-                        return
-                    yield from self._lost(name, left, f"no answer for {HUNG:g} s", "hangs")
+                    if self._process.is_alive() and self._memory() > _MOST_HELD:
+                        yield from self._lost(name, left, f"more than {_MOST_HELD >> 30} GB of memory", "memory")
+                    elif time.monotonic() - self._heard > HUNG:
+                        yield from self._lost(name, left, f"no answer for {HUNG:g} s", "hangs")
                     return
                 number, verdict = self.pipe.recv()
             except (EOFError, OSError):
@@ -228,6 +232,12 @@ class _Worker:
         if rest:
             self.begin((name, rest))
         yield name, number, Verdict("finding", said, signature)
+
+    def _memory(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
 
     def end(self) -> None:
         """End the process."""

@@ -1,4 +1,4 @@
-"""What becomes of one input: it is read and its property holds, it is refused in one sentence, or there is a finding."""
+"""What becomes of an input: it is read and its property holds, it is refused in a sentence, or there is a finding."""
 
 from __future__ import annotations
 
@@ -102,15 +102,17 @@ def judge(target: Target, folder: Path, names: Mapping[str, bytes], most_seconds
 
 
 def _outcome(target: Target, folder: Path, names: Mapping[str, bytes], most_seconds: float) -> Verdict:
+    was_read = False
     try:
         with warnings.catch_warnings(record=True) as told, _time_limit(most_seconds):
             warnings.simplefilter("always")
             value = target.read(folder)
+            was_read = True
             if target.check is not None:
                 target.check(value)
-    except SiteTwinError as error:
+    except SiteTwinError as error:  # what a property is tried with does not know the file any more
         return (
-            _of_sentence(str(error), names if target.named else None)
+            _of_sentence(str(error), names if target.named and not was_read else None)
             or _of_warnings(told)
             or Verdict("refused", str(error))
         )
@@ -124,7 +126,8 @@ def _outcome(target: Target, folder: Path, names: Mapping[str, bytes], most_seco
 
 def _of_sentence(said: str, names: Mapping[str, bytes] | None) -> Verdict | None:
     """A finding, where a refusal is no sentence that names its file."""
-    known = {FOLDER, *(name.rpartition("/")[2].partition(".")[0] for name in names or ())}
+    files = [name.rpartition("/")[2] for name in names or ()]
+    known = {FOLDER, *files, *(f"'{name.partition('.')[0]}'" for name in files)}
     fault = ""
     if not said.strip():
         fault = "an empty refusal"

@@ -24,7 +24,7 @@ from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.channel.link_statistics import Downlink, peak_gain_db
 from sitetwin.channel.station_entries import ALIASES, GEOGRAPHIC, geographic_place, plain_entry
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.geographic import LATLON, LatLon
 from sitetwin.hertz import check_carrier, check_spacing
 from sitetwin.site import Pose, Site, place_latlon
@@ -303,7 +303,8 @@ def named_stations(
         if names.count(name) > 1:
             raise SiteTwinError(f"two stations are named '{name}'; give each its own name")
     for station in named:
-        _ = station.downlink  # raises where the pattern or the band cannot be
+        with said_of(f"station '{station.name}'"):
+            _ = station.downlink  # raises where the pattern or the band cannot be
     if site is None:
         return named
     return [_placed(given, one, site, allow_indoors) for given, one in zip(stations, named, strict=True)]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.geographic import LATLON, LatLon, parse_latlon
 from sitetwin.untrusted import read_text
 
@@ -65,10 +65,13 @@ def _transmitters_of(file: Path, said: str) -> list[Place]:
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        place = _place(line.strip(), said)
+        with said_of(f"line {number} of {file}"):
+            place = _place(line.strip(), said)
         if place is None:
             raise SiteTwinError(f"line {number} of {file} is {line[:40]!r}; give X,Y,Z, three numbers in metres")
         places.append(place)
+    if not 1 <= len(places) <= MOST_TRANSMITTERS:
+        raise SiteTwinError(f"{file} names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS}, one on each line")
     return places
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.errors import SiteTwinError, SiteTwinWarning, said_of
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
 from sitetwin.measured.plausible import PowerUnit, check_bearing, check_degrees, check_order, linear_powers, masked_note
 from sitetwin.measured.positions import about_origin
 from sitetwin.site import Georeference
+from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.store.mat_files import read_mat
 
 DEAD_BEAMS = (0, 63)
@@ -54,9 +55,11 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
     if not max_range_m > 0:
         raise SiteTwinError(f"the radius of the site must be positive, not {max_range_m:g} m")
     raw = read_layout(Path(path))
-    _check_station(raw)
-    power = linear_powers(raw.power, power_unit)
-    check_degrees(np.concatenate([raw.position, raw.station[None]]))
+    where = f"the scenario '{path}'"
+    with said_of(where):
+        _check_station(raw)
+        power = linear_powers(raw.power, power_unit)
+        check_degrees(np.concatenate([raw.position, raw.station[None]]))
     local = about_origin(raw.position, Georeference(float(raw.station[0]), float(raw.station[1])))
     keep = np.ones(len(power), dtype=bool)
     skipped = raw.skipped.copy()
@@ -79,14 +82,15 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
     if raw.order is not None:
         rows = rows[np.argsort(raw.order[rows], kind="stable")]
     drive, notes = _drives(raw, rows, local)
-    check_order(local[rows], drive, raw.drive is not None)
     dead = _dead(power[rows])
-    notes = [
-        *(f"some files could not be read: {why}" for why in raw.unreadable),
-        *notes,
-        *masked_note(power[rows][:, ~dead]),
-        *check_bearing(power[rows], local[rows]),
-    ]
+    with said_of(where):
+        check_order(local[rows], drive, raw.drive is not None)
+        notes = [
+            *(f"some files could not be read: {why}" for why in raw.unreadable),
+            *notes,
+            *masked_note(power[rows][:, ~dead]),
+            *check_bearing(power[rows], local[rows]),
+        ]
     for note in notes:
         warnings.warn(f"{raw.name}: {note}", SiteTwinWarning, stacklevel=2)
     return _data_set(raw, rows, power, local, drive, dead, skipped, notes)
@@ -206,7 +210,8 @@ def read_lanes(folder: str | Path) -> np.ndarray | None:
     if not path.is_file():
         return None
     users = read_mat(path)
-    if users.ndim != 2 or users.shape[1] != 2 or not len(users) or not np.isfinite(users).all():
+    known = users.ndim == 2 and users.shape[1] == 2 and len(users) > 0
+    if not known or not (np.abs(users) <= LARGEST_COORDINATE).all():  # NaN fails too
         raise SiteTwinError(f"'{path}' holds no positions (users, 2) in metres; copy it again, or remove it")
     return users.astype(np.float64)
 

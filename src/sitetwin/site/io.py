@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.projection import Georeference
@@ -113,16 +113,17 @@ def load_site(folder: str | Path) -> Site:
     mend = "it was truncated or changed; make it again"
     try:
         georeference = description["georeference"]
-        site = Site(
-            name=str(description["name"]),
-            objects=tuple(str(name) for name in description["objects"]),
-            materials=tuple(Material.from_dict(m) for m in description["materials"]),
-            vegetation=Vegetation.from_dict(description["vegetation"]),
-            georeference=Georeference(**georeference) if georeference else None,
-            provenance=dict(description["provenance"]),
-            object_building=_buildings(description),
-            **arrays,
-        )
+        with said_of(f"the site in '{folder}'"):
+            site = Site(
+                name=str(description["name"]),
+                objects=tuple(str(name) for name in description["objects"]),
+                materials=tuple(Material.from_dict(m) for m in description["materials"]),
+                vegetation=Vegetation.from_dict(description["vegetation"]),
+                georeference=Georeference(**georeference) if georeference else None,
+                provenance=dict(description["provenance"]),
+                object_building=_buildings(description),
+                **arrays,
+            )
         expected = description["hash"]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise SiteTwinError(f"the site in '{folder}' is incomplete ({error}); {mend}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.site import Site
 from sitetwin.site.variants.distort import GeometryError
@@ -119,7 +119,8 @@ def read_recipe(path: str | Path) -> VariantRecipe:
     where = f"recipe {path}"
     content = parse_toml(read_bytes(Path(path), where, LARGEST_RECIPE), where)
     try:
-        return VariantRecipe.model_validate(content)
+        with said_of(where):
+            return VariantRecipe.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])

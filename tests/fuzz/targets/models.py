@@ -106,15 +106,20 @@ def _glb() -> list[dict[str, bytes]]:
 _SCENE = b"""<scene version="2.1.0">
 <default name="thick" value="0.2"/>
 <integrator type="path"/>
-<bsdf type="itu-radio-material" id="mat-wall"><string name="type" value="brick"/><float name="thickness" value="$thick"/>
+<bsdf type="itu-radio-material" id="mat-wall"><string name="type" value="brick"/>
+<float name="thickness" value="$thick"/>
 <float name="scattering_coefficient" value="0.1"/></bsdf>
-<bsdf type="radio-material" id="mat-own"><float name="relative_permittivity" value="4"/><float name="conductivity" value="0.1"/>
+<bsdf type="radio-material" id="mat-own"><float name="relative_permittivity" value="4"/>
+<float name="conductivity" value="0.1"/>
 </bsdf>
-<shape type="ply" id="mesh-house"><string name="filename" value="meshes/house.ply"/><ref id="mat-wall" name="bsdf"/>
+<shape type="ply" id="mesh-house"><string name="filename" value="meshes/house.ply"/>
+<ref id="mat-wall" name="bsdf"/>
 <boolean name="face_normals" value="true"/></shape>
 <shape type="obj" id="mesh-shed"><string name="filename" value="shed.obj"/><transform name="to_world">
-<translate x="20" y="0" z="0"/><rotate x="0" y="0" z="1" angle="30"/></transform><ref id="mat-wall" name="bsdf"/></shape>
-<shape type="rectangle" id="mesh-ground"><transform name="to_world"><scale value="50"/><matrix value="1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"/>
+<translate x="20" y="0" z="0"/><rotate x="0" y="0" z="1" angle="30"/></transform>
+<ref id="mat-wall" name="bsdf"/></shape>
+<shape type="rectangle" id="mesh-ground"><transform name="to_world"><scale value="50"/>
+<matrix value="1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"/>
 </transform><ref id="mat-own" name="bsdf"/></shape>
 </scene>
 """

@@ -66,13 +66,15 @@ def _only(folder: Path) -> Path:
 
 def _check_measured(data: Any) -> None:
     power = data.power.values
-    assert power.ndim == 2 and len(power), "no power"
-    assert not np.isinf(power).any() and (np.isnan(power) | (power > 0)).all(), "a power that is none"
+    assert power.ndim == 2, "another shape"
+    assert power.size, "no power"
+    assert (np.isnan(power) | ((power > 0) & (power < np.inf))).all(), "a power that is none"
     plausible([data.east.values, data.north.values, data.latitude.values, data.drive.values])
 
 
 def _check_values(found: dict[str, np.ndarray]) -> None:
-    assert found and all(array.dtype == np.float64 and array.ndim == 1 for array in found.values()), "no columns"
+    assert found, "no columns"
+    assert {(array.dtype, array.ndim) for array in found.values()} == {(np.dtype(np.float64), 1)}, "no plain columns"
 
 
 def _check_cir(generator: CirGenerator) -> None:
@@ -81,7 +83,7 @@ def _check_cir(generator: CirGenerator) -> None:
 
 
 def _check_array(array: np.ndarray) -> None:
-    assert isinstance(array, np.ndarray) and array.dtype == np.float64, "no array of numbers"
+    assert array.dtype == np.float64, "no array of numbers"
 
 
 _CSV = b"x,y,sinr db,label\n1,2,3.5,a\n4,5,,b\n7,8,nan,c\n"

@@ -66,19 +66,26 @@ def sound_site(site: Site) -> None:
     corners = site.vertices[site.triangles]
     assert np.isfinite(corners).all(), "a corner that is not finite"
     assert np.abs(corners).max() <= LARGEST_COORDINATE, "a corner far away"
-    assert site.triangles.min() >= 0 and site.triangles.max() < len(site.vertices), "a vertex outside the table"
-    assert site.triangle_object.min() >= 0 and site.triangle_object.max() < len(site.objects), "an unknown object"
-    assert site.triangle_facet.min() >= 0 and site.triangle_facet.max() < len(site.facet_normal), "an unknown facet"
-    assert site.facet_material.min() >= 0 and site.facet_material.max() < len(site.materials), "an unknown material"
+    _within(site.triangles, len(site.vertices), "vertex")
+    _within(site.triangle_object, len(site.objects), "object")
+    _within(site.triangle_facet, len(site.facet_normal), "facet")
+    _within(site.facet_material, len(site.materials), "material")
     assert np.allclose(np.linalg.norm(site.facet_normal, axis=1), 1, atol=1e-6), "a normal that is no unit vector"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for material in site.materials:
             permittivity, conductivity = material.evaluate(_CARRIER)
-            assert 1 <= permittivity < 1e4 and 0 <= conductivity < math.inf, "a material that is none"
+            assert 1 <= permittivity < 1e4, "a permittivity that is none"
+            assert 0 <= conductivity < math.inf, "a conductivity that is none"
     plausible(site.vegetation.to_dict())
     if site.georeference is not None:
-        assert abs(site.georeference.latitude) <= 90 and abs(site.georeference.longitude) <= 360, "no place on earth"
+        assert abs(site.georeference.latitude) <= 90, "a latitude that is none"
+        assert abs(site.georeference.longitude) <= 360, "a longitude that is none"
+
+
+def _within(index: np.ndarray, size: int, what: str) -> None:
+    assert index.min() >= 0, f"a negative {what}"
+    assert index.max() < size, f"a {what} outside the table"
 
 
 def checked_map(site: Site) -> None:

@@ -119,11 +119,12 @@ def _coverage() -> list[dict[str, bytes]]:
         "spacing_hz": 3e4, "yaw_deg": 0.0, "downtilt_deg": 0.0, "roll_deg": 0.0, "pattern": "iso", "load": 1.0,
         "antenna": {"kind": "Isotropic"}, "antenna_peak_gain_dbi": 0.0, "antenna_power_dbm": 46.0,
         "power_per_resource_element_dbm": 35.0, "noise_per_resource_element_dbm": -129.0, "served_users": 3,
-        "served_share": 1.0, "served_area_m2": 3.0, "line_of_sight_share": 0.5, "paths": "paths/BS1", "chains_hash": None,
+        "served_share": 1.0, "served_area_m2": 3.0, "line_of_sight_share": 0.5, "paths": "p", "chains_hash": None,
         "unseen_share": 0.0, "paths_configuration_hash": "0" * 64,
     }  # fmt: skip
     settings = {
-        "area_m": [0.0, 0.0, 2.0, 2.0], "spacing_m": 1.0, "height_m": 1.5, "indoors": False, "trace": {}, "season": "leaf",
+        "area_m": [0.0, 0.0, 2.0, 2.0], "spacing_m": 1.0, "height_m": 1.5, "indoors": False, "trace": {},
+        "season": "leaf",
         "foliage": None, "out_of_range": "clamp", "atmosphere": None, "diffuse_seed": 0, "noise_figure_db": 7.0,
         "noise_temperature_k": 290.0,
     }  # fmt: skip

@@ -22,6 +22,8 @@ from sitetwin.store.outputs import ATTRIBUTES, Spool, new_file, refuse_existing
 from sitetwin.untrusted import parse_json
 from sitetwin.untrusted.arrays import read_npz
 
+_LONGEST_DELAY = 1.0  # s; light goes farther than to the moon
+
 
 def write_sionna_cir(
     source: GainSource, out: str | Path, max_paths: int | None = None, progress: Progress | None = None
@@ -94,6 +96,13 @@ class CirGenerator:
         shape = self._a.shape
         if len(shape) != 7 or self._tau.shape != (shape[0], shape[1], shape[3], shape[5]):
             raise SiteTwinError(f"{path} holds arrays of other shapes; export it again")
+        if self._a.dtype.kind != "c" or self._tau.dtype.kind != "f":
+            raise SiteTwinError(f"{path} holds other than complex responses and real delays; export it again")
+        if not (np.isfinite(self._a).all() and ((self._tau >= 0) & (self._tau < _LONGEST_DELAY)).all()):
+            raise SiteTwinError(
+                f"{path} holds responses that are not finite, or delays that are not within 0 to {_LONGEST_DELAY:g} s; "
+                "export it again"
+            )
         self._users = np.arange(len(self._a)) if users is None else np.asarray(users, dtype=np.int64)
 
     @property

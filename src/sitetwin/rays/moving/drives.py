@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.rays.moving.legs import calm_velocities, pieces, undriven, without_spikes
 from sitetwin.rays.moving.motion import Trajectory
 from sitetwin.site.latlon import to_local
@@ -77,7 +77,8 @@ def trajectories_from_gpx(
     for number, track in enumerate(tracks, start=1):
         where = f"GPX file '{path}', part {number}"
         account.note("read", "track points", track.name, len(track.times))
-        plan = to_local(site, track.latitude, track.longitude)
+        with said_of(where):
+            plan = to_local(site, track.latitude, track.longitude)
         kept, times = _clock(track, plan, first, speed, where, account)
         near = without_spikes(times, plan[kept], track.name, account)
         kept, times = kept[near], times[near]

@@ -64,5 +64,13 @@ def related_building(tags: Mapping[str, str]) -> str | None:
 
 
 def bounds(things: list[Drawn]) -> np.ndarray:
-    """Return (N, 4) float64: west, south, east, north of each thing, degrees."""
-    return np.asarray(shapely.bounds(np.array([t.geometry for t in things], dtype=object))).reshape(-1, 4)
+    """Return (N, 4) float64: west, south, east, north of each thing, degrees; NaN where a point has no place.
+
+    All points count: those of a hole may lie beyond the outer ring of a broken polygon.
+    """
+    points, owner = shapely.get_coordinates(np.array([t.geometry for t in things], dtype=object), return_index=True)
+    box = np.full((len(things), 4), (np.inf, np.inf, -np.inf, -np.inf))
+    np.minimum.at(box[:, :2], owner, points)
+    np.maximum.at(box[:, 2:], owner, points)
+    box[box[:, 0] > box[:, 2]] = np.nan
+    return box

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import side_by_side, wrapped
-from sitetwin.site.maps.drawn import Drawn, is_building, pieces
+from sitetwin.site.maps.drawn import Drawn, bounds, is_building, pieces
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.areas import names_kind, says_something
 from sitetwin.site.maps.readers.attributes import known_targets, to_tags, unit_of_known
@@ -327,7 +327,7 @@ def _on_earth(drawn: list[Drawn], where: str, ledger: Ledger) -> list[Drawn]:
     """
     if not drawn:
         return []
-    box = np.asarray(shapely.bounds(np.array([d.geometry for d in drawn], dtype=object))).reshape(-1, 4)
+    box = bounds(drawn)
     fine = (np.abs(box[:, [0, 2]]) <= 360).all(axis=1) & (np.abs(box[:, [1, 3]]) <= 90).all(axis=1)
     if not fine.any():
         west, south, *_ = (float(v) for v in box[0])
