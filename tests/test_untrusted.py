@@ -58,6 +58,12 @@ def test_json_is_read_as_it_was_written(value: object) -> None:
         b"[" * 100_000,
         b"",
         b"\xff",
+        b"9223372036854775808",
+        b"[-1" + b"0" * 400 + b"]",
+        b"[1e400]",
+        b"[-1.5E+999]",
+        b"[" + b"9" * 400 + b".5]",
+        "[9223372036854775808]".encode("utf-16"),
     ],
 )
 def test_json_that_later_code_cannot_hold_is_refused(data: bytes) -> None:
@@ -73,6 +79,9 @@ def test_json_that_later_code_cannot_hold_is_refused(data: bytes) -> None:
         "a." * 300_000 + "a = 1",
         "[" + "a." * 9999 + "a]",
         "a = " + "[" * 9999,
+        "a = nan",
+        "a.b = [0.0, -inf]",
+        "a = [{ b = 1e400 }]",
     ],
 )
 def test_toml_that_later_code_cannot_hold_is_refused(text: str) -> None:

@@ -47,6 +47,13 @@ def test_transmitters_by_latitude_and_longitude(place: Site, tmp_path: Path) -> 
     assert transmitters(place, low, allow_indoors=True)[0, 2] == 2.0
 
 
+@pytest.mark.parametrize("text", ["1,2,3\nlatlon:1,2\n", "1,2,3\n1,2\n", "# none\n", "0,0,1\n" * 1001])
+def test_a_file_of_bad_places_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "masts.txt").write_text(text)
+    with pytest.raises(SiteTwinError, match=r"masts\.txt"):
+        read_transmitters([str(tmp_path / "masts.txt")])
+
+
 @pytest.mark.parametrize("text", ["latlon:", "latlon:1,2", "latlon:1,2,3,4", "latlon:a,b,c", "latlon:1,2,nan"])
 def test_bad_coordinates_get_a_sentence(text: str) -> None:
     with pytest.raises(SiteTwinError, match="roof"):

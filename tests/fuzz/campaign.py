@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import math
 import multiprocessing
 import shutil
@@ -260,7 +261,9 @@ def _work(pipe: Connection, seed: int) -> None:
             seeds[name] = seeds_of(target)
         for number in numbers:
             files, base = input_of(target, seeds[name], seed, number)
+            faulthandler.dump_traceback_later(HUNG / 2)  # where it is, should it not come back
             verdict = judged(target, files, seeds[name][base])
+            faulthandler.cancel_dump_traceback_later()
             pipe.send((number, verdict))
             if verdict.signature == "memory":
                 return  # the most memory that a process held is never forgotten

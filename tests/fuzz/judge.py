@@ -184,7 +184,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
         raise _TooSlowError
 
     before = signal.signal(signal.SIGPROF, too_slow)
-    signal.setitimer(signal.ITIMER_PROF, 0 if math.isinf(seconds) else seconds)
+    again = 1.0  # an exception that a destructor or a callback swallows is raised once more
+    signal.setitimer(signal.ITIMER_PROF, 0 if math.isinf(seconds) else seconds, again)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def value(rng: np.random.Generator) -> Any:
     """One of `VALUES` or `TEXTS`."""
     if rng.random() < 0.35:
         return TEXTS[rng.integers(len(TEXTS))]
-    return VALUES[rng.integers(len(VALUES))]
+    return deepcopy(VALUES[rng.integers(len(VALUES))])
 
 
 def near(old: Any, rng: np.random.Generator) -> Any:

@@ -319,10 +319,14 @@ def test_more_vehicles_than_room_are_said(town: Site) -> None:
         {"vans": 1.1},
         {"count": -1},
         {"streets": (((0, 0),),)},
+        {"streets": (((-1e7, 0), (0, 0)),)},
         {"street_width": math.nan},
     ):
         with pytest.raises(SiteTwinError):
             ParkedVehicles(**bad)
+    back_and_forth = (((-4e5, 0.0), (4e5, 0.0)),)
+    with pytest.raises(SiteTwinError, match="1,600 km long"):
+        town.variant(vehicles=ParkedVehicles(count=1, streets=back_and_forth), rng=rng())
 
 
 def test_vehicles_stand_on_a_slope_but_not_on_a_cliff() -> None:

@@ -306,9 +306,10 @@ def test_the_published_lanes_are_read_or_refused(tmp_path):
     users = np.stack(np.meshgrid(np.arange(13, 22.0, 0.5), np.arange(-15, 15.0, 0.5)), axis=-1).reshape(-1, 2)
     scipy.io.savemat(scenario / "data/synth_UE_loc.mat", {"synth_UE_loc": users})
     np.testing.assert_array_equal(read_lanes(scenario), users)
-    scipy.io.savemat(scenario / "data/synth_UE_loc.mat", {"synth_UE_loc": users[:, :1]})
-    with pytest.raises(SiteTwinError, match="no positions"):
-        read_lanes(scenario)
+    for wrong in (users[:, :1], users * np.nan, users * 1e10):
+        scipy.io.savemat(scenario / "data/synth_UE_loc.mat", {"synth_UE_loc": wrong})
+        with pytest.raises(SiteTwinError, match="no positions"):
+            read_lanes(scenario)
 
 
 def test_a_missing_codebook_is_one_sentence(tmp_path):

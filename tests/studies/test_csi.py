@@ -280,7 +280,14 @@ def test_a_cell_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
     text = 'scene = "x"\nbase_station = [1, 2, 3]\narea = [0, 0, 10, 10]\n'
     file.write_text(text)
     assert read_cell(file) == Cell(scene="x", base_station=(1, 2, 3), area=(0, 0, 10, 10))
-    for wrong, words in ((text + "colour = 3\n", "colour"), (text + "spacing = 0\n", "spacing"), ("a b", "no TOML")):
+    for wrong, words in (
+        (text + "colour = 3\n", "colour"),
+        (text + "spacing = 0\n", "spacing"),
+        (text.replace("2, 3", "nan, 3"), "base_station"),
+        (text.replace("10, 10", "10, 1e19"), "area"),
+        (text + "yaw_deg = 1e10\n", "yaw_deg"),
+        ("a b", "no TOML"),
+    ):
         file.write_text(wrong)
         with pytest.raises(SiteTwinError, match=words):
             read_cell(file)

@@ -21,6 +21,7 @@ DEAD_BEAMS = (0, 63)
 """Beams of the 64 of the DeepSense 6G array whose patterns are degenerate: first and last of the codebook."""
 
 _ANGLE_SAMPLES = 211
+_AMPLITUDES = (1e-100, 1e100)  # peaks of patterns, whose squares are finite
 _GAP_M = 30.0  # between fixes of one drive: rows in between may have been left out
 _TURN_M = 2.0  # of backward motion that makes a U-turn
 
@@ -185,7 +186,9 @@ def read_codebook(folder: str | Path, beams: int) -> xr.DataArray:
     for beam in range(beams):
         path = folder / f"built_in_beam_pattern_{beams - 1 - beam}.mat"
         pattern = read_mat(path).ravel()
-        if len(pattern) != _ANGLE_SAMPLES or not np.isfinite(pattern).all() or not pattern.max() > 0:
+        low, high = _AMPLITUDES
+        sound = len(pattern) == _ANGLE_SAMPLES and low < pattern.max() and (np.abs(pattern) < high).all()  # NaN fails
+        if not sound:
             raise SiteTwinError(f"'{path}' holds no pattern of {_ANGLE_SAMPLES} angles; copy it again")
         pattern[0] = pattern[1]
         rows.append(pattern[::-1] ** 2 / pattern.max() ** 2)

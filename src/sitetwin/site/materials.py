@@ -275,7 +275,7 @@ class Material:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Material:
+    def from_dict(cls, values: Any) -> Material:
         """Make the material that `to_dict` described.
 
         Raises:

@@ -312,7 +312,7 @@ class Vegetation:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Vegetation:
+    def from_dict(cls, values: Any) -> Vegetation:
         """Make the vegetation that `to_dict` described.
 
         Raises:

@@ -134,7 +134,7 @@ def _parse(value: Any, file: Path) -> Manifest:
         manifest = Manifest(
             configuration=_dictionary(value["configuration"]),
             attributes=_dictionary(value["attributes"]),
-            tiles=check_tiles([(tile["start"], tile["stop"]) for tile in value["tiles"]]),
+            tiles=check_tiles([_users(tile) for tile in value["tiles"]]),
             checksums={**checksums, **value["groups"]},
         )
         intact = manifest.configuration_hash == value["configuration_hash"]
@@ -145,6 +145,13 @@ def _parse(value: Any, file: Path) -> Manifest:
     if value.get(_WHOLE) not in (None, _hash_of(value)):
         raise SiteTwinError(f"{file} was altered: its entries do not match their hash; write the store anew")
     return manifest
+
+
+def _users(tile: Any) -> tuple[int, int]:
+    start, stop = tile["start"], tile["stop"]
+    if type(start) is not int or type(stop) is not int:
+        raise TypeError(f"a tile of users from {_short(start)} to {_short(stop)}")
+    return start, stop
 
 
 def _dictionary(value: Any) -> dict[str, Any]:

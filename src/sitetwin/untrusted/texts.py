@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable
@@ -28,6 +29,8 @@ MOST_CELLS = 2**23
 _DEEPEST_KEY = 16  # words of one dotted key of TOML, whose parser takes time by the square of them
 _WORD = r"(?:[A-Za-z0-9_-]{1,99}|\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')"
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_WORD}[ \t]{{0,9}}\.[ \t]{{0,9}}){{{_DEEPEST_KEY}}}")
+_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENTS = (b"e000", b"e+000")
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -78,13 +81,15 @@ def parse_json(
         half_characters: Let lone surrogates pass, for a reader that replaces them.
 
     Raises:
-        SiteTwinError: The text is too large, no JSON, nests too deeply, or holds a number of thousands of digits or
-            half a character (a lone surrogate).
+        SiteTwinError: The text is too large, no JSON, nests too deeply, or holds a whole number of 64 bits or more,
+            a number beyond all that a float holds, or half a character (a lone surrogate).
     """
     if len(data) > largest:
         raise SiteTwinError(f"{what} has more than {size_text(largest)} of JSON; cut it into smaller files")
     try:
-        value = json.loads(data.decode(json.detect_encoding(data)), parse_constant=constant)
+        text = data.decode(json.detect_encoding(data))
+        checked: Any = {"parse_int": _whole, "parse_float": _finite} if _has_long_numbers(data) else {}
+        value = json.loads(text, parse_constant=constant, **checked)
         if not half_characters and _HALF_CHARACTER.search(data):
             _refuse_half_characters(value)
         return value
@@ -103,7 +108,8 @@ def parse_toml(data: bytes, what: str, mend: str = "mend it") -> dict[str, Any]:
         mend: What the user can do.
 
     Raises:
-        SiteTwinError: The text is too large, no TOML, nests too deeply, or holds a whole number of 64 bits or more.
+        SiteTwinError: The text is too large, no TOML, nests too deeply, or holds a whole number of 64 bits or
+            more, NaN or an infinity.
     """
     if len(data) > LARGEST_TOML:
         raise SiteTwinError(f"{what} is larger than {size_text(LARGEST_TOML)}, which no table of settings is; {mend}")
@@ -112,7 +118,7 @@ def parse_toml(data: bytes, what: str, mend: str = "mend it") -> dict[str, Any]:
         if _LONG_KEY.search(text):
             raise SiteTwinError(f"{what} nests tables too deeply: it has a key of {_DEEPEST_KEY} words or more; {mend}")
         content = tomllib.loads(text)
-        _refuse_large_numbers(content)
+        _refuse_numbers(content)
     except RecursionError as error:
         raise SiteTwinError(f"{what} nests brackets too deeply; {mend}") from error
     except ValueError as error:  # of TOML, of UTF-8, and of numbers with thousands of digits
@@ -149,16 +155,41 @@ def parse_table(text: str, what: str, mend: str = "copy or export it again", sep
         raise SiteTwinError(f"{what} is no table of text ({short(error)}); {mend}") from error
 
 
-def _refuse_large_numbers(content: Any) -> None:
-    left = [content]
+def _has_long_numbers(data: bytes) -> bool:
+    """Whether there are as many digits as a number beyond 64 bits or beyond a float has; others are parsed faster."""
+    alike = data.replace(b"\0", b"").translate(_ALIKE)  # UTF-16 and UTF-32 have zero bytes between digits
+    return b"0" * 19 in alike or any(mark in alike for mark in _EXPONENTS)
+
+
+def _whole(text: str) -> int:
+    """A whole number that an array holds."""
+    value = int(text)
+    if not -LARGEST_WHOLE <= value < LARGEST_WHOLE:
+        raise ValueError(f"the whole number {text[:30]} has more than 64 bits")
+    return value
+
+
+def _finite(text: str) -> float:
+    """A number that a float holds."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:30]} is larger than all that a float holds")
+    return value
+
+
+def _refuse_numbers(content: Any) -> None:
+    """Refuse whole numbers of 64 bits or more, NaN and infinities: no setting is one."""
+    left = [("", content)]
     while left:
-        value = left.pop()
+        name, value = left.pop()
         if isinstance(value, dict):
-            left += value.values()
+            left += value.items()
         elif isinstance(value, list):
-            left += value
+            left += ((name, one) for one in value)
         elif isinstance(value, int) and not -LARGEST_WHOLE <= value < LARGEST_WHOLE:
-            raise ValueError("a whole number has more than 64 bits")
+            raise ValueError(f"'{name[:60]}' has a whole number of more than 64 bits")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"'{name[:60]}' is not a finite number")
 
 
 def _refuse_half_characters(content: Any) -> None:

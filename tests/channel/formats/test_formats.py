@@ -132,6 +132,28 @@ def test_files_that_are_no_impulse_responses(tmp_path, content):
         CirGenerator(tmp_path / "c.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "spoil", "says"),
+    [
+        ("a", lambda a: a * np.inf, "not finite"),
+        ("tau", lambda tau: tau * np.nan, "delays"),
+        ("tau", lambda tau: tau - 1, "delays"),
+        ("tau", lambda tau: tau + 1e9, "delays"),
+        ("a", lambda a: a.astype(">c8"), "complex64"),
+        ("a", lambda a: a.astype(np.complex128), "complex64"),
+        ("tau", lambda tau: tau.astype(np.int64), "float32"),
+    ],
+)
+def test_impulse_responses_that_cannot_be_are_refused(tmp_path, name, spoil, says):
+    arrays = {"a": np.ones((2, 1, 1, 1, 1, 3, 1), np.complex64), "tau": np.zeros((2, 1, 1, 3), np.float32)}
+    np.savez(tmp_path / "c.npz", attributes=np.array("{}"), **arrays)
+    assert len(CirGenerator(tmp_path / "c.npz")) == 2
+    with np.errstate(all="ignore"):
+        np.savez(tmp_path / "c.npz", attributes=np.array("{}"), **{**arrays, name: spoil(arrays[name])})
+    with pytest.raises(SiteTwinError, match=says):
+        CirGenerator(tmp_path / "c.npz")
+
+
 def test_pickles_are_never_read(tmp_path):
     np.savez(tmp_path / "c.npz", a=np.array([{}], dtype=object), tau=np.zeros(1), attributes=np.array("{}"))
     with pytest.raises(SiteTwinError, match="export"):

@@ -95,10 +95,9 @@ def _packed() -> list[dict[str, bytes]]:
 def _raster(kind: str) -> bytes:
     """A slope over the small site, of pixels of 10 m."""
     import rasterio
-    from rasterio.transform import from_origin
 
     side = 2e-4
-    transform = from_origin(LONGITUDE - 10 * side, LATITUDE + 10 * side, side, side)
+    transform = rasterio.Affine(side, 0.0, LONGITUDE - 10 * side, 0.0, -side, LATITUDE + 10 * side)
     height = (np.add.outer(np.arange(20), np.arange(20)) / 4 + 30).astype(np.float32)
     more = {"compress": "deflate", "tiled": True, "blockxsize": 16, "blockysize": 16} if kind == "tiles" else {}
     with rasterio.MemoryFile() as memory:

@@ -89,7 +89,7 @@ def _check_codec(codec: CsiCodec) -> None:
 
 
 def _check_predictor(predictor: BeamPredictor) -> None:
-    plausible(predictor.rows.position)
+    finite(predictor.rows.position)
 
 
 _CELL = b"""scene = "munich"

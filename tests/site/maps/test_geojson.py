@@ -46,6 +46,16 @@ def read(value: Json, **more: Any) -> tuple[MapData, Ledger]:
     return read_geojson_like(value, **more)
 
 
+@pytest.mark.parametrize("latitude", [-2147483649.0, 89.0])
+def test_a_hole_far_from_its_ring_takes_the_feature_along(latitude: float) -> None:
+    """The rim of a polygon alone does not tell how far it reaches."""
+    hole = [[WEST, latitude], [WEST + 1e-4, SOUTH], [WEST + 1e-4, latitude], [WEST, latitude]]
+    houses = [feature({"building": "yes"}, coordinates=[square(WEST + k * 1e-3, SOUTH)]) for k in range(30)]
+    data, ledger = read(collection(*houses, feature({"building": "yes"}, coordinates=[square(WEST, SOUTH), hole])))
+    assert len(data.features) == 30
+    assert said(ledger, "dropped", "not on the earth") + said(ledger, "dropped", "farther than 45 km") == 1
+
+
 @pytest.mark.parametrize(
     ("properties", "tags"),
     [

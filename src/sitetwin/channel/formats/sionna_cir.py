@@ -96,8 +96,8 @@ class CirGenerator:
         shape = self._a.shape
         if len(shape) != 7 or self._tau.shape != (shape[0], shape[1], shape[3], shape[5]):
             raise SiteTwinError(f"{path} holds arrays of other shapes; export it again")
-        if self._a.dtype.kind != "c" or self._tau.dtype.kind != "f":
-            raise SiteTwinError(f"{path} holds other than complex responses and real delays; export it again")
+        if self._a.dtype != np.complex64 or self._tau.dtype != np.float32:
+            raise SiteTwinError(f"{path} holds other than complex64 responses and float32 delays; export it again")
         if not (np.isfinite(self._a).all() and ((self._tau >= 0) & (self._tau < _LONGEST_DELAY)).all()):
             raise SiteTwinError(
                 f"{path} holds responses that are not finite, or delays that are not within 0 to {_LONGEST_DELAY:g} s; "

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.learn.beams.data import BeamData, BeamSet, beam_set, checked_positions
 from sitetwin.learn.model_files import ModelFile, read_model, write_model
 
@@ -151,7 +151,8 @@ class BeamPredictor(Predictor[BeamData, np.ndarray, BeamSet]):
         power = file.array("power", "rows beams", torch.float64).numpy()
         if position.shape[1] != 2 or len(position) < cls.least_rows:
             raise file.refusal("its positions are none, or not in the plane")
-        predictor = cls._restored(file)
+        with said_of(f"the model {path}"):
+            predictor = cls._restored(file)
         predictor._rows = BeamSet(position, np.where(power < 0, np.nan, power))
         return predictor
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.learn.csi.codec import Budget, Code, Costs, check_code
 from sitetwin.learn.csi.data import CsiData, Facts, check_facts, csi_facts, csi_matrices
 from sitetwin.learn.csi.training import History
@@ -133,7 +133,8 @@ class CsiCodec(ABC):
         if not (min(shape) > 0 and max(shape) <= 1 << 16 and 0 < reals <= 1 << 20 and 0 < bits <= 64):
             raise file.refusal("its sizes are out of range")
         try:
-            codec = cls._restored(file, Budget(reals, bits), shape)
+            with said_of(f"the model {path}"):
+                codec = cls._restored(file, Budget(reals, bits), shape)
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise file.refusal("its numbers do not fit together") from error
         codec.shape = shape

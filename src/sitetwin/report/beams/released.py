@@ -16,6 +16,8 @@ _LARGEST = 2**24  # bytes of a table
 _RELEASED = "dt_beam_prediction_curves.csv"
 _METRICS = {"acc": "top", "pwr": "relative_power"}
 
+_MOST_ROWS = 10**9
+
 
 @dataclass(frozen=True)
 class Released:
@@ -70,8 +72,8 @@ def read_published(path: Path) -> list[Released]:
         ]
     except (KeyError, ValueError) as error:
         raise SiteTwinError(f"'{path}' is no table curve,metric,topk,n_train,mean,std; give one") from error
-    if not all(math.isfinite(r.mean) and math.isfinite(r.std) for r in found):
-        raise SiteTwinError(f"'{path}' holds numbers that are not finite; mend the table")
+    if not all(math.isfinite(r.mean) and math.isfinite(r.std) and 0 <= r.size <= _MOST_ROWS for r in found):
+        raise SiteTwinError(f"'{path}' holds numbers that are not finite, or sizes that cannot be; mend the table")
     return found
 
 

@@ -12,6 +12,9 @@ from typing import NoReturn
 from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import read_bytes
 
+FARTHEST_POINT = 1e9
+"""Coordinates beyond it are impossible in every unit and reference system of the earth."""
+
 LARGEST_FILE = 2**28
 """Bytes of a file that is read whole; a city of a million faces has about as many."""
 
@@ -107,8 +110,8 @@ class Source:
             x, y, z = map(float, text.split())
         except ValueError:
             self.refuse(line, f"'{clip(text)}' should be the three coordinates of a point", "correct it")
-        if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
-            self.refuse(line, f"the point '{clip(text)}' is NaN or infinite", "correct it")
+        if not (abs(x) <= FARTHEST_POINT and abs(y) <= FARTHEST_POINT and abs(z) <= FARTHEST_POINT):  # NaN fails too
+            self.refuse(line, f"the point '{clip(text)}' is NaN, infinite or beyond {FARTHEST_POINT:g}", "correct it")
         return x, y, z
 
     def points(self, block: Block, largest: int) -> list[tuple[float, float, float]]:

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.bodies import MovingObject, add_bodies, box_object
 from sitetwin.site.materials import Material
-from sitetwin.site.mesh import AnyMesh, Mesh
+from sitetwin.site.mesh import LARGEST_COORDINATE, AnyMesh, Mesh
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
@@ -25,6 +25,7 @@ VEHICLE_METAL = Material("vehicle_metal", itu="metal")
 """Half-space, as nothing of interest lies within."""
 
 MOST_VEHICLES = 100_000
+_LONGEST_KERBS = 1e6  # m
 
 _CAR, _VAN = (4.4, 1.8, 1.5), (5.4, 2.0, 2.3)  # length, width, height over the ground, metres
 _UNDERSIDE = 0.15  # metres between the ground and a vehicle's body
@@ -71,8 +72,11 @@ class ParkedVehicles:
         lines = tuple(tuple((float(x), float(y)) for x, y in line) for line in self.streets)
         object.__setattr__(self, "streets", lines)
         for line in lines:
-            if len(line) < 2 or not np.isfinite(line).all():
-                raise SiteTwinError(f"a street of {len(line)} points is no line; give two or more points, in metres")
+            if len(line) < 2 or not (np.abs(line) <= LARGEST_COORDINATE).all():  # NaN fails too
+                raise SiteTwinError(
+                    f"a street of {len(line)} points is no line, or reaches beyond {LARGEST_COORDINATE:g} m; give two "
+                    "or more points, in metres"
+                )
         for what, value, low, high in (
             ("per_100_m", self.per_100_m, 0.0, 20.0),
             ("street_width", self.street_width, 5.0, 100.0),
@@ -119,11 +123,17 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
         rng: Source of randomness.
 
     Raises:
-        SiteTwinError: There is neither a street nor a building, or more than 100,000 vehicles are asked for.
+        SiteTwinError: There is neither a street nor a building, the kerbs are longer than 1000 km, or more than 100,000
+            vehicles are asked for.
     """
     taken = shapely.STRtree(plan_shapes(site.vertices[site.triangles[~site.is_ground]]))
     kerbs, streets = _kerbs(site, vehicles)
     length = float(sum(kerb.line.length for kerb in kerbs))
+    if length > _LONGEST_KERBS:
+        raise SiteTwinError(
+            f"the kerbs of the parked vehicles are {length / 1e3:,.0f} km long (at most {_LONGEST_KERBS / 1e3:,.0f}); "
+            "give the streets of the site alone"
+        )
     wanted = round(vehicles.per_100_m * length / 100.0) if vehicles.count is None else vehicles.count
     if wanted > MOST_VEHICLES:
         raise SiteTwinError(f"{wanted} parked vehicles are too many; ask for {MOST_VEHICLES:,} at most with count")

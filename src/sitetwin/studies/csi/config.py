@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.studies.csi.registry import (
     CODECS,
     HEADLINE_CASE,
@@ -21,6 +22,8 @@ from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_bytes
 
 Profile = Literal["quick", "paper", "full"]
 """How much is run: curves with fast codecs; the published protocol; everything that the bounds need."""
+
+_Metres = Annotated[float, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
 
 class Cell(Frozen):
@@ -36,11 +39,11 @@ class Cell(Frozen):
     """
 
     scene: str
-    base_station: tuple[float, float, float]
-    yaw_deg: float = -90.0
-    area: tuple[float, float, float, float]
-    spacing: float = Field(default=0.37, gt=0)
-    user_height: float = Field(default=2.0, gt=0)
+    base_station: tuple[_Metres, _Metres, _Metres]
+    yaw_deg: float = Field(default=-90.0, ge=-360, le=360)
+    area: tuple[_Metres, _Metres, _Metres, _Metres]
+    spacing: float = Field(default=0.37, gt=0, le=LARGEST_COORDINATE)
+    user_height: float = Field(default=2.0, gt=0, le=LARGEST_COORDINATE)
 
 
 class RadioLink(Frozen):
