@@ -130,7 +130,7 @@ def _parse(value: Any, file: Path) -> Manifest:
         )
     try:
         checksums = {tile["group"]: tile["sha256"] for tile in value["tiles"] if tile["sha256"] is not None}
-        _check_names(value["groups"], [tile["group"] for tile in value["tiles"]])
+        _check_names(_dictionary(value["groups"]), [tile["group"] for tile in value["tiles"]])
         manifest = Manifest(
             configuration=_dictionary(value["configuration"]),
             attributes=_dictionary(value["attributes"]),
