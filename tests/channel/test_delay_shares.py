@@ -1,5 +1,6 @@
 """Power that delay taps miss: against syntheses of all taps, two paths in closed form, and each route that tells."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -237,3 +238,40 @@ def test_rows_of_deepmimo_count_from_below(rows, columns):
     np.testing.assert_allclose((theirs * centre)[:, order], ours, atol=1e-9)
     with pytest.raises(SiteTwinError, match="no element"):
         deepmimo_order(0, columns)
+
+
+def test_functions_called_by_themselves_tell_too():
+    """Users a kilometre away, and 32 taps of 4.9 m, or a spacing whose inverse is 312 m."""
+    rng = np.random.default_rng(1)
+    paths = free_paths([2, 3, 1], rng)
+    paths.length[:] = 1000.0 + np.arange(6)
+    gains = PathGains.of(paths, torch.ones(6, 1, 1, dtype=torch.complex64), F, Radio(AntennaArray.ula(8)))
+    wide, folded = OfdmGrid(F, 2048, 30e3), OfdmGrid(F, 64, 960e3)
+    response = frequency_response(paths, gains, wide)
+    missed = "^3 of 3 users have more than 1 % of their power outside of the 32 delay taps"
+    with pytest.warns(SiteTwinWarning, match=missed):
+        delay_angle(paths, gains, wide)
+    with pytest.warns(SiteTwinWarning, match=missed):
+        delay_angle_from_response(response, gains.tx)
+    with pytest.warns(SiteTwinWarning, match=missed):
+        impulse_response(paths, gains, 60e6, 32)
+    with pytest.warns(SiteTwinWarning, match=r"beyond 1/spacing \(312.3 m of path\)"):
+        frequency_response(paths, gains, folded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = torch.from_numpy(first_delays(paths))
+        delay_angle(paths, gains, wide, delay_reference_s=first)
+        delay_angle_from_response(frequency_response(paths, gains, wide, delay_reference_s=first), gains.tx, 1024, -512)
+        frequency_response(paths, gains, wide)
+    with pytest.warns(SiteTwinWarning, match="after the reference of the delays"):
+        delay_angle(paths, gains, wide, delay_reference_s=1e-7)
+
+
+def test_gains_over_the_band_have_shares_too():
+    paths = one_path_each([100.0, 900.0, 1500.0])
+    flat = unit_gains(paths)
+    nodes = replace(flat, values=torch.stack([flat.values] * 3), nodes_hz=torch.tensor([3.4e9, 3.5e9, 3.6e9]))
+    taps = DelayTaps(60e6, 32, 0, 2048)
+    one, other = DelayShares.of(paths, flat, taps), DelayShares.of(paths, nodes, taps)
+    assert np.allclose(one.outside, other.outside)
+    assert np.array_equal(one.end_s, other.end_s)

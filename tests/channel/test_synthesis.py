@@ -602,3 +602,19 @@ def test_subcarriers_are_counted_in_whole_numbers(count):
     object.__setattr__(grid, "num_subcarriers", count)
     with pytest.raises(SiteTwinError, match="is not a whole number"):
         grid.__post_init__()
+
+
+@pytest.mark.parametrize(
+    ("choices", "meant"),
+    [
+        ({"carrier_hz": 3.5e9, "spacing_hz": 30}, "30 kHz"),
+        ({"carrier_hz": 3.5e9, "spacing_hz": 15.0}, "15 kHz"),
+        ({"carrier_hz": 3.5e9, "spacing_hz": 100 / 256}, "such as 30e3"),
+        ({"carrier_hz": 3.5}, "3.5 GHz"),
+        ({"carrier_hz": 28}, "28 GHz"),
+        ({"carrier_hz": 3500.0}, "3500 MHz"),
+    ],
+)
+def test_frequencies_that_cannot_be_meant_are_asked_about(choices, meant):
+    with pytest.raises(SiteTwinError, match=meant):
+        OfdmGrid(**choices)

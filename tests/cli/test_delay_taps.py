@@ -107,3 +107,30 @@ def test_what_says_nothing_is_refused(plain, tmp_path, words, text):
     result = CliRunner().invoke(cli.app, [str(word) for word in given])
     assert result.exit_code == 1
     assert text in result.stderr
+
+
+def test_as_many_taps_as_the_paths_need(plain, tmp_path):
+    site, _, paths = plain
+    wide = ("--quantity", "delay-angle", "--subcarriers", 3276, "--spacing", "30e3", "--bs-array", "ula:4")
+    table, notes = channels(plain, tmp_path / "c", *wide, "--taps", "auto")
+    assert "more than 1 %" not in notes or "side lobes" in notes
+    assert float(re.search(r"outside of the taps +([\d.]+)% of", table)[1]) < 2
+    stored = st.open_channels(tmp_path / "c")
+    last = np.hypot(np.hypot(USERS[-1, 0], 0), TX[2] + 1.5) / C  # reflected by the ground
+    assert stored.sizes["delay"] == np.ceil(last * 3276 * 30e3) + 13
+    choices = {"carrier_hz": 3.5e9, "subcarriers": 3276, "spacing_hz": 30e3, "radio": st.Radio("ula:4")}
+    found = st.channels(paths, site, quantity="delay-angle", num_taps="auto", **choices)
+    assert found.sizes == stored.sizes
+    near = st.channels(paths, site, quantity="delay-angle", num_taps="auto", delay_reference="first-path", **choices)
+    assert near.sizes["delay"] == 14
+    narrow = st.channels(paths, site, quantity="delay-angle", num_taps="auto", **{**choices, "subcarriers": 8})
+    assert narrow.sizes["delay"] == 8
+    with pytest.raises(st.SiteTwinError, match="which has no delay taps"):
+        st.channels(paths, site, quantity="cfr", num_taps="auto", **choices)
+    with pytest.raises(st.SiteTwinError, match="num_taps is 'many'"):
+        st.channels(paths, site, quantity="delay-angle", num_taps="many", **choices)
+    result = CliRunner().invoke(
+        cli.app, ["channels", str(paths), "--out", str(tmp_path / "d"), "--quantity=delay-angle", "--taps=no"]
+    )
+    assert result.exit_code == 1
+    assert "give a whole number from 1 on, or auto" in re.sub(r"\s+", " ", result.stderr)

@@ -21,6 +21,7 @@ from sitetwin.calibrate.priors import StructuredConfig
 from sitetwin.calibrate.rows import Street
 from sitetwin.calibrate.structured import StructuredTwin
 from sitetwin.calibrate.turns import TURNS_DEG, turn_posterior
+from sitetwin.learn.finite import best_finite
 
 FEWEST_IN_TURN = 20
 """With fewer rows all are chosen before the first is measured."""
@@ -111,7 +112,7 @@ class _Design:
         gain = (self._variance**2).sum(axis=0) / (self._variance.diagonal() + _NOISE_DEG**2)
         free = among[~self._taken[among]]
         free = free if len(free) else np.flatnonzero(~self._taken)
-        best = int(free[gain[free].argmax()])
+        best = int(free[best_finite(gain[free], "what a row tells of the directions")])
         self._taken[best] = True
         column = self._variance[:, best].copy()
         self._variance -= np.outer(column, column) / (column[best] + _NOISE_DEG**2)
@@ -123,9 +124,10 @@ def _in_doubt(street: Street, rows: np.ndarray, chosen: np.ndarray, cost: np.nda
     drive = street.drive[rows]
     share = turn_posterior(street.drive[chosen][None], TURNS_DEG, cost[None], drive[None])[0]
     deviation = np.sqrt(np.maximum(share @ TURNS_DEG**2 - (share @ TURNS_DEG) ** 2, 0))
-    if deviation.max() <= _DOUBT_DEG:
+    worst = best_finite(deviation, "the doubt about the turn of a drive")
+    if deviation[worst] <= _DOUBT_DEG:
         return np.arange(len(rows))
-    return np.flatnonzero(drive == drive[deviation.argmax()])
+    return np.flatnonzero(drive == drive[worst])
 
 
 def _kernel(street: Street, rows: np.ndarray, config: StructuredConfig) -> np.ndarray:

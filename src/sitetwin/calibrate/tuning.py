@@ -8,6 +8,7 @@ from jaxtyping import Float
 from sitetwin.calibrate.fitting import Fitter
 from sitetwin.calibrate.rows import BeamRows
 from sitetwin.learn.beams.metrics import best_beams
+from sitetwin.learn.finite import best_finite
 
 FEWEST_ROWS = 20
 """With fewer rows the defaults of `StructuredConfig` stand."""
@@ -46,5 +47,5 @@ def certainty(fitter: Fitter, rows: BeamRows) -> tuple[Float[np.ndarray, " fits"
                 answer = fitter.probabilities(fitted, asked, np.full(fits, spread), np.full(fits, tie))
                 chance = np.take_along_axis(answer, best[..., None], axis=-1)
                 total[:, a, b] += np.log(np.maximum(chance, 1e-4)).sum(axis=(1, 2))
-    best_pair = total.reshape(fits, -1).argmax(axis=1)
+    best_pair = best_finite(total.reshape(fits, -1), "the chance of left-out rows")
     return np.array(_SPREADS_M)[best_pair // len(_TIES_DB)], np.array(_TIES_DB)[best_pair % len(_TIES_DB)]

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sitetwin.learn.finite import best_finite
+
 CHANGES_PER_DRIVE = 1 / 30
 """Hazard: one change in some thirty drives."""
 
@@ -123,7 +125,7 @@ def _partition(cumulated: np.ndarray, turns_deg: np.ndarray) -> tuple[np.ndarray
     begin = np.zeros(count + 1, dtype=np.int64)
     for stop in range(1, count + 1):
         whole = (cumulated[stop] - cumulated[:stop]).min(axis=1) + best[:stop] + PRICE_OF_A_CHANGE
-        begin[stop] = int(whole.argmin())
+        begin[stop] = int(best_finite(-whole, "the cost of a turn"))
         best[stop] = whole[begin[stop]]
     bounds = [count]
     while bounds[-1]:

@@ -38,11 +38,11 @@ from sitetwin.channel.grid import OfdmGrid, delay_taps
 from sitetwin.channel.io import load_channels, write_channels
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.motion import advance, paths_over_time, response_over_time
+from sitetwin.channel.noted import delay_angle, delay_angle_from_response, frequency_response, impulse_response
 from sitetwin.channel.numerics.rotation import rotation_matrix
 from sitetwin.channel.request import ChannelRequest
-from sitetwin.channel.synthesis.cfr import frequency_response
-from sitetwin.channel.synthesis.cir import ideal_response, impulse_response, pulse_shape
-from sitetwin.channel.synthesis.delay_angle import angle_transform, delay_angle, delay_angle_from_response
+from sitetwin.channel.synthesis.cir import ideal_response, pulse_shape
+from sitetwin.channel.synthesis.delay_angle import angle_transform
 
 __all__ = [
     "POLARISATIONS",

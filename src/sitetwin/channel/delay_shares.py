@@ -25,6 +25,13 @@ NOTED_SHARE = 0.01
 """Share of a user's power, missed or shown at a wrong delay, above which users are counted and told of."""
 
 
+_AFTER = {
+    "transmission": " of path",
+    "first-path": " after the user's first path",
+    "given": " after the reference of the delays",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class DelayShares:
     """What the delay taps of channels miss, user by user.
@@ -55,12 +62,13 @@ class DelayShares:
 
         Args:
             paths: P paths of U users.
-            gains: Their gains from `path_gains`; the powers at the carrier are taken, as the mean over the ports.
+            gains: Their gains from `path_gains`; powers are taken as the mean over the ports, and over the band.
             taps: The taps that are kept.
             reference_s: Delay of tap 0 in seconds, one for all users or (U,).
         """
         each = _ByUser(paths)
-        power = gains.at_carrier.detach().abs().square().double().mean(dim=(1, 2)).numpy()
+        of_ports = gains.values.detach().abs().square().double().mean(dim=(-2, -1))
+        power = (of_ports if of_ports.ndim == 1 else of_ports.mean(dim=0)).numpy()  # over the band, where gains vary
         delay = paths.delay - (reference_s if isinstance(reference_s, float) else np.repeat(reference_s, paths.counts))
         whole = each.of(np.add, power)
         some = np.where(whole > 0, whole, np.nan)
@@ -96,21 +104,29 @@ class DelayShares:
 
     def sentence(self, request: ChannelRequest) -> str:
         """What a reader of the channels should know of the taps; empty if no user loses more than 1 %."""
-        said = [text for text in (self._outside_text(request), self._folded_text(request)) if text]
+        return self.said_of(request.delay_taps, request.delay_reference)
+
+    def said_of(self, taps: DelayTaps, counted: str) -> str:
+        """What a reader of channels with these taps should know; empty if no user loses more than 1 %.
+
+        Args:
+            taps: The taps of which these are the shares.
+            counted: Where delays count from: "transmission", "first-path", or "given" for references of the caller.
+        """
+        said = [text for text in (self._outside_text(taps, counted), self._folded_text(taps, counted)) if text]
         return "; ".join(said)
 
-    def _outside_text(self, request: ChannelRequest) -> str:
+    def _outside_text(self, taps: DelayTaps, counted: str) -> str:
         facts = self.facts()
         count = facts["users_over_1_percent_outside_taps"]
-        taps = request.delay_taps
         if not count:
             return ""
-        low, high = (request.first_tap * _metres(taps), (taps.first + taps.count - 1) * _metres(taps))
+        low, high = (taps.first * _metres(taps), (taps.first + taps.count - 1) * _metres(taps))
         users = int(np.isfinite(self.outside).sum())
         text = (
             f"{count:,} of {users:,} users have more than 1 % of their power outside of the {taps.count} delay taps "
             f"(of the median user: {facts['median_power_outside_taps']:.2%}); taps stand {_metres(taps):.3g} m apart, "
-            f"from {low:.4g} to {high:.4g} m{_after(request)}"
+            f"from {low:.4g} to {high:.4g} m{_AFTER[counted]}"
         )
         late, wide = np.nanmax(self.end_s) * taps.rate_hz, np.nanmax(self.end_s - self.first_s) * taps.rate_hz
         needed, relative = math.ceil(late) + 1 - taps.first, math.ceil(wide) + 1 - min(taps.first, 0)
@@ -118,7 +134,7 @@ class DelayShares:
             text += f", and paths end at {late * _metres(taps):.4g} m"
             most = taps.period or math.inf
             mends = [f"{needed:,} taps reach so far"] if needed <= most else []
-            if request.delay_reference == "transmission" and relative <= most:
+            if counted == "transmission" and relative <= most:
                 mends.append(f"{relative:,} do with delay_reference='first-path' (--delay-reference first-path)")
             return text + ("; " if mends else "") + ", or ".join(mends)
         return (
@@ -127,14 +143,14 @@ class DelayShares:
             + ("first_tap (--first-tap), or keep more taps")
         )
 
-    def _folded_text(self, request: ChannelRequest) -> str:
+    def _folded_text(self, taps: DelayTaps, counted: str) -> str:
         count = self.facts()["users_over_1_percent_folded"]
         if not count:
             return ""
-        period = SPEED_OF_LIGHT / request.grid.spacing_hz
+        period = (taps.period or 0) * _metres(taps)
         return (
             f"{count:,} of {int(np.isfinite(self.folded).sum()):,} users have more than 1 % of their power in paths "
-            f"beyond 1/spacing ({period:.4g} m{_after(request)}), where delays repeat: these paths seem to arrive "
+            f"beyond 1/spacing ({period:.4g} m{_AFTER[counted]}), where delays repeat: these paths seem to arrive "
             f"{period:.4g} m too early; take a narrower spacing, or delay_reference='first-path' "
             "(--delay-reference first-path) if their delays differ by less"
         )
@@ -195,7 +211,3 @@ class DelayNote:
 def _metres(taps: DelayTaps) -> float:
     """Metres of path from one tap to the next."""
     return SPEED_OF_LIGHT / taps.rate_hz
-
-
-def _after(request: ChannelRequest) -> str:
-    return " after the user's first path" if request.delay_reference == "first-path" else " of path"

@@ -11,6 +11,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.hertz import check_carrier, check_spacing
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,8 +24,8 @@ class OfdmGrid:
         spacing_hz: Subcarrier spacing, Hz.
 
     Raises:
-        SiteTwinError: A frequency is not positive, the number of subcarriers is no whole one above 0, or the band does
-            not fit around the carrier.
+        SiteTwinError: A frequency is not positive, or cannot be meant in hertz (3.5 for 3.5e9, 30 for 30e3), the number
+            of subcarriers is no whole one above 0, or the band does not fit around the carrier.
 
     Example:
         >>> OfdmGrid(3.5e9, num_subcarriers=256, spacing_hz=30e3).bandwidth_hz / 1e6
@@ -47,6 +48,9 @@ class OfdmGrid:
         object.__setattr__(self, "num_subcarriers", int(self.num_subcarriers))  # a plain one: it goes into manifests
         if self.num_subcarriers < 1:
             raise SiteTwinError(f"OFDM grid: {self.num_subcarriers} subcarriers were asked for; give at least 1")
+        check_carrier("OFDM grid: carrier_hz", self.carrier_hz)
+        if self.num_subcarriers > 1:
+            check_spacing("OFDM grid: spacing_hz", self.spacing_hz)
         if self.bandwidth_hz / 2 >= self.carrier_hz:
             raise SiteTwinError(
                 f"OFDM grid: a band of {self.bandwidth_hz:g} Hz does not fit around {self.carrier_hz:g} Hz"

@@ -39,7 +39,13 @@ class ChannelChoices:
     carrier: Carrier = 3.5e9
     subcarriers: Annotated[int, typer.Option(min=1, max=_MOST_SUBCARRIERS, help="Number of subcarriers.")] = 256
     spacing: Annotated[float, spacing_option("Subcarrier spacing in Hz.")] = 30e3
-    taps: Annotated[int, typer.Option(min=1, help="Delay taps that delay-angle channels keep.")] = 32
+    taps: Annotated[
+        str,
+        typer.Option(
+            metavar="INTEGER|auto",
+            help="Delay taps that delay-angle channels keep; auto keeps as many as the paths of all users need.",
+        ),
+    ] = "32"
     first_tap: Annotated[
         int, typer.Option(help="Index of the first delay tap; negative to keep side lobes before delay 0.")
     ] = 0
@@ -70,6 +76,14 @@ class ChannelChoices:
         if self.quantity != "delay-angle":
             refuse_idle(ctx, ("taps", "first_tap"), f"to {self.quantity}; leave it out, or ask for delay-angle")
 
+    def _whole_taps(self) -> int:
+        """The number of delay taps; 1 where it is yet to be found."""
+        if self.taps == "auto":
+            return 1
+        if not (self.taps.isascii() and self.taps.isdigit() and int(self.taps[:9]) > 0 and len(self.taps) < 9):
+            raise SiteTwinError(f"--taps is '{self.taps[:40]}'; give a whole number from 1 on, or auto")
+        return int(self.taps)
+
     def request(self, arrays: ArrayChoices, how: FieldChoices) -> ChannelRequest:
         """What is asked of the library.
 
@@ -84,7 +98,7 @@ class ChannelChoices:
             quantity=self.quantity,  # type: ignore[arg-type]  # checked as it was read
             tx=tx,
             rx=rx,
-            num_taps=self.taps,
+            num_taps=self._whole_taps(),
             first_tap=self.first_tap,
             delay_reference=self.delay_reference,  # type: ignore[arg-type]
             wavefront=self.wavefront,  # type: ignore[arg-type]
@@ -108,6 +122,7 @@ def channels(
     what.check(ctx)
 
     import sitetwin as st
+    from sitetwin.face.fitting_taps import with_fitting_taps
     from sitetwin.face.sources import stores_in
     from sitetwin.rays.jobs.io import open_paths, summarise
     from sitetwin.store import TileStore
@@ -126,6 +141,8 @@ def channels(
                 f"no user in {empty[0]} has a path, so that all channels would be zero; trace again with the "
                 "transmitter and the users nearer to each other"
             )
+        if what.taps == "auto":
+            request = with_fitting_taps(paths, site, request)
         st.channels_to_store(to, paths, site, request, progress=tell, resume=resume)
         stores = [TileStore.open(place) for place in stores_in(to) or [to]]
     _print_summary(summaries, stores, request, time.perf_counter() - begun)

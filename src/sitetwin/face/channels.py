@@ -21,6 +21,7 @@ from sitetwin.channel.io import KIND, Progress, write_channels
 from sitetwin.channel.user_delays import ABOUT_SHARES, REFERENCE, first_delay_array, shares_facts
 from sitetwin.errors import SiteTwinError
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
+from sitetwin.face.fitting_taps import with_fitting_taps
 from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, open_tile, plain_attributes
 from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
@@ -66,9 +67,11 @@ def channels(
     Raises:
         SiteTwinError: The paths belong to another site, or the request is impossible.
     """
-    wanted = channel_request(request, **choices)
+    wanted, automatic = channel_request(request, **_counted(choices)), choices.get("num_taps") == "auto"
     if wanted.quantity == "gains":
         raise SiteTwinError("gains are numbers of paths, not of users; use sitetwin.gains(paths, site, ...)")
+    if automatic:
+        wanted = with_fitting_taps(paths, site, wanted)
     if isinstance(paths, (str, Path)):
         paths = stores_in(paths) or paths
     if isinstance(paths, (Paths, TileStore, str, Path)):
@@ -77,6 +80,14 @@ def channels(
     if lazy is None:
         lazy = wanted.bytes_per_row * sum(source.tiles[-1][1] for source in sources) > EAGER_BYTES
     return _of_each([_of_one(source, site, wanted, lazy) for source in sources])
+
+
+def _counted(choices: ChannelChoices) -> ChannelChoices:
+    """The choices without a number of delay taps that is yet to be found."""
+    if choices.get("num_taps") == "auto":
+        choices = choices.copy()
+        choices["num_taps"] = 1
+    return choices
 
 
 def _of_one(source: PathSource, site: Site, wanted: ChannelRequest, lazy: bool | None) -> xr.DataArray:
@@ -185,9 +196,11 @@ def channels_to_store(
         SiteTwinError: The paths belong to another site, the request is impossible, the folder holds something else, or
             the disk cannot be written.
     """
-    wanted = channel_request(request, **choices)
+    wanted, automatic = channel_request(request, **_counted(choices)), choices.get("num_taps") == "auto"
     if isinstance(paths, Paths):
         raise SiteTwinError("a data set on disk is made of a store of paths; write them with paths.save(folder) first")
+    if automatic:
+        wanted = with_fitting_taps(paths, site, wanted)
     source = paths.path if isinstance(paths, TileStore) else paths
     several = stores_in(source)
     if not several:

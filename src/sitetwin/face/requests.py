@@ -19,7 +19,8 @@ class ChannelChoices(TypedDict, total=False):
 
     carrier_hz is the carrier. The band has `subcarriers` of them, `spacing_hz` apart, or `bandwidth_hz` in all.
     radio and user_radio are the antennas of the transmitter and of the users. quantity is "cfr", "delay-angle" or
-    "gains"; num_taps counts the delay taps from first_tap on, and delay_reference says where delay 0 lies. The others
+    "gains"; num_taps counts the delay taps from first_tap on (for "auto" see `with_fitting_taps`; `channels` and
+    `channels_to_store` take it), and delay_reference says where delay 0 lies. The others
     are fields of `ChannelRequest` and of its `FieldOptions`, which say what they mean.
     """
 
@@ -30,7 +31,7 @@ class ChannelChoices(TypedDict, total=False):
     radio: Radio
     user_radio: Radio
     quantity: Literal["cfr", "cir", "delay-angle", "gains"]
-    num_taps: int
+    num_taps: int | Literal["auto"]
     first_tap: int
     delay_reference: Literal["transmission", "first-path"]
     season: Literal["summer", "winter"]

@@ -162,6 +162,8 @@ class BeamNetworks:
                 tensor.copy_(best)
 
     def _accuracy(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """(R,) top-1."""
+        """(R,) top-1; -inf for a network whose scores are not finite."""
         with torch.no_grad():
-            return (self.scores(inputs).argmax(dim=-1) == labels).float().mean(dim=1)
+            scores = self.scores(inputs)
+        top = (scores.argmax(dim=-1) == labels).float().mean(dim=1)
+        return torch.where(scores.isfinite().flatten(1).all(dim=1), top, -torch.inf)

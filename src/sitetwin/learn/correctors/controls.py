@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from sitetwin.learn.correctors.base import ChannelCorrector
 from sitetwin.learn.correctors.data import ChannelPairs, nearest_rows
 from sitetwin.learn.correctors.metrics import common_gain
 from sitetwin.learn.energy import energy
+from sitetwin.learn.finite import best_finite
 from sitetwin.learn.model_files import ModelFile
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -106,8 +108,8 @@ class WienerCorrector(ChannelCorrector):
             return
         other, wanted = validation.twin.flatten(1).to(torch.complex128), validation.measured.flatten(1)
         maps = [solved(ridge) for ridge in RIDGES]
-        errors = [float(energy((other @ one - wanted).flatten())) for one in maps]
-        self._map = maps[errors.index(min(errors))].to(torch.complex64)
+        errors = np.array([float(energy((other @ one - wanted).flatten())) for one in maps])
+        self._map = maps[int(best_finite(-errors, "the error on validation users"))].to(torch.complex64)
 
     def _predict(self, twin: Tensor, positions: Tensor) -> Tensor:
         return (twin.flatten(1) @ self._map).view_as(twin)

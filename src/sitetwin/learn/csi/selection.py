@@ -16,6 +16,7 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.codec import Codec, reconstruct
 from sitetwin.learn.csi.metrics import nmse
+from sitetwin.learn.finite import check_finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ def select_highest_nmse(codec: Codec, pool: Complex[Tensor, "pool taps beams"], 
     """
     _check(count, pool)
     error = nmse(pool, reconstruct(codec, pool))
+    check_finite(error, "the NMSE with this codec", "samples")
     return _selection(error.argsort(descending=True, stable=True)[:count], "highest-nmse", pool, len(pool))
 
 
@@ -111,6 +113,7 @@ def select_above_threshold(
         limit: The base station stops asking after that many uploads.
     """
     error = nmse(pool, reconstruct(codec, pool))
+    check_finite(error, "the NMSE with this codec", "samples")
     rows = (error > 10 ** (threshold_db / 10)).nonzero()[:, 0][:limit]
     examined = len(pool) if limit is None or len(rows) < limit else int(rows[-1]) + 1 if limit else 0
     return _selection(rows, "above-threshold", pool, examined)
@@ -131,6 +134,7 @@ def select_k_centre(codec: Codec, pool: Complex[Tensor, "pool taps beams"], coun
     """
     _check(count, pool)
     residual = (pool - reconstruct(codec, pool)).flatten(1)
+    check_finite(residual, "what this codec recovers", "samples")
     energy = residual.abs().square().sum(dim=1)
     distance = energy.clone()
     rows: list[int] = []

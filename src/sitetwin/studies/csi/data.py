@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel import FieldOptions, OfdmGrid, Radio, delay_angle, frequency_response, path_gains
+from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains
+from sitetwin.channel.synthesis import delay_angle  # the study tells itself what its taps miss
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn import CsiSet, PhaseReference, block_split, prepare, random_split, spatial_blocks
 from sitetwin.rays import Paths
