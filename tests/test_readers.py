@@ -68,10 +68,8 @@ ALLOWED = {
     ("channel/formats/parquet.py", "pyarrow"): "a writer",
     ("channel/formats/arrays.py", "scipy.io"): "a writer",
     ("channel/shards.py", "zlib"): "a checksum of names",
-    ("channel/user_delays.py", "xr.open_zarr"): "a tile of a store, whose checksums hold",
     ("cli/diagnosis.py", ".read_text"): "a limit that the system states",
     ("cli/diagnosis.py", "json.loads"): "what a process of its own prints",
-    ("face/labels.py", "xr.open_zarr"): "a tile of a store, whose checksums hold",
     ("learn/csi/training.py", "torch.load"): "bytes that the guard read, weights only",
     ("learn/model_files.py", "zipfile"): "a writer",
     ("rays/convergence.py", "csv"): "a writer",
@@ -92,6 +90,7 @@ ALLOWED = {
     ("store/outputs.py", "np.memmap"): "raw files of its own that become an archive",
     ("store/outputs.py", "zipfile"): "a writer",
     ("store/tiles.py", "json.loads"): "a copy of a configuration",
+    ("studies/frame.py", "json.loads"): "a copy of a part",
     ("studies/records.py", "json.loads"): "a copy of results",
     ("version.py", ".read_bytes"): "the package's own sources",
 }

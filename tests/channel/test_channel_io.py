@@ -711,7 +711,7 @@ def test_a_data_set_begun_by_other_code_is_not_gone_on_with_but_read(world, tmp_
     site, _, paths = world
     store = write_channels(paths, site, tmp_path / "c", request())
     this = store.configuration["code"]
-    assert this == code_version("backend.py", "site", "rays", "channel", "store")
+    assert this == code_version("backend.py", "compiled.py", "site", "rays", "channel", "store")
     monkeypatch.setattr("sitetwin.channel.io.code_version", lambda *rooms: "0.9.0+0123456789ab")
     with pytest.raises(SiteTwinError, match=rf"other code \({re.escape(this)}\) than this \(0\.9\.0\+0123456789ab\)"):
         write_channels(paths, site, tmp_path / "c", request())

@@ -206,9 +206,20 @@ def test_another_configuration_has_another_key(twin, tmp_path):
 def test_a_broken_checkpoint_is_named(twin, tmp_path):
     result = train(small(twin), twin, replace(SHORT, epochs=1), seeded(), folder=tmp_path)
     path = tmp_path / f"{result.key}.pt"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(SiteTwinError, match="delete it"):
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1  # in a weight, where PyTorch sees nothing
+    for broken in (whole[:100], bytes(flipped), whole[32:], b""):
+        path.write_bytes(broken)
+        with pytest.raises(SiteTwinError, match="delete it"):
+            train(small(twin), twin, replace(SHORT, epochs=1), seeded(), folder=tmp_path)
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_with(twin, tmp_path, monkeypatch):
+    for version in ("0.1.0+1", "0.1.0+2"):
+        monkeypatch.setattr("sitetwin.learn.csi.training.code_version", lambda *rooms, version=version: version)
         train(small(twin), twin, replace(SHORT, epochs=1), seeded(), folder=tmp_path)
+    assert len(list(tmp_path.glob("*.pt"))) == 2
 
 
 def test_rehearsal_forgets_less_than_naive_fine_tuning(twin, target):

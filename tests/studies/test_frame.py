@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.studies import frame
 from sitetwin.studies.beams.config import beam_study
 from sitetwin.studies.frame import Frozen, claim_folder, read_part, write_part, write_results
@@ -62,8 +62,41 @@ def test_parts_come_back_for_their_key_only(tmp_path):
     write_part(path, "key", [1.5, None])
     assert read_part(path, "key") == [1.5, None]
     assert read_part(path, "other") is None
-    path.write_text("{")
-    assert read_part(path, "key") is None
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{",
+        "[]",
+        '{"key": "key", "content": [1.5, 0]}',
+        '{"content": [1.5, 0], "key": "key", "sha256": "%s"}' % ("0" * 64),
+    ],
+)
+def test_a_damaged_part_is_named_and_made_again(tmp_path, damaged):
+    path = tmp_path / "parts" / "one.json"
+    write_part(path, "key", [1.5, None])
+    path.write_text(damaged)
+    with pytest.warns(SiteTwinWarning, match=r"one\.json .*it is damaged, and is made again"):
+        assert read_part(path, "key") is None
+
+
+def test_names_that_are_numbers_and_values_that_are_none_come_back(tmp_path):
+    path = tmp_path / "parts" / "one.json"
+    write_part(path, "key", {10: 1.0, 9: float("nan"), "x": 0.1 + 0.2})
+    kept = read_part(path, "key")
+    assert kept["10"] == 1.0
+    assert kept["x"] == 0.1 + 0.2
+
+
+def test_nothing_is_kept_or_read_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "parts").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SiteTwinError, match="symbolic link"):
+        write_part(tmp_path / "parts" / "one.json", "key", 1)
+    with pytest.raises(SiteTwinError, match="symbolic link"):
+        read_part(tmp_path / "parts" / "one.json", "key")
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_results_repeat_and_the_run_says_when_and_where(tmp_path):
@@ -77,3 +110,11 @@ def test_results_repeat_and_the_run_says_when_and_where(tmp_path):
 def test_hashes_of_configurations_stay_what_they_were():
     """They name results that are kept."""
     assert beam_study("quick").hash("d") == "14a94345e508f838308b7812059c5c3b3ea6e9caa4b3a3b26a7cf5ffe0d592a1"
+
+
+def test_parts_that_changed_places_are_made_again(tmp_path):
+    one, other = (tmp_path / "parts" / f"{name}.json" for name in ("one", "other"))
+    write_part(one, "key", 1)
+    other.write_bytes(one.read_bytes())
+    with pytest.warns(SiteTwinWarning, match=r"other\.json does not agree with its checksum; it is damaged"):
+        assert read_part(other, "key") is None

@@ -22,19 +22,19 @@ from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.loader import ChannelLoader
 from sitetwin.channel.request import ChannelRequest
+from sitetwin.channel.stored import KIND, open_channel_store, read_channel_tile
 from sitetwin.channel.user_delays import shares_facts, stored_facts, user_delays, write_taps_group
 from sitetwin.channel.warned import Warned
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, geometry_of, open_paths, transmitter_of
 from sitetwin.rays.paths import Paths
 from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.store.ragged import take_groups
 from sitetwin.untrusted import LARGEST_JSON, read_bytes
 from sitetwin.version import code_version
 
-KIND = "channels"
 AXES = "axes"  # group of the coordinates that all tiles share, beside them
-ROOMS = ("backend.py", "site", "rays", "channel", "store")
+ROOMS = ("backend.py", "compiled.py", "site", "rays", "channel", "store")
 """Rooms of the package whose code decides the bytes of a data set of channels."""
 
 TILE_BYTES = 256 * 2**20
@@ -130,18 +130,12 @@ def load_channels(path: str | Path, users: slice | None = None) -> Group:
     Raises:
         SiteTwinError: The folder is not a data set of channels, or a tile is missing or damaged.
     """
-    store = TileStore.open(path)
-    if store.configuration.get("kind") != KIND:
-        raise SiteTwinError(f"{path} is a store, but not of channels; check the path")
-    wanted = np.arange(store.num_users)[users if users is not None else slice(None)]
-    low, high = (int(wanted.min()), int(wanted.max())) if wanted.size else (0, 0)
-    chosen = [i for i, (start, stop) in enumerate(store.tiles) if start <= high and stop > low]
-    if wanted.size > 1 and wanted[1] < wanted[0]:
-        chosen.reverse()
-    parts = []
-    for index in chosen:
-        start, stop = store.tiles[index]
-        parts.append(_pick(store.read_tile(index), wanted[(wanted >= start) & (wanted < stop)] - start))
+    store = open_channel_store(path)
+    chosen = store.tiles_of(users)
+    if not chosen:
+        raise SiteTwinError(f"{path} holds no users; make channels of paths with users")
+    parts = [_pick(read_channel_tile(store, index), np.asarray(inside, dtype=np.int64)) for index, inside in chosen]
+    _check_alike(parts, store)
     arrays = {name: Array(a.dims, _join([part[name] for part in parts], a)) for name, a in parts[0].items()}
     arrays = {name: replace(array, attributes=parts[0][name].attributes) for name, array in arrays.items()}
     return Group(arrays, {**store.attributes, **stored_facts(store), "configuration": store.configuration})
@@ -220,7 +214,7 @@ def root_attributes(source: TileStore, site: Any, request: ChannelRequest) -> di
     return {
         "title": f"channels from one transmitter to users: {request.quantity}",
         "frame": "local east, north, up; metres",
-        "transmitter": source.configuration["transmitter"],
+        "transmitter": transmitter_of(source).tolist(),
         "site": site.name,
         "site_hash": site.hash,
         "geometry_hash": site.geometry_hash,
@@ -236,7 +230,7 @@ class _PathTiles:
 
     def __init__(self, source: TileStore) -> None:
         self._source = source
-        self._transmitter = np.asarray(source.configuration["transmitter"], dtype=np.float64)
+        self._transmitter = transmitter_of(source)
         self._index = -1
         self._paths: Paths | None = None
 
@@ -354,6 +348,15 @@ def _pick(tile: Group, index: np.ndarray) -> dict[str, Array]:
         if name != "offsets":
             picked[name] = array.data[index if array.dims[0] == "user" else rows]
     return {name: replace(tile.arrays[name], data=data) for name, data in picked.items()}
+
+
+def _check_alike(parts: list[dict[str, Array]], store: TileStore) -> None:
+    """Tiles that are put end to end hold the same arrays, of one shape and type per user or path."""
+    for part in parts:
+        kinds = {name: (array.dims, array.data.dtype, array.data.shape[1:]) for name, array in part.items()}
+        first = {name: (array.dims, array.data.dtype, array.data.shape[1:]) for name, array in parts[0].items()}
+        if kinds != first:
+            raise SiteTwinError(f"the tiles of {store.path} hold different arrays; make them again from the paths")
 
 
 def _join(parts: list[Array], like: Array) -> np.ndarray:

@@ -14,6 +14,7 @@ from sitetwin.channel.antennas.descriptions import describe_radio
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.grid import OfdmGrid
+from sitetwin.channel.stored import VALUES
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.channel.synthesis.cir import Pulse
 from sitetwin.channel.tap_energy import DelayTaps
@@ -129,7 +130,7 @@ class ChannelRequest:
     @property
     def array_name(self) -> str:
         """Name of the array that holds the values."""
-        return {"cfr": "cfr", "cir": "cir", "delay-angle": "delay_angle", "gains": "gain"}[self.quantity]
+        return VALUES[self.quantity][0]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -143,12 +144,7 @@ class ChannelRequest:
     @property
     def dims(self) -> tuple[str, ...]:
         """Labels of the axes of the values."""
-        return {
-            "cfr": ("user", "rx_antenna", "tx_antenna", "subcarrier"),
-            "cir": ("user", "rx_antenna", "tx_antenna", "delay"),
-            "delay-angle": ("user", "rx_antenna", "angle", "delay"),
-            "gains": ("path", "rx_port", "tx_port"),
-        }[self.quantity]
+        return VALUES[self.quantity][1]
 
     @property
     def bytes_per_row(self) -> int:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float
 
 from sitetwin.channel.delay_shares import DelayShares, first_delays, share_facts
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.rays.paths import Paths
 from sitetwin.store import Array, TileStore
-from sitetwin.store.manifest import tile_group
 
 TAPS = "taps"
 """Group of a data set whose attributes say what the delay taps miss, over all users."""
@@ -69,9 +67,9 @@ def write_taps_group(store: TileStore, request: ChannelRequest) -> None:
         return
     parts, folded = [], 0
     for index in range(len(store.tiles)):
-        group = xr.open_zarr(store.path / tile_group(index), consolidated=False, chunks=None)
-        folded += int(group.attrs.get(FOLDED_USERS, 0))
-        parts.append([group[name].values for name in SHARES if name in group])
+        group = store.read_tile(index, names=tuple(SHARES))
+        folded += int(group.attributes.get(FOLDED_USERS, 0))
+        parts.append([group[name] for name in SHARES if name in group.arrays])
     if request.quantity in WITH_TAPS:
         store.write_group(TAPS, {}, share_facts(*(np.concatenate(part) for part in zip(*parts, strict=True))))
     elif folded:

@@ -17,12 +17,13 @@ import xarray as xr
 
 from sitetwin.channel import ChannelLoader, ChannelRequest
 from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_delays
-from sitetwin.channel.io import KIND, Progress, write_channels
+from sitetwin.channel.io import Progress, write_channels
+from sitetwin.channel.stored import channel_layout, check_whole, open_channel_store, read_channel_tile
 from sitetwin.channel.user_delays import ABOUT_SHARES, REFERENCE, first_delay_array, shares_facts
 from sitetwin.errors import SiteTwinError
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
 from sitetwin.face.fitting_taps import with_fitting_taps
-from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, open_tile, plain_attributes
+from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, plain_attributes
 from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
@@ -233,14 +234,8 @@ def open_channels(folder: str | Path) -> xr.DataArray:
     if several:
         parts = [open_channels(store) for store in several]
         return _of_each(parts) if "user" in parts[0].dims else _gains_of_each(parts)
-    store = TileStore.open(folder)
-    if store.configuration.get("kind") != KIND:
-        raise SiteTwinError(f"{folder} is a store, but not of channels; check the path")
-    missing = len(store.missing_tiles())
-    if missing or not store.tiles:
-        raise SiteTwinError(
-            f"{folder} is not finished: {missing} of {len(store.tiles)} tiles are missing; resume the run that makes it"
-        )
+    store = open_channel_store(folder)
+    check_whole(store)
     if store.attributes["quantity"] == "gains":
         return _open_gains(store)
     labels = labels_of_store(store)
@@ -250,12 +245,14 @@ def open_channels(folder: str | Path) -> xr.DataArray:
 
 def _open_gains(store: TileStore) -> xr.DataArray:
     """Open gains of paths on disk; the users of the paths are read at once, the rest when it is used."""
-    tiles = [open_tile(store, index) for index in range(len(store.tiles))]
-    shapes = [tile["gain"].shape for tile in tiles]
-    first = tiles[0]["gain"]
+    layouts = [channel_layout(store, index) for index in range(len(store.tiles))]
+    tiles = [read_channel_tile(store, index, ["offsets"]) for index in range(len(store.tiles))]
+    shapes = [layout["gain"].shape for layout in layouts]
+    first = layouts[0]["gain"]
+    if any(shape[0] != tile["offsets"][-1] for shape, tile in zip(shapes, tiles, strict=True)):
+        raise SiteTwinError(f"the tiles of {store.path} have other paths than their gains; make them again")
     owners = [
-        np.repeat(np.arange(*edges), np.diff(tile["offsets"].values))
-        for edges, tile in zip(store.tiles, tiles, strict=True)
+        np.repeat(np.arange(*edges), np.diff(tile["offsets"])) for edges, tile in zip(store.tiles, tiles, strict=True)
     ]
     delays = _tiles(store, "delay", [shape[:1] for shape in shapes], np.float64)
     coordinates = {
@@ -264,8 +261,8 @@ def _open_gains(store: TileStore) -> xr.DataArray:
         **{str(dim): np.arange(size) for dim, size in zip(first.dims[1:], shapes[0][1:], strict=True)},
     }
     values = _tiles(store, "gain", shapes, np.complex64)
-    facts = plain_attributes({**first.attrs, **store.attributes})
-    return xr.DataArray(values, coordinates, [str(dim) for dim in first.dims], "gain", facts)
+    facts = plain_attributes({**first.attributes, **store.attributes})
+    return xr.DataArray(values, coordinates, first.dims, "gain", facts)
 
 
 def _gains_of_each(parts: list[xr.DataArray]) -> xr.DataArray:
@@ -286,4 +283,4 @@ def _tiles(store: TileStore, name: str, shapes: Sequence[tuple[int, ...]], dtype
 
 
 def _read(store: TileStore, index: int, name: str) -> np.ndarray:
-    return store.read_tile(index)[name]
+    return read_channel_tile(store, index)[name]

@@ -14,10 +14,11 @@ from jaxtyping import Float
 
 from sitetwin.channel import ChannelRequest
 from sitetwin.channel.io import AXES
+from sitetwin.channel.stored import channel_layout, read_channel_tile
 from sitetwin.channel.user_delays import REFERENCE, first_delay_array, stored_facts
+from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.store import Array, TileStore
-from sitetwin.store.manifest import tile_group
 
 _AXIS_OF = {"subcarrier": "frequency"}  # the axis is named for what a user selects by
 _DIRECTIONS = {"x": "east", "y": "north", "z": "above"}
@@ -69,21 +70,19 @@ def labels_of_request(
 def labels_of_store(store: TileStore) -> Labels:
     """Labels of the channels in a finished data set on disk."""
     name = str(store.attributes["quantity"]).replace("-", "_")
-    tiles = [open_tile(store, index) for index in range(len(store.tiles))]
-    values = tiles[0][name]
-    users = np.concatenate([tile["users"].values for tile in tiles])
-    facts = {**values.attrs, **store.attributes, **stored_facts(store)}
+    layouts = [channel_layout(store, index) for index in range(len(store.tiles))]
+    values = layouts[0][name]
+    if any(layout[name].shape[1:] != values.shape[1:] for layout in layouts):
+        raise SiteTwinError(f"the tiles of {store.path} hold channels of different shapes; make them again")
     begin = {}
-    if REFERENCE in tiles[0]:
-        begin[REFERENCE] = first_delay_array(np.concatenate([tile[REFERENCE].values for tile in tiles]))
-    dims = tuple(str(dim) for dim in values.dims)
+    small = ["users", *([REFERENCE] if REFERENCE in layouts[0] else [])]
+    tiles = [read_channel_tile(store, index, small) for index in range(len(store.tiles))]
+    users = np.concatenate([tile["users"] for tile in tiles])
+    facts = {**values.attributes, **store.attributes, **stored_facts(store)}
+    if REFERENCE in small:
+        begin[REFERENCE] = first_delay_array(np.concatenate([tile[REFERENCE] for tile in tiles]))
     axes = store.read_group(AXES).arrays | begin
-    return Labels(name, dims, values.shape[1:], users, axes, plain_attributes(facts))
-
-
-def open_tile(store: TileStore, index: int) -> xr.Dataset:
-    """What a tile holds, by its metadata; no value of the channels is read."""
-    return xr.open_zarr(store.path / tile_group(index), consolidated=False, chunks=None)
+    return Labels(name, values.dims, values.shape[1:], users, axes, plain_attributes(facts))
 
 
 def labelled(values: np.ndarray | dask.array.Array, labels: Labels) -> xr.DataArray:

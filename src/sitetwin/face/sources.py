@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.rays import Paths
-from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, concatenate, geometry_of, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, check_finished, concatenate, geometry_of, open_paths, transmitter_of
 from sitetwin.site import Site
 from sitetwin.store import TileStore
 
@@ -46,7 +46,7 @@ class PathsOnDisk:
     def __init__(self, folder: str | Path) -> None:
         self._store = open_paths(folder)
         check_finished(self._store)
-        self.transmitter = np.asarray(self._store.configuration["transmitter"], dtype=np.float64)
+        self.transmitter = transmitter_of(self._store)
         self.geometry_hash = geometry_of(self._store)
         self.tiles = self._store.tiles
         self._kept: tuple[int, Paths] | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.layout import LAYOUT
 
+_LAST_KIND = 5  # of `sitetwin.rays.paths.Interaction`
 _UNIT = 1e-6  # how far a unit vector's squared length may be off one
 
 
@@ -60,6 +61,7 @@ def check_values(paths: Any) -> None:
         "lengths that are not positive numbers": ~(np.isfinite(paths.length) & (paths.length > 0)),
         "departures that are no unit vectors": _no_units(paths.departure),
         "arrivals that are no unit vectors": _no_units(paths.arrival),
+        "interactions of an unknown kind": paths.kinds > _LAST_KIND,
         "interactions after an end of the path": met[:, 1:] & ~met[:, :-1],
         "interactions without a place": met & ~np.isfinite(paths.vertices).all(axis=-1),
         "interactions with a number below -1": paths.facets < -1,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import PARTIAL, canonical_json, disk_errors, write_file
+from sitetwin.store.array_files import read_metadata
+from sitetwin.store.files import PARTIAL, canonical_json, disk_errors, own_place, write_file
 from sitetwin.store.groups import consolidated
 from sitetwin.store.tiles import TileStore, refuse_inside_store
-from sitetwin.untrusted import read_json
 
 _ROOT = "zarr.json"
 
@@ -26,10 +26,11 @@ def begin_collection(folder: str | Path, names: Sequence[str]) -> list[Path]:
         The place of each store; none is made here.
 
     Raises:
-        SiteTwinError: The folder is a store itself, lies in one, holds something else, or cannot be written.
+        SiteTwinError: The folder is a store itself, lies in one, holds something else, or cannot be written; or the
+            place of a store is a symbolic link.
     """
     folder = Path(folder)
-    places = [folder / name for name in names]
+    places = [own_place(folder, name) for name in names]
     refuse_inside_store(places[0])
     with disk_errors("beginning stores", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ def finish_collection(folder: str | Path, attributes: Mapping[str, Any], stores:
     metadata: dict[str, dict[str, Any]] = {}
     with disk_errors("finishing stores", folder):
         for store in stores:
-            root = read_json(store.path / _ROOT, str(store.path / _ROOT))
+            root = read_metadata(store.path / _ROOT)
             below = root["consolidated_metadata"]["metadata"]
             metadata[store.path.name] = {name: root[name] for name in ("zarr_format", "node_type", "attributes")}
             metadata |= {f"{store.path.name}/{name}": value for name, value in below.items()}

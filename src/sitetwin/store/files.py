@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,29 @@ def holds_links(folder: Path) -> bool:
     return any(path.is_symlink() for path in folder.rglob("*"))
 
 
-def hash_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files under `folder`, in the order of their POSIX paths."""
+def hash_folder(folder: Path, known: Mapping[str, str] | None = None) -> str:
+    """SHA-256 over the names and contents of all files under `folder`, in the order of their POSIX paths.
+
+    Args:
+        folder: The folder.
+        known: SHA-256 of the content of files, by their POSIX path; read by default.
+    """
     digest = hashlib.sha256(b"sitetwin-folder-1")
-    names = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    for name in sorted(names):
-        with opened(names[name], str(names[name])) as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{name}\0{content}\n".encode())
+    contents = hash_files(folder) if known is None else known
+    for name in sorted(contents):
+        digest.update(f"{name}\0{contents[name]}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def hash_files(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
+    """SHA-256 of the content of the wanted files under `folder`, by their POSIX path below it."""
+    found = {}
+    for file in folder.rglob("*"):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and wanted(name):
+            with opened(file, str(file)) as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,9 @@ import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, ZstdCodec
 
-from sitetwin.untrusted import largest_unpacked, parse_json, read_bytes
+from sitetwin.errors import SiteTwinError
+from sitetwin.store.array_files import CHUNK_BYTES, check_array_files, read_metadata
 
-CHUNK_BYTES = 4 * 2**20  # of one chunk before compression: small enough to stream, large enough for cloud storage
-LARGEST_METADATA = 2**24  # bytes of a zarr.json
-_LARGEST_ROW = 2**26  # bytes of a row that may be of nothing but zeros
 ZSTD_LEVEL = 1  # coordinates barely compress: higher levels cost time and win some 2 %
 
 
@@ -44,7 +42,13 @@ class Group:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The values of one array."""
+        """The values of one array.
+
+        Raises:
+            SiteTwinError: There is none of this name.
+        """
+        if name not in self.arrays:
+            raise SiteTwinError(f"what was read holds no array '{name}'; verify the store, or write it anew")
         return self.arrays[name].data
 
 
@@ -52,7 +56,8 @@ def check_arrays(arrays: Mapping[str, Array]) -> None:
     """Refuse what could not be read back as it was given.
 
     Raises:
-        ValueError: Labels and axes differ, one label has two lengths, or values are not plain numbers.
+        ValueError: Labels and axes differ, one label has two lengths, values are not plain numbers, or offsets do not
+            lead through the rows that they divide.
     """
     sizes: dict[str, int] = {}
     for name, array in arrays.items():
@@ -63,6 +68,17 @@ def check_arrays(arrays: Mapping[str, Array]) -> None:
         for dim, size in zip(array.dims, array.data.shape, strict=True):
             if sizes.setdefault(dim, size) != size:
                 raise ValueError(f"axis {dim!r} has length {sizes[dim]} and, in {name!r}, {size}")
+    for name, array in arrays.items():
+        divided = array.attributes.get("rows")
+        if isinstance(divided, str) and divided in sizes:
+            _check_offsets(name, array.data, sizes[divided])
+
+
+def _check_offsets(name: str, offsets: np.ndarray, rows: int) -> None:
+    """Offsets lead through all rows in order: what follows them does not look."""
+    sound = offsets.ndim == 1 and offsets.dtype.kind in "iu" and len(offsets) > 0
+    if not sound or offsets[0] != 0 or offsets[-1] != rows or bool((offsets[1:] < offsets[:-1]).any()):
+        raise ValueError(f"{name!r} do not rise from 0 to {rows}, the number of rows that they divide")
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -106,32 +122,32 @@ def write_group(folder: Path, arrays: Mapping[str, Array], attributes: Mapping[s
         target[...] = array.data
 
 
-def read_group(folder: Path) -> Group:
-    """Read a whole group into memory."""
-    group = zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
+def read_group(folder: Path, names: Collection[str] | None = None) -> Group:
+    """Read a group into memory: the arrays of some names, or all.
+
+    Raises:
+        SiteTwinError: Metadata cannot be read.
+        ValueError: The folder holds what is not written here, or its arrays contradict each other.
+        OSError: The disk refuses.
+    """
+    metadata = read_metadata(folder / "zarr.json")
+    if not isinstance(metadata, dict) or metadata != group_metadata(metadata.get("attributes") or {}):
+        raise ValueError("its metadata are none that are written here")
     # Names come from the folder, not from `group.arrays()`, whose order is that of the file system.
-    names = sorted(child.name for child in folder.iterdir() if child.is_dir())
+    held = sorted(child.name for child in folder.iterdir() if child.is_dir())
+    wanted = held if names is None else sorted(set(names) & set(held))
+    for name in wanted:
+        check_array_files(folder / name)
+    group = zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
     arrays = {}
-    for name in names:
+    for name in wanted:
         stored = group[name]
         if not isinstance(stored, zarr.Array):
-            continue
-        _check_stored_size(folder / name, stored)
+            raise ValueError(f"'{name}' is no array")
         dims = tuple(str(dim) for dim in stored.metadata.dimension_names)  # type: ignore[union-attr]
         arrays[name] = Array(dims, np.asarray(stored[...]), stored.attrs.asdict())
+    check_arrays(arrays)
     return Group(arrays, group.attrs.asdict())
-
-
-def _check_stored_size(folder: Path, array: zarr.Array) -> None:
-    """Refuse an array that declares more than its files can hold, before memory is asked for.
-
-    Every chunk is written, so that a chunk without a file is a loss and not a wish for zeros.
-    """
-    files = [file.stat().st_size for file in folder.glob("c/**/*") if file.is_file()]
-    declared, itemsize = math.prod(array.shape), array.dtype.itemsize
-    chunk = min(max(CHUNK_BYTES, itemsize * math.prod(array.shape[1:])), _LARGEST_ROW)
-    if itemsize * declared > max(largest_unpacked(sum(files), itemsize * declared), len(files) * chunk):
-        raise ValueError(f"'{folder.name}' declares {itemsize * declared} bytes, and its files hold {sum(files)}")
 
 
 def group_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,8 +172,5 @@ def collect_metadata(root: Path, group: str) -> dict[str, dict[str, Any]]:
     parts = group.split("/")
     found = {"/".join(parts[:depth]): group_metadata({}) for depth in range(1, len(parts))}
     for file in sorted((root / group).glob("**/zarr.json")):
-        what, mend = str(file), "verify the store, and trace it again or restore it from a copy"
-        found[file.parent.relative_to(root).as_posix()] = parse_json(
-            read_bytes(file, what, LARGEST_METADATA, mend), what, mend
-        )
+        found[file.parent.relative_to(root).as_posix()] = read_metadata(file)
     return found

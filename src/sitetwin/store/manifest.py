@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import canonical_json, hash_bytes
+from sitetwin.store.files import canonical_json, hash_bytes, hash_files, hash_folder, own_place
 from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
 
 NAME = "manifest.json"
@@ -19,12 +19,51 @@ SCHEMA_VERSION = 1
 CODE = "code"
 """Entry of a configuration: which code writes the store, as `sitetwin.version.code_version` names it."""
 _WHOLE = "manifest_sha256"  # of all other entries; the first stores have none
+METADATA = "zarr.json"
+"""Name of the metadata of a group, or of an array."""
+
+_TILES = "tiles/"
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
 def tile_group(index: int) -> str:
     """Path of a tile's group below the root."""
-    return f"tiles/{index:06d}"
+    return f"{_TILES}{index:06d}"
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """What a group's files must be.
+
+    Attributes:
+        whole: SHA-256 over all of them.
+        parts: SHA-256 over the chunks of each array, by its name, and over all metadata, by "zarr.json".
+    """
+
+    whole: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path) -> Checksums:
+        """Those of the files in a folder now."""
+        files = hash_files(folder)
+        return cls(hash_folder(folder, files), _by_part(folder, files))
+
+
+def part_checksums(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """The checksums now of a folder's metadata and of some of its arrays; other arrays are not read."""
+    return _by_part(folder, hash_files(folder, lambda name: _part_of(name) in (METADATA, *names)))
+
+
+def _by_part(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
+    parts: dict[str, dict[str, str]] = {}
+    for name, sha in files.items():
+        parts.setdefault(_part_of(name), {})[name] = sha
+    return {part: hash_folder(folder, known) for part, known in parts.items()}
+
+
+def _part_of(name: str) -> str:
+    return METADATA if name.rpartition("/")[2] == METADATA else name.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -36,25 +75,32 @@ class Manifest:
         attributes: Facts for the reader of the data.
         tiles: User range [start, stop) of each tile, ascending, without gaps.
         checksums: SHA-256 of each finished group, by its path below the root.
+        parts: SHA-256 of the parts of a tile, by its path and theirs, so that one array can be checked without the
+            others; the first stores have none.
     """
 
     configuration: dict[str, Any]
     attributes: dict[str, Any]
     tiles: tuple[tuple[int, int], ...]
     checksums: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def configuration_hash(self) -> str:
         """SHA-256 of the configuration's canonical JSON."""
         return hash_bytes(canonical_json(self.configuration).encode())
 
-    def with_group(self, group: str, checksum: str) -> Manifest:
+    def with_group(self, group: str, sums: Checksums) -> Manifest:
         """The manifest after a group was written."""
-        return replace(self, checksums={**self.checksums, group: checksum})
+        parts = {k: v for k, v in self.parts.items() if k != group}
+        if group.startswith(_TILES) and sums.parts:
+            parts[group] = dict(sums.parts)
+        return replace(self, checksums={**self.checksums, group: sums.whole}, parts=parts)
 
     def without_groups(self, groups: list[str]) -> Manifest:
         """The manifest after groups were lost."""
-        return replace(self, checksums={k: v for k, v in self.checksums.items() if k not in groups})
+        kept = {k: v for k, v in self.checksums.items() if k not in groups}
+        return replace(self, checksums=kept, parts={k: v for k, v in self.parts.items() if k in kept})
 
     def to_bytes(self) -> bytes:
         """JSON for people and machines, keys sorted, no time in it."""
@@ -64,14 +110,15 @@ class Manifest:
             "configuration": self.configuration,
             "configuration_hash": self.configuration_hash,
             "attributes": self.attributes,
-            "tiles": [
-                {"group": tile_group(i), "start": start, "stop": stop, "sha256": self.checksums.get(tile_group(i))}
-                for i, (start, stop) in enumerate(self.tiles)
-            ],
-            "groups": {name: sha for name, sha in self.checksums.items() if not name.startswith("tiles/")},
+            "tiles": [self._tile(tile_group(i), *edges) for i, edges in enumerate(self.tiles)],
+            "groups": {name: sha for name, sha in self.checksums.items() if not name.startswith(_TILES)},
         }
         value[_WHOLE] = _hash_of(value)
         return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+    def _tile(self, group: str, start: int, stop: int) -> dict[str, Any]:
+        entry = {"group": group, "start": start, "stop": stop, "sha256": self.checksums.get(group)}
+        return {**entry, "parts": self.parts[group]} if group in self.parts else entry
 
 
 def _hash_of(value: Mapping[str, Any]) -> str:
@@ -101,7 +148,7 @@ def read_manifest(folder: Path) -> Manifest:
         SiteTwinError: The folder is no store, the manifest is damaged, or a later version wrote it.
     """
     file = folder / NAME
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():
         if folder.is_file():
             raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path")
         inside = sorted(found.parent.name for found in folder.glob(f"*/{NAME}"))
@@ -112,7 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{folder / inside[0]}"
             )
         raise SiteTwinError(f"{folder} is not a sitetwin store: it has no {NAME}; check the path")
-    data = read_bytes(file, str(file), LARGEST_JSON)
+    data = read_bytes(own_place(folder, NAME), str(file), LARGEST_JSON)
     try:
         value = parse_json(data, str(file))
     except SiteTwinError as error:
@@ -136,13 +183,15 @@ def _parse(value: Any, file: Path) -> Manifest:
             attributes=_dictionary(value["attributes"]),
             tiles=check_tiles([_users(tile) for tile in value["tiles"]]),
             checksums={**checksums, **value["groups"]},
+            parts={tile["group"]: _dictionary(tile["parts"]) for tile in value["tiles"] if "parts" in tile},
         )
         intact = manifest.configuration_hash == value["configuration_hash"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        whole = value.get(_WHOLE) in (None, _hash_of(value))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SiteTwinError(f"{file} is damaged ({error!r}); delete the folder and write the store anew") from error
     if not intact:
         raise SiteTwinError(f"{file} was altered: its configuration does not match its hash; write the store anew")
-    if value.get(_WHOLE) not in (None, _hash_of(value)):
+    if not whole:
         raise SiteTwinError(f"{file} was altered: its entries do not match their hash; write the store anew")
     return manifest
 

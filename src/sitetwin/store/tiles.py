@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store import manifest as manifests
+from sitetwin.store.array_files import ArrayLayout, array_layout, read_metadata
 from sitetwin.store.files import (
     PARTIAL,
     canonical_json,
@@ -23,11 +25,20 @@ from sitetwin.store.files import (
     write_file,
 )
 from sitetwin.store.groups import Array, Group, check_arrays, collect_metadata, consolidated, read_group, write_group
-from sitetwin.store.manifest import CODE, Manifest, check_tiles, differing_keys, read_manifest, tile_group
+from sitetwin.store.manifest import (
+    CODE,
+    Checksums,
+    Manifest,
+    check_tiles,
+    differing_keys,
+    part_checksums,
+    read_manifest,
+    tile_group,
+)
+from sitetwin.store.manifest import METADATA as _ROOT
 from sitetwin.untrusted import LARGEST_JSON, read_bytes
 
-_ROOT = "zarr.json"  # of the root group
-_USERS = "user"  # the axis of arrays that runs over the users of a tile
+_AXES_OF_USERS = {"user": 0, "user_edge": 1}  # of a tile, and how much longer than the number of its users they are
 _SHOWN = 4  # differences between two configurations that a message lists
 
 
@@ -143,6 +154,27 @@ class TileStore:
         """Indices of the tiles that the manifest does not list as finished."""
         return [i for i in range(len(self.tiles)) if not self.has_group(tile_group(i))]
 
+    def range_of(self, users: slice | None) -> tuple[int, int, int]:
+        """Start, stop and step of the users that a slice means, all by default."""
+        return (slice(None) if users is None else users).indices(self.num_users)
+
+    def tiles_of(self, users: slice | None) -> list[tuple[int, range]]:
+        """The tiles that hold some users, in the users' order, and which users of each; one without any if none is.
+
+        No memory is taken for users who are only said to be there.
+        """
+        wanted = range(*self.range_of(users))
+        rising = wanted if wanted.step > 0 else wanted[::-1]
+        found = []
+        for index, (start, stop) in enumerate(self.tiles):
+            first, last = (max(0, -((rising.start - edge) // rising.step)) for edge in (start, stop))
+            inside = rising[first:last][:: 1 if wanted.step > 0 else -1]
+            if len(inside):
+                found.append((index, range(inside.start - start, inside.stop - start, inside.step)))
+        if wanted.step < 0:
+            found.reverse()
+        return found or [(0, range(0))][: len(self.tiles)]
+
     def has_group(self, group: str) -> bool:
         """Whether the manifest lists a group as finished."""
         return group in self._manifest.checksums
@@ -173,11 +205,11 @@ class TileStore:
 
     def write_tile_aside(
         self, index: int, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None
-    ) -> str:
+    ) -> Checksums:
         """Write one tile into its place without listing it; `list_tile` finishes it, in any process.
 
         Returns:
-            The SHA-256 that `list_tile` takes.
+            The checksums that `list_tile` takes.
 
         Raises:
             As `write_tile`.
@@ -185,7 +217,7 @@ class TileStore:
         self.tiles[index]
         return self._write_aside(tile_group(index), arrays, attributes)
 
-    def list_tile(self, index: int, checksum: str) -> None:
+    def list_tile(self, index: int, checksums: Checksums) -> None:
         """List a tile that `write_tile_aside` wrote in the manifest.
 
         Raises:
@@ -200,38 +232,48 @@ class TileStore:
                     f"{group} of {self.path} was written where this process cannot see it; "
                     "put the store on a disk that all workers share"
                 )
-            self._list(group, checksum)
+            self._list(group, checksums)
 
     def sweep(self) -> None:
         """Remove unfinished files of dead writers."""
         with disk_errors("tidying up", self.path):
             sweep_partials(self.path)
 
-    def read_tile(self, index: int, check: bool = True) -> Group:
-        """Read one tile; `check` compares its checksum first.
+    def read_tile(self, index: int, check: bool = True, names: Collection[str] | None = None) -> Group:
+        """Read one tile, or the arrays of some names; `check` compares the checksum of what is read first.
 
         Raises:
             SiteTwinError: The tile is missing, truncated or altered.
             IndexError: There is no such tile.
         """
         start, stop = self.tiles[index]
-        group = self.read_group(tile_group(index), check)
+        group = self.read_group(tile_group(index), check, names)
         for name, array in group.arrays.items():
-            held = dict(zip(array.dims, array.data.shape, strict=True)).get(_USERS, stop - start)
-            if held != stop - start:
-                raise SiteTwinError(
-                    f"{tile_group(index)} of {self.path} is damaged: '{name}' is of {held} users, and the manifest "
-                    f"says {stop - start}; write the store anew"
-                )
+            for dim, size in zip(array.dims, array.data.shape, strict=True):
+                users = size - _AXES_OF_USERS.get(dim, size - (stop - start))
+                if users != stop - start:
+                    raise SiteTwinError(
+                        f"{tile_group(index)} of {self.path} is damaged: '{name}' is of {users} users, and the "
+                        f"manifest says {stop - start}; write the store anew"
+                    )
         return group
+
+    def tile_layout(self, index: int) -> dict[str, ArrayLayout]:
+        """What a tile holds, by its checked metadata; no array is read. Raises as `read_tile` does."""
+        group = tile_group(index)
+        self._refuse_damaged(group, ())
+        with self._reading(group):
+            folder = own_place(self.path, group)
+            names = sorted(child.name for child in folder.iterdir() if child.is_dir())
+            return {name: array_layout(read_metadata(folder / name / _ROOT), name) for name in names}
 
     def write_group(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None) -> None:
         """Write a group beside the tiles: what all tiles share. Raises as `write_tile` does."""
-        checksum = self._write_aside(group, arrays, attributes)
+        checksums = self._write_aside(group, arrays, attributes)
         with disk_errors(f"writing {group}", self.path):
-            self._list(group, checksum)
+            self._list(group, checksums)
 
-    def _write_aside(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None) -> str:
+    def _write_aside(self, group: str, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None) -> Checksums:
         check_arrays(arrays)
         manifests.check_group_name(group)
         with (
@@ -239,35 +281,56 @@ class TileStore:
             folder_in_the_making(self.path, self.path / group) as folder,
         ):
             write_group(folder, arrays, attributes or {})
-            return hash_folder(folder)
+            return Checksums.of(folder)
 
-    def _list(self, group: str, checksum: str) -> None:
+    def _list(self, group: str, checksums: Checksums) -> None:
         with locked(self.path):
             # Read again: another process may have listed its own groups meanwhile.
-            self._manifest = read_manifest(self.path).with_group(group, checksum)
+            self._manifest = read_manifest(self.path).with_group(group, checksums)
             self._write_root()
 
-    def read_group(self, group: str, check: bool = True) -> Group:
-        """Read a group by its path below the root. Raises as `read_tile` does."""
+    def read_group(self, group: str, check: bool = True, names: Collection[str] | None = None) -> Group:
+        """Read a group, or the arrays of some names, by its path below the root. Raises as `read_tile` does."""
+        if check:
+            self._refuse_damaged(group, names)
+        with self._reading(group):
+            return read_group(own_place(self.path, group), names)
+
+    def _refuse_damaged(self, group: str, names: Collection[str] | None) -> None:
         if group not in self._manifest.checksums:
             raise SiteTwinError(f"{group} of {self.path} was not written yet; resume the run that makes this store")
-        if check and self._is_damaged(group):
+        if self._is_damaged(group, names):
             raise SiteTwinError(
                 f"{group} of {self.path} is damaged (its SHA-256 is not the manifest's); "
                 "resume the run that makes this store, which rewrites damaged groups"
             )
+
+    @contextmanager
+    def _reading(self, group: str) -> Iterator[None]:
+        """Say of any error that what lies there is damaged: a library that parses it raises what it meets."""
         with disk_errors(f"reading {group}", self.path):
             try:
-                return read_group(own_place(self.path, group))
-            except (RuntimeError, ValueError, KeyError) as error:
-                raise SiteTwinError(f"{group} of {self.path} is damaged ({error}); verify the store") from error
+                if group not in self._manifest.checksums or holds_links(own_place(self.path, group)):
+                    raise ValueError("it is not listed, or holds links")
+                yield
+            except (OSError, SiteTwinError):
+                raise
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                raise SiteTwinError(
+                    f"{group} of {self.path} is damaged ({reason}); write the store anew, or restore it from a copy"
+                ) from error
 
-    def _is_damaged(self, group: str) -> bool:
+    def _is_damaged(self, group: str, names: Collection[str] | None = None) -> bool:
+        """Whether the files of a group, or of its metadata and some of its arrays, are others than were written."""
         folder = own_place(self.path, group)
+        parts = None if names is None else self._manifest.parts.get(group)
         with disk_errors(f"reading {group}", self.path):
             if not folder.is_dir() or holds_links(folder):
                 return True
-            return hash_folder(folder) != self._manifest.checksums[group]
+            if parts is None or names is None:
+                return hash_folder(folder) != self._manifest.checksums[group]
+            return part_checksums(folder, names) != {k: v for k, v in parts.items() if k in (_ROOT, *names)}
 
     def _mend(self) -> None:
         """Drop damaged groups, from the manifest first: a kill then leaves nothing listed. Renew a damaged root."""

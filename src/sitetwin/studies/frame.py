@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +18,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import disk_errors, write_file
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.store.files import disk_errors, own_place, write_file
 from sitetwin.studies.records import Record, as_document, read_json
 from sitetwin.version import code_version
 
 CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
 """Files of a study's folder: whose it is, what was found, and how long it took where."""
+
+_CHECKSUM = "sha256"  # entry of a kept part
 
 Progress = Callable[[str, float], None]
 """It is told the name of a stage and the share of it that is done, 0 to 1."""
@@ -98,28 +101,51 @@ def _check_claim(path: Path, key: str, code: str) -> None:
 
 
 def read_part(path: Path, key: str) -> Any:
-    """Content of a finished part of a study; None where there is none, or it is damaged or of another key."""
+    """Content of a finished part of a study; None where there is none, or it is damaged or of another key.
+
+    Raises:
+        SiteTwinError: The part, or its folder, is a symbolic link.
+
+    Warns:
+        SiteTwinWarning: The part is damaged, so that it is made again.
+    """
+    own_place(path.parent.parent, f"{path.parent.name}/{path.name}")
+    if not path.exists():
+        return None
     try:
         kept = read_json(path)
-        return kept["content"] if kept["key"] == key else None
-    except (SiteTwinError, KeyError, TypeError):
-        return None  # the part is made again
+        if not isinstance(kept, dict) or kept.get(_CHECKSUM) != _checksum(path, kept.get("key"), kept.get("content")):
+            raise SiteTwinError(f"part {path} does not agree with its checksum")
+    except SiteTwinError as error:
+        said = str(error).partition(";")[0]
+        warnings.warn(f"{said}; it is damaged, and is made again", SiteTwinWarning, stacklevel=2)
+        return None
+    return kept["content"] if kept["key"] == key else None
 
 
 def write_part(path: Path, key: str, content: Any) -> None:
     """Keep a finished part of a study, so that a run that was stopped goes on behind it.
 
     Args:
-        path: File that keeps the part.
+        path: File that keeps the part, in a folder of the study's folder.
         key: Names what the part depends on; it is read back for the same key only.
         content: What JSON can hold.
 
     Raises:
-        SiteTwinError: The disk refuses.
+        SiteTwinError: The disk refuses, or the part, or its folder, is a symbolic link.
     """
     with disk_errors("keeping a part of the study", path.parent):
+        own_place(path.parent.parent, f"{path.parent.name}/{path.name}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, json.dumps({"key": key, "content": content}).encode())
+        content = json.loads(json.dumps(content))  # as it is read back: names of entries are texts then
+        write_file(
+            path, json.dumps({"key": key, "content": content, _CHECKSUM: _checksum(path, key, content)}).encode()
+        )
+
+
+def _checksum(path: Path, key: Any, content: Any) -> str:
+    """SHA-256 of which part it is and what it says; numbers are written such that they read back as they were."""
+    return hashlib.sha256(json.dumps([path.name, key, content], sort_keys=True).encode()).hexdigest()
 
 
 def write_results(folder: Path, results: Record | dict[str, Any], run: dict[str, Any]) -> Path:

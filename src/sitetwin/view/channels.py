@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sitetwin.channel.io import AXES, KIND
+from sitetwin.channel.io import AXES
+from sitetwin.channel.stored import KIND, check_holds_channels, check_whole, read_channel_tile
 from sitetwin.errors import SiteTwinError
 from sitetwin.store import Group, TileStore
 from sitetwin.view.quantities import Quantity
@@ -25,9 +26,8 @@ def open_channels(path: Path) -> TileStore:
     store = TileStore.open(path)
     if store.configuration.get("kind") != KIND:
         raise SiteTwinError(f"{path} is no data set of channels; give a folder that `sitetwin channels` wrote")
-    missing = len(store.missing_tiles())
-    if missing:
-        raise SiteTwinError(f"{path} is not finished: {missing} of {len(store.tiles)} tiles are missing; resume it")
+    check_holds_channels(store)
+    check_whole(store)
     return store
 
 
@@ -50,7 +50,7 @@ def channel_quantities(store: TileStore, stride: int) -> dict[str, Quantity]:
     ports = 1
     if store.attributes["quantity"] == "delay-angle":
         ports = int(np.max(store.read_group(AXES)["angle_port"])) + 1
-    parts = [_of_tile(store.read_tile(index), ports) for index in range(len(store.tiles))]
+    parts = [_of_tile(read_channel_tile(store, index), ports) for index in range(len(store.tiles))]
     power, angle = (np.concatenate(column)[::stride] for column in zip(*parts, strict=True))
     with np.errstate(divide="ignore"):
         found = {POWER: Quantity("channel power (dB)", np.where(power > 0, 10 * np.log10(power), np.nan), 5.0)}

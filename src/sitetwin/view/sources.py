@@ -21,6 +21,7 @@ from sitetwin.rays.jobs.io import (
     geometry_of,
     merge_attributes,
     open_paths,
+    transmitter_of,
 )
 from sitetwin.rays.jobs.scene import site_of_paths
 from sitetwin.rays.paths import Paths
@@ -62,7 +63,7 @@ class Link:
         Raises:
             SiteTwinError: A tile is missing or damaged, or there are no users.
         """
-        transmitter = np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
+        transmitter = transmitter_of(self.store)
         parts = []
         for index, (start, stop) in enumerate(self.store.tiles):
             group = self.store.read_tile(index)
@@ -78,7 +79,7 @@ class Link:
     @property
     def transmitter(self) -> Float[np.ndarray, " 3"]:
         """Position of the transmitter, metres."""
-        return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
+        return transmitter_of(self.store)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,7 @@ def _links(path: Path) -> tuple[Link, ...]:
             )
         store = open_paths(folder)
         check_finished(store)
-        x, y, z = store.configuration["transmitter"]
+        x, y, z = transmitter_of(store)
         links.append(Link(f"{folder.name} ({x:g}, {y:g}, {z:g})", store))
     return tuple(links)
 

@@ -31,6 +31,7 @@ def check_paths(paths: Paths, site: Any) -> None:
     _check_geometry(paths, site)
     _check_edges(paths, site)
     _check_opacity(paths, site)
+    _check_crossings(paths, site)
     if not paths.max_depth or not paths.num_paths:
         return
     _check_ids(paths, site)
@@ -164,6 +165,19 @@ def _check_ids(paths: Paths, site: Any) -> None:
             raise SiteTwinError(
                 f"the paths name {name} {highest} but the site has {count}; use the site that the paths were traced in"
             )
+
+
+def _check_crossings(paths: Paths, site: Any) -> None:
+    """Every crossing must be of a canopy of the site; a negative number would mean the last one."""
+    crossed = paths.crossing_volume
+    if not len(crossed):
+        return
+    count = len(site.vegetation.is_trunk)
+    if not 0 <= int(crossed.min()) <= int(crossed.max()) < count:
+        wrong = int(crossed.min()) if int(crossed.min()) < 0 else int(crossed.max())
+        raise SiteTwinError(
+            f"the paths cross canopy {wrong} but the site has {count}; use the site that the paths were traced in"
+        )
 
 
 def _check_kinds(paths: Paths) -> None:

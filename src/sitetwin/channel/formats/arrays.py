@@ -11,6 +11,7 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats.source import GainSource, Progress
+from sitetwin.channel.stored import check_holds_channels, check_whole, read_channel_tile
 from sitetwin.channel.user_delays import stored_facts
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import LAYOUT, paths_to_arrays
@@ -75,10 +76,8 @@ def write_channel_arrays(store: TileStore, out: str | Path, progress: Progress |
             array is too large for MAT, or the disk cannot be written.
     """
     out = _checked(out)
-    if store.configuration.get("kind") != "channels":
-        raise SiteTwinError(f"{store.path} is a store, but not of channels; check the path")
-    if store.missing_tiles() or not store.tiles:
-        raise SiteTwinError(f"{store.path} is not finished; resume the run that makes it")
+    check_holds_channels(store)
+    check_whole(store)
     tell = progress or (lambda stage, share: None)
     axes: dict[str, list[str]] = {}
     notes: dict[str, Any] = {}
@@ -86,7 +85,7 @@ def write_channel_arrays(store: TileStore, out: str | Path, progress: Progress |
         spool = Spool(scratch)
         end = 0
         for index in range(len(store.tiles)):
-            group = store.read_tile(index)
+            group = read_channel_tile(store, index)
             arrays = {name: array.data for name, array in group.arrays.items()}
             if "offsets" in arrays:
                 last = int(arrays["offsets"][-1])

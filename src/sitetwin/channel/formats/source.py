@@ -18,7 +18,7 @@ from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.io import check_source, root_attributes
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.errors import SiteTwinError
-from sitetwin.rays.jobs.io import arrays_to_paths, open_paths
+from sitetwin.rays.jobs.io import arrays_to_paths, open_paths, transmitter_of
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.store import TileStore
 from sitetwin.version import __version__
@@ -75,15 +75,14 @@ class GainSource:
     @property
     def transmitter(self) -> Float[np.ndarray, " 3"]:
         """(3,) position of the transmitter, metres."""
-        return np.asarray(self.store.configuration["transmitter"], dtype=np.float64)
+        return transmitter_of(self.store)
 
     @cached_property
     def most_paths(self) -> int:
         """Largest number of paths of any user."""
-        return max(
-            (int(np.diff(self.store.read_tile(i)["offsets"]).max(initial=0)) for i in range(len(self.store.tiles))),
-            default=0,
-        )
+        tiles = range(len(self.store.tiles))
+        offsets = (self.store.read_tile(index, names=["offsets"])["offsets"] for index in tiles)
+        return max((int(np.diff(of_tile).max(initial=0)) for of_tile in offsets), default=0)
 
     def tiles(self, tell: Progress | None = None) -> Iterator[tuple[int, Paths, PathGains, ChannelRequest]]:
         """Yield for each tile its first user, its paths, their gains and the radios."""

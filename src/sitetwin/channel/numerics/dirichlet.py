@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import float32, njit, types
+from numba import float32, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sitetwin.channel.numerics.kernels import COMPILED, fence
+from sitetwin.channel.numerics.kernels import fence
 from sitetwin.channel.numerics.products import (
     TILE_COLUMNS,
     TILE_ROWS,
@@ -26,6 +26,7 @@ from sitetwin.channel.numerics.products import (
     spread,
     write_pairs,
 )
+from sitetwin.compiled import compiled
 
 APART = 1e-7
 """Closest that a path may come to a grid point, in grid steps: it is moved off, so that 0 / 0 never arises."""
@@ -101,7 +102,7 @@ def grid_table(size: int, first: int, count: int) -> np.ndarray:
     return np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32)
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def _split(cycles: np.ndarray, size: int, work: np.ndarray, steps: np.ndarray) -> None:
     """Split places ``cycles`` of paths into the nearest grid point and the way from there; without calls.
 
@@ -131,7 +132,7 @@ def _split(cycles: np.ndarray, size: int, work: np.ndarray, steps: np.ndarray) -
         steps[p] = int(step - period * size)
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def _turn(cycles: np.ndarray, middle: float, size: int, gains: np.ndarray, work: np.ndarray) -> None:
     """Write ``gain e^{-j 2 pi middle cycles}`` times the numerators over `size` into two rows of `work`, 3 and 4."""
     for p in range(len(cycles)):
@@ -145,7 +146,7 @@ def _turn(cycles: np.ndarray, middle: float, size: int, gains: np.ndarray, work:
         work[4, p] = gains[p, 0] * imaginary + gains[p, 1] * real
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def write_delay_angles(
     start: np.ndarray,
     width: int,

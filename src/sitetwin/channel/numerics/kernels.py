@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import float32, njit, types
+from numba import float32, types
 from numba.extending import intrinsic
+
+from sitetwin.compiled import compiled
 
 _TURN = 2 * math.pi
 _LINE = 64  # bytes of a cache line, and of one streaming store
-COMPILED: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": True, "boundscheck": False}
-"""How the loops are compiled: without Python's lock and without checks of bounds."""
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def comb_planes(cycles: float, first: float, size: int, real: np.ndarray, imaginary: np.ndarray) -> None:
     """``e^{-j 2 pi k cycles}`` for ``k = first ... first + size - 1``, without calls, so that the loop is vectorised.
 
@@ -39,7 +39,7 @@ def comb_planes(cycles: float, first: float, size: int, real: np.ndarray, imagin
         imaginary[k] = -2 * sine * cosine
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def write_combs(
     rows: np.ndarray,
     gains: np.ndarray,
@@ -87,7 +87,7 @@ def write_combs(
                 place[c] = real * same[c] + imaginary * quarter[c]
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def write_both_combs(
     rows: np.ndarray,
     gains: np.ndarray,
@@ -150,7 +150,7 @@ def fence(_context: Any) -> Any:
     return types.void(), generate
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def stream_rows(source: int, places: np.ndarray, to: int, size: int) -> None:
     """Write rows that lie one after the other to places of a larger array, past the caches.
 
@@ -167,7 +167,7 @@ def stream_rows(source: int, places: np.ndarray, to: int, size: int) -> None:
     fence()
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def write_dirichlet(
     rows: np.ndarray,
     cycles: np.ndarray,

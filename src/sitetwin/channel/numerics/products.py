@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import float32, njit, types
+from numba import float32, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sitetwin.channel.numerics.kernels import COMPILED, comb_planes, fence
+from sitetwin.channel.numerics.kernels import comb_planes, fence
+from sitetwin.compiled import compiled
 
 TILE_ROWS = 4
 """Antennas of a tile: with one vector of subcarriers, eight accumulators, which hides the latency of additions."""
@@ -119,7 +120,7 @@ def _generator(streamed: bool) -> Any:
 _tile_in_cache, _tile_past_caches = _tile(False), _tile(True)
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def _outer(
     gain_r: float,
     gain_i: float,
@@ -146,7 +147,7 @@ def _outer(
             imaginary[a * few + b] = r * q + i * p
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True)
 def write_responses(
     start: np.ndarray,
     width: int,

@@ -62,6 +62,7 @@ class Factors:
         height: M.
         columns: K.
         dtype: Type of both.
+        rows: Number of paths that `spell` and `write` know.
         inner: Terms per path.
         write: Makes the sums of a piece itself, given it, the address of all the sums (users, height, columns), and
             whether to write past the caches, in place of `spell` and a batched product; or None.
@@ -71,6 +72,7 @@ class Factors:
     height: int
     columns: int
     dtype: torch.dtype
+    rows: int
     inner: int = 1
     write: Callable[[Piece, int, bool], None] | None = None
 
@@ -150,19 +152,38 @@ def sum_over_paths(
 
     Returns:
         (U, M, K) or (N, M, K), or `out`.
+
+    Raises:
+        ValueError: Offsets, order or `out` would lead compiled loops past an array's end, or leave a part of the sums
+            unwritten.
     """
+    _check_places(offsets, factors.rows, order)
     shape = (len(offsets) - 1 if order is None else len(order), factors.height, factors.columns)
     if recorded:
         return _recorded(offsets, factors, shape, order)
     target = new_output(shape, factors.dtype) if out is None else out
+    if tuple(target.shape) != shape or target.dtype != factors.dtype or not target.is_contiguous():
+        raise ValueError(
+            f"sums of shape {shape}, {factors.dtype}, do not fit into {tuple(target.shape)}, {target.dtype}"
+        )
     work = _Products(factors, target, finish)
     most = max(work.users_at_once, PIECE_BYTES // max(1, work.row_bytes))
     threads = max(1, torch.get_num_threads())
     most = max(1, min(most, -(-shape[0] // (4 * threads))))
     with torch.no_grad():
-        for _ in in_parallel(work, pieces(offsets, most, order)):
-            pass
+        written = sum(in_parallel(work, pieces(offsets, most, order)))
+    if written != shape[0]:
+        raise ValueError(f"sums of {written} users were written, and {shape[0]} are due")
     return target
+
+
+def _check_places(offsets: Tensor, rows: int, order: Tensor | None) -> None:
+    """Offsets must rise from 0 to the number of rows, and users be among theirs."""
+    edges = offsets.numpy()
+    if not len(edges) or edges[0] != 0 or edges[-1] != rows or bool((edges[1:] < edges[:-1]).any()):
+        raise ValueError(f"offsets do not rise from 0 to {rows}, the number of paths")
+    if order is not None and len(order) and not 0 <= int(order.min()) <= int(order.max()) < len(edges) - 1:
+        raise ValueError(f"users {int(order.min())} to {int(order.max())} are not all among {len(edges) - 1}")
 
 
 class _Products:
@@ -186,13 +207,14 @@ class _Products:
             self.local.sums = new_output((self.users_at_once, f.height, f.columns), f.dtype)
         return self.local.buffers, self.local.sums
 
-    def __call__(self, piece: Piece) -> None:
+    def __call__(self, piece: Piece) -> int:
+        """Write the sums of a piece; returns of how many users."""
         if not piece.width:
             self.target[torch.from_numpy(piece.places)] = 0
-            return
+            return len(piece.places)
         if self.factors.write is not None and self.finish is None:
             self.factors.write(piece, self.target.data_ptr(), self.streams)
-            return
+            return len(piece.places)
         f, terms, rows = self.factors, piece.width * self.factors.inner, piece.rows
         most = max(1, min(self.users_at_once, BATCH_BYTES // (piece.width * self.path_bytes)))
         buffers, room = self.memory(most * piece.width)
@@ -212,6 +234,7 @@ class _Products:
                 kernels.stream_rows(room.data_ptr(), places, self.target.data_ptr(), self.row_bytes)
             else:
                 self.target[torch.from_numpy(places)] = sums
+        return len(piece.places)
 
 
 def _recorded(offsets: Tensor, factors: Factors, shape: tuple[int, ...], order: Tensor | None) -> Tensor:

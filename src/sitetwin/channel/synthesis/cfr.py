@@ -238,7 +238,7 @@ class _Spelled:
 
         elements = tx.array.num_positions
         tiled = elements % TILE_ROWS == 0 and size % TILE_COLUMNS == 0
-        return Factors(spell, elements, size, self.dtype, write=write if tiled else None)
+        return Factors(spell, elements, size, self.dtype, len(self.cycles), write=write if tiled else None)
 
     def with_gains(self, left: _AntennaGains, weights: Tensor | None) -> Factors:
         """From gains between antennas, (n, M), or at the nodes of the band, (N, n, M)."""
@@ -252,7 +252,7 @@ class _Spelled:
             return by_path, (tones[:, None, :] * weights).flatten(1)
 
         inner = 1 if weights is None else len(weights)
-        return Factors(spell, left.height, self.grid.num_subcarriers, self.dtype, inner=inner)
+        return Factors(spell, left.height, self.grid.num_subcarriers, self.dtype, len(self.cycles), inner=inner)
 
     def tones(self, rows: np.ndarray, buffers: Buffers | None) -> Tensor:
         """(>= n, K) phasors of the delays over the subcarriers."""

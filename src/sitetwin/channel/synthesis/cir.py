@@ -97,7 +97,7 @@ def impulse_response(
         return plane_gains(batch, values, tx, rx, rows).contiguous(), pulses
 
     height = rx.array.num_antennas * tx.array.num_antennas
-    factors = Factors(spell, height, num_taps, values.dtype)
+    factors = Factors(spell, height, num_taps, values.dtype, paths.num_paths)
     out = sum_over_paths(batch.offsets, factors, recorded=recorded(values, tx, rx, reference=delay_reference_s))
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 

@@ -42,6 +42,7 @@ from sitetwin.channel.synthesis.steering import (
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
+_MOST_CYCLES = 2.0**31  # from one element or subcarrier to the next
 _NONE = np.zeros((0, 2), np.float32)
 
 
@@ -185,11 +186,11 @@ def delay_angle(
     flows = recorded(values, tx, rx, reference=delay_reference_s)
     if work.simple and values.dtype == torch.complex64 and not flows:
         write = work.write if work.tiled else None
-        factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32, write=write)
+        factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32, paths.num_paths, write=write)
         place = None if out is None else torch.view_as_real(out).view(shape[0], shape[2], 2 * num_taps)
         sums = sum_over_paths(batch.offsets, factors, place, finish=None if work.tiled else work.finish)
         return torch.view_as_complex(sums.view(*sums.shape[:2], num_taps, 2)).view(shape)
-    factors = Factors(work.spell, shape[1] * shape[2], num_taps, values.dtype)
+    factors = Factors(work.spell, shape[1] * shape[2], num_taps, values.dtype, paths.num_paths)
     target = None if out is None or flows else out.view(shape[0], -1, num_taps)
     result = sum_over_paths(batch.offsets, factors, target, recorded=flows).view(shape)
     return result if out is None else (out.copy_(result.detach()) if flows else out)
@@ -288,7 +289,7 @@ class _Work:
     def turns(self) -> np.ndarray:
         """(P,) float64 cycles from one element of the linear array to the next."""
         turns: np.ndarray = (-planar_cycles(self.batch.departure, self.tx)[1]).detach().numpy()
-        return turns
+        return _countable(turns, "directions of departure")
 
     @cached_property
     def fractions(self) -> np.ndarray:
@@ -296,7 +297,7 @@ class _Work:
         reference = self.reference.detach() if isinstance(self.reference, Tensor) else self.reference
         cycles = (self.batch.length / SPEED_OF_LIGHT - reference) * self.spacing_hz
         fractions: np.ndarray = (cycles - cycles.floor()).numpy()
-        return fractions
+        return _countable(fractions, "delays")
 
     @cached_property
     def bin_table(self) -> tuple[np.ndarray, np.ndarray]:
@@ -350,3 +351,14 @@ class _Work:
         kernel = self._angle_kernels(rows)
         gains = gains.view(len(rows), -1, array.num_ports, 1 if array.num_ports == 1 else array.num_positions)
         return (gains * (kernel[:, None, None, :] * self.bin_phase)).flatten(1)
+
+
+def _countable(cycles: np.ndarray, what: str) -> np.ndarray:
+    """The cycles, if compiled loops can count them: they find a path's place in a table by its whole steps.
+
+    Raises:
+        SiteTwinError: They are not finite, or too many.
+    """
+    if cycles.size and not bool(np.abs(cycles).max() < _MOST_CYCLES):
+        raise SiteTwinError(f"{what} of paths are not finite numbers in their range; give sound paths and radios")
+    return cycles

@@ -15,6 +15,7 @@ from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.numerics.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
+from sitetwin.rays.soundness import check_structure
 
 _DIVIDING = (Interaction.CANOPY, Interaction.DIFFRACTION, Interaction.DIFFUSE)  # where rays do not go on as in a mirror
 
@@ -41,7 +42,13 @@ class PathTensors:
 
     @classmethod
     def of(cls, paths: Paths) -> PathTensors:
-        """Views of the arrays of `paths`."""
+        """Views of the arrays of `paths`.
+
+        Raises:
+            SiteTwinError: The arrays do not fit together: they may have been changed since `paths` was made, and
+                compiled loops follow them without looking.
+        """
+        check_structure(paths)
 
         def view(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array))
@@ -69,8 +76,11 @@ def path_reference(
         return float(reference)
     if reference.ndim == 0:
         return reference.double().expand(len(batch.length))
-    if len(reference) != batch.num_users:
-        raise SiteTwinError(f"{len(reference)} delay references were given for {batch.num_users} users")
+    if reference.shape != (batch.num_users,):
+        raise SiteTwinError(
+            f"delay references of shape {tuple(reference.shape)} were given for {batch.num_users} users; give one for "
+            "each, or one for all"
+        )
     return reference.double()[batch.user]
 
 

@@ -21,7 +21,9 @@ from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.learn.csi.neural import CodecNetwork, freeze_batchnorm
 from sitetwin.store.files import disk_errors, write_file
 from sitetwin.untrusted import read_bytes
+from sitetwin.version import code_version
 
+_DIGEST = hashlib.sha256().digest_size  # first bytes of a checkpoint: PyTorch compares no checksum
 _LARGEST_CHECKPOINT = 2**33  # bytes of the weights of a network and of its optimiser
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -130,7 +132,7 @@ class TrainingResult:
 
 
 def configuration_key(codec: CodecNetwork, schedule: Schedule, *data: Tensor, frozen_batchnorm: bool = False) -> str:
-    """SHA-256 of the model, its initial weights (hence its seed), the schedule and the data."""
+    """SHA-256 of the model, its initial weights (hence its seed), the schedule, the data and the code that trains."""
     text = json.dumps(
         {
             "model": codec.configuration,
@@ -138,6 +140,7 @@ def configuration_key(codec: CodecNetwork, schedule: Schedule, *data: Tensor, fr
             "schedule": asdict(schedule),
             "data": [data_hash(d) for d in data],
             "frozen_batchnorm": frozen_batchnorm,
+            "code": code_version("learn"),
         },
         sort_keys=True,
     )
@@ -287,7 +290,7 @@ class _Run:
         return numbers
 
     def save(self, path: Path) -> None:
-        """Write beside and rename into place."""
+        """Write beside and rename into place, behind the SHA-256 of the content."""
         state: dict[str, Any] = {
             "model": self.codec.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -295,15 +298,19 @@ class _Run:
             "done": self.done,
             "history": asdict(self.history),
         }
-        content = io.BytesIO()  # on a full disk, PyTorch itself only says that a writer failed
-        torch.save(state, content)
+        written = io.BytesIO()  # on a full disk, PyTorch itself only says that a writer failed
+        torch.save(state, written)
+        content = written.getvalue()
         with disk_errors("keeping a checkpoint", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, content.getvalue())
+            write_file(path, _digest(path, content) + content)
 
     def load(self, path: Path) -> None:
         try:
-            content = read_bytes(path, str(path), _LARGEST_CHECKPOINT)
+            kept = read_bytes(path, f"the checkpoint {path}", _LARGEST_CHECKPOINT)
+            digest, content = kept[:_DIGEST], kept[_DIGEST:]
+            if _digest(path, content) != digest:
+                raise ValueError("it does not agree with its checksum")
             state = torch.load(io.BytesIO(content), weights_only=True)
             self.codec.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -314,3 +321,8 @@ class _Run:
             raise SiteTwinError(
                 f"the checkpoint {path} cannot be read ({type(error).__name__}); delete it to train anew"
             ) from error
+
+
+def _digest(path: Path, content: bytes) -> bytes:
+    """SHA-256 of a checkpoint and its name, which says of which training it is."""
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()

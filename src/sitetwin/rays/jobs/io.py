@@ -27,7 +27,7 @@ from sitetwin.store import CODE, Array, Group, TileStore
 from sitetwin.version import code_version
 
 KIND = "paths"
-ROOMS = ("backend.py", "site", "rays", "store")
+ROOMS = ("backend.py", "compiled.py", "site", "rays", "store")
 """Folders of the package whose code decides the bytes of a store of paths."""
 CHAINS = "chains"  # group of the chain list, beside the tiles
 
@@ -146,16 +146,15 @@ def load_paths(path: str | Path, users: slice | None = None) -> Paths:
         SiteTwinError: The folder is not a store of paths, or a tile is missing or damaged.
     """
     store = open_paths(path)
-    wanted = np.arange(store.num_users)[users if users is not None else slice(None)]
     if not store.tiles:
         raise SiteTwinError(f"{path} holds no users; trace again with users in the area")
-    low, high = (int(wanted.min()), int(wanted.max())) if wanted.size else (0, 0)
-    chosen = [i for i, (start, stop) in enumerate(store.tiles) if start <= high and stop > low]
+    chosen = sorted(index for index, _ in store.tiles_of(users))
     groups = [store.read_tile(i) for i in chosen]
-    transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+    transmitter = transmitter_of(store)
     attributes = merge_attributes([group.attributes for group in groups])
     loaded = concatenate([arrays_to_paths(group, transmitter, attributes) for group in groups])
     first = store.tiles[chosen[0]][0]
+    wanted = np.arange(*store.range_of(users))
     if wanted.size == loaded.num_users and np.array_equal(wanted - first, np.arange(loaded.num_users)):
         return loaded
     return loaded.select_users(wanted - first)
@@ -170,7 +169,25 @@ def open_paths(path: str | Path) -> TileStore:
     store = TileStore.open(path)
     if store.configuration.get("kind") != KIND:
         raise SiteTwinError(f"{path} is a store, but not of paths; check the path")
+    traced = store.configuration.get("users")
+    if isinstance(traced, dict) and traced.get("count") != store.num_users:
+        raise SiteTwinError(
+            f"{path} holds tiles of {store.num_users} users, and was traced for {traced.get('count')}; trace again"
+        )
     return store
+
+
+def transmitter_of(store: TileStore) -> Float[np.ndarray, " 3"]:
+    """Return the position of the transmitter of a store of paths, metres.
+
+    Raises:
+        SiteTwinError: The store does not say it.
+    """
+    place = store.configuration.get("transmitter")
+    plain = isinstance(place, list) and len(place) == 3 and all(type(x) in (int, float) for x in place)
+    if not plain or not np.isfinite(found := np.asarray(place, dtype=np.float64)).all():
+        raise SiteTwinError(f"{store.path} does not say where the transmitter of its paths stands; trace again")
+    return found
 
 
 def check_finished(store: TileStore) -> None:
@@ -198,6 +215,8 @@ def concatenate(parts: list[Paths]) -> Paths:
     """Join the paths of consecutive groups of users; transmitter and attributes come from the first part."""
     if len(parts) == 1:
         return parts[0]
+    if len({part.max_depth for part in parts}) > 1:
+        raise SiteTwinError("tiles of the paths differ in the number of interactions that they hold; trace again")
     joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in LAYOUT}
     for name in ("offsets", "crossing_offsets"):
         joined[name] = _join_offsets([getattr(part, name) for part in parts])
@@ -290,7 +309,10 @@ def label_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Array]:
 
 def unlabel_arrays(group: Group) -> dict[str, np.ndarray]:
     """Remove the labels that `label_arrays` added."""
-    return {n: a.data.reshape(()) if a.attributes["scalar"] else a.data for n, a in group.arrays.items()}
+    return {
+        name: array.data.reshape(()) if array.attributes.get("scalar") and array.data.size == 1 else array.data
+        for name, array in group.arrays.items()
+    }
 
 
 def summarise(path: str | Path) -> TraceSummary:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sitetwin.rays import dense
 from sitetwin.rays.caster import RayCaster
+from sitetwin.rays.chain_soundness import sound_chains
 from sitetwin.rays.chains import ChainList
 from sitetwin.rays.dense import TraceSettings
 from sitetwin.rays.jobs.engines import DENSE, SIONNA
@@ -20,6 +21,7 @@ from sitetwin.rays.jobs.io import (
     label_arrays,
     path_width,
     paths_to_arrays,
+    transmitter_of,
     unlabel_arrays,
     widen,
     write_paths_tile,
@@ -30,6 +32,7 @@ from sitetwin.rays.referee.scope import trace_as_asked
 from sitetwin.rays.referee.sionna import ReferenceEngine
 from sitetwin.site import Site
 from sitetwin.store import TileStore
+from sitetwin.store.manifest import Checksums
 
 Progress = Callable[[str, float], None]
 """Called with the stage ("discover", then "solve") and the finished share of it, 0 to 1."""
@@ -118,15 +121,22 @@ class TileSolver:
         tell(1.0)
 
     def chains_of(self, store: TileStore) -> ChainList:
-        """Read the chain list of a store, so that all runs and all workers solve the same chains."""
+        """Read the chain list of a store, so that all runs and all workers solve the same chains.
+
+        Raises:
+            SiteTwinError: The list is damaged, or no trace in this site can have written it.
+        """
         if self._chains is None or self._chains[0] != store.path:
-            self._chains = store.path, ChainList.from_arrays(unlabel_arrays(store.read_group(CHAINS)))
+            group, transmitter = store.read_group(CHAINS), transmitter_of(store)
+            what = f"the chains of {store.path}"
+            chains = sound_chains(unlabel_arrays(group), group.attributes.get("hash"), self.site, transmitter, what)
+            self._chains = store.path, chains
         return self._chains[1]
 
     def solve(self, store: TileStore, users: np.ndarray, progress: Callable[[float], None] | None = None) -> Paths:
         """Find the paths of the users of one tile."""
         if self.engine == SIONNA:
-            transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+            transmitter = transmitter_of(store)
 
             def tell(done: int, total: int) -> None:
                 if progress:
@@ -177,15 +187,15 @@ def _solve_on_workers(
             yield (path, index), (path, index, users[slice(*store.tiles[index])])
 
     with WorkerPool(solver, workers, scheduler) as pool:
-        for done, ((path, index), checksum) in enumerate(pool.run(_solve_tile_aside, pieces())):
-            stores[path].list_tile(index, checksum)
+        for done, ((path, index), checksums) in enumerate(pool.run(_solve_tile_aside, pieces())):
+            stores[path].list_tile(index, checksums)
             tell("solve", (done + 1) / total)
     for store in stores.values():
         store.sweep()  # what workers left that died in the middle of a tile
 
 
-def _solve_tile_aside(solver: TileSolver, path: str, index: int, users: np.ndarray) -> str:
-    """A worker's part: solve a tile and write it into its place; returns its checksum.
+def _solve_tile_aside(solver: TileSolver, path: str, index: int, users: np.ndarray) -> Checksums:
+    """A worker's part: solve a tile and write it into its place; returns its checksums.
 
     Raises:
         SiteTwinError: The worker does not see the store, or cannot write.

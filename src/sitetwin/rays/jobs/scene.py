@@ -10,7 +10,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.rays.jobs.io import geometry_of, open_paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
-from sitetwin.store.files import disk_errors, write_file
+from sitetwin.store.files import disk_errors, own_place, write_file
 from sitetwin.untrusted import read_json
 
 SCENE = "scene.json"
@@ -87,10 +87,10 @@ def _check_unchanged(store: TileStore, site: Site, name: str) -> None:
 def _kept_place(store: TileStore) -> Path | None:
     """Where the site lay, as the store keeps it; None where it does not say."""
     file = store.path / SCENE
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():
         return None
-    kept = read_json(file, str(file), _MOST_BYTES, _MEND)
+    kept = read_json(own_place(store.path, SCENE), str(file), _MOST_BYTES, _MEND)
     place = kept.get("site") if isinstance(kept, dict) else None
-    if not isinstance(place, str):
+    if not isinstance(place, str) or "\0" in place:
         raise SiteTwinError(f"{file} is damaged; {_MEND}")
     return Path(os.path.normpath(store.path.absolute() / place))

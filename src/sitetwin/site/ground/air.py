@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sitetwin.errors import SiteTwinError
+
 _LARGEST_CELL = 50.0  # metres
 _SMALLEST_CELL = 1.0
 _MOST_CELLS = 1 << 20
@@ -66,6 +68,8 @@ class OpenAir:
         points = np.ascontiguousarray(points, dtype=np.float64)
         if not len(points):
             return np.zeros(0, dtype=np.int8)
+        if points.shape != (len(points), 3) or not np.isfinite(points).all():
+            raise SiteTwinError("points in the air of a site need three finite coordinates each; give metres")
         mesh = walking.Surfaces(
             self._corners,
             self._is_ground,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from sitetwin.compiled import compiled
 
 SKY, COVERED, ENCLOSED = 0, 1, 2
 """Nothing but the ground is above a point; something is, but there is a way out; or there is none."""
-
-_COMPILED: dict[str, Any] = {"nogil": True, "cache": True, "boundscheck": False}
 
 _STEP = 1.5  # metres of a step east or north, and the side in plan of the cells of which each is visited once
 _LEVEL = 2.0  # metres, the height of these cells, and the greatest height above the floor at which the walk goes
@@ -37,7 +35,7 @@ _Places = namedtuple("_Places", ("where", "keys", "following", "walk"))
 """Places that walks came to, in chains by their cells: where, key of the cell, next of the chain, walk."""
 
 
-@njit(**_COMPILED)
+@compiled()
 def _column(point, mesh):  # type: ignore[no-untyped-def]
     """Whether a body is above a point, whether ground is, and the next surfaces below and above, metres."""
     corners, low, high, shape = mesh.corners, mesh.low, mesh.high, mesh.shape
@@ -72,7 +70,7 @@ def _column(point, mesh):  # type: ignore[no-untyped-def]
     return body, ground, floor, ceiling
 
 
-@njit(**_COMPILED)
+@compiled()
 def _meets(a, b, corners, t):  # type: ignore[no-untyped-def]
     """Whether a segment meets a triangle (Moeller and Trumbore, 1997)."""
     dx, dy, dz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
@@ -95,7 +93,7 @@ def _meets(a, b, corners, t):  # type: ignore[no-untyped-def]
     return 0.0 <= t <= 1.0
 
 
-@njit(**_COMPILED)
+@compiled()
 def _free(a, b, mesh):  # type: ignore[no-untyped-def]
     """Whether nothing is between two points that are near one another."""
     low, cell, shape = mesh.low, mesh.cell, mesh.shape
@@ -115,7 +113,7 @@ def _free(a, b, mesh):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(**_COMPILED)
+@compiled()
 def _passes(a, b, lift, mesh):  # type: ignore[no-untyped-def]
     """Whether a step is free, in its middle and to both sides."""
     if not _free(a, b, mesh):
@@ -134,23 +132,23 @@ def _passes(a, b, lift, mesh):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(**_COMPILED)
+@compiled()
 def _key(point):  # type: ignore[no-untyped-def]
     i, j, k = math.floor(point[0] / _STEP), math.floor(point[1] / _STEP), math.floor(point[2] / _LEVEL)
     return (int(i) * 73856093) ^ (int(j) * 19349663) ^ (int(k) * 83492791)
 
 
-@njit(**_COMPILED)
+@compiled()
 def _place(points, row):  # type: ignore[no-untyped-def]
     return points[row, 0], points[row, 1], points[row, 2]
 
 
-@njit(**_COMPILED)
+@compiled()
 def _empty(size):  # type: ignore[no-untyped-def]
     return np.empty((size, 3)), np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
 
 
-@njit(**_COMPILED)
+@compiled()
 def _known(point, places, heads, mesh):  # type: ignore[no-untyped-def]
     """The place in the cell of a point that is seen from it; -1 if there is none, -2 if the cell is full."""
     key = _key(point)
@@ -164,7 +162,7 @@ def _known(point, places, heads, mesh):  # type: ignore[no-untyped-def]
     return -2 if count >= _IN_CELL else -1
 
 
-@njit(**_COMPILED)
+@compiled()
 def _added(point, walk, size, places, heads):  # type: ignore[no-untyped-def]
     """The places with one more."""
     if size == len(places.keys):
@@ -182,7 +180,7 @@ def _added(point, walk, size, places, heads):  # type: ignore[no-untyped-def]
     return places
 
 
-@njit(**_COMPILED)
+@compiled()
 def _walk(start, height, walk, size, places, heads, outcome, mesh):  # type: ignore[no-untyped-def]
     """Walk from a covered point: whether it comes to the open, the places with the new ones, and their number."""
     places, done, end = _added(start, walk, size, places, heads), size, size + 1
@@ -217,7 +215,7 @@ def _walk(start, height, walk, size, places, heads, outcome, mesh):  # type: ign
     return False, places, end
 
 
-@njit(**_COMPILED)
+@compiled()
 def openness(points, mesh):  # type: ignore[no-untyped-def]
     """Of points (N, 3), int8: `SKY` above them, `COVERED` with a way out to the open sky, or `ENCLOSED`.
 

@@ -38,7 +38,7 @@ from sitetwin.untrusted import opened
 _FEWEST_ROWS = 10  # of a pool
 _LIBRARIES = ("numpy", "torch", "xarray", "pyproj")
 # Whose code decides the results.
-_ROOMS = ("backend.py", "site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
+_ROOMS = ("backend.py", "compiled.py", "site", "rays", "channel", "measured", "learn", "calibrate", "studies/beams")
 
 
 def run_beam_study(

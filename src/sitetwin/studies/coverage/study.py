@@ -18,19 +18,28 @@ from sitetwin.channel.stations import Station
 from sitetwin.channel.warned import Warned
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.dense import TraceSettings
-from sitetwin.rays.jobs.io import arrays_to_paths, stated_unseen
+from sitetwin.rays.jobs.io import arrays_to_paths, stated_unseen, transmitter_of
 from sitetwin.rays.jobs.job import TraceJob
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, check_transmitter, user_grid
 from sitetwin.site.places.extent import check_on_site, check_users_on_site
 from sitetwin.store import TileStore
+from sitetwin.store.files import own_place
 from sitetwin.studies.coverage.coverage import Area, Coverage, CoverageSettings
 from sitetwin.studies.frame import Frozen, Progress, claim_folder, silent
 
 PATHS = "paths"
 """Folder, inside that of the coverage, of the stores of paths: one for each position of a station."""
 
-_ROOMS = ("backend.py", "site", "rays", "channel", "store", "studies/coverage")  # whose code decides the results
+_ROOMS = (
+    "backend.py",
+    "compiled.py",
+    "site",
+    "rays",
+    "channel",
+    "store",
+    "studies/coverage",
+)  # whose code decides the results
 
 
 class PathsOfArea(Frozen):
@@ -105,7 +114,7 @@ def run_coverage(
             progress(f"{stage} {number}/{len(positions)}", share)
 
         job = TraceJob(site, np.array(position), users, settings.trace, settings.tile_users, allow_indoors=area.indoors)
-        (store,) = job.run(Path(folder) / place, tell_stage, resume)
+        (store,) = job.run(own_place(Path(folder), place), tell_stage, resume)
         here = [index for index, station in enumerate(stations) if station.position == position]
         found = _sum_up(store, site, [stations[index] for index in here], settings, tell_stage)
         facts = _chain_facts(store)
@@ -139,7 +148,7 @@ def _sum_up(
     store: TileStore, site: Site, stations: Sequence[Station], settings: CoverageSettings, tell: Progress
 ) -> list[LinkStatistics]:
     """Sum up the links of stations that share a store of paths, tile after tile."""
-    transmitter = np.asarray(store.configuration["transmitter"], dtype=np.float64)
+    transmitter = transmitter_of(store)
     parts: list[list[LinkStatistics]] = [[] for _ in stations]
     warned = Warned()
     for index in range(len(store.tiles)):

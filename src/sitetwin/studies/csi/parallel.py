@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.store.files import own_place
 from sitetwin.studies.csi.config import CsiStudy
 from sitetwin.studies.csi.measurements import CaseData, SeedData, SeedResult
 from sitetwin.studies.csi.registry import FAMILIES, Case
@@ -62,8 +63,8 @@ def run_seeds(
     Raises:
         SiteTwinError: A worker was killed from outside, or the disk cannot be written.
     """
-    (folder / "seeds").mkdir(parents=True, exist_ok=True)
-    (folder / "models").mkdir(exist_ok=True)
+    for name in ("seeds", "models"):
+        own_place(folder, name).mkdir(parents=True, exist_ok=True)
     news: News = _CONTEXT.Queue()
     tasks = [(seed, part) for seed in study.evaluation.seeds for part in FAMILIES]
     results: dict[Task, SeedResult] = {}

@@ -39,7 +39,16 @@ from sitetwin.studies.frame import Progress, claim_folder, silent, versions, wri
 
 _LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
 _BESIDE = 20.0  # metres of roofs around the users
-_ROOMS = ("backend.py", "site", "rays", "channel", "store", "learn", "studies/csi")  # whose code decides the results
+_ROOMS = (
+    "backend.py",
+    "compiled.py",
+    "site",
+    "rays",
+    "channel",
+    "store",
+    "learn",
+    "studies/csi",
+)  # whose code decides the results
 
 
 def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = silent, workers: int | None = None) -> Path:
