@@ -250,7 +250,7 @@ def test_a_store_begun_by_other_code_is_not_gone_on_with_but_read(street, tmp_pa
     job.run(tmp_path / "p")
     before = files_of(tmp_path / "p")
     this = job.configuration()["code"]
-    assert this == code_version("backend.py", "site", "rays", "store")
+    assert this == code_version("backend.py", "compiled.py", "site", "rays", "store")
     monkeypatch.setattr("sitetwin.rays.jobs.io.code_version", lambda *rooms: "0.9.0+0123456789ab")
     with pytest.raises(SiteTwinError, match=rf"other code \({re.escape(this)}\) than this \(0\.9\.0\+0123456789ab\).*"):
         job.run(tmp_path / "p")
