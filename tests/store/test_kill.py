@@ -64,3 +64,28 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path):
             pass
     assert run(tmp_path / "killed").returncode == 0
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sitetwin.store.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_dead_process_is_gone(tmp_path):
+    TileStore.create(tmp_path / "s", {"kind": "kill"}, {}, [(0, 3)])
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "s")], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.communicate()
+    done = run_briefly("TileStore.create(sys.argv[1], {'kind': 'kill'}, {}, [(0, 3)])", tmp_path / "s")
+    assert done.returncode == 0
+
+
+def run_briefly(statement: str, path: Path) -> subprocess.CompletedProcess:
+    program = f"import sys; from sitetwin.store import TileStore; {statement}"
+    return subprocess.run([sys.executable, "-c", program, str(path)], timeout=30)
