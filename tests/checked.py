@@ -23,6 +23,7 @@ from jaxtyping import jaxtyped
 SKIPPED = (
     "sitetwin.face.datasets",
     "sitetwin.cli",
+    "sitetwin.channel.numerics.dirichlet",
     "sitetwin.channel.numerics.kernels",
     "sitetwin.channel.numerics.products",
     "sitetwin.rays.specular.discovery",

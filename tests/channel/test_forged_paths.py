@@ -115,6 +115,19 @@ def test_delay_references_are_one_for_each_user():
         frequency_response(paths, gains, GRID, delay_reference_s=torch.zeros(5, 1))
 
 
+@pytest.mark.parametrize("forged", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("name", ["departure", "length"])
+def test_cycles_that_cannot_be_counted_reach_no_table(name, forged):
+    paths = random_paths(np.random.default_rng(5), 6)
+    getattr(paths, name)[2] = forged
+    gains = gains_of(paths, Radio(AntennaArray.ula(8)))
+    if name == "length" and forged == 1e30:
+        delay_angle(paths, gains, GRID, num_taps=16)  # absurd, but its place between subcarriers is a number
+        return
+    with pytest.raises(SiteTwinError, match="not finite numbers in their range"):
+        delay_angle(paths, gains, GRID, num_taps=16)
+
+
 def one_bounce(facet=0, kind=1, volume=None):
     floor = [(0, 0, 0), (10, 0, 0), (10, 10, 0), (0, 10, 0)]
     crossed = np.zeros(0, np.int32) if volume is None else np.array([volume], np.int32)
@@ -164,3 +177,12 @@ def test_a_store_of_unknown_interactions_is_refused(tmp_path):
     TileStore.open(tmp_path / "s").write_tile(0, paths_to_arrays(replace(paths, kinds=paths.kinds + np.uint8(8))))
     with pytest.raises(SiteTwinError, match="unknown kind"):
         load_paths(tmp_path / "s")
+
+
+def test_spherical_waves_take_no_normal_of_a_facet_that_is_not_there():
+    array = Radio(AntennaArray.ula(2))
+    for forged in (7, -2):
+        paths, site = one_bounce(facet=forged)
+        gains = PathGains.of(paths, torch.ones(1, 1, 1, dtype=torch.complex64), 3.5e9, array, array)
+        with pytest.raises(SiteTwinError, match="facet"):
+            frequency_response(paths, gains, GRID, wavefront="spherical", site=site)

@@ -261,6 +261,7 @@ class TileStore:
     def tile_layout(self, index: int) -> dict[str, ArrayLayout]:
         """What a tile holds, by its checked metadata; no array is read. Raises as `read_tile` does."""
         group = tile_group(index)
+        self._refuse_absent(group)
         self._refuse_damaged(group, ())
         with self._reading(group):
             folder = own_place(self.path, group)
@@ -291,14 +292,17 @@ class TileStore:
 
     def read_group(self, group: str, check: bool = True, names: Collection[str] | None = None) -> Group:
         """Read a group, or the arrays of some names, by its path below the root. Raises as `read_tile` does."""
+        self._refuse_absent(group)
         if check:
             self._refuse_damaged(group, names)
         with self._reading(group):
             return read_group(own_place(self.path, group), names)
 
-    def _refuse_damaged(self, group: str, names: Collection[str] | None) -> None:
-        if group not in self._manifest.checksums:
+    def _refuse_absent(self, group: str) -> None:
+        if not self.has_group(group):
             raise SiteTwinError(f"{group} of {self.path} was not written yet; resume the run that makes this store")
+
+    def _refuse_damaged(self, group: str, names: Collection[str] | None) -> None:
         if self._is_damaged(group, names):
             raise SiteTwinError(
                 f"{group} of {self.path} is damaged (its SHA-256 is not the manifest's); "
@@ -310,8 +314,8 @@ class TileStore:
         """Say of any error that what lies there is damaged: a library that parses it raises what it meets."""
         with disk_errors(f"reading {group}", self.path):
             try:
-                if group not in self._manifest.checksums or holds_links(own_place(self.path, group)):
-                    raise ValueError("it is not listed, or holds links")
+                if holds_links(own_place(self.path, group)):
+                    raise ValueError("it holds links")
                 yield
             except (OSError, SiteTwinError):
                 raise

@@ -107,7 +107,7 @@ def check_roughness(paths: Paths, site: Any) -> None:
     """
     coefficient = np.array([m.scattering_coefficient for m in site.materials], dtype=np.float64)
     material = np.asarray(site.facet_material)
-    for first, last in paths.attributes.get(SMOOTH, ()):
+    for first, last in _pairs(paths.attributes.get(SMOOTH, ())):
         rough = material[first:last][coefficient[material[first:last]] > 0]
         if len(rough):
             name = site.materials[rough[0]].name
@@ -115,9 +115,11 @@ def check_roughness(paths: Paths, site: Any) -> None:
                 f"surfaces of '{name}' scatter (S = {coefficient[rough[0]]:g}) but scattered nothing in the trace, so "
                 "that their tiles are missing; trace again in this site, or leave their S at 0"
             )
-    account = DiffuseAccount.of(paths.attributes)
+    account = _account(paths)
     if account is None:
         return
+    if not all(type(row.facet) is int and 0 <= row.facet < len(material) for row in account.surfaces):
+        raise SiteTwinError("the account of the diffuse paths names facets that the site has not; trace again")
     for row in account.surfaces:
         own = site.materials[material[row.facet]]
         if own.scattering_coefficient and row.pattern not in ("", pattern_words(own)):
@@ -136,6 +138,21 @@ def check_roughness(paths: Paths, site: Any) -> None:
             SiteTwinWarning,
             stacklevel=3,
         )
+
+
+def _pairs(stated: Any) -> list[tuple[int, int]]:
+    """Ranges of facets as a trace states them."""
+    plain = isinstance(stated, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in stated)
+    if not plain or not all(len(pair) == 2 and all(type(end) is int for end in pair) for pair in stated):
+        raise SiteTwinError("the paths do not say which facets were smooth as pairs of numbers; trace them again")
+    return [(first, last) for first, last in stated]
+
+
+def _account(paths: Paths) -> DiffuseAccount | None:
+    try:
+        return DiffuseAccount.of(paths.attributes)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SiteTwinError("the account of the diffuse paths is damaged; trace them again") from error
 
 
 def _check_ids(paths: Paths, site: Any) -> None:

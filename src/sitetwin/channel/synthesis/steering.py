@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.checks import check_paths
 from sitetwin.channel.numerics.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
@@ -222,6 +223,8 @@ def element_lengths(
         return total.expand(-1, rx.array.num_antennas, tx.array.num_antennas)
     if wavefront != "spherical":
         raise SiteTwinError(f"wavefront '{wavefront}' is unknown; choose plane or spherical")
+    if site is not None:
+        check_paths(batch.paths, site)  # normals and edges are taken by number
     at_tx = wavelength * tx.offsets().repeat(tx.array.num_ports, 1)
     at_rx = wavelength * rx.offsets(batch.user)
     at_rx = at_rx.expand(len(batch.length), -1, 3).repeat(1, rx.array.num_ports, 1)

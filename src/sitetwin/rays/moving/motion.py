@@ -128,7 +128,10 @@ def length_rates(
 
 def _rate_of_surfaces(paths: Paths, hit: np.ndarray, velocity: np.ndarray, what: str) -> np.ndarray:
     """(P,) m/s: what moving facets or wedges, at the corners `hit` (P, D), add to the rates of lengths."""
-    if velocity.ndim != 2 or velocity.shape[1] != 3 or int(paths.facets.max(where=hit, initial=-1)) >= len(velocity):
+    known = int(paths.facets.min(where=hit, initial=0)) >= 0 and int(paths.facets.max(where=hit, initial=-1)) < len(
+        velocity
+    )
+    if velocity.ndim != 2 or velocity.shape[1] != 3 or not known:
         raise SiteTwinError(f"velocities of {what} have the shape {velocity.shape}; give ({what} of the site, 3), m/s")
     rate = np.zeros(paths.num_paths)
     points = path_points(paths.transmitter, paths.users[paths.user_of_path], paths.vertices)
