@@ -26,6 +26,7 @@ SKIPPED = (
     "sitetwin.channel.numerics.dirichlet",
     "sitetwin.channel.numerics.kernels",
     "sitetwin.channel.numerics.products",
+    "sitetwin.link.kernels",
     "sitetwin.rays.specular.discovery",
 )
 _SHAPED = re.compile(r"\b(Float|Complex|Inexact|Int|UInt|Integer|Bool|Num|Shaped)\d*\[")

@@ -150,7 +150,7 @@ def link_channels(array: Any, rx_antenna: int = 0) -> LinkChannels:
     if not array.shape[0]:
         raise SiteTwinError("there is no user; give channels of at least one")
     values = checked_channels(np.asarray(array.values)[:, wanted], "channels", ("users", "antennas", last))
-    kept = values.reshape(len(values), -1).any(axis=1)
+    kept: np.ndarray = np.abs(values).max(axis=(1, 2)) > 0
     if not kept.any():
         raise SiteTwinError(f"none of the {len(kept)} users has a path; the link needs a channel")
     return LinkChannels(values[kept], last, np.flatnonzero(kept), int((~kept).sum()))

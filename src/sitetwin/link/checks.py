@@ -60,8 +60,8 @@ def refuse_zero_channels(channels: Complex[np.ndarray, "users ..."], name: str) 
     dead = ~np.reshape(channels, (len(channels), -1)).any(axis=1)
     if dead.any():
         raise SiteTwinError(
-            f"{name} are zero for {int(dead.sum())} of {len(dead)} users (the first is number {int(np.argmax(dead))}), "
-            "who have no path; leave them out with sitetwin.link.served_users"
+            f"{name} are zero for {int(dead.sum())} of {len(channels)} users (the first is number "
+            f"{int(np.argmax(dead))}), who have no path; leave them out with sitetwin.link.served_users"
         )
 
 

@@ -15,7 +15,7 @@ from scipy.special import comb, gammaln, ndtr
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.link.checks import checked_count, checked_ratio
-from sitetwin.link.modulation import Modulation, modulation
+from sitetwin.link.constellations import Modulation, modulation
 
 MOST_ANTENNAS = 256
 """Of a closed form; more antennas lose digits in its sums."""

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.link.checks import checked_count, checked_probabilities, snr_of_db
-from sitetwin.link.modulation import modulation
+from sitetwin.link.constellations import modulation
 
 Curve = Float[np.ndarray, " snrs"]
 

@@ -51,6 +51,11 @@ class Equaliser:
         if self.kind == "estimated" and self.rng is None:
             raise SiteTwinError("the equaliser 'estimated' draws the errors of its estimates; give rng")
 
+    @property
+    def label(self) -> str:
+        """Name for a curve's label; empty for the true one."""
+        return "" if self.kind == "true" else f"{self.kind} equaliser"
+
     def believed(self, weights: Weights) -> Gains:
         """[users, subcarriers] the effective channel that the transmitter believes in.
 

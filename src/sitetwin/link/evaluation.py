@@ -20,9 +20,9 @@ from sitetwin.link.checks import (
     refuse_zero_channels,
     snr_of_db,
 )
+from sitetwin.link.constellations import Modulation, modulation
 from sitetwin.link.curves import LinkCurve, joined_label, make_curve
 from sitetwin.link.equalisers import Equaliser, effective_gains
-from sitetwin.link.modulation import Modulation, modulation
 from sitetwin.link.precoders import AXES, Precoder, Weights
 
 
@@ -91,9 +91,7 @@ def semi_analytic(
         weights = precoder.weights(float(snr))
         gains = effective_gains(true, weights)
         rates[row] = _rates(gains, weights, float(snr), kind, receiver)
-    label = joined_label(
-        [precoder.name, precoder.normalisation, "" if equaliser == "true" else f"{equaliser} equaliser"]
-    )
+    label = joined_label([precoder.name, precoder.normalisation, receiver.label])
     return make_curve(names, rates, probabilities, kind.name, label)
 
 
