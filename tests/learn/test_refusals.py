@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.channel.worlds import free_paths
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, delay_angle
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn import (
     COSINE,
     AdaptiveCodec,
@@ -173,3 +175,20 @@ def test_a_predictor_of_other_beams_is_not_judged(tmp_path) -> None:
 def test_blocks_are_those_of_the_users() -> None:
     with pytest.raises(SiteTwinError, match="5 errors go with 4 blocks"):
         as_users_call(bootstrap_blocks)(torch.ones(5), torch.zeros(4, dtype=torch.int64), seeded())
+
+
+def test_matrices_as_a_data_set_holds_them_are_asked_about() -> None:
+    """32 angles and 32 delays: the sizes do not tell which is which, the energy does."""
+    rng = np.random.default_rng(3)
+    paths = free_paths(np.full(60, 4), rng)
+    paths.length[:] = rng.uniform(20.0, 250.0, paths.num_paths)
+    radio = Radio(AntennaArray.ula(32))
+    values = torch.from_numpy(rng.standard_normal((paths.num_paths, 1, 1)) + 0j).to(torch.complex64)
+    loaded = delay_angle(paths, PathGains.of(paths, values, 3.5e9, radio), OfdmGrid(3.5e9, 256, 30e3))[:, 0]
+    with pytest.warns(SiteTwinWarning, match=r"do .transpose\(1, 2\)"):
+        prepare(loaded)
+    right = prepare(loaded.transpose(1, 2).contiguous())
+    assert right.x.shape == (60, 32, 32)
+    noise = torch.randn(50, 32, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    prepare(noise)
+    prepare(noise[:, :8, :8].contiguous())

@@ -120,6 +120,37 @@ def test_powers_without_a_bearing_are_noted():
     assert "little to do with the bearing" in notes[0]
 
 
+def other_codebook(power):
+    power[12:] = power[12:, np.random.default_rng(2).permutation(BEAMS)]
+    return power
+
+
+def half_the_beams(power):
+    power[:, 10:30] = np.nan
+    return power
+
+
+def without_a_fix(place):
+    place[::3] = 0.0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("quantity", "change", "said"),
+    [
+        ("unit1_pwr_60ghz", other_codebook, "in 1 of 2 drives .* measured with another codebook"),
+        ("unit1_pwr_60ghz", half_the_beams, "20 of 64 beams have no power in any row"),
+        ("unit2_loc", without_a_fix, "8 of 24 rows were left out: farther than 300 m"),
+        ("unit2_loc", lambda place: np.tile(place[:1], (len(place), 1)), "all 24 rows hold one position"),
+    ],
+)
+def test_what_is_doubtful_is_told(tmp_path, quantity, change, said):
+    write_gathered(tmp_path)
+    rewrite(tmp_path, quantity, change)
+    with pytest.warns(SiteTwinWarning, match=said):
+        assert any(re.search(said, note) for note in read_deepsense(tmp_path).attrs["notes"])
+
+
 def test_positions_in_radians_are_refused(tmp_path):
     write_gathered(tmp_path)
     for quantity in ("unit1_loc", "unit2_loc"):

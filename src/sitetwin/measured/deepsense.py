@@ -11,7 +11,17 @@ import xarray as xr
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning, said_of
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
-from sitetwin.measured.plausible import PowerUnit, check_bearing, check_degrees, check_order, linear_powers, masked_note
+from sitetwin.measured.plausible import (
+    PowerUnit,
+    check_bearing,
+    check_degrees,
+    check_order,
+    drive_notes,
+    left_out_notes,
+    linear_powers,
+    masked_note,
+    silent_note,
+)
 from sitetwin.measured.positions import about_origin
 from sitetwin.site import Georeference
 from sitetwin.site.mesh import LARGEST_COORDINATE
@@ -86,11 +96,14 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
     dead = _dead(power[rows])
     with said_of(where):
         check_order(local[rows], drive, raw.drive is not None)
+        silent = int(np.isnan(power[rows]).all(axis=0)[_working(power.shape[1])].sum())
         notes = [
             *(f"some files could not be read: {why}" for why in raw.unreadable),
             *notes,
             *masked_note(power[rows][:, ~dead]),
-            *check_bearing(power[rows], local[rows]),
+            *left_out_notes(skipped, len(keep)),
+            *silent_note(silent, power.shape[1]),
+            *(check_bearing(power[rows], local[rows]) or drive_notes(power[rows], local[rows], drive)),
         ]
     for note in notes:
         warnings.warn(f"{raw.name}: {note}", SiteTwinWarning, stacklevel=2)
@@ -265,7 +278,12 @@ def _repeats(power: np.ndarray, position: np.ndarray, keep: np.ndarray) -> np.nd
 
 def _dead(power: np.ndarray) -> np.ndarray:
     """(B,) bool: the codebook's degenerate beams, and beams without any power."""
-    dead = np.isnan(power).all(axis=0)
-    if power.shape[1] == DEAD_BEAMS[1] + 1:
-        dead[list(DEAD_BEAMS)] = True
-    return dead
+    return np.isnan(power).all(axis=0) | ~_working(power.shape[1])
+
+
+def _working(beams: int) -> np.ndarray:
+    """(B,) bool: beams that the official codebook does not lack."""
+    working = np.ones(beams, dtype=bool)
+    if beams == DEAD_BEAMS[1] + 1:
+        working[list(DEAD_BEAMS)] = False
+    return working

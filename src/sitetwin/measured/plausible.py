@@ -5,6 +5,7 @@ What is certainly wrong is refused with the mend; what is doubtful becomes a not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -122,12 +123,11 @@ def check_bearing(power: Float[np.ndarray, "rows beams"], local: Float[np.ndarra
     """
     if len(power) < _FEWEST:
         return []
-    best = np.nanargmax(power, axis=1)
-    bearing = np.arctan2(local[:, 1], local[:, 0])
-    turned = np.angle(np.exp(1j * bearing) * np.conj(np.exp(1j * bearing).mean()))
-    if np.ptp(best) == 0 or np.ptp(turned) < 1e-6:
+    if not np.ptp(local, axis=0).any():
+        return [f"all {len(local)} rows hold one position: check the files of positions"]
+    trend = _trend(power, local)
+    if trend is None:
         return []
-    trend = float(spearmanr(turned, best).statistic)
     if trend > _CORRELATED:
         raise SiteTwinError(
             f"the number of the best beam rises with the azimuth of the user (rank correlation {trend:.2f}), and falls "
@@ -139,6 +139,52 @@ def check_bearing(power: Float[np.ndarray, "rows beams"], local: Float[np.ndarra
             "usual): check station, positions and the order of the rows"
         ]
     return []
+
+
+def _trend(power: np.ndarray, local: np.ndarray) -> float | None:
+    """Rank correlation of the best beam with the azimuth of the user; None where one of them is always the same."""
+    best = np.nanargmax(power, axis=1)
+    bearing = np.arctan2(local[:, 1], local[:, 0])
+    turned = np.angle(np.exp(1j * bearing) * np.conj(np.exp(1j * bearing).mean()))
+    if np.ptp(best) == 0 or np.ptp(turned) < 1e-6:
+        return None
+    return float(spearmanr(turned, best).statistic)
+
+
+def drive_notes(
+    power: Float[np.ndarray, "rows beams"], local: Float[np.ndarray, "rows 2"], drive: Int[np.ndarray, " rows"]
+) -> list[str]:
+    """Note drives whose beams do not follow the bearing, where those of most drives do: rows of another codebook.
+
+    Args:
+        power: Linear, NaN where not measured.
+        local: Metres east and north of the station.
+        drive: Drive of each row.
+    """
+    judged = [number for number in np.unique(drive) if np.count_nonzero(drive == number) >= _FEWEST]
+    trends = {number: _trend(power[drive == number], local[drive == number]) for number in judged}
+    odd = [number for number, trend in trends.items() if trend is not None and trend > -_CORRELATED]
+    if not odd or 2 * len(odd) > len(judged):
+        return []
+    named = ", ".join(str(number) for number in odd[:5])
+    return [
+        f"in {len(odd)} of {len(judged)} drives (number {named}) the best beam does not follow the bearing of the user "
+        "as in the others: check whether they were measured with another codebook or another station"
+    ]
+
+
+def left_out_notes(skipped: Mapping[str, int], rows: int) -> list[str]:
+    """Note that many of the rows of a table were left out for where they are, or because they repeat others."""
+    return [
+        f"{count} of {rows} rows were left out: {reason}"
+        for reason, count in sorted(skipped.items())
+        if count > _MASKED * rows and reason.startswith(("farther", "repeating"))
+    ]
+
+
+def silent_note(silent: int, beams: int) -> list[str]:
+    """Note beams without any power beside those that the codebook is known to lack."""
+    return [f"{silent} of {beams} beams have no power in any row"] if silent else []
 
 
 def masked_note(power: Float[np.ndarray, "rows beams"]) -> list[str]:

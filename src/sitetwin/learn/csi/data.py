@@ -92,9 +92,10 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
 
     Warns:
         SiteTwinWarning: Labels say that the delay taps miss more than half of the median user's power, so that a norm
-            of 1 is given to side lobes.
+            of 1 is given to side lobes; or the energy of a tensor lies as if its axes were (users, beams, taps).
     """
     facts = csi_facts(matrices)
+    named = isinstance(matrices, xr.DataArray)
     if isinstance(matrices, xr.DataArray):
         _warn_of_missed_power(matrices)
         matrices = by_name(matrices)
@@ -108,6 +109,8 @@ def prepare(matrices: Tensor | xr.DataArray, reference: PhaseReference = "corner
             f"{int(bad.nonzero()[0])}); drop the users without any path before preparing the data set"
         )
     x = (matrices / norm[:, None, None]).to(torch.complex64)
+    if not named:
+        _warn_of_swapped_axes(x)
     phase = reference_phase(x, reference)
     x = x * torch.polar(torch.ones_like(phase), -phase)[:, None, None]
     return CsiSet(x, norm.to(torch.float32), phase, reference, facts)
@@ -138,6 +141,28 @@ def _warn_of_missed_power(array: xr.DataArray) -> None:
         warnings.warn(
             f"the delay taps miss {missed:.2%} of the median user's power, and what is left gets the norm 1; make the "
             "channels with more taps, or with delay_reference='first-path'",
+            SiteTwinWarning,
+            stacklevel=3,
+        )
+
+
+_EARLY = 4  # delay spreads take the first quarter of taps that are chosen well; directions any quarter of the beams
+_FEWEST_BINS = 16  # along both axes, so that a quarter says something
+
+
+def _warn_of_swapped_axes(x: Tensor) -> None:
+    """Warn where the last axis looks like delays, with the energy at its beginning, and that of the taps does not."""
+    taps, beams = x.shape[1:]
+    if min(taps, beams) < _FEWEST_BINS:
+        return
+    power = x.abs().square().mean(dim=0)
+    early_taps = float(power[: taps // _EARLY].sum() / power.sum())
+    early_beams = float(power[:, : beams // _EARLY].sum() / power.sum())
+    if early_beams > 0.9 and early_taps < 0.6:
+        warnings.warn(
+            f"{early_beams:.0%} of the energy lies in the first quarter of the last axis, where delays usually have "
+            f"it, and {early_taps:.0%} in that of the taps: give (users, taps, beams); if these are (users, beams, "
+            "taps), as in a data set, do .transpose(1, 2)",
             SiteTwinWarning,
             stacklevel=3,
         )
