@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import scipy.io
 
@@ -220,6 +221,29 @@ def _to_varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def records(data: bytes, words: Sequence[bytes], rng: np.random.Generator) -> bytes:
+    """A TFRecord file of which one record's data are changed, with checksums that are right again."""
+    rows, at = [], 0
+    while at + 16 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        rows.append(data[at + 12 : at + 12 + length])
+        at += 16 + length
+    if not rows:
+        return data
+    chosen = int(rng.integers(len(rows)))
+    rows[chosen] = plain.BYTES[rng.integers(len(plain.BYTES))](rows[chosen], words, rng)
+    out = b""
+    for row in rows:
+        head = struct.pack("<Q", len(row))
+        out += head + _masked(head) + row + _masked(row)
+    return out
+
+
+def _masked(data: bytes) -> bytes:
+    value = google_crc32c.value(data)
+    return struct.pack("<I", ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def packed(data: bytes, words: Sequence[bytes], rng: np.random.Generator) -> bytes:

@@ -17,12 +17,14 @@ _INNER: dict[str, tuple[plain.Mutation, ...]] = {
     ".mat": (containers.mat,),
     ".glb": (containers.glb,),
     ".pbf": (containers.pbf,),
+    ".tfrecords": (containers.records,),
     **dict.fromkeys((".gz", ".bz2"), (containers.packed,)),
 }
 """By the ending of a file, mutations that know its format."""
 
 _BINARY = (
     ".npy",
+    ".tfrecords",
     ".npz",
     ".mat",
     ".glb",

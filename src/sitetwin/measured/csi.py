@@ -159,8 +159,9 @@ def _complex(h: Shaped[np.ndarray, "*shape"], what: str) -> np.ndarray:
 
 
 def _real(values: Shaped[np.ndarray, "*shape"], what: str, name: str) -> np.ndarray:
-    if values.dtype.kind not in "fiu":
-        raise SiteTwinError(f"{what}: {name} holds no real numbers; {_MEND}")
+    axes, word = (2, "a table") if name == "position" else (1, "a row")
+    if values.dtype.kind not in "fiu" or values.ndim != axes:
+        raise SiteTwinError(f"{what}: {name} is not {word} of real numbers; {_MEND}")
     return values.astype(np.float64)
 
 

@@ -12,12 +12,14 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats import CirGenerator, read_npy, read_text_numbers
+from sitetwin.measured import read_csi, read_dichasus
 from sitetwin.measured.deepsense import read_deepsense, read_lanes
 from sitetwin.store.mat_files import read_mat
 from sitetwin.view.sources import read_values
+from tests.fuzz.containers import json_text
 from tests.fuzz.judge import Target
-from tests.fuzz.targets.properties import plausible
-from tests.measured import deepsense_folders
+from tests.fuzz.targets.properties import finite, plausible
+from tests.measured import deepsense_folders, test_csi
 
 
 def _npy(values: np.ndarray) -> bytes:
@@ -58,6 +60,39 @@ def _cir() -> list[dict[str, bytes]]:
     a = (rng.normal(size=(3, 1, 1, 1, 2, 4, 1)) + 0j).astype(np.complex64)
     tau = np.abs(rng.normal(size=(3, 1, 1, 4))).astype(np.float32) * 1e-7
     return [{"cir.npz": _npz(a=a, tau=tau, sitetwin=np.array("{}"), attributes=np.array('{"format": "x"}'))}]
+
+
+def _measured() -> list[dict[str, bytes]]:
+    """Channels of five users at three antennas and eight subcarriers, as an archive and as MATLAB files."""
+    arrays: dict[str, Any] = {
+        "h": test_csi.channels(),
+        "frequency": test_csi.FREQUENCY,
+        "position": test_csi.positions(),
+        "time": np.arange(5.0),
+    }
+    seeds = [{"street.npz": _npz(**arrays)}]
+    for packed in (False, True):
+        stream = io.BytesIO()
+        scipy.io.savemat(stream, {**arrays, "h": arrays["h"].astype(complex)}, do_compression=packed)
+        seeds.append({"street.mat": stream.getvalue()})
+    return seeds
+
+
+def _records() -> list[dict[str, bytes]]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = test_csi.dichasus(Path(folder) / "x", test_csi.channels(), test_csi.positions())
+        offsets = json_text({"sto": [0.1, 0.2, -0.3], "cpo": [1.0, 2.0, 3.0]})
+        return [{"hall.tfrecords": file.read_bytes(), "offsets.json": offsets}]
+
+
+def _dichasus(folder: Path) -> Any:
+    return read_dichasus([folder / "hall.tfrecords"], 3.4e9, 5e7, folder / "offsets.json")
+
+
+def _check_csi(data: Any) -> None:
+    finite([np.abs(data["csi"].values), data["frequency"].values])
+    assert data["csi"].shape[0] > 0, "no sample"
+    plausible([data[name].values for name in ("x", "y", "z", "latitude", "longitude") if name in data])
 
 
 def _only(folder: Path) -> Path:
@@ -128,6 +163,8 @@ TARGETS = (
     Target(
         "deepsense-paper", lambda f: read_deepsense(f), _folder(deepsense_folders.write_paper), (), _check_measured, 0.7
     ),
+    Target("measured-channels", lambda f: read_csi(_only(f)), _measured, (b"h", b"frequency", b"position"), _check_csi),
+    Target("dichasus", _dichasus, _records, (b"csi", b"time", b"pos-tachy", b"sto", b"cpo"), _check_csi),
     Target(
         "lanes",
         lambda folder: read_lanes(folder),
