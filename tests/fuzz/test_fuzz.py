@@ -7,13 +7,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import grimp
 import numpy as np
 import pytest
 
 from sitetwin.errors import SiteTwinError
 from tests.fuzz.campaign import input_of, judged, seeds_of
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import ELSEWHERE, READERS, TARGETS
 
 INPUTS = 30
 
@@ -26,6 +27,15 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(name: str) -> None:
         files, base = input_of(target, seeds, 1, number)
         verdict = judged(target, files, seeds[base])
         assert verdict.kind != "finding", f"--only {name} --seed 1 --start {number} --count 1: {verdict.said}"
+
+
+def test_every_module_that_reads_files_has_a_target() -> None:
+    """A new reader finds its place in `tests/fuzz/targets/__init__.py`."""
+    graph = grimp.build_graph("sitetwin", cache_dir=None)
+    guard = {"sitetwin.untrusted", *graph.find_descendants("sitetwin.untrusted")}
+    readers = {m for one in guard for m in graph.find_modules_that_directly_import(one)} - guard
+    assert {name.removeprefix("sitetwin.") for name in readers} - READERS.keys() - ELSEWHERE.keys() == set()
+    assert set(READERS.values()) <= TARGETS.keys()
 
 
 def _target(read: Any, check: Any = None) -> Target:

@@ -9,3 +9,52 @@ TARGETS: dict[str, Target] = {
     target.name: target for room in (maps, models, radios, numbers, studies) for target in room.TARGETS
 }
 """By name."""
+
+READERS: dict[str, str] = {
+    "channel.antennas.pattern_files": "pattern-csv",
+    "channel.antennas.pattern_text": "pattern-msi",
+    "channel.formats.number_files": "npy",
+    "channel.formats.sionna_cir": "sionna-cir",
+    "channel.stations": "stations-toml",
+    "face.transmitter_texts": "transmitters",
+    "learn.model_files": "codecs",
+    "measured.csi": "measured-channels",
+    "measured.deepsense_layouts": "deepsense-official",
+    "measured.dichasus": "dichasus",
+    "measured.tfrecords": "dichasus",
+    "rays.referee.insite_paths": "insite-paths",
+    "report.beams.released": "published-curves",
+    "report.csi.results": "csi-study",
+    "site.importers.blocks": "insite",
+    "site.importers.gltf": "gltf",
+    "site.importers.json_kind": "overpass",
+    "site.importers.sionna": "mitsuba",
+    "site.io": "saved-site",
+    "site.maps.raster": "terrain",
+    "site.maps.readers.files": "geojson",
+    "site.maps.rules": "rules",
+    "site.opening": "geojson",
+    "site.places.gpx": "gpx",
+    "site.recipes": "recipes",
+    "store.manifest": "manifest",
+    "store.mat_files": "mat",
+    "studies.beams.twin": "box-of-meshes",
+    "studies.csi.config": "cell",
+    "studies.records": "beam-study",
+    "view.sources": "values",
+}
+"""By module that opens or parses files, a target that tries it."""
+
+ELSEWHERE = {
+    "channel.io": "tests/store",  # stores of channels
+    "learn.csi.training": "tests/learn",  # checkpoints of one's own run
+    "rays.jobs.scene": "tests/rays",  # one name in a store
+    "site.maps.fetch": "tests/site/maps/test_fetch.py",  # answers of servers
+    "store.array_files": "tests/store",
+    "store.collection": "tests/store",
+    "store.files": "tests/store",
+    "store.groups": "tests/store",
+    "store.tiles": "tests/store",
+    "studies.beams.study": "tests/studies",  # the site's own files, hashed
+}
+"""Modules whose damaged files other tests try."""
