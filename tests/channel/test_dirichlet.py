@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray, OfdmGrid, Radio, delay_angle, delay_angle_from_response, frequency_response
-from sitetwin.channel.numerics.dirichlet import grid_table
+from sitetwin.channel.numerics.dirichlet import APART, _split, grid_table
 from tests.channel.test_synthesis import C, F, random_gains, single
 from tests.channel.worlds import free_paths
 
@@ -68,3 +68,19 @@ def test_tables_hold_the_angles_of_the_grid():
     angle = np.pi / 8 * np.arange(-10, 2)
     assert table[0] == pytest.approx(np.sin(angle), abs=1e-7)
     assert table[1] == pytest.approx(np.cos(angle), abs=1e-7)
+
+
+@pytest.mark.parametrize("size", [3, 10, 32, 49, 63, 98, 103, 1001])
+def test_every_place_is_split_into_a_point_of_the_grid_and_the_way_from_it(size):
+    """Next to whole periods as well, and numbers that are none stay within the table."""
+    points = np.arange(-3 * size, 3 * size + 1)
+    for away in (0.0, 0.25, -0.25, 0.4999, -0.4999):
+        work, steps = np.empty((5, len(points))), np.empty(len(points), np.int64)
+        _split((points + away) / size, size, work, steps)
+        assert np.array_equal(steps, points % size)
+        sign = np.where((points + np.floor(points / size)) % 2, 1, -1)
+        assert work[0] == pytest.approx(sign * np.sin(np.pi * (away or APART)), rel=1e-4, abs=1e-12)
+    wild = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 1e19])
+    work, steps = np.empty((5, len(wild))), np.empty(len(wild), np.int64)
+    _split(wild, size, work, steps)
+    assert ((steps >= 0) & (steps < size)).all()

@@ -120,6 +120,11 @@ def _split(cycles: np.ndarray, size: int, work: np.ndarray, steps: np.ndarray) -
         if abs(away) < APART:
             away = APART
         period = math.floor(step / size)
+        point = step - period * size
+        if point >= size:  # the quotient may be rounded across a whole number
+            point, period = point - size, period + 1
+        elif point < 0:
+            point, period = point + size, period - 1
         odd = step + period - 2 * math.floor((step + period) / 2)
         y = math.pi * away
         z = y * y
@@ -129,7 +134,7 @@ def _split(cycles: np.ndarray, size: int, work: np.ndarray, steps: np.ndarray) -
         z = y * y
         work[1, p] = 1 + z * (-1 / 2 + z * (1 / 24 + z * (-1 / 720 + z * (1 / 40320 - z / 3628800))))
         work[2, p] = y * (1 + z * (-1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z / 362880))))
-        steps[p] = int(step - period * size)
+        steps[p] = min(max(int(point), 0), size - 1)  # whatever the cycles are, no number leads out of the table
 
 
 @compiled(fastmath=True)
