@@ -360,8 +360,8 @@ def test_info_says_each_thing_once(paths):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("city.shp", b"\0\0\x27\x0a" + bytes(96), "ogr2ogr -t_srs EPSG:4326 map.geojson city.shp"),
-        ("city.shp", b"", "ogr2ogr"),
+        ("city.fgb", b"fgb\3", "ogr2ogr -t_srs EPSG:4326 map.geojson city.fgb"),
+        ("city.kml", b"", "ogr2ogr"),
         ("city.dbf", b"\3", "part of a shapefile"),
         ("city.gml", b"<CityModel/>", "citygml-tools to-cityjson city.gml"),
         ("city.stl", b"solid", "export it as .glb"),

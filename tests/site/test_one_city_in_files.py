@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pyproj
 import pytest
-from hypothesis import given, settings
+import shapely
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shapely.affinity import rotate, translate
+from shapely.geometry import LineString, Point
+from shapely.geometry import box as rectangle
 
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import Site, ground_height, inside_building, load_scene
+from sitetwin.site.maps import read_maps, site_from_map
+from sitetwin.site.maps.readers import vector
 from sitetwin.site.places.placement import over_ground
 from tests.site.ground_cases import Part, box, hill, level, said_otherwise
+from tests.site.maps.vector_files import without_process, write_geojson, write_layer
 
 TX = np.array([4.7, 21.6, 69.3])
 PLACES = np.array(
@@ -93,3 +102,49 @@ def test_one_city_in_any_file(tmp_path_factory, reference, seed, east, north, an
     np.testing.assert_array_equal(inside, reference[1])
     for ours, theirs in zip(lengths, reference[2], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=20 * step + 1e-4)
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["EPSG:25832", "EPSG:32632", "EPSG:4326"]), st.floats(0, 90), st.booleans())
+def test_one_city_as_geojson_shapefile_and_geopackage(tmp_path_factory, monkeypatch, crs, angle, packed) -> None:
+    monkeypatch.setattr(vector.subprocess, "run", without_process)
+    layers = {
+        "houses": (
+            [
+                rectangle(0, 0, 30, 20) - rectangle(8, 5, 18, 13),
+                rectangle(50, 0, 70, 15),
+            ],
+            {"hoehe": [12.5, 30.0], "material": ["brick", None]},
+        ),
+        "trees": ([Point(40, 30), Point(45, -20)], {"natural": ["tree", "tree"], "height": [9.0, None]}),
+        "streets": ([LineString([(-40, -30), (90, -30)])], {"highway": ["residential"]}),
+        "lawns": ([rectangle(-40, 40, 0, 80)], {"landuse": ["grass"]}),
+    }
+    folder = tmp_path_factory.mktemp("city")
+    files: dict[str, list[Path]] = {".geojson": [], ".shp": [], ".gpkg": [folder / "city.gpkg"]}
+    to_crs = pyproj.Transformer.from_crs("EPSG:25832", crs, always_xy=True)
+    for name, (shapes, fields) in layers.items():
+        shapes = [translate(rotate(shape, angle, origin=(0, 0)), 691_000, 5_335_000) for shape in shapes]
+        placed = [
+            shapely.transform(shape, lambda xy: np.stack(to_crs.transform(xy[:, 0], xy[:, 1]), axis=1))
+            for shape in shapes
+        ]
+        files[".geojson"].append(write_geojson(folder / f"{name}.geojson", placed, fields, crs))
+        files[".shp"].append(write_layer(folder / f"{name}.shp", placed, fields, crs))
+        write_layer(folder / "city.gpkg", placed, fields, crs, layer=name, append=(folder / "city.gpkg").exists())
+    if packed:
+        files[".shp"] = [folder / "city.zip"]
+        with zipfile.ZipFile(folder / "city.zip", "w") as archive:
+            for name in layers:
+                for ending in (".shp", ".shx", ".dbf", ".prj", ".cpg"):
+                    archive.write(folder / f"{name}{ending}", f"city/{name}{ending}")
+    expected, *others = [site_from_map(*read_maps(files[kind], origin=(48.14, 11.57))) for kind in files]
+    assert expected.num_facets > 15
+    for site in others:
+        assert site.objects == expected.objects
+        np.testing.assert_allclose(site.bounds, expected.bounds, atol=1e-5)
+        assert site.num_facets == expected.num_facets
+        assert [m.name for m in site.materials] == [m.name for m in expected.materials]
+        points = np.stack(np.meshgrid(np.arange(-60, 120, 7.1), np.arange(-60, 120, 7.1)), axis=-1).reshape(-1, 2)
+        points += expected.bounds[:, :2].mean(axis=0) - [30, 30]
+        np.testing.assert_allclose(ground_height(site, points), ground_height(expected, points), atol=1e-6)

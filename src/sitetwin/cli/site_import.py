@@ -29,13 +29,20 @@ class MapPart:
     radius: Annotated[float | None, typer.Option(help="Metres around --around that are read.")] = None
     footprints: Annotated[
         bool,
-        typer.Option("--footprints", help="Take polygons of GeoJSON as buildings where they do not say what they are."),
+        typer.Option(
+            "--footprints",
+            help="Take polygons of GeoJSON, shapefiles and GeoPackages as buildings if they do not say what they are.",
+        ),
     ] = False
     height_key: Annotated[
         str | None,
         typer.Option(
             help="Attribute that holds the heights of buildings: NAME in metres, NAME:ft, NAME:cm or NAME:levels."
         ),
+    ] = None
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer of a GeoPackage, or shapefile of a folder or archive, that is read (several times)."),
     ] = None
 
     def clip(self) -> Clip | None:
@@ -70,7 +77,8 @@ class ModelReading:
         None
     )
     crs: Annotated[
-        str | None, typer.Option(help="Reference system of the coordinates of a mesh or scene, such as EPSG:25832.")
+        str | None,
+        typer.Option(help="Reference system of a mesh, a scene, or a map that names none, such as EPSG:25832."),
     ] = None
 
     def read(self, ctx: Context, file: str, materials: str, origin: str | None) -> Site:
@@ -101,8 +109,8 @@ def import_site(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Map (.osm, .osm.pbf, Overpass .json, .geojson; several make one map), or one CityJSON, GLB, glTF, "
-            "OBJ, PLY or Mitsuba XML file or Wireless InSite project.",
+            help="Map (.osm, .osm.pbf, Overpass .json, .geojson, .shp, .shp.zip, .gpkg; several make one map), or one "
+            "CityJSON, GLB, glTF, OBJ, PLY or Mitsuba XML file or Wireless InSite project.",
         ),
     ],
     to: SiteFolder,
@@ -121,11 +129,12 @@ def import_site(
 
     check_site_folder(to)
     if all(is_map(Path(name)) for name in files):
-        refuse_idle(ctx, option_names(ModelReading), "for a map; leave it out")
+        refuse_idle(ctx, [name for name in option_names(ModelReading) if name != "crs"], "for a map; leave it out")
         options = build.options(ctx)
         clip, place = part.clip(), _origin(origin)
         with progress_bars() as tell:
             how: Any = {"clip": clip, "origin": place, "footprints": part.footprints, "height_key": part.height_key}
+            how |= {"layers": part.layer, "crs": model.crs}
             site = st.open_site(files, **how, options=options, progress=tell)
     else:
         if len(files) > 1:

@@ -47,6 +47,7 @@ def open_site(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
     height_key: str | None = None,
+    layers: Sequence[str] | None = None,
     options: MapOptions | None = None,
     progress: Progress | None = None,
     **model: Unpack[ModelChoices],
@@ -55,23 +56,26 @@ def open_site(
 
     Args:
         source: Name of a built-in Sionna RT scene ("munich"), folder of a saved site, or file: a map (OpenStreetMap
-            .osm or .osm.pbf, Overpass .json, .geojson), CityJSON, Mitsuba XML, glTF, OBJ, PLY, or a Wireless InSite
-            project. Several map files make one map.
+            .osm or .osm.pbf, Overpass .json, .geojson, a shapefile as .shp, .shp.zip or folder, a GeoPackage),
+            CityJSON, Mitsuba XML, glTF, OBJ, PLY, or a Wireless InSite project. Several map files make one map.
         around: (latitude, longitude) in degrees: the part of a map about this point, with `radius`.
         radius: Radius around the point `around`, metres.
         clip: Another part of a map, such as a `sitetwin.site.maps.Box`, instead of `around` and `radius`.
         origin: (latitude, longitude) in degrees of the local origin: of a map, by default the middle of its part; of a
             mesh or scene, where its own origin lies.
-        footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
+        footprints: Whether polygons of GeoJSON, shapefiles and GeoPackages that do not say what they are are buildings.
         height_key: Attribute of a map that holds the heights of buildings: "NAME" in metres, "NAME:ft", "NAME:cm", or
             "NAME:levels" for a number of storeys; by default known names are read.
+        layers: Names of the layers that are read, of GeoPackages and of folders or archives of shapefiles; by default
+            all are, unless several have buildings.
         options: What is assumed about buildings, trees, ground and materials of a map.
         progress: Called with the stage of reading a map and its finished share, 0 to 1.
         **model: How a city model, a scene or a mesh is read: `lod`, level of detail of CityJSON ("2" or "1.2", the
             highest by default); `unit` of a mesh ("m", "cm", "mm", "km", "in", "ft", "us-ft"); `up`, the axis of a
             mesh or scene that points up ("x", "y", "z"); `crs`, the reference system of its coordinates
-            ("EPSG:25832"). And `materials`, the table from the tags of CityJSON or a map to materials ("default",
-            "mc1", "mc2", "mc3", or a file .toml), which `options` of a map hold too.
+            ("EPSG:25832"), or of a map that names none, such as a shapefile without .prj. And `materials`, the table
+            from the tags of CityJSON or a map to materials ("default", "mc1", "mc2", "mc3", or a file .toml), which
+            `options` of a map hold too.
 
     Returns:
         The site. `site.provenance` says what was read and assumed.
@@ -83,12 +87,14 @@ def open_site(
     for name in model.keys() - ModelChoices.__annotations__.keys():
         raise TypeError(f"open_site() got an unexpected keyword argument '{name}'")
     files = [source] if isinstance(source, (str, Path)) else list(source)
-    if files and all(_is_map_file(Path(file)) for file in files):
+    if files and all(is_map(Path(file)) for file in files):
         how = {
             "clip": _clip(around, radius, clip),
             "origin": origin,
             "footprints": footprints,
             "height_key": height_key,
+            "layers": layers,
+            "crs": model.pop("crs", None),
         }
         return _of_map(files, how, _map_options(options, model), progress)
     if len(files) != 1:
@@ -99,6 +105,7 @@ def open_site(
         "clip": clip,
         "footprints": footprints or None,
         "height_key": height_key,
+        "layers": layers,
         "options": options,
     }
     _refuse_idle(given, f"'{files[0]}' is no map")
@@ -151,10 +158,6 @@ def _map_options(options: MapOptions | None, model: ModelChoices) -> MapOptions 
     if options is not None:
         raise SiteTwinError("materials and options.rules both name the table of materials; give one of them")
     return MapOptions(rules=load_rules(str(table)))
-
-
-def _is_map_file(path: Path) -> bool:
-    return not path.is_dir() and is_map(path)
 
 
 def _of_map(

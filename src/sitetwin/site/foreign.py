@@ -11,10 +11,10 @@ _TO_GLB = "open it in a modelling program (Blender) and export it as .glb, or as
 _UNPACK = "unpack it and give the file inside"
 
 _MENDS = {
-    **dict.fromkeys((".shp", ".gpkg", ".fgb", ".parquet", ".kml", ".tab", ".mif", ".gdb"), _TO_GEOJSON),
+    **dict.fromkeys((".fgb", ".parquet", ".kml", ".tab", ".mif", ".gdb"), _TO_GEOJSON),
     **dict.fromkeys(
         (".shx", ".dbf", ".prj", ".cpg"),
-        "it is a part of a shapefile; convert the .shp beside it: `ogr2ogr -t_srs EPSG:4326 map.geojson FILE.shp`",
+        "it is a part of a shapefile; give the .shp beside it",
     ),
     **dict.fromkeys((".gml", ".citygml"), "convert CityGML to CityJSON first: `citygml-tools to-cityjson {name}`"),
     **dict.fromkeys(
@@ -28,7 +28,7 @@ _MENDS = {
         (".tif", ".tiff", ".asc", ".hgt", ".img"),
         "it is a raster; give a map or a mesh, and a raster of heights beside a map as its terrain",
     ),
-    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz", ".kmz"), _UNPACK),
+    **dict.fromkeys((".7z", ".rar", ".tar", ".tgz", ".kmz"), _UNPACK),
 }
 
 

@@ -13,7 +13,7 @@ from sitetwin.site.io import is_saved_site, load_site
 from sitetwin.site.site import Site
 from sitetwin.untrusted import read_head
 
-MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2")
+MAP_SUFFIXES = (".osm", ".pbf", ".geojson", ".gz", ".bz2", ".shp", ".gpkg", ".zip")
 """Files that are maps by their names; Overpass answers are maps too, under the suffix .json."""
 
 
@@ -22,8 +22,13 @@ _LOOKED_AT = 1 << 16  # bytes of a file in which its type is sought
 
 
 def is_map(path: Path) -> bool:
-    """Return whether a file is a map: by its name or, where the name is not enough, by its content."""
+    """Return whether a file is a map: by its name or, where the name is not enough, by its content.
+
+    A folder is one if it holds shapefiles.
+    """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return not is_saved_site(path) and any(file.suffix.lower() == ".shp" for file in path.iterdir())
     if suffix in MAP_SUFFIXES:
         return True
     if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
@@ -46,13 +51,14 @@ def open_site(name_or_path: str | Path) -> Site:
     Raises:
         SiteTwinError: There is no such site, it cannot be used, or it is a map, from which a site must be made first.
     """
-    if Path(name_or_path).suffix.lower() in MAP_SUFFIXES and Path(name_or_path).is_file():
+    path = Path(name_or_path)
+    if (path.is_dir() and is_map(path)) or (path.suffix.lower() in MAP_SUFFIXES and path.is_file()):
         raise SiteTwinError(
             f"'{name_or_path}' is a map; make a site of it with `sitetwin site import {name_or_path} --out FOLDER` "
             "and give that folder, or open it with sitetwin.open_site"
         )
-    if Path(name_or_path).is_file():
-        refuse_foreign(Path(name_or_path))
+    if path.is_file():
+        refuse_foreign(path)
     site = load_site(name_or_path) if is_saved_site(name_or_path) else load_scene(name_or_path)
     site.remember_place(name_or_path)
     return site

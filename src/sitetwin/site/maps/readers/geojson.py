@@ -43,6 +43,7 @@ def read_geojson(
     footprints: bool = False,
     crs: pyproj.CRS | None = None,
     height_key: HeightKey | None = None,
+    what: str = "GeoJSON features",
 ) -> list[Drawn]:
     """Read GeoJSON.
 
@@ -59,6 +60,7 @@ def read_geojson(
         crs: Reference system of the coordinates, if the object names it outside the GeoJSON. With None, the "crs"
             member decides, and without one WGS84 is used.
         height_key: Attribute that holds the heights; by default it is found by its name and its values.
+        what: What the ledger calls the features.
 
     Returns:
         Things in degrees, in the order of the file.
@@ -69,6 +71,7 @@ def read_geojson(
     features = _features(value, where)
     reader = _Reader(where, ledger, footprints or bool(_FOOTPRINTS.search(where)), footprints, height_key)
     drawn = reader.read(features, [prefix + key for key in _keys(features, ledger)])
+    ledger.note("read", what, count=len(features))
     crs = crs or _crs_member(value, where)
     if crs is not None and not crs.equals(pyproj.CRS("OGC:CRS84")):
         drawn = _to_wgs84(drawn, crs, where)
@@ -142,7 +145,6 @@ class _Reader:
         things: list[Drawn] = []
         for key, tags, numbers in rows:
             things += pieces(key, [made[n] for n in numbers], tags)
-        self.ledger.note("read", "GeoJSON features", count=len(features))
         return things
 
     def _heights(self, features: Sequence[Mapping[str, Any]]) -> dict[str, HeightKey]:
@@ -287,14 +289,26 @@ def _polygons(areas: Sequence[Sequence[np.ndarray]]) -> list[BaseGeometry]:
 
 
 def _crs_member(value: Mapping[str, Any], where: str) -> pyproj.CRS | None:
-    """The reference system of GeoJSON of 2008. Only registered codes: a name could make PROJ open files."""
+    """The reference system of GeoJSON of 2008."""
     member = value.get("crs")
     if member is None:
         return None
     properties = member.get("properties") if isinstance(member, Mapping) else None
-    name = str(properties.get("name")) if isinstance(properties, Mapping) else str(member)
+    return named_reference(str(properties.get("name")) if isinstance(properties, Mapping) else str(member), where)
+
+
+def named_reference(name: str, where: str) -> pyproj.CRS:
+    """Find a reference system by its code. Only registered codes: another name could make PROJ open files.
+
+    Args:
+        name: Code such as "EPSG:25832", or the OGC's name of one.
+        where: Name of the file, for messages.
+
+    Raises:
+        SiteTwinError: There is no such system.
+    """
     if _CRS84.fullmatch(name):
-        return None
+        return pyproj.CRS("OGC:CRS84")
     code = _EPSG.fullmatch(name)
     try:
         if code is not None:

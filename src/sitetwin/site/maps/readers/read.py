@@ -21,12 +21,13 @@ from sitetwin.site.maps.features import Feature, MapData
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.extent import Extent, coastlines, local_bounds, middle_of, within_reach
 from sitetwin.site.maps.readers.files import MapFile, parse_json, read_map_file
-from sitetwin.site.maps.readers.geojson import is_geojson, read_geojson
+from sitetwin.site.maps.readers.geojson import is_geojson, named_reference, read_geojson
 from sitetwin.site.maps.readers.height_attributes import HeightKey, number_of, numbers_of, numeric_attributes
 from sitetwin.site.maps.readers.osm import draw_elements
 from sitetwin.site.maps.readers.osm_pbf import read_osm_pbf
 from sitetwin.site.maps.readers.osm_xml import read_osm_xml
 from sitetwin.site.maps.readers.overpass import read_overpass
+from sitetwin.site.maps.readers.vector import Layer, read_layers
 from sitetwin.site.projection import FARTHEST, LocalProjection, check_origin
 from sitetwin.store.files import canonical_json
 
@@ -34,6 +35,7 @@ _MARGIN = 0.02
 """Degrees around a clip within which things are projected: parts of a building reach out of it no farther."""
 
 _SMALLEST_AREA = 1e-4  # m^2
+_SHOWN_LAYERS = 8
 
 
 @dataclass
@@ -46,6 +48,17 @@ class _Read:
     extents: list[Extent] = field(default_factory=list)
     files: list[dict[str, str]] = field(default_factory=list)
     height_key: HeightKey | None = None
+    footprints: bool = False
+    layers: tuple[str, ...] | None = None
+    crs: pyproj.CRS | None = None
+    used_layers: set[str] = field(default_factory=set)
+    used_crs: bool = False
+    _sources: int = 0
+
+    def prefix(self) -> str:
+        """Text before the keys of the next file or layer, so that they differ from those of the others."""
+        self._sources += 1
+        return "" if self._sources == 1 else f"{self._sources}/"
 
     def add(self, things: Sequence[Drawn]) -> None:
         for thing in things:
@@ -60,9 +73,12 @@ def read_map(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
     height_key: str | None = None,
+    layers: Sequence[str] | None = None,
+    crs: str | None = None,
 ) -> tuple[MapData, Ledger]:
     """Read one map file; the arguments are those of `read_maps`, which reads several files as one map."""
-    return read_maps([path], clip=clip, origin=origin, footprints=footprints, height_key=height_key)
+    how: Any = {"footprints": footprints, "height_key": height_key, "layers": layers, "crs": crs}
+    return read_maps([path], clip=clip, origin=origin, **how)
 
 
 def read_maps(
@@ -72,13 +88,15 @@ def read_maps(
     origin: tuple[float, float] | None = None,
     footprints: bool = False,
     height_key: str | None = None,
+    layers: Sequence[str] | None = None,
+    crs: str | None = None,
 ) -> tuple[MapData, Ledger]:
     """Read several map files, such as buildings, trees and streets, as one map.
 
     The format of each file is recognised from its content: OpenStreetMap XML (.osm) or PBF (.osm.pbf), an Overpass
-    answer in JSON, or GeoJSON. Files may be packed by gzip or bzip2. Features are ordered nodes, ways, relations,
-    others, each by number, independent of their order in the file. GeoJSON without ids is numbered and ordered as in
-    the file.
+    answer in JSON, GeoJSON, a shapefile (.shp with its parts beside it, a folder or a zip archive of shapefiles), or a
+    GeoPackage. Files may be packed by gzip or bzip2. Features are ordered nodes, ways, relations, others, each by
+    number, independent of their order in the file. Features without ids are numbered and ordered as in the file.
 
     Args:
         paths: The files. An element that a later file repeats is left out.
@@ -87,26 +105,36 @@ def read_maps(
         origin: (latitude, longitude) of the local frame's origin, degrees. By default it is the clip's centre; without
             a clip, the centre of the area that the files say they cover, if their buildings lie in it; else the centre
             of their buildings (of all features, if there are none), but for those far from all others.
-        footprints: Whether polygons of GeoJSON that do not say what they are are buildings.
+        footprints: Whether polygons of GeoJSON, shapefiles and GeoPackages that do not say what they are are buildings.
         height_key: Name of the attribute or key that holds the heights of buildings: "NAME" in metres, "NAME:ft",
             "NAME:cm", or "NAME:levels" for a number of storeys. By default known names are read.
+        layers: Names of the layers of GeoPackages, and of the shapefiles of a folder or archive, that are read. By
+            default all are, unless several have buildings.
+        crs: Reference system, such as "EPSG:25832", of shapefiles and layers that name none.
 
     Returns:
         The map in local metres, and the account of what was read, repaired, assumed and dropped.
 
     Raises:
-        SiteTwinError: A file cannot be read, is damaged or is not a map; no building has the height key; the
-            files or the clip are empty; the origin is not a point on the earth; or a feature lies farther than
-            `FARTHEST` from the origin.
+        SiteTwinError: A file cannot be read, is damaged or is not a map; no building has the height key; no file has a
+            layer that was named, or has buildings in several layers; a reference system is missing, or `crs` is given
+            and none is; the files or the clip are empty; the origin is not a point on the earth; or a feature lies
+            farther than `FARTHEST` from the origin.
     """
     if not paths:
         raise SiteTwinError("no map file was named; give at least one")
     key = None if height_key is None else HeightKey.parse(height_key)
-    read = _Read(Path(paths[0]).name.split(".")[0], height_key=key)
-    for number, path in enumerate(paths):
+    read = _Read(
+        Path(paths[0]).name.split(".")[0],
+        height_key=key,
+        footprints=footprints,
+        layers=None if layers is None else tuple(layers),
+        crs=None if crs is None else named_reference(crs, "the choice of a reference system"),
+    )
+    for path in paths:
         file = read_map_file(path)
-        kind = _read_file(file, read, "" if number == 0 else f"{number + 1}/", footprints)
-        read.files.append({"name": file.where, "format": kind, "sha256": file.sha256})
+        read.files.append({"name": file.where, "format": _read_file(file, read), "sha256": file.sha256})
+    _refuse_unused(read)
     return _finish(read, ", ".join(f["name"] for f in read.files), clip, origin)
 
 
@@ -159,8 +187,21 @@ def _digest(things: Any) -> str:
     return digest.hexdigest()
 
 
-def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str:
+def _refuse_unused(read: _Read) -> None:
+    """Refuse choices that said nothing to any file."""
+    for name in read.layers or ():
+        if name not in read.used_layers:
+            raise SiteTwinError(f"no file has a layer '{name[:60]}'; leave it out, or give one that a file has")
+    if read.crs is not None and not read.used_crs:
+        raise SiteTwinError("every file names its own reference system, so crs says nothing; leave it out")
+
+
+def _read_file(file: MapFile, read: _Read) -> str:
     """Add what a file holds; the name of its format."""
+    if file.layers:
+        _add_layers(file, read)
+        return str(file.format)
+    prefix = read.prefix()
     if file.format != "JSON":
         reader = read_osm_xml if file.format == "OpenStreetMap XML" else read_osm_pbf
         elements, kind = reader(file.data, file.where, read.ledger), str(file.format)
@@ -172,7 +213,7 @@ def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str
                 "name it .city.json"
             )
         if is_geojson(value):
-            how: Any = {"prefix": prefix, "footprints": footprints, "height_key": read.height_key}
+            how: Any = {"prefix": prefix, "footprints": read.footprints, "height_key": read.height_key}
             read.add(read_geojson(value, file.where, read.ledger, **how))
             return "GeoJSON"
         elements, kind = read_overpass(value, file.where, read.ledger), "Overpass JSON"
@@ -180,6 +221,40 @@ def _read_file(file: MapFile, read: _Read, prefix: str, footprints: bool) -> str
         read.extents.append(elements.bounds)
     read.add(draw_elements(elements, read.ledger))
     return kind
+
+
+def _add_layers(file: MapFile, read: _Read) -> None:
+    """Add what the layers of a shapefile or GeoPackage hold, each as GeoJSON would be read."""
+    layers = read_layers(file.layers, file.where, read.ledger, read.layers)
+    with_buildings = []
+    for layer in layers:
+        name = f"{file.where}, layer {layer.name[:60]}" if layer.name != Path(file.where).stem else file.where
+        how: Any = {"prefix": read.prefix(), "footprints": read.footprints, "height_key": read.height_key}
+        how["what"] = f"features of a {file.format}"
+        crs = _crs_of(layer, name, "in its .prj" if file.format == "shapefile" else "of that layer", read)
+        things = read_geojson(layer.geojson, name, read.ledger, crs=crs, **how)
+        if any(is_building(thing.tags) for thing in things):
+            with_buildings.append(layer.name)
+        read.used_layers.add(layer.name)
+        read.add(things)
+    if len(with_buildings) > 1 and read.layers is None:
+        names = ", ".join(name[:60] for name in with_buildings[:_SHOWN_LAYERS])
+        raise SiteTwinError(
+            f"'{file.where}' has buildings in several layers ({names}), which may show the same ones; name the layers "
+            "to read by --layer NAME (layers=), each of them if all are wanted"
+        )
+
+
+def _crs_of(layer: Layer, where: str, place: str, read: _Read) -> pyproj.CRS:
+    """The reference system of a layer, from its file or from the choices."""
+    if layer.crs is not None:
+        return layer.crs
+    if read.crs is None:
+        raise SiteTwinError(
+            f"'{where}' names no reference system {place}; add it there, or say it by --crs EPSG:<code> (crs=)"
+        )
+    read.used_crs = True
+    return read.crs
 
 
 def _finish(read: _Read, where: str, clip: Clip | None, origin: tuple[float, float] | None) -> tuple[MapData, Ledger]:
