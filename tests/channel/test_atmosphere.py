@@ -173,3 +173,32 @@ def test_a_request_carries_its_air():
     assert "atmosphere" not in ChannelRequest(grid).configuration()
     with pytest.raises(SiteTwinError, match="1 to 1000 GHz"):
         ChannelRequest(OfdmGrid(0.9e9, 8, 1e6), options=FieldOptions(atmosphere=air))
+
+
+def test_gases_and_rain_are_those_of_another_engine():
+    """The package itur sums the lines of P.676-12, whose specific attenuation is that of P.676-13, and has P.838-3 too.
+
+    Both have the same sums and regressions, so that only rounding is left.
+    """
+    from itur.models import itu676, itu838
+
+    assert (itu676.get_version(), itu838.get_version()) == (12, 3)
+    ghz = np.concatenate([np.geomspace(1, 300, 30), [22.235, 60.0, 118.75, 183.31]])
+    for pressure, temperature, vapour in (
+        (1013.25, 288.15, 7.5),
+        (500.0, 250.0, 0.5),
+        (850.0, 310.0, 30.0),
+        (990.0, 270.0, 0.0),
+    ):
+        air = Atmosphere(pressure, temperature, vapour)
+        state = (air.dry_pressure_hpa, temperature, vapour)
+        other = (air.dry_pressure_hpa, vapour, temperature)
+        oxygen, water = (np.array(loss(ghz, *other)) for loss in (itu676.gamma0_exact, itu676.gammaw_exact))
+        np.testing.assert_allclose([oxygen_db_per_km(f * 1e9, *state) for f in ghz], oxygen, rtol=1e-12)
+        np.testing.assert_allclose([vapour_db_per_km(f * 1e9, *state) for f in ghz], water, rtol=1e-12)
+    for f in (1.0, 6.0, 12.0, 28.0, 60.0, 110.0, 300.0):
+        for rain in (0.25, 5.0, 150.0):
+            for elevation, tilt in ((0.0, 0.0), (10.0, 90.0), (45.0, 45.0), (90.0, 30.0)):
+                other = float(itu838.rain_specific_attenuation(rain, f, elevation, tilt).value)
+                ours = rain_db_per_km(f * 1e9, rain, math.radians(elevation), math.radians(tilt))
+                assert ours == pytest.approx(other, rel=1e-12)

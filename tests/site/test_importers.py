@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -227,6 +228,54 @@ def test_broken_scenes_end_in_a_sentence(tmp_path: Path, shapes: str, head: str,
     with pytest.raises(SiteTwinError, match=says) as caught:
         load_scene(scene(tmp_path, shapes, head, mesh))
     assert "\n" not in str(caught.value)
+
+
+OUTSIDE = [
+    ("/{outside}/m.ply", "absolute path"),
+    ("C:\\m.ply", "absolute path"),
+    ("c:/m.ply", "absolute path"),
+    ("\\\\server\\share\\m.ply", "absolute path"),
+    ("file:///{outside}/m.ply", "absolute path"),
+    ("https://example.org/m.ply", "absolute path"),
+    ("../m.ply", "outside the folder"),
+    ("..\\m.ply", "outside the folder"),
+    ("meshes/../../m.ply", "outside the folder"),
+    ("meshes\\..\\..\\m.ply", "outside the folder"),
+    ("./meshes/../../scenes/../m.ply", "outside the folder"),
+    ("meshes/link.ply", "outside the folder"),
+    ("meshes/linked/m.ply", "outside the folder"),
+    ("meshes/circle.ply", "outside the folder|does not exist|cannot be read"),
+    ("meshes/chain.ply", "outside the folder"),
+    ("%2e%2e/m.ply", "does not exist"),  # Mitsuba knows no such escapes: a folder of that name
+    ("..%2fm.ply", "does not exist"),
+    ("~/m.ply", "does not exist"),
+    ("$folder/m.ply", "outside the folder"),
+    ("meshes/pipe.ply", "no file"),
+]
+
+
+@pytest.mark.parametrize(("name", "says"), OUTSIDE)
+def test_scenes_open_no_mesh_outside_their_folder(tmp_path: Path, name: str, says: str) -> None:
+    inside = tmp_path / "scenes"
+    (inside / "meshes").mkdir(parents=True)
+    (tmp_path / "m.ply").write_bytes(TRIANGLE)  # lawful, so that only its place can be the reason
+    (inside / "meshes" / "link.ply").symlink_to(tmp_path / "m.ply")
+    (inside / "meshes" / "linked").symlink_to(tmp_path)
+    (inside / "meshes" / "chain.ply").symlink_to("link.ply")
+    (inside / "meshes" / "circle.ply").symlink_to("circle.ply")
+    os.mkfifo(inside / "meshes" / "pipe.ply")
+    name = name.replace("{outside}", str(tmp_path).lstrip("/"))
+    head = HEAD + '<default name="folder" value=".."/>'
+    with pytest.raises(SiteTwinError, match=says) as caught:
+        load_scene(scene(inside, shape().replace("m.ply", name), head, TRIANGLE))
+    assert "\n" not in str(caught.value)
+
+
+def test_scenes_open_meshes_by_links_within_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "n.ply").write_bytes(TRIANGLE)
+    (tmp_path / "link.ply").symlink_to(tmp_path / "other" / "n.ply")
+    assert load_scene(scene(tmp_path, shape().replace("m.ply", "other/../link.ply"), HEAD, TRIANGLE)).num_facets == 1
 
 
 def test_missing_scene_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import struct
 import warnings
 from copy import deepcopy
@@ -244,6 +245,36 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "in" / "a.bin").symlink_to(tmp_path / "secret.bin")
     with pytest.raises(SiteTwinError, match="outside its folder"):
         load_mesh(write(tmp_path / "in" / "a.glb", changed(["buffers", 0, "uri"], "a.bin")))
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("sub/../../secret.bin", "outside its folder"),
+        ("sub%2f..%2F..%2Fsecret.bin", "outside its folder"),
+        ("linked/secret.bin", "outside its folder"),
+        ("chain.bin", "outside its folder"),
+        ("circle.bin", "outside its folder|cannot be read|does not exist"),
+        ("%5c%5cserver%5cshare%5ca.bin", "no file beside it"),
+        ("C%3A%5ca.bin", "no file beside it"),
+        ("%2fetc%2fpasswd", "no file beside it"),
+        ("a%00.bin", "no file beside it"),
+        ("//example.org/a.bin", "no file beside it"),
+        ("pipe.bin", "no file"),
+    ],
+)
+def test_no_buffer_outside_the_folder_is_opened(tmp_path: Path, uri: str, says: str) -> None:
+    inside = tmp_path / "in"
+    (inside / "sub").mkdir(parents=True)
+    (tmp_path / "secret.bin").write_bytes(cube_document()[1])
+    (inside / "linked").symlink_to(tmp_path)
+    (inside / "first.bin").symlink_to(tmp_path / "secret.bin")
+    (inside / "chain.bin").symlink_to("first.bin")
+    (inside / "circle.bin").symlink_to("circle.bin")
+    os.mkfifo(inside / "pipe.bin")
+    with pytest.raises(SiteTwinError, match=says) as caught:
+        load_mesh(write(inside / "a.glb", changed(["buffers", 0, "uri"], uri)))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_doubtful_unit_is_asked_for(tmp_path: Path) -> None:

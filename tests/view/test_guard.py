@@ -68,6 +68,15 @@ def test_the_own_page_sees_the_scene(viewer, origin):
         ("http://rebound.example:8080", "rebound.example:8080", False),
         ("http://lab.example:8080", "lab.example:8080", True),
         (None, "", False),
+        (None, "[", False),
+        ("http://[", "localhost:8080", False),
+        ("http://localhost:8080.example", "localhost:8080", False),
+        ("http://localhost:8080@example.org", "localhost:8080", False),
+        ("file://", "localhost:8080", False),
+        ("", "localhost:8080", False),
+        (None, "2130706433:8080", False),  # no number of a browser's, so a name
+        (None, "localhost.example", False),
+        (None, "127.0.0.1.example:8080", False),
     ],
 )
 def test_own_pages(origin, host, own):

@@ -28,7 +28,7 @@ def is_map(path: Path) -> bool:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        return not is_saved_site(path) and any(file.suffix.lower() == ".shp" for file in path.iterdir())
+        return _holds_shapefiles(path)
     if suffix in MAP_SUFFIXES:
         return True
     if is_insite(path) or suffix in MESH_SUFFIXES or (suffix in CITYJSON_SUFFIXES and suffix != ".json"):
@@ -40,6 +40,13 @@ def is_map(path: Path) -> bool:
     except SiteTwinError:
         return suffix == ".json"  # the readers say what is wrong; others may be names of built-in scenes
     return _OSM_SIGN in head if suffix == ".xml" else _SCENE_SIGN not in head
+
+
+def _holds_shapefiles(folder: Path) -> bool:
+    try:
+        return not is_saved_site(folder) and any(file.suffix.lower() == ".shp" for file in folder.iterdir())
+    except OSError:
+        return False
 
 
 def open_site(name_or_path: str | Path) -> Site:

@@ -27,10 +27,12 @@ def is_own_page(origin: str | None, host: str, listens_on: str) -> bool:
         True if the two headers agree and the server was addressed by a number, as localhost, or as it was told to
         listen: a foreign name may be one that its owner turned to this machine.
     """
-    name = urlsplit(f"//{host}").hostname or ""
-    if name not in ("localhost", listens_on) and not _is_number(name):
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        asked_by = None if origin is None else urlsplit(origin).netloc
+    except ValueError:  # half a bracket, or a port that is no number
         return False
-    return origin is None or urlsplit(origin).netloc == host
+    return (name in ("localhost", listens_on) or _is_number(name)) and asked_by in (None, host)
 
 
 def _is_number(name: str) -> bool:

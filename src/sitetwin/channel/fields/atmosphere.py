@@ -172,7 +172,8 @@ def rain_db_per_km(frequency_hz: float, rain_mm_h: float, elevation: float = 0.0
     Raises:
         SiteTwinError: The frequency lies outside 1 to 1000 GHz.
     """
-    k, alpha = _mixed(rain_coefficients(frequency_hz), torch.tensor(math.cos(elevation) ** 2).double(), tilt)
+    flat = torch.tensor(math.cos(elevation) ** 2, dtype=torch.float64)
+    k, alpha = _mixed(rain_coefficients(frequency_hz), flat, tilt)
     return float(k * rain_mm_h**alpha)
 
 

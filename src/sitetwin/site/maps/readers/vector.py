@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -37,6 +38,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
 }
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "GDAL_DATA", "PROJ_DATA", "PROJ_LIB")  # where the libraries and their data lie
 _SECONDS, _BYTES_A_SECOND = 6, 2**21
 _MEMORY, _COPIES = 2**30, 12  # bytes of the process itself, and copies of the file that it may hold
 _LATER = 6  # times the seconds of work after which the process is ended on a busy machine
@@ -124,7 +126,7 @@ def _ask(
                 input=json.dumps(question).encode(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ENVIRONMENT,
                 cwd=folder,
                 timeout=_LATER * seconds,
                 check=False,

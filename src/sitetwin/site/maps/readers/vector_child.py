@@ -64,6 +64,9 @@ def answer(question: dict[str, Any]) -> None:
     except UnicodeDecodeError as error:
         mend = "correct its .cpg, or export it in UTF-8"
         text, arrays = {"refused": f"has text in another encoding than it says ({_short(error)}); {mend}"}, {}
+    except UnboundLocalError:  # pyogrio's way of saying that GDAL cannot write a damaged reference system out
+        mend = "replace its .prj by one with an EPSG code, or reproject it"
+        text, arrays = {"refused": f"describes its reference system in a way that is not understood; {mend}"}, {}
     except Exception as error:  # whatever GDAL and its wrapper meet, this process ends here
         text, arrays = {"refused": f"is damaged ({_short(error) or type(error).__name__}); export it again"}, {}
     encoded = json.dumps(text, allow_nan=False).encode()
