@@ -193,7 +193,7 @@ def _refuse_unused(read: _Read) -> None:
         if name not in read.used_layers:
             raise SiteTwinError(f"no file has a layer '{name[:60]}'; leave it out, or give one that a file has")
     if read.crs is not None and not read.used_crs:
-        raise SiteTwinError("every file names its own reference system, so crs says nothing; leave it out")
+        raise SiteTwinError("every file names its own reference system, so --crs (crs=) says nothing; leave it out")
 
 
 def _read_file(file: MapFile, read: _Read) -> str:
