@@ -40,9 +40,11 @@ class MapPart:
             help="Attribute that holds the heights of buildings: NAME in metres, NAME:ft, NAME:cm or NAME:levels."
         ),
     ] = None
-    layer: Annotated[
+    layers: Annotated[
         list[str] | None,
-        typer.Option(help="Layer of a GeoPackage, or shapefile of a folder or archive, that is read (several times)."),
+        typer.Option(
+            "--layer", help="Layer of a GeoPackage, or shapefile of a folder or archive, that is read (several times)."
+        ),
     ] = None
 
     def clip(self) -> Clip | None:
@@ -134,7 +136,7 @@ def import_site(
         clip, place = part.clip(), _origin(origin)
         with progress_bars() as tell:
             how: Any = {"clip": clip, "origin": place, "footprints": part.footprints, "height_key": part.height_key}
-            how |= {"layers": part.layer, "crs": model.crs}
+            how |= {"layers": part.layers, "crs": model.crs}
             site = st.open_site(files, **how, options=options, progress=tell)
     else:
         if len(files) > 1:

@@ -98,7 +98,7 @@ def _groups(files: Iterable[Path], stem: str | None = None) -> dict[str, dict[st
 
 def _read(groups: dict[str, dict[str, Path]], where: str, largest: int) -> dict[str, Parts]:
     if not groups:
-        _refuse(where, "holds no shapefile (.shp); check the path")
+        _refuse(where, "does not exist as a file and holds no shapefile (.shp); check the path")
     left = largest
     found: dict[str, Parts] = {}
     for name, files in groups.items():
