@@ -51,6 +51,11 @@ def test_pages_of_other_origins_are_turned_away(viewer, origin):
         deque(iter(lambda: page.recv(timeout=10), None), maxlen=0)  # until it is closed
 
 
+def test_a_connection_with_two_hosts_is_turned_away(viewer):
+    with speak(viewer, None, host="rebound.example") as page, pytest.raises(ConnectionClosed, match="1008"):
+        deque(iter(lambda: page.recv(timeout=10), None), maxlen=0)
+
+
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:{port}"])
 def test_the_own_page_sees_the_scene(viewer, origin):
     with speak(viewer, origin) as page:

@@ -181,8 +181,11 @@ class Gltf:
         mend = "only files beside it are opened, so put the buffer there or export as .glb"
         if "\0" in relative or ":" in relative or "\\" in relative or relative.startswith("/"):
             self.refuse(f"names the buffer '{relative[:60]!r}', which is no file beside it", mend)
-        root = self.folder.resolve()
-        path = (root / relative).resolve()
+        try:
+            root = self.folder.resolve()
+            path = (root / relative).resolve()
+        except (OSError, ValueError, RuntimeError):  # links in a circle, half a character
+            self.refuse(f"names the buffer '{relative[:60]!r}', which cannot be found", mend)
         if not path.is_relative_to(root):
             self.refuse(f"names the buffer '{relative[:60]}', which lies outside its folder", mend)
         if relative not in self.digested:
