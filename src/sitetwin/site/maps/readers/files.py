@@ -96,7 +96,9 @@ def _refuse_unfinished(path: Path) -> None:
     """Refuse a GeoPackage beside which a program keeps changes that are not in the file yet."""
     for ending in _JOURNALS:
         journal = path.with_name(path.name + ending)
-        if journal.is_file() and any(untrusted.read_head(journal, 8)):  # a journal that is done with is empty, or begins with zeros
+        if journal.is_file() and any(
+            untrusted.read_head(journal, 8)
+        ):  # a journal that is done with is empty, or begins with zeros
             raise SiteTwinError(
                 f"'{path.name}' has changes that stand in '{journal.name}' only; close the program that has it open"
             )
