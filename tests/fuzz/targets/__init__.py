@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import maps, models, numbers, radios, studies
+from tests.fuzz.targets import layers, maps, models, numbers, radios, studies
 
 TARGETS: dict[str, Target] = {
-    target.name: target for room in (maps, models, radios, numbers, studies) for target in room.TARGETS
+    target.name: target for room in (maps, layers, models, radios, numbers, studies) for target in room.TARGETS
 }
 """By name."""
 
