@@ -32,6 +32,8 @@ READERS: dict[str, str] = {
     "site.io": "saved-site",
     "site.maps.raster": "terrain",
     "site.maps.readers.files": "geojson",
+    "site.maps.readers.shapefiles": "packed-shapefile",
+    "site.maps.readers.vector": "geopackage",
     "site.maps.rules": "rules",
     "site.opening": "geojson",
     "site.places.gpx": "gpx",
