@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,6 +53,8 @@ class City:
         reference: The file's reference system, or None.
         templates: Geometries that instances refer to.
         template_vertices: (V, 3) float64, coordinates that the templates refer to.
+        cuts: Triangles of the templates that were needed so far, by their numbers.
+        copied: Number of triangles that instances have made so far.
     """
 
     where: str
@@ -61,6 +63,8 @@ class City:
     reference: ReferenceSystem | None
     templates: tuple[dict[str, Any], ...]
     template_vertices: np.ndarray
+    cuts: dict[int, Any] = field(default_factory=dict)
+    copied: list[int] = field(default_factory=lambda: [0])
 
     def refuse(self, what: str, mend: str = "export it again") -> NoReturn:
         """Raise the error for a fault in the file."""

@@ -81,7 +81,8 @@ def build_buildings(
     solids = make_solids(pieces, options, ledger, rng)
     if not len(solids.piece):
         return []
-    surface, ceded = surface_of(solids, keep_shared=options.shared_walls == "keep")
+    names = [piece.feature.key for piece in pieces]
+    surface, ceded = surface_of(solids, names, keep_shared=options.shared_walls == "keep")
     _note_overlaps(solids, surface, ceded, pieces, ledger)
     leaks = open_edges(surface.corners[~surface.is_shared])
     if len(leaks):

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import FARTHEST_TURN, width, wrapped
 from sitetwin.site.maps.drawn import Drawn, is_building, pieces, related_building
+from sitetwin.site.maps.even_odd import valid_area
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.projection import FARTHEST, LocalProjection
 
@@ -218,7 +219,7 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
     """The parts of a line or an area within a region."""
     geometry = thing.geometry
     if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry)
+        geometry = valid_area(geometry, thing.key)
         ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
     parts = cut_to(geometry, region)
     ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)
@@ -226,9 +227,7 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
 
 
 def cut_to(geometry: BaseGeometry, region: BaseGeometry) -> list[BaseGeometry]:
-    """Return what of a line (each piece by itself) or of an area (as one) lies in a region."""
-    if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry)
+    """Return what of a line (each piece by itself) or of a valid area (as one) lies in a region."""
     return _of_dimension(shapely.intersection(geometry, region), int(shapely.get_dimensions(geometry)))
 
 

@@ -15,6 +15,7 @@ import shapely
 from jaxtyping import Float
 from shapely.geometry.base import BaseGeometry
 
+from sitetwin.site.maps.crowding import refuse_crowds
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
 
@@ -41,9 +42,13 @@ def find_sea(
         built: Outlines of buildings, by which the direction of the coastlines is checked.
         ledger: Account of the import; it records what was read, and why the sea was left out.
         bounds: The rectangle that the files cover, metres: the sea ends there, and coastlines that were cut at it do.
+
+    Raises:
+        SiteTwinError: Coastlines cross more often than anybody can mean.
     """
     if not coast:
         return None
+    refuse_crowds(coast, ["natural=coastline"] * len(coast), "coastlines")
     frame = shapely.box(*extent)
     if bounds is not None and shapely.area(shapely.intersection(frame, shapely.box(*bounds))) > 0:
         frame = shapely.intersection(frame, shapely.box(*bounds))
@@ -120,10 +125,11 @@ def _by_faces(ends: Float[np.ndarray, "segments 2 2"], frame: BaseGeometry) -> B
     along = ends[kept, 1] - ends[kept, 0]
     left = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(*along.T)[:, None]
     votes = np.zeros((2, len(faces)))
-    tree = shapely.STRtree(faces)
     for side, sign in enumerate((1.0, -1.0)):
-        point, face = tree.query(shapely.points(middle + sign * _BESIDE * left), predicate="intersects")
-        np.add.at(votes[side], face, length[kept][point])
+        beside = shapely.STRtree(shapely.points(middle + sign * _BESIDE * left))
+        face, point = beside.query(faces, predicate="intersects")  # GEOS prepares the faces
+        order = np.argsort(point, kind="stable")
+        np.add.at(votes[side], face[order], length[kept][point[order]])
     land, water = votes
     if (np.minimum(land, water) > _CONTRADICTION * (land + water)).any():
         return None

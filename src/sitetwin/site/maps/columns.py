@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import shapely
 from jaxtyping import Float, Int, Shaped
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.arrangement import Arrangement
+
+MOST_OVERLAPS = 10_000_000
+"""Pairs of a face of the plan and a building over it that are looked at: some ten seconds of work."""
+
+_SAMPLE = 2_000  # faces by which the number of pairs is judged beforehand
+_PAIRS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,31 +70,46 @@ def find_columns(plan: Arrangement, volumes: Volumes) -> Columns:
 
     Where volumes overlap, the space at each height belongs to the volume that reaches highest there (to the first of
     equal ones). So nothing is solid twice.
+
+    Raises:
+        SiteTwinError: More than `MOST_OVERLAPS` volumes lie over the faces, counted for each face.
     """
     inside = shapely.point_on_surface(plan.faces)
-    face, volume = shapely.STRtree(volumes.footprint).query(inside, predicate="within")
-    order = np.lexsort((volume, face))
-    face, volume = face[order], volume[order]
-    lower, upper, top = volumes.bottom[volume], *_roof_plane(volumes, volume, shapely.get_coordinates(inside)[face])
-    count = np.bincount(face, minlength=len(plan.faces))
-    alone = count[face] == 1
-    rows = [np.column_stack([face, lower, upper, volume])[alone]]
-    ceded = np.zeros(len(volumes.footprint))
-    crowded = np.flatnonzero(~alone)
     centres, areas = shapely.get_coordinates(inside), shapely.area(plan.faces)
-    for group in np.split(crowded, np.flatnonzero(np.diff(face[crowded])) + 1) if len(crowded) else ():
-        number = int(face[group[0]])
-        bottom = heights_at(volumes.planes[lower[group]], centres[number])
-        stack = _stack(lower[group], upper[group], bottom, top[group])
-        rows.append(np.array([(number, low, high, volume[group[own]]) for low, high, own in stack]).reshape(-1, 4))
-        held = {(low, high, own) for low, high, own in stack}
-        for i, row in enumerate(group):
-            if (lower[row], upper[row], i) not in held:
-                ceded[volume[row]] += areas[number]
+    ceded = np.zeros(len(volumes.footprint))
+    rows = [np.zeros((0, 4), dtype=np.int64)]
+    step = _faces_at_once(inside, volumes.footprint)
+    for begin in range(0, len(inside), step):
+        part = inside[begin : begin + step]
+        volume, face = shapely.STRtree(part).query(volumes.footprint, predicate="contains")
+        order = np.lexsort((volume, face))
+        face, volume = face[order] + begin, volume[order]
+        lower, upper, top = volumes.bottom[volume], *_roof_plane(volumes, volume, centres[face])
+        bottom = heights_at(volumes.planes[lower], centres[face])
+        kept, end, whole = _stack(face, lower, upper, bottom, top)
+        rows.append(np.column_stack([face[kept], lower[kept], end, volume[kept]]))
+        np.add.at(ceded, volume[~whole], areas[face[~whole]])
     table = np.concatenate(rows)
-    table = table[np.argsort(table[:, 0], kind="stable")].astype(np.int64)
     offset = np.concatenate([[0], np.cumsum(np.bincount(table[:, 0], minlength=len(plan.faces)))])
     return Columns(offset, table[:, 1], table[:, 2], table[:, 3], _kinds(offset, table[:, 1:]), ceded)
+
+
+def _faces_at_once(inside: np.ndarray, footprint: np.ndarray) -> int:
+    """How many faces are looked at together, so that their pairs with volumes fit into memory.
+
+    Raises:
+        SiteTwinError: So many volumes lie over one another that their pairs with faces cannot be looked at.
+    """
+    sample = inside[:: -(-len(inside) // _SAMPLE)] if len(inside) else inside
+    pairs = shapely.STRtree(sample).query(footprint, predicate="contains").shape[1]
+    deep = pairs / max(len(sample), 1)
+    if deep * len(inside) > MOST_OVERLAPS:
+        raise SiteTwinError(
+            f"the buildings' outlines cut one another into {len(inside):,} pieces, and about {deep:,.0f} of them "
+            f"lie over each: {deep * len(inside):,.0f} in all, and at most {MOST_OVERLAPS:,} can be built; remove "
+            "buildings that are drawn over others, or import a smaller part of the map"
+        )
+    return max(int(_PAIRS_AT_ONCE / max(deep, 1.0)), 1)
 
 
 def _roof_plane(volumes: Volumes, volume: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,25 +123,49 @@ def _roof_plane(volumes: Volumes, volume: np.ndarray, points: np.ndarray) -> tup
     return plane[first], z[first]
 
 
-def _stack(lower: np.ndarray, upper: np.ndarray, bottom: np.ndarray, top: np.ndarray) -> list[tuple[int, int, int]]:
-    """Disjoint intervals (lower plane, upper plane, which volume), ascending, of volumes that share a face."""
-    levels = sorted(
-        {*zip(bottom.tolist(), lower.tolist(), strict=True), *zip(top.tolist(), upper.tolist(), strict=True)}
-    )
-    rank = {plane: number for number, (_, plane) in enumerate(levels)}
-    result: list[tuple[int, int, int]] = []
-    for (_, low), (_, high) in pairwise(levels):
-        covering = [
-            i for i in range(len(lower)) if rank[int(lower[i])] <= rank[low] and rank[high] <= rank[int(upper[i])]
-        ]
-        if not covering:
-            continue
-        own = max(covering, key=lambda i: (rank[int(upper[i])], -i))
-        if result and result[-1][1:] == (low, own):
-            result[-1] = (result[-1][0], high, own)
-        else:
-            result.append((low, high, own))
-    return result
+def _stack(
+    face: np.ndarray, lower: np.ndarray, upper: np.ndarray, bottom: np.ndarray, top: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each volume keeps over a face: one interval, from its own bottom to where a higher volume begins.
+
+    Of the volumes over a face, taken from the highest top to the lowest, each keeps what lies below the lowest bottom
+    of those before it: these reach at least as high, so that they hold everything from their bottoms to its top.
+    A volume that is alone over its face is kept as it is, even where its bottom is above its top.
+
+    Args:
+        face: (N,) face of each row, ascending; the rows of one face are ordered by volume.
+        lower: (N,) plane of each volume's bottom.
+        upper: (N,) plane of each volume's top over the face.
+        bottom: (N,) height of the bottom there, metres.
+        top: (N,) height of the top there, metres.
+
+    Returns:
+        (K,) rows of which something is kept, ordered by face and height; (K,) plane at which it ends; and (N,) bool,
+        whether all of a row is kept.
+    """
+    plane, height = np.concatenate([lower, upper]), np.concatenate([bottom, top])
+    order = np.lexsort((plane, height))
+    ordered, fresh = plane[order], np.ones(len(order), dtype=bool)
+    fresh[1:] = (np.diff(height[order]) != 0) | (np.diff(ordered) != 0)
+    level = np.empty(len(order), dtype=np.int64)
+    level[order] = np.cumsum(fresh) - 1
+    low, high = np.split(level, 2)
+    first = np.searchsorted(face, face)
+    alone = np.searchsorted(face, face, side="right") - first == 1
+    solid = (low < high) | alone
+    falling = np.lexsort((-high, face))
+    size = len(order) + 1
+    floor = (np.where(solid, low, size - 1) - size * face)[falling]  # less in each face than in those before
+    before = np.concatenate([[0], np.minimum.accumulate(floor)])[:-1] + size * face[falling]
+    before[first] = size - 1  # sorted by face alike: a face begins where it began
+    limit = np.empty(len(face), dtype=np.int64)
+    limit[falling] = before
+    end = np.minimum(high, limit)
+    kept = np.flatnonzero((solid & (low < end)) | alone)
+    kept = kept[np.lexsort((low[kept], face[kept]))]
+    whole = np.zeros(len(face), dtype=bool)
+    whole[kept] = end[kept] == high[kept]
+    return kept, np.where(alone[kept], upper[kept], ordered[fresh][end[kept]]), whole
 
 
 def _kinds(offset: np.ndarray, intervals: np.ndarray) -> np.ndarray:

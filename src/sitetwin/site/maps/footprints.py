@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from sitetwin.site.maps.crowding import refuse_crowds
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.mesh import LARGEST_COORDINATE
@@ -44,6 +45,9 @@ def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapel
 
     Returns:
         For each feature its polygons, in GEOS's normal order; none where the feature has no area.
+
+    Raises:
+        SiteTwinError: Outlines cross themselves more often than anybody can mean.
     """
     shapes = np.array([_as_area(feature, ledger) for feature in features], dtype=object)
     far = _is_far(shapes)
@@ -55,7 +59,9 @@ def footprints(features: Sequence[Feature], ledger: Ledger) -> list[tuple[shapel
     sound[sound] = ~_has_spike(clean[sound])
     clean[sound] = shapely.set_precision(clean[sound], GRID, mode="pointwise")
     sound &= shapely.is_valid(clean)
-    for row in np.flatnonzero(~sound & ~shapely.is_missing(clean)).tolist():
+    unsound = np.flatnonzero(~sound & ~shapely.is_missing(clean)).tolist()
+    refuse_crowds(shapes[unsound], [features[row].key for row in unsound], "outlines of buildings")
+    for row in unsound:
         clean[row] = _mended(clean[row], features[row].key, ledger)
     polygons, owner = shapely.get_parts(shapely.normalize(clean), return_index=True)
     large = shapely.area(polygons) >= SMALLEST_AREA

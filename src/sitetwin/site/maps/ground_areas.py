@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from sitetwin.site.maps import even_odd
+from sitetwin.site.maps.crowding import refuse_crowds
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.lengths import parse_length
@@ -85,10 +87,14 @@ def ground_areas(
         rules: Rules for the materials; those for the ground decide which features count.
         ledger: Account of the import; it records assumptions, repairs and what was left out.
         extent: (west, south, east, north), metres.
+
+    Raises:
+        SiteTwinError: Ways or outlines cross one another more often than anybody can mean.
     """
     frame = shapely.box(*extent)
     areas: list[Area] = []
     roads: dict[tuple[str, float], list[shapely.Geometry]] = {}
+    ways: dict[str, shapely.Geometry] = {}
     for feature in features:
         material = _ground_material(feature, rules, ledger)
         if material is None:
@@ -103,7 +109,9 @@ def ground_areas(
             ledger.note("read", f"ground line '{_key(feature.tags)}'", feature.key)
             if "highway" in feature.tags:
                 roads.setdefault((material, width), []).append(feature.geometry)
+                ways[feature.key] = feature.geometry
             else:
+                refuse_crowds([feature.geometry], [feature.key], "bends of a waterway")
                 line = shapely.simplify(feature.geometry, SIMPLIFY)
                 areas.append(Area(strips([line], width), material, (_WATER, 0.0, feature.key)))
             continue
@@ -111,10 +119,12 @@ def ground_areas(
         if polygon is not None:
             ledger.note("read", f"ground area '{_key(feature.tags)}'", feature.key)
             areas.append(Area(polygon, material, (_layer(feature.tags), polygon.area, feature.key)))
+    refuse_crowds(list(ways.values()), list(ways), "streets and ways")
     for (material, width), lines in roads.items():
         merged = shapely.get_parts(shapely.line_merge(shapely.union_all(lines)))
         areas.append(Area(strips(shapely.simplify(merged, SIMPLIFY), width), material, (_ROAD, -width, material)))
     cut = shapely.intersection(np.array([a.geometry for a in areas], dtype=object), frame)
+    refuse_crowds(cut, [a.rank[2] for a in areas], "outlines of the ground")
     inside = [Area(g, a.material, a.rank) for a, g in zip(areas, _polygonal(cut), strict=True) if not g.is_empty]
     return sorted(inside, key=lambda area: area.rank)
 
@@ -235,7 +245,7 @@ def valid_area(feature: Feature, ledger: Ledger) -> shapely.Geometry | None:
     """
     geometry = feature.geometry
     if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry)
+        geometry = even_odd.valid_area(geometry, feature.key)
         ledger.note("repaired", "ground area whose outline crosses itself", feature.key)
     geometry = _polygonal(np.array([shapely.simplify(geometry, SIMPLIFY)], dtype=object))[0]
     if geometry.is_empty or geometry.area <= 0:

@@ -108,8 +108,7 @@ def _kind_of(points: np.ndarray, areas: Sequence[shapely.Geometry], kinds: np.nd
     """(N,) kind of the first area over each point."""
     first = np.full(len(points), len(areas), dtype=np.int64)
     if len(areas):
-        tree = shapely.STRtree(list(areas))
-        point, area = tree.query(points, predicate="intersects")
+        area, point = shapely.STRtree(points).query(list(areas), predicate="intersects")  # GEOS prepares the areas
         np.minimum.at(first, point, area)
     return np.append(kinds, 0)[first]
 

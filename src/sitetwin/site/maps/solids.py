@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Int, Shaped
 from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
 from sitetwin.site.maps.crossings import MARGIN, crossing_lines, crossing_ticks
+from sitetwin.site.maps.crowding import refuse_crowds
 from sitetwin.site.maps.footprints import GRID
 from sitetwin.site.maps.heights import SHORTEST, SLAB, BuildingOptions, Heights, heights, roof_height
 from sitetwin.site.maps.ledger import Ledger
@@ -122,17 +124,22 @@ def _on_grid(height: float) -> float:
     return float(np.rint(height / GRID) * GRID)
 
 
-def surface_of(solids: Solids, *, keep_shared: bool) -> tuple[Surface, np.ndarray]:
+def surface_of(solids: Solids, names: Sequence[str], *, keep_shared: bool) -> tuple[Surface, np.ndarray]:
     """Make the surface around volumes.
 
     Args:
         solids: The volumes.
+        names: Name of each piece, for messages.
         keep_shared: Also make the walls between touching volumes of different buildings.
 
     Returns:
         The surface; and (V,) float64 the area over which each volume had to give way to a higher one, m2.
+
+    Raises:
+        SiteTwinError: The outlines cross, or lie over one another, more often than anybody can mean.
     """
     volumes = solids.volumes
+    refuse_crowds(volumes.footprint, [names[piece] for piece in solids.piece], "outlines of buildings")
     lines = np.concatenate([shapely.boundary(volumes.footprint), solids.breaks, crossing_lines(volumes)])
     for _ in range(_MOST_ROUNDS):
         plan = arrange(lines)

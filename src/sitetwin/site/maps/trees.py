@@ -9,6 +9,8 @@ import shapely
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.canopies import HeightOf, lattice, prisms
+from sitetwin.site.maps.crowding import refuse_crowds
+from sitetwin.site.maps.even_odd import valid_area
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.lengths import parse_length
@@ -97,10 +99,11 @@ class _Planting:
         self.ledger, self.ground_height, self.options, self.rng = ledger, ground_height, options, rng
         self.frame = None if extent is None else shapely.box(*extent)
         self.features = [f for f in features if not f.geometry.is_empty]
-        built = [_valid(f.geometry) for f in self.features if _is_built(f)]
+        built = [valid_area(f.geometry, f.key) for f in self.features if _is_built(f)]
         self.built = shapely.STRtree(built)
         self.kept_clear = shapely.STRtree(_ways_and_waters(self.features))
         self.woods: list[shapely.Geometry] = []
+        self.wooded = shapely.STRtree([])
         self.volumes: list[Volume] = []
         self.stems = 0
 
@@ -110,6 +113,7 @@ class _Planting:
         for feature in self.features:
             for kind in plant_kinds(feature):
                 of_kind[kind].append(feature)
+        self.wooded = shapely.STRtree([shapely.envelope(feature.geometry) for feature in of_kind["wood"]])
         for feature in of_kind["wood"]:
             self._wood(feature)
         for feature in of_kind["scrub"]:
@@ -125,17 +129,17 @@ class _Planting:
             self._park(feature, mapped)
         return Vegetation(tuple(self.volumes))
 
-    def _free(self, geometry: shapely.Geometry) -> shapely.Geometry:
-        """The part of an area inside the frame, outside of buildings and of the woods so far."""
-        area = _valid(geometry)
+    def _free(self, area: shapely.Geometry) -> shapely.Geometry:
+        """The part of a valid area inside the frame, outside of buildings and of the woods so far."""
         if self.frame is not None:
             area = shapely.intersection(area, self.frame)
         near = self.built.geometries[np.sort(self.built.query(area))]
-        woods = np.array(self.woods, dtype=object)
+        rows = np.sort(self.wooded.query(area))  # what a wood fills lies in its outline
+        woods = np.array([self.woods[row] for row in rows if row < len(self.woods)], dtype=object)
         return shapely.difference(area, shapely.union_all([*near, *woods[shapely.intersects(woods, area)]]))
 
     def _wood(self, feature: Feature) -> None:
-        area = self._free(feature.geometry)
+        area = self._free(valid_area(feature.geometry, feature.key))
         height = self._height(feature, self.options.wood_height, "wood")
         base = self.options.clear_stem * height
         self._fill(feature, area, base, height, "wood")
@@ -152,7 +156,9 @@ class _Planting:
         self.ledger.note("assumed", f"trunks of woods every {self.options.stem_spacing:g} m", feature.key, len(places))
 
     def _thicket(self, feature: Feature, geometry: shapely.Geometry, what: str, default: float) -> None:
-        self._fill(feature, self._free(geometry), 0.0, self._height(feature, default, what), what)
+        self._fill(
+            feature, self._free(valid_area(geometry, feature.key)), 0.0, self._height(feature, default, what), what
+        )
 
     def _hedge(self, feature: Feature) -> None:
         geometry = feature.geometry
@@ -161,6 +167,7 @@ class _Planting:
             if width is None or not 0.1 <= width <= 20.0:
                 width = self.options.hedge_width
                 self.ledger.note("assumed", f"hedge {width:g} m wide", feature.key)
+            refuse_crowds([geometry], [feature.key], "bends of a hedge")
             geometry = shapely.buffer(
                 geometry, 0.5 * width, cap_style="flat", join_style="mitre", mitre_limit=2.0, quad_segs=2
             )
@@ -194,7 +201,7 @@ class _Planting:
             self._trees([feature] * count, shapely.get_coordinates(places), "tree of a row")
 
     def _park(self, feature: Feature, mapped: shapely.STRtree) -> None:
-        area = _valid(feature.geometry)
+        area = valid_area(feature.geometry, feature.key)
         if not self.options.park_spacing:
             return
         if len(mapped.query(area, predicate="intersects")):
@@ -224,8 +231,8 @@ class _Planting:
         points = shapely.points(places)
         draws = np.zeros((len(places), 2)) if self.rng is None else self.rng.standard_normal((len(places), 2))
         reasons = [
-            ("inside a building", np.unique(self.built.query(points, predicate="intersects")[0])),
-            ("inside a wood, whose canopy stands for it", self._in_woods(points)),
+            ("inside a building", _covered(points, self.built.geometries)),
+            ("inside a wood, whose canopy stands for it", _covered(points, self.woods)),
             ("outside of the rim", np.flatnonzero(~self._in_frame(points))),
         ]
         ground = self._ground(places)
@@ -243,16 +250,16 @@ class _Planting:
             self.volumes.extend(size.volumes(x, y, float(ground[row])))
             self.ledger.note("read", what, feature.key)
 
-    def _in_woods(self, points: np.ndarray) -> np.ndarray:
-        if not self.woods:
-            return np.zeros(0, dtype=np.int64)
-        return np.unique(shapely.STRtree(self.woods).query(points, predicate="intersects")[0])
-
     def _in_frame(self, points: np.ndarray) -> np.ndarray:
         return np.ones(len(points), dtype=bool) if self.frame is None else shapely.intersects(self.frame, points)
 
     def _ground(self, places: np.ndarray) -> np.ndarray:
         return np.asarray(self.ground_height(places), dtype=np.float64)
+
+
+def _covered(points: np.ndarray, areas: Sequence[shapely.Geometry] | np.ndarray) -> np.ndarray:
+    """The rows of points that areas cover; GEOS prepares the areas, so that many points cost little."""
+    return np.unique(shapely.STRtree(points).query(np.asarray(areas, dtype=object), predicate="intersects")[1])
 
 
 def _is_built(feature: Feature) -> bool:
@@ -269,9 +276,5 @@ def _ways_and_waters(features: Sequence[Feature]) -> list[shapely.Geometry]:
         if "highway" in feature.tags and feature.geometry.geom_type in (*_LINES, *_POLYGONS):
             areas.append(shapely.buffer(feature.geometry, _WAY_CLEARANCE, quad_segs=2))
         elif feature.tags.get("natural") == "water" and feature.geometry.geom_type in _POLYGONS:
-            areas.append(_valid(feature.geometry))
+            areas.append(valid_area(feature.geometry, feature.key))
     return areas
-
-
-def _valid(geometry: shapely.Geometry) -> shapely.Geometry:
-    return geometry if geometry.is_valid else shapely.make_valid(geometry)

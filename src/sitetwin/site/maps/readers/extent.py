@@ -13,6 +13,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import side_by_side, wrapped
 from sitetwin.site.maps.clipping import Box, cut_to
 from sitetwin.site.maps.drawn import Drawn, bounds, is_building, pieces
+from sitetwin.site.maps.even_odd import valid_area
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.projection import FARTHEST, LocalProjection
 
@@ -143,9 +144,10 @@ def within_reach(things: Sequence[Drawn], projection: LocalProjection, where: st
             kept.append(thing)
             continue
         parts: list[BaseGeometry] = []
+        geometry = thing.geometry if is_built else valid_area(thing.geometry, thing.key)
         for turn in () if is_built else (-360.0, 0.0, 360.0):
             frame = shapely.box(place[0] - wide - turn, place[1] - high, place[0] + wide - turn, place[1] + high)
-            parts += cut_to(thing.geometry, frame)
+            parts += cut_to(geometry, frame)
         what = "the part farther than 45 km from the origin" if parts else "thing farther than 45 km from the origin"
         ledger.note("dropped", what, thing.key)
         kept += pieces(thing.key, parts, thing.tags)

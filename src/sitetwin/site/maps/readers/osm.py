@@ -124,7 +124,7 @@ class _Drawing:
     def _area(self, key: str, tags: Tags, outer: list[Way], inner: list[Way]) -> Iterator[Drawn]:
         """An area with its courts; the ways that only repeat its tags are absorbed."""
         lines = side_by_side([way.points for way in (*outer, *inner)])
-        assembly = assemble_area(lines[: len(outer)], lines[len(outer) :])
+        assembly = assemble_area(lines[: len(outer)], lines[len(outer) :], key)
         for note in assembly.notes:
             self.ledger.note(*note, key)
         if assembly.area is None:

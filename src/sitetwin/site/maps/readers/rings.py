@@ -12,6 +12,8 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from sitetwin.site.maps.crowding import refuse_crowds
+from sitetwin.site.maps.even_odd import enclosed
 from sitetwin.site.maps.ledger import Kind
 
 Position = tuple[float, float]
@@ -57,7 +59,7 @@ def clean_ring(points: np.ndarray) -> np.ndarray | None:
     return np.concatenate([ring, ring[:1]])
 
 
-def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> Assembly:
+def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray], name: str = "multipolygon") -> Assembly:
     """Assemble the area that ways enclose, by the even-odd rule: a ring in a ring is a hole, one in a hole an island.
 
     A ring may consist of several ways, which may run in different directions. Segments that two ways share cancel, so
@@ -67,23 +69,24 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
     Args:
         outer: Lines, (N, 2) float64 each, degrees, of the ways with the role outer or no role.
         inner: Lines, (N, 2) float64 each, degrees, of the ways with the role inner.
+        name: Key of the multipolygon, for the message.
 
     Returns:
         The area, and what was repaired or dropped to make it.
+
+    Raises:
+        SiteTwinError: The ways cross more often than anybody can mean.
     """
     assembly = Assembly()
     segments = _segments([*outer, *inner])
     segments = _without_dangles([*segments, *_bridges(segments, assembly)], assembly)
     if not segments:
         return assembly
-    ends = np.array(sorted(segments))
-    net = shapely.node(shapely.multilinestrings(shapely.linestrings(ends)))
-    lines = shapely.get_parts(net)
-    if shapely.get_num_coordinates(net) - len(lines) != len(ends):
+    ends = np.array(sorted(segments), dtype=np.float64)
+    refuse_crowds(shapely.linestrings(ends), [name] * len(ends), "rings of a multipolygon")
+    parts, crossing = enclosed(ends)
+    if crossing:
         assembly.notes.append(("repaired", "rings of a multipolygon that cross or overlap"))
-    faces = shapely.get_parts(shapely.polygonize(lines))
-    faces = faces[_is_odd(shapely.get_coordinates(shapely.point_on_surface(faces)), ends)]
-    parts = shapely.get_parts(shapely.union_all(faces))
     bounded = {tuple(p) for line in outer for p in line.tolist()}
     kept = [p for p in parts if any(c in bounded for c in p.exterior.coords)]
     if len(kept) < len(parts):
@@ -91,22 +94,6 @@ def assemble_area(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray]) -> A
     if kept:
         assembly.area = shapely.normalize(kept[0] if len(kept) == 1 else shapely.multipolygons(kept))
     return assembly
-
-
-def _is_odd(points: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(P,) bool: whether a ray from a point to the east crosses an odd number of segments.
-
-    Args:
-        points: (P, 2) float64.
-        ends: (S, 2, 2) float64, two ends of each segment.
-    """
-    (x0, y0), (x1, y1) = ends[:, 0].T, ends[:, 1].T
-    odd = np.zeros(len(points), dtype=bool)
-    for k, (x, y) in enumerate(points):
-        spans = (y0 > y) != (y1 > y)
-        at = x0[spans] + (y - y0[spans]) / (y1[spans] - y0[spans]) * (x1[spans] - x0[spans])
-        odd[k] = np.count_nonzero(at > x) % 2
-    return odd
 
 
 def _without_dangles(segments: Sequence[_Segment], assembly: Assembly) -> list[_Segment]:

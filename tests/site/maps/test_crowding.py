@@ -1,0 +1,157 @@
+"""Outlines that cross often: counted beforehand, cut in time that grows with the crossings, and right."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.importers import cityjson_surfaces
+from sitetwin.site.importers.cityjson import load_cityjson
+from sitetwin.site.maps import columns, crowding, even_odd
+from sitetwin.site.maps.arrangement import arrange
+from sitetwin.site.maps.columns import Volumes, find_columns
+from sitetwin.site.maps.crowding import count_crossings, refuse_crowds, segments_of
+from sitetwin.site.maps.even_odd import enclosed, valid_area
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(seeds, st.integers(3, 25))
+@settings(max_examples=30, deadline=None)
+def test_crossings_are_those_of_all_pairs(seed: int, size: int) -> None:
+    corners = np.random.default_rng(seed).random((size, 2))
+    ends, owner = segments_of([shapely.LinearRing(corners)])
+    lines = shapely.linestrings(ends)
+    assert count_crossings(ends, owner, 10**9).count == sum(shapely.crosses(a, b) for a, b in combinations(lines, 2))
+
+
+def test_the_count_of_many_crossings_looks_at_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    cross = crowding._cross
+    monkeypatch.setattr(crowding, "_cross", lambda a, b: looked.append(len(a)) or cross(a, b))
+    grid = np.arange(1000.0)
+    across = [shapely.LineString([(x, -1), (x, 1000)]) for x in grid]
+    along = [shapely.LineString([(-1, y), (1000, y)]) for y in grid]
+    with pytest.raises(SiteTwinError, match=r"cross one another about (9[5-9]\d|1,0[0-4]\d),\d+ times, 'x"):
+        refuse_crowds([*across, *along], ["x"] * 2000, "streets and ways")
+    assert sum(looked) < 600_000  # of 1,000,000 crossings, each seen from two sides
+    refuse_crowds([*across[:300], *along[:300]], ["x"] * 600, "streets and ways")
+
+
+@given(seeds, st.integers(4, 40), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_what_rings_enclose_is_even_odd(seed: int, size: int, shared: bool) -> None:
+    """A ray from a place crosses the rings an odd number of times where the place is inside, by each method."""
+    rng = np.random.default_rng(seed)
+    corners = rng.random((size, 2))
+    rings = [shapely.Polygon(corners)] + ([shapely.box(0, 0, 0.6, 1), shapely.box(0.4, 0, 1, 1)] if shared else [])
+    ends, _ = segments_of(rings)
+    parts, crossing = enclosed(ends)
+    assert crossing == (bool(shared) or not shapely.is_valid(rings[0]))
+    places = rng.random((300, 2))
+    far = shapely.distance(shapely.multilinestrings(shapely.linestrings(ends)), shapely.points(places)) > 1e-6
+    a, b = ends[:, 0], ends[:, 1]
+    for x, y in places[far]:
+        spans = [(p, q) for p, q in zip(a, b, strict=True) if (p[1] > y) != (q[1] > y)]
+        hits = sum(p[0] + (y - p[1]) / (q[1] - p[1]) * (q[0] - p[0]) > x for p, q in spans)
+        assert shapely.contains_xy(parts, x, y).sum() == hits % 2
+
+
+def test_many_crossings_give_the_area_that_geos_gives() -> None:
+    polygon = shapely.Polygon(np.random.default_rng(3).random((60, 2)) * 100)
+    ends, owner = segments_of([polygon])
+    assert count_crossings(ends, owner, 10**9).count > even_odd._FEW_CROSSINGS
+    mended = valid_area(polygon, "way/1")
+    assert mended.is_valid
+    assert shapely.symmetric_difference(mended, shapely.make_valid(polygon)).area < 1e-9
+    assert shapely.equals(valid_area(shapely.MultiPolygon([mended.geoms[0]]), "way/1"), mended.geoms[0])
+
+
+def slow_stack(rows: list[tuple[float, float]]) -> list[int]:
+    """Owner of each step of height, by looking at every step and every volume: the highest, then the first."""
+    levels = sorted({z for row in rows for z in row})
+    steps = []
+    for low, high in pairwise(levels):
+        over = [i for i, (bottom, top) in enumerate(rows) if bottom <= low and high <= top]
+        steps.append(max(over, key=lambda i: (rows[i][1], -i)) if over else -1)
+    return steps
+
+
+@given(seeds, st.integers(2, 9))
+@settings(max_examples=40, deadline=None)
+def test_each_height_belongs_to_the_volume_that_reaches_highest(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    bottom = rng.integers(0, 6, size)
+    top = bottom + rng.integers(1, 5, size)
+    height = np.arange(12.0)
+    planes = np.column_stack([np.zeros((12, 2)), height])
+    footprint = np.array([shapely.box(0, 0, 1, 1)] * size, dtype=object)
+    volumes = Volumes(footprint, planes, bottom, top, np.arange(size + 1), np.arange(size))
+    found = find_columns(arrange(shapely.boundary(footprint)), volumes)
+    levels = sorted({*bottom.tolist(), *top.tolist()})
+    rows = list(zip(bottom.tolist(), top.tolist(), strict=True))
+    for low, owner in zip(levels[:-1], slow_stack(rows), strict=True):
+        over = np.flatnonzero((found.lower <= low) & (low < found.upper))
+        assert found.owner[over].tolist() == ([] if owner < 0 else [owner])
+    assert (np.diff(found.lower) > 0).all()
+    whole = {(lower, upper, own) for lower, upper, own in zip(found.lower, found.upper, found.owner, strict=True)}
+    assert [c > 0 for c in found.ceded] == [(b, t, i) not in whole for i, (b, t) in enumerate(rows)]
+
+
+def test_volumes_over_one_another_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    footprint = np.array([shapely.box(k, k, k + 9, k + 9) for k in range(8)], dtype=object)
+    planes = np.column_stack([np.zeros((9, 2)), np.arange(9.0)])
+    volumes = Volumes(footprint, planes, np.zeros(8, dtype=int), np.arange(1, 9), np.arange(9), np.arange(8))
+    plan = arrange(shapely.boundary(footprint))
+    whole = find_columns(plan, volumes)
+    monkeypatch.setattr(columns, "_PAIRS_AT_ONCE", 10)
+    pieces = find_columns(plan, volumes)
+    for name in ("offset", "lower", "upper", "owner", "kind", "ceded"):
+        assert np.array_equal(getattr(whole, name), getattr(pieces, name))
+    monkeypatch.setattr(columns, "MOST_OVERLAPS", 50)
+    with pytest.raises(SiteTwinError, match=r"lie over each: 1\d\d in all, and at most 50"):
+        find_columns(plan, volumes)
+
+
+def city(instances: int) -> dict:
+    """Houses at 20 m, each an instance of a roof of one triangle and one square."""
+    one = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    template = {"type": "MultiSurface", "lod": "2", "boundaries": [[[0, 1, 2]], [[3, 4, 5, 6]]]}
+    house = {"type": "GeometryInstance", "template": 0, "transformationMatrix": one}
+    return {
+        "type": "CityJSON",
+        "version": "2.0",
+        "transform": {"scale": [1, 1, 1], "translate": [0, 0, 0]},
+        "CityObjects": {
+            f"b{k}": {"type": "Building", "geometry": [{**house, "boundaries": [k]}]} for k in range(instances)
+        },
+        "vertices": [[20 * k, 0, 0] for k in range(instances)],
+        "geometry-templates": {
+            "templates": [template],
+            "vertices-templates": [[0, 0, 9], [4, 0, 9], [0, 4, 9], [5, 0, 0], [9, 0, 0], [9, 0, 6], [5, 0, 6]],
+        },
+    }
+
+
+def test_a_template_is_cut_once_and_copied_a_limited_number_of_times(tmp_path, monkeypatch) -> None:
+    cut, times = cityjson_surfaces.cut_surfaces, []
+    monkeypatch.setattr(cityjson_surfaces, "cut_surfaces", lambda *a: times.append(1) or cut(*a))
+    path = tmp_path / "town.city.json"
+    path.write_text(json.dumps(city(7)))
+    site = load_cityjson(path)
+    assert len(times) == 1
+    corners = site.vertices[site.triangles]
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    standing = np.array([name.startswith("b") for name in site.objects])[site.triangle_object]
+    assert area[standing].sum() == pytest.approx(7 * (8 + 24))
+    assert np.ptp(corners[standing][..., 0]) == pytest.approx(6 * 20 + 9)
+    monkeypatch.setattr(cityjson_surfaces, "MOST_COPIED", 20)
+    with pytest.raises(SiteTwinError, match="unpacks to more than 20 triangles: instances copy a template of 3"):
+        load_cityjson(path)
