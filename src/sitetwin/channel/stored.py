@@ -21,6 +21,7 @@ VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Name and axes of the array of values of each quantity."""
 
+_FINITE = ("users", "delay", "departure", "arrival")  # others may be NaN for users without a path
 _ROWS = ("user", "user_edge", "path")  # first axes of the arrays of a tile
 
 
@@ -104,7 +105,7 @@ def read_channel_tile(store: TileStore, index: int, names: Collection[str] | Non
             wrong.append("'users' are no positions")
         if name == "offsets" and not _are_offsets(array):
             wrong.append("'offsets' do not divide its paths")
-        if name in (value, "users") and not _all_finite(array.data):
+        if name in (value, *_FINITE) and not _all_finite(array.data):
             wrong.append(f"'{name}' holds numbers that are not finite")
     if wrong:
         raise SiteTwinError(
