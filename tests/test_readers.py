@@ -1,6 +1,8 @@
 """One guard for every reader: no other module opens or parses a file that a user gives."""
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +172,16 @@ def test_what_reads_by_itself_is_found():
         assert set(_readers(ast.parse(text))) == {reader}
     for text in ("TileStore.open(path)", "path.open('w')", "from urllib.parse import quote", "untrusted.read_bytes(p)"):
         assert list(_readers(ast.parse(text))) == []
+
+
+def test_the_page_of_limits_says_what_holds():
+    page = (SOURCE.parent.parent / "docs" / "reference" / "limits.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| (\d+)( MiB)? \| `([\w.]+)\.(\w+)` \|$", page, re.MULTILINE)
+    assert len(rows) == page.count("\n| ") - 1 > 20
+    for number, unit, module, name in rows:
+        assert getattr(importlib.import_module(module), name) == int(number) * (2**20 if unit else 1), name
+    named = {(module, name) for _, _, module, name in rows}
+    for module in ("files", "packed", "texts", "arrays"):
+        for name in vars(importlib.import_module(f"sitetwin.untrusted.{module}")):
+            if name.startswith(("LARGEST_", "MOST_", "FREE_")) and name != "LARGEST_WHOLE":
+                assert any(name == other for _, other in named), f"{name} is not on the page"

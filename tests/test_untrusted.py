@@ -22,8 +22,14 @@ from hypothesis import strategies as st
 from sitetwin import untrusted
 from sitetwin.channel.stations import read_stations
 from sitetwin.errors import SiteTwinError
+from sitetwin.site import load_scene
 from sitetwin.site.importers.mitsuba_xml import parse_scene
+from sitetwin.site.importers.models import ModelReading, load_model
+from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.files import read_map_file
+from sitetwin.site.maps.readers.geojson import read_geojson
+from sitetwin.site.maps.readers.osm_xml import read_osm_xml
+from sitetwin.site.maps.readers.overpass import read_overpass
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.recipes import read_recipe
@@ -216,3 +222,44 @@ def test_an_array_is_read_only_if_it_is_one_of_numbers(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array(["a"]))
     with pytest.raises(SiteTwinError, match="other than real numbers"):
         read_npy(tmp_path / "a.npy", "x", "mend it")
+
+
+def test_json_of_many_small_values_is_refused_before_it_is_parsed() -> None:
+    for item in (b"[],", b"{},", b'"a",', b'{"a":1},'):
+        with pytest.raises(SiteTwinError, match="more values in its"):
+            untrusted.parse_json(b"[" + item * (2**26 // len(item)) + b"1]", "file x")
+    assert len(untrusted.parse_json(b"[" + b"[1.25,2.5]," * 100_000 + b"1]", "x")) == 100_001
+
+
+def test_xml_of_many_small_elements_is_refused_before_it_is_parsed() -> None:
+    for read, count in ((parse_scene, 2**20), (lambda data, name: read_osm_xml(data, name, Ledger()), 2**22)):
+        with pytest.raises(SiteTwinError, match=r"x\.xml.*tags"):
+            read(b"<osm>" + b"<a/>" * count + b"</osm>", "x.xml")
+
+
+def test_maps_of_very_many_features_are_refused() -> None:
+    for document, read in (
+        ({"type": "FeatureCollection", "features": [1] * (2**20 + 1)}, lambda d: read_geojson(d, "x", Ledger())),
+        ({"elements": [1] * (2**22 + 1)}, lambda d: read_overpass(d, "x", Ledger())),
+    ):
+        with pytest.raises(SiteTwinError, match="'x' has more than"):
+            read(document)
+
+
+def test_what_is_refused_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("trees = { position = { sigma = 1e6 } }")
+    with pytest.raises(SiteTwinError, match=r"r\.toml: a geometry error"):
+        read_recipe(tmp_path / "r.toml")
+    (tmp_path / "tall.xml").write_text(
+        '<scene><bsdf type="itu-radio-material" id="c"><string name="type" value="concrete"/></bsdf><shape type="cube">'
+        '<transform name="to_world"><scale x="5" y="5" z="1e5"/></transform><ref id="c"/></shape></scene>'
+    )
+    for open_it in (load_scene, lambda file: load_model(file, ModelReading())):
+        with pytest.raises(SiteTwinError, match=r"tall\.xml.*km high"):
+            open_it(tmp_path / "tall.xml")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, '"\\ud800"'])
+def test_what_python_says_of_digits_and_characters_is_said_in_plain_words(text: str) -> None:
+    with pytest.raises(SiteTwinError, match=r"more than 4300 digits|half a character"):
+        untrusted.parse_json(text.encode(), "file x")

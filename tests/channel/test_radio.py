@@ -82,3 +82,19 @@ def test_short_representations():
     )
     assert "turned for each of 2 users" in repr(Radio(orientation=torch.zeros(2, 3)))
     assert "2 elements," in repr(AntennaArray(torch.rand(2, 3, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: AntennaArray.upa(10**9, 1), "at most 65536"),
+        (lambda: AntennaArray.ula(10**9), "at most 65536"),
+        (lambda: AntennaArray.upa(10**5, 10**5), "at most 65536"),
+        (lambda: OfdmGrid(3.5, 100, 30e3), "3.5e9 is 3.5 GHz"),
+        (lambda: OfdmGrid(3.5e9, 100, 30.0), "30e3 is 30 kHz"),
+        (lambda: OfdmGrid(9e11, 10**9, 100.0), "give 1 to 1048576"),
+    ],
+)
+def test_sizes_and_frequencies_that_cannot_be_meant_are_refused(make, said):
+    with pytest.raises(SiteTwinError, match=said):
+        make()

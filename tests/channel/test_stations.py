@@ -60,7 +60,9 @@ def test_a_pattern_file_lies_beside_the_list(tmp_path):
         ("position=1,2,3 eirp_dbm=46 name=a,b", "'name'"),
         ("", "'position' is missing"),
         ("position=1,2,3 eirp_dbm=46 carrier_hz=3.5", "carrier_hz is 3.5; .*3.5e9 is 3.5 GHz"),
-        ("position=1,2,3 eirp_dbm=460", "'eirp_dbm' is 460; give a number of at most 150"),
+        ("position=1,2,3 eirp_dbm=460", "'eirp_dbm' is 460; give a number from -100 to 150"),
+        ("position=1,2,3 eirp_dbm=46 spacing_hz=30", "spacing_hz is 30.0; give a number from 100 .* 30e3 is 30 kHz"),
+        ("position=1,2,3 eirp_dbm=nan", "'eirp_dbm' is nan; give a number from -100 to 150"),
     ],
 )
 def test_bad_words(text, said):

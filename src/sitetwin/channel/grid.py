@@ -13,6 +13,9 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.hertz import check_carrier, check_spacing
 
+MOST_SUBCARRIERS = 2**20
+"""Of one band; those of 5G have 3300."""
+
 
 @dataclass(frozen=True, repr=False)
 class OfdmGrid:
@@ -24,8 +27,8 @@ class OfdmGrid:
         spacing_hz: Subcarrier spacing, Hz.
 
     Raises:
-        SiteTwinError: A frequency is not positive, or cannot be meant in hertz (3.5 for 3.5e9, 30 for 30e3), the number
-            of subcarriers is no whole one above 0, or the band does not fit around the carrier.
+        SiteTwinError: A frequency is not positive or cannot be meant in hertz, the number of subcarriers is no whole
+            one from 1 to 1048576, or the band does not fit around the carrier.
 
     Example:
         >>> OfdmGrid(3.5e9, num_subcarriers=256, spacing_hz=30e3).bandwidth_hz / 1e6
@@ -48,8 +51,12 @@ class OfdmGrid:
         object.__setattr__(self, "num_subcarriers", int(self.num_subcarriers))  # a plain one: it goes into manifests
         if self.num_subcarriers < 1:
             raise SiteTwinError(f"OFDM grid: {self.num_subcarriers} subcarriers were asked for; give at least 1")
+        if self.num_subcarriers > MOST_SUBCARRIERS:
+            raise SiteTwinError(
+                f"OFDM grid: {self.num_subcarriers} subcarriers were asked for; give 1 to {MOST_SUBCARRIERS}"
+            )
         check_carrier("OFDM grid: carrier_hz", self.carrier_hz)
-        if self.num_subcarriers > 1:
+        if self.num_subcarriers > 1:  # a single one has no spacing
             check_spacing("OFDM grid: spacing_hz", self.spacing_hz)
         if self.bandwidth_hz / 2 >= self.carrier_hz:
             raise SiteTwinError(

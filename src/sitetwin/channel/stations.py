@@ -26,7 +26,7 @@ from sitetwin.channel.link_statistics import Downlink, peak_gain_db
 from sitetwin.channel.station_entries import ALIASES, GEOGRAPHIC, geographic_place, plain_entry
 from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.geographic import LATLON, LatLon
-from sitetwin.hertz import check_carrier, check_spacing
+from sitetwin.hertz import CARRIERS_HZ, SPACINGS_HZ, check_carrier, check_spacing
 from sitetwin.site import Pose, Site, place_latlon
 from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.untrusted import parse_json, parse_toml, read_bytes
@@ -94,9 +94,9 @@ class Station(BaseModel):
     name: Annotated[str, AfterValidator(_plain_name)] | None = None
     position: tuple[_Coordinate, _Coordinate, _Coordinate]
     eirp_dbm: float = Field(ge=-100, le=150)
-    carrier_hz: float = Field(default=3.5e9, ge=1e6, le=1e12)
+    carrier_hz: float = Field(default=3.5e9, ge=CARRIERS_HZ[0], le=CARRIERS_HZ[1])
     subcarriers: int = Field(default=3276, ge=1, le=2**20)
-    spacing_hz: float = Field(default=30e3, ge=1, le=1e11)
+    spacing_hz: float = Field(default=30e3, ge=SPACINGS_HZ[0], le=SPACINGS_HZ[1])
     yaw_deg: float = Field(default=0.0, ge=-360, le=360)
     downtilt_deg: float = Field(default=0.0, ge=-90, le=90)
     roll_deg: float = Field(default=0.0, ge=-180, le=180)
@@ -276,7 +276,18 @@ def _sentence(problem: Mapping[str, Any]) -> str:
             check(key, float(given))
         except SiteTwinError as error:  # it names the unit that was likely meant
             return str(error)
+    low, high = _range_of(key)
+    if low is not None and high is not None:
+        return f"'{key}' is {str(given)[:40]}; give a number from {low:g} to {high:g}"
     return f"'{key}' is {str(given)[:40]}; give a number {word} {problem['ctx'][name]:g}"
+
+
+def _range_of(key: str) -> tuple[float | None, float | None]:
+    """Least and largest value of a key; None where it has none."""
+    known = Station.model_fields.get(key)
+    limits = known.metadata if known else []
+    low = next((limit.ge for limit in limits if hasattr(limit, "ge")), None)
+    return low, next((limit.le for limit in limits if hasattr(limit, "le")), None)
 
 
 def named_stations(

@@ -23,6 +23,8 @@ def position_array(given: Any) -> np.ndarray:
         SiteTwinError: These are no numbers, or rows have different lengths.
     """
     try:
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers")
         return np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise SiteTwinError("positions are not an array of numbers; give x, y, z in metres for each") from error

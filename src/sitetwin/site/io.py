@@ -18,7 +18,7 @@ from sitetwin.site.same_place import refuse_another
 from sitetwin.site.site import Site
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.store.files import replace_folder
-from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
+from sitetwin.untrusted import LARGEST_JSON, naming, parse_json, read_bytes
 from sitetwin.untrusted.arrays import read_npz
 
 FORMAT = "sitetwin-site"
@@ -107,7 +107,11 @@ def load_site(folder: str | Path) -> Site:
     Raises:
         SiteTwinError: The folder is not a site, or the site is of a newer version, truncated or changed.
     """
-    folder = Path(folder)
+    with naming(folder, f"the site in '{folder}'"):
+        return _load(Path(folder))
+
+
+def _load(folder: Path) -> Site:
     description = _description(folder)
     arrays: dict[str, Any] = _arrays(folder)
     mend = "it was truncated or changed; make it again"

@@ -19,6 +19,12 @@ from sitetwin.errors import SiteTwinError
 DEEPEST = 32
 """Elements within one another."""
 
+MOST_TAGS = 2**22
+"""Beginnings and ends of elements in one file; a map of 256 MB has some four million."""
+
+MOST_TAGS_OF_A_TREE = 2**20
+"""The same, of a file that is held whole: scenes and tracks. A day at one point a second has half a million."""
+
 
 @runtime_checkable
 class XmlTarget(Protocol):
@@ -57,6 +63,7 @@ def walk_xml(
         SiteTwinError: The content is not well-formed, nests too many elements, or declares a document type or entities
             (which can grow without bound or name other files).
     """
+    _check_tags(data, what, MOST_TAGS)
     parser = DefusedExpatParser(forbid_dtd=True)
     parser.setContentHandler(_Teller(target, what, deepest))
     try:
@@ -82,9 +89,15 @@ def parse_xml(data: bytes, what: str, largest: int) -> ET.Element:
     """
     if len(data) > largest:
         raise SiteTwinError(f"{what} is larger than {largest >> 20} MB; that is no such file")
+    _check_tags(data, what, MOST_TAGS_OF_A_TREE)
     builder = ET.TreeBuilder()
     walk_xml(data, builder, what)
     return builder.close()
+
+
+def _check_tags(data: bytes, what: str, most: int) -> None:
+    if data.count(b"<") > most:
+        raise SiteTwinError(f"{what} has more than {most} tags; cut it into smaller files")
 
 
 class _Teller(ContentHandler):

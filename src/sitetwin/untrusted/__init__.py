@@ -7,7 +7,7 @@ the sources and finds a module that opens or parses a file by itself.
 Arrays (``sitetwin.untrusted.arrays``) need NumPy, which what is imported here does not.
 """
 
-from sitetwin.untrusted.files import opened, read_bytes, read_head, regular_size
+from sitetwin.untrusted.files import naming, opened, read_bytes, read_head, regular_size
 from sitetwin.untrusted.packed import (
     FREE_GROWTH,
     LARGEST_ARCHIVE,
@@ -43,6 +43,7 @@ __all__ = [
     "gunzip",
     "inflate",
     "largest_unpacked",
+    "naming",
     "opened",
     "parse_json",
     "parse_table",

@@ -84,6 +84,22 @@ def _refusal(error: Exception, what: str, mend: str) -> SiteTwinError:
     return SiteTwinError(f"{what} cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}; {mend}")
 
 
+@contextmanager
+def naming(path: str | Path, what: str) -> Iterator[None]:
+    """Whatever is refused in the block names the file: `what` stands before a sentence that does not.
+
+    Args:
+        path: The file.
+        what: Kind and name of the file, for messages.
+    """
+    try:
+        yield
+    except SiteTwinError as error:
+        if not str(path) or Path(path).name in str(error):
+            raise
+        raise SiteTwinError(f"{what}: {error}") from error
+
+
 def regular_size(path: Path, what: str, mend: str = "check the path") -> int:
     """Bytes of a regular file, for a library that opens it itself.
 

@@ -23,9 +23,17 @@ LARGEST_JSON = 2**28
 LARGEST_WHOLE = 2**63
 """Whole numbers of settings lie below it: no array holds larger ones."""
 
+FREE_PARSED = 5 * 2**27
+"""Bytes of memory that a JSON document may take when it is parsed, whatever its size."""
+
+MOST_PARSED = 12
+"""Times its own size that a larger one may take. Maps and city models take five to ten; brackets alone take 24."""
+
 MOST_CELLS = 2**23
 """Cells of a table of text, empty ones too."""
 
+_MEMORY = {b"{": 192, b"[": 72, b",": 32, b'"': 16}  # bytes that each of these in a document stands for
+_MOST_DIGITS = 4300  # of a whole number, by Python's own limit
 _DEEPEST_KEY = 16  # words of one dotted key of TOML, whose parser takes time by the square of them
 _WORD = r"(?:[A-Za-z0-9_-]{1,99}|\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')"
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_WORD}[ \t]{{0,9}}\.[ \t]{{0,9}}){{{_DEEPEST_KEY}}}")
@@ -86,6 +94,12 @@ def parse_json(
     """
     if len(data) > largest:
         raise SiteTwinError(f"{what} has more than {size_text(largest)} of JSON; cut it into smaller files")
+    memory = sum(cost * data.count(mark) for mark, cost in _MEMORY.items())
+    if memory > max(FREE_PARSED, MOST_PARSED * len(data)):
+        raise SiteTwinError(
+            f"{what} has more values in its {size_text(len(data))} of JSON than can be held ({size_text(memory)}); "
+            "cut it into smaller files"
+        )
     try:
         text = data.decode(json.detect_encoding(data))
         checked: Any = {"parse_int": _whole, "parse_float": _finite} if _has_long_numbers(data) else {}
@@ -96,7 +110,7 @@ def parse_json(
     except RecursionError as error:
         raise SiteTwinError(f"{what} nests the brackets of its JSON too deeply; {mend}") from error
     except (ValueError, MemoryError) as error:
-        raise SiteTwinError(f"{what} is no well-formed JSON ({short(error)}); {mend}") from error
+        raise SiteTwinError(f"{what} is no well-formed JSON ({_fault(error)}); {mend}") from error
 
 
 def parse_toml(data: bytes, what: str, mend: str = "mend it") -> dict[str, Any]:
@@ -122,8 +136,16 @@ def parse_toml(data: bytes, what: str, mend: str = "mend it") -> dict[str, Any]:
     except RecursionError as error:
         raise SiteTwinError(f"{what} nests brackets too deeply; {mend}") from error
     except ValueError as error:  # of TOML, of UTF-8, and of numbers with thousands of digits
-        raise SiteTwinError(f"{what} is no TOML: {short(error)}; {mend}") from error
+        raise SiteTwinError(f"{what} is no TOML: {_fault(error)}; {mend}") from error
     return content
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a text: Python's own words for long numbers and half characters tell its users nothing."""
+    said = short(error)
+    if said.startswith("Exceeds the limit"):
+        return f"a whole number has more than {_MOST_DIGITS} digits"
+    return "a text holds half a character" if "surrogates not allowed" in said else said
 
 
 def read_table(path: Path, what: str, largest: int, mend: str = "copy or export it again") -> list[list[str]]:

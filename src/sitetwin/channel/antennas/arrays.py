@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Integer
@@ -21,6 +22,9 @@ POLARISATIONS: dict[str, tuple[float, ...]] = {
     "cross": (-math.pi / 4, math.pi / 4),
 }
 """Slant angles in radians of the ports of one element position."""
+
+MOST_ELEMENTS = 2**16
+"""Elements of a planar array: 256 x 256."""
 
 
 _LAYOUT_ERROR = 1e-6  # wavelengths: how far elements may stand from the places that shape and spacing give them
@@ -156,10 +160,15 @@ class AntennaArray:
         ``z = ((rows - 1) / 2 - row) vertical_spacing``: the first row is the top one.
 
         Raises:
-            SiteTwinError: A count is below 1, a spacing not positive, or the polarisation unknown.
+            SiteTwinError: A count is no whole number above 0, there are more than 65536 elements, a spacing is not
+                positive, or the polarisation unknown.
         """
+        if not all(isinstance(count, Integral) for count in (rows, columns)):
+            raise SiteTwinError(f"an array of {rows} x {columns} elements is none; give whole numbers")
         if rows < 1 or columns < 1:
             raise SiteTwinError(f"an array of {rows} x {columns} elements is empty; give at least 1 x 1")
+        if rows * columns > MOST_ELEMENTS:
+            raise SiteTwinError(f"an array of {rows} x {columns} elements is too large; give at most {MOST_ELEMENTS}")
         if not (vertical_spacing > 0 and horizontal_spacing > 0):
             raise SiteTwinError(f"element spacings {vertical_spacing} and {horizontal_spacing} must be positive")
         if polarisation not in POLARISATIONS:

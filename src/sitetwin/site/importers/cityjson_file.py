@@ -14,6 +14,9 @@ from sitetwin.site.importers.blocks import clip, read_file
 from sitetwin.site.importers.gltf import load_json
 from sitetwin.site.importers.reference import ReferenceSystem, parse_reference
 
+MOST_FEATURES = 2**20
+"""Lines of a sequence of CityJSON, one for each feature."""
+
 LARGEST_CITYJSON = 2**29
 """Bytes."""
 
@@ -130,6 +133,8 @@ def _documents(data: bytes, where: str) -> Iterator[dict[str, Any]]:
         yield load_json(data, where)
         return
     yield head
+    if rest.count(b"\n") > MOST_FEATURES:
+        _refuse(where, f"has more than {MOST_FEATURES} lines", "cut it into smaller files")
     for number, line in enumerate(rest.splitlines(), start=2):
         if line.strip():
             yield load_json(line, f"{where}, line {number}")

@@ -9,6 +9,7 @@ from sitetwin.site.importers.insite import is_insite, load_insite
 from sitetwin.site.importers.mesh_files import MESH_SUFFIXES, load_mesh
 from sitetwin.site.importers.sionna import load_builtin, load_mitsuba
 from sitetwin.site.site import Site
+from sitetwin.untrusted import naming
 
 
 def load_scene(name_or_path: str | Path) -> Site:
@@ -24,13 +25,14 @@ def load_scene(name_or_path: str | Path) -> Site:
             the message says which one and how to mend it.
     """
     path = Path(name_or_path)
-    if str(name_or_path).strip() and is_insite(path):
-        return load_insite(path)
     suffix = path.suffix.lower()
-    if suffix in MESH_SUFFIXES:
-        return load_mesh(path)
-    if suffix in CITYJSON_SUFFIXES:
-        return load_cityjson(path)
-    if suffix == ".xml" or path.is_file():
-        return load_mitsuba(path)
+    with naming(path, f"'{path}'"):
+        if str(name_or_path).strip() and is_insite(path):
+            return load_insite(path)
+        if suffix in MESH_SUFFIXES:
+            return load_mesh(path)
+        if suffix in CITYJSON_SUFFIXES:
+            return load_cityjson(path)
+        if suffix == ".xml" or path.is_file():
+            return load_mitsuba(path)
     return load_builtin(str(name_or_path))

@@ -15,6 +15,7 @@ from sitetwin.site.latlon import with_georeference
 from sitetwin.site.maps.rules import load_rules
 from sitetwin.site.projection import check_origin
 from sitetwin.site.site import Site
+from sitetwin.untrusted import naming
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def load_model(file: str | Path, how: ModelReading) -> Site:
     for name in idle:
         if getattr(how, name) is not None:
             raise SiteTwinError(f"{name} says nothing {why}")
+    with naming(file, f"'{file}'"):
+        return _load(file, how)
+
+
+def _load(file: str | Path, how: ModelReading) -> Site:
     suffix = Path(file).suffix.lower()
     if suffix in CITYJSON_SUFFIXES:
         return load_cityjson(file, lod=how.lod, rules=load_rules(how.materials or "default"))

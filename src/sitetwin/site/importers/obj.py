@@ -8,6 +8,9 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 
+MOST_LINES = 2**22
+"""Lines of a mesh in text."""
+
 LARGEST_TEXT_MESH = 2**27
 """Bytes of a mesh file in text (OBJ, ASCII PLY), of which each takes up to twenty of memory while it is read."""
 
@@ -24,12 +27,14 @@ def check_text(data: bytes, where: str) -> None:
     """Refuse a text file that would need too much memory.
 
     Raises:
-        SiteTwinError: The file has more than `LARGEST_TEXT_MESH` bytes.
+        SiteTwinError: The file has more than `LARGEST_TEXT_MESH` bytes, or more than `MOST_LINES` lines.
     """
     if len(data) > LARGEST_TEXT_MESH:
         raise SiteTwinError(
             f"mesh file '{where}' has more than {LARGEST_TEXT_MESH >> 20} MB of text; export it as binary PLY"
         )
+    if data.count(b"\n") > MOST_LINES:
+        raise SiteTwinError(f"mesh file '{where}' has more than {MOST_LINES} lines of text; export it as binary PLY")
 
 
 def parse_obj(data: bytes, where: str) -> tuple[np.ndarray, list[ObjFace]]:

@@ -26,6 +26,9 @@ _EPSG = re.compile(r"(?:urn:ogc:def:crs:EPSG:[0-9.]*:|EPSG::?)(\d{4,6})", re.IGN
 _OSM_ID = re.compile(r"(?:node|way|relation)/\d{1,18}")
 _NUMBER = re.compile(r"\d{1,18}")
 _GEOMETRIES = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
+MOST_FEATURES = 2**20
+"""Features of one file; footprints of a million buildings fill its 256 MB."""
+
 _FOOTPRINTS = re.compile(r"building|footprint", re.IGNORECASE)
 
 
@@ -88,6 +91,8 @@ def _features(value: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     features = value.get("features")
     if kind != "FeatureCollection" or not isinstance(features, (list, tuple)):
         raise SiteTwinError(f"'{where}' is no GeoJSON FeatureCollection; export it as GeoJSON")
+    if len(features) > MOST_FEATURES:
+        raise SiteTwinError(f"'{where}' has more than {MOST_FEATURES} features; cut it into smaller files")
     return [f if isinstance(f, Mapping) else {} for f in features]
 
 

@@ -10,6 +10,9 @@ from sitetwin.site.antimeridian import FARTHEST_TURN
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers.elements import LARGEST_ID, Collector, Elements, Member, Tags
 
+MOST_ELEMENTS = 2**22
+"""Nodes, ways and relations of one answer."""
+
 
 def read_overpass(value: dict[str, Any], where: str, ledger: Ledger) -> Elements:
     """Read an Overpass answer.
@@ -31,6 +34,8 @@ def read_overpass(value: dict[str, Any], where: str, ledger: Ledger) -> Elements
     elements = value.get("elements")
     if not isinstance(elements, list):
         raise SiteTwinError(f"'{where}' is no Overpass answer: it has no list of elements; fetch it again")
+    if len(elements) > MOST_ELEMENTS:
+        raise SiteTwinError(f"'{where}' has more than {MOST_ELEMENTS} elements; ask for a smaller area")
     reader = _Reader(ledger)
     for element in elements:
         if isinstance(element, dict):
