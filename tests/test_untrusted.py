@@ -263,3 +263,9 @@ def test_what_is_refused_names_the_file(tmp_path: Path) -> None:
 def test_what_python_says_of_digits_and_characters_is_said_in_plain_words(text: str) -> None:
     with pytest.raises(SiteTwinError, match=r"more than 4300 digits|half a character"):
         untrusted.parse_json(text.encode(), "file x")
+
+
+def test_nans_that_alarm_the_processor_are_read_without_a_warning(tmp_path: Path) -> None:
+    """Bits of a signalling NaN, which NumPy's cast to float64 warns of."""
+    np.save(tmp_path / "a.npy", np.frombuffer(b"\x01\x00\xa0\x7f" * 3, "<f4"))
+    assert np.isnan(read_npy(tmp_path / "a.npy", "x", "mend it")).all()

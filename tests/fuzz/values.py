@@ -93,9 +93,9 @@ def near(old: Any, rng: np.random.Generator) -> Any:
     if isinstance(old, bool):
         return not old
     if isinstance(old, int):
-        return int(old + rng.integers(-2, 3)) if rng.random() < 0.5 else int(rng.integers(0, 12))
+        return old + int(rng.integers(-2, 3)) if rng.random() < 0.5 else int(rng.integers(0, 12))
     if isinstance(old, float):
-        return float(old * 10.0 ** rng.integers(-7, 8) * (1 if rng.random() < 0.7 else -1))
+        return float(old * 10.0 ** int(rng.integers(-7, 8)) * (1 if rng.random() < 0.7 else -1))
     if isinstance(old, str) and old:
         at = int(rng.integers(len(old)))
         return [old[:at], old[at:], old * 3, old.upper(), old + "x", old[::-1]][rng.integers(6)]

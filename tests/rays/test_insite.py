@@ -197,6 +197,7 @@ def test_positions_of_another_project_are_refused(project: Path, traced: tuple[A
         (("Tx-R-Rx", "Tx-R-R-Rx"), "interactions of a path with 1"),
         (("Tx-Rx", "Tx Rx"), "interactions of a path with 0"),
         (("Tx-Rx \n0.0", "Tx-Rx \nnan"), "NaN or infinite"),
+        (("Tx-Rx \n0.0", "Tx-Rx \n1e19"), "beyond 1e"),
         (("Tx-Rx \n0.0", "Tx-Rx \n0.0 1.0"), "three coordinates"),
         (("Tx-Rx \n0.0", "Tx-Rx \nzero"), "a number is expected"),
     ],

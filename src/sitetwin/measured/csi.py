@@ -17,7 +17,7 @@ from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.plausible import check_degrees
 from sitetwin.store.mat_files import read_mat_arrays
-from sitetwin.untrusted.arrays import read_npz
+from sitetwin.untrusted.arrays import as_float64, read_npz
 
 LARGEST_CSI = 1 << 32
 """Bytes of channels that are read into memory."""
@@ -162,7 +162,7 @@ def _real(values: Shaped[np.ndarray, "*shape"], what: str, name: str) -> np.ndar
     axes, word = (2, "a table") if name == "position" else (1, "a row")
     if values.dtype.kind not in "fiu" or values.ndim != axes:
         raise SiteTwinError(f"{what}: {name} is not {word} of real numbers; {_MEND}")
-    return values.astype(np.float64)
+    return as_float64(values)
 
 
 def _rising(frequency: np.ndarray, what: str) -> np.ndarray:

@@ -19,6 +19,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.measured.csi import LARGEST_CSI, csi_dataset
 from sitetwin.measured.tfrecords import read_records
 from sitetwin.untrusted import read_json
+from sitetwin.untrusted.arrays import as_float64
 
 Progress = Callable[[int], None]
 """It is told the number of records read so far."""
@@ -96,7 +97,9 @@ def _channel(
             f"record {number + 1}, in '{path}', has {found.shape[0]} antennas and {found.shape[1]} subcarriers, those "
             f"before {shape[0]} and {shape[1]}; read data sets of one array and band at a time"
         )
-    return np.fft.fftshift(found[..., 0] + 1j * found[..., 1], axes=1).astype(np.complex64)
+    parts = as_float64(found)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out with its sample
+        return np.fft.fftshift(parts[..., 0] + 1j * parts[..., 1], axes=1).astype(np.complex64)
 
 
 def _place(record: dict[str, np.ndarray]) -> Float[np.ndarray, " 3"]:
@@ -104,7 +107,7 @@ def _place(record: dict[str, np.ndarray]) -> Float[np.ndarray, " 3"]:
     for name in _POSITIONS:
         found = record.get(name)
         if found is not None and found.size in (2, 3) and found.dtype.kind == "f":
-            return np.append(found.ravel().astype(np.float64), [0.0] * (3 - found.size))
+            return np.append(as_float64(found.ravel()), [0.0] * (3 - found.size))
     return np.full(3, np.nan)
 
 

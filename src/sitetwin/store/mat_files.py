@@ -17,6 +17,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import inflate, read_bytes
+from sitetwin.untrusted.arrays import as_float64
 
 _MOST_BYTES = 1 << 30
 _MATRIX, _COMPRESSED, _INT8, _INT32, _UINT32 = 14, 15, 1, 5, 6
@@ -130,4 +131,4 @@ def _numbers(element: tuple[int, bytes], shape: tuple[int, ...], order: str) -> 
     values = np.frombuffer(data, dtype=order + _TYPES[kind]) if len(data) % int(_TYPES[kind][1]) == 0 else None
     if values is None or values.size != math.prod(shape):
         raise _DamagedError("an array has not as many numbers as its shape says")
-    return values.astype(np.float64).reshape(shape, order="F")
+    return as_float64(values).reshape(shape, order="F")

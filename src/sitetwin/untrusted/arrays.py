@@ -68,7 +68,13 @@ def read_npy(path: Path, what: str, mend: str) -> np.ndarray:
             values = np.fromfile(stream, dtype=dtype, count=math.prod(shape))
         except Exception as error:  # NumPy raises what its parser meets: SyntaxError, EOFError, UnicodeError, ...
             raise SiteTwinError(f"{what} cannot be read as a NumPy array ({short(error)}); {mend}") from error
-    return _shaped(values, shape, fortran).astype(np.float64, copy=False)
+    return as_float64(_shaped(values, shape, fortran))
+
+
+def as_float64(values: np.ndarray) -> np.ndarray:
+    """Numbers of a file as float64; the processor would warn of NaNs with the bits of an alarm (signalling NaNs)."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64, copy=False)
 
 
 def _header(stream: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:

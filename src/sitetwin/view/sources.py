@@ -28,7 +28,7 @@ from sitetwin.rays.paths import Paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
 from sitetwin.untrusted import read_table
-from sitetwin.untrusted.arrays import read_npz
+from sitetwin.untrusted.arrays import as_float64, read_npz
 from sitetwin.view.quantities import Quantity
 
 MOST_USERS = 300_000
@@ -223,7 +223,7 @@ def read_values(file: Path) -> dict[str, Float[np.ndarray, " rows"]]:
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
     arrays = read_npz(file, f"the file of values {file}", "give a .npz of plain arrays, or a .csv")
     flat = {name: a for name, a in arrays.items() if a.ndim == 1 and a.size and a.dtype.kind in "bifu"}
-    return {name: array.astype(np.float64) for name, array in flat.items()}
+    return {name: as_float64(array) for name, array in flat.items()}
 
 
 def _read_csv(file: Path) -> dict[str, np.ndarray]:

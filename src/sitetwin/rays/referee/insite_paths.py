@@ -15,6 +15,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.referee.sionna import unfold
+from sitetwin.site.importers.blocks import FARTHEST_POINT
 from sitetwin.untrusted import opened
 
 _CHUNK = 1 << 20
@@ -199,12 +200,14 @@ class _Listing:
         )
 
     def _check_finite(self, numbers: np.ndarray, points: np.ndarray, first: np.ndarray) -> None:
-        bad = ~np.isfinite(numbers).all(axis=1)
+        bad = ~(np.abs(numbers) <= FARTHEST_POINT).all(axis=1)  # NaN fails too
         if len(first):
-            bad |= np.add.reduceat(~np.isfinite(points).all(axis=1), first) > 0
+            bad |= np.add.reduceat(~(np.abs(points) <= FARTHEST_POINT).all(axis=1), first) > 0
         if bad.any():
             self.line = self.at[int(np.argmax(bad))]
-            self.refuse("the path has a number that is NaN or infinite", "the file is damaged")
+            self.refuse(
+                f"the path has a number that is NaN or infinite, or beyond {FARTHEST_POINT:g}", "the file is damaged"
+            )
 
     def _set(self, pattern: str) -> tuple[int, ...] | None:
         found = next((m for line in self.header if (m := re.search(pattern, line))), None)

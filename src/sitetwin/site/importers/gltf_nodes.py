@@ -13,6 +13,7 @@ from sitetwin.site.importers.surfaces import Surface
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_triangle_count
+from sitetwin.untrusted.arrays import as_float64
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _INDEX_TYPES = ("u1", "u2", "u4")
@@ -146,7 +147,7 @@ def _positions(gltf: Gltf, index: Any, rows: np.ndarray) -> np.ndarray:
     stored, kind = stored[rows], stored.dtype.str[1:]
     if is_fraction and kind in _FRACTIONS:
         return np.maximum(stored.astype(np.float64) / _FRACTIONS[kind], -1.0)
-    return stored.astype(np.float64)
+    return as_float64(stored)
 
 
 def _step(gltf: Gltf, index: Any) -> float:

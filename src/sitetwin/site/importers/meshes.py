@@ -12,6 +12,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers.obj import check_text, parse_obj
 from sitetwin.site.mesh import check_triangle_count
+from sitetwin.untrusted.arrays import as_float64
 
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -101,7 +102,7 @@ def _ply_binary(data: bytes, elements: list, order: str, where: str) -> MeshArra
             rows = np.frombuffer(data, dtype, count, position)
             position += count * dtype.itemsize
             if name == "vertex":
-                vertices = np.stack([rows[axis] for axis in "xyz"], axis=1).astype(np.float64)
+                vertices = as_float64(np.stack([rows[axis] for axis in "xyz"], axis=1))
         elif name == "face":
             faces, position = _ply_faces(data, count, properties, order, position, where)
         else:
