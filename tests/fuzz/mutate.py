@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -64,7 +65,8 @@ def mutated(files: Mapping[str, bytes], words: Sequence[bytes], rng: np.random.G
     inner = _lines_of(_INNER.get(ending, ()), data)
     for _ in range(int(rng.choice(4, p=(0.6, 0.2, 0.12, 0.08))) + 1):
         kinds = inner if inner and rng.random() < 0.6 else outer
-        data = kinds[rng.integers(len(kinds))](data, words, rng)
+        with suppress(Exception):  # those that know the format may fail at what others have damaged
+            data = kinds[rng.integers(len(kinds))](data, words, rng)
     changed[name] = data[: plain.MOST]
     return changed
 
