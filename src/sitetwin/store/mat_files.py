@@ -119,7 +119,8 @@ def _array(content: bytes, order: str) -> tuple[str, np.ndarray] | None:
         raise _DamagedError("an array has no name")
     values: np.ndarray = _numbers(next(parts, (0, b"")), shape, order)
     if word & _COMPLEX:
-        values = values + 1j * _numbers(next(parts, (0, b"")), shape, order)
+        with np.errstate(invalid="ignore"):  # infinities give NaN
+            values = values + 1j * _numbers(next(parts, (0, b"")), shape, order)
     return name.decode("ascii", errors="replace"), values
 
 

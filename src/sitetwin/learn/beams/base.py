@@ -153,7 +153,7 @@ class BeamPredictor(Predictor[BeamData, np.ndarray, BeamSet]):
             raise file.refusal("its positions are none, or not in the plane")
         with said_of(f"the model {path}"):
             predictor = cls._restored(file)
-        predictor._rows = BeamSet(position, np.where(power < 0, np.nan, power))
+            predictor._rows = BeamSet(position, np.where(power < 0, np.nan, power))
         return predictor
 
     @abstractmethod

@@ -12,7 +12,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi.results import Control, Curve, Estimate, Method, Refinement, Results, parse_results
 from sitetwin.untrusted import LARGEST_ARCHIVE, parse_json, read_bytes
-from sitetwin.untrusted.arrays import read_npz
+from sitetwin.untrusted.arrays import as_float64, read_npz
 
 __all__ = [
     "Control",
@@ -128,19 +128,24 @@ def _check_scene(arrays: dict[str, np.ndarray]) -> Scene:
         ValueError: An array has another shape or is not numeric.
     """
 
+    def numbers(name: str) -> np.ndarray:
+        if arrays[name].dtype.kind not in "fiub":
+            raise ValueError(f"{name} holds no real numbers")
+        return as_float64(arrays[name])
+
     def shaped(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        return np.asarray(arrays[name], dtype=np.float64).reshape(shape)
+        return numbers(name).reshape(shape)
 
     def optional(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
         return shaped(name, shape) if name in arrays else None
 
-    users_xy = np.asarray(arrays["users_xy"], dtype=np.float64)
+    users_xy = numbers("users_xy")
     if users_xy.ndim != 2 or users_xy.shape[1] != 2 or len(users_xy) == 0:
         raise ValueError(f"users_xy has the shape {users_xy.shape} instead of (U, 2)")
     users = (len(users_xy),)
     trees_xy = shaped("trees_xy", (-1, 2)) if "trees_xy" in arrays else np.zeros((0, 2))
     trees_radius = shaped("trees_radius", (len(trees_xy),)) if "trees_radius" in arrays else np.zeros(len(trees_xy))
-    height_map = np.asarray(arrays["height_map"], dtype=np.float64) if "height_map" in arrays else None
+    height_map = numbers("height_map") if "height_map" in arrays else None
     if height_map is not None and (height_map.ndim != 2 or 0 in height_map.shape):
         raise ValueError(f"height_map has the shape {height_map.shape} instead of (H, W)")
     extent = optional("extent", (4,))
