@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers import cityjson_surfaces
 from sitetwin.site.importers.cityjson import load_cityjson
-from sitetwin.site.maps import columns, crowding, even_odd
+from sitetwin.site.importers.polygons import triangulate
+from sitetwin.site.maps import columns, crossings, crowding, even_odd
 from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
+from sitetwin.site.maps.crossings import crossing_lines
 from sitetwin.site.maps.crowding import count_crossings, refuse_crowds, segments_of
 from sitetwin.site.maps.even_odd import enclosed, valid_area
 
@@ -140,6 +142,20 @@ def city(instances: int) -> dict:
     }
 
 
+def test_polygons_of_many_corners_are_covered_or_told_to_cross_themselves() -> None:
+    rng = np.random.default_rng(5)
+    turn = np.linspace(0, 2 * np.pi, 1500, endpoint=False)
+    flat = (rng.uniform(5, 10, 1500) * np.stack([np.cos(turn), np.sin(turn)])).T
+    star = np.column_stack([flat, 0.3 * flat[:, 0] - 0.2 * flat[:, 1]])  # in a tilted plane
+    rows = triangulate(star)
+    a, b, c = (flat[rows[:, k]] for k in range(3))
+    areas = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert len(rows) == 1498
+    assert (areas > -1e-12).all()
+    assert 0.5 * areas.sum() == pytest.approx(shapely.Polygon(flat).area)
+    assert triangulate(star[rng.permutation(1500)]) is None
+
+
 def test_a_template_is_cut_once_and_copied_a_limited_number_of_times(tmp_path, monkeypatch) -> None:
     cut, times = cityjson_surfaces.cut_surfaces, []
     monkeypatch.setattr(cityjson_surfaces, "cut_surfaces", lambda *a: times.append(1) or cut(*a))
@@ -155,3 +171,19 @@ def test_a_template_is_cut_once_and_copied_a_limited_number_of_times(tmp_path, m
     monkeypatch.setattr(cityjson_surfaces, "MOST_COPIED", 20)
     with pytest.raises(SiteTwinError, match="unpacks to more than 20 triangles: instances copy a template of 3"):
         load_cityjson(path)
+
+
+def test_sloping_roofs_over_one_another_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    footprint = np.array([shapely.box(k, 0, k + 9, 9) for k in range(4)], dtype=object)
+    planes = np.array([[0.0, 0, 0], [0.5, 0, 1], [-0.5, 0, 9]])
+    volumes = Volumes(footprint, planes, np.zeros(4, dtype=int), np.array([1, 2] * 2), np.arange(5), np.arange(4))
+    lines = crossing_lines(volumes)
+    assert len(lines)
+    assert np.allclose(shapely.get_coordinates(lines)[:, 0], 8)  # where 1 + x / 2 and 9 - x / 2 are equal
+    for name, most in (("MOST_NEIGHBOURS", 5), ("MOST_OVERLAPS", 5)):
+        with monkeypatch.context() as patch:
+            patch.setattr(crossings, name, most)
+            with pytest.raises(
+                SiteTwinError, match=r"sloping roofs lie over 6 other buildings .* at most 5 can be cut"
+            ):
+                crossing_lines(volumes)

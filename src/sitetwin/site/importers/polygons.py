@@ -9,6 +9,10 @@ import mapbox_earcut
 import numpy as np
 from jaxtyping import Float, Int
 
+from sitetwin.site.maps.crowding import count_crossings
+
+_MANY = 500  # corners
+_SAME_AREA = 1e-6  # share by which the triangles of an outline may differ from it
 _COLLINEAR = 1e-9
 """Sine of the angle at a corner below which it is taken for straight."""
 
@@ -35,6 +39,8 @@ def triangulate(polygon: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "tri
     keep = [(axis + 1) % 3, (axis + 2) % 3]
     flat = polygon[:, keep] if normal[axis] > 0 else polygon[:, keep[::-1]]
     flat = flat - flat.mean(axis=0)
+    if len(flat) > _MANY:
+        return _of_many_corners(polygon, flat)
     if _crosses_itself(flat):
         return None
     left = list(range(len(flat)))
@@ -49,6 +55,17 @@ def triangulate(polygon: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "tri
         del left[place]
     rows.append((left[0], left[1], left[2]))
     return np.array(rows, dtype=np.int64)
+
+
+def _of_many_corners(polygon: np.ndarray, flat: np.ndarray) -> Int[np.ndarray, "triangles 3"] | None:
+    """Triangles of a polygon of many corners (n, 3), seen in its plane (n, 2); None if it crosses itself."""
+    ends = np.stack([flat, np.roll(flat, -1, axis=0)], axis=1)
+    if count_crossings(ends, np.zeros(len(ends), dtype=np.int64), 0).count:
+        return None
+    rows = triangulate_rings([polygon])
+    a, b, c = (flat[rows[:, k]] for k in range(3))
+    covered, due = np.abs(_cross(b - a, c - a)).sum(), abs(_cross(*ends.transpose(1, 0, 2)).sum())
+    return rows if abs(covered - due) <= _SAME_AREA * due else None
 
 
 def triangulate_rings(rings: Sequence[Float[np.ndarray, "_ 3"]]) -> Int[np.ndarray, "triangles 3"]:

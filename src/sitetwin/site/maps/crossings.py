@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.arrangement import Arrangement
 from sitetwin.site.maps.columns import Columns, Volumes, heights_at
 from sitetwin.site.maps.footprints import GRID
@@ -12,6 +13,12 @@ from sitetwin.site.maps.surfaces import SAME_HEIGHT, edge_intervals
 
 MARGIN = 0.01
 """Metres that lines reach beyond the area they are to divide."""
+
+MOST_NEIGHBOURS = 500_000
+"""Pairs of a sloping roof and a building that touches or overlaps it."""
+
+MOST_OVERLAPS = 20_000
+"""Such pairs that overlap: some ten seconds of work."""
 
 _LEAST_COMMON = 1e-6  # m2
 _TICK = 1e-3  # m: half length of the short line that cuts an edge
@@ -22,6 +29,9 @@ def crossing_lines(volumes: Volumes) -> np.ndarray:
 
     The lines are cut to the area that two volumes have in common. Only volumes with a sloping surface are examined,
     because level surfaces do not cross.
+
+    Raises:
+        SiteTwinError: More volumes touch or overlap than `MOST_NEIGHBOURS` or `MOST_OVERLAPS`.
     """
     sloping = (volumes.planes[:, :2] != 0).any(axis=1)
     sloped = np.unique(
@@ -30,12 +40,22 @@ def crossing_lines(volumes: Volumes) -> np.ndarray:
     one, other = shapely.STRtree(volumes.footprint).query(volumes.footprint[sloped], predicate="intersects")
     pairs = np.column_stack([sloped[one], other])
     pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    _refuse_more(len(pairs), MOST_NEIGHBOURS)
+    common = shapely.intersection(*volumes.footprint[pairs].T)
+    real = shapely.area(common) > _LEAST_COMMON
+    _refuse_more(int(np.count_nonzero(real)), MOST_OVERLAPS)
     lines: list[shapely.LineString] = []
-    for a, b in pairs.tolist():
-        common = shapely.intersection(volumes.footprint[a], volumes.footprint[b])
-        if common.area > _LEAST_COMMON:
-            lines += _common_lines(_planes_of(volumes, a), _planes_of(volumes, b), common)
+    for (a, b), area in zip(pairs[real].tolist(), common[real], strict=True):
+        lines += _common_lines(_planes_of(volumes, a), _planes_of(volumes, b), area)
     return np.array(lines, dtype=object)
+
+
+def _refuse_more(count: int, most: int) -> None:
+    if count > most:
+        raise SiteTwinError(
+            f"sloping roofs lie over {count:,} other buildings that they touch or overlap, and at most {most:,} can be "
+            "cut at one another; remove buildings that are drawn over others, or import a smaller part of the map"
+        )
 
 
 def _planes_of(volumes: Volumes, volume: int) -> np.ndarray:

@@ -139,8 +139,12 @@ def surface_of(solids: Solids, names: Sequence[str], *, keep_shared: bool) -> tu
         SiteTwinError: The outlines cross, or lie over one another, more often than anybody can mean.
     """
     volumes = solids.volumes
-    refuse_crowds(volumes.footprint, [names[piece] for piece in solids.piece], "outlines of buildings")
+    outlines = [names[piece] for piece in solids.piece]
+    refuse_crowds(volumes.footprint, outlines, "outlines of buildings")
     lines = np.concatenate([shapely.boundary(volumes.footprint), solids.breaks, crossing_lines(volumes)])
+    if len(lines) > len(outlines):
+        said = [*outlines, *["a roof"] * (len(lines) - len(outlines))]
+        refuse_crowds(lines, said, "outlines, ridges and meeting lines of buildings")
     for _ in range(_MOST_ROUNDS):
         plan = arrange(lines)
         columns = find_columns(plan, volumes)

@@ -76,7 +76,8 @@ def build_vegetation(
         Crowns, prisms and trunks in the order of the features, by kind.
 
     Raises:
-        SiteTwinError: A spread is set and `rng` is not given, or there would be more than 200,000 assumed stems.
+        SiteTwinError: A spread is set and `rng` is not given, there would be more than 200,000 assumed stems, or
+            outlines cross more often than anybody can mean.
     """
     options = options or TreeOptions()
     if options.spread and rng is None:
@@ -113,6 +114,8 @@ class _Planting:
         for feature in self.features:
             for kind in plant_kinds(feature):
                 of_kind[kind].append(feature)
+        outlines = [*of_kind["wood"], *of_kind["scrub"]]
+        refuse_crowds([f.geometry for f in outlines], [f.key for f in outlines], "outlines of woods and scrub")
         self.wooded = shapely.STRtree([shapely.envelope(feature.geometry) for feature in of_kind["wood"]])
         for feature in of_kind["wood"]:
             self._wood(feature)
