@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -98,7 +99,7 @@ def check_site_folder(folder: str | Path) -> None:
 
 def is_saved_site(folder: str | Path) -> bool:
     """Return whether a folder looks like one that `save_site` wrote."""
-    return (Path(folder) / _DESCRIPTION).is_file()
+    return os.path.isfile(Path(folder) / _DESCRIPTION)
 
 
 def load_site(folder: str | Path) -> Site:

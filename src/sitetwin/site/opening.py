@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
@@ -27,7 +28,7 @@ def is_map(path: Path) -> bool:
     A folder is one if it holds shapefiles.
     """
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):  # False also for a name that is too long
         return _holds_shapefiles(path)
     if suffix in MAP_SUFFIXES:
         return True
@@ -59,12 +60,12 @@ def open_site(name_or_path: str | Path) -> Site:
         SiteTwinError: There is no such site, it cannot be used, or it is a map, from which a site must be made first.
     """
     path = Path(name_or_path)
-    if (path.is_dir() and is_map(path)) or (path.suffix.lower() in MAP_SUFFIXES and path.is_file()):
+    if (os.path.isdir(path) and is_map(path)) or (path.suffix.lower() in MAP_SUFFIXES and os.path.isfile(path)):
         raise SiteTwinError(
             f"'{name_or_path}' is a map; make a site of it with `sitetwin site import {name_or_path} --out FOLDER` "
             "and give that folder, or open it with sitetwin.open_site"
         )
-    if path.is_file():
+    if os.path.isfile(path):
         refuse_foreign(path)
     site = load_site(name_or_path) if is_saved_site(name_or_path) else load_scene(name_or_path)
     site.remember_place(name_or_path)

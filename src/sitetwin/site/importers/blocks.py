@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ def read_file(path: Path, limit: int = LARGEST_FILE) -> bytes:
     Raises:
         SiteTwinError: The file does not exist, is larger than the limit, or cannot be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also for a name that is too long
         raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
     return read_bytes(path, f"'{path}'", limit, "check its permissions, or cut it into smaller files")
 

@@ -184,7 +184,8 @@ class Gltf:
         try:
             root = self.folder.resolve()
             path = (root / relative).resolve()
-        except (OSError, ValueError, RuntimeError):  # links in a circle, half a character
+            path.is_file()  # raises where a name is longer than any file's
+        except (OSError, ValueError, RuntimeError):  # also links in a circle, half a character
             self.refuse(f"names the buffer '{relative[:60]!r}', which cannot be found", mend)
         if not path.is_relative_to(root):
             self.refuse(f"names the buffer '{relative[:60]}', which lies outside its folder", mend)

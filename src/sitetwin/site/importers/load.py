@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sitetwin.site.importers.cityjson import CITYJSON_SUFFIXES, load_cityjson
@@ -33,6 +34,6 @@ def load_scene(name_or_path: str | Path) -> Site:
             return load_mesh(path)
         if suffix in CITYJSON_SUFFIXES:
             return load_cityjson(path)
-        if suffix == ".xml" or path.is_file():
+        if suffix == ".xml" or os.path.isfile(path):
             return load_mitsuba(path)
     return load_builtin(str(name_or_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _lies_within(folder: Path, file: Path) -> bool:
 
 
 def _read(path: Path, limit: int, what: str) -> bytes:
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also for a name that is too long
         raise SiteTwinError(f"{what} does not exist or is no file; check the path")
     return read_bytes(path, what, limit, "check its name and permissions, or cut it into smaller files")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +59,9 @@ def read_map_file(path: str | Path) -> MapFile:
             unpacked), is damaged, or is not in a map format.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _of_shapefiles(path, shapefiles.in_folder(path, LARGEST_MAP))
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also for a name that is too long
         raise SiteTwinError(f"'{path}' does not exist or is no file; check the path")
     refuse_foreign(path)
     if untrusted.regular_size(path, f"'{path}'") > LARGEST_MAP:
