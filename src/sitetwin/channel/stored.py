@@ -117,8 +117,9 @@ def read_channel_tile(store: TileStore, index: int, names: Collection[str] | Non
 def _are_offsets(array: Array) -> bool:
     """Whether offsets rise from 0; where they end, the store compares with the rows, if these are read too."""
     data = array.data
-    rises = data.dtype == np.int64 and data.ndim == 1 and data[0] == 0 and bool((np.diff(data) >= 0).all())
-    return rises and array.attributes.get("rows") == "path"
+    if (data.dtype, data.ndim) != (np.int64, 1) or not len(data) or array.attributes.get("rows") != "path":
+        return False
+    return bool(data[0] == 0 and (np.diff(data) >= 0).all())
 
 
 def _all_finite(values: np.ndarray) -> bool:
