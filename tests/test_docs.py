@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS, SOURCE, EXAMPLES = ROOT / "docs", ROOT / "src", ROOT / "examples"
 BUILT = ("gallery/", "generated/", ".svg")  # `make docs` makes these
 # What these offer beyond the rooms in the reference is for other rooms.
-INNER = {"sitetwin.channel.numerics", "sitetwin.site.importers", "sitetwin.site.variants"}
+INNER = {"sitetwin.channel.numerics", "sitetwin.site.importers", "sitetwin.site.variants", "sitetwin.untrusted"}
 
 
 @pytest.mark.parametrize("page", ["how-to/reevaluate.md", "reference/site-formats.md"])
