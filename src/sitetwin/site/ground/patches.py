@@ -97,18 +97,26 @@ class _Edges:
         return rows[:-1][same], rows[1:][same]
 
     def ending_on_others(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of triangles of which an edge without a neighbour ends within such an edge of the other."""
+        """Pairs of triangles that join those of which an edge without a neighbour ends within such an edge of another.
+
+        Where thousands of edges end at one place, each is paired with the first of them there, not with all.
+        """
         single = np.flatnonzero(np.bincount(self.number)[self.number] == 1)
         start, step = self.start[single], self.end[single] - self.start[single]
         length, ends = norm(step), np.concatenate([start, self.end[single]])
-        near = cKDTree(ends).query_ball_point(start + 0.5 * step, 0.5 * length) if len(single) else []
+        places, first, at = np.unique(ends, axis=0, return_index=True, return_inverse=True)
+        near = cKDTree(places).query_ball_point(start + 0.5 * step, 0.5 * length) if len(single) else []
         edge = np.repeat(np.arange(len(single)), [len(found) for found in near])
         point = np.concatenate([np.asarray(found, dtype=np.int64) for found in near] or [np.zeros(0, dtype=np.int64)])
-        away = ends[point] - start[edge]
+        away = places[point] - start[edge]
         along = dot(away, step[edge]) / length[edge]
         off = norm(away - (along / length[edge])[:, None] * step[edge])
         inside = (off <= _ON_EDGE) & (along > _ON_EDGE) & (along < length[edge] - _ON_EDGE)
-        return self.owner[single[edge[inside]]], self.owner[single[point[inside] % max(len(single), 1)]]
+        edge, point = edge[inside], point[inside]
+        there = np.flatnonzero(np.isin(at.reshape(-1), point))
+        owner = self.owner[np.concatenate([single, single])]  # of each end
+        joined = np.concatenate([first[point], first[at.reshape(-1)[there]]])
+        return np.concatenate([owner[edge], owner[there]]), owner[joined]
 
 
 def _unfolded(corners: np.ndarray, edges: _Edges, first: np.ndarray, second: np.ndarray) -> np.ndarray:
