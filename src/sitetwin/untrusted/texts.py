@@ -211,7 +211,7 @@ def _refuse_numbers(content: Any) -> None:
         elif isinstance(value, int) and not -LARGEST_WHOLE <= value < LARGEST_WHOLE:
             raise ValueError(f"'{name[:60]}' has a whole number of more than 64 bits")
         elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"'{name[:60]}' is not a finite number")
+            raise ValueError(f"{name[:60]} = {value} is not a finite number")
 
 
 def _refuse_half_characters(content: Any) -> None:
