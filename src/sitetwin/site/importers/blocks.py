@@ -112,7 +112,8 @@ class Source:
         except ValueError:
             self.refuse(line, f"'{clip(text)}' should be the three coordinates of a point", "correct it")
         if not (abs(x) <= FARTHEST_POINT and abs(y) <= FARTHEST_POINT and abs(z) <= FARTHEST_POINT):  # NaN fails too
-            self.refuse(line, f"the point '{clip(text)}' is NaN or infinite, or beyond {FARTHEST_POINT:g}", "correct it")
+            what = f"the point '{clip(text)}' is NaN or infinite, or beyond {FARTHEST_POINT:g}"
+            self.refuse(line, what, "correct it")
         return x, y, z
 
     def points(self, block: Block, largest: int) -> list[tuple[float, float, float]]:
