@@ -253,6 +253,8 @@ def packed(data: bytes, words: Sequence[bytes], rng: np.random.Generator) -> byt
         inner = unpack(data)
     except Exception:
         return data
+    if len(inner) > plain.MOST:
+        return data  # a bomb already
     if rng.random() < 0.05:
         return pack(inner + b" " * (1 << 25))
     if rng.random() < 0.1:
