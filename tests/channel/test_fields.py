@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, band_nodes, path_gains
-from sitetwin.channel.fields.path_gains import _groups
+from sitetwin.channel.fields.path_gains import path_groups
 from sitetwin.channel.numerics.phasors import phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
@@ -337,5 +337,5 @@ def test_long_paths_are_not_taken_for_one_another():
         offsets=np.array([0, 4]),
         crossing_offsets=np.zeros(5, np.int64),
     )
-    groups = _groups(long, 10)
+    groups = path_groups(long, 10)
     assert sorted(group.tolist() for group in groups) == [[0, 3], [1], [2]]

@@ -18,16 +18,17 @@ from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
+from sitetwin.channel.fields.evaluator import Evaluator, prepare
 from sitetwin.channel.fields.foliage import (
     Cost235,
     FituR,
     NonzeroGradient,
     Weissberger,
     Woodland,
-    foliage_loss_db,
     foliage_model,
 )
 from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.leaves import foliage_loss_db
 from sitetwin.channel.fields.materials import Surfaces, complex_permittivity
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
@@ -54,6 +55,7 @@ __all__ = [
     "Cost235",
     "EdgeMatrix",
     "EdgeRays",
+    "Evaluator",
     "FieldOptions",
     "FituR",
     "HalfWaveDipole",
@@ -95,6 +97,7 @@ __all__ = [
     "parse_msi",
     "path_gains",
     "paths_over_time",
+    "prepare",
     "pulse_shape",
     "rain_db_per_km",
     "response_over_time",

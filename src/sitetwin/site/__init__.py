@@ -40,6 +40,7 @@ from sitetwin.site.variants import (
     SurfaceMaterials,
     TreeError,
     pose_error,
+    split_materials,
 )
 from sitetwin.site.vegetation import Cylinder, Ellipsoid, ExtrudedPolygon, Vegetation
 from sitetwin.site.wedges import Wedges
@@ -105,6 +106,7 @@ __all__ = [
     "read_recipe",
     "roof_edge",
     "save_site",
+    "split_materials",
     "street_area",
     "street_grid",
     "surface_height",

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
@@ -200,7 +201,7 @@ class Material:
             ("alpha_i", 1, LARGEST_ALPHA),
             ("thickness", 0.0, LARGEST_THICKNESS),
         ):
-            value = getattr(self, what)
+            value = self._number(what)
             if value is not None and not (low <= value <= high and value <= _LARGEST):
                 raise SiteTwinError(f"material '{self.name}': {what} = {value} lies outside {low:g} to {high:g}")
         if any(alpha != int(alpha) for alpha in (self.alpha_r, self.alpha_i)):
@@ -212,6 +213,20 @@ class Material:
                 f"material '{self.name}': scattering pattern '{self.scattering_pattern}' is unknown; "
                 f"choose one of {', '.join(SCATTERING_PATTERNS)}"
             )
+
+    def _number(self, what: str) -> float | None:
+        """An attribute as a plain number: what a site's hash and its files can hold."""
+        value = getattr(self, what)
+        if value is None or (type(value) in (int, float)):
+            return value
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise SiteTwinError(
+                f"material '{self.name}': {what} is a {type(value).__name__}, and a material holds plain numbers, "
+                f"through which no gradient flows; give a number, or pass tensors to the fields (FieldOptions)"
+            )
+        plain = int(value) if isinstance(value, Integral) else float(value)
+        object.__setattr__(self, what, plain)
+        return plain
 
     @property
     def ranges(self) -> tuple[MaterialRange, ...] | tuple[EarthRange, ...]:

@@ -73,20 +73,45 @@ class Tr38901:
         max_gain_db: Gain at boresight, dBi (8 in the table).
         beamwidth_deg: Half-power width in azimuth and zenith, degrees.
         floor_db: Largest attenuations A_max and SLA_V, dB.
+
+    All three may be tensors of one number; gradients flow into them.
+
+    Raises:
+        SiteTwinError: A parameter is no finite number, or a width or a floor is not positive.
     """
 
-    max_gain_db: float = 8.0
-    beamwidth_deg: float = 65.0
-    floor_db: float = 30.0
+    max_gain_db: float | Tensor = 8.0
+    beamwidth_deg: float | Tensor = 65.0
+    floor_db: float | Tensor = 30.0
+
+    def __post_init__(self) -> None:
+        for name, positive in (("max_gain_db", False), ("beamwidth_deg", True), ("floor_db", True)):
+            given = getattr(self, name)
+            if isinstance(given, Tensor) and (given.ndim or not given.is_floating_point()):
+                raise SiteTwinError(
+                    f"antenna pattern: {name} is a tensor of shape {tuple(given.shape)} and type {given.dtype}; give "
+                    "one real number"
+                )
+            value = float(given.detach() if isinstance(given, Tensor) else given)
+            if not math.isfinite(value) or (positive and value <= 0):
+                raise SiteTwinError(
+                    f"antenna pattern: {name} = {value:g}; give a {'positive' if positive else 'finite'} number"
+                )
 
     def __call__(self, theta: _Angle, phi: _Angle) -> tuple[_Field, _Field]:
         """E_theta, and E_phi = 0."""
-        width = math.radians(self.beamwidth_deg)
+        width, floor, peak = (v.to(theta) if isinstance(v, Tensor) else v for v in self._numbers)
         turned = torch.remainder(phi + math.pi, 2 * math.pi) - math.pi
-        vertical = (12 * ((theta - math.pi / 2) / width) ** 2).clamp(max=self.floor_db)
-        horizontal = (12 * (turned / width) ** 2).clamp(max=self.floor_db)
-        gain_db = self.max_gain_db - (vertical + horizontal).clamp(max=self.floor_db)
+        vertical = (12 * ((theta - math.pi / 2) / width) ** 2).clamp(max=floor)
+        horizontal = (12 * (turned / width) ** 2).clamp(max=floor)
+        gain_db = peak - (vertical + horizontal).clamp(max=floor)
         return 10 ** (gain_db / 20), torch.zeros_like(theta)
+
+    @property
+    def _numbers(self) -> tuple[float | Tensor, float | Tensor, float | Tensor]:
+        """Width in radians, floor and peak in dB."""
+        width = self.beamwidth_deg
+        return width * (math.pi / 180), self.floor_db, self.max_gain_db
 
 
 PATTERNS: dict[str, Callable[[], Pattern]] = {

@@ -196,7 +196,12 @@ class Radio:
         here = turn @ local_theta_hat if turn.ndim == 2 else torch.einsum("nij,jn->in", turn, local_theta_hat)
         theta_hat, phi_hat = spherical_basis(direction)
         cos_psi, sin_psi = dot(theta_hat, here), dot(phi_hat, here)
-        return [(t * cos_psi - p * sin_psi, t * sin_psi + p * cos_psi) for t, p in ports]
+        turned = [(t * cos_psi - p * sin_psi, t * sin_psi + p * cos_psi) for t, p in ports]
+        if self.per_user or bool(self._orientation.any()):
+            return turned
+        # A turn of zero that gradients are asked of: the values of a radio that is not turned, to the last bit.
+        still = Radio(self.array).fields(direction)
+        return [(s + (t - t.detach()), q + (p - p.detach())) for (s, q), (t, p) in zip(still, turned, strict=True)]
 
     def offsets(self, user: Integer[Tensor, " paths"] | None = None) -> Float[Tensor, "*each positions 3"]:
         """(A, 3) or (N, A, 3) float64: element offsets in the global frame, wavelengths at the carrier."""

@@ -4,16 +4,17 @@ from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import EdgeMatrix, EdgeRays, diffraction_matrix, edge_terms
+from sitetwin.channel.fields.evaluator import Evaluator, prepare
 from sitetwin.channel.fields.foliage import (
     Cost235,
     FituR,
     NonzeroGradient,
     Weissberger,
     Woodland,
-    foliage_loss_db,
     foliage_model,
 )
 from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.leaves import foliage_loss_db
 from sitetwin.channel.fields.materials import Surfaces, complex_permittivity
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
@@ -27,6 +28,7 @@ __all__ = [
     "Cost235",
     "EdgeMatrix",
     "EdgeRays",
+    "Evaluator",
     "FieldOptions",
     "FituR",
     "NonzeroGradient",
@@ -42,6 +44,7 @@ __all__ = [
     "foliage_model",
     "half_space",
     "path_gains",
+    "prepare",
     "rain_db_per_km",
     "slab",
     "transition",

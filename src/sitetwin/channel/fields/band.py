@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.moved import MovedPaths
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.errors import SiteTwinWarning
@@ -55,8 +56,12 @@ def band_nodes(
     """
     tx, rx, options = tx or Radio(), rx or Radio(), options or FieldOptions()
 
+    moved: list[MovedPaths | None] = [None]
+
     def gains(frequency: float) -> Tensor:
-        return path_gains(paths, site, frequency, tx, rx, options, phase_frequency_hz=carrier_hz, dtype=dtype).values
+        found = path_gains(paths, site, frequency, tx, rx, options, phase_frequency_hz=carrier_hz, dtype=dtype)
+        moved[0] = found.moved
+        return found.values
 
     def at(count: int) -> tuple[Tensor, Tensor]:
         nodes = carrier_hz + bandwidth_hz / 2 * _chebyshev(count)
@@ -68,8 +73,8 @@ def band_nodes(
         finer_nodes, finer = at(count + 2)
         weights = lagrange_weights(nodes, finer_nodes).to(values.dtype)
         guess = torch.einsum("nm,mprt->nprt", weights, values)
-        size = finer.abs().amax(dim=0).clamp_min(float(finer.abs().max()) * 1e-3 + 1e-30)
-        change_db = float(20 * torch.log10(1 + ((finer - guess).abs() / size).max()))
+        size = finer.abs().amax(dim=0).clamp_min(float(finer.detach().abs().max()) * 1e-3 + 1e-30)
+        change_db = float(20 * torch.log10(1 + ((finer - guess).abs() / size).detach().max()))
         if change_db <= tolerance_db:
             break
         if count + 2 > max_nodes:
@@ -81,7 +86,7 @@ def band_nodes(
             )
             break
         nodes, values = finer_nodes, finer
-    return PathGains.of(paths, values, carrier_hz, tx, rx, site=site, nodes_hz=nodes, options=options)
+    return PathGains.of(paths, values, carrier_hz, tx, rx, site=site, nodes_hz=nodes, options=options, moved=moved[0])
 
 
 def _chebyshev(count: int) -> Tensor:

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.paths import EDGES, Interaction, Paths
@@ -92,7 +93,9 @@ def _check_opacity(paths: Paths, site: Any) -> None:
         )
 
 
-def check_roughness(paths: Paths, site: Any) -> None:
+def check_roughness(
+    paths: Paths, site: Any, scattering_coefficient: Float[np.ndarray, " materials"] | None = None
+) -> None:
     """Check that paths which scatter have tiles on all surfaces that scatter in a site.
 
     A trace chooses tiles by the power that the materials let them carry. If the materials have changed since, what was
@@ -101,11 +104,14 @@ def check_roughness(paths: Paths, site: Any) -> None:
     Args:
         paths: The paths.
         site: The site of the fields.
+        scattering_coefficient: (M,) scattering coefficients of the fields; those of the site's materials by default.
 
     Raises:
         SiteTwinError: A surface scatters that scattered nothing in the trace, so that its tiles are missing.
     """
-    coefficient = np.array([m.scattering_coefficient for m in site.materials], dtype=np.float64)
+    coefficient = scattering_coefficient
+    if coefficient is None:
+        coefficient = np.array([m.scattering_coefficient for m in site.materials], dtype=np.float64)
     material = np.asarray(site.facet_material)
     for first, last in _pairs(paths.attributes.get(SMOOTH, ())):
         rough = material[first:last][coefficient[material[first:last]] > 0]
@@ -122,7 +128,7 @@ def check_roughness(paths: Paths, site: Any) -> None:
         raise SiteTwinError("the account of the diffuse paths names facets that the site has not; trace again")
     for row in account.surfaces:
         own = site.materials[material[row.facet]]
-        if own.scattering_coefficient and row.pattern not in ("", pattern_words(own)):
+        if coefficient[material[row.facet]] and row.pattern not in ("", pattern_words(own)):
             warnings.warn(
                 f"surfaces of '{own.name}' scatter otherwise ({pattern_words(own)}) than in the trace, which chose the "
                 f"tiles ({row.pattern}): others may carry more; trace again in this site",

@@ -93,6 +93,78 @@ class EdgeMatrix:
     cross: Inexact[Tensor, " rays"]
 
 
+@dataclass(frozen=True)
+class FacePart:
+    """Reflection at a face between ray-fixed bases: KP's R, -1 soft and +1 hard for a perfect conductor.
+
+    With c = cos psi / q, d = cos beta_0 sin psi / q, q the sine of incidence and psi the azimuth of the source from
+    the face, the TE direction is ``c beta'_hat + d phi'_hat`` before and ``-c beta_hat + d phi_hat`` after.
+
+    Attributes:
+        weight: (N,) complex, the terms of KP that this face's reflection multiplies.
+        cos_incidence: (N,) cosine of the angle of incidence on the face.
+        face: (N,) integer.
+        c2: (N,) c^2.
+        d2: (N,) d^2.
+        cd: (N,) c d.
+    """
+
+    weight: Complex[Tensor, " rays"]
+    cos_incidence: Float[Tensor, " rays"]
+    face: Integer[Tensor, " rays"]
+    c2: Float[Tensor, " rays"]
+    d2: Float[Tensor, " rays"]
+    cd: Float[Tensor, " rays"]
+
+    @classmethod
+    def of(cls, azimuth: Tensor, cos_beta: Tensor, face: Tensor, weight: Tensor) -> FacePart:
+        """Prepare a face.
+
+        Args:
+            azimuth: (N,) psi, rad.
+            cos_beta: (N,) cosine between the direction of travel and the edge, which with the face's tangent and
+                normal is right-handed: of opposite sign for face n.
+            face: (N,) integer.
+            weight: (N,) complex.
+        """
+        cosine, sine = torch.cos(azimuth), torch.sin(azimuth)
+        slant = cos_beta * sine
+        square = cosine * cosine + slant * slant
+        head_on = square < _HEAD_ON
+        inverse = 1 / torch.where(head_on, torch.ones_like(square), square)
+        d2 = slant * slant * inverse
+        incidence = torch.sqrt((1 - cos_beta * cos_beta).clamp_min(0)) * sine.abs()
+        return cls(weight, incidence, face, 1 - d2, d2, cosine * slant * inverse)
+
+    def matrix(self, reflect: Reflect) -> EdgeMatrix:
+        """What the face reflects, without the weight."""
+        te, tm = reflect(self.cos_incidence, self.face)
+        return EdgeMatrix(te * self.c2 - tm * self.d2, tm * self.c2 - te * self.d2, (te + tm) * self.cd)
+
+
+@dataclass(frozen=True)
+class EdgeParts:
+    """What an edge does to a field, but for what its faces reflect.
+
+    Attributes:
+        same: (N,) complex, the terms of KP that no reflection multiplies.
+        face_0: Face 0.
+        face_n: Face n.
+    """
+
+    same: Complex[Tensor, " rays"]
+    face_0: FacePart
+    face_n: FacePart
+
+    def matrix(self, reflect: Reflect) -> EdgeMatrix:
+        """The whole effect, with the Fresnel coefficients of the faces."""
+        soft, hard, cross = self.same, self.same, torch.zeros_like(self.same)
+        for part in (self.face_0, self.face_n):
+            r = part.matrix(reflect)
+            soft, hard, cross = soft + part.weight * r.soft, hard + part.weight * r.hard, cross + part.weight * r.cross
+        return EdgeMatrix(-soft, -hard, -cross)
+
+
 def edge_terms(
     rays: EdgeRays, dtype: torch.dtype = torch.complex128
 ) -> tuple[Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"], Complex[Tensor, " rays"]]:
@@ -131,7 +203,7 @@ def diffraction_matrix(
     """Compute the effect of an edge on a field, relative to a free ray of length s + s', in the ray-fixed basis.
 
     Both models have the form ``-(I w + R_0 w_0 + R_n w_n)`` with R the faces' reflection in the ray-fixed basis
-    (`_face_matrix`) and w sums of the four terms of KP:
+    (`FacePart`) and w sums of the four terms of KP:
 
     - "luebbers" (R. J. Luebbers, IEEE Trans. Antennas Propag. 32(1), 1984): ``w = d_1 + d_2``, ``w_0 = d_4``,
       ``w_n = d_3``, face 0 (the one nearer to the source) hit at the azimuth phi', face n left at n pi - phi. The total
@@ -151,6 +223,15 @@ def diffraction_matrix(
     Raises:
         SiteTwinError: The model is unknown.
     """
+    return edge_parts(rays, model, dtype).matrix(reflect)
+
+
+def edge_parts(rays: EdgeRays, model: str, dtype: torch.dtype) -> EdgeParts:
+    """All that goes into `diffraction_matrix` and does not depend on what the faces reflect.
+
+    Raises:
+        SiteTwinError: The model is unknown.
+    """
     check_model(model)
     rays = rays.facing(model)
     d1, d2, d3, d4 = edge_terms(rays, dtype)
@@ -163,14 +244,12 @@ def diffraction_matrix(
         dark = rays.exterior > math.pi + rays.phi_in
         none = torch.zeros_like(d1)
         same, by_0, by_n = torch.where(dark, d2 - d3, none), d1 - d4, torch.where(dark, none, d2 - d3)
-    soft, hard, cross = same, same, torch.zeros_like(same)
-    for azimuth, cos_beta, face, weight in (
-        (at_0, rays.cos_beta, rays.faces[0], by_0),
-        (at_n, -rays.cos_beta, rays.faces[1], by_n),
-    ):
-        r = _face_matrix(azimuth.to(_real(dtype)), cos_beta.to(_real(dtype)), face, reflect)
-        soft, hard, cross = soft + weight * r.soft, hard + weight * r.hard, cross + weight * r.cross
-    return EdgeMatrix(-soft, -hard, -cross)
+    real = _real(dtype)
+    return EdgeParts(
+        same,
+        FacePart.of(at_0.to(real), rays.cos_beta.to(real), rays.faces[0], by_0),
+        FacePart.of(at_n.to(real), (-rays.cos_beta).to(real), rays.faces[1], by_n),
+    )
 
 
 def check_model(model: str) -> None:
@@ -179,30 +258,6 @@ def check_model(model: str) -> None:
         raise SiteTwinError(
             f"diffraction model '{model}' is unknown; choose one of {', '.join(get_args(DiffractionModel))}"
         )
-
-
-def _face_matrix(azimuth: Tensor, cos_beta: Tensor, face: Tensor, reflect: Reflect) -> EdgeMatrix:
-    """Reflection at a face between ray-fixed bases: KP's R, -1 soft and +1 hard for a perfect conductor.
-
-    With c = cos psi / q, d = cos beta_0 sin psi / q, q the sine of incidence and psi the azimuth of the source from
-    the face, the TE direction is ``c beta'_hat + d phi'_hat`` before and ``-c beta_hat + d phi_hat`` after.
-
-    Args:
-        azimuth: (N,) psi, rad.
-        cos_beta: (N,) cosine between the direction of travel and the edge, which with the face's tangent and
-            normal is right-handed: of opposite sign for face n.
-        face: (N,) integer.
-        reflect: Fresnel coefficients.
-    """
-    cosine, sine = torch.cos(azimuth), torch.sin(azimuth)
-    te, tm = reflect(torch.sqrt((1 - cos_beta * cos_beta).clamp_min(0)) * sine.abs(), face)
-    slant = cos_beta * sine
-    square = cosine * cosine + slant * slant
-    head_on = square < _HEAD_ON
-    inverse = 1 / torch.where(head_on, torch.ones_like(square), square)
-    d2 = slant * slant * inverse
-    c2 = 1 - d2
-    return EdgeMatrix(te * c2 - tm * d2, tm * c2 - te * d2, (te + tm) * (cosine * slant * inverse))
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sitetwin.channel.fields.diffraction import EdgeRays
+from sitetwin.channel.fields.moved import MovedPaths
 from sitetwin.channel.numerics.rotation import cross, dot
 from sitetwin.rays.paths import Paths
 
@@ -71,7 +72,15 @@ class EdgeFrames:
         low, high = self.wavelengths.index_select(1, wedge)
         return (low <= wavelength) & (wavelength < high)
 
-    def crossing(self, paths: Paths, rows: Tensor, at: int, depth: int, wavenumber: float) -> EdgeCrossing:
+    def crossing(
+        self,
+        paths: Paths,
+        rows: Tensor,
+        at: int,
+        depth: int,
+        wavenumber: float,
+        moved: MovedPaths | None = None,
+    ) -> EdgeCrossing:
         """Compute the geometry of paths at their vertex `at`, a diffraction.
 
         Args:
@@ -80,6 +89,7 @@ class EdgeFrames:
             at: Index of the vertex.
             depth: Number of interactions of these paths.
             wavenumber: k, rad/m.
+            moved: How the ends of all paths have moved since the trace.
         """
         index = rows.numpy()
         vertices = paths.vertices[index, :depth]
@@ -89,6 +99,9 @@ class EdgeFrames:
         k_in, k_out = _unit(steps[:, -2]), _unit(steps[:, -1])
         before = torch.from_numpy(np.sqrt(np.einsum("nij,nij->ni", steps[:, :-1], steps[:, :-1])).sum(axis=1))
         total = torch.from_numpy(paths.length[index])
+        if moved is not None:
+            k_in, k_out = k_in + moved.inward[rows].T, k_out + moved.onward[rows].T
+            before, total = before + moved.before[rows], moved.length[rows]
 
         wedge = torch.from_numpy(paths.facets[index, at].astype(np.int64))
         exterior = self.exterior.index_select(0, wedge)

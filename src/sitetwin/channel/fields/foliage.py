@@ -272,38 +272,3 @@ def vegetation_depth(paths: Paths, chosen: Bool[np.ndarray, " volumes"]) -> Floa
     counts = chosen[paths.crossing_volume] if len(chord) else np.zeros(0, dtype=bool)
     depth = np.bincount(row, weights=np.where(counts, chord, 0.0), minlength=paths.num_paths)
     return depth.astype(np.float64, copy=False)  # without any crossing NumPy counts in whole numbers
-
-
-def foliage_loss_db(
-    paths: Paths,
-    vegetation: Any,
-    frequency_hz: float,
-    *,
-    season: Season = "summer",
-    model: str | FoliageModel = "default",
-) -> Float[Tensor, " paths"]:
-    """Compute the excess loss of each path through leaves (trunks: `sitetwin.channel.fields.trunks`).
-
-    Where a path crosses both leafy and bare canopies, the model is taken at the whole depth for each state and
-    weighted with the state's share of the depth, so that the saturation with depth is kept.
-
-    Args:
-        paths: P paths.
-        vegetation: The site's `Vegetation`.
-        frequency_hz: Frequency, Hz.
-        season: "summer" or "winter"; deciduous trees lose their leaves.
-        model: Name of a model of `MODELS`, or a model; "default" means `default_model`.
-
-    Returns:
-        (P,) float64, dB.
-    """
-    clad, crown = volumes_in_leaf(vegetation, season), ~vegetation.is_trunk
-    leafy, bare = (torch.from_numpy(vegetation_depth(paths, crown & some)) for some in (clad, ~clad))
-    total = leafy + bare
-    chosen = foliage_model(model, frequency_hz)
-    loss = torch.zeros_like(total)
-    for depth, in_leaf in ((leafy, True), (bare, False)):
-        if bool((depth > 0).any()):
-            share = depth / torch.where(total > 0, total, torch.ones_like(total))
-            loss = loss + share * chosen(total, frequency_hz, in_leaf)
-    return loss

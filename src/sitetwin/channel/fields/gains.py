@@ -18,6 +18,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields.moved import MovedPaths
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.numerics.selection import chosen_users
 from sitetwin.errors import SiteTwinError
@@ -77,6 +78,7 @@ class PathGains:
         options: Choices of the field computation; None for gains that come from elsewhere.
         site_hash: Hash of the site, its materials included; None where it is not known.
         geometry_hash: Hash of the site's geometry; None where it is not known.
+        moved: Lengths and directions of the paths where offsets have moved their ends; None as traced.
     """
 
     values: Complex[Tensor, "*band paths rx_ports tx_ports"]
@@ -88,6 +90,7 @@ class PathGains:
     options: FieldOptions | None = None
     site_hash: str | None = None
     geometry_hash: str | None = None
+    moved: MovedPaths | None = None
 
     def __post_init__(self) -> None:
         axes = 3 if self.nodes_hz is None else 4
@@ -118,6 +121,7 @@ class PathGains:
         site: Any = None,
         nodes_hz: Tensor | None = None,
         options: FieldOptions | None = None,
+        moved: MovedPaths | None = None,
     ) -> PathGains:
         """Wrap gains with the paths, carrier and radios that they belong to.
 
@@ -130,6 +134,7 @@ class PathGains:
             site: The site of the paths, where it is known.
             nodes_hz: (N,) frequencies across the band, Hz.
             options: Choices of the field computation.
+            moved: Lengths and directions of the paths where offsets have moved their ends.
 
         Raises:
             SiteTwinError: The shape does not fit the paths, the nodes or the ports of the radios.
@@ -145,6 +150,7 @@ class PathGains:
             # Sites made by hand, of planes without a mesh, have no hash.
             getattr(site, "hash", None),
             getattr(site, "geometry_hash", None),
+            moved,
         )
 
     def __repr__(self) -> str:
@@ -219,7 +225,8 @@ class PathGains:
         chosen = paths.select_users(index)
         values = self.values.index_select(-3, torch.from_numpy(rows))
         rx = self.rx.select_users(torch.from_numpy(index))
-        return chosen, replace(self, values=values, rx=rx, paths=PathsKey.of(chosen))
+        moved = None if self.moved is None else self.moved.take(torch.from_numpy(rows))
+        return chosen, replace(self, values=values, rx=rx, paths=PathsKey.of(chosen), moved=moved)
 
     def check(
         self,
@@ -301,11 +308,21 @@ def checked_gains(
     tx: Radio | None = None,
     rx: Radio | None = None,
     site: Any = None,
+    follows: bool = False,
 ) -> tuple[PathGains, Radio, Radio]:
-    """Do `PathGains.check`, and refuse gains that are bare numbers."""
+    """Do `PathGains.check`, and refuse gains that are bare numbers.
+
+    Gains of moved transmitters or users are refused too, unless the caller follows them: it takes lengths and
+    directions from `PathGains.moved` instead of from the paths.
+    """
     if not isinstance(gains, PathGains):
         raise SiteTwinError(
             f"gains were given as a {type(gains).__name__}, which does not say what it belongs to; wrap it as "
             "PathGains.of(paths, values, carrier_hz, tx, rx)"
+        )
+    if gains.moved is not None and not follows:
+        raise SiteTwinError(
+            "the gains are those of a transmitter or of users that an offset has moved, and delays and directions of "
+            "the paths as traced do not fit them here; trace again from the moved place"
         )
     return gains, *gains.check(paths, carrier_hz=carrier_hz, tx=tx, rx=rx, site=site)

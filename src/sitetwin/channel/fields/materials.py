@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
-from sitetwin.channel.fields.reflection import half_space, slab
-from sitetwin.errors import SiteTwinError
+from sitetwin.channel.fields.reflection import half_space, slab_reflection, slab_transmission
+from sitetwin.channel.fields.tensors import material_values
 from sitetwin.rays.paths import SPEED_OF_LIGHT
 from sitetwin.site.earth_surface import VACUUM_PERMITTIVITY
 from sitetwin.site.materials import Material, OutOfRange
@@ -58,8 +59,9 @@ class Surfaces:
         materials: Sequence[Material],
         frequency_hz: float,
         *,
-        relative_permittivity: Float[Tensor, " given"] | None = None,
-        conductivity: Float[Tensor, " given"] | None = None,
+        relative_permittivity: Any = None,
+        conductivity: Any = None,
+        thickness: Any = None,
         out_of_range: OutOfRange = "clamp",
         dtype: torch.dtype = torch.complex128,
         device: torch.device | str | None = None,
@@ -69,35 +71,31 @@ class Surfaces:
         Args:
             materials: Sequence of M `Material`.
             frequency_hz: Frequency, Hz.
-            relative_permittivity: (M,) to use instead of the materials' own; gradients flow into it.
-            conductivity: (M,) S/m, to use instead of the materials' own; gradients flow into it.
+            relative_permittivity: (M,) tensor, or a mapping from names of materials to values, to use instead of the
+                materials' own; gradients flow into it.
+            conductivity: The same in S/m.
+            thickness: The same in metres, infinite for half-spaces.
             out_of_range: Policy outside the range of P.2040-4, see `Material.evaluate`.
             dtype: Complex type of the result.
             device: Device of the tensors.
 
         Raises:
-            SiteTwinError: A given tensor does not have one entry per material.
+            SiteTwinError: What was given does not fit the materials, or is out of range (`material_values`).
         """
         real = torch.float32 if dtype == torch.complex64 else torch.float64
-        given = {"relative_permittivity": relative_permittivity, "conductivity": conductivity}
-        for name, tensor in given.items():
-            if tensor is not None and tuple(tensor.shape) != (len(materials),):
-                raise SiteTwinError(
-                    f"{name} has shape {tuple(tensor.shape)} but the site has {len(materials)} materials; "
-                    "give one value per material, in the order of site.materials"
-                )
-        if relative_permittivity is None or conductivity is None:
-            known = torch.tensor([m.evaluate(frequency_hz, out_of_range) for m in materials], dtype=torch.float64)
-            known = known.reshape(-1, 2)
-            relative_permittivity = known[:, 0] if relative_permittivity is None else relative_permittivity
-            conductivity = known[:, 1] if conductivity is None else conductivity
-        eta = complex_permittivity(
-            relative_permittivity.to(device, torch.float64), conductivity.to(device, torch.float64), frequency_hz
+        whole = all(isinstance(given, Tensor) for given in (relative_permittivity, conductivity))
+        known = [(1.0, 0.0) if whole else m.evaluate(frequency_hz, out_of_range) for m in materials]
+        permittivity, sigma = (
+            material_values(name, given, materials, [pair[at] for pair in known])
+            for at, (name, given) in enumerate(
+                (("relative_permittivity", relative_permittivity), ("conductivity", conductivity))
+            )
         )
+        eta = complex_permittivity(permittivity.to(device), sigma.to(device), frequency_hz)
         wavenumber = 2 * math.pi * frequency_hz / SPEED_OF_LIGHT
-        depths = [math.inf if m.thickness is None else wavenumber * m.thickness for m in materials]
-        thickness = torch.tensor(depths, dtype=real, device=device)
-        return cls(eta.to(dtype), thickness, any(math.isfinite(d) for d in depths))
+        depths = [math.inf if m.thickness is None else m.thickness for m in materials]
+        depth = wavenumber * material_values("thickness", thickness, materials, depths)
+        return cls(eta.to(dtype), depth.to(device, real), any(math.isfinite(d) for d in depths))
 
     def reflection(
         self, cos_incidence: Float[Tensor, " rays"], material: Integer[Tensor, " rays"]
@@ -111,7 +109,7 @@ class Surfaces:
         eta = self.eta.index_select(0, material)
         if not self.any_slab:
             return half_space(cos_incidence, eta)
-        return slab(cos_incidence, eta, self.electrical_thickness.index_select(0, material))[0]
+        return slab_reflection(cos_incidence, eta, self.electrical_thickness.index_select(0, material))
 
     def transmission(
         self, cos_incidence: Float[Tensor, " rays"], material: Integer[Tensor, " rays"]
@@ -127,7 +125,7 @@ class Surfaces:
             material: (N,) integer, index of the material.
         """
         thickness = self.electrical_thickness.index_select(0, material)
-        t_te, t_tm = slab(cos_incidence, self.eta.index_select(0, material), thickness)[1]
+        t_te, t_tm = slab_transmission(cos_incidence, self.eta.index_select(0, material), thickness)
         ahead = torch.where(torch.isinf(thickness), torch.zeros_like(thickness), thickness) * cos_incidence
         turn = torch.polar(torch.ones_like(ahead), ahead)
         return t_te * turn, t_tm * turn

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
 from sitetwin.channel.fields.foliage import LEAVES, SEASONS, FoliageModel, Season, foliage_model
+from sitetwin.channel.fields.tensors import MATERIAL_TENSORS
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 from sitetwin.site.materials import OutOfRange
+
+MaterialValues = Shaped[Tensor, "*materials"] | Mapping[str, Any] | None
+"""A tensor with a value per material, or values by name of material; None for the materials' own."""
+
+TENSORS = (*MATERIAL_TENSORS, "foliage_factor", "transmitter_offset", "user_offset")
+"""Fields of `FieldOptions` that take tensors."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,19 @@ class FieldOptions:
         foliage: Model of the loss in leaves by name, or a model; None lets waves pass canopies and trunks without loss.
         canopy: Parameters of the scattering by canopies.
         out_of_range: Policy for a frequency outside a material's range in P.2040-4: "clamp", "extrapolate" or "error".
-        relative_permittivity: (M,) relative permittivities that replace the materials' own; gradients flow into them.
-        conductivity: (M,) conductivities in S/m that replace the materials' own; gradients flow into them.
+        relative_permittivity: Relative permittivities that replace the materials' own: a tensor (M,) with a value per
+            material in the order of `site.materials`, or a mapping from names of materials to values. Gradients flow
+            into tensors, here and in all that follow. `sitetwin.site.split_materials` gives buildings or facets
+            materials of their own.
+        conductivity: Conductivities in S/m, in the same way.
+        thickness: Thicknesses of slabs in metres, in the same way; infinite for half-spaces, which stay half-spaces.
+        scattering_coefficient: Scattering coefficients S, in the same way.
+        xpd_coefficient: Shares K_x of the scattered power in the cross polarisation, in the same way. The gradient at
+            exactly 0 or 1, where it has no bound, is given as zero.
+        foliage_factor: (V,) tensor, factors on the loss in the leaves of each volume of the site's vegetation.
+        transmitter_offset: (3,) tensor, metres by which the transmitter stands beside its place in the trace; see
+            `sitetwin.channel.fields.moved` for what moves along and what does not.
+        user_offset: (3,) tensor for all users or (U, 3), metres by which users stand beside their places in the trace.
         diffraction: Model of the diffraction coefficients, "luebbers" or "sionna" (as in `diffraction_matrix`).
         atmosphere: Air and rain along the paths; None for a vacuum.
         diffuse_seed: Seed of the random phases of the tiles that scatter diffusely.
@@ -43,8 +62,14 @@ class FieldOptions:
     foliage: str | FoliageModel | None = "default"
     canopy: CanopyScattering = field(default_factory=CanopyScattering)
     out_of_range: OutOfRange = "clamp"
-    relative_permittivity: Float[Tensor, " materials"] | None = None
-    conductivity: Float[Tensor, " materials"] | None = None
+    relative_permittivity: MaterialValues = None
+    conductivity: MaterialValues = None
+    thickness: MaterialValues = None
+    scattering_coefficient: MaterialValues = None
+    xpd_coefficient: MaterialValues = None
+    foliage_factor: Shaped[Tensor, "*volumes"] | None = None
+    transmitter_offset: Shaped[Tensor, "*xyz"] | None = None
+    user_offset: Shaped[Tensor, "*xyz"] | None = None
     diffraction: str = "luebbers"
     atmosphere: Atmosphere | None = None
     diffuse_seed: int = 0
@@ -81,9 +106,15 @@ class FieldOptions:
         """Make sure that names and numbers say all that was chosen, so that a file can hold it.
 
         Raises:
-            SiteTwinError: Constants of materials are given as tensors, or a foliage model as an object.
+            SiteTwinError: Parameters are given as tensors, or a foliage model as an object.
         """
-        if self.relative_permittivity is not None or self.conductivity is not None:
+        given = [name for name in TENSORS if getattr(self, name) is not None]
+        if {"foliage_factor", "transmitter_offset", "user_offset"} & set(given):
+            raise SiteTwinError(
+                f"a request holds names and numbers, no tensors, but {given[-1]} was given; compute the gains with "
+                "path_gains, or trace from the moved place"
+            )
+        if given:
             raise SiteTwinError(
                 "a request takes the constants of materials from the site, not from its options; give it a site with "
                 "other materials (site.variant), or compute the gains with path_gains"

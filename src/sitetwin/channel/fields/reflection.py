@@ -89,17 +89,48 @@ def slab(
     Returns:
         ``(r_te, r_tm), (t_te, t_tm)``, each (...) complex. T refers to the point straight across the layer.
     """
-    r, s = root_of_lossy(eta.real - (1 - cos_incidence * cos_incidence), -eta.imag)
-    te, tm = _interface(cos_incidence, eta, torch.complex(r, -s))
-    infinite = torch.isinf(electrical_thickness)
-    depth = torch.where(infinite, torch.zeros_like(electrical_thickness), electrical_thickness)
-    solid = infinite.to(depth.dtype)
-    once = _decay(depth * r, depth * s) * (1 - solid)
-    twice = _decay(2 * depth * r, 2 * depth * s) * (1 - solid)
-    reflected, transmitted = [], []
-    for single in (te, tm):
-        square = single * single
-        echo = 1 / (1 - square * twice)
-        reflected.append(single * (1 - twice) * echo)
-        transmitted.append((1 - square) * once * echo)
-    return (reflected[0], reflected[1]), (transmitted[0], transmitted[1])
+    layer = _Layer(cos_incidence, eta, electrical_thickness)
+    return layer.reflected(), layer.transmitted()
+
+
+def slab_reflection(
+    cos_incidence: Float[Tensor, "*#shape"],
+    eta: Complex[Tensor, "*#shape"],
+    electrical_thickness: Float[Tensor, "*#shape"],
+) -> tuple[Complex[Tensor, "*#shape"], Complex[Tensor, "*#shape"]]:
+    """``r_te, r_tm`` of `slab` alone."""
+    return _Layer(cos_incidence, eta, electrical_thickness).reflected()
+
+
+def slab_transmission(
+    cos_incidence: Float[Tensor, "*#shape"],
+    eta: Complex[Tensor, "*#shape"],
+    electrical_thickness: Float[Tensor, "*#shape"],
+) -> tuple[Complex[Tensor, "*#shape"], Complex[Tensor, "*#shape"]]:
+    """``t_te, t_tm`` of `slab` alone."""
+    return _Layer(cos_incidence, eta, electrical_thickness).transmitted()
+
+
+class _Layer:
+    """What the coefficients of a single layer share."""
+
+    def __init__(self, cos_incidence: Tensor, eta: Tensor, electrical_thickness: Tensor) -> None:
+        self.r, self.s = root_of_lossy(eta.real - (1 - cos_incidence * cos_incidence), -eta.imag)
+        self.single = _interface(cos_incidence, eta, torch.complex(self.r, -self.s))
+        infinite = torch.isinf(electrical_thickness)
+        self.depth = torch.where(infinite, torch.zeros_like(electrical_thickness), electrical_thickness)
+        self.finite = 1 - infinite.to(self.depth.dtype)
+        self.twice = _decay(2 * self.depth * self.r, 2 * self.depth * self.s) * self.finite
+
+    def reflected(self) -> tuple[Tensor, Tensor]:
+        """r_te and r_tm."""
+        passed = 1 - self.twice
+        te, tm = (single * passed * (1 / (1 - single * single * self.twice)) for single in self.single)
+        return te, tm
+
+    def transmitted(self) -> tuple[Tensor, Tensor]:
+        """t_te and t_tm."""
+        once = _decay(self.depth * self.r, self.depth * self.s) * self.finite
+        squares = [single * single for single in self.single]
+        te, tm = ((1 - square) * once * (1 / (1 - square * self.twice)) for square in squares)
+        return te, tm

@@ -31,6 +31,8 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
+from sitetwin.channel.fields.tensors import material_values
+from sitetwin.channel.numerics.rotation import root
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.rays.scatter.tiles import mix, surface_tiles, tile_keys
@@ -57,18 +59,51 @@ class RoughSurfaces:
 
     @classmethod
     def of(
-        cls, materials: Sequence[Material], dtype: torch.dtype = torch.float64, *, smooth: bool = False
+        cls,
+        materials: Sequence[Material],
+        dtype: torch.dtype = torch.float64,
+        *,
+        smooth: bool = False,
+        scattering_coefficient: Any = None,
+        xpd_coefficient: Any = None,
     ) -> RoughSurfaces:
-        """The parameters of M materials; with `smooth`, none of them scatters anything."""
+        """The parameters of M materials; with `smooth`, none of them scatters anything.
+
+        Args:
+            materials: The M materials.
+            dtype: Real type of the result.
+            smooth: Whether surfaces are taken as smooth, whatever their scattering coefficients.
+            scattering_coefficient: (M,) tensor, or a mapping from names of materials to values, to use instead of the
+                materials' own; gradients flow into it.
+            xpd_coefficient: The same for the share of the cross polarisation.
+
+        Raises:
+            SiteTwinError: What was given does not fit the materials, or is out of range (`material_values`).
+        """
         forward = {"lambertian": lambda m: math.nan, "directive": lambda m: 1.0}
         columns = [
-            [0.0 if smooth else m.scattering_coefficient for m in materials],
-            [m.xpd_coefficient for m in materials],
             [forward.get(m.scattering_pattern, lambda m: m.forward_share)(m) for m in materials],
             [float(m.alpha_r) for m in materials],
             [float(m.alpha_i) for m in materials],
         ]
-        return cls(*(torch.tensor(column, dtype=dtype) for column in columns))
+        share, cross = (
+            material_values(name, given, materials, [getattr(m, name) for m in materials]).to(dtype)
+            for name, given in (
+                ("scattering_coefficient", scattering_coefficient),
+                ("xpd_coefficient", xpd_coefficient),
+            )
+        )
+        share = torch.zeros_like(share) if smooth else share
+        return cls(share, cross, *(torch.tensor(column, dtype=dtype) for column in columns))
+
+    @property
+    def scatters(self) -> bool:
+        """Whether a surface scatters, or gradients ask what would be if it did."""
+        return self.coefficient.requires_grad or bool(self.coefficient.any())
+
+    def mirrored(self) -> Float[Tensor, " materials"]:
+        """(M,) amplitude ``sqrt(1 - S^2)`` that a reflection keeps."""
+        return root(1 - self.coefficient.square())
 
     def pattern(
         self,
@@ -141,7 +176,7 @@ def jones(
         Four (N,) complex. The matrix is symmetric, so that behind a mirror (which turns one of the two basis vectors
         around) the reversed path has it too.
     """
-    co, cross = torch.sqrt(1 - cross_share), torch.sqrt(cross_share)
+    co, cross = root(1 - cross_share), root(cross_share)
     common, apart = phases[:, 0], phases[:, 1]
     leak = torch.polar(cross, common + math.pi / 2)
     return torch.polar(co, common + apart), leak, leak, torch.polar(co, common - apart)

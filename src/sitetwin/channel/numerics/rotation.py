@@ -7,6 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def root(square: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Square root, whose gradient at zero is zero instead of infinite, so that no gradient becomes NaN.
+
+    Args:
+        square: (...) at least 0.
+    """
+    if not square.requires_grad:
+        return torch.sqrt(square)
+    zero = square == 0
+    return torch.where(zero, 0 * square, torch.sqrt(torch.where(zero, torch.ones_like(square), square)))
+
+
 def rotation_matrix(orientation: Float[Tensor, "*each 3"]) -> Float[Tensor, "*each 3 3"]:
     """Matrix that turns local into global coordinates: ``R_z(yaw) R_y(pitch) R_x(roll)`` (TR 38.901, eq. 7.1-4).
 
@@ -40,6 +52,8 @@ def angles(direction: Float[Tensor, "3 rays"]) -> tuple[Float[Tensor, " rays"], 
     x, y, z = direction
     flat = torch.hypot(x, y)
     axial = flat < 1e-12
+    if direction.requires_grad:  # on the axis the gradient of hypot is NaN
+        flat = torch.where(axial, 0 * x, torch.hypot(torch.where(axial, torch.ones_like(x), x), y))
     return torch.atan2(flat, z), torch.atan2(torch.where(axial, 0 * y, y), torch.where(axial, torch.ones_like(x), x))
 
 
@@ -53,7 +67,7 @@ def spherical_basis(direction: Float[Tensor, "3 rays"]) -> tuple[Float[Tensor, "
         Two (3, N), with ``theta_hat x phi_hat = direction``.
     """
     x, y, z = direction
-    flat = torch.sqrt(x * x + y * y)
+    flat = root(x * x + y * y)
     axial = flat < 1e-7
     safe = torch.where(axial, torch.ones_like(flat), flat)
     cos_phi = torch.where(axial, torch.ones_like(x), x / safe)

@@ -102,10 +102,12 @@ def frequency_response(
         SiteTwinError: The gains do not belong to these paths, this carrier and these radios, `out` does not fit, or an
             option is unknown.
     """
-    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, site=site)
+    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, site=site, follows=True)
     _check_options(wavefront, steering, site, rx, tx)
+    if known.moved is not None and wavefront == "spherical":
+        raise SiteTwinError("spherical waves do not follow an offset of the transmitter or the users; take plane ones")
     values, weights = _over_band(known, grid)
-    batch = PathTensors.of(paths)
+    batch = PathTensors.of(paths, known.moved)
     users = None if users is None else chosen_users(users, batch.num_users)
     wanted = batch.num_users if users is None else len(users)
     shape = (wanted, rx.array.num_antennas, tx.array.num_antennas, grid.num_subcarriers)
@@ -118,7 +120,7 @@ def frequency_response(
         for radio, whose in ((tx, "transmitter"), (rx, "receiver")):
             warn_near_field(radio.array, grid.carrier_hz, float(paths.length.min()), whose)
     left = _AntennaGains(batch, values, grid, tx, rx, lengths, spherical=wavefront == "spherical")
-    flows = recorded(values, tx, rx, reference=delay_reference_s)
+    flows = recorded(values, tx, rx, batch=batch, reference=delay_reference_s)
     if lengths is None or steering == "carrier":
         compiled = values.dtype == torch.complex64 and not flows
         spelled = _Spelled(grid, delay * grid.spacing_hz, values.dtype, compiled)

@@ -84,9 +84,9 @@ def impulse_response(
         raise SiteTwinError(
             f"a rate of {sampling_rate_hz} Hz with {num_taps} taps was asked for; both must be positive"
         )
-    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx)
+    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx, follows=True)
     values = known.at_carrier
-    batch = PathTensors.of(paths)
+    batch = PathTensors.of(paths, known.moved)
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     at = batch.length * (sampling_rate_hz / SPEED_OF_LIGHT)
     at = at - path_reference(delay_reference_s, batch) * sampling_rate_hz
@@ -98,7 +98,9 @@ def impulse_response(
 
     height = rx.array.num_antennas * tx.array.num_antennas
     factors = Factors(spell, height, num_taps, values.dtype, paths.num_paths)
-    out = sum_over_paths(batch.offsets, factors, recorded=recorded(values, tx, rx, reference=delay_reference_s))
+    out = sum_over_paths(
+        batch.offsets, factors, recorded=recorded(values, tx, rx, batch=batch, reference=delay_reference_s)
+    )
     return out.view(batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
 
 
@@ -121,8 +123,8 @@ def ideal_response(
     Raises:
         SiteTwinError: The gains do not belong to these paths and radios.
     """
-    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx)
-    batch = PathTensors.of(paths)
+    known, tx, rx = checked_gains(gains, paths, tx=tx, rx=rx, follows=True)
+    batch = PathTensors.of(paths, known.moved)
     left = plane_gains(batch, known.at_carrier, tx, rx)
     counts = torch.diff(batch.offsets)
     most = int(counts.max()) if len(counts) else 0

@@ -171,19 +171,19 @@ def delay_angle(
             f"delay_angle has a closed form for plane waves at the carrier only and knows no {', '.join(options)}; "
             "use frequency_response and delay_angle_from_response"
         )
-    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx)
+    known, tx, rx = checked_gains(gains, paths, carrier_hz=grid.carrier_hz, tx=tx, rx=rx, follows=True)
     if tx.array.shape is None or tx.array.spacing is None:
         raise SiteTwinError("angles need a uniform array; build it with AntennaArray.ula or AntennaArray.upa")
     values = known.at_carrier
     if not 1 <= num_taps <= grid.num_subcarriers:
         raise SiteTwinError(f"{num_taps} delay taps were asked for of {grid.num_subcarriers} subcarriers")
-    batch = PathTensors.of(paths)
+    batch = PathTensors.of(paths, known.moved)
     shape = (batch.num_users, rx.array.num_antennas, tx.array.num_antennas, num_taps)
     if out is not None and (tuple(out.shape) != shape or out.dtype != values.dtype or not out.is_contiguous()):
         raise SiteTwinError(f"out has shape {tuple(out.shape)} and type {out.dtype}; needed is {shape}, {values.dtype}")
     taps = first_tap + torch.arange(num_taps, dtype=torch.float64)
     work = _Work(batch, spread_ports(values, tx, rx), grid, tx, rx, taps, delay_reference_s)
-    flows = recorded(values, tx, rx, reference=delay_reference_s)
+    flows = recorded(values, tx, rx, batch=batch, reference=delay_reference_s)
     if work.simple and values.dtype == torch.complex64 and not flows:
         write = work.write if work.tiled else None
         factors = Factors(work.spell_real, shape[2], 2 * num_taps, torch.float32, paths.num_paths, write=write)

@@ -13,6 +13,7 @@ from torch import Tensor
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.checks import check_paths
+from sitetwin.channel.fields.moved import MovedPaths
 from sitetwin.channel.numerics.phasors import comb, phasor
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction, Paths
@@ -42,8 +43,8 @@ class PathTensors:
     paths: Paths
 
     @classmethod
-    def of(cls, paths: Paths) -> PathTensors:
-        """Views of the arrays of `paths`.
+    def of(cls, paths: Paths, moved: MovedPaths | None = None) -> PathTensors:
+        """Views of the arrays of `paths`, or the lengths and directions after offsets have moved their ends.
 
         Raises:
             SiteTwinError: The arrays do not fit together: they may have been changed since `paths` was made, and
@@ -54,11 +55,10 @@ class PathTensors:
         def view(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array))
 
+        where: Any = paths if moved is None else moved
         return cls(
             view(np.asarray(paths.offsets, dtype=np.int64)),
-            view(paths.length),
-            view(paths.departure),
-            view(paths.arrival),
+            *(view(v) if isinstance(v, np.ndarray) else v for v in (where.length, where.departure, where.arrival)),
             view(paths.user_of_path),
             paths,
         )
@@ -150,9 +150,9 @@ def planar_cycles(
     return vertical * local[:, 2], -horizontal * local[:, 1]
 
 
-def recorded(gains: Tensor, *radios: Radio, reference: float | Tensor = 0.0) -> bool:
-    """Whether gradients are to flow into gains, orientations, element positions or a delay reference."""
-    tensors = [gains, reference, *(r.array.positions for r in radios), *(r.orientation for r in radios)]
+def recorded(gains: Tensor, *radios: Radio, batch: PathTensors, reference: float | Tensor = 0.0) -> bool:
+    """Whether gradients are to flow into gains, lengths, orientations, element positions or a delay reference."""
+    tensors = [gains, batch.length, reference, *(r.array.positions for r in radios), *(r.orientation for r in radios)]
     return torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
 
 

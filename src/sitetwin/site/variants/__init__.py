@@ -9,6 +9,7 @@ from sitetwin.site.variants.distort import GeometryError
 from sitetwin.site.variants.materials import HiddenMaterials
 from sitetwin.site.variants.missing import MissingBuildings
 from sitetwin.site.variants.pose import PoseError, pose_error
+from sitetwin.site.variants.splitting import split_materials
 from sitetwin.site.variants.surfaces import SurfaceMaterials
 from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.vehicles import ParkedVehicles
@@ -24,4 +25,5 @@ __all__ = [
     "TreeError",
     "apply_changes",
     "pose_error",
+    "split_materials",
 ]
