@@ -147,5 +147,5 @@ def warn_of_double_edges(paths: Paths, site: Any, frequency_hz: float) -> None:
             f"a path bends at one edge only, double diffraction is not modelled. At {frequency_hz / 1e9:g} GHz "
             + "; ".join(said),
             SiteTwinWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
