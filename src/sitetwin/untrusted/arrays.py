@@ -68,13 +68,14 @@ def read_npy(path: Path, what: str, mend: str) -> np.ndarray:
             values = np.fromfile(stream, dtype=dtype, count=math.prod(shape))
         except Exception as error:  # NumPy raises what its parser meets: SyntaxError, EOFError, UnicodeError, ...
             raise SiteTwinError(f"{what} cannot be read as a NumPy array ({short(error)}); {mend}") from error
-    return as_float64(_shaped(values, shape, fortran))
+    found = _shaped(values, shape, fortran)
+    return found if found.dtype == np.float64 else as_float64(found)
 
 
 def as_float64(values: np.ndarray) -> np.ndarray:
-    """Numbers of a file as float64; the processor would warn of NaNs with the bits of an alarm (signalling NaNs)."""
+    """A copy of a file's numbers as float64; processors warn of NaNs with the bits of an alarm (signalling)."""
     with np.errstate(invalid="ignore"):
-        return values.astype(np.float64, copy=False)
+        return values.astype(np.float64)
 
 
 def _header(stream: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
