@@ -33,8 +33,8 @@ from sitetwin.site.maps.readers.overpass import read_overpass
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.recipes import read_recipe
-from sitetwin.store.mat_files import read_mat
-from sitetwin.untrusted.arrays import read_npy, read_npz
+from sitetwin.store.mat_files import read_mat, read_mat_arrays
+from sitetwin.untrusted.arrays import as_float64, read_npy, read_npz
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -134,6 +134,14 @@ def test_an_array_of_fortran_order_is_the_same() -> None:
     np.testing.assert_array_equal(read_npz(_npz(a=array), "x", "mend it")["a"], array)
 
 
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", "<i2"])
+def test_numbers_of_a_file_can_be_changed(dtype: str) -> None:
+    """Bytes cannot: readers that mend a number would fail."""
+    values = as_float64(np.frombuffer(np.arange(5).astype(dtype).tobytes(), dtype))
+    values[0] = 7.0
+    np.testing.assert_array_equal(values, [7.0, 1.0, 2.0, 3.0, 4.0])
+
+
 def test_pipes_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r.toml")
     with pytest.raises(SiteTwinError, match="is no file"):
@@ -144,6 +152,28 @@ def test_maps_that_grow_beyond_reason_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.geojson.gz").write_bytes(gzip.compress(b"[" + b"0," * 2**24))
     with pytest.raises(SiteTwinError, match="grows more than 100 times"):
         read_map_file(tmp_path / "m.geojson.gz")
+
+
+def _mat(*sizes: int) -> bytes:
+    """A file of packed arrays of so many numbers of eight bits."""
+    parts = [b"MATLAB 5.0 MAT-file".ljust(124, b" ") + b"\0\1IM"]
+    for number, size in enumerate(sizes):
+        body = struct.pack("<IIII", 6, 8, 9, 0) + struct.pack("<IIii", 5, 8, size, 1)
+        body += struct.pack("<II", 1, 8) + f"array{number:03d}".encode() + struct.pack("<II", 2, size) + bytes(size)
+        packed = zlib.compress(struct.pack("<II", 14, len(body)) + body)
+        parts.append(struct.pack("<II", 15, len(packed)) + packed)
+    return b"".join(parts)
+
+
+def test_arrays_of_a_matlab_file_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone stays within the bound; numbers of eight bits become eight times larger."""
+    path = tmp_path / "m.mat"
+    path.write_bytes(_mat(8000, 8000))
+    assert [array.shape for array in read_mat_arrays(path).values()] == [(8000, 1)] * 2
+    for limit in (100_000, 10_000):
+        monkeypatch.setattr("sitetwin.store.mat_files.FREE_NUMBERS", limit)
+        with pytest.raises(SiteTwinError, match=r"m\.mat' is damaged"):
+            read_mat_arrays(path)
 
 
 def test_matlab_files_that_grow_beyond_reason_are_refused(tmp_path: Path) -> None:

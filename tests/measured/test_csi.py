@@ -217,6 +217,22 @@ def test_features_of_every_kind_and_signs_of_whole_numbers_are_read(tmp_path):
     assert "d" not in found
 
 
+def test_records_of_more_fields_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "r.tfrecords"
+    path.write_bytes(record(example(c=-7)))
+    monkeypatch.setattr("sitetwin.measured.tfrecords.MOST_FIELDS", 1)
+    with pytest.raises(SiteTwinError, match=r"record 1 of .* more than 1 fields"):
+        list(read_records(path))
+
+
+def test_channels_of_one_repeated_number_do_not_fill_the_memory(tmp_path, monkeypatch):
+    """The format writes a constant tensor as one value: a few bytes would become any number of channels."""
+    path = dichasus(tmp_path / "d.tfrecords", channels(), positions())
+    monkeypatch.setattr("sitetwin.measured.dichasus.largest_unpacked", lambda size, largest: 100)
+    with pytest.raises(SiteTwinError, match=r"'d\.tfrecords' take more than 100 times its size"):
+        read_dichasus([path], 3.5e9, 8e5)
+
+
 def test_a_truncated_record_is_named_by_its_number(tmp_path):
     path = dichasus(tmp_path / "d.tfrecords", channels(), positions())
     whole = path.read_bytes()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site, builtin_scenes, load_scene
+from sitetwin.site.importers import obj
 from sitetwin.site.importers.meshes import read_mesh
 from sitetwin.site.importers.mitsuba_xml import parse_scene
 
@@ -50,6 +51,44 @@ def scene(folder: Path, shapes: str, head: str = HEAD, mesh: bytes | None = TRIA
 def shape(kind: str = "ply", extra: str = "", name: str = "mesh-a", material: str = "c") -> str:
     file = '<string name="filename" value="m.ply"/>' if kind in ("ply", "obj") else ""
     return f'<shape type="{kind}" id="{name}">{file}<ref id="{material}" name="bsdf"/>{extra}</shape>'
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 8), min_size=3, max_size=4), min_size=1, max_size=40),
+    st.sampled_from(["binary_little_endian", "binary_big_endian", "ascii"]),
+)
+def test_ply_files_of_triangles_and_quads_give_each_face_in_its_order(faces: list[list[int]], form: str) -> None:
+    """Oracle: a face of four corners is the fan of two triangles from its first corner."""
+    data = ply(np.arange(27.0).reshape(9, 3), faces, form)  # type: ignore[arg-type]
+    want = [fan for f in faces for fan in ((f[0], f[k], f[k + 1]) for k in range(1, len(f) - 1))]
+    np.testing.assert_array_equal(read_mesh(data, "ply", "m.ply")[1], want)
+    with pytest.raises(SiteTwinError, match="truncated"):
+        read_mesh(data[:-3], "ply", "m.ply")
+
+
+def test_meshes_in_text_are_bounded_before_they_are_cut_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = b"v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+    for data, says in (
+        (points + b"f 1 2 3\n" * 100, "more than 99 lines"),
+        (points + b"f 1 2 3\r" * 100, "more than 99 lines"),
+        (points + b"f " + b"1 2 3 " * 200, "a line of more than"),
+        (points + b"f " + b"1 2 3 " * 40, "too many corners"),
+        (points + (b"f" + b" 1" * 9 + b"\n") * 20, "too many corners"),
+        (points + b"#" * 3000, "MB of text"),
+    ):
+        for name, limit in (
+            ("MOST_LINES", 99),
+            ("LONGEST_LINE", 999),
+            ("MOST_CLIPPING", 999),
+            ("LARGEST_TEXT_MESH", 2000),
+        ):
+            monkeypatch.setattr(obj, name, limit)
+        with pytest.raises(SiteTwinError, match=f"'m.obj' has .*{says}"):
+            read_mesh(data, "obj", "m.obj")
+    data = ply(np.zeros((200, 3)), np.array([[0, 1, 2]]), "ascii")
+    with pytest.raises(SiteTwinError, match="more than 99 lines"):
+        read_mesh(data, "ply", "m.ply")
 
 
 @pytest.mark.parametrize("name", ["simple_street_canyon_with_cars", "box_two_screens", "triple_reflector", "etoile"])

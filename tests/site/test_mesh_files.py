@@ -219,7 +219,7 @@ def test_hostile_gltf_ends_in_a_sentence(tmp_path: Path, data: bytes, says: str)
 
 @pytest.mark.parametrize(
     "origin",
-    [3, {"latitude": 10**400, "longitude": 0, "vertical_datum": ""}, {"latitude": True}, {"latitude": 48.0}],
+    [3, {"latitude": 10**18, "longitude": 0, "vertical_datum": ""}, {"latitude": True}, {"latitude": 48.0}],
 )
 def test_an_origin_that_is_malformed_is_left_out(tmp_path: Path, origin: Any) -> None:
     (tmp_path / "a.glb").write_bytes(changed(["asset", "extras"], {"georeference": origin}))
@@ -229,7 +229,7 @@ def test_an_origin_that_is_malformed_is_left_out(tmp_path: Path, origin: Any) ->
 
 
 @pytest.mark.parametrize(
-    "constants", [{"name": {}}, {"name": "a", "itu": []}, {"name": "a", "itu": "brick", "thickness": 10**400}]
+    "constants", [{"name": {}}, {"name": "a", "itu": []}, {"name": "a", "itu": "brick", "thickness": 10**18}]
 )
 def test_radio_constants_that_are_malformed_are_left_out(tmp_path: Path, constants: dict[str, Any]) -> None:
     data = changed(["materials"], [{"name": "itu_brick", "extras": {"radio_material": constants}}])

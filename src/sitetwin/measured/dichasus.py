@@ -18,7 +18,7 @@ from jaxtyping import Complex, Float
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.csi import LARGEST_CSI, csi_dataset
 from sitetwin.measured.tfrecords import read_records
-from sitetwin.untrusted import read_json
+from sitetwin.untrusted import MOST_GROWTH, largest_unpacked, read_json, regular_size
 from sitetwin.untrusted.arrays import as_float64
 
 Progress = Callable[[int], None]
@@ -59,7 +59,9 @@ def read_dichasus(
     channels: list[np.ndarray] = []
     places: list[np.ndarray] = []
     times: list[float] = []
+    size = 0
     for path in map(Path, files):
+        size += regular_size(path, f"the records '{path}'")
         left = None if most is None else most - len(channels)
         for record in read_records(path, left):
             channels.append(_channel(record, path, len(channels), channels[0].shape if channels else None))
@@ -67,10 +69,16 @@ def read_dichasus(
             times.append(float(record[_TIME].ravel()[0]) if record.get(_TIME, np.zeros(0)).size else math.nan)
             if progress is not None:
                 progress(len(channels))
-            if channels[0].nbytes * len(channels) > LARGEST_CSI:
+            held = channels[0].nbytes * len(channels)
+            if held > LARGEST_CSI:
                 raise SiteTwinError(
                     f"the channels of '{path.name}' and those before take more than {LARGEST_CSI >> 30} GiB; "
                     "read fewer with `most`"
+                )
+            if held > largest_unpacked(size, LARGEST_CSI):
+                raise SiteTwinError(
+                    f"the channels of '{path.name}' take more than {MOST_GROWTH} times its size, which no measured "
+                    "ones do; take the file of the data set itself"
                 )
     if not channels:
         raise SiteTwinError("these files hold no record; give TFRecord files of a DICHASUS data set")

@@ -20,8 +20,11 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import opened
 
-LARGEST_RECORD = 1 << 28
+LARGEST_RECORD = 1 << 24
 """Bytes of one record; a channel of 64 antennas and 1024 subcarriers takes half a mebibyte."""
+
+MOST_FIELDS = 1 << 18
+"""Fields of one message of a record, and whole numbers of one feature: each of them is read by itself."""
 
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}  # DataType of TensorFlow: float, double, int32, int64
 _VALUES = {5: "<f4", 6: "<f8"}  # fields of TensorProto: float_val, double_val
@@ -164,13 +167,18 @@ def _whole(part: int | bytes) -> list[int]:
     while isinstance(part, bytes) and at < len(part):
         value, at = _varint(part, at)
         values.append(value)
+        if len(values) > MOST_FIELDS:
+            raise _DamagedError(f"a feature has more than {MOST_FIELDS} whole numbers")
     return [value - (1 << 64) if value >> 63 else value for value in values]
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Number and value of every field of a protocol-buffer message."""
-    at = 0
+    at = number = 0
     while at < len(message):
+        number += 1
+        if number > MOST_FIELDS:
+            raise _DamagedError(f"a message has more than {MOST_FIELDS} fields")
         key, at = _varint(message, at)
         field, wire = key >> 3, key & 7
         if wire == 0:

@@ -39,7 +39,7 @@ def largest_unpacked(packed: int, largest: int) -> int:
     return min(largest, max(FREE_GROWTH, MOST_GROWTH * packed))
 
 
-def inflate(data: bytes, largest: int) -> bytes:
+def inflate(data: bytes | memoryview, largest: int) -> bytes:
     """Unpack one stream of zlib.
 
     Raises:

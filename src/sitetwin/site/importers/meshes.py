@@ -5,12 +5,15 @@ Written in NumPy on purpose: a broken or hostile file ends in one sentence, neve
 
 from __future__ import annotations
 
+import struct
+from array import array
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.site.importers.obj import check_text, parse_obj
+from sitetwin.site.importers.obj import parse_obj, text_lines
 from sitetwin.site.mesh import check_triangle_count
 from sitetwin.untrusted.arrays import as_float64
 
@@ -20,6 +23,7 @@ _PLY_TYPES = {
     "double": "f8", "float64": "f8",
 }  # fmt: skip
 _LARGEST_HEADER = 65536
+_FACES_AT_ONCE = 2**18
 
 MeshArrays = tuple[np.ndarray, np.ndarray]
 """Vertices (V, 3) float64 in metres, triangles (T, 3) int64."""
@@ -87,7 +91,6 @@ def _read_ply(data: bytes, where: str) -> MeshArrays:
     for name, count, _ in elements:
         check_triangle_count(count if name == "face" else count // 3, f"mesh file '{where}'")
     if form == "ascii":
-        check_text(data, where)
         return _ply_ascii(data[body:], elements, where)
     if form not in ("binary_little_endian", "binary_big_endian"):
         raise SiteTwinError(f"mesh file '{where}' has the unknown PLY format '{form}'; export it as binary PLY")
@@ -126,43 +129,77 @@ def _ply_faces(
         rows = np.frombuffer(data, dtype, count, position)
         if (rows["_count"] == 3).all():
             return rows["_corners"].astype(np.int64), position + count * dtype.itemsize
-    polygons = []
-    for _ in range(count):
-        for k, words in enumerate(properties):
-            if k != which:
-                position += np.dtype(_PLY_TYPES[words[0]]).itemsize
-                continue
-            size_type, index_type = (np.dtype(order + _PLY_TYPES[w]) for w in words[1:3])
-            size = int(np.frombuffer(data, size_type, 1, position)[0])
+    return _mixed_faces(data, count, fields, which, position, where)
+
+
+def _mixed_faces(
+    data: bytes, count: int, fields: list[tuple], which: int, position: int, where: str
+) -> tuple[np.ndarray, int]:
+    """Faces of three and four corners; first where each of them begins, then their corners, many at once."""
+    before, after = (sum(np.dtype(f[1]).itemsize for f in part) for part in (fields[:which], fields[which + 2 :]))
+    size_type, index_type = (np.dtype(f[1]) for f in fields[which : which + 2])
+    read_size = struct.Struct(fields[which][1][0] + size_type.char).unpack_from
+    lead, width = before + size_type.itemsize, index_type.itemsize
+    starts, sizes = np.empty(count, np.int64), np.empty(count, np.int8)
+    for face in range(count):
+        try:
+            (size,) = read_size(data, position + before)
+        except struct.error as error:
+            raise ValueError("the faces are cut off") from error
+        if size != 3 and size != 4:
             _check_corners(size, where)
-            position += size_type.itemsize
-            polygons.append(tuple(np.frombuffer(data, index_type, size, position).tolist()))
-            position += size * index_type.itemsize
-    return _triangulate(polygons), position
+        starts[face], sizes[face] = position + lead, size
+        position += lead + int(size) * width + after
+    if position > len(data):
+        raise ValueError("the faces are cut off")
+    return _split_quads(_gathered(data, starts, sizes, index_type), sizes), position
+
+
+def _gathered(data: bytes, starts: np.ndarray, sizes: np.ndarray, index_type: np.dtype) -> np.ndarray:
+    """(F, 4) corners from where they begin; those of triangles repeat their last one."""
+    content, corners = np.frombuffer(data, np.uint8), np.empty((len(starts), 4), np.int64)
+    offsets = np.arange(index_type.itemsize)
+    for corner in range(4):
+        for rows in np.array_split(np.arange(len(starts)), len(starts) // _FACES_AT_ONCE + 1):
+            first = starts[rows] + np.minimum(corner, sizes[rows] - 1) * index_type.itemsize
+            corners[rows, corner] = content[first[:, None] + offsets].view(index_type)[:, 0]
+    return corners
+
+
+def _split_quads(corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Triangles in the order of the faces (F, 4); a face of four corners gives two."""
+    both = np.stack([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]], axis=1)
+    kept = np.stack([np.ones(len(sizes), bool), sizes == 4], axis=1)
+    return both[kept]
 
 
 def _ply_ascii(data: bytes, elements: list, where: str) -> MeshArrays:
-    lines = data.decode("ascii", "replace").splitlines()
-    start, vertices, faces = 0, np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+    lines, vertices, faces = text_lines(data, where), np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     for name, count, properties in elements:
-        rows = [line.split() for line in lines[start : start + count]]
-        start += count
-        if len(rows) < count:
-            raise SiteTwinError(f"mesh file '{where}' is truncated; export it again")
+        rows = (line.split() for line in islice(lines, count))
         if name == "vertex":
             columns = [[p[-1] for p in properties].index(axis) for axis in "xyz"]
-            vertices = np.array([[float(row[c]) for c in columns] for row in rows]).reshape(-1, 3)
+            numbers = array("d", (float(row[c]) for row in rows for c in columns))
+            vertices, lines_read = np.array(numbers).reshape(-1, 3), len(numbers) // 3
         elif name == "face":
             lead = _corner_property(properties, where)
-            polygons = []
-            for row in rows:
-                size = int(row[lead])
-                _check_corners(size, where)
-                polygons.append(tuple(int(w) for w in row[lead + 1 : lead + 1 + size]))
-                if len(polygons[-1]) < size:
-                    raise ValueError("short face")
-            faces = _triangulate(polygons)
+            polygons = [_ascii_face(row, lead, where) for row in rows]
+            faces, lines_read = _triangulate(polygons), len(polygons)
+        else:
+            lines_read = sum(1 for _ in rows)
+        if lines_read < count:
+            raise SiteTwinError(f"mesh file '{where}' is truncated; export it again")
     return vertices, faces
+
+
+def _ascii_face(row: list[bytes], lead: int, where: str) -> tuple[int, ...]:
+    """Corners of a face whose list begins at the word `lead`."""
+    size = int(row[lead])
+    _check_corners(size, where)
+    corners = tuple(int(word) for word in row[lead + 1 : lead + 1 + size])
+    if len(corners) < size:
+        raise ValueError("short face")
+    return corners
 
 
 def _corner_property(properties: list, where: str) -> int:
