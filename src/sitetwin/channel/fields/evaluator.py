@@ -73,7 +73,7 @@ class Evaluator:
         waves = work.transport(work.options, None, per_user=True)
         self._waves = waves
         groups = path_groups(work.paths, CHUNK_PATHS)
-        factor = None if work.options.foliage_factor is not None else work.space.factor()
+        factor = work.space.factor()
         self._ready = [_Ready.of(waves.course(rows), work, factor) for rows in groups]
         rows = torch.cat([torch.zeros(0, dtype=torch.int64), *(one.course.rows for one in self._ready)])
         self._back = torch.argsort(rows)
@@ -134,18 +134,18 @@ class _Ready:
         course: The steps.
         launch: What the prepared transmitter radiates; None if gradients flow into its radio.
         ports: What the prepared users' radios receive; None if gradients flow into them.
-        factor: (n,) what the paths are without interactions; None if leaves have factors.
+        factor: (n,) what the paths are without interactions and without factors on leaves.
     """
 
     course: Course
     launch: Fields | None
     ports: list[Fields] | None
-    factor: Tensor | None
+    factor: Tensor
 
     @classmethod
-    def of(cls, course: Course, work: FieldWork, factor: Tensor | None) -> _Ready:
+    def of(cls, course: Course, work: FieldWork, factor: Tensor) -> _Ready:
         launch, ports = course.launch(work.tx, work.dtype), course.ports(work.rx)
-        own = None if factor is None else factor.index_select(0, course.rows)
+        own = factor.index_select(0, course.rows)
         return cls(
             course,
             None if any(e.requires_grad for e in launch) else launch,

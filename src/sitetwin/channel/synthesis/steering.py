@@ -55,10 +55,15 @@ class PathTensors:
         def view(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array))
 
-        where: Any = paths if moved is None else moved
+        if moved is None:
+            length, departure, arrival = (view(v) for v in (paths.length, paths.departure, paths.arrival))
+        else:
+            length, departure, arrival = moved.length, moved.departure, moved.arrival
         return cls(
             view(np.asarray(paths.offsets, dtype=np.int64)),
-            *(view(v) if isinstance(v, np.ndarray) else v for v in (where.length, where.departure, where.arrival)),
+            length,
+            departure,
+            arrival,
             view(paths.user_of_path),
             paths,
         )
