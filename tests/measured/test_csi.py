@@ -152,6 +152,7 @@ def test_positions_on_the_globe_stay_degrees_and_radians_are_refused(tmp_path):
         ({"position": positions()[:3]}, "3 positions"),
         ({"position": None}, "lack the array 'latitude'"),
         ({"time": np.arange(2.0)}, "2 times"),
+        ({"position": positions() * 1e9}, "off every site"),
         ({"time": np.array(2.0)}, "time is not a row"),
         ({"position": np.array(2.0)}, "position is not a table"),
         ({"frequency": FREQUENCY[None]}, "frequency is not a row"),

@@ -16,6 +16,7 @@ from jaxtyping import Complex, Float, Shaped
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.plausible import check_degrees
+from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.store.mat_files import read_mat_arrays
 from sitetwin.untrusted.arrays import as_float64, read_npz
 
@@ -77,7 +78,8 @@ def csi_dataset(
         As `read_csi`.
 
     Raises:
-        SiteTwinError: The lengths do not agree, frequencies are none, positions are radians, or no sample is left.
+        SiteTwinError: The lengths do not agree, frequencies are none, positions are radians or far off, or no
+            sample is left.
     """
     count = len(csi)
     if len(frequency) != csi.shape[2] or len(position) != count or len(time) != count:
@@ -87,6 +89,8 @@ def csi_dataset(
         )
     if position.ndim != 2 or position.shape[1] not in (2, 3):
         raise SiteTwinError(f"{what}: positions are (samples, 3) in metres or (samples, 2) in degrees; {_MEND}")
+    if (np.abs(position[np.isfinite(position)]) > LARGEST_COORDINATE).any():
+        raise SiteTwinError(f"{what}: a position lies beyond {LARGEST_COORDINATE:g} m, off every site; check the file")
     order = _rising(frequency, what)
     energy = np.einsum("sak,sak->s", csi, csi.conj()).real if count else np.zeros(0)
     fine, placed = np.isfinite(energy) & (energy > 0), np.isfinite(position).all(axis=1)

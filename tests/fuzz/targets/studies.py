@@ -194,7 +194,12 @@ TARGETS = (
         0.5,
     ),
     Target(
-        "beam-study", lambda folder: read_results(folder), _beam_study, (b"schema", b"methods", b"top1"), finite, 0.7
+        "beam-study",
+        lambda folder: read_results(folder),
+        _beam_study,
+        (b"schema", b"methods", b"top1"),
+        lambda results: finite(results.methods),
+        0.7,
     ),
     Target("coverage-summary", lambda folder: read_coverage_results(folder), _coverage, (b"schema", b"stations"), None),
     Target(
