@@ -17,7 +17,7 @@ BUILT = ("gallery/", "generated/", ".svg")  # `make docs` makes these
 INNER = {"sitetwin.channel.numerics", "sitetwin.site.importers", "sitetwin.site.variants", "sitetwin.untrusted"}
 
 
-@pytest.mark.parametrize("page", ["how-to/reevaluate.md", "reference/site-formats.md"])
+@pytest.mark.parametrize("page", ["how-to/reevaluate.md", "how-to/link.md", "reference/site-formats.md"])
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks

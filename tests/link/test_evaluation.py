@@ -139,13 +139,14 @@ def _line():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda h: semi_analytic(h[:2], precoder("mrt", h), [0.0]), r"\(2, 4, 128\) but the precoder knows \(3, 4"),
+        (lambda h: semi_analytic(h[:2], precoder("mrt", h), [0.0]), r"\(2, 4, 128\) but the precoder is for \(3, 4"),
+        (lambda h: semi_analytic(h, Precoder.given(h[:2]), [0.0]), r"\(3, 4, 128\) but the precoder is for \(2, 4"),
         (lambda h: semi_analytic(0 * h, precoder("mrt", h), [0.0]), "channels are zero for 3 of 3 users"),
         (lambda h: semi_analytic(h, precoder("mrt", h), [np.nan]), "snr_db is"),
         (lambda h: semi_analytic(h, precoder("mrt", h), []), "snr_db is"),
         (lambda h: semi_analytic(h, precoder("mrt", h), [0.0], "psk"), "modulation 'psk' is unknown"),
         (lambda h: semi_analytic(h, precoder("mrt", h), [0.0], equaliser="mmse"), "equaliser 'mmse' is unknown"),
-        (lambda h: semi_analytic(h, precoder("mrt", h), [0.0], equaliser="estimated"), "give rng"),
+        (lambda h: semi_analytic(h, precoder("mrt", h), [0.0], equaliser="estimated"), "rng is None; give a gen"),
         (lambda h: semi_analytic(h, Precoder.given(h), [0.0], equaliser="twin"), "give Precoder.given"),
         (lambda h: semi_analytic(h, precoder("mrt", h), [0.0], probabilities=np.ones(2)), "for 3 users"),
         (lambda h: _line().snr_db_at(0.6), "target is 0.6"),

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.link import (
     MODULATIONS,
     inversion_error_rate,
+    kernels,
     modulation,
     monte_carlo,
     mrt_error_rate,
@@ -117,6 +119,21 @@ def test_rounds_come_to_an_end(world):
     assert (curve.rounds[0], curve.stopped[0], curve.bits[0]) == (3, False, 3 * 2 * 32 * 2)
 
 
+def test_the_noise_is_normal():
+    raw = np.random.default_rng(12).integers(0, 2**64, 100_000, dtype=np.uint64).view(np.int32).reshape(-1, 2)
+    found = np.empty(raw.shape, np.float32)
+    kernels.normal_pairs(raw, found)
+    # The same bits by the formula, in double precision.
+    radius = np.sqrt(-2 * np.log(((raw[:, 0] & 0x7FFFFFFF) + 0.5) / 2**31))
+    angle = 2 * np.pi * raw[:, 1] / 2**32
+    exact = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    assert np.abs(found - exact).max() < 5e-4
+    assert np.abs(found - exact)[radius > 0.1].max() < 2e-5
+    assert kstest(found.ravel(), "norm").pvalue > 1e-3
+    assert kstest(found[:, 0] * found[:, 1], exact[:, 0] * exact[:, 1]).pvalue > 0.5
+    assert np.corrcoef(found.T**2)[0, 1] == pytest.approx(0, abs=0.01)
+
+
 def _curve(errors, bits):
     errors = np.asarray([errors])
     return SimulatedCurve(
@@ -175,7 +192,7 @@ def test_channels_of_others_are_refused(world):
     rng = np.random.default_rng(0)
     with pytest.raises(SiteTwinError, match=r"of \(3, 4\) users and antennas but the precoder is of \(40, 4\)"):
         monte_carlo(taps[:3], precoder("mrt", h), [0.0], rng=rng, prefix=8)
-    with pytest.raises(SiteTwinError, match="the precoder knows"):
+    with pytest.raises(SiteTwinError, match="the precoder is for"):
         monte_carlo(h[:3], precoder("mrt", h), [0.0], rng=rng)
 
 

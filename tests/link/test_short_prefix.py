@@ -53,6 +53,7 @@ def test_gain_and_power_are_those_of_the_matrices():
     found = interference(taps, weights, 4)
     for user in range(2):
         own, before = np.abs(interference_matrices(taps[user], weights[user], 4)) ** 2
+        np.testing.assert_allclose(found.gain[user], np.diag(interference_matrices(taps[user], weights[user], 4)[0]))
         assert np.abs(found.gain[user]) ** 2 == pytest.approx(np.diag(own))
         assert found.carriers[user] == pytest.approx(own.sum(axis=1) - np.diag(own))
         assert found.symbols[user] == pytest.approx(before.sum(axis=1))
@@ -92,6 +93,20 @@ def test_bit_errors_are_those_of_the_time_domain_within_three_percent():
         exact = with_interference(taps, send, [snr_db], prefix=8).ber[0]
         counted = monte_carlo(taps, send, [snr_db], rng=rng, prefix=8, target_errors=12_000, symbols=16).ber[0]
         assert counted == pytest.approx(exact, rel=0.03)
+
+
+@pytest.mark.parametrize("constellation", ["bpsk", "qpsk", "16qam"])
+def test_drawn_symbols_are_right_where_few_strong_terms_disturb(constellation):
+    # One strong tap beyond the prefix, hardly any noise: interference is far from Gaussian.
+    rng = np.random.default_rng(12)
+    taps = np.zeros((4, 2, 7), complex)
+    taps[:, :, 0], taps[:, :, 6] = complex_normal(rng, 4, 2), 0.7 * complex_normal(rng, 4, 2)
+    send = precoder("mrt", response_of_taps(taps, 16))
+    exact = with_interference(taps, send, [15.0], constellation, prefix=1, draws=2000, rng=rng).ber[0]
+    counted = monte_carlo(
+        taps, send, [15.0], constellation, rng=rng, prefix=1, target_errors=20_000, symbols=400, most_rounds=20
+    ).ber[0]
+    assert counted == pytest.approx(exact, rel=0.05)
 
 
 @pytest.mark.parametrize("constellation", ["bpsk", "qpsk", "64qam"])

@@ -94,7 +94,7 @@ def served_users(*channels: Any) -> Bool[np.ndarray, " users"]:
     Raises:
         SiteTwinError: The arrays have different numbers of users, or there is none.
     """
-    arrays = [np.asarray(array) for array in channels]
+    arrays = [np.atleast_1d(np.asarray(array)) for array in channels]
     if not arrays or len({len(array) for array in arrays}) > 1:
         raise SiteTwinError(f"channels of {[len(array) for array in arrays]} users were given; give the same users")
     kept = np.ones(len(arrays[0]), bool)

@@ -102,6 +102,17 @@ def checked_count(name: str, value: Any, least: int = 1, most: int = 2**31) -> i
     return int(value)
 
 
+def checked_rng(rng: Any) -> np.random.Generator:
+    """Return a generator of random numbers.
+
+    Raises:
+        SiteTwinError: It is none.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise SiteTwinError(f"rng is {rng!r}; give a generator, such as numpy.random.default_rng(1)")
+    return rng
+
+
 def checked_choice(name: str, value: Any, known: Sequence[str]) -> str:
     """Return a choice that is known.
 
@@ -121,7 +132,10 @@ def checked_probabilities(probabilities: Any, users: int) -> Float[np.ndarray, "
     """
     if probabilities is None:
         return np.full(users, 1 / users)
-    values = np.asarray(probabilities, dtype=float)
+    try:
+        values = np.asarray(probabilities, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise SiteTwinError(f"probabilities are {probabilities!r}; give a number for each user") from error
     if values.shape != (users,) or not np.isfinite(values).all() or (values < 0).any() or not values.sum() > 0:
         raise SiteTwinError(
             f"probabilities of the shape {values.shape} were given for {users} users; give one for each, none of them "

@@ -98,15 +98,20 @@ class Modulation:
         return total
 
     def error_rate_after(
-        self, ratio: Complex[np.ndarray, "*shape"], noise_variance: Float[np.ndarray, "*shape"]
+        self,
+        ratio: Complex[np.ndarray, "*shape"],
+        noise_variance: Float[np.ndarray, "*shape"],
+        disturbance: Complex[np.ndarray, "*shape"] | complex = 0j,
     ) -> Float[np.ndarray, "*shape"]:
-        """Exact bit error rate of the decision on ``z = s ratio + w``, where the equaliser left a wrong ratio.
+        """Exact bit error rate of the decision on ``z = s ratio + v + w``, where the equaliser left a wrong ratio.
 
-        A quadrant of the constellation stands for all of it, since turning by 90 degrees changes nothing.
+        A quadrant of the constellation stands for all of it, since turning by 90 degrees changes nothing: a disturbance
+        v needs a law that does not change either.
 
         Args:
             ratio: True effective channel over the one that the equaliser divides by; 1 is a right equaliser.
             noise_variance: Variance of the complex noise w after the division.
+            disturbance: v, known interference after the division.
         """
         deviation = np.sqrt(noise_variance / 2)
         levels = self.levels
@@ -115,7 +120,7 @@ class Modulation:
         chosen = self.points[(self.points.real > 0) & ((self.points.imag > 0) | (self.bits == 1))]
         total = np.zeros(np.shape(ratio))
         for point in chosen:
-            moved = point * ratio
+            moved = point * ratio + disturbance
             total += _axis_errors(moved.real, deviation, point.real, levels, steps)
             if self.bits > 1:
                 total += _axis_errors(moved.imag, deviation, point.imag, levels, steps)

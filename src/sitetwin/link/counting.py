@@ -14,6 +14,7 @@ from sitetwin.link.checks import (
     Numbers,
     checked_channels,
     checked_count,
+    checked_rng,
     refuse_zero_channels,
     snr_of_db,
 )
@@ -112,6 +113,7 @@ def monte_carlo(
             longer than the symbol, or a choice is out of its range.
     """
     values, ratios = snr_of_db(snr_db)
+    checked_rng(rng)
     kind = modulation(constellation)
     true, size = _checked(channel, precoder, prefix)
     receiver = Equaliser(equaliser, precoder, pilots, 1, rng)
@@ -147,9 +149,10 @@ def monte_carlo(
 
 def _checked(channel: Any, precoder: Precoder, prefix: int | None) -> tuple[np.ndarray, int]:
     """Channels that the precoder fits, and the number of subcarriers."""
-    size = precoder.weights(1.0).shape
     if prefix is None:
-        return checked_link(channel, precoder), size[-1]
+        true = checked_link(channel, precoder)
+        return true, true.shape[-1]
+    size = precoder.shape
     taps = checked_channels(channel, "impulse responses", TAP_AXES)
     refuse_zero_channels(taps, "impulse responses")
     if taps.shape[:2] != size[:2]:

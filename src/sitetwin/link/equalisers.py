@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.link.checks import checked_choice, checked_count, checked_ratio
+from sitetwin.link.checks import checked_choice, checked_count, checked_ratio, checked_rng
 from sitetwin.link.precoders import Precoder, Weights
 
 EQUALISERS = ("true", "twin", "estimated")
@@ -48,8 +48,8 @@ class Equaliser:
             raise SiteTwinError(
                 "the equaliser 'twin' divides by what the transmitter believes; give Precoder.given(..., known=...)"
             )
-        if self.kind == "estimated" and self.rng is None:
-            raise SiteTwinError("the equaliser 'estimated' draws the errors of its estimates; give rng")
+        if self.kind == "estimated":
+            checked_rng(self.rng)  # of the errors of its estimates
 
     @property
     def label(self) -> str:

@@ -101,11 +101,13 @@ def checked_link(channel: Any, precoder: Precoder) -> Weights:
     Raises:
         SiteTwinError: Shapes differ, or a channel is zero or not finite.
     """
+    if not isinstance(precoder, Precoder):
+        raise SiteTwinError(f"precoder is {precoder!r}; make one with sitetwin.link.precoder(name, known)")
     true = checked_channels(channel, "channels", AXES)
     refuse_zero_channels(true, "channels")
-    if precoder.known is not None and precoder.known.shape != true.shape:
+    if precoder.shape != true.shape:
         raise SiteTwinError(
-            f"channels have the shape {true.shape} but the precoder knows {precoder.known.shape}; both are "
+            f"channels have the shape {true.shape} but the precoder is for {precoder.shape}; both are "
             "[users, antennas, subcarriers] of the same users"
         )
     return true

@@ -63,6 +63,6 @@ def normalise_power(
         dead = ~(scale > 0).all(axis=tuple(range(1, scale.ndim)))
         raise SiteTwinError(
             f"weights of {int(dead.sum())} of {len(dead)} users have no power to normalise by '{normalisation}' (the "
-            f"first is number {int(np.argmax(dead))}); leave users without a channel out"
+            f"first is number {int(np.argmax(dead))}); leave users whose channel is zero, there, out"
         )
     return weights / np.sqrt(scale)

@@ -143,6 +143,11 @@ class Precoder:
         return normalise_power(self.raw(xi), self.normalisation, self.probabilities)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Users, antennas, subcarriers."""
+        return self.raw(1.0).shape if self.known is None else self.known.shape
+
+    @property
     def follows_snr(self) -> bool:
         """Whether the weights may change with the SNR."""
         return self.regularisation is None and self.name.startswith("mmse")

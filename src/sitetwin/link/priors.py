@@ -15,7 +15,14 @@ from jaxtyping import Complex, Float, Integer
 from sitetwin.channel import OfdmGrid, PathGains, Radio, ideal_response
 from sitetwin.channel.delay_shares import first_delays
 from sitetwin.errors import SiteTwinError
-from sitetwin.link.checks import checked_channels, checked_choice, checked_count, refuse_zero_channels
+from sitetwin.link.checks import (
+    checked_channels,
+    checked_choice,
+    checked_count,
+    checked_rng,
+    refuse_zero_channels,
+    snr_of_db,
+)
 from sitetwin.rays import Paths
 
 Observed = Complex[np.ndarray, "users antennas tones"]
@@ -259,11 +266,12 @@ def observe_pilots(
         SiteTwinError: The channel has another shape, or a tone or the SNR is out of its range.
     """
     values = checked_channels(channel, "channels", ("users", "antennas", "subcarriers"))
-    if not math.isfinite(snr_db):
-        raise SiteTwinError(f"snr_db is {snr_db!r}; give the pilots' SNR in dB")
+    _, ratios = snr_of_db(snr_db)
+    if len(ratios) != 1:
+        raise SiteTwinError(f"snr_db is {snr_db!r}; pilots have one SNR in dB")
     chosen = values[:, :, checked_tones(tones, values.shape[-1])]
-    variance = 10 ** (-float(snr_db) / 10)
-    noise = rng.standard_normal((2, *chosen.shape)) * math.sqrt(variance / 2)
+    variance = float(1 / ratios[0])
+    noise = checked_rng(rng).standard_normal((2, *chosen.shape)) * math.sqrt(variance / 2)
     return chosen + noise[0] + 1j * noise[1], variance
 
 

@@ -7,16 +7,26 @@ matrices are exact for any precoder: no mean over phases or fading is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Complex, Float
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.link.checks import Numbers, checked_channels, checked_count, refuse_zero_channels, snr_of_db
-from sitetwin.link.constellations import modulation
+from sitetwin.link.channels import response_of_taps
+from sitetwin.link.checks import (
+    Numbers,
+    checked_channels,
+    checked_count,
+    checked_rng,
+    refuse_zero_channels,
+    snr_of_db,
+)
+from sitetwin.link.constellations import Modulation, modulation
 from sitetwin.link.curves import LinkCurve, joined_label, make_curve
-from sitetwin.link.precoders import Precoder
+from sitetwin.link.equalisers import effective_gains
+from sitetwin.link.precoders import Precoder, Weights
 
 TAP_AXES = ("users", "antennas", "taps")
 PerSubcarrier = Float[np.ndarray, "users subcarriers"]
@@ -56,12 +66,12 @@ def interference_matrices(
     """
     count, size = taps.shape[1], weights.shape[1]
     k = np.arange(size) - size // 2
-    spectrum = np.einsum("tq,tl->lq", weights, taps) * np.exp(-2j * np.pi * np.outer(np.arange(count), k) / size)
+    spectrum = (taps.T @ weights) * _turns(count, size).conj()
     sums = np.concatenate([np.zeros((1, size)), np.cumsum(spectrum, axis=0)])  # row m: taps 0 ... m-1
     block, n = size + prefix, np.arange(size)
     past = max(0, -(-(count - 1 - prefix) // block))
     found = np.empty((1 + past, size, size), np.complex128)
-    carrier = np.exp(2j * np.pi * np.outer(n, k) / size)
+    carrier = _turns(size, size)
     for i in range(1 + past):
         first = np.zeros_like(n) if i == 0 else n + prefix + (i - 1) * block + 1
         end = n + prefix + i * block + 1
@@ -69,6 +79,12 @@ def interference_matrices(
         window = carrier * part * np.exp(2j * np.pi * k * prefix * i / size)
         found[i] = np.fft.fftshift(np.fft.fft(window, axis=0), axes=0) / size
     return found
+
+
+@lru_cache(maxsize=4)
+def _turns(count: int, size: int) -> np.ndarray:
+    """``e^{j 2 pi k n / N}`` for n from 0 on and k from -N/2 on."""
+    return np.exp(2j * np.pi * np.outer(np.arange(count), np.arange(size) - size // 2) / size)
 
 
 def interference(taps: Any, weights: Any, prefix: int) -> Interference:
@@ -89,16 +105,30 @@ def interference(taps: Any, weights: Any, prefix: int) -> Interference:
             f"impulse responses are of {h.shape[:2]} users and antennas but weights of {b.shape[:2]}; give the same"
         )
     checked_prefix(prefix, b.shape[-1])
-    gain = np.empty((len(h), b.shape[-1]), np.complex128)
-    carriers, symbols = np.zeros(gain.shape), np.zeros(gain.shape)
-    for user in range(len(h)):
+    carriers, symbols = np.zeros((len(h), b.shape[-1])), np.zeros((len(h), b.shape[-1]))
+    for user in range(len(h) if h.shape[-1] > prefix + 1 else 0):
         matrices = interference_matrices(h[user], b[user], prefix)
-        gain[user] = np.diagonal(matrices[0])
-        if h.shape[-1] > prefix + 1:
-            power = matrices.real**2 + matrices.imag**2
-            carriers[user] = power[0].sum(axis=1) - np.diagonal(power[0])
-            symbols[user] = power[1:].sum(axis=(0, 2))
-    return Interference(gain, carriers, symbols)
+        power = matrices.real**2 + matrices.imag**2
+        carriers[user] = power[0].sum(axis=1) - np.diagonal(power[0])
+        symbols[user] = power[1:].sum(axis=(0, 2))
+    return Interference(useful_gains(h, b, prefix), carriers, symbols)
+
+
+def useful_gains(
+    taps: Complex[np.ndarray, "users antennas taps"], weights: Weights, prefix: int
+) -> Complex[np.ndarray, "users subcarriers"]:
+    """Gain of each subcarrier's own symbol: taps beyond the prefix count for the part of the window that they fill.
+
+    ``sum_t b[t, k] sum_l c_l h[t, l] e^{-j 2 pi k l / N}``, c_l as in `signal_to_interference`.
+
+    Args:
+        taps: Impulse responses.
+        weights: Weights of the precoder.
+        prefix: Length of the cyclic prefix in samples.
+    """
+    size = weights.shape[-1]
+    late = np.maximum(0, np.arange(taps.shape[-1]) - prefix)
+    return effective_gains(response_of_taps(taps * np.maximum(0, 1 - late / size), size), weights)
 
 
 def checked_prefix(prefix: Any, subcarriers: int) -> int:
@@ -121,13 +151,15 @@ def with_interference(
     constellation: str = "qpsk",
     *,
     prefix: int,
+    draws: int = 0,
+    rng: np.random.Generator | None = None,
     probabilities: Any = None,
 ) -> LinkCurve:
     """Bit error rates where the impulse response may outgrow the prefix, from each subcarrier's SINR.
 
-    Interference counts as Gaussian noise. Gains and powers are exact; the bit error rate is so only without
-    interference, and errs where few strong terms disturb (`monte_carlo` in the time domain tells). The receiver
-    divides by the gain of the subcarrier's own symbol.
+    Interference counts as Gaussian noise of its exact power: ``Q(sqrt(SINR))`` for QPSK. That errs where few strong
+    terms disturb, most at high SNR; with `draws` the interfering symbols are drawn instead, and the rate given them is
+    exact. The receiver divides by the gain of the subcarrier's own symbol.
 
     Args:
         taps: [users, antennas, taps] complex impulse responses of unit power (`unit_power` with ``last="taps"``); the
@@ -136,6 +168,8 @@ def with_interference(
         snr_db: SNRs in dB.
         constellation: Name of the constellation.
         prefix: Length of the cyclic prefix in samples.
+        draws: How often the interfering symbols are drawn; 0 counts them as Gaussian noise.
+        rng: Generator of these draws.
         probabilities: (users,) weight of each user in the mean; equal by default.
 
     Raises:
@@ -146,13 +180,39 @@ def with_interference(
     values, ratios = snr_of_db(snr_db)
     kind = modulation(constellation)
     rates = np.empty((len(ratios), len(h)))
+    if checked_count("draws", draws, 0):
+        checked_rng(rng)
     terms = None
     for row, snr in enumerate(ratios):
+        weights = precoder.weights(float(snr))
         if terms is None or precoder.follows_snr:
-            terms = interference(h, precoder.weights(float(snr)), prefix)
-        rates[row] = kind.error_rate(terms.sinr(float(snr))).mean(axis=1)
+            terms = interference(h, weights, prefix)
+        if not draws or h.shape[-1] <= prefix + 1:
+            rates[row] = kind.error_rate(terms.sinr(float(snr))).mean(axis=1)
+            continue
+        for user in range(len(h)):
+            matrices = interference_matrices(h[user], weights[user], prefix)
+            rates[row, user] = _drawn_rate(matrices, float(snr), kind, draws, rng)
     label = joined_label([precoder.name, precoder.normalisation, f"prefix {prefix}"])
     return make_curve(values, rates, probabilities, kind.name, label)
+
+
+def _drawn_rate(
+    matrices: np.ndarray, snr: float, kind: Modulation, draws: int, rng: np.random.Generator | None
+) -> float:
+    """Bit error rate of one user, exact given the interfering symbols, the mean over draws of them."""
+    assert rng is not None  # checked before
+    size = matrices.shape[-1]
+    gain = np.diagonal(matrices[0])
+    others = matrices.copy()
+    others[0][np.diag_indices(size)] = 0
+    symbols = kind.points[rng.integers(0, len(kind.points), (draws, len(matrices), size))]
+    disturbance = np.einsum("ikq,diq->dk", others, symbols, optimize=True)
+    heard = gain != 0
+    safe = np.where(heard, gain, 1)
+    ratio = np.broadcast_to(heard + 0j, disturbance.shape)
+    variance = np.broadcast_to(1 / (snr * np.abs(safe) ** 2), disturbance.shape)
+    return float(kind.error_rate_after(ratio, variance, disturbance / safe).mean())
 
 
 def signal_to_interference(taps: Any, subcarriers: int, prefix: int) -> Float[np.ndarray, " users"]:

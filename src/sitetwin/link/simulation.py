@@ -13,7 +13,7 @@ from sitetwin.link import kernels
 from sitetwin.link.constellations import Modulation
 from sitetwin.link.equalisers import Equaliser, effective_gains
 from sitetwin.link.precoders import Weights
-from sitetwin.link.short_prefix import interference
+from sitetwin.link.short_prefix import useful_gains
 
 _AT_ONCE = 1 << 15  # symbols of subcarriers per block: everything of a block stays in the cache
 Labels = UInt8[np.ndarray, "users symbols subcarriers"]
@@ -68,7 +68,7 @@ class Transmission:
         if prefix is None:
             taps, gains = None, effective_gains(channel, weights)
         else:
-            taps, gains = channel.astype(np.complex64), interference(channel, weights, prefix).gain
+            taps, gains = channel.astype(np.complex64), useful_gains(channel, weights, prefix)
         order = [np.fft.ifftshift(array, axes=-1) for array in (gains, weights)]
         believed = None if believed is None else np.fft.ifftshift(believed, axes=-1)
         return cls(kind, order[0], order[1], taps, prefix or 0, snr, receiver, believed)
@@ -99,7 +99,9 @@ class Transmission:
     ) -> Float[np.ndarray, "users symbols subcarriers 2"]:
         """(users, symbols, subcarriers, 2) float32 at the input of the equaliser."""
         deviation = np.sqrt(0.5 / self.snr)
-        noise = rng.standard_normal((*labels.shape, 2), dtype=np.float32)
+        noise = np.empty((*labels.shape, 2), np.float32)
+        raw = rng.integers(0, 2**64, labels.size, dtype=np.uint64).view(np.int32).reshape(-1, 2)
+        kernels.normal_pairs(raw, noise.reshape(-1, 2))
         if self.taps is None:
             kernels.receive(labels, self._points, _planes(self.gains[some]), deviation, noise, noise)
             return noise
