@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from sitetwin.backend import mitsuba
 from sitetwin.link import (
     MODULATIONS,
     ebn0_db,
@@ -17,10 +19,14 @@ from sitetwin.link import (
 )
 from tests.link.worlds import complex_normal, rayleigh_taps
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("sionna.phy", exc_type=ImportError)
-
 SIZE, PREFIX, RATE = 32, 4, 7.68e6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phy():
+    """Sionna PHY, where it is installed; the ray caster's compiler is chosen first, as `sionna` may load Sionna RT."""
+    mitsuba()
+    return pytest.importorskip("sionna.phy", exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")
