@@ -191,6 +191,14 @@ def test_parameters_of_scenes_do_not_multiply() -> None:
         parse_scene(scene.encode(), "s.xml")
 
 
+def test_a_scene_has_a_bounded_number_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sitetwin.site.importers.mitsuba_xml.MOST_SHAPES", 2)
+    material = '<bsdf type="itu-radio-material" id="c"><string name="type" value="concrete"/></bsdf>'
+    cubes = "".join(f'<shape type="cube" id="{number}"><ref id="c"/></shape>' for number in range(3))
+    with pytest.raises(SiteTwinError, match=r"'s\.xml' has 3 shapes, more than 2"):
+        parse_scene(f"<scene>{material}{cubes}</scene>".encode(), "s.xml")
+
+
 def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
     for far in ([[0, 0, 0], [1e6, 0, 0]], [[0, 0, 0], [0, 0, 1e5]]):
         with pytest.raises(SiteTwinError, match="km wide"):

@@ -229,6 +229,36 @@ def test_an_origin_that_is_malformed_is_left_out(tmp_path: Path, origin: Any) ->
 
 
 @pytest.mark.parametrize(
+    ("keys", "value", "says"),
+    [
+        (["nodes"], [{"children": [1, 2]}, {"mesh": 0}, {"mesh": 0}], "more than 2 nodes"),
+        (["meshes", 0, "primitives"], [{"attributes": {"POSITION": 0}, "indices": 1}] * 3, "more than 2 primitives"),
+    ],
+)
+def test_nodes_and_primitives_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: list[Any], value: Any, says: str
+) -> None:
+    path = write(tmp_path / "a.glb", changed(keys, value))
+    load_mesh(path)
+    monkeypatch.setattr("sitetwin.site.importers.gltf_nodes.MOST_NODES", 2)
+    with pytest.raises(SiteTwinError, match=rf"a\.glb' .*{says}"):
+        load_mesh(path)
+
+
+@pytest.mark.parametrize("group", [b"", b"g %d\n"])
+def test_objects_of_a_mesh_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: bytes) -> None:
+    rows = [
+        (group % k if group else b"") + b"v %d 0 0\nv %d 9 0\nv %d 0 9\nf -3 -2 -1\n" % (9 * k, 9 * k + 3, 9 * k)
+        for k in range(3)
+    ]
+    path = write(tmp_path / "a.obj", b"".join(rows))
+    assert len(load_mesh(path, up="z").objects) == 3
+    monkeypatch.setattr("sitetwin.site.importers.mesh_files.MOST_OBJECTS", 2)
+    with pytest.raises(SiteTwinError, match="has 3 objects, more than 2"):
+        load_mesh(path)
+
+
+@pytest.mark.parametrize(
     "constants", [{"name": {}}, {"name": "a", "itu": []}, {"name": "a", "itu": "brick", "thickness": 10**18}]
 )
 def test_radio_constants_that_are_malformed_are_left_out(tmp_path: Path, constants: dict[str, Any]) -> None:

@@ -20,6 +20,9 @@ _INDEX_TYPES = ("u1", "u2", "u4")
 _FRACTIONS = {"i1": 127.0, "u1": 255.0, "i2": 32767.0, "u2": 65535.0}  # section 3.11, normalized integers
 _VEGETATION = {"sitetwin": "vegetation"}
 
+MOST_NODES = 2**16
+"""Nodes of a scene, and primitives of the meshes in it; a city of as many buildings takes some seconds to read."""
+
 
 def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
     """Return the triangles of every mesh node of the default scene, in the document's axes (y up) and metres.
@@ -29,10 +32,11 @@ def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
         ledger: Account of the import; it records what is skipped: points and lines, skins, drawn canopies.
 
     Raises:
-        SiteTwinError: An index, accessor or transform is malformed, nodes form a loop, or there are too many triangles.
+        SiteTwinError: An index, accessor or transform is malformed, nodes form a loop, or there are too many triangles,
+            nodes or primitives.
     """
     surfaces: list[Surface] = []
-    count = 0
+    count = drawn = 0
     for number, (node, matrix) in enumerate(_mesh_nodes(gltf, ledger)):
         mesh = gltf.entry("meshes", node["mesh"])
         name = _text(node, "name") or _text(mesh, "name") or f"object {number}"
@@ -41,6 +45,9 @@ def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
         primitives = mesh.get("primitives")
         if not isinstance(primitives, list):
             gltf.refuse("has a mesh without a list of primitives")
+        drawn += len(primitives)
+        if drawn > MOST_NODES:
+            gltf.refuse(f"draws more than {MOST_NODES} primitives", "join those of one material")
         for primitive in primitives:
             if not isinstance(primitive, dict) or not isinstance(primitive.get("attributes"), dict):
                 gltf.refuse("has a primitive without attributes")
@@ -73,6 +80,8 @@ def _mesh_nodes(gltf: Gltf, ledger: Ledger) -> Iterator[tuple[dict[str, Any], np
         if index in seen:
             gltf.refuse("has a node with two parents or in a loop", "nodes must form a tree, export it again")
         seen.add(index)
+        if len(seen) > MOST_NODES:
+            gltf.refuse(f"has more than {MOST_NODES} nodes", "join objects, or cut it into smaller files")
         if node.get("extras") == _VEGETATION:
             ledger.note("dropped", "canopies drawn as meshes: vegetation is no surface", _text(node, "name"))
             continue

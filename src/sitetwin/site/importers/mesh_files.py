@@ -31,6 +31,9 @@ from sitetwin.site.site import Site, with_position_step
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 
+MOST_OBJECTS = 2**17
+"""Named groups of an OBJ file, and connected bodies of a mesh without names; each becomes an object."""
+
 UNITS = {
     "m": 1.0,
     "km": 1e3,
@@ -252,6 +255,7 @@ def _obj_surfaces(data: bytes, path: Path, ledger: Ledger) -> list[Surface]:
             ledger.note("dropped", "face of less than three corners", face.object)
         else:
             groups.setdefault((face.object, face.material), []).append(face)
+    _check_objects(len(groups), path.name)
     named = any(name for name, _ in groups)
     surfaces: list[Surface] = []
     owners: dict[str, int] = {}
@@ -288,6 +292,7 @@ def _ply_surfaces(data: bytes, path: Path, ledger: Ledger) -> list[Surface]:
 def _bodies(corners: np.ndarray, name: str, material: str, first: int, ledger: Ledger) -> list[Surface]:
     """Surfaces of the connected bodies among triangles (T, 3, 3)."""
     label = connected_bodies(corners)
+    _check_objects(int(label.max(initial=-1)) + 1, name)
     order = np.argsort(label, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
     if len(groups) > 1:
@@ -297,3 +302,11 @@ def _bodies(corners: np.ndarray, name: str, material: str, first: int, ledger: L
         vertices, index = np.unique(corners[rows].reshape(-1, 3), axis=0, return_inverse=True)
         surfaces.append(Surface(first + k, name, material, vertices, index.reshape(-1, 3)))
     return surfaces
+
+
+def _check_objects(count: int, name: str) -> None:
+    if count > MOST_OBJECTS:
+        raise SiteTwinError(
+            f"mesh file '{name}' has {count} objects, more than {MOST_OBJECTS} (triangles that share no corner are "
+            "apart); join what belongs together, or cut out the area that matters"
+        )

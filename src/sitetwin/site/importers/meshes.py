@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -49,17 +50,26 @@ def read_mesh(data: bytes, kind: str, where: str) -> MeshArrays:
     return vertices, faces
 
 
+@cache
 def unit_cube() -> MeshArrays:
-    """Make Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards."""
+    """Make Mitsuba's `cube`: corners at (-1, -1, -1) and (1, 1, 1), faces outwards; the arrays are shared by all."""
     vertices = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)], dtype=np.float64)
     quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
-    return vertices, _triangulate(quads)
+    return _shared(vertices, _triangulate(quads))
 
 
+@cache
 def unit_rectangle() -> MeshArrays:
-    """Make Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z."""
+    """Make Mitsuba's `rectangle`: from (-1, -1, 0) to (1, 1, 0), facing +z; the arrays are shared by all."""
     vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
-    return vertices, _triangulate([(0, 1, 2, 3)])
+    return _shared(vertices, _triangulate([(0, 1, 2, 3)]))
+
+
+def _shared(vertices: np.ndarray, faces: np.ndarray) -> MeshArrays:
+    """The arrays, which nobody can change any more."""
+    for values in (vertices, faces):
+        values.setflags(write=False)
+    return vertices, faces
 
 
 def _triangulate(faces: Sequence[tuple[int, ...]]) -> np.ndarray:

@@ -23,6 +23,9 @@ from sitetwin.site.xml import parse_xml
 LARGEST_SCENE_FILE = 64 * 2**20
 """Bytes; Sionna RT's own city scenes have under 2 MB of XML."""
 
+MOST_SHAPES = 2**17
+"""Shapes of one scene. Sionna RT's own city scenes have some thousands; this many cubes take ten seconds to build."""
+
 DEFAULT_THICKNESS = 0.1
 """Metres; what Sionna RT assumes for a slab whose thickness is not given."""
 
@@ -75,7 +78,8 @@ def parse_scene(data: bytes, where: str) -> Scene:
 
     Raises:
         SiteTwinError: The file is too large, is not well-formed XML, declares a document type or entities, includes
-            other scene files, has no shape, or uses a shape or material type that is not known here.
+            other scene files, has no shape or more than `MOST_SHAPES`, or uses a shape or material type that is not
+            known here.
     """
     root = parse_xml(data, f"scene file '{where}'", LARGEST_SCENE_FILE)
     if root.tag != "scene":
@@ -123,7 +127,10 @@ class _Reader:
                 self._refuse(f"has the element <{element.tag}>, which is not understood; export a plain scene")
         ignored = Counter(e.tag for e in root if e.tag in _IGNORED and e.tag != "default")
         self.assumptions += [f"<{tag}> elements are {LEFT_OUT}: {count}" for tag, count in ignored.items()]
-        for number, element in enumerate(root.findall("shape")):
+        elements = root.findall("shape")
+        if len(elements) > MOST_SHAPES:
+            self._refuse(f"has {len(elements)} shapes, more than {MOST_SHAPES}; join those of one material")
+        for number, element in enumerate(elements):
             shape = self._shape(element, number)
             if shape.name in names:
                 self._refuse(f"has two shapes named '{shape.name}'; give each its own id")
