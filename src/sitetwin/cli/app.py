@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli import store, study_beams, study_csi
+from sitetwin.cli import store, study_beams, study_csi, study_precoding
 from sitetwin.cli.channels import channels
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
@@ -48,6 +48,7 @@ app.add_typer(store_app, name="store")
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 study_app.command("csi")(study_csi.csi)
 study_app.command("beams")(study_beams.beams)
+study_app.command("precoding")(study_precoding.precoding)
 app.add_typer(study_app, name="study")
 
 site_app = typer.Typer(

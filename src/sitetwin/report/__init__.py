@@ -2,5 +2,6 @@
 
 from sitetwin.report.csi.page import write_report
 from sitetwin.report.csi.table import methods_table
+from sitetwin.report.precoding.page import precoding_table, write_precoding_report
 
-__all__ = ["methods_table", "write_report"]
+__all__ = ["methods_table", "precoding_table", "write_precoding_report", "write_report"]

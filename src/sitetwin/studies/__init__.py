@@ -13,15 +13,31 @@ _HOMES = {
     "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell"),
     "csi.study": ("run_csi_study",),
     "frame": ("claim_folder",),
+    "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
+    "precoding.study": ("run_precoding_study",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["Cell", "CsiStudy", "claim_folder", "csi_study", "read_cell", "run_csi_study"]
+__all__ = [
+    "Cell",
+    "CsiStudy",
+    "DrivePlace",
+    "PrecodingStudy",
+    "claim_folder",
+    "csi_study",
+    "precoding_study",
+    "read_cell",
+    "read_place",
+    "run_csi_study",
+    "run_precoding_study",
+]
 
 if TYPE_CHECKING:
     from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell
     from sitetwin.studies.csi.study import run_csi_study
     from sitetwin.studies.frame import claim_folder
+    from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place
+    from sitetwin.studies.precoding.study import run_precoding_study
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,42 @@
+"""The command `sitetwin study precoding`: what a channel twin is worth to a precoding transmitter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitetwin.cli.console import out, progress_bars, say
+from sitetwin.cli.failures import resumed_again
+from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
+
+
+def precoding(
+    to: StudyFolder,
+    profile: Annotated[
+        str,
+        choice(
+            *PROFILES,
+            checked=False,
+            help="quick (minutes), paper (the published sizes, three seeds: an hour or two) or full (five seeds).",
+        ),
+    ] = "quick",
+    cell: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a base station and the drives past it; a street canyon by default."),
+    ] = None,
+) -> None:
+    """Measure what a channel twin is worth to a precoding transmitter, by bit error rates."""
+    from sitetwin.report import precoding_table, write_precoding_report
+    from sitetwin.studies import precoding_study, read_place, run_precoding_study
+
+    study = precoding_study(profile) if cell is None else precoding_study(profile, read_place(cell))
+    with resumed_again(to), progress_bars() as tell:
+        run_precoding_study(study, to, tell)
+        tell("report", 0.0)
+        page = write_precoding_report(to)
+        tell("report", 1.0)
+    out.print(precoding_table(json.loads((to / "results.json").read_text(encoding="utf-8"))))
+    say(str(page))
