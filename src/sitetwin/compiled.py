@@ -17,19 +17,23 @@ from numba import config, njit
 
 from sitetwin.version import code_version
 
-ROOMS = ("channel/numerics", "compiled.py", "site/ground/walking.py")
+ROOMS = ("channel/numerics", "compiled.py", "link/kernels.py", "site/ground/walking.py")
 """Files and folders of the package that hold compiled loops, or what these take from elsewhere."""
 
 
-def compiled(*, fastmath: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*, fastmath: bool = False, divisions_checked: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function without Python's lock and without checks of bounds.
 
     Callers check shapes, offsets and indices first.
 
     Args:
         fastmath: Whether sums may be taken in any order, and numbers are taken for finite.
+        divisions_checked: Whether a division by zero raises; a check of every division keeps loops from being
+            vectorised.
     """
-    options = {"nogil": True, "fastmath": fastmath, "boundscheck": False}
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "boundscheck": False}
+    if not divisions_checked:
+        options["error_model"] = "numpy"
 
     def decorate(function: Callable[..., Any]) -> Any:
         folder = _kept_in()

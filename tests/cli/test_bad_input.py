@@ -294,7 +294,7 @@ def raising(error: BaseException):
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space and run it again"),
         (OSError(errno.ENOSPC, "No space left", "run.json"), r"the disk is full \(run\.json\); free"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "the memory is full; work with fewer"),
-        (SiteTwinError("scene '\x1b[31mred\n:x: [bold]' is bad"), r"scene '\\x1b\[31mred\\n:x: \[bold\]' is bad"),
+        (SiteTwinError("scene '\x1b[31mred\n:x: [bold]' is bad"), r"scene '\\x1b\[31mred :x: \[bold\]' is bad"),
     ],
 )
 def test_what_no_layer_put_into_words(monkeypatch, error, said):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +30,7 @@ def precoding(
     """Measure what a channel twin is worth to a precoding transmitter, by bit error rates."""
     from sitetwin.report import precoding_table, write_precoding_report
     from sitetwin.studies import precoding_study, read_place, run_precoding_study
+    from sitetwin.studies.precoding.results import read_precoding_results
 
     study = precoding_study(profile) if cell is None else precoding_study(profile, read_place(cell))
     with resumed_again(to), progress_bars() as tell:
@@ -38,5 +38,5 @@ def precoding(
         tell("report", 0.0)
         page = write_precoding_report(to)
         tell("report", 1.0)
-    out.print(precoding_table(json.loads((to / "results.json").read_text(encoding="utf-8"))))
+    out.print(precoding_table(read_precoding_results(to)))
     say(str(page))

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-COMPILED: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "fastmath": True,
-    "boundscheck": False,
-    "error_model": "numpy",  # a check of every division would keep loops from being vectorised
-}
+from sitetwin.compiled import compiled
 
 _BLOCK = 512
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True, divisions_checked=False)
 def normal_pairs(raw: np.ndarray, out: np.ndarray) -> None:
     """Standard normal numbers from random bits, by G. E. P. Box and M. E. Muller, Ann. Math. Stat. 29(2), 1958.
 
@@ -60,7 +52,7 @@ def normal_pairs(raw: np.ndarray, out: np.ndarray) -> None:
             place[i, 1] = imaginary[i]
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True, divisions_checked=False)
 def receive(
     labels: np.ndarray, points: np.ndarray, gains: np.ndarray, deviation: float, noise: np.ndarray, out: np.ndarray
 ) -> None:
@@ -85,7 +77,7 @@ def receive(
                 out[u, m, k, 1] = a * d + b * c + spread * noise[u, m, k, 1]
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True, divisions_checked=False)
 def convolve_windows(
     signal: np.ndarray, taps: np.ndarray, prefix: int, past: int, deviation: float, out: np.ndarray
 ) -> None:
@@ -134,7 +126,7 @@ def convolve_windows(
                 out[u, m, n, 1] = got_imaginary[m, n]
 
 
-@njit(**COMPILED)
+@compiled(fastmath=True, divisions_checked=False)
 def count_errors(
     labels: np.ndarray,
     received: np.ndarray,

@@ -14,7 +14,19 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.learn import CsiCodec
+from sitetwin.learn import (
+    ChannelCorrector,
+    ChannelPairs,
+    CorrectorSchedule,
+    CsiCodec,
+    MlpCorrector,
+    MlpSize,
+    NearestMeasurement,
+    PositionCorrector,
+    UNetCorrector,
+    UNetSize,
+    WienerCorrector,
+)
 from sitetwin.learn.beams.base import BeamPredictor, BeamSet
 from sitetwin.learn.beams.predictors import LookupBeams, MajorityBeams, NearestBeams
 from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
@@ -30,12 +42,13 @@ from sitetwin.studies.beams.twin import _in_box
 from sitetwin.studies.coverage.results import SCHEMA, SUMMARY, read_coverage_results
 from sitetwin.studies.csi.config import read_cell
 from sitetwin.studies.frame import read_part
+from sitetwin.studies.precoding.config import read_place
 from tests.fuzz.containers import json_text
 from tests.fuzz.judge import Target
 from tests.fuzz.targets.properties import finite, plausible
 from tests.report.made_up import make_study
 
-TAPS, BEAMS = 12, 8
+TAPS, BEAMS, ANTENNAS = 12, 8, 2
 _BEAM_RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results" / "beams-scenario5" / "results.json"
 
 
@@ -91,6 +104,35 @@ def _check_codec(codec: CsiCodec) -> None:
 def _check_predictor(predictor: BeamPredictor) -> None:
     finite(predictor.rows.position)
 
+
+@cache
+def _correctors() -> dict[str, ChannelCorrector]:
+    rng = torch.Generator().manual_seed(3)
+    twin, measured = (torch.randn(8, ANTENNAS, TAPS, dtype=torch.complex64, generator=rng) for _ in range(2))
+    pairs = ChannelPairs(twin, measured, torch.rand(8, 3, dtype=torch.float64, generator=rng))
+    short, small = CorrectorSchedule(1), MlpSize((4,))
+    made: dict[str, ChannelCorrector] = {
+        "linear": WienerCorrector(),
+        "nearest": NearestMeasurement(),
+        "position": PositionCorrector(short, small),
+        "mlp": MlpCorrector(short, size=small),
+        "unet": UNetCorrector(short, size=UNetSize((4, 4))),
+    }
+    return {name: one.fit(pairs, torch.Generator().manual_seed(0)) for name, one in made.items()}
+
+
+def _check_corrector(corrector: ChannelCorrector) -> None:
+    if corrector.shape == (ANTENNAS, TAPS):
+        twin = torch.randn(2, ANTENNAS, TAPS, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+        assert corrector.predict(twin, torch.zeros(2, 3, dtype=torch.float64)).shape == twin.shape, "another shape"
+
+
+_PLACE = b"""scene = "munich"
+base_station = [-30.0, 60.0, 15.0]
+yaw_deg = 10.0
+drives = [[[42.0, 121.0], [-46.0, 168.0]], [[-5.0, 48.0], [95.0, 49.0]]]
+user_height = 1.5
+"""
 
 _CELL = b"""scene = "munich"
 base_station = [8.5, 21.0, 27.0]
@@ -184,6 +226,20 @@ TARGETS = (
         lambda: [{"cell.toml": _CELL}],
         (b"scene", b"base_station", b"yaw_deg", b"area", b"spacing", b"user_height"),
         plausible,
+    ),
+    Target(
+        "drives-past-a-station",
+        lambda folder: read_place(_only(folder)),
+        lambda: [{"cell.toml": _PLACE}],
+        (b"scene", b"base_station", b"yaw_deg", b"drives", b"user_height"),
+        plausible,
+    ),
+    Target(
+        "correctors",
+        lambda f: type(_correctors()[_only(f).stem]).load(_only(f)),
+        _saved(_correctors),
+        _MODEL,
+        _check_corrector,
     ),
     Target(
         "csi-study",

@@ -7,12 +7,13 @@ precoding: over the air CIR inference", arXiv 2501.16504; what the paper leaves 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import CorrectorSchedule, MlpSize, UNetSize
+from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.site.recipes import VariantRecipe
 from sitetwin.site.variants import (
     GeometryError,
@@ -26,6 +27,8 @@ from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_bytes
 
 Profile = Literal["quick", "paper", "full"]
 """How much is run: the whole chain in minutes; the published sizes with three seeds; five seeds and more users."""
+
+_Metres = Annotated[float, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
 SPLITS = ("random", "blocks", "drives")
 """How users are split: at random, as published (neighbours leak), into blocks of space, or into whole drives."""
@@ -43,9 +46,9 @@ class DrivePlace(Frozen):
     """
 
     scene: str
-    base_station: tuple[float, float, float]
-    yaw_deg: float = 0.0
-    drives: tuple[tuple[tuple[float, float], ...], ...] = Field(min_length=1)
+    base_station: tuple[_Metres, _Metres, _Metres]
+    yaw_deg: float = Field(default=0.0, ge=-360, le=360)
+    drives: tuple[tuple[tuple[_Metres, _Metres], ...], ...] = Field(min_length=1)
     user_height: float = Field(default=1.5, gt=0, le=100)
 
     @model_validator(mode="after")
