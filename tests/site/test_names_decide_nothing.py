@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import sitetwin
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import GeometryError, MissingBuildings, Site, load_scene, load_site, save_site
-from sitetwin.site.objects import building_name, join_objects, numbered
+from sitetwin.site.objects import building_name, building_of_object, join_objects, numbered
 from sitetwin.site.plan import standing_buildings
 from tests.site.test_check import box, house, quad, site_of
 
@@ -148,6 +148,15 @@ def test_objects_of_a_mesh_are_buildings_of_their_own(names: tuple[str, str], tm
     site = load_scene(tmp_path / "two.obj")
     assert len(site.objects) == len(set(names))  # OBJ continues an object that is named again
     assert standing_buildings(site).sum() == len(site.objects)
+
+
+def test_thousands_of_objects_at_one_edge_take_no_time_by_their_square() -> None:
+    angle = np.linspace(0.0, 3.0, 30_000)
+    leaves = np.zeros((30_000, 3, 3))
+    leaves[:, 1, 0], leaves[:, 2, 0] = 10.0, 5.0
+    leaves[:, 2, 1], leaves[:, 2, 2] = 5 * np.cos(angle), 5 * np.sin(angle) + 1e-3
+    building = building_of_object(leaves, np.arange(30_000), 30_000, np.ones(30_000, dtype=bool))
+    assert np.array_equal(building, np.arange(30_000))
 
 
 def test_labels() -> None:

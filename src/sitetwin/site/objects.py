@@ -19,6 +19,7 @@ from sitetwin.site.facets import components, dot, norm
 _PART_SUFFIX = re.compile(r"-(?:itu[_-].*|part_.*|walls?|roofs?|[0-9a-f]{6})$", re.IGNORECASE)
 _DECIMALS = 3  # of metres: corners that agree so far are one place
 _WITHIN = 0.05  # m in plan, by which a part may reach out of the whole
+_MOST_AT_EDGE = 16  # open triangles at one edge, as where each wall of four houses is an object; more tell nothing
 _FOLDED = 0.9999  # cosine between triangles at an edge: they lie on each other, as the walls of two houses in a row do
 
 
@@ -33,7 +34,7 @@ def building_of_object(
     An open edge belongs to one triangle of its object. Each object goes with that other one with which it shares the
     greatest length of open edges, where one of the two lies within the extent of the other in plan: a roof with the
     walls under it, a window with its wall, but no house with its neighbour. Triangles that lie on each other close
-    nothing.
+    nothing, nor do edges at which more than sixteen open triangles meet.
 
     Args:
         corners: (T, 3, 3) triangle corners, metres.
@@ -72,16 +73,17 @@ def _shared_edges(corners: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, n
     same = (edge[1:] == edge[:-1]) & (of[1:] == of[:-1])
     alone = ~(np.append(same, False) | np.append(False, same))[: len(edge)]
     edge, of, row = edge[alone], of[alone], order[alone]
+    _, each, meeting = np.unique(edge, return_inverse=True, return_counts=True)
+    few = meeting[each.reshape(-1)] <= _MOST_AT_EDGE
+    edge, of, row = edge[few], of[few], row[few]
     a, b, c = (corners[row // 3, (row + k) % 3] for k in range(3))
     size = norm(b - a)
     along = (b - a) / np.maximum(size, 1e-300)[:, None]
     inward = (c - a) - dot(c - a, along)[:, None] * along
     inward /= np.maximum(norm(inward), 1e-300)[:, None]
     pairs: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(0, np.int64),) * 2]
-    for step in range(1, len(edge)):
+    for step in range(1, min(_MOST_AT_EDGE, len(edge))):
         first = np.flatnonzero(edge[step:] == edge[:-step])
-        if not len(first):
-            break
         pairs.append((first, first + step))
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
     closing = dot(inward[one], inward[other]) < _FOLDED
