@@ -47,6 +47,16 @@ def test_the_count_of_many_crossings_looks_at_few_of_them(monkeypatch: pytest.Mo
     refuse_crowds([*across[:300], *along[:300]], ["x"] * 600, "streets and ways")
 
 
+def test_large_maps_may_cross_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowding, "MOST_CROSSINGS", 100)
+    monkeypatch.setattr(crowding, "_FEW", 0)
+    streets = [shapely.LineString([(x, 0), (x + 1, 0), (x + 2, 0)]) for x in range(0, 1500, 3)]
+    paths = [shapely.LineString([(x + 0.5, -1), (x + 0.5, 1)]) for x in range(0, 900, 3)]
+    refuse_crowds([*streets, *paths], ["x"] * 800, "streets and ways")  # 1300 segments, 300 crossings
+    with pytest.raises(SiteTwinError, match="about 150 times, 'x' the most, and at most 100 times"):
+        refuse_crowds([shapely.LineString([(-1, 0), (450, 0)]), *paths], ["x"] * 301, "streets and ways")
+
+
 @given(seeds, st.integers(4, 40), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_what_rings_enclose_is_even_odd(seed: int, size: int, shared: bool) -> None:

@@ -2,6 +2,7 @@
 
 A kilobyte of corners can cross itself thousands of times, a megabyte a hundred million times. No survey draws that.
 So the crossings are counted before outlines are cut at them, and too many are refused in a sentence that names them.
+Where streets and areas cover the ground, one segment in eight crosses another: large maps may cross more often.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from sitetwin.errors import SiteTwinError
 
 MOST_CROSSINGS = 100_000
 """Crossings of outlines that are cut together: some ten seconds of work. A city of 22,000 buildings has some 160."""
+
+SEGMENTS_OF_A_CROSSING = 4
+"""Lines of more segments may cross more often: once for so many of them."""
 
 _FEW = 600  # segments that cannot cross more often than that
 _FIRST = 64  # segments whose neighbours are looked at first
@@ -92,16 +96,18 @@ def refuse_crowds(
         what: What they are, for the message, such as "outlines of buildings".
 
     Raises:
-        SiteTwinError: They cross more than `MOST_CROSSINGS` times.
+        SiteTwinError: They cross more than `MOST_CROSSINGS` times, and more than once in `SEGMENTS_OF_A_CROSSING` of
+            their segments.
     """
     ends, owner = segments_of(lines)
     if len(ends) <= _FEW:
         return
-    crossings = count_crossings(ends, owner, MOST_CROSSINGS)
-    if crossings.count > MOST_CROSSINGS:
+    most = max(MOST_CROSSINGS, len(ends) // SEGMENTS_OF_A_CROSSING)
+    crossings = count_crossings(ends, owner, most)
+    if crossings.count > most:
         raise SiteTwinError(
             f"the {what} cross one another about {crossings.count:,} times, '{names[crossings.worst]}' the most, and "
-            f"at most {MOST_CROSSINGS:,} times are taken: no map is drawn like this; repair or remove what is drawn "
+            f"at most {most:,} times are taken: no map is drawn like this; repair or remove what is drawn "
             "across, or import a smaller part of the map"
         )
 
