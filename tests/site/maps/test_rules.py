@@ -154,6 +154,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory, data) -> None:
         load_rules(path)
 
 
-def test_no_such_file() -> None:
+@pytest.mark.parametrize("name", ["mc4", "x" * 300])
+def test_no_such_file(name: str) -> None:
     with pytest.raises(SiteTwinError, match="neither a file nor one of"):
-        load_rules("mc4")
+        load_rules(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -194,7 +195,7 @@ def load_rules(source: str | Path) -> MaterialRules:
     if str(source) in PRESETS:
         return MaterialRules.preset(str(source))
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also for a name that is too long
         raise SiteTwinError(
             f"'{source}' is neither a file nor one of the material rules {', '.join(PRESETS)}; check the path"
         )
