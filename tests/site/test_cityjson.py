@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import Ellipsoid, ExtrudedPolygon, Site, ground_height, itu_material, load_scene
 from sitetwin.site import load_cityjson as load
+from sitetwin.site.importers import gltf
+from sitetwin.site.importers.cityjson_file import LARGEST_CITYJSON
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.rules import MaterialRules, Rule
 from sitetwin.site.projection import LocalProjection
@@ -359,3 +361,14 @@ def test_any_document_ends_in_a_site_or_a_sentence(tmp_path: Path, data: st.Data
     with contextlib.suppress(SiteTwinError), warnings.catch_warnings():
         warnings.simplefilter("ignore", SiteTwinWarning)
         load(save(document, tmp_path))
+
+
+def test_a_city_may_have_as_much_json_as_its_file_may_have_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city, asked = CityWriter(version="2.0"), []
+    city.add("h", "Building", [courtyard_house(city)])
+    parse = gltf.parse_json
+    monkeypatch.setattr(gltf, "parse_json", lambda *a, **how: asked.append(how["largest"]) or parse(*a, **how))
+    load(save(city, tmp_path))
+    assert asked == [LARGEST_CITYJSON]

@@ -126,18 +126,18 @@ def _documents(data: bytes, where: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file: the whole, or one a line where the first line is one already."""
     first, _, rest = data.strip().partition(b"\n")
     try:
-        head = load_json(first, where)
+        head = load_json(first, where, LARGEST_CITYJSON)
     except SiteTwinError:
         if not rest:
             raise
-        yield load_json(data, where)
+        yield load_json(data, where, LARGEST_CITYJSON)
         return
     yield head
     if rest.count(b"\n") > MOST_FEATURES:
         _refuse(where, f"has more than {MOST_FEATURES} lines", "cut it into smaller files")
     for number, line in enumerate(rest.splitlines(), start=2):
         if line.strip():
-            yield load_json(line, f"{where}, line {number}")
+            yield load_json(line, f"{where}, line {number}", LARGEST_CITYJSON)
 
 
 def _transform(head: dict[str, Any], where: str) -> tuple[np.ndarray, np.ndarray]:

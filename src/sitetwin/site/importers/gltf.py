@@ -218,14 +218,14 @@ def read_gltf(path: Path) -> tuple[Gltf, bytes]:
     return gltf, data
 
 
-def load_json(text: bytes, where: str) -> dict[str, Any]:
-    """Parse a JSON object; NaN and infinity, which JSON does not have, are refused.
+def load_json(text: bytes, where: str, largest: int = LARGEST_JSON) -> dict[str, Any]:
+    """Parse a JSON object of at most so many bytes; NaN and infinity, which JSON does not have, are refused.
 
     Raises:
         SiteTwinError: The text is too large, not JSON, nested too deeply, or not an object.
     """
     mend = "it is truncated or damaged, copy or export it again"
-    document = parse_json(text, f"'{where}'", mend, largest=LARGEST_JSON, constant=_no_constant)
+    document = parse_json(text, f"'{where}'", mend, largest=largest, constant=_no_constant)
     if not isinstance(document, dict):
         raise SiteTwinError(f"'{where}' holds no JSON object; check that it is the right file")
     return document
