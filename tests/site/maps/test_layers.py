@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -307,6 +308,12 @@ def test_a_geopackage_that_never_ends_is_ended(package, monkeypatch) -> None:
         database.execute(f"CREATE VIEW gpkg_contents AS {FOREVER} SELECT old.* FROM old, c")
     database.close()
     refused(package, "takes more than 2 s|takes too long")
+
+
+def test_the_folder_of_copies_may_have_any_name(here, package, tmp_path, monkeypatch) -> None:
+    (tmp_path / "a %41?#b").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a %41?#b"))
+    assert len(read_map(package)[0].features) == len(HOUSES)
 
 
 def test_changes_that_are_not_in_the_file_yet(package) -> None:

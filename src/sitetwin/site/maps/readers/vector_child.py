@@ -149,7 +149,7 @@ def _rows_of_table(file: Path, layer: str) -> int:
 
     quoted = '"' + layer.replace('"', '""') + '"'
     try:
-        database = sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)
+        database = sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)
         database.execute("PRAGMA trusted_schema=OFF")
         found = database.execute(
             "SELECT type, sql FROM sqlite_master WHERE lower(name) = lower(?)", (layer,)
