@@ -69,6 +69,43 @@ def test_a_change_in_a_called_module_changes_what_the_caller_computes(tmp_path):
     assert run(tmp_path) != first
 
 
+def test_without_a_home_or_a_place_to_write_nothing_is_kept(monkeypatch, tmp_path):
+    (tmp_path / "__pycache__").write_text("no folder")
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    monkeypatch.setattr(compiled.config, "CACHE_DIR", "")
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does for a user without any home
+    monkeypatch.chdir(tmp_path)
+    assert compiled._kept_in.__wrapped__() is None
+    assert [entry.name for entry in tmp_path.iterdir()] == ["__pycache__"]
+
+
+def test_without_sources_nothing_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(version, "files", lambda package: tmp_path)
+    version.code_version.cache_clear()
+    try:
+        assert compiled._kept_in.__wrapped__() is None
+    finally:
+        version.code_version.cache_clear()
+
+
+def test_where_numba_finds_no_place_loops_are_compiled_anew(monkeypatch, tmp_path):
+    def njit(cache=False, **_):
+        def decorate(function):
+            if cache:
+                raise RuntimeError("cannot cache function: no locator available")
+            return function
+
+        return decorate
+
+    monkeypatch.setattr(compiled, "njit", njit)
+    monkeypatch.setattr(compiled, "_kept_in", lambda: tmp_path)
+    before = compiled.config.CACHE_DIR
+    assert compiled.compiled()(len) is len
+    assert before == compiled.config.CACHE_DIR
+
+
 def run(folder):
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(

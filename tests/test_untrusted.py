@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import json
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from sitetwin import untrusted
 from sitetwin.channel.stations import read_stations
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.model_files import read_model
 from sitetwin.site import load_scene
 from sitetwin.site.importers.mitsuba_xml import parse_scene
 from sitetwin.site.importers.models import ModelReading, load_model
@@ -33,6 +35,8 @@ from sitetwin.site.maps.readers.overpass import read_overpass
 from sitetwin.site.materials import Material
 from sitetwin.site.mesh import check_vertices
 from sitetwin.site.recipes import read_recipe
+from sitetwin.store import TileStore
+from sitetwin.store.files import own_place
 from sitetwin.store.mat_files import read_mat, read_mat_arrays
 from sitetwin.untrusted.arrays import as_float64, read_npy, read_npz
 
@@ -307,3 +311,24 @@ def test_nans_that_alarm_the_processor_are_read_without_a_warning(tmp_path: Path
     """Bits of a signalling NaN, which NumPy's cast to float64 warns of."""
     np.save(tmp_path / "a.npy", np.frombuffer(b"\x01\x00\xa0\x7f" * 3, "<f4"))
     assert np.isnan(read_npy(tmp_path / "a.npy", "x", "mend it")).all()
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    path = tmp_path / ("a" * 300)
+    with pytest.raises(SiteTwinError, match="name too long"):
+        TileStore.open(path)
+    with pytest.raises(SiteTwinError, match="damaged"):
+        read_model(path, "codec")
+    assert own_place(path, "tiles/000000") == path / "tiles" / "000000"
+
+
+def test_a_closed_folder_is_not_taken_for_one_without_the_file(monkeypatch, tmp_path):
+    def closed(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", closed)
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(SiteTwinError, match=r"manifest\.json cannot be read: Permission denied"):
+        TileStore.open(tmp_path)
+    with pytest.raises(SiteTwinError, match="damaged"):
+        read_model(tmp_path / "codec.model", "codec")

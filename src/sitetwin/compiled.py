@@ -43,6 +43,8 @@ def compiled(*, fastmath: bool = False, divisions_checked: bool = True) -> Calla
         config.CACHE_DIR = str(folder)  # it is read once, when the function is decorated
         try:
             return njit(cache=True, **options)(function)
+        except RuntimeError:  # Numba finds no place that takes files: a full disk, or no sources
+            return njit(**options)(function)
         finally:
             config.CACHE_DIR = before
 
@@ -52,13 +54,18 @@ def compiled(*, fastmath: bool = False, divisions_checked: bool = True) -> Calla
 @cache
 def _kept_in() -> Path | None:
     """The folder of the machine code of these sources; None where no folder can be written."""
+    try:
+        name = f"compiled-{code_version(*ROOMS)}"
+    except OSError:
+        return None  # the package lies here without its sources, so that nothing tells old code from new
+    own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # as it is where there is no home
     places = [
         *([Path(config.CACHE_DIR)] if config.CACHE_DIR else []),
         Path(__file__).parent / "__pycache__",
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sitetwin",
+        *([Path(own) / "sitetwin"] if Path(own).is_absolute() else []),
     ]
     for place in places:
-        folder = place / f"compiled-{code_version(*ROOMS)}"
+        folder = place / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:

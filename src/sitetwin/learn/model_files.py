@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import disk_errors, write_file
-from sitetwin.untrusted import parse_json, read_zip
+from sitetwin.untrusted import is_missing, parse_json, read_zip
 
 FORMAT = "sitetwin.model/1"
 _HEADER = "model.json"
@@ -125,7 +125,7 @@ def read_model(path: Path, kind: str) -> ModelFile:
         SiteTwinError: The file is missing, damaged, no model, or a model of another kind.
     """
     path = Path(path)
-    if not path.exists():
+    if is_missing(path):
         raise SiteTwinError(f"there is no model at {path}; check the path")
     try:
         members = read_zip(path, str(path), "save the model again")

@@ -50,7 +50,7 @@ def own_place(root: Path, name: str) -> Path:
     place = root
     for part in name.split("/"):
         place = place / part
-        if place.is_symlink():
+        if os.path.islink(place):  # False where it cannot be looked at, and so cannot be opened either
             raise SiteTwinError(
                 f"{place} is a symbolic link, and nothing is read, written or removed through links inside {root}; "
                 "put what it points to in its place, or remove the link"

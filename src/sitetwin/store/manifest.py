@@ -11,7 +11,7 @@ from typing import Any
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.store.files import canonical_json, hash_bytes, hash_files, hash_folder, own_place
-from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes
+from sitetwin.untrusted import LARGEST_JSON, is_missing, parse_json, read_bytes
 
 NAME = "manifest.json"
 FORMAT = "sitetwin-store"
@@ -148,7 +148,7 @@ def read_manifest(folder: Path) -> Manifest:
         SiteTwinError: The folder is no store, the manifest is damaged, or a later version wrote it.
     """
     file = folder / NAME
-    if not file.exists() and not file.is_symlink():
+    if is_missing(file):
         if folder.is_file():
             raise SiteTwinError(f"{folder} is a file, not the folder of a sitetwin store; check the path")
         inside = sorted(found.parent.name for found in folder.glob(f"*/{NAME}"))

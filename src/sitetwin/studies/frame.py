@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.store.files import disk_errors, own_place, write_file
 from sitetwin.studies.records import Record, as_document, read_json
+from sitetwin.untrusted import is_missing
 from sitetwin.version import code_version
 
 CONFIGURATION, RESULTS, RUN = "configuration.json", "results.json", "run.json"
@@ -110,7 +111,7 @@ def read_part(path: Path, key: str) -> Any:
         SiteTwinWarning: The part is damaged, so that it is made again.
     """
     own_place(path.parent.parent, f"{path.parent.name}/{path.name}")
-    if not path.exists():
+    if is_missing(path):
         return None
     try:
         kept = read_json(path)

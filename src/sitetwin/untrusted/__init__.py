@@ -7,7 +7,7 @@ the sources and finds a module that opens or parses a file by itself.
 Arrays (``sitetwin.untrusted.arrays``) need NumPy, which what is imported here does not.
 """
 
-from sitetwin.untrusted.files import naming, opened, read_bytes, read_head, regular_size
+from sitetwin.untrusted.files import is_missing, naming, opened, read_bytes, read_head, regular_size
 from sitetwin.untrusted.packed import (
     FREE_GROWTH,
     LARGEST_ARCHIVE,
@@ -42,6 +42,7 @@ __all__ = [
     "bunzip",
     "gunzip",
     "inflate",
+    "is_missing",
     "largest_unpacked",
     "naming",
     "opened",

@@ -69,6 +69,17 @@ def opened(path: Path, what: str, mend: str = "check the path") -> Iterator[Buff
             raise _refusal(error, what, mend) from error
 
 
+def is_missing(path: Path) -> bool:
+    """Whether nothing lies at a path; of what cannot be looked at, its reader says why."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # a folder that is closed, a name that is too long
+        return False
+    return False
+
+
 def _open(path: Path) -> BufferedReader | None:
     """The file, or None where the path leads to something that is no regular file."""
     if not stat.S_ISREG(path.stat().st_mode):

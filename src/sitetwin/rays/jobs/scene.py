@@ -11,7 +11,7 @@ from sitetwin.rays.jobs.io import geometry_of, open_paths
 from sitetwin.site import Site, open_site
 from sitetwin.store import TileStore
 from sitetwin.store.files import disk_errors, own_place, write_file
-from sitetwin.untrusted import read_json
+from sitetwin.untrusted import is_missing, read_json
 
 SCENE = "scene.json"
 """File of a store that says where its site lies, relative to the store. It is no part of the manifest."""
@@ -87,7 +87,7 @@ def _check_unchanged(store: TileStore, site: Site, name: str) -> None:
 def _kept_place(store: TileStore) -> Path | None:
     """Where the site lay, as the store keeps it; None where it does not say."""
     file = store.path / SCENE
-    if not file.exists() and not file.is_symlink():
+    if is_missing(file):
         return None
     kept = read_json(own_place(store.path, SCENE), str(file), _MOST_BYTES, _MEND)
     place = kept.get("site") if isinstance(kept, dict) else None

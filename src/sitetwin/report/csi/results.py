@@ -11,7 +11,7 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.csi.results import Control, Curve, Estimate, Method, Refinement, Results, parse_results
-from sitetwin.untrusted import LARGEST_ARCHIVE, parse_json, read_bytes
+from sitetwin.untrusted import LARGEST_ARCHIVE, is_missing, parse_json, read_bytes
 from sitetwin.untrusted.arrays import as_float64, read_npz
 
 __all__ = [
@@ -94,7 +94,7 @@ def read_study(folder: Path) -> Study:
 
 def _read(path: Path) -> bytes | None:
     """Content of a file, None where there is none."""
-    if not path.exists():
+    if is_missing(path):
         return None
     return read_bytes(path, str(path), LARGEST_ARCHIVE, "check its permissions")
 

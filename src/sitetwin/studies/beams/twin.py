@@ -18,7 +18,7 @@ from sitetwin.site.io import is_saved_site
 from sitetwin.site.latlon import to_local
 from sitetwin.site.places.placement import ground_height, outdoor_mask
 from sitetwin.studies.beams.config import TwinAssumptions
-from sitetwin.untrusted import read_json
+from sitetwin.untrusted import is_missing, read_json
 
 _LARGEST_BOX = 2**20  # bytes of a file of four ranges
 _SAME_DIRECTION_DEG = 1.0  # echoes nearer than this to the line of sight are part of it: those of the ground
@@ -151,7 +151,7 @@ def _in_box(folder: Path, data: xr.Dataset) -> np.ndarray:
     interpolated, as the box was published to be used.
     """
     path = folder / "georeference.json"
-    if not path.exists():
+    if is_missing(path):
         raise SiteTwinError(f"'{path}' is missing: it says where on the globe the site lies")
     box = read_json(path, f"'{path}'", _LARGEST_BOX)
     try:
