@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sitetwin.drawing.style import DASHES, GREY, colours, new_figure, render
 from sitetwin.studies.precoding.results import PrecodingResults, Row
@@ -83,5 +84,8 @@ def _panel(axes: Axes, results: PrecodingResults, rows: Sequence[Row], colour: d
         )
     axes.axhline(results.target_ber, color="#b3b3b3", lw=0.8)
     axes.set_ylim(_LEAST, 0.6)
+    axes.yaxis.set_major_locator(LogLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-")))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(results.snr_db[0], results.snr_db[-1])
     axes.set_xlabel("SNR of a subcarrier, dB")

@@ -20,11 +20,24 @@ from sitetwin.studies.precoding.config import PrecodedLink, PrecodingStudy
 from sitetwin.studies.precoding.worlds import World
 
 
+_SAID_ON_THE_PAGE = (
+    "the shortest path is",
+    "ITU-R",
+    "a path bends at one edge only",
+    r"[0-9,]+ of [0-9,]+ users have more than 1 %",
+)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the notes that the results hold: plane waves near the array, materials outside their frequencies."""
+    """Without the notes that the page holds: plane waves, materials outside their frequencies, edges, taps."""
     with warnings.catch_warnings():
-        for known in ("the shortest path is", "ITU-R"):
+        for known in (
+            "the shortest path is",
+            "ITU-R",
+            "a path bends at one edge only",
+            r"[0-9,]+ of [0-9,]+ users have",
+        ):
             warnings.filterwarnings("ignore", message=known, category=SiteTwinWarning)
         yield
 
@@ -63,6 +76,17 @@ def path_taps(
             paths, gains, link.sampling_hz, link.taps, first_tap=-link.taps_before, delay_reference_s=first
         )
     return taps[:, 0].to(torch.complex64)
+
+
+def outside_taps(study: PrecodingStudy, world: World, carrier_hz: float) -> float:
+    """Share of the median user's power that lies outside the taps, of what one period of the subcarriers holds."""
+    link = study.link
+    before = link.subcarriers // 4
+    whole = link.model_copy(update={"taps": link.subcarriers, "taps_before": before})
+    taps = path_taps(whole, world.paths, world.site, world.radio, carrier_hz, world.foliage).abs().square().sum(1)
+    first = before - link.taps_before
+    kept = taps[:, first : first + link.taps].sum(1) / taps.sum(1)
+    return float(1 - kept[taps.sum(1) > 0].median())
 
 
 def antenna_errors(study: PrecodingStudy, rng: np.random.Generator) -> Tensor:

@@ -143,9 +143,10 @@ class Evaluation(Frozen):
         guard_m: Least distance between training and test users of blocks and drives.
         ray_users: Users whose channels are traced by the other engine with few and many rays.
         rays: Numbers of rays there, as published.
-        tap_samples: Whether networks of single taps, which is what the text says, are run too.
+        tap_samples: Whether networks of single taps, which is what the text says, are run too, on the random split.
         unet: How the U-Net is trained.
         mlp: How the perceptron is trained.
+        taps: How networks of single taps are trained.
         unet_size: Kernels.
         mlp_size: Neurons.
     """
@@ -162,6 +163,7 @@ class Evaluation(Frozen):
     tap_samples: bool = True
     unet: CorrectorSchedule = CorrectorSchedule(epochs=100)
     mlp: CorrectorSchedule = CorrectorSchedule(epochs=150)
+    taps: CorrectorSchedule = CorrectorSchedule(epochs=20, batch=1024)
     unet_size: UNetSize = UNetSize()
     mlp_size: MlpSize = MlpSize()
 

@@ -49,8 +49,8 @@ class SeedChannels:
     drive: Tensor
 
 
-def correctors(study: PrecodingStudy) -> dict[str, ChannelCorrector]:
-    """Every method, by the name that results use."""
+def correctors(study: PrecodingStudy, split: str) -> dict[str, ChannelCorrector]:
+    """Every method that is run on a split, by the name that results use."""
     sizes = study.evaluation
     found: dict[str, ChannelCorrector] = {
         "zero": ZeroCorrector(),
@@ -62,9 +62,9 @@ def correctors(study: PrecodingStudy) -> dict[str, ChannelCorrector]:
         "MLP": MlpCorrector(sizes.mlp, size=sizes.mlp_size),
         "U-Net": UNetCorrector(sizes.unet, size=sizes.unet_size),
     }
-    if sizes.tap_samples:
-        found["MLP, single taps"] = MlpCorrector(sizes.mlp, "tap", sizes.mlp_size)
-        found["U-Net, single taps"] = UNetCorrector(sizes.unet, "tap", sizes.unet_size)
+    if sizes.tap_samples and split == "random":
+        found["MLP, single taps"] = MlpCorrector(sizes.taps, "tap", sizes.mlp_size)
+        found["U-Net, single taps"] = UNetCorrector(sizes.taps, "tap", sizes.unet_size)
     return found
 
 
@@ -112,7 +112,7 @@ def judge_networks(study: PrecodingStudy, channels: SeedChannels, kind: str, see
     judge = Judge(study.link, test.measured)
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin"] = judge.of_channels(test.twin, common_gain(train.measured, train.twin))
-    for name, corrector in correctors(study).items():
+    for name, corrector in correctors(study, kind).items():
         corrector.fit(train, torch.Generator().manual_seed(seed), validation)
         gain = common_gain(train.measured, corrector.predict(train.twin, train.positions))
         found[name] = judge.of_channels(corrector.predict(test.twin, test.positions), gain)

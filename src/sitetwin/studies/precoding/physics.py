@@ -53,7 +53,8 @@ def trace_ways(
     full = settings_of(study)
     ways: list[tuple[str, TraceSettings]] = [("line of sight", TraceSettings(max_depth=0, seed=full.seed))]
     for depth in sorted({1, study.max_depth}):
-        ways.append((f"{depth} reflections", TraceSettings(max_depth=depth, seed=full.seed)))
+        many = "reflection" if depth == 1 else "reflections"
+        ways.append((f"{depth} {many}", TraceSettings(max_depth=depth, seed=full.seed)))
     if study.diffraction:
         ways.append((f"{study.max_depth} reflections, diffraction", replace(full, diffuse_paths=0)))
     if study.diffuse_paths:

@@ -61,6 +61,7 @@ class SeedWorld(Record):
         users: Users whom the target reaches.
         without_path: Users whom it does not reach; they are left out.
         twin_without_path: Users reached in the target but not in the twin.
+        outside_taps: Share of the median user's power that lies outside the taps and is cut off.
     """
 
     seed: int
@@ -69,6 +70,7 @@ class SeedWorld(Record):
     users: int
     without_path: int
     twin_without_path: int
+    outside_taps: float
 
 
 class PrecodingResults(Record):
@@ -87,7 +89,7 @@ class PrecodingResults(Record):
         target_ber: Bit error rate at which SNR losses are read.
         site_hash: Hash of the twin's site.
         indoors: Positions of the drives that were left out because they lie in a building.
-        materials_notes: What was assumed of materials outside the frequencies of ITU-R P.2040.
+        notes: What the computation assumed.
         worlds: One target a seed.
         rows: What each method reached.
     """
@@ -104,7 +106,7 @@ class PrecodingResults(Record):
     target_ber: float
     site_hash: str
     indoors: int
-    materials_notes: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     worlds: list[SeedWorld]
     rows: list[Row]
 

@@ -20,7 +20,7 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site, itu_material
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
-from sitetwin.studies.precoding.channels import antenna_errors, measured, taps_of
+from sitetwin.studies.precoding.channels import antenna_errors, measured, outside_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
 from sitetwin.studies.precoding.judge import TARGET_BER, Judgement
 from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, reached
@@ -122,6 +122,7 @@ def _seed(
         "users": len(kept),
         "without_path": len(users.positions) - len(kept),
         "twin_without_path": silent_twin,
+        "outside_taps": outside_taps(study, target, max(study.link.carriers_hz)),
     }
     return {"world": world, "rows": rows}
 
@@ -175,7 +176,7 @@ def _document(study: PrecodingStudy, site: Site, users: Users, parts: list[dict[
         "target_ber": TARGET_BER,
         "site_hash": site.hash,
         "indoors": users.indoors,
-        "materials_notes": _out_of_range(study, site),
+        "notes": _notes(study, site),
         "worlds": [part["world"] for part in parts],
         "rows": _over_seeds([row for part in parts for row in part["rows"]]),
     }
@@ -206,12 +207,12 @@ def _over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _out_of_range(study: PrecodingStudy, site: Site) -> list[str]:
-    """A sentence for each carrier at which materials of the tables are clamped."""
+def _notes(study: PrecodingStudy, site: Site) -> list[str]:
+    """What the computation assumed, a sentence each."""
     names = {m.itu for m in site.materials if m.itu} | {
         name for choice in study.materials.values() for name in asdict(choice).values()
     }
-    notes = []
+    notes = ["each element sees plane waves, and a path bends at one edge only"]
     for carrier in study.link.carriers_hz:
         outside = sorted(
             name for name in names if not any(known.contains(carrier / 1e9) for known in itu_material(name).ranges)
