@@ -19,7 +19,6 @@ from sitetwin.site import Site
 from sitetwin.studies.precoding.config import PrecodedLink, PrecodingStudy
 from sitetwin.studies.precoding.worlds import World
 
-
 _SAID_ON_THE_PAGE = (
     "the shortest path is",
     "ITU-R",
