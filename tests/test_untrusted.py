@@ -21,10 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin import untrusted
+from sitetwin.channel.antennas.pattern_files import load_pattern
 from sitetwin.channel.stations import read_stations
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.model_files import read_model
 from sitetwin.site import load_scene
+from sitetwin.site.importers.blocks import parse_blocks
 from sitetwin.site.importers.mitsuba_xml import parse_scene
 from sitetwin.site.importers.models import ModelReading, load_model
 from sitetwin.site.maps.ledger import Ledger
@@ -232,11 +234,26 @@ def test_packed_data_are_as_before(make: Callable[[bytes], bytes]) -> None:
 
 def test_a_table_of_text_has_a_bounded_number_of_cells() -> None:
     assert untrusted.parse_table('a, "b,c"\n\n1,2\r\n', "x") == [["a", "b,c"], [], ["1", "2"]]
-    for text in ("," * (2**23 + 1), "\n" * (2**23 + 1)):
+    for text in ("," * (2**23 + 1), "\n" * (2**23 + 1), "\f" * (2**23 + 1)):
         with pytest.raises(SiteTwinError, match="cells"):
             untrusted.parse_table(text, "file x")
     with pytest.raises(SiteTwinError, match="no table of text"):
         untrusted.parse_table("a" * 200_000, "file x")
+
+
+@given(st.text(alphabet="ab\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", max_size=30))
+def test_lines_are_counted_where_python_ends_them(text: str) -> None:
+    assert untrusted.count_lines(text + "a") == len((text + "a").splitlines()) - 1
+
+
+def test_lines_of_patterns_and_insite_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sitetwin.channel.antennas.pattern_text.MOST_LINES", 3)
+    (tmp_path / "p.csv").write_text("0,0,0\n" * 4)
+    with pytest.raises(SiteTwinError, match=r"p\.csv has more than 3 lines"):
+        load_pattern(tmp_path / "p.csv")
+    monkeypatch.setattr("sitetwin.site.importers.blocks.MOST_LINES", 3)
+    with pytest.raises(SiteTwinError, match=r"'a\.city' has more than 3 lines"):
+        parse_blocks(b"a\n" * 4, "a.city")
 
 
 @pytest.mark.parametrize("read", [untrusted.read_head, untrusted.regular_size])

@@ -91,6 +91,13 @@ def test_paths_that_leave_the_folder_are_not_followed(tmp_path):
         assert "1 without power" in read_deepsense(folder).attrs["skipped"]
 
 
+def test_rows_of_a_table_are_bounded_before_their_files_are_read(tmp_path, monkeypatch):
+    write_official(tmp_path)
+    monkeypatch.setattr("sitetwin.measured.deepsense_layouts.MOST_ROWS", 20)
+    with pytest.raises(SiteTwinError, match=r"scenario1\.csv' has 24 rows, more than 20"):
+        read_deepsense(tmp_path)
+
+
 def test_a_folder_of_several_scenarios_asks_which(tmp_path):
     write_gathered(tmp_path)
     write_gathered(tmp_path, scenario=5)

@@ -25,8 +25,13 @@ from sitetwin.untrusted import parse_table, read_head, read_table
 _GATHERED = re.compile(r"(scenario\d+)_unit1_pwr_60ghz_(\d+-\d+)\.npy")
 _POWERS = Path("data", "real_beam_pwr.mat")
 _LONGEST_HEADING = 1 << 14  # bytes
-_LARGEST_TABLE = 1 << 28  # bytes
 _DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floating point say 3.0
+
+LARGEST_TABLE = 1 << 26
+"""Bytes of the table of a scenario."""
+
+MOST_ROWS = 1 << 17
+"""Its rows; each names files that are read. The longest drives have some ten thousand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +210,11 @@ class _Rows:
         self.drive, self.image = column("seq_index"), column("unit1_rgb")
         self.box = like("bbox") or like("bounding_box")
         self.order = column("index", "frame", "time_index")
-        lines = [cells for cells in read_table(table, f"'{table}'", _LARGEST_TABLE, "copy it again") if cells]
+        lines = [cells for cells in read_table(table, f"'{table}'", LARGEST_TABLE, "copy it again") if cells]
+        if len(lines) - 1 > MOST_ROWS:
+            raise SiteTwinError(
+                f"'{table}' has {len(lines) - 1} rows, more than {MOST_ROWS}; leave out what is not needed"
+            )
         self.table = [dict(zip(names, cells, strict=False)) for cells in lines[1:]]
 
     @staticmethod

@@ -321,6 +321,8 @@ class Vegetation:
         try:
             volumes = []
             for entry in values["volumes"]:
+                if not isinstance(entry, dict):
+                    raise ValueError(f"a volume is {type(entry).__name__} where its attributes are due")
                 attributes: dict[str, Any] = {
                     k: _tuples(v) if isinstance(v, (list, tuple)) else v for k, v in entry.items()
                 }
@@ -328,4 +330,6 @@ class Vegetation:
             centres = np.array(values["scatter_centres"], dtype=np.float64).reshape(-1, 3)
             return cls(tuple(volumes), centres, np.array(values["scatter_volume"], dtype=np.int32))
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise SiteTwinError(f"the description of the vegetation is malformed ({error})") from error
+            raise SiteTwinError(
+                f"the description of the vegetation is malformed ({error}); make the site again"
+            ) from error

@@ -33,6 +33,7 @@ MOST_CELLS = 2**23
 """Cells of a table of text, empty ones too."""
 
 _MEMORY = {b"{": 192, b"[": 72, b",": 32, b'"': 16}  # bytes that each of these in a document stands for
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _MOST_DIGITS = 4300  # of a whole number, by Python's own limit
 _DEEPEST_KEY = 16  # words of one dotted key of TOML, whose parser takes time by the square of them
 _WORD = r"(?:[A-Za-z0-9_-]{1,99}|\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')"
@@ -153,6 +154,11 @@ def read_table(path: Path, what: str, largest: int, mend: str = "copy or export 
     return parse_table(read_text(path, what, largest, mend), what, mend)
 
 
+def count_lines(text: str) -> int:
+    """Ends of lines in a text, of every kind at which `str.splitlines` cuts it."""
+    return sum(map(text.count, _LINE_ENDS)) - text.count("\r\n")
+
+
 def parse_table(text: str, what: str, mend: str = "copy or export it again", separator: str = ",") -> list[list[str]]:
     """Cut a table of text into its cells.
 
@@ -169,7 +175,7 @@ def parse_table(text: str, what: str, mend: str = "copy or export it again", sep
         SiteTwinError: The table has more than `MOST_CELLS` cells, one of more than 131072 characters, or quotation
             marks without an end.
     """
-    if text.count(separator) + text.count("\n") + text.count("\r") > MOST_CELLS:
+    if text.count(separator) + count_lines(text) > MOST_CELLS:
         raise SiteTwinError(f"{what} has more than {MOST_CELLS} cells; leave out what is not needed")
     try:
         return list(csv.reader(text.splitlines(keepends=True), delimiter=separator, skipinitialspace=True))

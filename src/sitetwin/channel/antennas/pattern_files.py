@@ -52,7 +52,7 @@ def load_pattern(path: str | Path) -> SampledPattern:
 
 
 def _has_cuts(text: str) -> bool:
-    starts = {words[0].upper() for line in text.splitlines() if (words := line.split())}
+    starts = {words[0].upper() for line in text.splitlines() if (words := line.split(maxsplit=1))}
     return {"GAIN", "HORIZONTAL", "VERTICAL"} <= starts
 
 

@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.untrusted import read_bytes
+from sitetwin.untrusted import count_lines, read_bytes
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a pattern file; a grid of one degree has some 2 MB."""
+
+MOST_LINES = 2**19
+"""Lines of a pattern file; a grid of half a degree has a quarter of a million."""
 
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 
@@ -21,7 +24,7 @@ def read_text(path: Path) -> str:
     Vendors' files are of the nineties: their +-, degree and dash signs are single bytes.
 
     Raises:
-        SiteTwinError: The file cannot be read, is larger than 64 MB, or is no text.
+        SiteTwinError: The file cannot be read, is larger than 64 MB, has more than `MOST_LINES`, or is no text.
     """
     what = f"antenna pattern {path}"
     data = read_bytes(path, what, LARGEST_FILE)
@@ -34,6 +37,8 @@ def read_text(path: Path) -> str:
         text = data.decode("cp1252", errors="replace")
     if "\0" in text:
         raise SiteTwinError(f"{what} cannot be read: it holds zero bytes, so that it is no text; check the file")
+    if count_lines(text) > MOST_LINES:
+        raise SiteTwinError(f"{what} has more than {MOST_LINES} lines; give a coarser grid")
     return text
 
 

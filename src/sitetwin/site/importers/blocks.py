@@ -17,7 +17,10 @@ FARTHEST_POINT = 1e9
 """Coordinates beyond it are impossible in every unit and reference system of the earth."""
 
 LARGEST_FILE = 2**28
-"""Bytes of a file that is read whole; a city of a million faces has about as many."""
+"""Bytes of a file that is read whole."""
+
+MOST_LINES = 2**22
+"""Lines of a file; a face of four corners takes eight of them, and a city some hundred thousand faces."""
 
 _BEGIN = re.compile(r"begin_<([A-Za-z0-9_:]{1,64})>\s*(.*)", re.DOTALL)
 _END = re.compile(r"end_<([A-Za-z0-9_:]{1,64})>")
@@ -158,11 +161,13 @@ def parse_blocks(data: bytes, where: str) -> Block:
 
     Raises:
         SiteTwinError: A block has no end (the file is truncated), an end has no beginning, blocks nest too deeply, or
-            the file is binary.
+            the file is binary or has more than `MOST_LINES`.
     """
     source = Source(where)
     if b"\0" in data:
         raise SiteTwinError(f"'{where}' is a binary file, not a text file of Wireless InSite; check the path")
+    if data.count(b"\n") > MOST_LINES:
+        raise SiteTwinError(f"'{where}' has more than {MOST_LINES} lines; export a smaller area")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
