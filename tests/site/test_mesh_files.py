@@ -231,7 +231,7 @@ def test_an_origin_that_is_malformed_is_left_out(tmp_path: Path, origin: Any) ->
 @pytest.mark.parametrize(
     ("keys", "value", "says"),
     [
-        (["nodes"], [{"children": [1, 2]}, {"mesh": 0}, {"mesh": 0}], "more than 2 nodes"),
+        (["nodes"], [{"children": [1, 2]}, {"mesh": 0}, {"mesh": 0}], "has 3 nodes, more than 2"),
         (["meshes", 0, "primitives"], [{"attributes": {"POSITION": 0}, "indices": 1}] * 3, "more than 2 primitives"),
     ],
 )

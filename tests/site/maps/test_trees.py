@@ -227,6 +227,16 @@ def test_on_a_slope_every_canopy_stands_on_the_ground() -> None:
             assert volume.z_min == pytest.approx(slope(np.array([volume.centre]))[0])
 
 
+def test_mapped_trees_are_bounded_where_the_site_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sitetwin.site.maps.trees.MOST_TREES", 2)
+    trees = [tree(10.0 * k, 0.0) for k in range(3)]
+    row = (shapely.LineString([(0, 50), (100, 50)]), {"natural": "tree_row"})
+    for things in (trees, [row]):
+        with pytest.raises(SiteTwinError, match="holds more than 2 trees"):
+            plant(*things)
+    plant(*trees, extent=(-5.0, -5.0, 15.0, 5.0))
+
+
 def test_too_many_and_bad_options() -> None:
     forest = (shapely.box(0, 0, 5000, 5000), {"natural": "wood"})
     with pytest.raises(SiteTwinError, match="stem_spacing = 0"):

@@ -21,7 +21,7 @@ _FRACTIONS = {"i1": 127.0, "u1": 255.0, "i2": 32767.0, "u2": 65535.0}  # section
 _VEGETATION = {"sitetwin": "vegetation"}
 
 MOST_NODES = 2**16
-"""Nodes of a scene, and primitives of the meshes in it; a city of as many buildings takes some seconds to read."""
+"""Nodes of a document, and primitives of the meshes in it; a city of as many buildings takes some seconds to read."""
 
 
 def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
@@ -72,6 +72,9 @@ def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
 
 def _mesh_nodes(gltf: Gltf, ledger: Ledger) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Nodes with a mesh and their matrices into the scene, depth first in the document's order."""
+    nodes = gltf.document.get("nodes")
+    if isinstance(nodes, list) and len(nodes) > MOST_NODES:
+        gltf.refuse(f"has {len(nodes)} nodes, more than {MOST_NODES}", "join objects, or cut it into smaller files")
     seen: set[int] = set()
     stack = [(index, np.eye(4)) for index in reversed(_roots(gltf))]
     while stack:
@@ -80,8 +83,6 @@ def _mesh_nodes(gltf: Gltf, ledger: Ledger) -> Iterator[tuple[dict[str, Any], np
         if index in seen:
             gltf.refuse("has a node with two parents or in a loop", "nodes must form a tree, export it again")
         seen.add(index)
-        if len(seen) > MOST_NODES:
-            gltf.refuse(f"has more than {MOST_NODES} nodes", "join objects, or cut it into smaller files")
         if node.get("extras") == _VEGETATION:
             ledger.note("dropped", "canopies drawn as meshes: vegetation is no surface", _text(node, "name"))
             continue

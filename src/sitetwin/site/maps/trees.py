@@ -20,6 +20,9 @@ from sitetwin.site.vegetation import Cylinder, Vegetation, Volume
 MOST_STEMS = 200_000
 """Trunks that are assumed in the woods of a site, and trees in its parks."""
 
+MOST_TREES = 200_000
+"""Trees of a map that are told apart, and those of its rows."""
+
 _WAY_CLEARANCE = 3.0  # metres between the middle of a way and the trees that are assumed in a park
 
 _POLYGONS = ("Polygon", "MultiPolygon")
@@ -76,8 +79,8 @@ def build_vegetation(
         Crowns, prisms and trunks in the order of the features, by kind.
 
     Raises:
-        SiteTwinError: A spread is set and `rng` is not given, there would be more than 200,000 assumed stems, or
-            outlines cross more often than anybody can mean.
+        SiteTwinError: A spread is set and `rng` is not given, there would be more than 200,000 assumed stems or
+            mapped trees, or outlines cross more often than anybody can mean.
     """
     options = options or TreeOptions()
     if options.spread and rng is None:
@@ -106,7 +109,7 @@ class _Planting:
         self.woods: list[shapely.Geometry] = []
         self.wooded = shapely.STRtree([])
         self.volumes: list[Volume] = []
-        self.stems = 0
+        self.stems = self.told_apart = 0
 
     def run(self) -> Vegetation:
         """Woods first, for they decide where trees are told apart."""
@@ -126,7 +129,9 @@ class _Planting:
         rows, trees = of_kind["tree row"], of_kind["tree"]
         for feature in rows:
             self._row(feature)
-        self._trees(trees, np.array([(f.geometry.x, f.geometry.y) for f in trees]).reshape(-1, 2), "tree")
+        places = np.array([(f.geometry.x, f.geometry.y) for f in trees]).reshape(-1, 2)
+        self._count_trees(int(self._in_frame(shapely.points(places)).sum()))
+        self._trees(trees, places, "tree")
         mapped = shapely.STRtree([*(f.geometry for f in (*rows, *trees)), *self.woods])
         for feature in of_kind["park"]:
             self._park(feature, mapped)
@@ -196,6 +201,7 @@ class _Planting:
     def _row(self, feature: Feature) -> None:
         for line in shapely.get_parts(feature.geometry):
             steps = max(round(line.length / self.options.row_spacing), 1)
+            self._count_trees(steps)
             places = shapely.line_interpolate_point(line, np.linspace(0, line.length, steps + 1))
             if line.is_closed:
                 places = places[:-1]
@@ -225,6 +231,14 @@ class _Planting:
             raise SiteTwinError(
                 f"the {what} of the map would hold more than {MOST_STEMS:,} assumed trees; choose a wider {option}, "
                 f"{option} = 0 for none, or a smaller area"
+            )
+
+    def _count_trees(self, more: int) -> None:
+        self.told_apart += more
+        if self.told_apart > MOST_TREES:
+            raise SiteTwinError(
+                f"the map holds more than {MOST_TREES:,} trees, those of its tree rows counted; import a smaller part "
+                "of it, or leave the vegetation out"
             )
 
     def _trees(self, features: Sequence[Feature], places: np.ndarray, what: str) -> None:
