@@ -73,7 +73,7 @@ def parse_obj(data: bytes, where: str) -> tuple[np.ndarray, list[ObjFace]]:
         SiteTwinError: The file is too large, or its polygons have too many corners.
         ValueError: A number is malformed.
     """
-    vertices, faces = array("d"), []
+    vertices, faces = array("d"), list[ObjFace]()
     group, material, clipping = "", "", 0
     for line in text_lines(data, where):
         words = line.split()
