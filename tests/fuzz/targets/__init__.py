@@ -46,6 +46,7 @@ READERS: dict[str, str] = {
     "store.mat_files": "mat",
     "studies.beams.twin": "box-of-meshes",
     "studies.csi.config": "cell",
+    "studies.frame": "study-part",
     "studies.precoding.config": "drives-past-a-station",
     "studies.records": "beam-study",
     "view.sources": "values",
