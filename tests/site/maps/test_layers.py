@@ -316,6 +316,12 @@ def test_the_folder_of_copies_may_have_any_name(here, package, tmp_path, monkeyp
     assert len(read_map(package)[0].features) == len(HOUSES)
 
 
+@pytest.mark.parametrize("python", ["", "no such file"])
+def test_without_a_python_to_run_it_is_refused(package, monkeypatch, python) -> None:
+    monkeypatch.setattr(sys, "executable", python)
+    refused(package, "cannot be copied and read by a process of Python")
+
+
 def test_changes_that_are_not_in_the_file_yet(package) -> None:
     database = sqlite3.connect(package)
     database.execute("PRAGMA journal_mode=WAL")

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,7 +112,7 @@ def _ask(
     """What the process says of the layers, and the arrays of their shapes."""
     size = sum(len(data) for parts in sources.values() for data in parts.values())
     seconds = _SECONDS + size // _BYTES_A_SECOND
-    with tempfile.TemporaryDirectory(prefix="sitetwin-") as folder:
+    with _refusing(where), tempfile.TemporaryDirectory(prefix="sitetwin-") as folder:
         question = {
             "folder": folder,
             "sources": [_put(Path(folder), k, name, parts) for k, (name, parts) in enumerate(sources.items())],
@@ -143,6 +144,20 @@ def _ask(
     if "refused" in text:
         _refuse(where, text["refused"])
     return text, arrays
+
+
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Refuse the file where the system gives no folder, no room or no process: Python within a program has none."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        _refuse(
+            where,
+            f"cannot be copied and read by a process of Python ({reason}: '{str(error.filename or '')[:80]}'); make "
+            "room for temporary files and run an ordinary Python, or convert it to GeoJSON",
+        )
 
 
 def _put(folder: Path, number: int, name: str, parts: Mapping[str, bytes]) -> dict[str, Any]:
