@@ -30,7 +30,7 @@ Profile = Literal["quick", "paper", "full"]
 
 _Metres = Annotated[float, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
-SPLITS = ("random", "blocks", "drives")
+Split = Literal["random", "blocks", "drives"]
 """How users are split: at random, as published (neighbours leak), into blocks of space, or into whole drives."""
 
 
@@ -136,7 +136,7 @@ class Evaluation(Frozen):
     Attributes:
         seeds: Each draws a target world, errors of measurement, splits and initial weights anew.
         users: Positions over all drives; the published 112,000 realisations are 1,750 of them.
-        splits: Which of `SPLITS` are run.
+        splits: Which of these are run.
         train_share: Share of the users that train (and validate), 0.7 as published.
         validation_share: Share of the training users that choose epochs and ridges.
         block_m: Side of the blocks.
@@ -153,7 +153,7 @@ class Evaluation(Frozen):
 
     seeds: tuple[int, ...] = (0, 1, 2)
     users: int = Field(default=1750, ge=40)
-    splits: tuple[Literal["random", "blocks", "drives"], ...] = SPLITS
+    splits: tuple[Split, ...] = ("random", "blocks", "drives")
     train_share: float = Field(default=0.7, gt=0, lt=1)
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     block_m: float = Field(default=10.0, gt=0)

@@ -61,10 +61,10 @@ def trace_ways(
         ways.append(("all mechanisms", full))
     count = len(study.evaluation.rays) + len(ways)
     for number, rays in enumerate(study.evaluation.rays):
-        settings = ReferenceSettings(
+        shot = ReferenceSettings(
             max_depth=study.max_depth, samples=rays, diffraction=study.diffraction, batch=50, seed=full.seed
         )
-        paths = with_fields(trace_reference(twin.site, station, positions, settings))
+        paths = with_fields(trace_reference(twin.site, station, positions, shot))
         found.append(TracedTwin(f"{rays:,} rays", "Sionna RT", rays, paths))
         done((number + 1) / count)
     for number, (label, settings) in enumerate(ways, start=len(study.evaluation.rays)):

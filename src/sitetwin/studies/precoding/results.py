@@ -10,8 +10,6 @@ from pydantic import Field
 from sitetwin.studies.frame import RESULTS
 from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
 
-SCHEMA = "sitetwin.precoding-results/1"
-
 
 class Row(Record):
     """What one method reached, over the seeds.
@@ -94,7 +92,7 @@ class PrecodingResults(Record):
         rows: What each method reached.
     """
 
-    schema_version: Literal["sitetwin.precoding-results/1"] = SCHEMA
+    schema_version: Literal["sitetwin.precoding-results/1"] = "sitetwin.precoding-results/1"
     title: str
     profile: str
     synthetic: bool = True

@@ -184,8 +184,8 @@ def _document(study: PrecodingStudy, site: Site, users: Users, parts: list[dict[
 
 def _over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row["about"])].append(row)
+    for one in rows:
+        groups[tuple(one["about"])].append(one)
     found = []
     for (figure, carrier, split, method, engine, precoder), members in groups.items():
         row: dict[str, Any] = {
