@@ -15,7 +15,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers import cityjson_surfaces
 from sitetwin.site.importers.cityjson import load_cityjson
 from sitetwin.site.importers.polygons import triangulate
-from sitetwin.site.maps import columns, crossings, crowding, even_odd
+from sitetwin.site.maps import columns, crossings, crowding, even_odd, ground_areas
 from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
 from sitetwin.site.maps.crossings import crossing_lines
@@ -197,3 +197,28 @@ def test_sloping_roofs_over_one_another_are_counted(monkeypatch: pytest.MonkeyPa
                 SiteTwinError, match=r"sloping roofs lie over 6 other buildings .* at most 5 can be cut"
             ):
                 crossing_lines(volumes)
+
+
+def test_a_wood_that_falls_into_thousands_of_areas_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are cut and filled one by one; a wood of many parts that do not cross is taken."""
+    drawn = shapely.Polygon(np.random.default_rng(0).uniform(0, 100, (40, 2)))
+    parts = len(even_odd.few_parts(drawn, "way/1").geoms)
+    monkeypatch.setattr(even_odd, "MOST_PARTS", parts - 1)
+    with pytest.raises(SiteTwinError, match=f"'way/1' crosses itself so often that it encloses {parts} separate"):
+        even_odd.few_parts(drawn, "way/1")
+    apart = shapely.MultiPolygon([shapely.box(2 * i, 0, 2 * i + 1, 1) for i in range(parts)])
+    assert even_odd.few_parts(apart, "way/2") is apart
+
+
+def test_areas_of_many_parts_are_straightened_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that would push over one another stays as it is drawn."""
+    wavy = shapely.Polygon([*[(x, 0.1 * (x % 2)) for x in range(21)], (20, 9), (0, 9)])
+    drawn = shapely.MultiPolygon([wavy, shapely.box(30, 0, 31, 1)])
+    together = ground_areas._straightened(drawn)
+    monkeypatch.setattr(ground_areas, "_FEW_PARTS", 1)
+    assert shapely.equals(ground_areas._straightened(drawn), together)
+    assert shapely.get_num_coordinates(together) < shapely.get_num_coordinates(drawn)
+    notched = shapely.Polygon([(0, 0), (5, -0.15), (10, 0), (10, -9), (0, -9)])
+    meeting = shapely.MultiPolygon([notched, shapely.Polygon([(5, -0.15), (5.5, 3), (4.5, 3)])])
+    assert meeting.is_valid
+    assert ground_areas._straightened(meeting) is meeting

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.antimeridian import FARTHEST_TURN, width, wrapped
 from sitetwin.site.maps.drawn import Drawn, is_building, pieces, related_building
-from sitetwin.site.maps.even_odd import valid_area
+from sitetwin.site.maps.even_odd import few_parts, valid_area
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.projection import FARTHEST, LocalProjection
 
@@ -219,7 +219,8 @@ def _cut(thing: Drawn, region: shapely.Polygon, ledger: Ledger) -> list[Drawn]:
     """The parts of a line or an area within a region."""
     geometry = thing.geometry
     if not geometry.is_valid:
-        geometry = valid_area(geometry, thing.key)
+        is_built = "building" in thing.tags or "building:part" in thing.tags
+        geometry = (valid_area if is_built else few_parts)(geometry, thing.key)
         ledger.note("repaired", "area that crosses itself, before it was cut", thing.key)
     parts = cut_to(geometry, region)
     ledger.note("dropped", "the part outside the clip" if parts else "outside the clip", thing.key)

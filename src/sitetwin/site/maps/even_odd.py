@@ -13,8 +13,12 @@ from jaxtyping import Bool, Float, Shaped
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.arrangement import directed_edges, distinct_points
 from sitetwin.site.maps.crowding import count_crossings, refuse_crowds, segments_of
+
+MOST_PARTS = 5_000
+"""Parts into which an area of the ground or of plants may fall that crosses itself: a few seconds of work."""
 
 _FEW_CROSSINGS = 100  # up to which GEOS repairs in a tenth of a second
 _FEW_FACES = 2_000  # whose union takes less than half a second
@@ -44,6 +48,26 @@ def valid_area(geometry: shapely.Geometry, name: str) -> shapely.Geometry:
     ends, times = np.unique(ends, axis=0, return_counts=True)
     parts, _ = enclosed(ends[times % 2 == 1])
     return shapely.normalize(shapely.multipolygons(parts))
+
+
+def few_parts(geometry: shapely.Geometry, name: str) -> shapely.Geometry:
+    """Do as `valid_area` for an area of the ground or of plants, whose parts are cut and filled one by one.
+
+    Args:
+        geometry: Polygon or MultiPolygon.
+        name: What it is, for the message.
+
+    Raises:
+        SiteTwinError: It crosses itself so often that it falls into more than `MOST_PARTS` parts.
+    """
+    area = valid_area(geometry, name)
+    parts = int(shapely.get_num_geometries(area))
+    if area is not geometry and parts > MOST_PARTS:
+        raise SiteTwinError(
+            f"the outline of '{name}' crosses itself so often that it encloses {parts:,} separate areas, and at most "
+            f"{MOST_PARTS:,} are taken: no map is drawn like this; repair or remove it"
+        )
+    return area
 
 
 def enclosed(ends: Float[np.ndarray, "segments 2 2"]) -> tuple[Shaped[np.ndarray, " parts"], bool]:

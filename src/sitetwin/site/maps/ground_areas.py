@@ -56,6 +56,7 @@ WATERWAYS = {"river": 12.0, "canal": 10.0, "stream": 2.0, "ditch": 1.0, "drain":
 _WIDTHS = (0.3, 200.0)  # metres that a width may have
 _ROAD, _WATER, _OTHER = range(3)
 _BELOW = {"yes", "culvert", "flooded", "avalanche_protector"}
+_FEW_PARTS = 1_000  # of an area, which GEOS straightens together in a tenth of a second
 _STACKED = {"underground", "multi-storey", "rooftop"}
 
 
@@ -242,13 +243,25 @@ def valid_area(feature: Feature, ledger: Ledger) -> shapely.Geometry | None:
     Args:
         feature: A polygon with its tags.
         ledger: Account of the import; it records a repair, and areas without extent.
+
+    Raises:
+        SiteTwinError: The outline crosses itself more often than anybody can mean.
     """
     geometry = feature.geometry
     if not geometry.is_valid:
-        geometry = even_odd.valid_area(geometry, feature.key)
+        geometry = even_odd.few_parts(geometry, feature.key)
         ledger.note("repaired", "ground area whose outline crosses itself", feature.key)
-    geometry = _polygonal(np.array([shapely.simplify(geometry, SIMPLIFY)], dtype=object))[0]
+    geometry = _polygonal(np.array([_straightened(geometry)], dtype=object))[0]
     if geometry.is_empty or geometry.area <= 0:
         ledger.note("dropped", "ground area without extent", feature.key)
         return None
     return geometry
+
+
+def _straightened(area: shapely.Geometry) -> shapely.Geometry:
+    """An area with fewer corners; of many parts each for itself, since GEOS looks at each part for each corner."""
+    parts = shapely.get_parts(area)
+    if len(parts) <= _FEW_PARTS:
+        return shapely.simplify(area, SIMPLIFY)
+    simple = shapely.multipolygons(shapely.simplify(parts, SIMPLIFY))
+    return simple if simple.is_valid else area  # parts that meet may be pushed over one another

@@ -10,7 +10,7 @@ import shapely
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.canopies import HeightOf, lattice, prisms
 from sitetwin.site.maps.crowding import refuse_crowds
-from sitetwin.site.maps.even_odd import valid_area
+from sitetwin.site.maps.even_odd import few_parts, valid_area
 from sitetwin.site.maps.features import Feature
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.lengths import parse_length
@@ -147,7 +147,7 @@ class _Planting:
         return shapely.difference(area, shapely.union_all([*near, *woods[shapely.intersects(woods, area)]]))
 
     def _wood(self, feature: Feature) -> None:
-        area = self._free(valid_area(feature.geometry, feature.key))
+        area = self._free(few_parts(feature.geometry, feature.key))
         height = self._height(feature, self.options.wood_height, "wood")
         base = self.options.clear_stem * height
         self._fill(feature, area, base, height, "wood")
@@ -165,7 +165,7 @@ class _Planting:
 
     def _thicket(self, feature: Feature, geometry: shapely.Geometry, what: str, default: float) -> None:
         self._fill(
-            feature, self._free(valid_area(geometry, feature.key)), 0.0, self._height(feature, default, what), what
+            feature, self._free(few_parts(geometry, feature.key)), 0.0, self._height(feature, default, what), what
         )
 
     def _hedge(self, feature: Feature) -> None:
@@ -210,7 +210,7 @@ class _Planting:
             self._trees([feature] * count, shapely.get_coordinates(places), "tree of a row")
 
     def _park(self, feature: Feature, mapped: shapely.STRtree) -> None:
-        area = valid_area(feature.geometry, feature.key)
+        area = few_parts(feature.geometry, feature.key)
         if not self.options.park_spacing:
             return
         if len(mapped.query(area, predicate="intersects")):
@@ -293,5 +293,5 @@ def _ways_and_waters(features: Sequence[Feature]) -> list[shapely.Geometry]:
         if "highway" in feature.tags and feature.geometry.geom_type in (*_LINES, *_POLYGONS):
             areas.append(shapely.buffer(feature.geometry, _WAY_CLEARANCE, quad_segs=2))
         elif feature.tags.get("natural") == "water" and feature.geometry.geom_type in _POLYGONS:
-            areas.append(valid_area(feature.geometry, feature.key))
+            areas.append(few_parts(feature.geometry, feature.key))
     return areas
