@@ -15,12 +15,13 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.importers import cityjson_surfaces
 from sitetwin.site.importers.cityjson import load_cityjson
 from sitetwin.site.importers.polygons import triangulate
-from sitetwin.site.maps import columns, crossings, crowding, even_odd, ground_areas
+from sitetwin.site.maps import columns, crossings, crowding, even_odd, footprints, ground_areas
 from sitetwin.site.maps.arrangement import arrange
 from sitetwin.site.maps.columns import Volumes, find_columns
 from sitetwin.site.maps.crossings import crossing_lines
 from sitetwin.site.maps.crowding import count_crossings, refuse_crowds, segments_of
 from sitetwin.site.maps.even_odd import enclosed, valid_area
+from sitetwin.site.maps.ledger import Ledger
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -222,3 +223,40 @@ def test_areas_of_many_parts_are_straightened_one_by_one(monkeypatch: pytest.Mon
     meeting = shapely.MultiPolygon([notched, shapely.Polygon([(5, -0.15), (5.5, 3), (4.5, 3)])])
     assert meeting.is_valid
     assert ground_areas._straightened(meeting) is meeting
+
+
+def one_spike_after_the_other(corners: np.ndarray) -> np.ndarray | None:
+    """The first corner that turns back goes, then corners that repeat the one before; then all is looked at anew."""
+    while len(corners) >= 3:
+        sharp = footprints._turns_back(np.roll(corners, 1, axis=0), corners, np.roll(corners, -1, axis=0))
+        if not sharp.any():
+            return corners
+        corners = np.delete(corners, int(np.argmax(sharp)), axis=0)
+        corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
+    return None
+
+
+@given(seeds, st.integers(3, 12), st.booleans())
+@settings(deadline=None)
+def test_spikes_are_cut_as_if_one_were_cut_after_the_other(seed: int, size: int, doubled: bool) -> None:
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 4, (size, 2)).astype(float)
+    if doubled:
+        corners = np.repeat(corners, rng.integers(1, 3, size), axis=0)
+    ring = shapely.LinearRing(corners)
+    wanted = one_spike_after_the_other(shapely.get_coordinates(ring)[:-1])
+    found = footprints._ring(ring, "a", Ledger())
+    assert (found is None) == (wanted is None)
+    assert wanted is None or np.array_equal(found, wanted)
+
+
+def test_each_of_many_spikes_is_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    turns_back = footprints._turns_back
+    monkeypatch.setattr(footprints, "_turns_back", lambda a, b, c: looked.append(b.size // 2) or turns_back(a, b, c))
+    angle = np.linspace(0, 2 * np.pi, 1001)[:-1]
+    circle = 50 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    drawn = np.stack([circle, 1.5 * circle, circle], axis=1).reshape(-1, 2)
+    found = footprints._ring(shapely.LinearRing(drawn), "a", Ledger())
+    assert np.allclose(found, circle)
+    assert sum(looked) < 10 * len(drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -161,11 +162,48 @@ def _ring(ring: shapely.LinearRing, key: str, ledger: Ledger) -> np.ndarray | No
     corners = shapely.get_coordinates(ring)[:-1]
     if not _credible(corners).all():
         return None
-    while len(corners) >= 3:
-        sharp = _turns_back(np.roll(corners, 1, axis=0), corners, np.roll(corners, -1, axis=0))
-        if not sharp.any():
-            break
-        ledger.note("repaired", "spike of a building outline, cut off", key)
-        corners = np.delete(corners, int(np.argmax(sharp)), axis=0)
-        corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
+    sharp = _turns_back(np.roll(corners, 1, axis=0), corners, np.roll(corners, -1, axis=0))
+    if sharp.any():
+        corners = _without_spikes(corners, np.flatnonzero(sharp).tolist(), key, ledger)
     return corners if len(corners) >= 3 else None
+
+
+def _without_spikes(corners: np.ndarray, sharp: list[int], key: str, ledger: Ledger) -> np.ndarray:
+    """Corners without spikes and repeated corners: the first spike is cut, then the first of those left, and so on.
+
+    A cut changes its two neighbours alone, so that each corner is looked at a few times however many spikes there are.
+    """
+    count = len(corners)
+    before, after = [i - 1 for i in range(count)], [*range(1, count), 0]
+    before[0] = count - 1
+    alive, left = [True] * count, count
+
+    def drop(corner: int) -> None:
+        nonlocal left
+        alive[corner], left = False, left - 1
+        after[before[corner]], before[after[corner]] = after[corner], before[corner]
+
+    def turns_back(corner: int) -> bool:
+        return bool(_turns_back(corners[before[corner]], corners[corner], corners[after[corner]]))
+
+    def repeats(corner: int) -> bool:
+        return bool((corners[corner] == corners[before[corner]]).all())
+
+    repeated = [i for i in range(count) if repeats(i)]  # they go with the first cut
+    heapq.heapify(sharp)
+    while sharp and left >= 3:
+        corner = heapq.heappop(sharp)
+        if not alive[corner] or not turns_back(corner):
+            continue
+        ledger.note("repaired", "spike of a building outline, cut off", key)
+        looked_at = {before[corner], after[corner]}
+        drop(corner)
+        for other in [*repeated, after[before[corner]]]:
+            if left > 1 and alive[other] and repeats(other):
+                looked_at |= {before[other], after[other]}
+                drop(other)
+        repeated = []
+        for other in looked_at:
+            if left >= 3 and alive[other] and turns_back(other):
+                heapq.heappush(sharp, other)
+    return corners[alive]
