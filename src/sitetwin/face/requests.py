@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Literal, TypedDict, Unpack
 
 from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, FieldOptions, OfdmGrid, Radio
+from sitetwin.channel.fields.options import TENSORS
 from sitetwin.errors import SiteTwinError
 from sitetwin.hertz import check_bandwidth, check_carrier, check_spacing
 
@@ -50,7 +51,7 @@ class ChannelChoices(TypedDict, total=False):
 
 _OWN = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio")
 _OF_REQUEST = {"radio": "tx", "user_radio": "rx"}
-_OF_FIELDS = {field.name for field in fields(FieldOptions)} - {"relative_permittivity", "conductivity"}
+_OF_FIELDS = {field.name for field in fields(FieldOptions)} - set(TENSORS)
 
 
 def channel_request(request: ChannelRequest | None = None, **choices: Unpack[ChannelChoices]) -> ChannelRequest:
