@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,25 @@ def run_precoding_study(study: PrecodingStudy, folder: str | Path, progress: Pro
     parts = [read_part(_part(folder, seed), f"{key} {seed}") for seed in study.evaluation.seeds]
     if any(part is None for part in parts):
         twin = twin_world(study, site, station, users, progress)
-        for place, seed in enumerate(study.evaluation.seeds):
-            if parts[place] is None:
-                parts[place] = _seed(study, site, station, users, twin, seed, progress)
-                write_part(_part(folder, seed), f"{key} {seed}", parts[place])
+        with _one_thread():
+            for place, seed in enumerate(study.evaluation.seeds):
+                if parts[place] is None:
+                    parts[place] = _seed(study, site, station, users, twin, seed, progress)
+                    write_part(_part(folder, seed), f"{key} {seed}", parts[place])
     document = _document(study, site, users, [part for part in parts if part is not None])
     checked_record(PrecodingResults, document)
     return write_results(folder, document, {"seconds": time.perf_counter() - started})
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Train on one thread: on several, sums come in another order, and networks differ from machine to machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _part(folder: Path, seed: int) -> Path:
