@@ -70,7 +70,7 @@ def mrt_error_rate(
     Args:
         snr: gamma, a ratio.
         antennas: L, the number of transmit antennas.
-        correlation: r = |rho|^2, the squared correlation of the known with the true channel, 0 to 1.
+        correlation: ``r = |rho|^2``, the squared correlation of the known with the true channel, 0 to 1.
         constellation: Name of the constellation.
 
     Raises:
@@ -91,7 +91,7 @@ def mrt_error_rate(
 
 
 def mrt_long_term_error_rate(snr: float, antennas: int, constellation: str | Modulation = "qpsk") -> float:
-    """Bit error rate of MRT with the long-term power fixed, ``b = h* / sqrt(N_T)``: the gain is ||h||^2 / sqrt(N_T).
+    """Bit error rate of MRT with fixed long-term power, ``b = h* / sqrt(N_T)``: the gain is ``||h||^2 / sqrt(N_T)``.
 
     QPSK: ``int_0^inf Q(x sqrt(gamma/N_T)) x^(L-1) e^(-x) / Gamma(L) dx``, L = N_T, by quadrature to about 1e-13. The
     order of diversity is L/2, since the power follows the channel.
@@ -139,7 +139,7 @@ class GainNodes:
     """A quadrature over the law of a power gain: nodes and their probabilities.
 
     Attributes:
-        gains: (nodes,) power gains |g|^2.
+        gains: (nodes,) power gains ``|g|^2``.
         probabilities: (nodes,) their weights, of sum 1.
     """
 

@@ -88,7 +88,7 @@ class Modulation:
         """Exact bit error rate in white Gaussian noise.
 
         Args:
-            snr: Es/N0, a ratio: |g|^2 / sigma^2 for a gain g.
+            snr: Es/N0, a ratio: ``|g|^2 / sigma^2`` for a gain g.
         """
         root = np.sqrt(np.asarray(snr, dtype=float))
         weights, factors = self.q_terms

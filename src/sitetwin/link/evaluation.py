@@ -35,7 +35,7 @@ def error_rate_of_gains(
     """Mean bit error rate over power gains, which may be weighted: a sample, or the nodes of a quadrature.
 
     Args:
-        gains: (n,) power gains |g|^2.
+        gains: (n,) power gains ``|g|^2``.
         snr: 1/sigma^2, a ratio.
         constellation: Name of the constellation.
         probabilities: (n,) weights; equal by default.
