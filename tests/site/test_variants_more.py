@@ -367,6 +367,9 @@ def test_erroneous_poses_stay_outdoors(town: Site) -> None:
         assert entry["draws"] >= 1
     with pytest.raises(SiteTwinError, match="64 draws"):
         pose_error(Pose((-30.0, 0.0, 5.0)), PoseError(GeometryError(0.1)), rng(), town)
+    for wrong in ({"yaw_sigma_deg": 1.7e308}, {"height_sigma": 1e4}):
+        with pytest.raises(SiteTwinError, match="0 to 360 degrees and 0 to 1000 m"):
+            PoseError(**wrong)
 
 
 def test_recipes_go_to_a_file_and_back(tmp_path: Path, village: Site) -> None:

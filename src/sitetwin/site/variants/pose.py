@@ -13,8 +13,11 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.mesh import Mesh
 from sitetwin.site.places.placement import check_transmitter
 from sitetwin.site.places.pose import Pose
-from sitetwin.site.variants.distort import GeometryError
+from sitetwin.site.variants.distort import LARGEST_ERROR, GeometryError
 from sitetwin.site.variants.draws import children
+
+LARGEST_ANGLE_DEG = 360.0
+"""Largest standard deviation of an angle, degrees."""
 
 _MOST_DRAWS = 64
 
@@ -31,7 +34,7 @@ class PoseError:
         roll_sigma_deg: Standard deviation of the roll, degrees.
 
     Raises:
-        SiteTwinError: A number is negative or not finite.
+        SiteTwinError: A number is negative, not finite, or larger than any such error.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -43,9 +46,15 @@ class PoseError:
     roll_sigma_deg: float = 0.0
 
     def __post_init__(self) -> None:
-        for value in (self.height_sigma, self.yaw_sigma_deg, self.pitch_sigma_deg, self.roll_sigma_deg):
+        angles = (self.yaw_sigma_deg, self.pitch_sigma_deg, self.roll_sigma_deg)
+        for value in (self.height_sigma, *angles):
             if not (math.isfinite(value) and value >= 0):
                 raise SiteTwinError(f"a pose error of {value} is none; give 0 or more, finite")
+        if max(angles) > LARGEST_ANGLE_DEG or self.height_sigma > LARGEST_ERROR:
+            raise SiteTwinError(
+                f"a pose error of {max(angles):g} degrees or {self.height_sigma:g} m is none of a base station; give 0 to "
+                f"{LARGEST_ANGLE_DEG:g} degrees and 0 to {LARGEST_ERROR:g} m"
+            )
 
 
 def pose_error(
