@@ -52,8 +52,8 @@ class PoseError:
                 raise SiteTwinError(f"a pose error of {value} is none; give 0 or more, finite")
         if max(angles) > LARGEST_ANGLE_DEG or self.height_sigma > LARGEST_ERROR:
             raise SiteTwinError(
-                f"a pose error of {max(angles):g} degrees or {self.height_sigma:g} m is none of a base station; give 0 to "
-                f"{LARGEST_ANGLE_DEG:g} degrees and 0 to {LARGEST_ERROR:g} m"
+                f"a pose error of {max(angles):g} degrees or {self.height_sigma:g} m is none of a base station; give 0 "
+                f"to {LARGEST_ANGLE_DEG:g} degrees and 0 to {LARGEST_ERROR:g} m"
             )
 
 
