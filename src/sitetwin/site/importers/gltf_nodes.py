@@ -63,7 +63,9 @@ def gltf_surfaces(gltf: Gltf, ledger: Ledger) -> list[Surface]:
             used, index = np.unique(triangles, return_inverse=True)  # many primitives may share one large accessor
             vertices, triangles = _place(_positions(gltf, position, used), matrix), index.reshape(-1, 3)
             gltf.step = max(gltf.step, _step(gltf, position) * float(np.abs(matrix[:3, :3]).sum(axis=1).max()))
-            if np.linalg.det(matrix[:3, :3]) < 0:  # section 3.7.4: a mirror turns the winding
+            with np.errstate(all="ignore"):  # what overflows is refused with the vertices
+                mirrors = np.linalg.det(matrix[:3, :3]) < 0
+            if mirrors:  # section 3.7.4: a mirror turns the winding
                 triangles = triangles[:, ::-1]
             material, constants = _material(gltf, primitive, ledger)
             surfaces.append(Surface(number, name, material, vertices, triangles, constants))

@@ -276,7 +276,8 @@ def _faces_to_triangles(vertices: np.ndarray, faces: list[ObjFace]) -> np.ndarra
     rows = []
     for face in faces:
         corners = np.array(face.corners, dtype=np.int64)
-        rows.append(corners[None] if len(corners) == 3 else corners[triangulate_rings([vertices[corners]])])
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused with the vertices
+            rows.append(corners[None] if len(corners) == 3 else corners[triangulate_rings([vertices[corners]])])
     return np.concatenate(rows)
 
 

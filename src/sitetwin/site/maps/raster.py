@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Raster:
         at = np.clip(at, 0, size - 1)
         low = np.clip(np.floor(at.min(axis=0)).astype(int) - 1, 0, size - 1)
         high = np.clip(np.ceil(at.max(axis=0)).astype(int) + 2, low + 1, size)
-        side, step = _pixel_step(pixel, spacing)
+        side, step = _pixel_step(pixel, spacing, path)
         shape = -(-(high - low) // step)
         high = np.minimum(low + shape * step, size)
         low = np.maximum(high - shape * step, 0)
@@ -167,10 +168,12 @@ def _averaged(heights: np.ndarray, step: int) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _pixel_step(pixel: Any, spacing: float) -> tuple[float, int]:
+def _pixel_step(pixel: Any, spacing: float, path: Path) -> tuple[float, int]:
     """Side of a pixel in metres, and pixels to average, so that they are no finer than half the spacing."""
     probe = pixel(np.array([[0.0, 0.0], [spacing, 0.0], [0.0, spacing]]))
     per_spacing = float(np.hypot(*(probe[1:] - probe[0]).T).min())
+    if not (math.isfinite(per_spacing) and per_spacing > 0):
+        raise SiteTwinError(f"the pixels of '{path}' have no size that can be told; mend its georeference")
     return spacing / per_spacing, max(int(per_spacing / 2), 1)
 
 
