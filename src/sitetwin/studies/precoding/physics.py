@@ -89,12 +89,12 @@ def judge_ways(
         A judgement for each label, engine and precoder; the label "genie" stands for the true channel.
     """
     found = {}
+    taps = [path_taps(study.link, way.paths, twin.site, twin.radio, carrier_hz, None) for way in ways]
     for name in ("mrt", "mmse"):
         judge = Judge(study.link, truth, name)
         found["genie", "", name] = judge.of_curve(judge.genie)
-        for way in ways:
-            taps = path_taps(study.link, way.paths, twin.site, twin.radio, carrier_hz, None)
-            found[way.label, way.engine, name] = _judged(judge, taps)
+        for way, heard in zip(ways, taps, strict=True):
+            found[way.label, way.engine, name] = _judged(judge, heard)
     return found
 
 
