@@ -22,6 +22,7 @@ ROOMS = {
     "report": "pages, figures and tables of studies",
     "studies": "experiments: configuration in, results out",
     "drawing": "plots, colours, the view from above",
+    "vision": "cameras, what they see, the scene of it",
     "calibrate": "what measured rows say about a twin",
     "learn": "codecs, predictors, training, metrics",
     "measured": "readers of measured data",

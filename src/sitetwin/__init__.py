@@ -40,7 +40,20 @@ _HOMES = {
     "report.coverage.writer": ("write_coverage",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = ("calibrate", "channel", "learn", "link", "measured", "rays", "report", "site", "store", "studies", "view")
+_ROOMS = (
+    "calibrate",
+    "channel",
+    "learn",
+    "link",
+    "measured",
+    "rays",
+    "report",
+    "site",
+    "store",
+    "studies",
+    "view",
+    "vision",
+)
 _RENAMED_ROOMS = {"plots": "drawing.plots"}
 
 __all__ = [
@@ -101,6 +114,7 @@ __all__ = [
     "users_along",
     "users_on_streets",
     "view",
+    "vision",
     "write_coverage",
 ]
 
