@@ -28,7 +28,7 @@ class Truth:
     """
 
     depth: Float[np.ndarray, "height width"]
-    identities: Int[np.ndarray, "height width"]
+    identities: Int[np.ndarray, "rows columns"]
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
