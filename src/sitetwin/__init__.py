@@ -26,7 +26,7 @@ _HOMES = {
     "face.transmitters": ("transmitters",),
     "geographic": ("LatLon",),
     "face.tracing": ("trace",),
-    "face.channels": ("channels", "open_channels", "channels_to_store"),
+    "face.channels": ("channel_tensor", "channels", "open_channels", "channels_to_store"),
     "face.datasets": ("ChannelDataset", "torch_dataset"),
     "face.quantities": ("gains",),
     "face.covering": ("coverage",),
@@ -82,6 +82,7 @@ __all__ = [
     "assumption_effects",
     "calibrate",
     "channel",
+    "channel_tensor",
     "channels",
     "channels_to_store",
     "check_site",
@@ -123,7 +124,7 @@ if TYPE_CHECKING:
     from sitetwin.channel.stations import GeographicStation, Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning
-    from sitetwin.face.channels import channels, channels_to_store, open_channels
+    from sitetwin.face.channels import channel_tensor, channels, channels_to_store, open_channels
     from sitetwin.face.covering import coverage
     from sitetwin.face.datasets import ChannelDataset, torch_dataset
     from sitetwin.face.exporting import export_channels, export_paths

@@ -36,6 +36,7 @@ from sitetwin.channel.request import ChannelRequest, angle_axes
 from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays.jobs.io import save_paths
+from sitetwin.site import load_scene
 from sitetwin.site.materials import Material, itu_material
 from sitetwin.store import TileStore, compact
 from sitetwin.version import code_version
@@ -625,13 +626,25 @@ def test_bad_options_are_one_sentence_and_leave_no_folder(street, tmp_path, word
     [
         (FieldOptions(foliage="bushes"), "foliage model 'bushes' is unknown"),
         (FieldOptions(foliage=Woodland()), "names its foliage model"),
-        (FieldOptions(conductivity=torch.ones(2)), "from the site"),
-        (FieldOptions(relative_permittivity=torch.ones(2)), "from the site"),
     ],
 )
 def test_requests_refuse_options_that_no_file_can_hold(options, said):
     with pytest.raises(SiteTwinError, match=said):
         request(options=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (FieldOptions(conductivity=torch.ones(2)), "constants of materials from the site.*settled_site"),
+        (FieldOptions(relative_permittivity={"concrete": 4.0}), "constants of materials from the site"),
+        (FieldOptions(transmitter_offset=torch.zeros(3)), "no tensors, but transmitter_offset was given"),
+    ],
+)
+def test_tensors_go_into_no_data_set(street, tmp_path, options, said):
+    with pytest.raises(SiteTwinError, match=said):
+        write_channels(street, load_scene("simple_street_canyon"), tmp_path / "c", request(options=options))
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import get_type_hints
 import pytest
 
 import sitetwin as st
-from sitetwin.channel.fields.options import TENSORS
 from sitetwin.face.requests import ChannelChoices, channel_request
 from sitetwin.face.tracing import TraceChoices, trace_settings
 
@@ -19,7 +18,7 @@ def test_every_field_of_a_request_may_be_given_by_name():
     ours = {"carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio"}
     assert set(get_type_hints(ChannelChoices)) - ours == {
         *({f.name for f in fields(st.ChannelRequest)} - {"grid", "tx", "rx", "options"}),
-        *({f.name for f in fields(st.FieldOptions)} - set(TENSORS)),
+        *(f.name for f in fields(st.FieldOptions)),
     }
 
 

@@ -21,12 +21,14 @@ from sitetwin.site.plan import PARKED, footprints, plan_shapes, standing_buildin
 from sitetwin.site.recipes import FIDELITY, VariantRecipe, fidelity_recipe, fidelity_sweep, read_recipe
 from sitetwin.site.variants import (
     HiddenMaterials,
+    MaterialValues,
     MissingBuildings,
     ParkedVehicles,
     PoseError,
     SurfaceMaterials,
     TreeError,
     pose_error,
+    split_materials,
 )
 from tests.site.conftest import block, make_town
 
@@ -477,3 +479,93 @@ def test_munich_varies_in_every_way(munich: Site) -> None:
     check_whole(site)
     assert said(site, "parked vehicles")["vehicles"] == 40
     assert site.hash == recipe.apply(munich, rng(1)).hash
+
+
+def test_values_of_materials_become_numbers_of_a_new_site(village: Site) -> None:
+    old = {m.name: m for m in village.materials}
+    name, other = list(old)[:2]
+    values = {name: {"relative_permittivity": np.float32(4.5), "conductivity": 0.02, "scattering_coefficient": 0.3}}
+    made = village.variant(material_values=values)
+    new = {m.name: m for m in made.materials}
+    assert new[other] == old[other]
+    assert new[name] == replace(
+        old[name], itu=None, relative_permittivity=4.5, conductivity=0.02, scattering_coefficient=0.3
+    )
+    assert made.geometry_hash == village.geometry_hash
+    assert made.hash != village.hash
+    entry = said(made, "material values")
+    assert entry["material"] == name
+    assert entry["after"]["relative_permittivity"] == 4.5
+    assert entry["before"]["scattering_coefficient"] == old[name].scattering_coefficient
+    assert "thickness" not in entry["after"]
+    assert entry["facets"] == int((village.facet_material == list(old).index(name)).sum())
+
+
+def test_one_constant_of_a_table_takes_the_other_at_the_carrier(village: Site) -> None:
+    name = next(m.name for m in village.materials if m.itu is not None)
+    table = next(m for m in village.materials if m.name == name)
+    made = village.variant(material_values={name: MaterialValues(relative_permittivity=6.0, carrier_hz=28e9)})
+    new = next(m for m in made.materials if m.name == name)
+    assert (new.relative_permittivity, new.conductivity) == (6.0, table.evaluate(28e9)[1])
+    assert said(made, "material values")["carrier_hz"] == 28e9
+    with pytest.raises(SiteTwinError, match=r"conductivity of .* follows the frequency.*carrier_hz"):
+        village.variant(material_values={name: {"relative_permittivity": 6.0}})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"marmor": {"thickness": 0.1}}, "no material 'marmor'; it has"),
+        ({"NAME": {"permittivity": 4.0}}, "no value 'permittivity'; it has relative_permittivity"),
+        ({"NAME": {}}, "no value is given"),
+        ({"NAME": {"carrier_hz": 1e9}}, "no value is given"),
+        ({"NAME": {"xpd_coefficient": "much"}}, "xpd_coefficient is a str; give one number"),
+        ({"NAME": {"xpd_coefficient": np.array([0.1, 0.2])}}, "xpd_coefficient is a ndarray; give one number"),
+        ({"NAME": {"xpd_coefficient": math.nan}}, "give a finite number"),
+        ({"NAME": {"xpd_coefficient": 1.5}}, "lies outside 0 to 1"),
+        ({"NAME": {"relative_permittivity": 0.5, "conductivity": 0.0}}, "values of 'NAME'.*lies outside 1 to 1000"),
+        ({"NAME": {"thickness": 0.0}}, "0 m thick|half-space"),
+    ],
+)
+def test_values_that_no_material_has_are_refused(village: Site, values: dict, says: str) -> None:
+    name = village.materials[0].name
+    with pytest.raises(SiteTwinError, match=says.replace("NAME", name)):
+        village.variant(material_values={name if key == "NAME" else key: v for key, v in values.items()})
+
+
+def test_a_half_space_gets_no_thickness() -> None:
+    site = make_town([("house", block(0, 0, 10, 10, 5), 1)])
+    with pytest.raises(SiteTwinError, match="half-space, which has no thickness"):
+        site.variant(material_values={site.materials[0].name: {"thickness": 0.2}})
+
+
+def test_a_recipe_splits_materials_and_gives_a_house_its_own(tmp_path: Path, village: Site) -> None:
+    name = next(m.name for m in split_materials(village, "building").materials if m.name.startswith("marble@"))
+    file = tmp_path / "fitted.toml"
+    file.write_text(
+        f"""
+        name = "fitted"
+        split_materials = "building"
+        [material_values."{name}"]
+        relative_permittivity = 4.25
+        conductivity = 0.5
+        """
+    )
+    recipe = read_recipe(file)
+    assert VariantRecipe.model_validate_json(recipe.model_dump_json()) == recipe
+    made = recipe.apply(village, rng())
+    check_whole(made)
+    assert made.geometry_hash == village.geometry_hash
+    values = {m.name: m.relative_permittivity for m in made.materials}
+    assert values.pop(name) == 4.25
+    assert set(values.values()) == {None}
+    assert [d["what"] for d in made.provenance["differences"]] == ["split materials", "material values"]
+    assert made.provenance["recipe"]["material_values"][name]["conductivity"] == 0.5
+    by_hand = split_materials(village, "building").variant(material_values=recipe.material_values)
+    assert by_hand.materials == made.materials
+    file.write_text("[material_values.brick]\nthicknes = 1.0")
+    with pytest.raises(SiteTwinError, match=r"material_values\.brick.*thicknes.* is unknown"):
+        read_recipe(file)
+    file.write_text("split_materials = 'wall'")
+    with pytest.raises(SiteTwinError, match="split_materials"):
+        read_recipe(file)

@@ -33,6 +33,7 @@ from sitetwin.channel.fields.materials import Surfaces, complex_permittivity
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.fields.reflection import half_space, slab
+from sitetwin.channel.fields.settled import settled_site
 from sitetwin.channel.fields.transition import transition
 from sitetwin.channel.fields.trunks import trunk_loss_db
 from sitetwin.channel.grid import OfdmGrid, delay_taps
@@ -102,6 +103,7 @@ __all__ = [
     "rain_db_per_km",
     "response_over_time",
     "rotation_matrix",
+    "settled_site",
     "slab",
     "steering_weights",
     "transition",

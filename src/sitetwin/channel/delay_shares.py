@@ -13,9 +13,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from sitetwin.channel.fields.gains import PathGains
+from sitetwin.channel.fields.moved import MovedPaths
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.channel.tap_energy import DelayTaps
 from sitetwin.errors import SiteTwinWarning
@@ -69,7 +71,8 @@ class DelayShares:
         each = _ByUser(paths)
         of_ports = gains.values.detach().abs().square().double().mean(dim=(-2, -1))
         power = (of_ports if of_ports.ndim == 1 else of_ports.mean(dim=0)).numpy()  # over the band, where gains vary
-        delay = paths.delay - (reference_s if isinstance(reference_s, float) else np.repeat(reference_s, paths.counts))
+        delays = path_delays(paths, gains.moved).detach().numpy()
+        delay = delays - (reference_s if isinstance(reference_s, float) else np.repeat(reference_s, paths.counts))
         whole = each.of(np.add, power)
         some = np.where(whole > 0, whole, np.nan)
         missed = each.of(np.add, power * (1 - taps.shares(delay)))
@@ -79,7 +82,7 @@ class DelayShares:
         return cls(
             np.clip(missed / some, 0.0, 1.0),
             folded / some,
-            first_delays(paths) - reference_s,
+            each.of(np.minimum, delays) - reference_s,
             np.where(np.isfinite(end), end, np.nan),
         )
 
@@ -176,6 +179,22 @@ def share_facts(
 def first_delays(paths: Paths) -> Float[np.ndarray, " users"]:
     """(U,) float64, delay of the first path of each user in seconds, whatever its power; NaN without a path."""
     return _ByUser(paths).of(np.minimum, paths.delay)
+
+
+def path_delays(paths: Paths, moved: MovedPaths | None) -> Float[Tensor, " paths"]:
+    """(P,) float64, delay of each path in seconds, as traced or as offsets have moved its ends."""
+    if moved is None:
+        return torch.from_numpy(np.ascontiguousarray(paths.delay))
+    return moved.length / SPEED_OF_LIGHT
+
+
+def first_moved_delays(paths: Paths, moved: MovedPaths | None) -> Float[Tensor, " users"]:
+    """(U,) float64, delay of the first path of each user in seconds, as `first_delays`; gradients flow to offsets."""
+    delays = path_delays(paths, moved)
+    some = np.flatnonzero(paths.counts)
+    order = np.lexsort((delays.detach().numpy(), paths.user_of_path))
+    first = torch.from_numpy(order[paths.offsets[some]])
+    return delays.new_full((paths.num_users,), math.nan).index_put((torch.from_numpy(some),), delays[first])
 
 
 class _ByUser:

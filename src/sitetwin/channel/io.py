@@ -74,9 +74,10 @@ def write_channels(
 
     Raises:
         SiteTwinError: The paths are no finished store, damaged, or of another geometry; the carrier lies outside a
-            material's range and the policy refuses that; the folder holds something else; or the disk cannot be
-            written.
+            material's range and the policy refuses that; the options give tensors; the folder holds something else; or
+            the disk cannot be written.
     """
+    request.options.check_storable()
     source = open_paths(paths_store)
     check_source(source, site, request)
     tell = progress or (lambda stage, share: None)
@@ -107,7 +108,7 @@ def write_channels(
         def tell_user(done: int, start: int = start) -> None:
             tell("channels", (start + done) / store.num_users)
 
-        part = replace(request, rx=request.rx.select_users(torch.arange(start, stop)))
+        part = request.select_users(torch.arange(start, stop))
         missed.append(_write_tile(store, index, reader.users(start, stop), site, part, warned, tell_user))
         tell("channels", stop / store.num_users)
     DelayNote().tell(DelayShares.joined([DelayShares.none(), *missed]), request)

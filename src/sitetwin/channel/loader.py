@@ -12,7 +12,7 @@ from jaxtyping import Complex, Integer
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_delays
+from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_moved_delays
 from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.gains import PathGains
 from sitetwin.channel.fields.path_gains import path_gains
@@ -89,7 +89,7 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
             index: (B,) user indices, or booleans.
 
         Returns:
-            (B, R, T, K or taps) complex.
+            (B, R, T, K or taps) complex. Gradients flow into tensors of the request's options and radios.
 
         Raises:
             SiteTwinError: A user is out of range, or the paths and the site do not belong together.
@@ -113,22 +113,24 @@ class ChannelLoader(IterableDataset[tuple[Tensor, Tensor]]):
         Raises:
             SiteTwinError: As `channels`.
         """
-        want = self.request
         index = chosen_users(index, self.paths.num_users)
-        paths, rx = self.paths.select_users(index.numpy()), want.rx.select_users(index)
-        carrier, band, between = want.grid.carrier_hz, want.grid.bandwidth_hz, (want.tx, rx, want.options)
+        want, paths = self.request.select_users(index), self.paths.select_users(index.numpy())
+        carrier, band, between = want.grid.carrier_hz, want.grid.bandwidth_hz, (want.tx, want.rx, want.options)
         if want.gain_nodes:
             gains = band_nodes(paths, self.site, carrier, band, *between, dtype=self.dtype)
         else:
             gains = path_gains(paths, self.site, carrier, *between, dtype=self.dtype)
-        begin: float | np.ndarray = 0.0 if want.delay_reference == "transmission" else first_delays(paths)
-        shares = DelayShares.of(paths, gains, want.delay_taps, begin)
+        begin: float | Tensor = 0.0
+        if want.delay_reference == "first-path":
+            begin = first_moved_delays(paths, gains.moved)
+        shares = DelayShares.of(
+            paths, gains, want.delay_taps, begin if isinstance(begin, float) else begin.detach().numpy()
+        )
         return self._synthesise(paths, gains, begin), shares
 
-    def _synthesise(self, paths: Paths, gains: PathGains, begin: float | np.ndarray) -> Tensor:
-        """Channels with the delay 0 at `begin`, seconds, one for all users or (B,)."""
+    def _synthesise(self, paths: Paths, gains: PathGains, reference: float | Tensor) -> Tensor:
+        """Channels with the delay 0 at a reference in seconds, one for all users or (B,)."""
         want, band = self.request, self.request.grid.bandwidth_hz
-        reference = begin if isinstance(begin, float) else torch.from_numpy(begin)
         if want.quantity == "cir":
             return impulse_response(
                 paths,

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel.delay_shares import NOTED_SHARE, DelayShares
+from sitetwin.channel.delay_shares import NOTED_SHARE, DelayShares, path_delays
 from sitetwin.channel.synthesis import cir
 from sitetwin.channel.synthesis.cfr import frequency_response as _frequency_response
 from sitetwin.channel.synthesis.delay_angle import delay_angle as _delay_angle
 from sitetwin.channel.synthesis.delay_angle import delay_angle_from_response as _delay_angle_from_response
 from sitetwin.channel.tap_energy import DelayTaps
 from sitetwin.errors import SiteTwinWarning
-from sitetwin.rays.paths import SPEED_OF_LIGHT
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -77,7 +76,7 @@ def _of_paths(taps_of: Callable[[dict[str, Any]], DelayTaps]) -> _Note:
         counted = "transmission" if isinstance(begin, float) and begin == 0.0 else "given"
         if taps_of is _of_band and counted == "given":
             return ""  # of a response without taps no delay comes too early
-        delay = paths.length / SPEED_OF_LIGHT
+        delay = path_delays(paths, given["gains"].moved).detach().numpy()
         own = taps.rate_hz * (delay - (begin if isinstance(begin, float) else begin[paths.user_of_path]))
         if not len(own) or (own.min() > taps.first - 0.5 and own.max() < taps.first + taps.count - 0.5):
             return ""  # of paths within, side lobes alone lie outside

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Integer
+from torch import Tensor
 
 from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.antennas.codebooks import dft_cosines
@@ -59,7 +61,8 @@ class ChannelRequest:
         delay_reference: Where delays count from: the instant of "transmission", or the delay of each user's
             "first-path", of whatever power. The carrier's phase does not change with it.
         pulse: "sinc" or "raised-cosine", of "cir".
-        options: Season, leaves, air and edges; materials are those of the site, and the foliage model has a name.
+        options: Season, leaves, air and edges; the foliage model has a name. Tensors that it gives act on channels in
+            memory, and gradients flow into them; data sets on disk refuse them.
         wavefront: "plane" waves about the phase centre, or "spherical" waves with exact distances between elements.
         steering: "carrier" holds element phases at the carrier; "per-subcarrier" delays each element (beam squint).
         gain_nodes: Whether gains are taken at several frequencies where they vary by more than 0.1 dB over the band.
@@ -91,7 +94,7 @@ class ChannelRequest:
         ):
             if value not in known:
                 raise SiteTwinError(f"{name} '{value}' is unknown; choose one of {', '.join(known)}")
-        self.options.check_storable()
+        self.options.check_named()
         self.options.check_at(self.grid.carrier_hz)
         if self.tx.per_user:
             raise SiteTwinError("orientations per user were given to the transmitter; it has one (yaw, pitch, roll)")
@@ -190,12 +193,17 @@ class ChannelRequest:
         return {**CONVENTIONS, "delay_reference": FIRST_PATH}
 
     def check_users(self, num_users: int) -> None:
-        """Check that orientations of the users' radios, if there is one per user, fit a number of users.
+        """Check that orientations and offsets of the users, if there is one per user, fit a number of users.
 
         Raises:
-            SiteTwinError: The number of orientations differs from the number of users.
+            SiteTwinError: The number of orientations or offsets differs from the number of users.
         """
         self.rx.check_users(num_users)
+        self.options.check_users(num_users)
+
+    def select_users(self, index: Integer[Tensor, " chosen"]) -> ChannelRequest:
+        """The request for some users, given by their indices: with their orientations and offsets."""
+        return replace(self, rx=self.rx.select_users(index), options=self.options.select_users(index))
 
     def configuration(self) -> dict[str, Any]:
         """Return everything that determines the values, JSON-serialisable, without what this quantity does not use."""

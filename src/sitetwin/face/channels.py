@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Unpack
@@ -14,17 +14,19 @@ import dask.array
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Complex
 
 from sitetwin.channel import ChannelLoader, ChannelRequest
-from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_delays
+from sitetwin.channel.delay_shares import DelayNote, DelayShares, first_moved_delays
+from sitetwin.channel.fields.moved import moved_paths
 from sitetwin.channel.io import Progress, write_channels
 from sitetwin.channel.stored import channel_layout, check_whole, open_channel_store, read_channel_tile
 from sitetwin.channel.user_delays import ABOUT_SHARES, REFERENCE, first_delay_array, shares_facts
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.face import accessor as _accessor  # noqa: F401  # `.sitetwin` of labelled arrays
 from sitetwin.face.fitting_taps import with_fitting_taps
 from sitetwin.face.labels import labelled, labels_of_request, labels_of_store, plain_attributes
-from sitetwin.face.requests import ChannelChoices, channel_request
+from sitetwin.face.requests import ChannelChoices, channel_request, check_no_gradients
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
 from sitetwin.site import Site
@@ -66,11 +68,13 @@ def channels(
         received over transmitted power.
 
     Raises:
-        SiteTwinError: The paths belong to another site, or the request is impossible.
+        SiteTwinError: The paths belong to another site, the request is impossible, or gradients are asked of its
+            tensors (see `channel_tensor`).
     """
     wanted, automatic = channel_request(request, **_counted(choices)), choices.get("num_taps") == "auto"
     if wanted.quantity == "gains":
         raise SiteTwinError("gains are numbers of paths, not of users; use sitetwin.gains(paths, site, ...)")
+    check_no_gradients(wanted)
     if automatic:
         wanted = with_fitting_taps(paths, site, wanted)
     if isinstance(paths, (str, Path)):
@@ -81,6 +85,47 @@ def channels(
     if lazy is None:
         lazy = wanted.bytes_per_row * sum(source.tiles[-1][1] for source in sources) > EAGER_BYTES
     return _of_each([_of_one(source, site, wanted, lazy) for source in sources])
+
+
+def channel_tensor(
+    paths: PathsOf,
+    site: Site,
+    request: ChannelRequest | None = None,
+    *,
+    dtype: torch.dtype = torch.complex64,
+    **choices: Unpack[ChannelChoices],
+) -> Complex[torch.Tensor, "users rx_antennas tx_antennas last"]:
+    """Compute the channels of all users as one tensor, through which gradients flow.
+
+    They flow into materials, leaves and offsets (``relative_permittivity={"brick": tensor}`` and the like, see
+    `FieldOptions`) and into orientations and element positions of the radios.
+
+    Args:
+        paths: Paths from `trace`, or the folder that `TraceJob.run` wrote, of one transmitter.
+        site: The site they were traced in, or a variant of the same geometry.
+        request: What is wanted, ready-made; or the choices below.
+        dtype: torch.complex64 or torch.complex128.
+        **choices: As for `channels`.
+
+    Returns:
+        The values of `channels`: (users, rx_antennas, tx_antennas, subcarriers or delay taps).
+
+    Raises:
+        SiteTwinError: As for `channels`; or the paths are those of several transmitters.
+
+    Example:
+        ::
+
+            brick = torch.tensor(4.0, requires_grad=True)
+            h = st.channel_tensor(paths, site, carrier_hz=3.5e9, relative_permittivity={"brick": brick})
+            h.abs().square().sum().backward()
+    """
+    wanted, automatic = channel_request(request, **_counted(choices)), choices.get("num_taps") == "auto"
+    if automatic:
+        wanted = with_fitting_taps(paths, site, wanted)
+    source = path_source(paths, site)
+    some = source.take(np.arange(len(source.positions)))
+    return ChannelLoader(some, site, wanted, dtype=dtype).channels(np.arange(some.num_users))
 
 
 def _counted(choices: ChannelChoices) -> ChannelChoices:
@@ -96,7 +141,7 @@ def _of_one(source: PathSource, site: Site, wanted: ChannelRequest, lazy: bool |
     positions = source.positions
     users = np.arange(len(positions))
     wanted.check_users(len(users))
-    begin = {} if wanted.delay_reference == "transmission" else {REFERENCE: _first_delays(source)}
+    begin = {} if wanted.delay_reference == "transmission" else {REFERENCE: _first_delays(source, site, wanted)}
     size = wanted.bytes_per_row * len(users)
     if len(users) and (lazy or (lazy is None and size > EAGER_BYTES)):
         labels = labels_of_request(positions, source.transmitter, site, wanted, begin)
@@ -125,10 +170,17 @@ def _of_each(parts: list[xr.DataArray]) -> xr.DataArray:
     )
 
 
-def _first_delays(source: PathSource) -> Array:
+def _first_delays(source: PathSource, site: Site, wanted: ChannelRequest) -> Array:
     """The delay 0 of each user, from all tiles of the source."""
-    parts = [first_delays(source.take(np.arange(*edges))) for edges in source.tiles]
-    return first_delay_array(np.concatenate([np.zeros(0), *parts]))
+    parts = [np.zeros(0)]
+    for edges in source.tiles:
+        users = np.arange(*edges)
+        some, options = source.take(users), wanted.options.select_users(torch.from_numpy(users))
+        with warnings.catch_warnings():  # of offsets, which say so when channels are made
+            warnings.simplefilter("ignore", SiteTwinWarning)
+            moved = moved_paths(some, site, options)
+        parts.append(first_moved_delays(some, moved).detach().numpy())
+    return first_delay_array(np.concatenate(parts))
 
 
 def synthesise(
@@ -140,7 +192,7 @@ def synthesise(
     with _ONE_AT_A_TIME, torch.no_grad():
         for first in range(0, len(users), wanted.batch_users):
             some = users[first : first + wanted.batch_users]
-            part = replace(wanted, rx=wanted.rx.select_users(torch.from_numpy(some)))
+            part = wanted.select_users(torch.from_numpy(some))
             loader = ChannelLoader(source.take(some), site, part)
             made, missed = loader.channels_and_shares(torch.arange(len(some)))
             values[first : first + len(some)] = made.numpy()

@@ -16,7 +16,7 @@ from sitetwin.channel.delay_shares import DelayNote
 from sitetwin.channel.shards import Passes, own_share
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.channels import synthesise
-from sitetwin.face.requests import ChannelChoices, channel_request
+from sitetwin.face.requests import ChannelChoices, channel_request, check_no_gradients
 from sitetwin.face.sources import PathSource, path_source
 from sitetwin.rays import Paths
 from sitetwin.site import Site
@@ -91,6 +91,7 @@ def torch_dataset(
     wanted = channel_request(request, **choices)
     if wanted.quantity == "gains":
         raise SiteTwinError("gains are numbers of paths, not of users; ask for cfr, cir or delay-angle")
+    check_no_gradients(wanted)
     if seed is not None and seed < 0:
         raise SiteTwinError(f"seed is {seed}; a seed is 0 or more")
     if not isinstance(paths, (Paths, TileStore, str, Path)):

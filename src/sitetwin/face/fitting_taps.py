@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sitetwin.channel import ChannelRequest, path_gains
-from sitetwin.channel.delay_shares import DelayShares, first_delays
+from sitetwin.channel.delay_shares import DelayShares, first_moved_delays
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.sources import PathsOf, PathSource, path_source, stores_in
 from sitetwin.rays import Paths
@@ -57,10 +57,12 @@ def _end(source: PathSource, site: Site, request: ChannelRequest) -> float:
     for low, high in source.tiles:
         for first in range(low, high, request.batch_users):
             users = np.arange(first, min(first + request.batch_users, high))
-            some, rx = source.take(users), request.rx.select_users(torch.from_numpy(users))
+            some, part = source.take(users), request.select_users(torch.from_numpy(users))
             with torch.no_grad():
-                gains = path_gains(some, site, request.grid.carrier_hz, request.tx, rx, request.options)
-            begin = 0.0 if request.delay_reference == "transmission" else first_delays(some)
+                gains = path_gains(some, site, part.grid.carrier_hz, part.tx, part.rx, part.options)
+            begin: float | np.ndarray = 0.0
+            if request.delay_reference == "first-path":
+                begin = first_moved_delays(some, gains.moved).numpy()
             ends = DelayShares.of(some, gains, request.delay_taps, begin).end_s
             end = max(end, float(np.nanmax(ends, initial=-math.inf)))
     return end

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Unpack
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from sitetwin.channel import PathGains, path_gains
@@ -28,6 +27,7 @@ def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGa
 
     Returns:
         The gains. They know their site, carrier, radios and options, and give `.power` and `.power_db` of each path.
+        Gradients flow into tensors of the choices.
 
     Raises:
         SiteTwinError: The paths belong to another site, or a choice is impossible.
@@ -35,8 +35,7 @@ def gains(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> PathGa
     if choices.setdefault("quantity", "gains") != "gains":
         raise SiteTwinError(f"gains were asked for with quantity='{choices['quantity']}'; leave quantity out")
     wanted = channel_request(**choices)
-    with torch.no_grad():
-        return path_gains(paths, site, wanted.grid.carrier_hz, wanted.tx, wanted.rx, wanted.options)
+    return path_gains(paths, site, wanted.grid.carrier_hz, wanted.tx, wanted.rx, wanted.options)
 
 
 def link_quantities(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> LinkStatistics:
@@ -52,14 +51,14 @@ def link_quantities(paths: Paths, site: Site, **choices: Unpack[ChannelChoices])
     Raises:
         SiteTwinError: As for `gains`.
     """
-    power = gains(paths, site, **choices).power.numpy()
+    power = gains(paths, site, **choices).power.detach().numpy()
     return link_statistics(paths, power.mean(axis=(1, 2)))
 
 
 def path_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " paths"]:
     """(paths,) received over transmitted power of each path in dB, the mean over ports; -inf where a path has none."""
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(gains(paths, site, **choices).power.numpy().mean(axis=(1, 2)))
+        return 10 * np.log10(gains(paths, site, **choices).power.detach().numpy().mean(axis=(1, 2)))
 
 
 def user_power_db(paths: Paths, site: Site, **choices: Unpack[ChannelChoices]) -> Float[np.ndarray, " users"]:

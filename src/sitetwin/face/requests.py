@@ -6,8 +6,12 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import Literal, TypedDict, Unpack
 
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
 from sitetwin.channel import Atmosphere, CanopyScattering, ChannelRequest, FieldOptions, OfdmGrid, Radio
-from sitetwin.channel.fields.options import TENSORS
+from sitetwin.channel.fields.options import MaterialValues
 from sitetwin.errors import SiteTwinError
 from sitetwin.hertz import check_bandwidth, check_carrier, check_spacing
 
@@ -42,6 +46,14 @@ class ChannelChoices(TypedDict, total=False):
     diffraction: Literal["luebbers", "sionna"]
     wavefront: Literal["plane", "spherical"]
     steering: Literal["carrier", "per-subcarrier"]
+    relative_permittivity: MaterialValues
+    conductivity: MaterialValues
+    thickness: MaterialValues
+    scattering_coefficient: MaterialValues
+    xpd_coefficient: MaterialValues
+    foliage_factor: Shaped[Tensor, "*volumes"] | None
+    transmitter_offset: Shaped[Tensor, "*xyz"] | None
+    user_offset: Shaped[Tensor, "*xyz"] | None
     atmosphere: Atmosphere | None
     diffuse_seed: int
     diffuse: bool | None
@@ -51,7 +63,7 @@ class ChannelChoices(TypedDict, total=False):
 
 _OWN = ("carrier_hz", "bandwidth_hz", "spacing_hz", "subcarriers", "radio", "user_radio")
 _OF_REQUEST = {"radio": "tx", "user_radio": "rx"}
-_OF_FIELDS = {field.name for field in fields(FieldOptions)} - set(TENSORS)
+_OF_FIELDS = {field.name for field in fields(FieldOptions)}
 
 
 def channel_request(request: ChannelRequest | None = None, **choices: Unpack[ChannelChoices]) -> ChannelRequest:
@@ -81,6 +93,21 @@ def channel_request(request: ChannelRequest | None = None, **choices: Unpack[Cha
     rest = {_OF_REQUEST.get(name, name): v for name, v in choices.items() if name not in (*_BAND, *options)}
     # The names were checked above.
     return ChannelRequest(_grid(choices), options=FieldOptions(**options), **rest)  # type: ignore[arg-type]
+
+
+def check_no_gradients(request: ChannelRequest) -> None:
+    """Refuse a request for an array without gradients if gradients are asked of what it is made with.
+
+    Raises:
+        SiteTwinError: A tensor of the options, or of a radio, requires gradients.
+    """
+    radios = [tensor for radio in (request.tx, request.rx) for tensor in (radio.orientation, radio.array.positions)]
+    asked = request.options.requires_grad or any(isinstance(t, Tensor) and t.requires_grad for t in radios)
+    if asked and torch.is_grad_enabled():
+        raise SiteTwinError(
+            "gradients are asked of what these channels are made with, and arrays with labels carry none; take "
+            "sitetwin.channel_tensor, or give tensors without gradients (.detach())"
+        )
 
 
 def _check_numbers(choices: ChannelChoices) -> None:

@@ -19,8 +19,10 @@ from sitetwin.site.variants.draws import children
 from sitetwin.site.variants.materials import HiddenMaterials
 from sitetwin.site.variants.missing import MissingBuildings
 from sitetwin.site.variants.pose import PoseError, pose_error
+from sitetwin.site.variants.splitting import Grouping, split_materials
 from sitetwin.site.variants.surfaces import SurfaceMaterials
 from sitetwin.site.variants.trees import TreeError
+from sitetwin.site.variants.values import MaterialValues
 from sitetwin.site.variants.vehicles import ParkedVehicles
 from sitetwin.site.vegetation import Vegetation
 from sitetwin.untrusted import parse_toml, read_bytes
@@ -46,6 +48,8 @@ class VariantRecipe(BaseModel):
         materials: For names of materials in the site, the ITU names that take their place everywhere.
         surfaces: Materials of the ground, the walls and the roofs.
         hidden_materials: Materials of walls that are drawn building by building.
+        split_materials: Whether each "building" or "facet" gets a material entry of its own, after all changes above.
+        material_values: For names of materials, after all changes above, numbers that they have from now on.
         scatter_centres: Number of scatter centres in each canopy volume.
         pose: Errors of the base stations' poses, which `apply_pose` draws.
     """
@@ -63,6 +67,8 @@ class VariantRecipe(BaseModel):
     materials: Mapping[str, str] = Field(default_factory=dict)
     surfaces: SurfaceMaterials | None = None
     hidden_materials: HiddenMaterials | None = None
+    split_materials: Grouping | None = None
+    material_values: Mapping[str, MaterialValues] | None = None
     scatter_centres: int | None = Field(default=None, ge=0, le=_MOST_CENTRES)
     pose: PoseError | None = None
 
@@ -98,12 +104,17 @@ class VariantRecipe(BaseModel):
         for (change, arguments), stream in zip(steps, children(rng, len(steps)), strict=True):
             if change is not None or arguments.get("materials"):
                 variant = variant.variant(**arguments, rng=stream)
+        if self.split_materials is not None:
+            variant = split_materials(variant, self.split_materials)
+        if self.material_values:
+            variant = variant.variant(material_values=self.material_values)
         provenance = {**variant.provenance, "parent": site.hash, "recipe": self._facts()}
         return replace(variant, name=f"{site.name}, {self.name}", provenance=provenance)
 
     def _facts(self) -> dict[str, Any]:
         """The recipe for a list of differences; a change that came later stands there only where it is made."""
-        return self.model_dump(mode="json", exclude={"surfaces"} if self.surfaces is None else None)
+        later = ("surfaces", "split_materials", "material_values")
+        return self.model_dump(mode="json", exclude={name for name in later if getattr(self, name) is None})
 
     def apply_pose(self, pose: Pose, rng: np.random.Generator, site: Site | None = None) -> tuple[Pose, dict[str, Any]]:
         """Return a base station's pose with the recipe's error, and what was changed (as `pose_error` returns it)."""

@@ -19,6 +19,7 @@ from sitetwin.channel.fields.materials import Surfaces, complex_permittivity
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.path_gains import path_gains
 from sitetwin.channel.fields.reflection import half_space, slab
+from sitetwin.channel.fields.settled import settled_site
 from sitetwin.channel.fields.transition import transition
 from sitetwin.channel.fields.trunks import trunk_loss_db
 
@@ -46,6 +47,7 @@ __all__ = [
     "path_gains",
     "prepare",
     "rain_db_per_km",
+    "settled_site",
     "slab",
     "transition",
     "trunk_loss_db",

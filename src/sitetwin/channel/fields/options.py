@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 from jaxtyping import Shaped
@@ -13,7 +13,7 @@ from sitetwin.channel.fields.atmosphere import Atmosphere
 from sitetwin.channel.fields.canopy import CanopyScattering
 from sitetwin.channel.fields.diffraction import DiffractionModel
 from sitetwin.channel.fields.foliage import LEAVES, SEASONS, FoliageModel, Season, foliage_model
-from sitetwin.channel.fields.tensors import MATERIAL_TENSORS
+from sitetwin.channel.fields.tensors import MATERIAL_TENSORS, plain_values, requires_gradient
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.paths import Paths
 from sitetwin.site.materials import OutOfRange
@@ -102,30 +102,63 @@ class FieldOptions:
         if self.atmosphere is not None:
             self.atmosphere.gas_db_per_km(carrier_hz)
 
-    def check_storable(self) -> None:
-        """Make sure that names and numbers say all that was chosen, so that a file can hold it.
+    def check_named(self) -> None:
+        """Make sure that the foliage model is given by name, so that a request can tell it.
 
         Raises:
-            SiteTwinError: Parameters are given as tensors, or a foliage model as an object.
+            SiteTwinError: It is given as an object.
         """
-        given = [name for name in TENSORS if getattr(self, name) is not None]
-        if {"foliage_factor", "transmitter_offset", "user_offset"} & set(given):
-            raise SiteTwinError(
-                f"a request holds names and numbers, no tensors, but {given[-1]} was given; compute the gains with "
-                "path_gains, or trace from the moved place"
-            )
-        if given:
-            raise SiteTwinError(
-                "a request takes the constants of materials from the site, not from its options; give it a site with "
-                "other materials (site.variant), or compute the gains with path_gains"
-            )
         if self.foliage is not None and not isinstance(self.foliage, str):
             raise SiteTwinError(
                 "a request names its foliage model; give the name, or compute the gains with path_gains"
             )
 
+    def check_storable(self) -> None:
+        """Make sure that names and numbers say all that was chosen, so that a data set on disk can hold it.
+
+        Raises:
+            SiteTwinError: Parameters are given as tensors, or a foliage model as an object.
+        """
+        given = self.tensors()
+        if {"foliage_factor", "transmitter_offset", "user_offset"} & set(given):
+            raise SiteTwinError(
+                f"a data set holds names and numbers, no tensors, but {list(given)[-1]} was given; make the channels "
+                "in memory, or trace from the moved place"
+            )
+        if given:
+            raise SiteTwinError(
+                "a data set takes the constants of materials from the site, not from its options; give it the site "
+                "that settled_site makes of them, or make the channels in memory"
+            )
+        self.check_named()
+
+    def tensors(self) -> dict[str, Any]:
+        """What is given of the fields in `TENSORS`, by name."""
+        return {name: getattr(self, name) for name in TENSORS if getattr(self, name) is not None}
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are asked of a tensor."""
+        return any(requires_gradient(value) for value in self.tensors().values())
+
+    def check_users(self, num_users: int) -> None:
+        """Check that offsets, if there is one per user, fit a number of users.
+
+        Raises:
+            SiteTwinError: The number of offsets differs from the number of users.
+        """
+        offset = self.user_offset
+        if offset is not None and offset.ndim == 2 and len(offset) != num_users:
+            raise SiteTwinError(f"user_offset is given for {len(offset)} users; there are {num_users}")
+
+    def select_users(self, index: Shaped[Tensor, " chosen"]) -> FieldOptions:
+        """The options for some users, given by their indices: of offsets that differ among users, theirs."""
+        if self.user_offset is None or self.user_offset.ndim != 2:
+            return self
+        return replace(self, user_offset=self.user_offset[index])
+
     def facts(self, carrier_hz: float) -> dict[str, Any]:
-        """The choices as names and numbers, JSON-serialisable, in the order in which stores hold them.
+        """The choices as names and numbers, JSON-serialisable, in the order in which stores hold them; tensors last.
 
         Args:
             carrier_hz: Carrier that decides which model "default" stands for, Hz.
@@ -141,4 +174,5 @@ class FieldOptions:
             "diffuse_seed": self.diffuse_seed,
             **air,
             **rough,
+            **{name: plain_values(value) for name, value in self.tensors().items()},
         }

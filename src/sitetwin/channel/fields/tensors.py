@@ -45,6 +45,13 @@ def requires_gradient(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
 
 
+def plain_values(value: Any) -> Any:
+    """A tensor, or the values of a mapping, as plain numbers and lists of them."""
+    if isinstance(value, Mapping):
+        return {str(label): plain_values(one) for label, one in value.items()}
+    return value.detach().tolist() if isinstance(value, Tensor) else value
+
+
 def checked_tensor(name: str, value: Any, shapes: Mapping[tuple[int, ...], str]) -> Float[Tensor, "*shape"]:
     """Return a given tensor in double precision, if its type, device and shape are possible.
 

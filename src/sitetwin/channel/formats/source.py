@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,12 @@ class GainSource:
         """Open a store of paths for export.
 
         Raises:
-            SiteTwinError: The folder is not a finished store of paths, or the store has another geometry than the site
-                or no path.
+            SiteTwinError: The folder is not a finished store of paths, the store has another geometry than the site or
+                no path, or the options give tensors.
         """
         if request.quantity != "gains":
             raise SiteTwinError(f"paths are exported with their gains, not as {request.quantity}; ask for 'gains'")
+        request.options.check_storable()
         store = open_paths(path)
         check_source(store, site, request)
         source = cls(store, site, request)
@@ -89,7 +90,7 @@ class GainSource:
         for index, (start, stop) in enumerate(self.store.tiles):
             group = self.store.read_tile(index)
             paths = arrays_to_paths(group, self.transmitter, group.attributes)
-            part = replace(self.request, rx=self.request.rx.select_users(torch.arange(start, stop)))
+            part = self.request.select_users(torch.arange(start, stop))
             with torch.no_grad():
                 gains = path_gains(paths, self.site, part.grid.carrier_hz, part.tx, part.rx, part.options)
             if not bool(torch.isfinite(torch.view_as_real(gains.values)).all()):

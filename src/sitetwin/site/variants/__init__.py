@@ -12,12 +12,14 @@ from sitetwin.site.variants.pose import PoseError, pose_error
 from sitetwin.site.variants.splitting import split_materials
 from sitetwin.site.variants.surfaces import SurfaceMaterials
 from sitetwin.site.variants.trees import TreeError
+from sitetwin.site.variants.values import MaterialValues
 from sitetwin.site.variants.vehicles import ParkedVehicles
 
 __all__ = [
     "Changes",
     "GeometryError",
     "HiddenMaterials",
+    "MaterialValues",
     "MissingBuildings",
     "ParkedVehicles",
     "PoseError",

@@ -18,6 +18,7 @@ from sitetwin.site.variants.materials import HiddenMaterials, exchange_materials
 from sitetwin.site.variants.missing import MissingBuildings, remove_buildings
 from sitetwin.site.variants.surfaces import SurfaceMaterials, choose_surfaces
 from sitetwin.site.variants.trees import TreeError, disturb_trees
+from sitetwin.site.variants.values import MaterialValues, set_values
 from sitetwin.site.variants.vehicles import ParkedVehicles, park_vehicles
 from sitetwin.site.vegetation import Vegetation
 
@@ -39,6 +40,8 @@ class Changes:
             thickness and scattering stay unchanged).
         surfaces: Materials of the ground, the walls and the roofs.
         hidden_materials: Materials of walls that are drawn building by building.
+        material_values: For names of materials in the site, numbers that they have from now on: permittivity,
+            conductivity, thickness, scattering. Names are those after all other changes.
         scatter_centres: Number of scatter centres that are drawn in each canopy volume and replace the existing ones.
 
     Raises:
@@ -55,6 +58,7 @@ class Changes:
     materials: Mapping[str, Material | str] | None = None
     surfaces: SurfaceMaterials | None = None
     hidden_materials: HiddenMaterials | None = None
+    material_values: Mapping[str, MaterialValues | Mapping[str, Any]] | None = None
     scatter_centres: int | None = None
 
     def __post_init__(self) -> None:
@@ -134,6 +138,9 @@ def _change_mesh(mesh: AnyMesh, changes: Changes, rng: np.random.Generator) -> t
     if changes.hidden_materials is not None:
         mesh, difference = redraw_walls(mesh, changes.hidden_materials, rng)
         differences.append(difference)
+    if changes.material_values:
+        mesh, found = set_values(mesh, changes.material_values)
+        differences += found
     return mesh, differences
 
 
