@@ -27,7 +27,7 @@ _MARGIN = 30.0  # ground beyond the houses, metres
 _CORNERS = np.array([(i, j, k) for k in (0, 1) for j in (0, 1) for i in (0, 1)], dtype=float)
 _FACES = np.array([(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (1, 3, 7, 5), (3, 2, 6, 7), (2, 0, 4, 6)])
 _BOX = np.concatenate([_FACES[:, [0, 1, 2]], _FACES[:, [0, 2, 3]]])
-_FRONTS = ("concrete", "brick", "marble", "plasterboard", "glass", "wood")
+_FRONTS = ("concrete", "marble", "plasterboard", "glass", "wood")  # known at 60 GHz; brick is not
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def make_canyon(plan: CanyonPlan, name: str = "street") -> Canyon:
             height = float(rng.uniform(*plan.heights))
             low, high = sorted((side * near, side * (near + _DEPTH)))
             boxes.append((x, low, 0.0, width, high - low, height))
-            fronts.append(int(rng.choice(len(_FRONTS), p=(0.35, 0.3, 0.1, 0.05, 0.15, 0.05))))
+            fronts.append(int(rng.choice(len(_FRONTS), p=(0.5, 0.2, 0.05, 0.2, 0.05))))
             x += width + (float(rng.uniform(*_ALLEY)) if rng.random() < _ALLEY_SHARE else 0.0)
     site = _houses(plan, name, np.array(boxes), fronts)
     poles = _pole_feet(plan, rng)

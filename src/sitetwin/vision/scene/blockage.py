@@ -1,0 +1,79 @@
+"""Whether boxes stand in the line of sight, and how probable that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from sitetwin.vision.scene.objects import UNDERSIDE, Boxes, StreetObject, draw_boxes
+
+DRAWS = 64
+"""Draws of a scene for a probability; its standard deviation is at most 0.06."""
+
+
+def crossed(
+    boxes: Boxes,
+    start: Float[np.ndarray, "*draws 3"],
+    end: Float[np.ndarray, "*draws 3"],
+    ground: float | Float[np.ndarray, "*draws"] = 0.0,
+) -> Bool[np.ndarray, "*draws"]:
+    """Tell which boxes a straight line passes through, by its parts between the three pairs of sides.
+
+    Args:
+        boxes: (...) boxes.
+        start: (..., 3) of the line for each box, metres.
+        end: (..., 3), metres.
+        ground: Height of the ground below each box, metres.
+
+    Returns:
+        (...) bool.
+    """
+    c, s = np.cos(boxes.heading), np.sin(boxes.heading)
+
+    def local(point: np.ndarray) -> np.ndarray:
+        east, north = np.moveaxis(point[..., :2] - boxes.centre, -1, 0)
+        middle = 0.5 * (boxes.size[..., 2] + UNDERSIDE)
+        return np.stack([c * east + s * north, c * north - s * east, point[..., 2] - ground - middle], axis=-1)
+
+    half = 0.5 * boxes.size - np.array([0.0, 0.0, 0.5 * UNDERSIDE])
+    first, step = local(start), local(end) - local(start)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, two = (-half - first) / step, (half - first) / step
+    still = step == 0
+    inside = np.abs(first) < half
+    enter = np.where(still, np.where(inside, -np.inf, np.inf), np.minimum(one, two)).max(axis=-1)
+    leave = np.where(still, np.where(inside, np.inf, -np.inf), np.maximum(one, two)).min(axis=-1)
+    return np.asarray((enter < leave) & (leave > 0) & (enter < 1))
+
+
+def blockage_probability(
+    objects: Sequence[StreetObject],
+    station: Float[np.ndarray, " 3"],
+    user: Float[np.ndarray, " 3"],
+    user_covariance: Float[np.ndarray, "2 2"],
+    rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
+    ground: float = 0.0,
+) -> float:
+    """Probability that an object stands in the line of sight, over draws of the objects' and the user's places.
+
+    Args:
+        objects: The objects, without the user's own car.
+        station: (3,) metres.
+        user: (3,) the user's antenna, metres.
+        user_covariance: (2, 2) of its place in plan, m2.
+        rng: Source of randomness.
+        draws: Number of draws.
+        ground: Height of the ground below the objects, metres.
+    """
+    if not objects:
+        return 0.0
+    boxes = draw_boxes(objects, draws, rng)
+    place = np.tile(user, (draws, 1))
+    place[:, :2] = rng.multivariate_normal(user[:2], user_covariance, draws, method="eigh")
+    shape = (draws, len(objects), 3)
+    hit = crossed(boxes, np.broadcast_to(station, shape), np.broadcast_to(place[:, None], shape), ground)
+    return float(hit.any(axis=1).mean())
