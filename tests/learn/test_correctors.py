@@ -107,6 +107,24 @@ def test_scores_of_what_is_not_finite_are_refused_and_counted():
         channel_scores(truth, found, 1.0)
 
 
+def test_a_training_ends_when_validation_users_have_seen_no_progress():
+    pairs, other = planted(60), planted(20)
+    worse = ChannelPairs(other.twin, torch.randn_like(other.measured) * 100, other.positions)  # nothing to be learnt
+    told = {}
+    for patience in (2, None):
+        steps = []
+        schedule = CorrectorSchedule(20, rate=0.9, batch=60, patience=patience)
+        corrector = MlpCorrector(schedule, size=SMALL_MLP)
+        with pytest.MonkeyPatch.context() as patched:
+            step = torch.optim.Adam.step
+            patched.setattr(torch.optim.Adam, "step", lambda self, s=step, n=steps: (n.append(1), s(self))[1])
+            corrector.fit(pairs, torch.Generator().manual_seed(0), worse)
+        told[patience] = len(steps)
+    assert told[2] < told[None] == 20
+    with pytest.raises(SiteTwinError, match="a patience of an epoch or more"):
+        CorrectorSchedule(patience=0)
+
+
 # Scaling and phases
 
 

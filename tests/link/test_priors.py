@@ -1,5 +1,7 @@
 """Covariance MRT and estimates from few pilots: against draws, against the formulas written out, and their limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import sitetwin as st
 from sitetwin.channel import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.link import (
+    MixedPrior,
     PathPrior,
     SeparablePrior,
     covariance_mrt,
@@ -165,6 +168,27 @@ def test_separable_and_path_priors_agree():
     )
 
 
+def test_a_mixed_prior_is_each_of_its_two_at_the_ends_and_holds_what_the_twin_lacks():
+    rng = np.random.default_rng(11)
+    twin, generic = random_prior(rng, users=50, paths=3), generic_prior(GRID, st.Radio("ula:4"), 100e-9)
+    tones = pilot_tones(32, 2)
+    observed, variance = observe_pilots(twin.draw(rng), tones, 5.0, rng)
+    for share, alone in ((0.0, twin), (1.0, generic)):
+        mixed = MixedPrior(twin, generic, share).estimate(observed, tones, variance)
+        np.testing.assert_allclose(mixed, alone.estimate(observed, tones, variance), atol=1e-9)
+    # A world in which half of the power comes on paths that the twin does not have.
+    lacking = replace(twin, gains=twin.gains / np.sqrt(2))
+    missing = random_prior(np.random.default_rng(12), users=50, paths=20)
+    channel = lacking.draw(rng) + missing.draw(rng) / np.sqrt(2)
+    tones = pilot_tones(32, 8)
+    observed, variance = observe_pilots(channel, tones, 20.0, rng)
+    error = {
+        share: np.mean(np.abs(MixedPrior(twin, generic, share).estimate(observed, tones, variance) - channel) ** 2)
+        for share in (0.0, 0.5)
+    }
+    assert error[0.5] < 0.5 * error[0.0]
+
+
 def test_the_right_prior_needs_fewer_pilots():
     rng = np.random.default_rng(8)
     one = random_prior(rng, users=400, paths=4)
@@ -235,6 +259,8 @@ def _prior():
         (lambda: _prior().estimate(np.ones((2, 4, 1), complex), np.array([1]), 0.1), "observed pilots have the shape"),
         (lambda: _prior().estimate(np.ones((3, 4, 1), complex), np.array([40]), 0.1), "tones are"),
         (lambda: _prior().estimate(np.ones((3, 4, 1), complex), np.array([1]), 0.0), "noise_variance is 0.0"),
+        (lambda: MixedPrior(_prior(), generic_prior(GRID, st.Radio("ula:4"), 1e-8), 1.5), "generic_share is 1.5"),
+        (lambda: MixedPrior(_prior(), generic_prior(GRID, st.Radio("ula:2"), 1e-8), 0.5), "for one array and grid"),
         (lambda: pilot_tones(4, 5), "pilots is 5; give a whole number from 1 to 4"),
         (lambda: generic_prior(GRID, st.Radio(), -1e-9), "delay_spread_s is -1e-09"),
         (lambda: generic_prior(GRID, st.Radio(), 1e-9, "flat"), "profile 'flat' is unknown"),

@@ -1,5 +1,6 @@
 """The precoding study on a small canyon: laws of what it finds, resuming, refusals, and its page."""
 
+import itertools
 import json
 import math
 
@@ -20,8 +21,9 @@ from sitetwin.studies.precoding.config import (
     precoding_study,
     read_place,
 )
-from sitetwin.studies.precoding.networks import SeedChannels, split_users
+from sitetwin.studies.precoding.networks import SeedChannels, split_sides, split_users
 from sitetwin.studies.precoding.results import read_precoding_results
+from sitetwin.studies.precoding.statistics import umi_delay_spread_s
 from sitetwin.studies.precoding.study import run_precoding_study
 
 SMALL = Evaluation(
@@ -33,8 +35,8 @@ SMALL = Evaluation(
     tap_samples=False,
     unet=CorrectorSchedule(epochs=2),
     mlp=CorrectorSchedule(epochs=2),
-    unet_size=UNetSize((8, 8, 8, 8)),
-    mlp_size=MlpSize((16, 16, 16)),
+    unet_sizes=(UNetSize((8, 8, 8, 8)), UNetSize((8, 8, 8, 8), 5)),
+    mlp_sizes=(MlpSize((16, 16, 16)),),
 )
 NOTHING = Imperfections(
     site=VariantRecipe(name="the same"),
@@ -138,7 +140,7 @@ def test_the_page_shows_each_figure_and_both_printed_values(folder):
     names = {path.stem for path in (folder / "figures").glob("*.png")}
     assert names == {"fig4-rays", "fig4-mechanisms", "fig5-materials", "fig6-random", "fig6-drives", "statistics"}
     table = precoding_table(json.loads((folder / "results.json").read_text()))
-    assert table.row_count == 2 * 10 + 8
+    assert table.row_count == 2 * 10 + 10
 
 
 def test_errors_of_measurement_have_the_size_that_was_asked_for():
@@ -171,6 +173,47 @@ def test_splits_keep_their_distance():
         assert apart >= small().evaluation.guard_m
     split = split_users(small(), channels, "drives", 0)
     assert len(set(drive[split.test].tolist()) & set(drive[split.train].tolist())) == 0
+
+
+def test_validation_users_are_as_far_from_training_as_test_users_are():
+    positions = torch.rand(300, 3, dtype=torch.float64) * 60
+    nothing = torch.ones(300, 4, 16, dtype=torch.complex64)
+    channels = SeedChannels(nothing, nothing, nothing, positions, (positions[:, 1] > 30).long())
+    for kind in ("blocks", "drives"):
+        sides = split_sides(small(), channels, kind, 0)
+        for one, other in itertools.combinations((sides.train, sides.validation, sides.test), 2):
+            apart = torch.cdist(one.positions[:, :2], other.positions[:, :2]).min()
+            assert apart >= (0 if one is sides.validation else small().evaluation.guard_m)
+    sides = split_sides(small(), channels, "random", 0)
+    assert len(sides.train) + len(sides.validation) + len(sides.test) == 300
+
+
+def test_sizes_are_chosen_on_validation_users_once_and_written_down(folder):
+    tried = read_precoding_results(folder).sizes
+    assert [(one.network, one.kernel_size) for one in tried] == [("U-Net", 3), ("U-Net", 5), ("MLP", None)]
+    unets = tried[:2]
+    assert [one.chosen for one in unets] == [one.nmse_db == min(two.nmse_db for two in unets) for one in unets]
+    assert unets[0].parameters < unets[1].parameters
+    first, second = (json.loads((folder / "parts" / f"seed-{seed}.json").read_text()) for seed in (0, 1))
+    assert first["content"]["sizes"] == second["content"]["sizes"]
+
+
+def test_seeds_beyond_those_that_train_judge_the_rest(folder, tmp_path, monkeypatch):
+    kept = [json.loads((folder / "parts" / f"seed-{seed}.json").read_text())["content"] for seed in (0, 1)]
+    told = []
+
+    def judged(shared, seed, progress, trained, sizes):
+        told.append((seed, trained, sizes is None))
+        return kept[seed]
+
+    monkeypatch.setattr("sitetwin.studies.precoding.study.judge_seed", judged)
+    run_precoding_study(small(evaluation=SMALL.model_copy(update={"trained_seeds": 1})), tmp_path / "run")
+    assert told == [(0, True, True), (1, False, False)]
+
+
+def test_the_generic_prior_has_the_delay_spread_of_3gpp():
+    assert umi_delay_spread_s(3.5e9) == pytest.approx(10 ** (-0.24 * math.log10(4.5) - 7.14))
+    assert umi_delay_spread_s(751e6) == umi_delay_spread_s(2e9)  # note 7 of the table
 
 
 def test_a_place_comes_from_a_file_or_is_refused(tmp_path):

@@ -49,6 +49,7 @@ from sitetwin.link.precoders import (
     precoder,
 )
 from sitetwin.link.priors import (
+    MixedPrior,
     PathPrior,
     SeparablePrior,
     generic_prior,
@@ -76,6 +77,7 @@ __all__ = [
     "Interference",
     "LinkChannels",
     "LinkCurve",
+    "MixedPrior",
     "Modulation",
     "MultiUserCurve",
     "PathPrior",

@@ -238,6 +238,55 @@ def generic_prior(
     return SeparablePrior(space.astype(np.complex128), frequency)
 
 
+@dataclass(frozen=True, eq=False)
+class MixedPrior:
+    """The covariance of the twin's paths and that of a law for anywhere, in shares: what the twin lacks stays possible.
+
+    Attributes:
+        twin: The twin's paths, of unit power (`PathPrior.scaled`).
+        generic: A law for anywhere, of unit power.
+        generic_share: Share of the generic covariance, 0 to 1.
+
+    Raises:
+        SiteTwinError: The share is none, or the priors have different antennas or subcarriers.
+    """
+
+    twin: PathPrior
+    generic: SeparablePrior
+    generic_share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.generic_share <= 1:
+            raise SiteTwinError(f"generic_share is {self.generic_share!r}; give a share from 0 to 1")
+        if self.twin.shape[1:] != (len(self.generic.space), len(self.generic.frequency)):
+            raise SiteTwinError(
+                f"the twin's prior is of {self.twin.shape[1:]} antennas and subcarriers, the generic one of "
+                f"{(len(self.generic.space), len(self.generic.frequency))}; make both for one array and grid"
+            )
+
+    def estimate(self, observed: Observed, tones: Integer[np.ndarray, " tones"], noise_variance: float) -> Responses:
+        """As `PathPrior.estimate`."""
+        shape, share = self.twin.shape, self.generic_share
+        values, tones, variance = _checked_pilots(observed, tones, noise_variance, shape)
+        users, antennas, subcarriers = shape
+        pilots = antennas * len(tones)
+        heard = (np.arange(antennas)[:, None] * subcarriers + tones).ravel()
+        generic = np.kron(self.generic.space, self.generic.frequency[:, tones])
+        out = np.empty((users, antennas * subcarriers), np.complex128)
+        paths = self.twin.gains.shape[1]
+        step = max(1, _AT_ONCE // ((paths + pilots) * antennas * subcarriers))
+        for first in range(0, users, step):
+            some = slice(first, first + step)
+            turns = np.exp(-2j * np.pi * self.twin.delays[some, :, None] * self.twin.offsets_hz)
+            every = (self.twin.gains[some, :, :, None] * turns[:, :, None, :]).reshape(
+                -1, paths, antennas * subcarriers
+            )
+            cross = (1 - share) * (every.transpose(0, 2, 1) @ every[:, :, heard].conj()) + share * generic
+            own = cross[:, heard] + variance * np.eye(pilots)
+            out[some] = (cross @ np.linalg.solve(own, values[some].reshape(-1, pilots, 1)))[..., 0]
+        return out.reshape(shape)
+
+
 def pilot_tones(subcarriers: int, pilots: int) -> Integer[np.ndarray, " tones"]:
     """Subcarriers of evenly spread pilots: those in the middle of as many equal parts of the band.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.io
 
@@ -75,6 +76,22 @@ def _measured() -> list[dict[str, bytes]]:
         stream = io.BytesIO()
         scipy.io.savemat(stream, {**arrays, "h": arrays["h"].astype(complex)}, do_compression=packed)
         seeds.append({"street.mat": stream.getvalue()})
+    return seeds
+
+
+def _hdf5() -> list[dict[str, bytes]]:
+    """The same as HDF5, as it is and packed."""
+    seeds = []
+    for packed in ({}, {"compression": "gzip", "shuffle": True, "chunks": True}):
+        stream = io.BytesIO()
+        with h5py.File(stream, "w") as file:
+            for name, value in (
+                ("h", test_csi.channels()),
+                ("frequency", test_csi.FREQUENCY),
+                ("position", test_csi.positions()),
+            ):
+                file.create_dataset(name, data=value, **packed)
+        seeds.append({"street.h5": stream.getvalue()})
     return seeds
 
 
@@ -164,6 +181,7 @@ TARGETS = (
         "deepsense-paper", lambda f: read_deepsense(f), _folder(deepsense_folders.write_paper), (), _check_measured, 0.7
     ),
     Target("measured-channels", lambda f: read_csi(_only(f)), _measured, (b"h", b"frequency", b"position"), _check_csi),
+    Target("measured-hdf5", lambda f: read_csi(_only(f)), _hdf5, (b"h", b"frequency"), _check_csi, 0.1),
     Target("dichasus", _dichasus, _records, (b"csi", b"time", b"pos-tachy", b"sto", b"cpo"), _check_csi),
     Target(
         "lanes",

@@ -1,7 +1,7 @@
 """The two networks of arXiv 2501.16504: a one-dimensional U-Net and a multi-layer perceptron.
 
-The paper gives the numbers of stages and layers, not of kernels and neurons; ours stand in `UNetSize` and `MlpSize`,
-chosen on validation users.
+The paper gives the numbers of stages and layers, not of kernels and neurons; ours stand in `UNetSize` and `MlpSize`.
+The precoding study chooses them on validation users.
 """
 
 from __future__ import annotations

@@ -30,16 +30,20 @@ class CorrectorSchedule:
         epochs: Passes over the pairs.
         rate: Learning rate, 0.0008 as published.
         batch: Pairs of a step.
+        patience: Epochs without a smaller error on validation users after which the training ends; None goes on.
     """
 
     epochs: int = 150
     rate: float = 8e-4
     batch: int = 64
+    patience: int | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or not 0 < self.rate < 1:
+        patient = self.patience is None or self.patience >= 1
+        if self.epochs < 1 or self.batch < 2 or not 0 < self.rate < 1 or not patient:
             raise SiteTwinError(
-                f"a training needs an epoch or more, two pairs a step or more and a rate in (0, 1), not {self}"
+                "a training needs an epoch or more, two pairs a step or more, a rate in (0, 1) and a patience of an "
+                f"epoch or more, not {self}"
             )
 
 
@@ -273,7 +277,7 @@ def train(
         SiteTwinError: The error of every epoch is not finite.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate, fused=True)
-    best, kept = torch.inf, None
+    best, kept, since = torch.inf, None, 0
     for _ in range(schedule.epochs):
         network.train()
         for rows in _batches(len(inputs), schedule.batch, rng):
@@ -286,8 +290,11 @@ def train(
         network.eval()
         with torch.no_grad():
             error = float(nn.functional.mse_loss(network(validation[0]).flatten(1), validation[1]))
+        since += 1
         if error < best:
-            best, kept = error, copy.deepcopy(network.state_dict())
+            best, kept, since = error, copy.deepcopy(network.state_dict()), 0
+        if since == schedule.patience:
+            break
     if validation is not None:
         if kept is None:
             raise SiteTwinError("no epoch of the training has a finite error; lower the learning rate")

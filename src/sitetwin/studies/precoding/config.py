@@ -26,7 +26,7 @@ from sitetwin.studies.frame import Frozen
 from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_bytes
 
 Profile = Literal["quick", "paper", "full"]
-"""How much is run: the whole chain in minutes; the published sizes with three seeds; five seeds and more users."""
+"""How much is run: the whole chain in minutes; the published sizes, networks of three seeds; five seeds, more users."""
 
 _Metres = Annotated[float, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
@@ -130,11 +130,20 @@ class Imperfections(Frozen):
     other_engine_rays: int = Field(default=100_000, ge=1000)
 
 
+_UNETS = (
+    UNetSize((32, 64, 64, 128), 3),
+    UNetSize((32, 64, 64, 128), 5),
+    UNetSize((64, 128, 128, 256), 3),
+)
+_MLPS = (MlpSize((256, 256, 256)), MlpSize((512, 512, 512)))
+
+
 class Evaluation(Frozen):
     """Sizes and splits.
 
     Attributes:
         seeds: Each draws a target world, errors of measurement, splits and initial weights anew.
+        trained_seeds: How many of them, from the first, train networks; the others judge what needs no training.
         users: Positions over all drives; the published 112,000 realisations are 1,750 of them.
         splits: Which of these are run.
         train_share: Share of the users that train (and validate), 0.7 as published.
@@ -143,15 +152,17 @@ class Evaluation(Frozen):
         guard_m: Least distance between training and test users of blocks and drives.
         ray_users: Users whose channels are traced by the other engine with few and many rays.
         rays: Numbers of rays there, as published.
-        tap_samples: Whether networks of single taps, which is what the text says, are run too, on the random split.
+        tap_samples: Whether networks of single taps, which is what the text says, are run too, on the random split and
+            at the lowest carrier.
         unet: How the U-Net is trained.
         mlp: How the perceptron is trained.
         taps: How networks of single taps are trained.
-        unet_size: Kernels.
-        mlp_size: Neurons.
+        unet_sizes: Kernels to choose from, on validation users of the first seed.
+        mlp_sizes: Neurons to choose from, in the same way.
     """
 
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    trained_seeds: int = Field(default=3, ge=1)
     users: int = Field(default=1750, ge=40)
     splits: tuple[Split, ...] = ("random", "blocks", "drives")
     train_share: float = Field(default=0.7, gt=0, lt=1)
@@ -161,11 +172,11 @@ class Evaluation(Frozen):
     ray_users: int = Field(default=100, ge=10)
     rays: tuple[int, ...] = (1_000, 10_000, 100_000)
     tap_samples: bool = True
-    unet: CorrectorSchedule = CorrectorSchedule(epochs=100)
-    mlp: CorrectorSchedule = CorrectorSchedule(epochs=150)
-    taps: CorrectorSchedule = CorrectorSchedule(epochs=20, batch=1024)
-    unet_size: UNetSize = UNetSize()
-    mlp_size: MlpSize = MlpSize()
+    unet: CorrectorSchedule = CorrectorSchedule(epochs=80, patience=15)
+    mlp: CorrectorSchedule = CorrectorSchedule(epochs=150, patience=25)
+    taps: CorrectorSchedule = CorrectorSchedule(epochs=8, batch=1024, patience=3)
+    unet_sizes: tuple[UNetSize, ...] = Field(default=_UNETS, min_length=1)
+    mlp_sizes: tuple[MlpSize, ...] = Field(default=_MLPS, min_length=1)
 
 
 MATERIAL_CHOICES = {
@@ -232,16 +243,17 @@ MUNICH = DrivePlace(
 
 _EVALUATION = {
     "quick": Evaluation(
+        seeds=(0, 1, 2),
         users=600,
         ray_users=40,
-        unet=CorrectorSchedule(epochs=30),
-        mlp=CorrectorSchedule(epochs=60),
-        unet_size=UNetSize((32, 64, 64, 128)),
-        mlp_size=MlpSize((256, 256, 256)),
+        unet=CorrectorSchedule(epochs=30, patience=10),
+        mlp=CorrectorSchedule(epochs=60, patience=20),
+        unet_sizes=_UNETS[:2],
+        mlp_sizes=_MLPS,
         tap_samples=False,
     ),
     "paper": Evaluation(),
-    "full": Evaluation(seeds=(0, 1, 2, 3, 4), users=2400, ray_users=300),
+    "full": Evaluation(trained_seeds=5, users=2400, ray_users=300),
 }
 
 
@@ -250,7 +262,7 @@ def precoding_study(profile: str, place: DrivePlace | None = None) -> PrecodingS
 
     Args:
         profile: "quick" runs the whole chain in minutes with small networks; "paper" is the published size, 112,000
-            realisations, with three seeds; "full" has five seeds and more users.
+            realisations, with five seeds, of which three train networks; "full" trains on all and has more users.
         place: Base station and drives; by default `CANYON` for "quick" and `MUNICH` for the others.
 
     Raises:

@@ -25,12 +25,14 @@ class Judgement:
         ber: Bit error rate at each SNR, mean over the users.
         loss_db: How much more SNR than the genie it needs for a bit error rate of 1e-3; None if it never reaches it.
         scores: NMSEs and efficiency; None for a method that finds no channel.
+        users: Users who judged.
         silent: Users for whom it found nothing, so that the first antenna sends alone.
     """
 
     ber: list[float]
     loss_db: float | None
     scores: ChannelScores | None
+    users: int = 0
     silent: int = 0
 
 
@@ -58,7 +60,7 @@ class Judge:
 
     def of_curve(self, curve: LinkCurve) -> Judgement:
         """Judge a curve that no found channel stands behind."""
-        return Judgement(curve.ber.tolist(), self._loss(curve), None)
+        return Judgement(curve.ber.tolist(), self._loss(curve), None, len(self.truth))
 
     def of_channels(self, found: Tensor, gain: complex, truth: Tensor | None = None) -> Judgement:
         """Judge found impulse responses.
@@ -75,7 +77,7 @@ class Judge:
         power = np.where(silent, 1 / self.link.antennas, power)
         curve = self.curve(known / np.sqrt(power)[:, None, None])
         scores = channel_scores(self.truth if truth is None else truth, found, gain, self.link.subcarriers)
-        return Judgement(curve.ber.tolist(), self._loss(curve), scores, int(silent.sum()))
+        return Judgement(curve.ber.tolist(), self._loss(curve), scores, len(self.truth), int(silent.sum()))
 
     def _loss(self, curve: LinkCurve) -> float | None:
         loss = snr_loss_db(curve, self.genie, TARGET_BER)

@@ -15,10 +15,12 @@ from sitetwin.learn import (
     GainCorrector,
     MeanCorrector,
     MlpCorrector,
+    MlpSize,
     NearestMeasurement,
     PositionCorrector,
     Split,
     UNetCorrector,
+    UNetSize,
     WienerCorrector,
     ZeroCorrector,
     block_split,
@@ -49,8 +51,8 @@ class SeedChannels:
     drive: Tensor
 
 
-def correctors(study: PrecodingStudy, split: str) -> dict[str, ChannelCorrector]:
-    """Every method that is run on a split, by the name that results use."""
+def correctors(study: PrecodingStudy, unet: UNetSize, mlp: MlpSize, single_taps: bool) -> dict[str, ChannelCorrector]:
+    """Every method that is run, by the name that results use."""
     sizes = study.evaluation
     found: dict[str, ChannelCorrector] = {
         "zero": ZeroCorrector(),
@@ -58,13 +60,13 @@ def correctors(study: PrecodingStudy, split: str) -> dict[str, ChannelCorrector]
         "one gain": GainCorrector(),
         "linear (Wiener)": WienerCorrector(),
         "nearest measurement": NearestMeasurement(),
-        "position only": PositionCorrector(sizes.mlp, sizes.mlp_size),
-        "MLP": MlpCorrector(sizes.mlp, size=sizes.mlp_size),
-        "U-Net": UNetCorrector(sizes.unet, size=sizes.unet_size),
+        "position only": PositionCorrector(sizes.mlp, mlp),
+        "MLP": MlpCorrector(sizes.mlp, size=mlp),
+        "U-Net": UNetCorrector(sizes.unet, size=unet),
     }
-    if sizes.tap_samples and split == "random":
-        found["MLP, single taps"] = MlpCorrector(sizes.taps, "tap", sizes.mlp_size)
-        found["U-Net, single taps"] = UNetCorrector(sizes.taps, "tap", sizes.unet_size)
+    if single_taps:
+        found["MLP, single taps"] = MlpCorrector(sizes.taps, "tap", mlp)
+        found["U-Net, single taps"] = UNetCorrector(sizes.taps, "tap", unet)
     return found
 
 
@@ -90,7 +92,48 @@ def split_users(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: 
     return Split(train, test, None, len(rest) - len(train))
 
 
-def judge_networks(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: int) -> dict[str, Judgement]:
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Scaled and turned channels of the users of a split.
+
+    Attributes:
+        train: Measured channels to learn from.
+        validation: Measured channels that choose epochs, ridges and sizes.
+        test: True channels of the users who judge.
+    """
+
+    train: ChannelPairs
+    validation: ChannelPairs
+    test: ChannelPairs
+
+
+def split_sides(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: int) -> Sides:
+    """Training, validation and test users of one seed; validation users are as far from training as test users are.
+
+    Raises:
+        SiteTwinError: One side would be empty.
+    """
+    split = split_users(study, channels, kind, seed)
+    seen = ChannelPairs(channels.twin, channels.measured, channels.positions).scaled("link").phase_aligned()
+    clean = ChannelPairs(channels.twin, channels.truth, channels.positions).scaled("link").phase_aligned()
+    generator, sizes = torch.Generator().manual_seed(seed + 1000), study.evaluation
+    if kind == "random":
+        held = random_split(len(split.train), generator, 1 - sizes.validation_share)
+    else:
+        places = channels.positions[split.train]
+        held = block_split(places, generator, sizes.block_m, sizes.guard_m, sizes.validation_share)
+    return Sides(seen.take(split.train[held.train]), seen.take(split.train[held.test]), clean.take(split.test))
+
+
+def judge_networks(
+    study: PrecodingStudy,
+    channels: SeedChannels,
+    kind: str,
+    seed: int,
+    unet: UNetSize,
+    mlp: MlpSize,
+    single_taps: bool = False,
+) -> dict[str, Judgement]:
     """Fit every method on training users, and judge it on test users.
 
     Args:
@@ -98,22 +141,20 @@ def judge_networks(study: PrecodingStudy, channels: SeedChannels, kind: str, see
         channels: Channels of all users.
         kind: The split.
         seed: The seed.
+        unet: Kernels of the U-Net.
+        mlp: Neurons of the perceptrons.
+        single_taps: Whether networks of single taps are run too.
 
     Returns:
         A judgement for "genie", "twin" and each corrector.
     """
-    split = split_users(study, channels, kind, seed)
-    order = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(seed + 1000))
-    kept = max(1, round(study.evaluation.validation_share * len(order)))
-    seen = ChannelPairs(channels.twin, channels.measured, channels.positions).scaled("link").phase_aligned()
-    clean = ChannelPairs(channels.twin, channels.truth, channels.positions).scaled("link").phase_aligned()
-    train, validation = seen.take(split.train[order[kept:]]), seen.take(split.train[order[:kept]])
-    test = clean.take(split.test)
+    sides = split_sides(study, channels, kind, seed)
+    train, test = sides.train, sides.test
     judge = Judge(study.link, test.measured)
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin"] = judge.of_channels(test.twin, common_gain(train.measured, train.twin))
-    for name, corrector in correctors(study, kind).items():
-        corrector.fit(train, torch.Generator().manual_seed(seed), validation)
+    for name, corrector in correctors(study, unet, mlp, single_taps).items():
+        corrector.fit(train, torch.Generator().manual_seed(seed), sides.validation)
         gain = common_gain(train.measured, corrector.predict(train.twin, train.positions))
         found[name] = judge.of_channels(corrector.predict(test.twin, test.positions), gain)
     return found

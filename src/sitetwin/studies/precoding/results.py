@@ -71,6 +71,26 @@ class SeedWorld(Record):
     outside_taps: float
 
 
+class SizeTried(Record):
+    """A size of a network, as validation users of the first seed judged it.
+
+    Attributes:
+        network: "U-Net" or "MLP".
+        widths: Kernels of the hidden blocks, or neurons of the hidden layers.
+        kernel_size: Taps of a kernel; None for the perceptron.
+        parameters: Trainable parameters.
+        nmse_db: NMSE on validation users, whose channels are measured ones with their noise.
+        chosen: Whether the study uses it.
+    """
+
+    network: Literal["U-Net", "MLP"]
+    widths: list[int]
+    kernel_size: int | None = None
+    parameters: int
+    nmse_db: float
+    chosen: bool
+
+
 class PrecodingResults(Record):
     """The document.
 
@@ -88,6 +108,7 @@ class PrecodingResults(Record):
         site_hash: Hash of the twin's site.
         indoors: Positions of the drives that were left out because they lie in a building.
         notes: What the computation assumed.
+        sizes: Sizes of the networks that were compared, and which were chosen.
         worlds: One target a seed.
         rows: What each method reached.
     """
@@ -105,6 +126,7 @@ class PrecodingResults(Record):
     site_hash: str
     indoors: int
     notes: list[str] = Field(default_factory=list)
+    sizes: list[SizeTried] = Field(default_factory=list)
     worlds: list[SeedWorld]
     rows: list[Row]
 

@@ -1,20 +1,25 @@
 """What the paper does not have: the twin as statistics of a channel, with random phases of its paths.
 
 A centimetre turns the phase of a path, so a map cannot know it; directions, delays and powers it can. Nothing here is
-trained. The power of each subcarrier is fixed for all methods, for which MRT and MMSE are one precoder.
+trained but two numbers, the weight of a mixed prior and the delay spread of the generic one; validation users choose
+them. The power of each subcarrier is fixed for all methods, for which MRT and MMSE are one precoder.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, path_gains
+from sitetwin.learn import block_split
 from sitetwin.link import (
     LinkCurve,
+    MixedPrior,
     PathPrior,
+    SeparablePrior,
     covariance_precoder,
     generic_prior,
     observe_pilots,
@@ -33,59 +38,112 @@ PILOT_SNR_DB = 10.0
 
 PILOTS = (1, 4)
 
-GENERIC_SPREADS_S = (10e-9, 20e-9, 50e-9, 100e-9, 200e-9, 400e-9)
-"""Delay spreads that the generic prior is tried with."""
+SPREADS_S = (5e-9, 10e-9, 20e-9, 50e-9, 100e-9, 200e-9, 400e-9)
+"""Delay spreads that a generic prior chooses from."""
+
+GENERIC_WEIGHTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
+"""Shares of the generic prior that a mixed one chooses from."""
 
 _PATHS = 64  # strongest paths of a user that make its statistics
+_VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticsUsers:
+    """Users whom the tracer reaches in both worlds, and what is known of them.
+
+    Attributes:
+        truth: (users, antennas, taps) complex64, true channels.
+        measured: The same as the drive test reports them.
+        heard: Those of the twin.
+        rows: (users) int64, rows among the users of the worlds.
+    """
+
+    truth: Tensor
+    measured: Tensor
+    heard: Tensor
+    rows: np.ndarray
+
+    def take(self, some: Tensor) -> StatisticsUsers:
+        """Some of the users."""
+        return StatisticsUsers(self.truth[some], self.measured[some], self.heard[some], self.rows[some.numpy()])
 
 
 def judge_statistics(
     study: PrecodingStudy,
     twin: World,
     target: World,
-    truth: torch.Tensor,
-    heard: torch.Tensor,
-    users: torch.Tensor,
+    users: StatisticsUsers,
+    positions: Tensor,
     carrier_hz: float,
-    rng: np.random.Generator,
+    seed: int,
 ) -> dict[str, Judgement]:
-    """Judge precoders that use the twin as statistics, alone or with pilots.
+    """Judge precoders that use the twin as statistics, alone or with pilots, on blocks of space.
 
     Args:
         study: The configuration.
         twin: The twin.
         target: The target, whose path powers bound what any covariance can give.
-        truth: (users, antennas, taps) complex64, true channels.
-        heard: (users, antennas, taps) complex64, those of the twin.
-        users: (users) int64, their rows in both worlds.
+        users: Users whom the target reaches; those whom either world's own tracer does not reach are left out.
+        positions: (users, 3) float64, reported positions.
         carrier_hz: Carrier frequency, Hz.
-        rng: Source of the pilots' noise.
+        seed: Draws the blocks of validation and the noise of the pilots.
 
     Returns:
-        A judgement for each method; users whom either world's own tracer does not reach are left out.
+        A judgement of each method on the users outside the blocks of validation.
     """
-    rows = users.numpy()
-    kept = (twin.paths.counts[rows] > 0) & (target.paths.counts[rows] > 0)
-    some = torch.from_numpy(kept)
-    judge = Judge(study.link, truth[some], "mrt", "subcarrier")
-    channel = unit_power(responses(study.link, truth[some]))
-    priors = {
-        name: _prior(study, world, rows[kept], carrier_hz) for name, world in (("twin", twin), ("target", target))
-    }
+    some = torch.from_numpy((twin.paths.counts[users.rows] > 0) & (target.paths.counts[users.rows] > 0)).nonzero()[:, 0]
+    users, sizes = users.take(some), study.evaluation
+    split = block_split(
+        positions[some], torch.Generator().manual_seed(seed), sizes.block_m, sizes.guard_m, _VALIDATION_SHARE
+    )
+    validation, test = users.take(split.test), users.take(split.train)
+    judge = Judge(study.link, test.truth, "mrt", "subcarrier")
+    channel = unit_power(responses(study.link, test.truth))
+    prior = _prior(study, twin, test.rows, carrier_hz)
     found = {"genie": judge.of_curve(judge.genie)}
-    found["twin's channel"] = judge.of_channels(heard[some], 1.0, truth[some])
-    for name, label in (("twin", "twin's covariance"), ("target", "true path powers")):
-        found[label] = judge.of_curve(_beamed(judge, channel, priors[name]))
+    found["twin's channel"] = judge.of_channels(test.heard, 1.0, test.truth)
+    found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, prior))
+    found["true path powers"] = judge.of_curve(_beamed(judge, channel, _prior(study, target, test.rows, carrier_hz)))
+    known = unit_power(responses(study.link, validation.measured)), _prior(study, twin, validation.rows, carrier_hz)
+    generator = np.random.default_rng([seed, 18, round(carrier_hz / 1e3)])
     for pilots in PILOTS:
         tones = pilot_tones(channel.shape[2], pilots)
-        observed, variance = observe_pilots(channel, tones, PILOT_SNR_DB, rng)
+        generic, weight = _chosen(study.link, twin.radio, *known, tones, generator)
+        observed, variance = observe_pilots(channel, tones, PILOT_SNR_DB, generator)
         estimates = {
-            "twin's prior": priors["twin"].estimate(observed, tones, variance),
-            "generic prior": _generic_estimate(study.link, twin.radio, channel, observed, tones, variance),
+            "twin's prior": MixedPrior(prior, generic, weight).estimate(observed, tones, variance),
+            "generic prior": generic.estimate(observed, tones, variance),
+            "3GPP UMi prior": _generic(study.link, twin.radio, umi_delay_spread_s(carrier_hz)).estimate(
+                observed, tones, variance
+            ),
         }
         for label, estimate in estimates.items():
             found[f"{label}, {pilots} pilot{'s' if pilots > 1 else ''}"] = judge.of_curve(judge.curve(estimate))
     return found
+
+
+def umi_delay_spread_s(carrier_hz: float) -> float:
+    """Median delay spread of 3GPP TR 38.901, table 7.5-6, urban micro cells in line of sight, 2 GHz at least."""
+    return float(10 ** (-0.24 * np.log10(1 + max(carrier_hz / 1e9, 2.0)) - 7.14))
+
+
+def _chosen(
+    link: PrecodedLink,
+    radio: Radio,
+    measured: np.ndarray,
+    prior: PathPrior,
+    tones: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[SeparablePrior, float]:
+    """The generic prior and its weight beside the twin's that estimate measured channels of validation users best."""
+    observed, variance = observe_pilots(measured, tones, PILOT_SNR_DB, rng)
+
+    def error(one: SeparablePrior | MixedPrior) -> float:
+        return float((np.abs(one.estimate(observed, tones, variance) - measured) ** 2).mean())
+
+    generic = min((_generic(link, radio, spread) for spread in SPREADS_S), key=error)
+    return generic, min(GENERIC_WEIGHTS, key=lambda weight: error(MixedPrior(prior, generic, weight)))
 
 
 def _beamed(judge: Judge, channel: np.ndarray, prior: PathPrior) -> LinkCurve:
@@ -109,19 +167,8 @@ def _grid(link: PrecodedLink, carrier_hz: float) -> OfdmGrid:
     return OfdmGrid(carrier_hz, link.subcarriers, link.sampling_hz / link.subcarriers)
 
 
-def _generic_estimate(
-    link: PrecodedLink, radio: Radio, channel: np.ndarray, observed: np.ndarray, tones: np.ndarray, variance: float
-) -> np.ndarray:
-    """The estimate of a prior for anywhere, at the delay spread that serves these very channels best.
-
-    No receiver could choose it so: it is the most that such a prior can do.
-    """
+def _generic(link: PrecodedLink, radio: Radio, spread_s: float) -> SeparablePrior:
+    """The prior for anywhere over the data subcarriers, delays counted as the taps are."""
     rows, late = data_subcarriers(link), link.taps_before / link.sampling_hz
-    best, least = channel, np.inf
-    for spread in GENERIC_SPREADS_S:
-        prior = generic_prior(_grid(link, link.carriers_hz[0]), radio, spread, delay_reference_s=late)
-        estimate = replace(prior, frequency=prior.frequency[np.ix_(rows, rows)]).estimate(observed, tones, variance)
-        error = float((np.abs(estimate - channel) ** 2).mean())
-        if error < least:
-            best, least = estimate, error
-    return best
+    prior = generic_prior(_grid(link, link.carriers_hz[0]), radio, spread_s, delay_reference_s=late)
+    return replace(prior, frequency=prior.frequency[np.ix_(rows, rows)])

@@ -18,22 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site, itu_material
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
-from sitetwin.studies.precoding.channels import antenna_errors, measured, outside_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
-from sitetwin.studies.precoding.judge import TARGET_BER, Judgement
-from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, reached
-from sitetwin.studies.precoding.physics import TracedTwin, judge_materials, judge_ways, some_users, trace_ways
-from sitetwin.studies.precoding.results import PrecodingResults, of_seeds
-from sitetwin.studies.precoding.statistics import judge_statistics
-from sitetwin.studies.precoding.worlds import Users, World, open_place, target_world, twin_world
+from sitetwin.studies.precoding.judge import TARGET_BER
+from sitetwin.studies.precoding.results import PrecodingResults, SizeTried, of_seeds
+from sitetwin.studies.precoding.seed import NMSES, SharedTwin, judge_seed
+from sitetwin.studies.precoding.worlds import Users, open_place, twin_world
 from sitetwin.studies.records import checked_record
 
 _LIBRARIES = ("numpy", "scipy", "torch", "mitsuba", "drjit", "sionna-rt")
 _ROOMS = ("backend.py", "site", "rays", "channel", "link", "learn", "studies/precoding")
-_NMSES = ("nmse_raw_db", "nmse_gain_db", "nmse_phase_db", "efficiency")
 
 
 def run_precoding_study(study: PrecodingStudy, folder: str | Path, progress: Progress = silent) -> Path:
@@ -54,17 +49,26 @@ def run_precoding_study(study: PrecodingStudy, folder: str | Path, progress: Pro
     folder, started = Path(folder), time.perf_counter()
     site, station, users = open_place(study)  # before the claim: a place that was refused may be mended and tried again
     key = claim_folder(folder, study, _ROOMS)
-    parts = [read_part(_part(folder, seed), f"{key} {seed}") for seed in study.evaluation.seeds]
+    seeds = study.evaluation.seeds
+    parts = [read_part(_part(folder, seed), f"{key} {seed}") for seed in seeds]
     if any(part is None for part in parts):
-        twin = twin_world(study, site, station, users, progress)
+        world = SharedTwin(study, site, station, users, twin_world(study, site, station, users, progress))
         with _one_thread():
-            for place, seed in enumerate(study.evaluation.seeds):
+            for place, seed in enumerate(seeds):
                 if parts[place] is None:
-                    parts[place] = _seed(study, site, station, users, twin, seed, progress)
+                    trained = place < study.evaluation.trained_seeds
+                    sizes = _sizes(parts[0]) if place else None
+                    parts[place] = judge_seed(world, seed, progress, trained, sizes)
                     write_part(_part(folder, seed), f"{key} {seed}", parts[place])
     document = _document(study, site, users, [part for part in parts if part is not None])
     checked_record(PrecodingResults, document)
     return write_results(folder, document, {"seconds": time.perf_counter() - started})
+
+
+def _sizes(first: dict[str, Any] | None) -> list[SizeTried]:
+    """Sizes that were chosen on the first seed."""
+    assert first is not None  # seeds are run in their order
+    return [SizeTried.model_validate(one) for one in first["sizes"]]
 
 
 @contextmanager
@@ -80,98 +84,6 @@ def _one_thread() -> Iterator[None]:
 
 def _part(folder: Path, seed: int) -> Path:
     return folder / "parts" / f"seed-{seed}.json"
-
-
-def _seed(
-    study: PrecodingStudy,
-    site: Site,
-    station: np.ndarray,
-    users: Users,
-    twin: World,
-    seed: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """All judgements of one seed."""
-    target = target_world(study, site, station, users, seed, progress)
-    stage = f"judge, seed {seed}"
-    progress(stage, 0.0)
-    truths = {}
-    for carrier in study.link.carriers_hz:  # the antennas' errors are those of the hardware, equal at all carriers
-        errors = antenna_errors(study, np.random.default_rng([seed, 16]))
-        truths[carrier] = taps_of(study, target, carrier) * errors[None, :, None]
-    there = np.logical_and.reduce([reached(truth) for truth in truths.values()])
-    if target.blocked is not None:
-        there &= ~target.blocked
-    kept = torch.from_numpy(there.nonzero()[0])
-    if len(kept) < 40:
-        raise SiteTwinError(f"the target of seed {seed} reaches {len(kept)} users only; move the drives or the station")
-    shown = kept[some_users(len(kept), seed, study.evaluation.ray_users)]
-    ways = trace_ways(study, twin, station, users.positions[shown.numpy()], lambda x: progress(stage, 0.4 * x))
-    rows: list[dict[str, Any]] = []
-    silent_twin = 0
-    for number, (carrier, truth) in enumerate(truths.items()):
-        heard = taps_of(study, twin, carrier)
-        silent_twin = int((~reached(heard[kept])).sum())
-        channels = SeedChannels(
-            truth=truth[kept],
-            measured=measured(study, truth[kept], np.random.default_rng([seed, 17, number])),
-            twin=heard[kept],
-            positions=torch.from_numpy(users.positions)[kept],
-            drive=torch.from_numpy(users.drive)[kept],
-        )
-        rows += _physics_rows(study, twin, ways, truth, kept, shown, carrier)
-        statistics = judge_statistics(
-            study, twin, target, truth[kept], heard[kept], kept, carrier, np.random.default_rng([seed, 18, number])
-        )
-        rows += [_row("statistics", carrier, "all", m, "", "mrt", one, len(kept)) for m, one in statistics.items()]
-        for split in study.evaluation.splits:
-            for method, one in judge_networks(study, channels, split, seed).items():
-                rows.append(_row("networks", carrier, split, method, "", "mmse", one, len(kept)))
-        progress(stage, 0.4 + 0.6 * (number + 1) / len(truths))
-    world = {
-        "seed": seed,
-        "site_hash": target.site.hash,
-        "differences": [dict(one) for one in target.differences],
-        "users": len(kept),
-        "without_path": len(users.positions) - len(kept),
-        "twin_without_path": silent_twin,
-        "outside_taps": outside_taps(study, target, max(study.link.carriers_hz)),
-    }
-    return {"world": world, "rows": rows}
-
-
-def _physics_rows(
-    study: PrecodingStudy,
-    twin: World,
-    ways: list[TracedTwin],
-    truth: torch.Tensor,
-    kept: torch.Tensor,
-    shown: torch.Tensor,
-    carrier: float,
-) -> Iterator[dict[str, Any]]:
-    for (method, engine, name), one in judge_ways(study, ways, twin, truth[shown], carrier).items():
-        yield _row("rays", carrier, "all", method, engine, name, one, len(shown))
-    for method, one in judge_materials(study, twin, truth[kept], kept, carrier).items():
-        yield _row("materials", carrier, "all", method, "", "mmse", one, len(kept))
-
-
-def _row(
-    figure: str, carrier: float, split: str, method: str, engine: str, precoder: str, found: Judgement, users: int
-) -> dict[str, Any]:
-    scores = {} if found.scores is None else found.scores.to_dict()
-    return {
-        "about": [figure, carrier, split, method, engine, precoder],
-        "ber": found.ber,
-        "loss_db": found.loss_db,
-        "silent": found.silent,
-        "users": scores.get("users", users),
-        **{name: _finite(scores[name]) for name in _NMSES if name in scores},
-    }
-
-
-def _finite(value: float) -> float:
-    """An NMSE of exactly nothing, which JSON has no number for, is kept as -300 dB."""
-    return max(value, -300.0)
 
 
 def _document(study: PrecodingStudy, site: Site, users: Users, parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -190,6 +102,7 @@ def _document(study: PrecodingStudy, site: Site, users: Users, parts: list[dict[
         "site_hash": site.hash,
         "indoors": users.indoors,
         "notes": _notes(study, site),
+        "sizes": parts[0]["sizes"],
         "worlds": [part["world"] for part in parts],
         "rows": _over_seeds([row for part in parts for row in part["rows"]]),
     }
@@ -213,7 +126,7 @@ def _over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "silent_users": float(np.mean([one["silent"] for one in members])),
             "users": float(np.mean([one["users"] for one in members])),
         }
-        for name in _NMSES:
+        for name in NMSES:
             if name in members[0]:
                 row[name] = of_seeds([one[name] for one in members]).model_dump(mode="json")
         found.append(row)

@@ -1,0 +1,179 @@
+"""All that is judged in one seed: one target world, at each carrier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site import Site
+from sitetwin.studies.frame import Progress
+from sitetwin.studies.precoding.channels import antenna_errors, measured, outside_taps, taps_of
+from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.judge import Judgement
+from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, reached
+from sitetwin.studies.precoding.physics import TracedTwin, judge_materials, judge_ways, some_users, trace_ways
+from sitetwin.studies.precoding.results import SizeTried
+from sitetwin.studies.precoding.sizes import choose_sizes, chosen_mlp, chosen_unet
+from sitetwin.studies.precoding.statistics import StatisticsUsers, judge_statistics
+from sitetwin.studies.precoding.worlds import Users, World, target_world
+from sitetwin.studies.records import as_document
+
+NMSES = ("nmse_raw_db", "nmse_gain_db", "nmse_phase_db", "efficiency")
+"""Scores of found channels that results keep."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedTwin:
+    """What all seeds share.
+
+    Attributes:
+        study: The configuration.
+        site: The twin's site.
+        station: (3,) base station, metres.
+        users: Users along the drives.
+        twin: The twin, traced to them.
+    """
+
+    study: PrecodingStudy
+    site: Site
+    station: np.ndarray
+    users: Users
+    twin: World
+
+
+@dataclass(frozen=True, eq=False)
+class SeedWorlds:
+    """The worlds of one seed and the users who are judged.
+
+    Attributes:
+        shared: The twin and what belongs to it.
+        target: The world that stands for reality.
+        kept: (users) int64, rows of the users whom the target reaches at every carrier.
+        truths: True channels of these users by carrier, (users, antennas, taps) complex64.
+    """
+
+    shared: SharedTwin
+    target: World
+    kept: torch.Tensor
+    truths: dict[float, torch.Tensor]
+
+    def channels(self, seed: int, carrier_hz: float) -> SeedChannels:
+        """Channels of the users at a carrier, in the target, as measured there, and in the twin."""
+        study, truth = self.shared.study, self.truths[carrier_hz]
+        number = study.link.carriers_hz.index(carrier_hz)
+        return SeedChannels(
+            truth=truth,
+            measured=measured(study, truth, np.random.default_rng([seed, 17, number])),
+            twin=taps_of(study, self.shared.twin, carrier_hz)[self.kept],
+            positions=torch.from_numpy(self.shared.users.positions)[self.kept],
+            drive=torch.from_numpy(self.shared.users.drive)[self.kept],
+        )
+
+
+def judge_seed(
+    shared: SharedTwin, seed: int, progress: Progress, trained: bool, sizes: list[SizeTried] | None
+) -> dict[str, Any]:
+    """All judgements of one seed, for JSON.
+
+    Args:
+        shared: The twin.
+        seed: The seed.
+        progress: Is told the stage and the share of it that is done.
+        trained: Whether networks are trained.
+        sizes: Sizes that were chosen on an earlier seed; None chooses them here, at the lowest carrier.
+
+    Raises:
+        SiteTwinError: The target reaches too few users.
+    """
+    study, stage = shared.study, f"judge, seed {seed}"
+    worlds = _worlds(shared, seed, progress)
+    kept = worlds.kept
+    progress(stage, 0.0)
+    if sizes is None:
+        sizes = choose_sizes(study, worlds.channels(seed, min(study.link.carriers_hz)), seed)
+    shown = some_users(len(kept), seed, study.evaluation.ray_users)
+    where = shared.users.positions[kept[shown].numpy()]
+    ways = trace_ways(study, shared.twin, shared.station, where, lambda x: progress(stage, 0.1 + 0.2 * x))
+    rows: list[dict[str, Any]] = []
+    silent_twin = 0
+    for number, carrier in enumerate(study.link.carriers_hz):
+        channels = worlds.channels(seed, carrier)
+        silent_twin = int((~reached(channels.twin)).sum())
+        rows += _physics_rows(worlds, ways, shown, carrier)
+        rows += _statistics_rows(worlds, channels, carrier, seed)
+        if trained:
+            unet, mlp = chosen_unet(sizes), chosen_mlp(sizes)
+            for split in study.evaluation.splits:
+                taps = study.evaluation.tap_samples and split == "random" and carrier == min(study.link.carriers_hz)
+                for method, one in judge_networks(study, channels, split, seed, unet, mlp, taps).items():
+                    rows.append(_row("networks", carrier, split, method, "", "mmse", one))
+        progress(stage, 0.3 + 0.7 * (number + 1) / len(worlds.truths))
+    world = {
+        "seed": seed,
+        "site_hash": worlds.target.site.hash,
+        "differences": [dict(one) for one in worlds.target.differences],
+        "users": len(kept),
+        "without_path": len(shared.users.positions) - len(kept),
+        "twin_without_path": silent_twin,
+        "outside_taps": outside_taps(study, worlds.target, max(study.link.carriers_hz)),
+    }
+    return {"world": world, "sizes": [as_document(one) for one in sizes], "rows": rows}
+
+
+def _worlds(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
+    """Trace the target, and find the users whom it reaches."""
+    study = shared.study
+    target = target_world(study, shared.site, shared.station, shared.users, seed, progress)
+    truths = {}
+    for carrier in study.link.carriers_hz:  # the antennas' errors are those of the hardware, equal at all carriers
+        errors = antenna_errors(study, np.random.default_rng([seed, 16]))
+        truths[carrier] = taps_of(study, target, carrier) * errors[None, :, None]
+    there = np.logical_and.reduce([reached(truth) for truth in truths.values()])
+    if target.blocked is not None:
+        there &= ~target.blocked
+    kept = torch.from_numpy(there.nonzero()[0])
+    if len(kept) < 40:
+        raise SiteTwinError(f"the target of seed {seed} reaches {len(kept)} users only; move the drives or the station")
+    return SeedWorlds(shared, target, kept, {carrier: truth[kept] for carrier, truth in truths.items()})
+
+
+def _physics_rows(
+    worlds: SeedWorlds, ways: list[TracedTwin], shown: torch.Tensor, carrier: float
+) -> Iterator[dict[str, Any]]:
+    study, twin, truth, kept = worlds.shared.study, worlds.shared.twin, worlds.truths[carrier], worlds.kept
+    for (method, engine, name), one in judge_ways(study, ways, twin, truth[shown], carrier).items():
+        yield _row("rays", carrier, "all", method, engine, name, one)
+    for method, one in judge_materials(study, twin, truth, kept, carrier).items():
+        yield _row("materials", carrier, "all", method, "", "mmse", one)
+
+
+def _statistics_rows(worlds: SeedWorlds, channels: SeedChannels, carrier: float, seed: int) -> Iterator[dict[str, Any]]:
+    shared = worlds.shared
+    users = StatisticsUsers(channels.truth, channels.measured, channels.twin, worlds.kept.numpy())
+    found = judge_statistics(shared.study, shared.twin, worlds.target, users, channels.positions, carrier, seed)
+    for method, one in found.items():
+        yield _row("statistics", carrier, "blocks", method, "", "mrt", one)
+
+
+def _row(
+    figure: str, carrier: float, split: str, method: str, engine: str, precoder: str, found: Judgement
+) -> dict[str, Any]:
+    scores = {} if found.scores is None else found.scores.to_dict()
+    return {
+        "about": [figure, carrier, split, method, engine, precoder],
+        "ber": found.ber,
+        "loss_db": found.loss_db,
+        "silent": found.silent,
+        "users": found.users,
+        **{name: _finite(scores[name]) for name in NMSES if name in scores},
+    }
+
+
+def _finite(value: float) -> float:
+    """An NMSE of exactly nothing, which JSON has no number for, is kept as -300 dB."""
+    return max(value, -300.0)
