@@ -159,7 +159,7 @@ def _descended(x: np.ndarray, y: np.ndarray, drive: np.ndarray, descent: Descent
                 best, kept, since = error, now.copy(), 0
             if taken == descent.steps:
                 break
-    return AngleMap(kept, "sgd", float(taken), converged=held.any() and since >= descent.patience)
+    return AngleMap(kept, "sgd", float(taken), converged=bool(held.any()) and since >= descent.patience)
 
 
 @dataclass(frozen=True, eq=False)

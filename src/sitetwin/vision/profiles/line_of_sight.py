@@ -109,7 +109,7 @@ def fit_pointing(
     scale = middle
     for reach, step in ((8.0, 1.0), (2.0, 0.5), (1.0, 0.25)):
         near = np.arange(turn - reach, turn + reach + step / 2, step)
-        turn, scale = min(((float(t), s) for t in near for s in scales), key=lambda one: reached(*one, lag))
+        turn, scale = min(((float(t), s) for t in near for s in scales), key=lambda one: reached(one[0], one[1], lag))
         turn, lag = min(((float(t), x) for t in near for x in tried), key=lambda one: reached(one[0], scale, one[1]))
     return Pointing(float(np.radians(turn)), float(scale), float(lag))
 
