@@ -53,11 +53,11 @@ def test_every_command_helps(words: tuple[str, ...], command: Any) -> None:
 
 
 def test_there_are_as_many_commands_as_the_page_names() -> None:
-    assert len([words for words, command in COMMANDS if not hasattr(command, "commands")]) == 18
+    assert len([words for words, command in COMMANDS if not hasattr(command, "commands")]) == 20
 
 
 def test_no_command_has_many_parameters() -> None:
-    for group in (cli.app, cli.site_app, cli.store_app, cli.study_app):
+    for group in (cli.app, cli.site_app, cli.store_app, cli.study_app, cli.vision_app, cli.models_app):
         for info in group.registered_commands:
             command = getattr(info.callback, "__command__", info.callback)  # as it was written, with its groups
             assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS, info.name

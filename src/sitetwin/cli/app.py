@@ -27,6 +27,7 @@ from sitetwin.cli.site_import import import_site
 from sitetwin.cli.site_variant import variant
 from sitetwin.cli.trace import trace
 from sitetwin.cli.view import view
+from sitetwin.cli.vision_models import fetch_models, list_models
 from sitetwin.errors import SiteTwinError
 from sitetwin.version import __version__
 
@@ -63,6 +64,13 @@ for name, command in (
 ):
     site_app.command(name)(command)
 app.add_typer(site_app, name="site")
+
+vision_app = typer.Typer(help="See the street through a camera.", no_args_is_help=True)
+models_app = typer.Typer(help="Published networks on this machine.", no_args_is_help=True)
+models_app.command("list")(list_models)
+models_app.command("fetch")(fetch_models)
+vision_app.add_typer(models_app, name="models")
+app.add_typer(vision_app, name="vision")
 
 
 def _print_version(wanted: bool) -> None:

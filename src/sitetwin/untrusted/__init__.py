@@ -8,6 +8,7 @@ Arrays (``sitetwin.untrusted.arrays``) need NumPy, which what is imported here d
 """
 
 from sitetwin.untrusted.files import is_missing, naming, opened, read_bytes, read_head, regular_size
+from sitetwin.untrusted.images import LARGEST_IMAGE, MOST_PIXELS, image_size
 from sitetwin.untrusted.packed import (
     FREE_GROWTH,
     LARGEST_ARCHIVE,
@@ -19,6 +20,7 @@ from sitetwin.untrusted.packed import (
     largest_unpacked,
     read_zip,
 )
+from sitetwin.untrusted.tars import read_tar
 from sitetwin.untrusted.texts import (
     LARGEST_JSON,
     LARGEST_TOML,
@@ -35,14 +37,17 @@ from sitetwin.untrusted.texts import (
 __all__ = [
     "FREE_GROWTH",
     "LARGEST_ARCHIVE",
+    "LARGEST_IMAGE",
     "LARGEST_JSON",
     "LARGEST_TOML",
     "LARGEST_WHOLE",
     "MOST_GROWTH",
+    "MOST_PIXELS",
     "GrowthError",
     "bunzip",
     "count_lines",
     "gunzip",
+    "image_size",
     "inflate",
     "is_missing",
     "largest_unpacked",
@@ -55,6 +60,7 @@ __all__ = [
     "read_head",
     "read_json",
     "read_table",
+    "read_tar",
     "read_text",
     "read_zip",
     "regular_size",

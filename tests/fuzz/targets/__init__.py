@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import layers, maps, models, numbers, radios, studies
+from tests.fuzz.targets import images, layers, maps, models, numbers, radios, studies
 
 TARGETS: dict[str, Target] = {
-    target.name: target for room in (maps, layers, models, radios, numbers, studies) for target in room.TARGETS
+    target.name: target for room in (maps, layers, models, radios, numbers, studies, images) for target in room.TARGETS
 }
 """By name."""
 
@@ -50,6 +50,7 @@ READERS: dict[str, str] = {
     "studies.precoding.config": "drives-past-a-station",
     "studies.records": "beam-study",
     "view.sources": "values",
+    "vision.images": "image",
 }
 """By module that opens or parses files, a target that tries it."""
 
@@ -63,6 +64,8 @@ ELSEWHERE = {
     "store.files": "tests/store",
     "store.groups": "tests/store",
     "store.tiles": "tests/store",
+    "vision.models.fetching": "tests/vision",  # packages whose checksums are pinned
+    "vision.networks.tfjs": "tests/vision",
     "studies.beams.study": "tests/studies",  # the site's own files, hashed
 }
 """Modules whose damaged files other tests try."""

@@ -1,0 +1,1 @@
+"""Networks with published weights, and what turns their outputs into boxes and lines."""
