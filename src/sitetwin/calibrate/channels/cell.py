@@ -1,0 +1,217 @@
+"""Calibrate materials and pose of one cell with observed profiles, stage after stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from sitetwin.calibrate.channels.checks import checked_inputs
+from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Priors, Stage
+from sitetwin.calibrate.channels.properties import MaterialTable, facets_met
+from sitetwin.calibrate.channels.result import CellCalibration, Losses, estimates
+from sitetwin.calibrate.channels.scoring import Fit, Scorer
+from sitetwin.channel.antennas.patterns import Tr38901
+from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.fields import FieldOptions
+from sitetwin.errors import SiteTwinError
+from sitetwin.measured.profiles import Profiles
+from sitetwin.rays.paths import Paths
+from sitetwin.site import Site
+
+HELD_OUT = 0.2
+"""Share of the blocks of users that a stage is judged by."""
+
+_FEWEST_BLOCKS = 5
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How a cell is calibrated.
+
+    Attributes:
+        stages: Which stages are run, in the order of `STAGES`; by default all, but no scattering where the paths were
+            traced without diffuse ones.
+        priors: Widths of the priors.
+        block_m: Side of the squares whose users share their errors, metres.
+        seed: Seed of the choice of held-out blocks.
+    """
+
+    stages: tuple[Stage, ...] | None = None
+    priors: Priors = field(default_factory=Priors)
+    block_m: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.block_m) and self.block_m > 0):
+            raise SiteTwinError(f"blocks of {self.block_m} m are none; give a positive number")
+        if self.stages is None:
+            return
+        unknown = [stage for stage in self.stages if stage not in STAGES]
+        if unknown or not self.stages:
+            raise SiteTwinError(f"stages {', '.join(unknown) or '(none)'} are unknown; choose from {', '.join(STAGES)}")
+
+
+def calibrate_cell(
+    site: Site,
+    paths: Paths,
+    profiles: Profiles,
+    tx: Radio | None = None,
+    rx: Radio | None = None,
+    settings: CalibrationSettings | None = None,
+    options: FieldOptions | None = None,
+) -> CellCalibration:
+    """Calibrate materials and pose of a cell with observed profiles.
+
+    Args:
+        site: The site that was traced.
+        paths: Its paths from the station to the profiles' positions, in their order; traced with diffuse paths if the
+            scattering is to be calibrated.
+        profiles: What was observed.
+        tx: Radio of the station, with the array that the profiles have; a vertical isotropic antenna by default.
+        rx: Radio of the users, with one port; a vertical isotropic antenna by default.
+        settings: Stages and priors.
+        options: Choices of the field computation.
+
+    Raises:
+        SiteTwinError: The profiles are those of other users, another array or a refused carrier; there are
+            fewer profiles than parameters; or scattering is asked of paths without diffuse ones.
+    """
+    settings, tx, rx = settings or CalibrationSettings(), tx or Radio(), rx or Radio()
+    options = options or FieldOptions()
+    stages = settings.stages or tuple(s for s in STAGES if s != "scattering" or paths.scatters_diffusely)
+    notes = checked_inputs(site, paths, profiles, tx, rx, stages)
+    seen = facets_met(paths, site)
+    table = MaterialTable.of(site, profiles.carrier_hz, seen, options.scatters(paths), settings.priors)
+    twin = ChannelTwin(paths, table, profiles, tx, rx, options)
+    parameters = [*pose_parameters(settings.priors, tx), *table.parameters(settings.priors)]
+    parameters = [p for p in parameters if p.stage in stages]
+    free = [p for p in parameters if not p.entries or table.touched[list(p.entries)].any()]
+    if len(free) > len(profiles):
+        raise SiteTwinError(
+            f"{len(profiles)} profiles cannot tell {len(free)} parameters; give more profiles, or fewer stages"
+        )
+    block = blocks_of(profiles.positions, settings.block_m)
+    training = ~held_out(block, settings.seed)
+    whole, chosen = climb(twin, free, stages, training, block)
+    losses = Losses.of(twin, whole, training, block)
+    everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
+    final = everyone.fit(whole.parameters, whole.theta, whole.nuisance)
+    return CellCalibration(estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), everyone)
+
+
+def climb(
+    twin: ChannelTwin, free: Sequence[Parameter], stages: Sequence[Stage], training: np.ndarray, block: np.ndarray
+) -> tuple[Fit, tuple[Stage, ...]]:
+    """Fit stage after stage; a stage that explains held-out users worse than the one before is taken back."""
+    scorer, test = Scorer(twin, training, block), Scorer(twin, ~training, block)
+    judged = len(test.observed) > 0
+    known: list[Parameter] = []
+    best: Fit | None = None
+    kept: list[Stage] = []
+    for stage in STAGES:
+        new = [p for p in free if p.stage == stage]
+        if stage not in stages or not new:
+            continue
+        tried = [*known, *new]
+        start = np.zeros(len(tried))
+        nuisance = scorer.nuisance()
+        if best is None:
+            start[:] = _first(scorer, tried)
+        else:
+            start[: len(known)], nuisance = best.theta, best.nuisance
+        fit = scorer.fit(tried, start, nuisance)
+        if best is not None and judged and stage == "buildings":
+            before = test.loss(best.parameters, best.theta, best.nuisance)
+            if test.loss(fit.parameters, fit.theta, best.nuisance) > before:
+                continue
+        best, known = fit, tried
+        kept.append(stage)
+    if best is None:
+        raise SiteTwinError("no parameter is free: all priors have no width, or no path meets a material")
+    return best, tuple(kept)
+
+
+def _first(scorer: Scorer, parameters: Sequence[Parameter]) -> np.ndarray:
+    """Where the first stage begins: the constant that makes the median user's power right."""
+    theta = np.zeros(len(parameters))
+    offset = [at for at, p in enumerate(parameters) if p.what == "offset_db"]
+    if not offset:
+        return theta
+    twin = scorer.twin
+    law = twin.law(parameters, theta)
+    users = twin.profiles.power.shape[0]
+    measured = np.bincount(twin.user, twin.profiles.power.reshape(-1)[twin.rows] - twin.noise, users)
+    traced = np.bincount(twin.user, law.signal, users)
+    fine = (measured > 0) & (traced > 0)
+    if fine.any():
+        theta[offset[0]] = float(np.median(10 * np.log10(measured[fine] / traced[fine])))
+    return theta
+
+
+def pose_parameters(priors: Priors, tx: Radio) -> list[Parameter]:
+    """Parameters of power, clock, pose and pattern whose priors have a width."""
+    pattern = tx.array.pattern
+    width = float(pattern.beamwidth_deg) if isinstance(pattern, Tr38901) else 0.0
+    given = "by choice of the user"
+    rows = [
+        (
+            "offset_db",
+            "offset",
+            "dB",
+            0.0,
+            priors.offset_db,
+            "linear",
+            400.0,
+            "transmitted power and units are unknown",
+        ),
+        ("clock_ns", "offset", "ns", 0.0, priors.clock_ns, "linear", 1e5, given),
+        ("yaw_deg", "pose", "deg", 0.0, priors.yaw_deg, "linear", 45.0, "mounting by compass, some degrees"),
+        ("tilt_deg", "pose", "deg", 0.0, priors.tilt_deg, "linear", 20.0, "mounting, some degrees"),
+        ("station_x", "pose", "m", 0.0, priors.station_m, "linear", 5.0, "survey of the station"),
+        ("station_y", "pose", "m", 0.0, priors.station_m, "linear", 5.0, "survey of the station"),
+        ("station_z", "pose", "m", 0.0, priors.height_m, "linear", 5.0, "survey of the station"),
+        ("users_x", "pose", "m", 0.0, priors.users_m, "linear", 20.0, "bias of satellite positions"),
+        ("users_y", "pose", "m", 0.0, priors.users_m, "linear", 20.0, "bias of satellite positions"),
+    ]
+    found = [
+        Parameter(what, what, unit, stage, nominal, sd, scale, -bound, bound, source)  # type: ignore[arg-type]
+        for what, stage, unit, nominal, sd, scale, bound, source in rows
+        if sd > 0
+    ]
+    if width and priors.beamwidth_share > 0:
+        found.append(
+            Parameter(
+                "beamwidth_deg",
+                "beamwidth_deg",
+                "deg",
+                "pattern",
+                width,
+                priors.beamwidth_share,
+                "log",
+                width / 4,
+                4 * width,
+                given,
+            )
+        )
+    return found
+
+
+def blocks_of(positions: np.ndarray, side: float) -> Int[np.ndarray, " users"]:
+    """(U,) number of the square of a fixed grid in which each user stands."""
+    cell = np.floor(positions[:, :2] / side).astype(np.int64)
+    numbers: np.ndarray = np.unique(cell, axis=0, return_inverse=True)[1].reshape(-1)
+    return numbers
+
+
+def held_out(block: np.ndarray, seed: int) -> Bool[np.ndarray, " users"]:
+    """(U,) whether a user's block is held out; none where there are few blocks."""
+    names = np.unique(block)
+    if len(names) < _FEWEST_BLOCKS:
+        return np.zeros(len(block), dtype=bool)
+    chosen = np.random.default_rng(seed).permutation(names)[: max(1, round(HELD_OUT * len(names)))]
+    return np.isin(block, chosen)

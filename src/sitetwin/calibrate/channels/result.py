@@ -1,0 +1,130 @@
+"""What a calibration found: each parameter with its posterior against its prior, and losses before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.parameters import Parameter, Stage
+from sitetwin.calibrate.channels.properties import MaterialTable
+from sitetwin.calibrate.channels.scoring import Fit, Scorer
+from sitetwin.channel.antennas.radio import Radio
+
+IDENTIFIED = 0.7
+"""Ratio of posterior to prior standard deviation above which a parameter is called not identified."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A parameter with its prior and its posterior.
+
+    Attributes:
+        parameter: The parameter.
+        value: Posterior value; the nominal one of a parameter that no path touches.
+        sd: Standard deviation of the posterior, in the parameter's unit.
+        prior_sd: Standard deviation of the prior, in the parameter's unit, at the posterior value.
+        ratio: Posterior over prior standard deviation, on the parameter's scale.
+    """
+
+    parameter: Parameter
+    value: float
+    sd: float
+    prior_sd: float
+    ratio: float
+
+    @property
+    def identified(self) -> bool:
+        """Whether the measurement tells the parameter: its posterior is clearly narrower than its prior."""
+        return self.ratio <= IDENTIFIED
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean negative log-likelihood of a tap in nats, before calibration (offset alone) and after.
+
+    Attributes:
+        before: Of the users that were fitted.
+        after: The same.
+        held_out_before: Of the blocks of users that were not; NaN without such.
+        held_out_after: The same.
+    """
+
+    before: float
+    after: float
+    held_out_before: float
+    held_out_after: float
+
+    @classmethod
+    def of(cls, twin: ChannelTwin, fit: Fit, training: np.ndarray, block: np.ndarray) -> Losses:
+        """Losses of a fit to the training users."""
+        found = []
+        for users in (training, ~training):
+            scorer = Scorer(twin, users, block)
+            if not len(scorer.observed):
+                found += [float("nan")] * 2
+                continue
+            offset = np.where([p.what == "offset_db" for p in fit.parameters], fit.theta, 0.0)
+            found += [scorer.loss(fit.parameters, theta, fit.nuisance) for theta in (offset, fit.theta)]
+        return cls(*found)
+
+
+@dataclass(frozen=True, eq=False)
+class CellCalibration:
+    """A calibrated cell."""
+
+    estimates: tuple[Estimate, ...]
+    fit: Fit
+    table: MaterialTable
+    radio: Radio
+    losses: Losses
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+    scorer: Any
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table of parameters, JSON-serialisable."""
+        return [
+            {
+                "name": e.parameter.name,
+                "what": e.parameter.what,
+                "unit": e.parameter.unit,
+                "prior": e.parameter.nominal,
+                "prior_sd": e.prior_sd,
+                "value": e.value,
+                "sd": e.sd,
+                "ratio": e.ratio,
+                "identified": e.identified,
+                "source": e.parameter.source,
+            }
+            for e in self.estimates
+        ]
+
+
+def estimates(parameters: Sequence[Parameter], fit: Fit) -> tuple[Estimate, ...]:
+    """Estimates of all parameters; those that were not fitted keep their priors.
+
+    The value of a building's property is the class's change and its own together.
+    """
+    place = {p.name: at for at, p in enumerate(fit.parameters)}
+    found = []
+    for one in parameters:
+        parts = [name for name in (one.name, one.within) if name in place]
+        at = [place[name] for name in parts]
+        own = 0.0 if one.name in place else one.sd**2
+        prior = one.sd**2
+        if one.within:
+            outer = next((p for p in parameters if p.name == one.within), None)
+            prior += 0.0 if outer is None else outer.sd**2
+        change = float(fit.theta[at].sum())
+        variance = float(fit.covariance[np.ix_(at, at)].sum()) + own
+        slope = one.slope(change)
+        found.append(
+            Estimate(
+                one, one.value(change), abs(slope) * variance**0.5, abs(slope) * prior**0.5, (variance / prior) ** 0.5
+            )
+        )
+    return tuple(found)

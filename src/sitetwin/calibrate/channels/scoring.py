@@ -1,0 +1,215 @@
+"""Posterior mode of parameters by Fisher scoring, and how wide the posterior is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import minimize_scalar
+
+from sitetwin.calibrate.channels.likelihood import (
+    Contamination,
+    Scores,
+    TapLaw,
+    log_powers,
+    outlier_density,
+    scores,
+)
+from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.parameters import Parameter
+
+_MISFIT = (0.02, 2.0)  # bounds of the relative error of the paths' power
+_SHARE = (0.005, 0.4)  # bounds of the share of outliers
+_ROUNDS = 12
+_ENOUGH = 1e-2  # nats of the log-posterior that a round must gain
+_HALVINGS = 6
+_INFORMED = 1.0  # of the prior's precision: directions with more information tell how far the errors are correlated
+_WINDOW_OVERLAP = {"hann": 1.5, "rectangular": 1.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A posterior mode.
+
+    Attributes:
+        parameters: The J parameters.
+        theta: (J,) changes from the nominal values on the parameters' scales.
+        covariance: (J, J) of the posterior.
+        nuisance: Misfit and outliers.
+        dispersion: Factor by which the information of the taps was lowered, because their errors are correlated.
+        log_posterior: Log-posterior at the mode, of likelihoods lowered by the dispersion, nats.
+    """
+
+    parameters: tuple[Parameter, ...]
+    theta: Float[np.ndarray, " parameters"]
+    covariance: Float[np.ndarray, "parameters parameters"]
+    nuisance: Contamination
+    dispersion: float
+    log_posterior: float
+
+
+class Scorer:
+    """Compares a twin with the taps of some users."""
+
+    def __init__(self, twin: ChannelTwin, users: np.ndarray, block: np.ndarray) -> None:
+        """Choose users.
+
+        Args:
+            twin: The twin.
+            users: (U,) bool, users that are compared.
+            block: (U,) int64, block of each user: errors are correlated within, not between them.
+        """
+        self.twin = twin
+        self.kept = users[twin.user]
+        power = twin.profiles.power.reshape(-1)[twin.rows]
+        self.observed = log_powers(power, twin.noise)[self.kept]
+        _, self.block = np.unique(block[twin.user[self.kept]], return_inverse=True)
+        self.blocks = int(self.block.max(initial=-1)) + 1
+        self.least = _WINDOW_OVERLAP[twin.profiles.window]
+
+    def nuisance(self) -> Contamination:
+        """Where a fit begins."""
+        return Contamination(0.3, 0.05, outlier_density(self.observed))
+
+    def law(self, parameters: Sequence[Parameter], theta: np.ndarray) -> TapLaw:
+        """What the twin says of the taps that are compared."""
+        return _taken(self.twin.law(parameters, theta), self.kept)
+
+    def scores(self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination) -> Scores:
+        """The likelihood of these taps."""
+        return scores(self.observed, self.law(parameters, theta), nuisance)
+
+    def loss(self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination) -> float:
+        """Mean negative log-likelihood of a tap, nats."""
+        return -float(self.scores(parameters, theta, nuisance).each.mean())
+
+    def objective(
+        self,
+        parameters: Sequence[Parameter],
+        theta: np.ndarray,
+        nuisance: Contamination,
+        dispersion: float,
+        shape: np.ndarray | None = None,
+    ) -> float:
+        """Log-posterior, nats; with the shapes of the gamma laws at theta, or given ones."""
+        prior = float(np.square(theta / _sd(parameters)).sum()) / 2
+        each = scores(self.observed, self.law(parameters, theta), nuisance, shape).each
+        return float(each.sum()) / dispersion - prior
+
+    def refit_nuisance(self, parameters: Sequence[Parameter], theta: np.ndarray, start: Contamination) -> Contamination:
+        """Most likely misfit and share of outliers at given parameters."""
+        law = self.law(parameters, theta)
+        found = start
+        for _ in range(3):
+            share = float(np.clip(1 - scores(self.observed, law, found).inlier.mean(), *_SHARE))
+            found = replace(found, share=share)
+
+            def minus(log_misfit: float, at: Contamination = found) -> float:
+                return -float(scores(self.observed, law, replace(at, misfit=float(np.exp(log_misfit)))).each.sum())
+
+            best = minimize_scalar(minus, bounds=tuple(np.log(_MISFIT)), method="bounded", options={"xatol": 0.02})
+            found = replace(found, misfit=float(np.exp(best.x)))
+        return found
+
+    def fit(
+        self,
+        parameters: Sequence[Parameter],
+        start: Float[np.ndarray, " parameters"],
+        nuisance: Contamination,
+        dispersion: float | None = None,
+        rounds: int = _ROUNDS,
+    ) -> Fit:
+        """Climb to a mode of the posterior.
+
+        Args:
+            parameters: J parameters.
+            start: (J,) changes to begin with.
+            nuisance: Misfit and outliers to begin with; they are fitted too.
+            dispersion: Factor that lowers the information of the taps; estimated from blocks of users by default.
+            rounds: Largest number of rounds.
+        """
+        theta, sd = start.copy(), _sd(parameters)
+        limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
+        spread = self.least if dispersion is None else dispersion
+        for _ in range(rounds):
+            nuisance = self.refit_nuisance(parameters, theta, nuisance)
+            gradient, information, by_block = self._slopes(parameters, theta, nuisance)
+            if dispersion is None:
+                spread = self._dispersion(information, by_block, sd)
+            curvature = information / spread + np.diag(sd**-2.0)
+            step = np.linalg.solve(curvature, gradient / spread - theta / sd**2)
+            theta, gained = self._line(parameters, theta, step, limits, nuisance, spread)
+            if gained < _ENOUGH:
+                break
+        _, information, by_block = self._slopes(parameters, theta, nuisance)
+        if dispersion is None:
+            spread = self._dispersion(information, by_block, sd)
+        covariance = self._covariance(information, by_block, sd, spread)
+        whole = self.objective(parameters, theta, nuisance, spread)
+        return Fit(tuple(parameters), theta, covariance, nuisance, spread, whole)
+
+    def _line(
+        self,
+        parameters: Sequence[Parameter],
+        theta: np.ndarray,
+        step: np.ndarray,
+        limits: np.ndarray,
+        nuisance: Contamination,
+        spread: float,
+    ) -> tuple[np.ndarray, float]:
+        """The first of the halved steps that gains, and what it gains, nats; else where it began."""
+        shape = self.scores(parameters, theta, nuisance).shape
+        here = self.objective(parameters, theta, nuisance, spread, shape)
+        for halving in range(_HALVINGS):
+            moved = np.clip(theta + step * 0.5**halving, *limits)
+            there = self.objective(parameters, moved, nuisance, spread, shape)
+            if there > here:
+                return moved, there - here
+        return theta, 0.0
+
+    def _slopes(
+        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Gradient (J,) of the log-likelihood, its Fisher information (J, J), and the gradient of each block (B, J)."""
+        whole = self.twin.law(parameters, theta)
+        by_signal = self.twin.derivatives(parameters, theta, whole)[self.kept]
+        law = _taken(whole, self.kept)
+        found = scores(self.observed, law, nuisance)
+        by_mean = by_signal / law.mean[:, None]
+        each = found.by_mean[:, None] * by_mean
+        by_block = np.zeros((self.blocks, len(parameters)))
+        np.add.at(by_block, self.block, each)
+        information = (by_mean * (found.inlier * found.shape)[:, None]).T @ by_mean
+        return each.sum(axis=0), information, by_block
+
+    def _dispersion(self, information: np.ndarray, by_block: np.ndarray, sd: np.ndarray) -> float:
+        """How much more the gradients of blocks vary than independent taps would let them, at least 1."""
+        own = by_block - by_block.mean(axis=0)
+        scaled, rotated = np.linalg.eigh(information * np.outer(sd, sd))
+        told = scaled > _INFORMED
+        if not told.any() or self.blocks < 3:
+            return self.least
+        variance = np.square((own * sd) @ rotated).sum(axis=0) * self.blocks / (self.blocks - 1)
+        return max(self.least, float(np.mean(variance[told] / scaled[told])))
+
+    def _covariance(self, information: np.ndarray, by_block: np.ndarray, sd: np.ndarray, spread: float) -> np.ndarray:
+        """Covariance of the posterior; no parameter's variance is below what its own blocks show."""
+        plain = np.linalg.inv(information / spread + np.diag(sd**-2.0))
+        if self.blocks < 3:
+            return plain
+        own = (by_block - by_block.mean(axis=0)) / spread
+        shown = own.T @ own * self.blocks / (self.blocks - 1) + np.diag(sd**-2.0)
+        robust = plain @ shown @ plain
+        factor = np.sqrt(np.maximum(np.diag(robust) / np.diag(plain), 1.0))
+        whole: np.ndarray = plain * np.outer(factor, factor)
+        return whole
+
+
+def _sd(parameters: Sequence[Parameter]) -> np.ndarray:
+    return np.array([p.sd for p in parameters], dtype=np.float64)
+
+
+def _taken(law: TapLaw, rows: np.ndarray) -> TapLaw:
+    return TapLaw(law.signal[rows], law.squares[rows], law.noise[rows])
