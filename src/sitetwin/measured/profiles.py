@@ -81,7 +81,7 @@ class Profiles:
         self._check_numbers(taps)
 
     def _check_numbers(self, taps: int) -> None:
-        negative: np.ndarray = (self.power < 0).any(axis=(1, 2))
+        negative = np.asarray((self.power < 0).any(axis=(1, 2)))
         if negative.any():
             raise SiteTwinError(
                 f"powers of {int(negative.sum())} of {len(negative)} profiles are negative, so that they look like dB; "
