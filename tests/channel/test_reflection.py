@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitetwin.channel import Surfaces, complex_permittivity, half_space, slab
+from sitetwin.channel.fields.reflection_slopes import _plain, reflection_of
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.materials import Material, itu_material
 from tests.channel.oracle import fresnel, transfer_matrix
@@ -149,3 +150,48 @@ def test_gradients_of_material_constants():
 def test_wrong_number_of_constants_is_said():
     with pytest.raises(SiteTwinError, match="2 materials"):
         Surfaces.of([Material("a", itu="brick"), Material("b", itu="wood")], F, conductivity=torch.zeros(3))
+
+
+@pytest.mark.parametrize("slabs", [False, True])
+def test_slopes_in_closed_form_are_those_of_the_values(slabs):
+    """Against finite differences, of all that a coefficient depends on; and the second ones, too."""
+    rng = torch.Generator().manual_seed(4)
+    material = torch.randint(0, 4, (9,), generator=rng)
+    cosine = (0.05 + 0.9 * torch.rand(9, generator=rng, dtype=torch.float64)).requires_grad_()
+    real = torch.tensor([5.2, 1.6, 3.9, 0.7], dtype=torch.float64, requires_grad=True)  # 0.7: beyond a critical angle
+    loss = torch.tensor([0.4, 0.02, 30.0, 0.1], dtype=torch.float64, requires_grad=True)
+    depth = torch.tensor([math.inf, 7.0, 1.5, 12.0], dtype=torch.float64)
+    shallow = depth[1:].clone().requires_grad_()
+
+    def found(cosine, real, loss, shallow):
+        thickness = torch.cat([depth[:1], shallow]) if slabs else None
+        return reflection_of(cosine, torch.complex(real, -loss), thickness, material)
+
+    inputs = (cosine, real, loss, shallow)
+    assert torch.autograd.gradcheck(found, inputs)
+    assert torch.autograd.gradgradcheck(found, inputs)
+    plain = found(*(one.detach() for one in inputs))
+    assert all(torch.equal(a, b) for a, b in zip(plain, found(*inputs), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    eps=st.floats(1.0, 80.0),
+    sigma=st.floats(0.0, 1e7),
+    cosine=st.floats(1e-4, 1.0),
+    depth=st.one_of(st.just(math.inf), st.floats(1e-3, 100.0)),
+)
+def test_slopes_are_those_of_every_operation(eps, sigma, cosine, depth):
+    """From vacuum to metal, from grazing to normal incidence: finite, and equal to the derivative followed by steps."""
+    given_eps, loss = (torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (eps, sigma))
+    thick = torch.tensor([depth], dtype=torch.float64, requires_grad=True)
+    angle, here = torch.tensor([cosine], dtype=torch.float64, requires_grad=True), torch.zeros(1, dtype=torch.int64)
+    inputs, slopes = [given_eps, loss, thick, angle], []
+    for function in (reflection_of, _plain):
+        te, tm = function(angle, torch.complex(given_eps, -loss), thick, here)
+        slopes.append(torch.autograd.grad((te * (1 + 2j) + tm * (2 - 1j)).abs().sum(), inputs))
+    for one, other in zip(*slopes, strict=True):
+        assert bool(torch.isfinite(one).all())
+        torch.testing.assert_close(
+            one, torch.nan_to_num(other), rtol=1e-6, atol=1e-9 * (1 + float(other.abs().nan_to_num()))
+        )

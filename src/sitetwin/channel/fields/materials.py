@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Complex, Float, Integer
 from torch import Tensor
 
-from sitetwin.channel.fields.reflection import half_space, slab_reflection, slab_transmission
+from sitetwin.channel.fields.reflection import slab_transmission
+from sitetwin.channel.fields.reflection_slopes import reflection_of
 from sitetwin.channel.fields.tensors import material_values
 from sitetwin.rays.paths import SPEED_OF_LIGHT
 from sitetwin.site.earth_surface import VACUUM_PERMITTIVITY
@@ -106,10 +107,7 @@ class Surfaces:
             cos_incidence: (N,) cosine of the angle of incidence.
             material: (N,) integer, index of the material.
         """
-        eta = self.eta.index_select(0, material)
-        if not self.any_slab:
-            return half_space(cos_incidence, eta)
-        return slab_reflection(cos_incidence, eta, self.electrical_thickness.index_select(0, material))
+        return reflection_of(cos_incidence, self.eta, self.electrical_thickness if self.any_slab else None, material)
 
     def transmission(
         self, cos_incidence: Float[Tensor, " rays"], material: Integer[Tensor, " rays"]

@@ -50,16 +50,7 @@ def half_space(
     Returns:
         r_te and r_tm, each (...) complex.
     """
-    r, s = root_of_lossy(eta.real - (1 - cos_incidence * cos_incidence), -eta.imag)
-    return _interface(cos_incidence, eta, torch.complex(r, -s))
-
-
-def _interface(cos_incidence: Tensor, eta: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Coefficients of a single interface, given ``root = sqrt(eta - sin^2)``."""
-    te = (cos_incidence - root) / (cos_incidence + root + _TINY)
-    slope = eta * cos_incidence
-    tm = (slope - root) / (slope + root + _TINY)
-    return te, tm
+    return Layer(cos_incidence, eta, None).reflected()
 
 
 def _decay(radians: Tensor, nepers: Tensor) -> Tensor:
@@ -89,7 +80,7 @@ def slab(
     Returns:
         ``(r_te, r_tm), (t_te, t_tm)``, each (...) complex. T refers to the point straight across the layer.
     """
-    layer = _Layer(cos_incidence, eta, electrical_thickness)
+    layer = Layer(cos_incidence, eta, electrical_thickness)
     return layer.reflected(), layer.transmitted()
 
 
@@ -99,7 +90,7 @@ def slab_reflection(
     electrical_thickness: Float[Tensor, "*#shape"],
 ) -> tuple[Complex[Tensor, "*#shape"], Complex[Tensor, "*#shape"]]:
     """``r_te, r_tm`` of `slab` alone."""
-    return _Layer(cos_incidence, eta, electrical_thickness).reflected()
+    return Layer(cos_incidence, eta, electrical_thickness).reflected()
 
 
 def slab_transmission(
@@ -108,28 +99,45 @@ def slab_transmission(
     electrical_thickness: Float[Tensor, "*#shape"],
 ) -> tuple[Complex[Tensor, "*#shape"], Complex[Tensor, "*#shape"]]:
     """``t_te, t_tm`` of `slab` alone."""
-    return _Layer(cos_incidence, eta, electrical_thickness).transmitted()
+    return Layer(cos_incidence, eta, electrical_thickness).transmitted()
 
 
-class _Layer:
-    """What the coefficients of a single layer share."""
+class Layer:
+    """A single layer, or with None for its thickness a half-space, at given angles of incidence.
 
-    def __init__(self, cos_incidence: Tensor, eta: Tensor, electrical_thickness: Tensor) -> None:
+    Attributes:
+        root: (...) complex ``q = sqrt(eta - sin^2)``.
+        below: Denominators of the coefficients te and tm of one interface, each (...) complex.
+        single: These coefficients, each (...) complex.
+        depth: (...) electrical thickness, 0 for half-spaces.
+        twice: (...) complex ``e^{-2 j depth q}``, 0 for half-spaces; None if all are half-spaces.
+    """
+
+    def __init__(self, cos_incidence: Tensor, eta: Tensor, electrical_thickness: Tensor | None) -> None:
         self.r, self.s = root_of_lossy(eta.real - (1 - cos_incidence * cos_incidence), -eta.imag)
-        self.single = _interface(cos_incidence, eta, torch.complex(self.r, -self.s))
-        infinite = torch.isinf(electrical_thickness)
-        self.depth = torch.where(infinite, torch.zeros_like(electrical_thickness), electrical_thickness)
-        self.finite = 1 - infinite.to(self.depth.dtype)
-        self.twice = _decay(2 * self.depth * self.r, 2 * self.depth * self.s) * self.finite
+        self.root = torch.complex(self.r, -self.s)
+        cosine = cos_incidence.to(eta.dtype)
+        slope = eta * cosine
+        self.below = cosine + self.root + _TINY, slope + self.root + _TINY
+        self.single = (cosine - self.root) / self.below[0], (slope - self.root) / self.below[1]
+        self.twice: Tensor | None = None
+        if electrical_thickness is not None:
+            infinite = torch.isinf(electrical_thickness)
+            self.depth = torch.where(infinite, torch.zeros_like(electrical_thickness), electrical_thickness)
+            self.finite = 1 - infinite.to(self.depth.dtype)
+            self.twice = _decay(2 * self.depth * self.r, 2 * self.depth * self.s) * self.finite
 
     def reflected(self) -> tuple[Tensor, Tensor]:
         """r_te and r_tm."""
+        if self.twice is None:
+            return self.single
         passed = 1 - self.twice
         te, tm = (single * passed * (1 / (1 - single * single * self.twice)) for single in self.single)
         return te, tm
 
     def transmitted(self) -> tuple[Tensor, Tensor]:
-        """t_te and t_tm."""
+        """t_te and t_tm; of half-spaces nothing."""
+        assert self.twice is not None
         once = _decay(self.depth * self.r, self.depth * self.s) * self.finite
         squares = [single * single for single in self.single]
         te, tm = ((1 - square) * once * (1 / (1 - square * self.twice)) for square in squares)
