@@ -195,7 +195,7 @@ def test_a_renderer_whose_process_ended_says_so():
     renderer = Renderer(STREET.site, CAMERA, DAY)
     renderer._start()
     renderer._process.kill()
-    renderer._process.join()
+    renderer._process.wait()
     with pytest.raises(SiteTwinError, match="process of the renderer ended"):
         renderer.picture()
     renderer.close()

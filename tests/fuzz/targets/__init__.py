@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import images, layers, maps, models, numbers, radios, studies
+from tests.fuzz.targets import drives, images, layers, maps, models, numbers, radios, studies
 
 TARGETS: dict[str, Target] = {
-    target.name: target for room in (maps, layers, models, radios, numbers, studies, images) for target in room.TARGETS
+    target.name: target
+    for room in (drives, maps, layers, models, radios, numbers, studies, images)
+    for target in room.TARGETS
 }
 """By name."""
 
@@ -51,6 +53,8 @@ READERS: dict[str, str] = {
     "studies.records": "beam-study",
     "view.sources": "values",
     "vision.images": "image",
+    "vision.worlds.reading": "drive",
+    "vision.worlds.recording": "drive",
 }
 """By module that opens or parses files, a target that tries it."""
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from types import TracebackType
 
 import numpy as np
@@ -21,12 +26,13 @@ from sitetwin.vision.render.light import DAY, Lamp, Light
 from sitetwin.vision.render.street_looks import site_surfaces
 from sitetwin.vision.render.surfaces import Surfaces
 from sitetwin.vision.render.vehicle_looks import vehicle_surfaces
-from sitetwin.vision.render.worker import SAMPLES, Answer, Request, serve
+from sitetwin.vision.render.worker import SAMPLES, Answer, Request
 from sitetwin.vision.street.bodies import Vehicle
 
 _HEADLAMP = (6000.0, 14.0)  # candela on the axis, and the exponent of its cone
 _LAMPS_MOST = 24
 _PATIENCE_S = 300.0
+_PROCESS = "sitetwin.vision.render.process"
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class Renderer:
         self.camera, self.light = camera, light
         self._lamps = tuple(lamps) if light.lamps else ()
         self._rest = Surfaces.joined([site_surfaces(site, lit=light.lamps), *painted])
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Renderer:
         return self
@@ -106,11 +112,12 @@ class Renderer:
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
-            if self._process.is_alive():
-                self._pipe.send(None)
-            self._process.join(10.0)
-            if self._process.is_alive():
+            self._pipe.close()  # which ends it
+            try:
+                self._process.wait(10.0)
+            except subprocess.TimeoutExpired:
                 self._process.kill()
+                self._process.wait()
             self._process = None
 
     def picture(
@@ -172,17 +179,23 @@ class Renderer:
         return answer
 
     def _start(self) -> None:
-        context, llvm = multiprocessing.get_context("spawn"), find_llvm()
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, llvm.path if llvm else None), daemon=True)
-        self._process.start()
-        other.close()
         corner = self.camera.pixel_centres() - 0.5
         rays = [self.camera.rays(corner + offset).reshape(-1, 3).astype(np.float32) for offset in SAMPLES]
         centre = self.camera.rays(corner + 0.5).reshape(-1, 3).astype(np.float32)
         if np.isnan(centre).any() or np.isnan(rays).any():
             raise SiteTwinError("the lens shows nothing at a pixel of the image; use a camera whose lens fills it")
-        self._pipe.send((centre, np.stack(rays), self.camera.width))
+        # No process of `multiprocessing`: those import the script that started them again, guarded or not.
+        own, other = socket.socketpair()
+        llvm = find_llvm()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        if llvm is not None:
+            environment["DRJIT_LIBLLVM_PATH"] = llvm.path
+        command = [sys.executable, "-m", _PROCESS, str(other.fileno())]
+        self._process = subprocess.Popen(command, pass_fds=[other.fileno()], env=environment, stdin=subprocess.DEVNULL)
+        other.close()
+        self._pipe = Connection(own.detach())
+        with suppress(OSError):  # the first question meets the same end, and says so
+            self._pipe.send((centre, np.stack(rays), self.camera.width))
 
 
 def _seen(vehicle: Vehicle, identity: int, identities: np.ndarray, whole: int) -> Seen:

@@ -76,13 +76,11 @@ class Answer:
     whole: np.ndarray
 
 
-def serve(connection: Connection, llvm: str | None) -> None:
-    """Answer requests until None comes; the first message holds the rays of the camera.
+def serve(connection: Connection) -> None:
+    """Answer requests until the other side closes; the first message holds the rays of the camera.
 
     An error is answered with its words.
     """
-    if llvm is not None:
-        os.environ["DRJIT_LIBLLVM_PATH"] = llvm
     import drjit as dr
     import mitsuba as mi
 
@@ -90,7 +88,11 @@ def serve(connection: Connection, llvm: str | None) -> None:
     dr.set_thread_count(max(1, int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1))
     mi.set_log_level(mi.LogLevel.Error)
     studio: _Studio | None = None
-    while (message := connection.recv()) is not None:
+    while True:
+        try:
+            message = connection.recv()
+        except EOFError:
+            return
         try:
             if isinstance(message, Request):
                 assert studio is not None

@@ -213,7 +213,7 @@ class Vehicle:
 
 
 @cache
-def sections(shape: str) -> Float[np.ndarray, "sections 8 3"]:
+def sections(shape: str) -> Float[np.ndarray, "_sections 8 3"]:
     """Return the sections of a type, (S, 8, 3) metres in the vehicle's frame: left sill, over the top, right sill."""
     form = SHAPES[shape]
     length, width, height = form.size
@@ -227,7 +227,7 @@ def sections(shape: str) -> Float[np.ndarray, "sections 8 3"]:
 
 
 @cache
-def shell(shape: str) -> tuple[Int[np.ndarray, "triangles 3"], Int[np.ndarray, "triangles 2"]]:
+def shell(shape: str) -> tuple[Int[np.ndarray, "_triangles 3"], Int[np.ndarray, "_triangles 2"]]:
     """Return the triangles of a type's body, (T, 3) outwards, and of each its strip and side of the section (T, 2).
 
     The strip is -1 at the rear end and the number of strips at the front end.

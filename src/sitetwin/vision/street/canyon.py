@@ -89,6 +89,8 @@ class Canyon:
     Attributes:
         plan: Its measures.
         site: Houses, ground, poles and trees.
+        houses: Houses and ground alone.
+        ground: The ground alone.
         poles: (P, 3) feet of the lamp posts, metres.
         markings: White areas on the carriageway, corners (n, 3), metres.
         pavements: Areas of the pavements, corners (n, 3), metres.
@@ -96,6 +98,8 @@ class Canyon:
 
     plan: CanyonPlan
     site: Site
+    houses: Site
+    ground: Site
     poles: Float[np.ndarray, "poles 3"]
     markings: tuple[Float[np.ndarray, "corners 3"], ...]
     pavements: tuple[Float[np.ndarray, "corners 3"], ...]
@@ -115,11 +119,12 @@ def make_canyon(plan: CanyonPlan, name: str = "street") -> Canyon:
             boxes.append((x, low, 0.0, width, high - low, height))
             fronts.append(int(rng.choice(len(_FRONTS), p=(0.5, 0.2, 0.05, 0.2, 0.05))))
             x += width + (float(rng.uniform(*_ALLEY)) if rng.random() < _ALLEY_SHARE else 0.0)
-    site = _houses(plan, name, np.array(boxes), fronts)
+    houses = _houses(plan, name, np.array(boxes), fronts)
     poles = _pole_feet(plan, rng)
     bodies = [pole_body(str(k), foot, rng.uniform(6.0, 9.0), rng.uniform(0.06, 0.11)) for k, foot in enumerate(poles)]
-    site = add_bodies(site, bodies).variant(vegetation=Vegetation(_trees(plan, poles, rng)))
-    return Canyon(plan, site, poles, _markings(plan), _pavements(plan))
+    site = add_bodies(houses, bodies).variant(vegetation=Vegetation(_trees(plan, poles, rng)))
+    ground = _houses(plan, f"{name}, ground", np.zeros((0, 6)), [])
+    return Canyon(plan, site, houses, ground, poles, _markings(plan), _pavements(plan))
 
 
 def _houses(plan: CanyonPlan, name: str, boxes: np.ndarray, fronts: list[int]) -> Site:

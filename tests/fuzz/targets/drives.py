@@ -1,0 +1,65 @@
+"""Target: recordings of drives that a camera has seen."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sitetwin.site.places.pose import Pose
+from sitetwin.vision.camera import Camera
+from sitetwin.vision.worlds.reading import Recording, read_recording
+from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
+from tests.fuzz.judge import Target
+
+_BEAMS = 4
+
+
+def _table(rows: list[list[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _seeds() -> list[dict[str, bytes]]:
+    about = {
+        "format": "sitetwin-drive",
+        "version": 1,
+        "world": {"name": "street-00"},
+        "camera": asdict(Camera.from_view(Pose((0.0, -8.0, 6.0), 1.5), 96, 54)),
+        "station": {"beams": _BEAMS},
+        "noise_mw": 2e-9,
+        "frames": [3, 4],
+        "times_s": [0.75, 1.0],
+        "window": [0, 0],
+        "judged": [False, True],
+        "sight": ["clear", "vehicle"],
+        "weights": [0.0, 0.5],
+    }
+    gps = [list(GPS_COLUMNS), [0.75, 3, 1.0, 2.0, 1.1, 2.2, 1.6], [1.0, 4, 2.0, 2.0, 2.1, 2.2, 1.6]]
+    powers = [["frame", "engine", *(f"beam_{k}" for k in range(_BEAMS))], [4, "sionna", 1e-9, 2e-9, 3e-9, 1e-9]]
+    place, size = [1.0, 2.0, 0.0, 8.0], [4.5, 1.8, 1.5]
+    boxes = [
+        list(BOX_COLUMNS),
+        [3, 0, "vehicle-0", "car", *place, *size, 10, 20, 30, 40, 120, 150, 0],
+        [4, 1, "vehicle-1", "bus", *place, *size, "", "", "", "", 0, 90, 0],
+    ]
+    files = {"gps.csv": _table(gps), "powers.csv": _table(powers), "boxes.csv": _table(boxes)}
+    return [{"drive.json": json.dumps(about).encode(), **files}]
+
+
+def _sound(recording: Recording) -> None:
+    count = len(recording.numbers)
+    assert len(recording.times) == len(recording.window) == len(recording.judged) == len(recording.boxes) == count
+    assert recording.fixes.shape == (count, 2)
+    assert recording.powers.shape[0] == count
+    for values in (recording.times, recording.fixes, recording.true_places, recording.weights):
+        assert np.isfinite(values).all()
+
+
+TARGETS = (Target("drive", lambda folder: read_recording(Path(folder)), _seeds, (b"frames", b"sight"), _sound),)
