@@ -22,6 +22,9 @@ _ALLEY, _ALLEY_SHARE = (3.0, 6.0), 0.25
 _SETBACK = 0.8  # spread of the house fronts across the street, metres
 _DEPTH = 10.0
 _POLE_STEP, _TREE_STEP = 24.0, 17.0
+_TURN = math.radians(0.6)  # spread of the houses' directions
+_BALCONY, _FLOOR = (2.4, 1.1, 1.1), 3.2  # width, depth and height, and the height of a floor, metres
+_BALCONY_SHARE, _BALCONY_STEP = 0.4, 5.2  # of the houses, and metres along their fronts
 _FROM_KERB = 0.6  # of poles, metres
 _MARGIN = 30.0  # ground beyond the houses, metres
 _CORNERS = np.array([(i, j, k) for k in (0, 1) for j in (0, 1) for i in (0, 1)], dtype=float)
@@ -88,8 +91,8 @@ class Canyon:
 
     Attributes:
         plan: Its measures.
-        site: Houses, ground, poles and trees.
-        houses: Houses and ground alone.
+        site: Houses with their balconies, ground, poles and trees.
+        houses: Houses as a map draws them: boxes in line with the street, and the ground.
         ground: The ground alone.
         poles: (P, 3) feet of the lamp posts, metres.
         markings: White areas on the carriageway, corners (n, 3), metres.
@@ -119,16 +122,40 @@ def make_canyon(plan: CanyonPlan, name: str = "street") -> Canyon:
             boxes.append((x, low, 0.0, width, high - low, height))
             fronts.append(int(rng.choice(len(_FRONTS), p=(0.5, 0.2, 0.05, 0.2, 0.05))))
             x += width + (float(rng.uniform(*_ALLEY)) if rng.random() < _ALLEY_SHARE else 0.0)
-    houses = _houses(plan, name, np.array(boxes), fronts)
+    blocks = np.array(boxes)
+    houses = _houses(plan, name, blocks, fronts)
+    turned = _TURN * rng.standard_normal(len(blocks))
+    balconies, owner = _balconies(blocks, rng)
+    real = _houses(plan, name, blocks, fronts, turned, balconies, owner)
     poles = _pole_feet(plan, rng)
     bodies = [pole_body(str(k), foot, rng.uniform(6.0, 9.0), rng.uniform(0.06, 0.11)) for k, foot in enumerate(poles)]
-    site = add_bodies(houses, bodies).variant(vegetation=Vegetation(_trees(plan, poles, rng)))
+    site = add_bodies(real, bodies).variant(vegetation=Vegetation(_trees(plan, poles, rng)))
     ground = _houses(plan, f"{name}, ground", np.zeros((0, 6)), [])
     return Canyon(plan, site, houses, ground, poles, _markings(plan), _pavements(plan))
 
 
-def _houses(plan: CanyonPlan, name: str, boxes: np.ndarray, fronts: list[int]) -> Site:
-    vertices = (boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]).reshape(-1, 3)
+def _houses(
+    plan: CanyonPlan,
+    name: str,
+    houses: np.ndarray,
+    fronts: list[int],
+    turned: np.ndarray | None = None,
+    balconies: np.ndarray | None = None,
+    owner_of: np.ndarray | None = None,
+) -> Site:
+    """Boxes (H, 6) of houses, turned about their middles, with balconies (B, 6) that belong to houses (B,)."""
+    extra = np.zeros((0, 6)) if balconies is None else balconies
+    boxes = np.concatenate([houses.reshape(-1, 6), extra])
+    vertices = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
+    if turned is not None and owner_of is not None:
+        of = np.concatenate([np.arange(len(houses)), owner_of])
+        middle = (houses[:, :2] + 0.5 * houses[:, 3:5])[of][:, None]
+        c, s = np.cos(turned[of])[:, None], np.sin(turned[of])[:, None]
+        away = vertices[..., :2] - middle
+        vertices[..., :2] = middle + np.stack(
+            [c * away[..., 0] - s * away[..., 1], s * away[..., 0] + c * away[..., 1]], -1
+        )
+    vertices = vertices.reshape(-1, 3)
     triangles = (_BOX + 8 * np.arange(len(boxes))[:, None, None]).reshape(-1, 3)
     reach_x, reach_y = plan.half_length + _MARGIN + _HOUSE[1], plan.front + _DEPTH + _MARGIN
     ground = np.array([(-reach_x, -reach_y), (reach_x, -reach_y), (reach_x, reach_y), (-reach_x, reach_y)])
@@ -136,9 +163,27 @@ def _houses(plan: CanyonPlan, name: str, boxes: np.ndarray, fronts: list[int]) -
     vertices = np.concatenate([vertices, np.column_stack([ground, np.zeros(4)])])
     triangles = np.concatenate([triangles, first + np.array([(0, 1, 2), (0, 2, 3)])])
     owner = np.concatenate([np.repeat(np.arange(len(boxes)), 12), np.full(2, len(boxes))])
-    names = [f"house-{k}" for k in range(len(boxes))] + ["ground"]
+    names = [*(f"house-{k}" for k in range(len(houses))), *(f"balcony-{k}" for k in range(len(extra))), "ground"]
     materials = [itu_material(front, 0.2) for front in _FRONTS] + [itu_material("concrete")]
-    return build_site(name, vertices, triangles, owner, names, [*fronts, len(_FRONTS)], materials)
+    of_object = [*fronts, *[0] * len(extra), len(_FRONTS)]
+    return build_site(name, vertices, triangles, owner, names, of_object, materials)
+
+
+def _balconies(houses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (B, 6) on the fronts of some houses, and their houses (B,)."""
+    width, depth, height = _BALCONY
+    found, owner = [], []
+    for number, (x, y, _, along, across, top) in enumerate(houses.tolist()):
+        if rng.random() >= _BALCONY_SHARE:
+            continue
+        near = y if y > 0 else y + across
+        low = near - depth if y > 0 else near
+        for z in np.arange(_FLOOR, top - _FLOOR, _FLOOR):
+            for left in np.arange(x + 1.5, x + along - 1.5 - width, _BALCONY_STEP):
+                # Its back lies within the house, so that no slit opens where the house is turned.
+                found.append((left, low - (0.2 if y < 0 else 0.0), z, width, depth + 0.2, height))
+                owner.append(number)
+    return np.array(found).reshape(-1, 6), np.array(owner, dtype=np.int64)
 
 
 def _pole_feet(plan: CanyonPlan, rng: np.random.Generator) -> np.ndarray:

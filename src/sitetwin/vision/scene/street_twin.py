@@ -1,0 +1,167 @@
+"""The twin of a street that keeps in step with it: from sightings and fixes to ranked beams, moment by moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from sitetwin.rays import TraceSettings
+from sitetwin.site import Site
+from sitetwin.site.places.placement import ground_height
+from sitetwin.vision.scene.blockage import blockage_probability
+from sitetwin.vision.scene.objects import StreetObject
+from sitetwin.vision.scene.ranking import Ranking, rank_beams
+from sitetwin.vision.scene.tracks import Tracker, TrackOptions
+from sitetwin.vision.scene.twin import CARRIER_HZ, TWIN_SETTINGS, Station, Traced, trace_scene
+from sitetwin.vision.scene.user import UserOptions, UserPlace, UserTrack
+
+AHEAD_S = 0.5
+"""Seconds ahead for which blockage is told."""
+
+_OWN_REACH = 0.5  # metres beyond an object's box within which it is the user's own car
+
+
+@dataclass(frozen=True)
+class TwinOptions:
+    """How the twin works.
+
+    Attributes:
+        draws: Draws of the scene that are traced.
+        antenna: Height of the user's antenna over the ground, metres.
+        farthest: Objects farther from the station than this are left out of the traced scene, metres.
+        user: How the user's place is found.
+        tracks: How objects are tracked.
+        settings: What is traced.
+        carrier_hz: Hz.
+    """
+
+    draws: int = 6
+    antenna: float = 1.65
+    farthest: float = 60.0
+    user: UserOptions = field(default_factory=UserOptions)
+    tracks: TrackOptions = field(default_factory=TrackOptions)
+    settings: TraceSettings = TWIN_SETTINGS
+    carrier_hz: float = CARRIER_HZ
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What is known at one moment.
+
+    Attributes:
+        time: Seconds.
+        user: Where the user is.
+        objects: All tracked objects except the user's own car.
+        blocked: Probability that one of them stands in the line of sight.
+        blocked_ahead: The same, `AHEAD_S` later.
+    """
+
+    time: float
+    user: UserPlace
+    objects: tuple[StreetObject, ...]
+    blocked: float
+    blocked_ahead: float
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What was wrong."""
+        return self.user.flags
+
+
+class StreetTwin:
+    """Follows the objects of a street and one user; traces the scene of a moment when it is asked for beams.
+
+    Args:
+        base: The map's site, or one of the ground alone.
+        station: The station, with the camera at its place.
+        options: How it works.
+        rng: Source of all draws.
+    """
+
+    def __init__(
+        self, base: Site, station: Station, options: TwinOptions | None = None, rng: np.random.Generator | None = None
+    ) -> None:
+        self.base, self.station, self.options = base, station, options or TwinOptions()
+        self._rng = rng or np.random.default_rng(0)
+        self._place = np.array(station.pose.position)
+        self._tracker = Tracker(self.options.tracks)
+        self._user = UserTrack(self._place[:2], self.options.user)
+        self._own_tracks: set[int] = set()
+        ground = float(ground_height(base, self._place[None, :2])[0])
+        self._ground = float(base.bounds[0, 2]) if math.isnan(ground) else ground
+
+    def step(
+        self, time: float, fix: Float[np.ndarray, " 2"] | None, sightings: Sequence[StreetObject] = ()
+    ) -> Moment | None:
+        """Go on to the next moment.
+
+        Args:
+            time: Seconds, not before the last.
+            fix: (2,) GPS fix, metres; None where there is none.
+            sightings: The objects that the camera sees, the user's own car among them; none in a frame that is missing.
+
+        Returns:
+            What is known; None before the first fix.
+
+        Raises:
+            SiteTwinError: The time lies before the last.
+        """
+        sightings = list(sightings)
+        self._tracker.step(time, sightings)
+        user = self._user.step(time, fix, sightings)
+        if user is None:
+            return None
+        if user.own is not None:
+            self._own_tracks |= {t.number for t in self._tracker.tracks if t.sighting is sightings[user.own]}
+        objects = self._others(self._tracker.objects(), user.position)
+        ahead = self._user.ahead(AHEAD_S)
+        later = self._others(self._tracker.ahead(AHEAD_S), ahead.position)
+        return Moment(
+            time,
+            user,
+            tuple(objects),
+            self._blocked(objects, user.position, user.covariance),
+            self._blocked(later, ahead.position, ahead.position_covariance),
+        )
+
+    def trace(self, moment: Moment) -> tuple[Traced, Ranking]:
+        """Trace the scene of a moment over draws, and rank the beams."""
+        place = np.tile([*moment.user.position, self._ground + self.options.antenna], (self.options.draws, 1))
+        if self.options.draws > 1:
+            place[1:, :2] = self._rng.multivariate_normal(
+                moment.user.position, moment.user.covariance, self.options.draws - 1, method="eigh"
+            )
+        near = [one for one in moment.objects if np.linalg.norm(one.position - self._place[:2]) < self.options.farthest]
+        traced = trace_scene(
+            self.base,
+            near,
+            self.station,
+            place,
+            self._rng,
+            settings=self.options.settings,
+            carrier_hz=self.options.carrier_hz,
+        )
+        return traced, rank_beams(traced, self.station, place, moment.blocked)
+
+    def _blocked(self, objects: Sequence[StreetObject], user: np.ndarray, covariance: np.ndarray) -> float:
+        antenna = np.array([*user, self._ground + self.options.antenna])
+        return blockage_probability(objects, self._place, antenna, covariance, self._rng, ground=self._ground)
+
+    def _others(self, objects: Sequence[StreetObject], user: np.ndarray) -> list[StreetObject]:
+        """Objects without the user's own car: those tracked as it, and those within whose box the user is."""
+        return [one for one in objects if one.track not in self._own_tracks and not _holds(one, user)]
+
+
+def _holds(thing: StreetObject, place: np.ndarray) -> bool:
+    """Whether a place lies in a car's box, or no more than a little beside it."""
+    if thing.name not in ("car", "van"):
+        return False
+    c, s = math.cos(thing.heading), math.sin(thing.heading)
+    east, north = place - thing.position
+    length, width, _ = thing.size
+    along, aside = abs(c * east + s * north), abs(c * north - s * east)
+    return bool(along < 0.5 * length + _OWN_REACH and aside < 0.5 * width + _OWN_REACH)

@@ -1,0 +1,87 @@
+"""The twin that keeps in step: the own car is left out, hidden objects block, beams are ranked and counted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sitetwin.channel import AntennaArray
+from sitetwin.errors import SiteTwinError
+from sitetwin.site.places.pose import Pose
+from sitetwin.vision.scene import (
+    Station,
+    StreetObject,
+    StreetTwin,
+    Traced,
+    TwinOptions,
+    UserOptions,
+    rank_beams,
+    sight_powers,
+)
+from sitetwin.vision.street import CanyonPlan, make_canyon
+
+STATION = Station(Pose((0.0, -7.5, 5.0), math.pi / 2), AntennaArray.ula(16))
+STREET = make_canyon(CanyonPlan(lanes=2, trees=0.0, seed=5, half_length=30.0))
+OPTIONS = TwinOptions(draws=2, user=UserOptions(gps_sigma=0.3))
+
+
+def thing(x, y, name="car", sigma=0.2, heading=0.0):
+    return StreetObject(name, np.array([x, y], float), sigma**2 * np.eye(2), heading)
+
+
+def test_the_hidden_user_is_carried_and_its_own_car_is_no_obstacle():
+    """A bus drives before the user: the user's car is hidden, the twin knows, and knows it half a second before."""
+    twin = StreetTwin(STREET.houses, STATION, OPTIONS, np.random.default_rng(1))
+    found = []
+    for k in range(16):
+        own, bus = (-8.0 + 2.0 * k, 4.95), (17.0 - 2.2 * k, 1.65)
+        hidden = abs(own[0] * 0.75 - bus[0]) < 5.5
+        sightings = [thing(*bus, "bus")] + ([] if hidden else [thing(*own)])
+        moment = twin.step(0.25 * k, np.array(own), sightings)
+        found.append((hidden, moment))
+        assert all(abs(one.position[1] - 4.95) > 1.5 for one in moment.objects)
+    assert [moment.blocked > 0.5 for hidden, moment in found[2:] if hidden].count(False) <= 1
+    assert found[0][1].blocked < 0.5
+    first = next(k for k, (hidden, _) in enumerate(found) if hidden)
+    assert found[first - 1][1].blocked_ahead > 0.5
+    moment = found[first + 1][1]
+    traced, ranking = twin.trace(moment)
+    assert not traced.in_sight.all()
+    assert ranking.source == "traced"
+    assert sorted(ranking.order.tolist()) == list(range(64))
+
+
+def test_before_the_first_fix_there_is_no_moment():
+    twin = StreetTwin(STREET.houses, STATION, OPTIONS)
+    assert twin.step(0.0, None, [thing(0, 5)]) is None
+    moment = twin.step(0.25, np.array([1.0, 5.0]), [thing(0.5, 5)])
+    assert moment.objects == ()
+    assert moment.blocked == 0.0
+    with pytest.raises(SiteTwinError):
+        twin.step(0.0, None)
+
+
+def test_each_draw_has_one_vote():
+    powers = np.zeros((3, 64))
+    powers[0, 10], powers[1, 40], powers[2, 40] = 1e-6, 1e-9, 2e-9
+    place = np.tile([0.0, 5.0, 1.6], (3, 1))
+    ranking = rank_beams(Traced(powers, np.array([True, False, False])), STATION, place, 0.7)
+    assert ranking.order[:2].tolist() == [40, 10]  # the sum of powers would say 10
+    assert ranking.probability.sum() == pytest.approx(1.0)
+    assert ranking.sweep == 2  # two thirds of the votes are not nine tenths
+    assert ranking.source == "traced"
+    sure = rank_beams(Traced(powers[1:], np.array([False, False])), STATION, place[1:], 0.7)
+    assert sure.sweep == 1
+
+
+def test_without_a_path_beams_look_at_the_user():
+    place = np.array([[5.0, 4.0, 1.6]])
+    ranking = rank_beams(Traced(np.zeros((1, 64)), np.array([False])), STATION, place, 1.0)
+    azimuth = math.degrees(math.atan2(11.5, 5.0) - math.pi / 2)
+    assert ranking.source == "line-of-sight"
+    # A linear array sees sin(azimuth) cos(elevation), so that a user below it is seen nearer to the boresight.
+    assert 45.0 - 90.0 / 63 * ranking.order[0] == pytest.approx(azimuth, abs=2.0)
+    with pytest.raises(SiteTwinError, match="to its own place"):
+        sight_powers(STATION, np.array([[0.0, -7.5, 5.0]]))
