@@ -74,9 +74,8 @@ def precoding_table(results: dict[str, Any] | PrecodingResults) -> Table:
         results: The content of `results.json`, parsed or already typed.
     """
     typed = results if isinstance(results, PrecodingResults) else PrecodingResults.model_validate(results)
-    table = terminal_table(
-        "SNR loss against the genie at a bit error rate of 1e-3 (synthetic targets; 95 % over seeds)"
-    )
+    kind = "synthetic targets" if typed.synthetic else "measured channels"
+    table = terminal_table(f"SNR loss against the genie at a bit error rate of 1e-3 ({kind}; 95 % over seeds)")
     for name in ("MHz", "split", "method"):
         table.add_column(name, overflow="fold")
     for name in ("loss, dB", "NMSE, dB", "efficiency"):

@@ -34,6 +34,24 @@ Split = Literal["random", "blocks", "drives"]
 """How users are split: at random, as published (neighbours leak), into blocks of space, or into whole drives."""
 
 
+class RecordsBand(Frozen):
+    """What TFRecord files of a channel sounder do not say themselves.
+
+    Attributes:
+        carrier_hz: Centre frequency.
+        bandwidth_hz: Bandwidth over all subcarriers.
+        offsets: JSON file of the antennas' offsets of sampling time and phase, where the data set has one.
+        antennas: Antennas that are used, counted from 0, in the order of the place's array; all by default.
+        most: Records after which reading stops.
+    """
+
+    carrier_hz: float = Field(gt=1e6, le=1e12)
+    bandwidth_hz: float = Field(gt=0, le=1e11)
+    offsets: str | None = None
+    antennas: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...] | None = Field(default=None, min_length=1)
+    most: int = Field(default=4000, ge=40)
+
+
 class DrivePlace(Frozen):
     """One base station and the drives along which channels are measured.
 
@@ -41,15 +59,21 @@ class DrivePlace(Frozen):
         scene: Built-in scene, saved site, or anything else that `sitetwin.site.open_site` reads.
         base_station: Position, metres.
         yaw_deg: Heading of the array's boresight, degrees from east, counter-clockwise; the elements stand across it.
-        drives: Lines (x, y) along which a receiver drives, metres; two or more points each.
+        drives: Lines (x, y) along which a receiver drives, metres; two or more points each. Measured channels have
+            positions of their own and need none.
         user_height: Height of the receiver above the ground, metres.
+        antennas: Elements of the base station's array, a half-wave uniform linear one. Seen along the boresight, the
+            first is the rightmost.
+        records: Band of measured channels in TFRecord files.
     """
 
     scene: str
     base_station: tuple[_Metres, _Metres, _Metres]
     yaw_deg: float = Field(default=0.0, ge=-360, le=360)
-    drives: tuple[tuple[tuple[_Metres, _Metres], ...], ...] = Field(min_length=1)
+    drives: tuple[tuple[tuple[_Metres, _Metres], ...], ...] = ()
     user_height: float = Field(default=1.5, gt=0, le=100)
+    antennas: int = Field(default=4, ge=1, le=64)
+    records: RecordsBand | None = None
 
     @model_validator(mode="after")
     def _drives_are_lines(self) -> DrivePlace:
@@ -275,7 +299,8 @@ def precoding_study(profile: str, place: DrivePlace | None = None) -> PrecodingS
         place = CANYON if profile == "quick" else MUNICH
     if len(place.drives) < 2:
         evaluation = evaluation.model_copy(update={"splits": ("random", "blocks")})
-    return PrecodingStudy(profile=cast(Profile, profile), place=place, evaluation=evaluation)
+    link = PrecodedLink(antennas=place.antennas)
+    return PrecodingStudy(profile=cast(Profile, profile), place=place, link=link, evaluation=evaluation)
 
 
 def read_place(path: Path) -> DrivePlace:

@@ -50,7 +50,7 @@ class Row(Record):
 
 
 class SeedWorld(Record):
-    """The target world of a seed.
+    """The target world of a seed, or the measured channels.
 
     Attributes:
         seed: The seed.
@@ -98,7 +98,8 @@ class PrecodingResults(Record):
         schema_version: Schema of this document.
         title: Title.
         profile: Profile that was run.
-        synthetic: True: the targets are simulated worlds.
+        synthetic: Whether the targets are simulated worlds.
+        measured: Facts of the measured channels that stand in their place; None where there are none.
         configuration: The configuration.
         configuration_hash: Its hash.
         seeds: Seeds.
@@ -117,6 +118,7 @@ class PrecodingResults(Record):
     title: str
     profile: str
     synthetic: bool = True
+    measured: dict[str, Any] | None = None
     configuration: dict[str, Any]
     configuration_hash: str
     seeds: list[int]

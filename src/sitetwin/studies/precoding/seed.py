@@ -14,6 +14,7 @@ from sitetwin.site import Site
 from sitetwin.studies.frame import Progress
 from sitetwin.studies.precoding.channels import antenna_errors, measured, outside_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.drive_test import DriveTest
 from sitetwin.studies.precoding.judge import Judgement
 from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, reached
 from sitetwin.studies.precoding.physics import TracedTwin, judge_materials, judge_ways, some_users, trace_ways
@@ -37,6 +38,7 @@ class SharedTwin:
         station: (3,) base station, metres.
         users: Users along the drives.
         twin: The twin, traced to them.
+        drive: Measured channels in the place of simulated targets.
     """
 
     study: PrecodingStudy
@@ -44,6 +46,7 @@ class SharedTwin:
     station: np.ndarray
     users: Users
     twin: World
+    drive: DriveTest | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,23 +55,25 @@ class SeedWorlds:
 
     Attributes:
         shared: The twin and what belongs to it.
-        target: The world that stands for reality.
+        target: The world that stands for reality; None where channels were measured.
         kept: (users) int64, rows of the users whom the target reaches at every carrier.
-        truths: True channels of these users by carrier, (users, antennas, taps) complex64.
+        truths: True channels of these users by carrier, (users, antennas, taps) complex64; or measured ones.
+        outside_taps: Share of the median user's power outside the taps.
     """
 
     shared: SharedTwin
-    target: World
+    target: World | None
     kept: torch.Tensor
     truths: dict[float, torch.Tensor]
+    outside_taps: float
 
     def channels(self, seed: int, carrier_hz: float) -> SeedChannels:
         """Channels of the users at a carrier, in the target, as measured there, and in the twin."""
         study, truth = self.shared.study, self.truths[carrier_hz]
-        number = study.link.carriers_hz.index(carrier_hz)
+        generator = np.random.default_rng([seed, 17, study.link.carriers_hz.index(carrier_hz)])
         return SeedChannels(
             truth=truth,
-            measured=measured(study, truth, np.random.default_rng([seed, 17, number])),
+            measured=truth if self.target is None else measured(study, truth, generator),
             twin=taps_of(study, self.shared.twin, carrier_hz)[self.kept],
             positions=torch.from_numpy(self.shared.users.positions)[self.kept],
             drive=torch.from_numpy(self.shared.users.drive)[self.kept],
@@ -91,7 +96,7 @@ def judge_seed(
         SiteTwinError: The target reaches too few users.
     """
     study, stage = shared.study, f"judge, seed {seed}"
-    worlds = _worlds(shared, seed, progress)
+    worlds = _simulated(shared, seed, progress) if shared.drive is None else _measured(shared, shared.drive)
     kept = worlds.kept
     progress(stage, 0.0)
     if sizes is None:
@@ -115,17 +120,17 @@ def judge_seed(
         progress(stage, 0.3 + 0.7 * (number + 1) / len(worlds.truths))
     world = {
         "seed": seed,
-        "site_hash": worlds.target.site.hash,
-        "differences": [dict(one) for one in worlds.target.differences],
+        "site_hash": shared.site.hash if worlds.target is None else worlds.target.site.hash,
+        "differences": [] if worlds.target is None else [dict(one) for one in worlds.target.differences],
         "users": len(kept),
         "without_path": len(shared.users.positions) - len(kept),
         "twin_without_path": silent_twin,
-        "outside_taps": outside_taps(study, worlds.target, max(study.link.carriers_hz)),
+        "outside_taps": worlds.outside_taps,
     }
     return {"world": world, "sizes": [as_document(one) for one in sizes], "rows": rows}
 
 
-def _worlds(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
+def _simulated(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
     """Trace the target, and find the users whom it reaches."""
     study = shared.study
     target = target_world(study, shared.site, shared.station, shared.users, seed, progress)
@@ -139,7 +144,21 @@ def _worlds(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
     kept = torch.from_numpy(there.nonzero()[0])
     if len(kept) < 40:
         raise SiteTwinError(f"the target of seed {seed} reaches {len(kept)} users only; move the drives or the station")
-    return SeedWorlds(shared, target, kept, {carrier: truth[kept] for carrier, truth in truths.items()})
+    outside = outside_taps(study, target, max(study.link.carriers_hz))
+    return SeedWorlds(shared, target, kept, {carrier: truth[kept] for carrier, truth in truths.items()}, outside)
+
+
+def _measured(shared: SharedTwin, drive: DriveTest) -> SeedWorlds:
+    """The measured channels, of all users."""
+    carrier = shared.study.link.carriers_hz[0]
+    heard = taps_of(shared.study, shared.twin, carrier)
+    if not reached(heard).any():
+        raise SiteTwinError(
+            f"no path of the twin reaches any of the {len(heard)} users of '{drive.name}'; check the site and where "
+            "the base station stands"
+        )
+    taps, outside = drive.taps(shared.study.link, heard)
+    return SeedWorlds(shared, None, torch.arange(len(taps)), {carrier: taps}, outside)
 
 
 def _physics_rows(

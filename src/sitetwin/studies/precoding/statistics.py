@@ -72,7 +72,7 @@ class StatisticsUsers:
 def judge_statistics(
     study: PrecodingStudy,
     twin: World,
-    target: World,
+    target: World | None,
     users: StatisticsUsers,
     positions: Tensor,
     carrier_hz: float,
@@ -83,7 +83,7 @@ def judge_statistics(
     Args:
         study: The configuration.
         twin: The twin.
-        target: The target, whose path powers bound what any covariance can give.
+        target: The target, whose path powers bound what any covariance can give; None where channels were measured.
         users: Users whom the target reaches; those whom either world's own tracer does not reach are left out.
         positions: (users, 3) float64, reported positions.
         carrier_hz: Carrier frequency, Hz.
@@ -92,7 +92,9 @@ def judge_statistics(
     Returns:
         A judgement of each method on the users outside the blocks of validation.
     """
-    some = torch.from_numpy((twin.paths.counts[users.rows] > 0) & (target.paths.counts[users.rows] > 0)).nonzero()[:, 0]
+    worlds = [twin] if target is None else [twin, target]
+    traced = np.logical_and.reduce([one.paths.counts[users.rows] > 0 for one in worlds])
+    some = torch.from_numpy(traced).nonzero()[:, 0]
     users, sizes = users.take(some), study.evaluation
     split = block_split(
         positions[some], torch.Generator().manual_seed(seed), sizes.block_m, sizes.guard_m, _VALIDATION_SHARE
@@ -104,7 +106,9 @@ def judge_statistics(
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin's channel"] = judge.of_channels(test.heard, 1.0, test.truth)
     found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, prior))
-    found["true path powers"] = judge.of_curve(_beamed(judge, channel, _prior(study, target, test.rows, carrier_hz)))
+    if target is not None:
+        true = _prior(study, target, test.rows, carrier_hz)
+        found["true path powers"] = judge.of_curve(_beamed(judge, channel, true))
     known = unit_power(responses(study.link, validation.measured)), _prior(study, twin, validation.rows, carrier_hz)
     generator = np.random.default_rng([seed, 18, round(carrier_hz / 1e3)])
     for pilots in PILOTS:

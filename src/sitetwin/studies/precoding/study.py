@@ -2,7 +2,7 @@
 
 After M. Haider and others, "Digital twin enabled site specific channel precoding: over the air CIR inference", arXiv
 2501.16504. Their measured channels are not public: target worlds stand for them here, which differ from the twin in
-listed ways. All results are synthetic.
+listed ways, and all results are called synthetic. Measured channels of the user take the place of the target instead.
 """
 
 from __future__ import annotations
@@ -21,38 +21,47 @@ import torch
 from sitetwin.site import Site, itu_material
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.drive_test import DriveTest, read_drive_test, study_of_drive_test
 from sitetwin.studies.precoding.judge import TARGET_BER
 from sitetwin.studies.precoding.results import PrecodingResults, SizeTried, of_seeds
 from sitetwin.studies.precoding.seed import NMSES, SharedTwin, judge_seed
-from sitetwin.studies.precoding.worlds import Users, open_place, twin_world
+from sitetwin.studies.precoding.worlds import Users, open_place, place_users, twin_world
 from sitetwin.studies.records import checked_record
 
 _LIBRARIES = ("numpy", "scipy", "torch", "mitsuba", "drjit", "sionna-rt")
 _ROOMS = ("backend.py", "site", "rays", "channel", "link", "learn", "studies/precoding")
 
 
-def run_precoding_study(study: PrecodingStudy, folder: str | Path, progress: Progress = silent) -> Path:
+def run_precoding_study(
+    study: PrecodingStudy, folder: str | Path, progress: Progress = silent, measured: str | Path | None = None
+) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
     Args:
         study: The configuration.
         folder: Folder for configuration.json, results.json, run.json and the finished seeds.
         progress: Is told the stage and the share of it that is done.
+        measured: File of measured channels at the study's place. They stand in the place of the simulated target; their
+            array and band are those of the link.
 
     Returns:
         Path of results.json.
 
     Raises:
-        SiteTwinError: The folder holds another study or one that other code began, it cannot be written, or a world is
-            impossible.
+        SiteTwinError: The folder holds another study or one that other code began, it cannot be written, a world is
+            impossible, or the measured channels cannot be those of the place.
     """
     folder, started = Path(folder), time.perf_counter()
-    site, station, users = open_place(study)  # before the claim: a place that was refused may be mended and tried again
-    key = claim_folder(folder, study, _ROOMS)
+    site, station = open_place(study)  # before the claim: a place that was refused may be mended and tried again
+    drive = None if measured is None else read_drive_test(Path(measured), study, site)
+    users = place_users(study, site) if drive is None else drive.users
+    if drive is not None:
+        study = study_of_drive_test(study, drive)
+    key = claim_folder(folder, study, _ROOMS, None if drive is None else drive.digest)
     seeds = study.evaluation.seeds
     parts = [read_part(_part(folder, seed), f"{key} {seed}") for seed in seeds]
     if any(part is None for part in parts):
-        world = SharedTwin(study, site, station, users, twin_world(study, site, station, users, progress))
+        world = SharedTwin(study, site, station, users, twin_world(study, site, station, users, progress), drive)
         with _one_thread():
             for place, seed in enumerate(seeds):
                 if parts[place] is None:
@@ -60,7 +69,7 @@ def run_precoding_study(study: PrecodingStudy, folder: str | Path, progress: Pro
                     sizes = _sizes(parts[0]) if place else None
                     parts[place] = judge_seed(world, seed, progress, trained, sizes)
                     write_part(_part(folder, seed), f"{key} {seed}", parts[place])
-    document = _document(study, site, users, [part for part in parts if part is not None])
+    document = _document(study, site, users, [part for part in parts if part is not None], drive)
     checked_record(PrecodingResults, document)
     return write_results(folder, document, {"seconds": time.perf_counter() - started})
 
@@ -86,13 +95,16 @@ def _part(folder: Path, seed: int) -> Path:
     return folder / "parts" / f"seed-{seed}.json"
 
 
-def _document(study: PrecodingStudy, site: Site, users: Users, parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(
+    study: PrecodingStudy, site: Site, users: Users, parts: list[dict[str, Any]], drive: DriveTest | None
+) -> dict[str, Any]:
     first, last, step = study.link.snr_db
     return {
         "schema_version": "sitetwin.precoding-results/1",
         "title": f"Precoding with a channel twin of {site.name}",
         "profile": study.profile,
-        "synthetic": True,
+        "synthetic": drive is None,
+        "measured": None if drive is None else drive.facts(),
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": study.hash(),
         "seeds": list(study.evaluation.seeds),

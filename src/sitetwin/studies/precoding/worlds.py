@@ -81,24 +81,25 @@ def settings_of(study: PrecodingStudy) -> TraceSettings:
     )
 
 
-def open_place(study: PrecodingStudy) -> tuple[Site, np.ndarray, Users]:
-    """Open the site with the twin's materials, and place base station and users.
+def open_place(study: PrecodingStudy) -> tuple[Site, np.ndarray]:
+    """Open the site with the twin's materials, and place the base station.
 
     Raises:
-        SiteTwinError: The scene is missing, the base station stands in a wall, or too few users stand outdoors.
+        SiteTwinError: The scene is missing, or the base station stands in a wall.
     """
     scene = open_site(study.place.scene)
     site = scene.variant(vegetation=Vegetation.none(), surfaces=study.materials[study.twin_materials])
-    station = check_transmitter(site, np.asarray(study.place.base_station, dtype=np.float64))
-    return site, station, place_users(study, site)
+    return site, check_transmitter(site, np.asarray(study.place.base_station, dtype=np.float64))
 
 
 def place_users(study: PrecodingStudy, site: Site) -> Users:
     """Users at equal steps along the drives, over the ground and outdoors.
 
     Raises:
-        SiteTwinError: Fewer than half of them stand outdoors.
+        SiteTwinError: There is no drive, or fewer than half of the positions stand outdoors.
     """
+    if not study.place.drives:
+        raise SiteTwinError("the place has no drives; give drives past the base station, or measured channels")
     lines = [shapely.LineString(line) for line in study.place.drives]
     step = sum(line.length for line in lines) / study.evaluation.users
     xy, drive = [], []
