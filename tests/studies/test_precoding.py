@@ -32,6 +32,7 @@ SMALL = Evaluation(
     splits=("random", "drives"),
     ray_users=10,
     rays=(1000,),
+    calibration_users=20,
     tap_samples=False,
     unet=CorrectorSchedule(epochs=2),
     mlp=CorrectorSchedule(epochs=2),

@@ -27,6 +27,7 @@ SMALL = Evaluation(
     splits=("random", "blocks"),
     ray_users=10,
     rays=(1000,),
+    calibration_users=0,
     tap_samples=False,
     unet=CorrectorSchedule(epochs=2),
     mlp=CorrectorSchedule(epochs=2),

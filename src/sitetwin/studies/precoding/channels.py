@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel import FieldOptions, Radio, impulse_response, path_gains
+from sitetwin.channel import FieldOptions, PathGains, Radio, impulse_response, path_gains
 from sitetwin.channel.delay_shares import first_delays
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.link import response_of_taps, taps_of_response
@@ -69,7 +69,14 @@ def path_taps(
     if not paths.num_paths:
         return torch.zeros(paths.num_users, link.antennas, link.taps, dtype=torch.complex64)
     with quiet():
-        gains = path_gains(paths, site, carrier_hz, radio, Radio(), FieldOptions(foliage=foliage))
+        return taps_of_gains(
+            link, paths, path_gains(paths, site, carrier_hz, radio, Radio(), FieldOptions(foliage=foliage))
+        )
+
+
+def taps_of_gains(link: PrecodedLink, paths: Paths, gains: PathGains) -> Tensor:
+    """Impulse responses (users, antennas, taps) complex64 of paths with gains, each user's first path at one tap."""
+    with quiet():
         first = torch.from_numpy(np.nan_to_num(first_delays(paths)))
         taps = impulse_response(
             paths, gains, link.sampling_hz, link.taps, first_tap=-link.taps_before, delay_reference_s=first

@@ -176,6 +176,7 @@ class Evaluation(Frozen):
         guard_m: Least distance between training and test users of blocks and drives.
         ray_users: Users whose channels are traced by the other engine with few and many rays.
         rays: Numbers of rays there, as published.
+        calibration_users: Training users whose channels materials are fitted to; 0 leaves fitted materials out.
         tap_samples: Whether networks of single taps, which is what the text says, are run too, on the random split and
             at the lowest carrier.
         unet: How the U-Net is trained.
@@ -195,6 +196,7 @@ class Evaluation(Frozen):
     guard_m: float = Field(default=2.0, ge=0)
     ray_users: int = Field(default=100, ge=10)
     rays: tuple[int, ...] = (1_000, 10_000, 100_000)
+    calibration_users: int = Field(default=200, ge=0)
     tap_samples: bool = True
     unet: CorrectorSchedule = CorrectorSchedule(epochs=80, patience=15)
     mlp: CorrectorSchedule = CorrectorSchedule(epochs=150, patience=25)
@@ -274,6 +276,7 @@ _EVALUATION = {
         mlp=CorrectorSchedule(epochs=60, patience=20),
         unet_sizes=_UNETS[:2],
         mlp_sizes=_MLPS,
+        calibration_users=60,
         tap_samples=False,
     ),
     "paper": Evaluation(),

@@ -42,6 +42,7 @@ class SeedChannels:
         twin: What the twin says.
         positions: (users, 3) float64, reported positions.
         drive: (users) int64.
+        carrier_hz: Carrier frequency.
     """
 
     truth: Tensor
@@ -49,6 +50,7 @@ class SeedChannels:
     twin: Tensor
     positions: Tensor
     drive: Tensor
+    carrier_hz: float = 0.0
 
 
 def correctors(study: PrecodingStudy, unet: UNetSize, mlp: MlpSize, single_taps: bool) -> dict[str, ChannelCorrector]:

@@ -12,9 +12,11 @@ from torch import Tensor
 from sitetwin.learn import ChannelPairs, common_gain
 from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.rays.referee.sionna import ReferenceSettings, trace_reference
+from sitetwin.studies.precoding.calibrated import calibrated_taps
 from sitetwin.studies.precoding.channels import path_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
 from sitetwin.studies.precoding.judge import Judge, Judgement
+from sitetwin.studies.precoding.networks import SeedChannels, split_users
 from sitetwin.studies.precoding.worlds import World, settings_of, with_fields
 
 ShareDone = Callable[[float], None]
@@ -106,26 +108,32 @@ def _judged(judge: Judge, taps: Tensor) -> Judgement:
 
 
 def judge_materials(
-    study: PrecodingStudy, twin: World, truth: Tensor, users: Tensor, carrier_hz: float
+    study: PrecodingStudy, twin: World, target: World | None, channels: SeedChannels, kept: Tensor, seed: int
 ) -> dict[str, Judgement]:
-    """Judge the choices of materials by MMSE, on one trace of the twin.
+    """Judge the choices of materials by MMSE, on one trace of the twin, and materials that are fitted.
 
     Args:
         study: The configuration.
         twin: The twin.
-        truth: (users, antennas, taps) complex64, true channels, none zero.
-        users: (users) int64, their rows among the users of the twin.
-        carrier_hz: Carrier frequency, Hz.
+        target: The target; None where channels were measured, to which materials are not fitted here.
+        channels: Channels of the users of the seed.
+        kept: (users) int64, their rows among the users of the worlds.
+        seed: The seed.
 
     Returns:
-        A judgement for "genie" and each choice.
+        A judgement for "genie" and each choice on the test users of blocks; the training users are for the fit.
     """
-    judge = Judge(study.link, truth)
-    found = {"genie": judge.of_curve(judge.genie)}
+    split = split_users(study, channels, "blocks", seed)
+    judge = Judge(study.link, channels.truth[split.test])
+    found, test = {"genie": judge.of_curve(judge.genie)}, kept[split.test]
     for name, surfaces in study.materials.items():
         site = twin.site.variant(surfaces=surfaces)
-        taps = taps_of(study, twin, carrier_hz, site)[users]
-        found[name] = _judged(judge, taps)
+        found[name] = _judged(judge, taps_of(study, twin, channels.carrier_hz, site)[test])
+    if target is not None and study.evaluation.calibration_users:
+        training = kept[split.train]
+        found["fitted"] = _judged(
+            judge, calibrated_taps(study, twin, target, training, channels.carrier_hz, seed)[test]
+        )
     return found
 
 

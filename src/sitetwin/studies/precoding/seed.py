@@ -77,6 +77,7 @@ class SeedWorlds:
             twin=taps_of(study, self.shared.twin, carrier_hz)[self.kept],
             positions=torch.from_numpy(self.shared.users.positions)[self.kept],
             drive=torch.from_numpy(self.shared.users.drive)[self.kept],
+            carrier_hz=carrier_hz,
         )
 
 
@@ -109,7 +110,7 @@ def judge_seed(
     for number, carrier in enumerate(study.link.carriers_hz):
         channels = worlds.channels(seed, carrier)
         silent_twin = int((~reached(channels.twin)).sum())
-        rows += _physics_rows(worlds, ways, shown, carrier)
+        rows += _physics_rows(worlds, channels, ways, shown, seed)
         rows += _statistics_rows(worlds, channels, carrier, seed)
         if trained:
             unet, mlp = chosen_unet(sizes), chosen_mlp(sizes)
@@ -162,13 +163,13 @@ def _measured(shared: SharedTwin, drive: DriveTest) -> SeedWorlds:
 
 
 def _physics_rows(
-    worlds: SeedWorlds, ways: list[TracedTwin], shown: torch.Tensor, carrier: float
+    worlds: SeedWorlds, channels: SeedChannels, ways: list[TracedTwin], shown: torch.Tensor, seed: int
 ) -> Iterator[dict[str, Any]]:
-    study, twin, truth, kept = worlds.shared.study, worlds.shared.twin, worlds.truths[carrier], worlds.kept
-    for (method, engine, name), one in judge_ways(study, ways, twin, truth[shown], carrier).items():
+    study, twin, carrier = worlds.shared.study, worlds.shared.twin, channels.carrier_hz
+    for (method, engine, name), one in judge_ways(study, ways, twin, channels.truth[shown], carrier).items():
         yield _row("rays", carrier, "all", method, engine, name, one)
-    for method, one in judge_materials(study, twin, truth, kept, carrier).items():
-        yield _row("materials", carrier, "all", method, "", "mmse", one)
+    for method, one in judge_materials(study, twin, worlds.target, channels, worlds.kept, seed).items():
+        yield _row("materials", carrier, "blocks", method, "", "mmse", one)
 
 
 def _statistics_rows(worlds: SeedWorlds, channels: SeedChannels, carrier: float, seed: int) -> Iterator[dict[str, Any]]:

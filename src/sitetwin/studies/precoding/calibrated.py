@@ -1,0 +1,81 @@
+"""Beside Fig. 5: materials that are fitted to measured channels, in place of a choice from three."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.calibrate.channels import CalibrationSettings, calibrate_cell
+from sitetwin.calibrate.channels.parameters import Stage
+from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains, prepare
+from sitetwin.measured import csi_dataset
+from sitetwin.measured.profiles import profiles_of_csi
+from sitetwin.studies.precoding.channels import antenna_errors, quiet, taps_of_gains
+from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.worlds import World
+
+_STAGES: tuple[Stage, ...] = ("offset", "materials", "buildings")
+
+
+def calibrated_taps(
+    study: PrecodingStudy, twin: World, target: World, training: Tensor, carrier_hz: float, seed: int
+) -> Tensor:
+    """Impulse responses of the twin, its materials fitted to channels that were measured at training users.
+
+    The drive test's sounder is synchronised with the base station. Its channels have the noise, the timing errors and
+    the antennas of the target. Geometry, pose and positions stay those of the twin.
+
+    Args:
+        study: The configuration.
+        twin: The twin.
+        target: The target.
+        training: (users) int64, rows of the users whose channels may be looked at.
+        carrier_hz: Carrier frequency, Hz.
+        seed: Draws the users who are fitted, and the errors of measurement.
+
+    Returns:
+        (users, antennas, taps) complex64 of all users, as `taps_of`.
+    """
+    rng = np.random.default_rng([seed, 19, round(carrier_hz / 1e3)])
+    rows = training.numpy()
+    rows = rows[(twin.paths.counts[rows] > 0) & (target.paths.counts[rows] > 0)]
+    rows = np.sort(rng.permutation(rows)[: study.evaluation.calibration_users])
+    grid = OfdmGrid(carrier_hz, study.link.subcarriers, study.link.sampling_hz / study.link.subcarriers)
+    paths, options = twin.paths.select_users(rows), FieldOptions(foliage=twin.foliage)
+    data = csi_dataset(
+        _sounded(study, target, rows, grid, seed, rng),
+        grid.frequencies_hz.numpy(),
+        np.asarray(paths.users, dtype=np.float64),
+        np.full(len(rows), np.nan),
+    )
+    with quiet():
+        profiles = profiles_of_csi(data, twin.radio.array, carrier_hz=carrier_hz)
+        settings = CalibrationSettings(stages=_STAGES, block_m=study.evaluation.block_m, seed=seed)
+        found = calibrate_cell(twin.site, paths, profiles, twin.radio, Radio(), settings, options)
+        evaluate = prepare(twin.paths, found.table.site, carrier_hz, twin.radio, Radio(), options)
+        values = found.table.values(found.fit.parameters, found.fit.theta)
+        tensors: dict[str, Any] = {
+            name: torch.from_numpy(v) for name, v in values.items() if name != "scattering_coefficient"
+        }
+        return taps_of_gains(study.link, twin.paths, evaluate(**tensors))
+
+
+def _sounded(
+    study: PrecodingStudy, target: World, rows: np.ndarray, grid: OfdmGrid, seed: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(users, antennas, subcarriers) complex64: what a synchronised sounder measures in the target."""
+    wrong, paths = study.target, target.paths.select_users(rows)
+    with quiet():
+        gains = path_gains(
+            paths, target.site, grid.carrier_hz, target.radio, Radio(), FieldOptions(foliage=target.foliage)
+        )
+        h = frequency_response(paths, gains, grid)[:, 0].numpy()
+    h = h * antenna_errors(study, np.random.default_rng([seed, 16])).numpy()[:, None]
+    late = wrong.timing_samples * rng.standard_normal((len(rows), 1, 1))
+    clock = np.exp(-2j * np.pi * late * grid.index.numpy() / grid.num_subcarriers)
+    power = (np.abs(h) ** 2).mean(axis=(1, 2), keepdims=True)
+    noise = rng.standard_normal((2, *h.shape)) * np.sqrt(power / 2 * 10 ** (-wrong.csi_snr_db / 10))
+    return (h * clock + noise[0] + 1j * noise[1]).astype(np.complex64)
