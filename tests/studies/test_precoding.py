@@ -12,9 +12,11 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn import CorrectorSchedule, MlpSize, UNetSize
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
 from sitetwin.site.recipes import VariantRecipe
+from sitetwin.site.variants import HiddenMaterials
 from sitetwin.studies.precoding.channels import data_subcarriers, measured
 from sitetwin.studies.precoding.config import (
     CANYON,
+    MATERIAL_CHOICES,
     Evaluation,
     Imperfections,
     PrecodedLink,
@@ -32,7 +34,7 @@ SMALL = Evaluation(
     splits=("random", "drives"),
     ray_users=10,
     rays=(1000,),
-    calibration_users=20,
+    calibration_users=0,
     tap_samples=False,
     unet=CorrectorSchedule(epochs=2),
     mlp=CorrectorSchedule(epochs=2),
@@ -239,3 +241,17 @@ def test_drives_through_walls_and_stations_in_walls_are_refused_before_anything_
     with pytest.raises(SiteTwinError, match="stand outdoors; move the drives"):
         run_precoding_study(small(place=inside), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_fitted_materials_come_nearer_to_a_target_that_differs_in_materials_alone(tmp_path):
+    brick = NOTHING.model_copy(
+        update={"site": VariantRecipe(name="brick", hidden_materials=HiddenMaterials({"brick": 1}))}
+    )
+    one = SMALL.model_copy(update={"seeds": (0,), "splits": ("random",), "calibration_users": 40})
+    choices = {name: MATERIAL_CHOICES[name] for name in ("MC1", "MC2")}  # brick is none of these
+    run_precoding_study(small(target=brick, evaluation=one, materials=choices), tmp_path / "run")
+    (fitted,) = rows_of(tmp_path / "run", figure="materials", method="fitted")
+    (marble,) = rows_of(tmp_path / "run", figure="materials", method="MC1")
+    assert fitted.nmse_gain_db.mean < marble.nmse_gain_db.mean - 3
+    assert fitted.loss_db.mean < marble.loss_db.mean

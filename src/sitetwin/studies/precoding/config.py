@@ -276,7 +276,7 @@ _EVALUATION = {
         mlp=CorrectorSchedule(epochs=60, patience=20),
         unet_sizes=_UNETS[:2],
         mlp_sizes=_MLPS,
-        calibration_users=60,
+        calibration_users=0,
         tap_samples=False,
     ),
     "paper": Evaluation(),
