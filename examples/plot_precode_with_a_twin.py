@@ -97,8 +97,8 @@ figure.tight_layout()
 plt.show()
 
 # %%
-# One pilot settles the phases that no map can know, and the map settles much of the rest. Without a pilot, one direction
-# for all subcarriers meets fades that the genie steers around; how much that costs differs from street to street.
+# One pilot settles the phases that no map can know, and the map settles much of the rest. Without a pilot, one
+# direction for all subcarriers meets fades that the genie steers around; what that costs differs from street to street.
 #
 # A centimetre is a tenth of a wavelength. No map is that good, and a network that learns the phases learns the places
 # where it was trained. So take the twin for what it knows: where power comes from, when, and how much of it. The study
