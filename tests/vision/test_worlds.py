@@ -14,6 +14,7 @@ from sitetwin.site import place_objects
 from sitetwin.vision.scene import beam_powers
 from sitetwin.vision.street import CanyonPlan, vehicle_body
 from sitetwin.vision.worlds import (
+    Campaign,
     Choices,
     LinkBudget,
     Schedule,
@@ -24,10 +25,14 @@ from sitetwin.vision.worlds import (
     make_drive,
     make_traffic,
     make_world,
+    natural_share,
     natural_weights,
+    read_campaign,
     read_recording,
+    record_campaign,
     record_drive,
 )
+from sitetwin.vision.worlds.campaign import choose_drives
 
 PLAN = WorldPlan("test", CanyonPlan(lanes=2, half_length=50.0, trees=0.2, seed=7), height=5.2, back=1.5, turn=0.2)
 WORLD = make_world(PLAN)
@@ -99,14 +104,15 @@ def test_each_judged_frame_has_its_history():
 
 
 def test_weights_bring_the_natural_shares_back():
-    drives = natural_weights(DRIVES)
-    kept = np.concatenate([drive.weights for drive in drives])
-    blocked = np.concatenate([drive.blocked for drive in drives])
-    judged = np.concatenate([drive.judged for drive in drives])
-    seen = np.concatenate([[kind != "fixed" for kind in drive.sight] for drive in drives])
-    assert kept.sum() == pytest.approx(1.0)
-    assert kept[blocked].sum() == pytest.approx((blocked & seen).sum() / seen.sum())
-    assert (blocked & judged).sum() / judged.sum() > 1.5 * blocked.mean()  # blocked ones were sampled more often
+    blocked = np.concatenate([drive.blocked for drive in DRIVES])
+    judged = np.concatenate([drive.judged for drive in DRIVES])
+    seen = np.concatenate([[kind != "fixed" for kind in drive.sight] for drive in DRIVES])
+    share = natural_share(DRIVES)
+    assert share == pytest.approx((blocked & seen).sum() / seen.sum())
+    weights = natural_weights(blocked[judged], share)
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[blocked[judged]].sum() == pytest.approx(share)
+    assert blocked[judged].mean() > 1.5 * share  # blocked ones were sampled more often
 
 
 def test_the_map_is_off_and_knows_no_poles():
@@ -174,6 +180,22 @@ def test_without_pictures_a_recording_has_powers_alone(small, tmp_path):
     assert "no-image" in read_flags(recording)
 
 
+def test_campaigns_are_recorded_until_there_is_enough(tmp_path):
+    few = Campaign((PLAN,), blocked=2, clear=2, choices=Choices(budget=LinkBudget(subcarriers=4), pictures=False))
+    drives, share = choose_drives(few, [WORLD])
+    assert sum(int((drive.judged & drive.blocked).sum()) for _, drive in drives) >= 2
+    assert 0 < share < 0.6
+    folder = record_campaign(few, tmp_path / "all")[0]
+    recordings, natural = read_campaign(tmp_path / "all")
+    assert natural == share
+    assert len(recordings) == len(drives)
+    assert recordings[0].folder == folder
+    with pytest.raises(SiteTwinError, match="one name"):
+        Campaign((PLAN, PLAN))
+    with pytest.raises(SiteTwinError, match="at least one"):
+        Campaign((PLAN,), blocked=0)
+
+
 def read_flags(recording):
     """Flags of an image that is not there."""
     from sitetwin.vision.images import frame_from_file
@@ -191,6 +213,8 @@ def read_flags(recording):
         (lambda: LinkBudget(bandwidth_hz=0.0), "no link budget"),
         (lambda: Schedule(rate_hz=0.0), "no schedule"),
         (lambda: Schedule(windows=0), "no window"),
+        (lambda: natural_share([]), "no frame in view"),
+        (lambda: natural_weights(np.zeros(3, bool), 0.2), "frames of both kinds"),
         (lambda: read_recording("nowhere"), "drive.json"),
     ],
 )

@@ -53,6 +53,7 @@ READERS: dict[str, str] = {
     "studies.records": "beam-study",
     "view.sources": "values",
     "vision.images": "image",
+    "vision.worlds.campaign": "campaign",
     "vision.worlds.reading": "drive",
     "vision.worlds.recording": "drive",
 }

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sitetwin.site.places.pose import Pose
 from sitetwin.vision.camera import Camera
+from sitetwin.vision.worlds.campaign import read_campaign
 from sitetwin.vision.worlds.reading import Recording, read_recording
 from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
 from tests.fuzz.judge import Target
@@ -39,7 +39,6 @@ def _seeds() -> list[dict[str, bytes]]:
         "window": [0, 0],
         "judged": [False, True],
         "sight": ["clear", "vehicle"],
-        "weights": [0.0, 0.5],
     }
     gps = [list(GPS_COLUMNS), [0.75, 3, 1.0, 2.0, 1.1, 2.2, 1.6], [1.0, 4, 2.0, 2.0, 2.1, 2.2, 1.6]]
     powers = [["frame", "engine", *(f"beam_{k}" for k in range(_BEAMS))], [4, "sionna", 1e-9, 2e-9, 3e-9, 1e-9]]
@@ -58,8 +57,25 @@ def _sound(recording: Recording) -> None:
     assert len(recording.times) == len(recording.window) == len(recording.judged) == len(recording.boxes) == count
     assert recording.fixes.shape == (count, 2)
     assert recording.powers.shape[0] == count
-    for values in (recording.times, recording.fixes, recording.true_places, recording.weights):
+    for values in (recording.times, recording.fixes, recording.true_places):
         assert np.isfinite(values).all()
 
 
-TARGETS = (Target("drive", lambda folder: read_recording(Path(folder)), _seeds, (b"frames", b"sight"), _sound),)
+def _campaigns() -> list[dict[str, bytes]]:
+    about = {
+        "format": "sitetwin-campaign",
+        "version": 1,
+        "natural_blocked_share": 0.1,
+        "drives": ["street-00/drive-000"],
+    }
+    return [{"campaign.json": json.dumps(about).encode()}]
+
+
+def _shared(found: tuple[list[Recording], float]) -> None:
+    assert 0 <= found[1] <= 1
+
+
+TARGETS = (
+    Target("drive", read_recording, _seeds, (b"frames", b"sight"), _sound),
+    Target("campaign", read_campaign, _campaigns, (b"drives",), _shared),
+)

@@ -1,7 +1,7 @@
 """Drives of the user through a world, and which of their moments are rendered.
 
 Blocked moments are rare, so they are sampled more often than they happen: windows of time around blockages are
-rendered, and some without. Each moment carries the weight that gives results at the natural shares.
+rendered, and some without. `natural_weights` bring results to the natural share of blocked moments.
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ class Drive:
         rendered: (N,) bool: frames that are rendered.
         judged: (N,) bool: frames that are results, too; they have their history.
         window: (N,) window of each rendered frame, -1 for none.
-        weights: (N,) of the judged frames, so that blocked and clear ones have their natural shares; else 0.
     """
 
     number: int
@@ -78,7 +77,6 @@ class Drive:
     rendered: Bool[np.ndarray, " frames"]
     judged: Bool[np.ndarray, " frames"]
     window: Int[np.ndarray, " frames"]
-    weights: Float[np.ndarray, " frames"]
 
     @property
     def blocked(self) -> Bool[np.ndarray, " frames"]:
@@ -103,28 +101,41 @@ def make_drive(world: World, number: int, schedule: Schedule) -> Drive:
     fixed = np.array([kind == "fixed" for kind in sight], dtype=bool)
     window, judged = _windows(blocked, schedule, rng)
     judged &= ~fixed
-    return Drive(number, traffic, times, sight, window >= 0, judged, window, np.zeros(len(times)))
+    return Drive(number, traffic, times, sight, window >= 0, judged, window)
 
 
-def natural_weights(drives: Sequence[Drive]) -> list[Drive]:
-    """Give the judged frames of drives the weights of the natural shares, over all drives together.
+def natural_share(drives: Sequence[Drive]) -> float:
+    """Share of blocked frames among all frames of drives; those hidden by a house or a pole do not count.
 
-    A blocked frame weighs the number of blocked frames over that of judged blocked ones; a clear one likewise. Frames
-    hidden by a house or a pole are not judged.
+    Raises:
+        SiteTwinError: No frame is clear or blocked.
     """
-    blocked = np.concatenate([drive.blocked for drive in drives])
-    judged = np.concatenate([drive.judged for drive in drives])
-    clear = np.concatenate([[kind == "clear" for kind in drive.sight] for drive in drives]).astype(bool)
-    weights = np.zeros(len(judged))
-    for kind in (blocked, clear):
-        chosen = kind & judged
-        if chosen.any():
-            weights[chosen] = kind.sum() / chosen.sum()
-    cuts = np.cumsum([len(drive.times) for drive in drives])[:-1]
-    return [
-        Drive(**{**vars(drive), "weights": part})
-        for drive, part in zip(drives, np.split(weights / max(weights.sum(), 1e-300), cuts), strict=True)
-    ]
+    kinds = [kind for drive in drives for kind in drive.sight]
+    blocked, clear = kinds.count("vehicle"), kinds.count("clear")
+    if not blocked + clear:
+        raise SiteTwinError("the drives have no frame in view of the station; make more of them")
+    return blocked / (blocked + clear)
+
+
+def natural_weights(blocked: Bool[np.ndarray, " frames"], share: float) -> Float[np.ndarray, " frames"]:
+    """Return weights of judged frames, with the sum 1, that give blocked ones their natural share.
+
+    Args:
+        blocked: (N,) bool.
+        share: Natural share of blocked frames.
+
+    Raises:
+        SiteTwinError: A kind of frames that happens is missing among those judged.
+    """
+    counts = {kind: int((blocked == kind).sum()) for kind in (True, False)}
+    natural = {True: share, False: 1.0 - share}
+    if any(natural[kind] > 0 and not counts[kind] for kind in counts):
+        raise SiteTwinError(
+            f"{counts[True]} blocked and {counts[False]} clear frames cannot stand for a natural share of {share:.3g}; "
+            "judge frames of both kinds"
+        )
+    each = {kind: natural[kind] / max(counts[kind], 1) for kind in counts}
+    return np.where(blocked, each[True], each[False])
 
 
 def _in_view(world: World, traffic: Traffic, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:

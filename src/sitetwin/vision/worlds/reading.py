@@ -72,7 +72,6 @@ class Recording:
         window: (N,) window of each frame: its history begins with the first frame of its window.
         judged: (N,) bool.
         blocked: (N,) bool: a vehicle stands in the line of sight.
-        weights: (N,) natural weights of the judged frames.
         fixes: (N, 2) GPS, metres.
         true_places: (N, 3) the user's antenna, metres.
         powers: (N, beams) mW; NaN where not judged.
@@ -89,7 +88,6 @@ class Recording:
     window: Int[np.ndarray, " frames"]
     judged: Bool[np.ndarray, " frames"]
     blocked: Bool[np.ndarray, " frames"]
-    weights: Float[np.ndarray, " frames"]
     fixes: Float[np.ndarray, "frames 2"]
     true_places: Float[np.ndarray, "frames 3"]
     powers: Float[np.ndarray, "frames beams"]
@@ -148,12 +146,12 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
     x, y, z = camera["pose"]["position"]
     pose = Pose(**{**camera["pose"], "position": (x, y, z)})
     made = Camera(**{**camera, "pose": pose, "distortion": tuple(camera["distortion"])})
-    columns = [np.array(about[name]) for name in ("times_s", "window", "judged", "weights")]
+    columns = [np.array(about[name]) for name in ("times_s", "window", "judged")]
     if any(column.shape != (count,) for column in (*columns, np.array(about["sight"]))):
         raise ValueError("columns of different lengths")
-    times, window, judged, weights = columns
-    if not (np.isfinite(times.astype(np.float64)).all() and np.isfinite(weights.astype(np.float64)).all()):
-        raise ValueError("times or weights that are no numbers")
+    times, window, judged = columns
+    if not np.isfinite(times.astype(np.float64)).all():
+        raise ValueError("times that are no numbers")
     return Recording(
         folder,
         dict(about["world"]),
@@ -163,7 +161,6 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
         window.astype(np.int64),
         judged.astype(bool),
         np.array([kind == "vehicle" for kind in about["sight"]], dtype=bool),
-        weights.astype(np.float64),
         gps[:, 2:4],
         gps[:, 4:7],
         powers,

@@ -141,7 +141,6 @@ def _description(world: World, drive: Drive, choices: Choices) -> dict[str, Any]
         "window": drive.window[frames].tolist(),
         "judged": drive.judged[frames].tolist(),
         "sight": [drive.sight[k] for k in frames],
-        "weights": drive.weights[frames].tolist(),
     }
 
 
@@ -150,10 +149,10 @@ def _claim(folder: Path, description: dict[str, Any]) -> None:
     text = json.dumps(description, indent=1)
     if path.exists() and read_bytes(path, f"'{path}'", LARGEST_JSON) != text.encode():
         raise SiteTwinError(f"'{folder}' holds the recording of another drive; remove it, or choose another folder")
-    _replace(path, text.encode())
+    replace_file(path, text.encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file whole: under another name, then renamed."""
     partial = path.with_name(f".{path.name}.part")
     partial.write_bytes(content)
@@ -233,13 +232,13 @@ def _write_picture(folder: Path, renderer: Renderer, drive: Drive, frame: int) -
     time = float(drive.times[frame])
     picture = renderer.picture(drive.traffic.at(time), time=time, rng=np.random.default_rng([drive.number, frame]))
     _, image = cv2.imencode(".jpg", picture.frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    _replace(folder / "frames" / f"{frame:05d}.jpg", image.tobytes())
+    replace_file(folder / "frames" / f"{frame:05d}.jpg", image.tobytes())
     truth = picture.frame.truth
     assert truth is not None
     arrays = BytesIO()
     np.savez_compressed(arrays, depth=truth.depth.astype(np.float16), identities=truth.identities.astype(np.int16))
-    _replace(folder / "truth" / f"{frame:05d}.npz", arrays.getvalue())
-    _replace(folder / "truth" / f"{frame:05d}.json", json.dumps(_boxes(frame, picture)).encode())
+    replace_file(folder / "truth" / f"{frame:05d}.npz", arrays.getvalue())
+    replace_file(folder / "truth" / f"{frame:05d}.json", json.dumps(_boxes(frame, picture)).encode())
 
 
 def _boxes(frame: int, picture: Picture) -> list[list[Any]]:
