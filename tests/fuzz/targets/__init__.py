@@ -52,6 +52,7 @@ READERS: dict[str, str] = {
     "studies.precoding.config": "drives-past-a-station",
     "studies.records": "beam-study",
     "view.sources": "values",
+    "vision.camera_files": "camera",
     "vision.images": "image",
     "vision.worlds.campaign": "campaign",
     "vision.worlds.reading": "drive",

@@ -8,6 +8,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.vision.models import model_files
 from sitetwin.vision.networks.centernet import CenterNet
 from sitetwin.vision.networks.joined import Joined
+from sitetwin.vision.networks.lines import LineNetwork
 from sitetwin.vision.networks.ssd import OpenImagesSsd
 from sitetwin.vision.perfect import PerfectDetector
 from sitetwin.vision.protocols import Detector
@@ -38,3 +39,16 @@ def load_detector(name: str = "both", *, threads: int = 1) -> Detector:
         parts: Sequence[Detector] = [load_detector(part, threads=threads) for part in ("centernet", "ssd-open-images")]
         return Joined(parts)
     raise SiteTwinError(f"there is no detector '{name}'; choose one of {', '.join(DETECTORS)}")
+
+
+def load_lines(*, threads: int = 1) -> LineNetwork:
+    """Return the network of straight lines, which lies in the cache.
+
+    Args:
+        threads: Threads of the network.
+
+    Raises:
+        SiteTwinError: It is not fetched, or the extra `vision` is not installed.
+    """
+    (model,) = model_files("mlsd")
+    return LineNetwork(model, threads=threads)

@@ -1,0 +1,211 @@
+"""What the detectors find and where it stands: night frames of a passing car, KITTI, and rendered streets.
+
+    python benchmarks/perception.py --frames FRAMES --kitti KITTI --streets 10 --json
+
+FRAMES holds images of a fixed camera whose names end in a number before the time (`image_BS1_1506_03_23_11.jpg`, as in
+DeepSense scenario 5): gaps in the numbers part the passes; for each pass, a line is fitted to the boxes and the frames
+are counted in which one lies within 25 pixels of it. The count needs no truth, and no picture is kept.
+KITTI holds `image_2`, `calib` and `label_2` of its object benchmark: recall, and distances by contact with the ground.
+Rendered streets have their truth: recall and precision of vehicles with 150 pixels or more of which 45 % or more are
+visible, and the error of their places. The networks are those of `sitetwin vision models fetch`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from sitetwin.site import Pose
+from sitetwin.vision import Camera, Detector, Frame, Ground, load_detector, read_image
+from sitetwin.vision.evaluation import Counts, count, fit_pass, pair_boxes
+from sitetwin.vision.render import LIGHTS, MARKING, PAVEMENT, Lamp, Renderer, painted_ground
+from sitetwin.vision.scene.placing import Placing, place_boxes
+from sitetwin.vision.street import SHAPES, CanyonPlan, Vehicle, make_canyon
+from sitetwin.vision.tiles import VEHICLES
+
+GAP = 8
+"""Numbers of frames that are missing between two passes."""
+
+LEAST_PIXELS, LEAST_SHARE = 150, 0.45
+KITTI_HEIGHT = 1.65
+FIRST_STREET = 1000
+FRAMES_OF_A_STREET = 4
+
+
+def night(folder: Path, detector: Detector) -> dict[str, Any]:
+    """Frames of each pass in which a box lies near the line of the passing car."""
+    files = sorted(folder.glob("*.jpg"))
+    numbers = np.array([int(re.findall(r"_(\d+)_\d\d_\d\d_\d\d", file.name)[0]) for file in files])
+    images = [read_image(file) for file in files]
+    started = time.perf_counter()
+    found = [detector.detect(Frame(image)) for image in images]
+    seconds = (time.perf_counter() - started) / len(files)
+    passes = np.split(np.arange(len(files)), np.flatnonzero(np.diff(numbers) > GAP) + 1)
+    rows = []
+    for members in passes:
+        fitted = fit_pass(numbers[members].astype(float), [found[k] for k in members])
+        rows.append(
+            {
+                "frames": len(members),
+                "near": int(fitted.near.sum()),
+                "pixels_per_frame": np.round(fitted.speed, 2).tolist(),
+                "missed": numbers[members][~fitted.near].tolist(),
+            }
+        )
+    boxes = float(np.mean([len(one) for one in found]))
+    near = sum(row["near"] for row in rows)
+    return {"frames": len(files), "near": near, "passes": rows, "boxes_per_frame": boxes, "s_per_frame": seconds}
+
+
+def kitti(folder: Path, detector: Detector) -> dict[str, Any]:
+    """Recall of the labelled objects, and the distances of those that were found."""
+    rows, objects, started = [], 0, time.perf_counter()
+    files = sorted((folder / "image_2").glob("*.png"))
+    for file in files:
+        image = read_image(file)
+        text = (folder / "calib" / f"{file.stem}.txt").read_text()
+        matrix = np.array(re.findall(r"^P2: (.*)$", text, re.MULTILINE)[0].split(), float).reshape(3, 4)
+        camera = Camera(
+            Pose((0.0, 0.0, KITTI_HEIGHT)),
+            matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5, image.shape[1], image.shape[0],
+        )  # fmt: skip
+        labels = [line.split() for line in (folder / "label_2" / f"{file.stem}.txt").read_text().splitlines()]
+        labels = [label for label in labels if label[0] != "DontCare"]
+        objects += len(labels)
+        found = detector.detect(Frame(image))
+        boxes = np.array([[float(v) for v in label[4:8]] for label in labels])
+        placed = place_boxes(camera, found, Ground(), Placing(ground_sigma=0.1))
+        for row, column in pair_boxes(found, boxes):
+            truth = float(labels[column][13])
+            thing = placed[row]
+            rows.append(
+                {
+                    "object": labels[column][0],
+                    "found_as": found[row].name,
+                    "metres": truth,
+                    "told": None if thing is None else round(float(thing.position[0]), 2),
+                    "sigma": None if thing is None else round(float(np.sqrt(thing.covariance[0, 0])), 2),
+                }
+            )
+    seconds = (time.perf_counter() - started) / len(files)
+    return {"objects": objects, "found": len(rows), "rows": rows, "s_per_image": seconds}
+
+
+def street_frames(seed: int, frames: int) -> Any:
+    """Pictures of a made-up street with traffic, by its seed."""
+    rng = np.random.default_rng(seed)
+    plan = CanyonPlan(lanes=int(rng.integers(1, 3)), seed=seed, trees=float(rng.uniform(0, 0.6)))
+    street = make_canyon(plan)
+    place = (0.0, -plan.front + 0.6, float(rng.uniform(4, 8)))
+    camera = Camera.from_view(Pose(place, math.pi / 2 - rng.uniform(-0.6, 0.6), float(rng.uniform(0.1, 0.25))))
+    lamps = [Lamp((x, 0.8 * y, z + 7.0), 900.0, (0.0, 0.0, -1.0), 1.0) for x, y, z in street.poles]
+    painted = [
+        painted_ground(list(street.markings), MARKING),
+        painted_ground(list(street.pavements), PAVEMENT),
+    ]
+    light = list(LIGHTS.values())[seed % len(LIGHTS)]
+    with Renderer(street.site, camera, light, lamps=lamps, painted=painted) as renderer:
+        for _ in range(frames):
+            yield light.name, camera, renderer.picture(traffic(plan, rng), rng=rng)
+
+
+def traffic(plan: CanyonPlan, rng: np.random.Generator) -> list[Vehicle]:
+    """Vehicles of all types in every lane, 3 m to 25 m behind each other."""
+    found: list[Vehicle] = []
+    for lane in range(2 * plan.lanes):
+        y, heading = plan.lane_of(lane)
+        x = -50 + rng.uniform(0, 15)
+        while x < 50:
+            shape = str(rng.choice(list(SHAPES)))
+            length = SHAPES[shape].size[0]
+            place = (x + length / 2, y + rng.uniform(-0.3, 0.3), 0.0)
+            found.append(
+                Vehicle(
+                    f"v{len(found)}",
+                    shape,
+                    place,
+                    heading + rng.normal(0, 0.02),
+                    paint=int(rng.integers(0, 30)),
+                    scale=float(rng.uniform(0.95, 1.05)),
+                )
+            )  # fmt: skip
+            x += length + rng.uniform(3, 25)
+    return found
+
+
+def streets(number: int, detector: Detector) -> dict[str, Any]:
+    """Recall, precision and errors of place in rendered streets."""
+    total, kinds, lights = Counts(), dict[str, list[bool]](), dict[str, list[bool]]()
+    errors: list[tuple[float, bool]] = []
+    squares: list[float] = []
+    spent, frames = 0.0, 0
+    for seed in range(FIRST_STREET, FIRST_STREET + number):
+        for light, camera, picture in street_frames(seed, FRAMES_OF_A_STREET):
+            started = time.perf_counter()
+            found = [one for one in detector.detect(picture.frame) if one.name in VEHICLES]
+            placed = place_boxes(camera, found, Ground(), Placing(headings=(0.0,)))
+            spent, frames = spent + time.perf_counter() - started, frames + 1
+            seen = [one for one in picture.seen if one.box is not None]
+            true = np.array([one.box for one in seen]).reshape(-1, 4)
+            counts = np.array([one.pixels >= LEAST_PIXELS and one.share >= LEAST_SHARE for one in seen], dtype=bool)
+            total = total + count(found, true, counts)
+            partners = {column: row for row, column in pair_boxes(found, true)}
+            for column in np.flatnonzero(counts):
+                one = seen[column]
+                hit = column in partners
+                kinds.setdefault(one.vehicle.kind, []).append(hit)
+                lights.setdefault(light, []).append(hit)
+                thing = placed[partners[column]] if hit else None
+                if thing is not None:
+                    miss = thing.position - np.array(one.vehicle.position[:2])
+                    errors.append((float(np.hypot(*miss)), one.share > 0.95 and not one.cut))
+                    squares.append(float(miss @ np.linalg.solve(thing.covariance, miss)))
+    share = {name: {"recall": float(np.mean(hits)), "objects": len(hits)} for name, hits in (kinds | lights).items()}
+    every = np.array([error for error, _ in errors])
+    free = np.array([error for error, whole in errors if whole])
+    return {
+        "frames": frames,
+        "recall": total.recall,
+        "precision": total.precision,
+        "objects": total.objects,
+        "by": share,
+        "place_of_whole_m": {"objects": len(free), "50 %": _share(free, 50), "90 %": _share(free, 90)},
+        "place_of_all_m": {"objects": len(every), "50 %": _share(every, 50), "90 %": _share(every, 90)},
+        "squared_error_over_stated": float(np.median(squares) / 1.386) if squares else None,  # median of chi-square 2
+        "s_per_frame": spent / max(frames, 1),
+    }
+
+
+def _share(values: np.ndarray, percent: int) -> float | None:
+    return float(np.percentile(values, percent)) if len(values) else None
+
+
+def main(
+    frames: Annotated[Path | None, typer.Option(help="Folder of night frames.")] = None,
+    kitti_folder: Annotated[Path | None, typer.Option("--kitti", help="Folder of KITTI's object benchmark.")] = None,
+    number: Annotated[int, typer.Option("--streets", help="Rendered streets.")] = 0,
+    detector: Annotated[str, typer.Option(help="Name of the detector.")] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Judge a detector."""
+    network = load_detector(detector)
+    network.detect(Frame(np.zeros((540, 960, 3), np.uint8)))  # its first run lays out memory
+    results: dict[str, Any] = {"detector": network.name}
+    if frames is not None:
+        results["night"] = night(frames, network)
+    if kitti_folder is not None:
+        results["kitti"] = kitti(kitti_folder, network)
+    if number:
+        results["streets"] = streets(number, network)
+    print(json.dumps(results, indent=None if as_json else 1))
+
+
+if __name__ == "__main__":
+    typer.run(main)
