@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.untrusted import read_json
+from sitetwin.untrusted import is_missing, read_json
 from sitetwin.vision.worlds.drives import Drive, Schedule, make_drive, natural_share
 from sitetwin.vision.worlds.reading import Recording, read_recording
 from sitetwin.vision.worlds.recording import Choices, record_drive, replace_file
@@ -130,5 +130,5 @@ def read_campaign(folder: str | Path) -> tuple[list[Recording], float]:
             raise ValueError("a share or a folder that cannot be")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SiteTwinError(f"'{path}' is damaged ({type(error).__name__}: {error}); {mend}") from error
-    finished = [name for name in names if (Path(folder) / name / "powers.csv").exists()]
+    finished = [name for name in names if not is_missing(Path(folder) / name / "powers.csv")]
     return [read_recording(Path(folder) / name) for name in finished], share

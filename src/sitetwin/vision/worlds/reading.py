@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.site.places.pose import Pose
 from sitetwin.untrusted import naming, read_json
 from sitetwin.untrusted.arrays import read_npz
@@ -23,6 +23,7 @@ from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
 
 _LARGEST_TABLE = 64 * 2**20
 _MEND = "record the drive again"
+_STRONGEST_LENS = 100.0
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,6 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
     for line in _rows(folder / "powers.csv", beams + 2):
         row = row_of[int(line[0])]
         powers[row], other[row] = [float(v) for v in line[2:]], line[1] == "sionna"
-    camera = about["camera"]
-    x, y, z = camera["pose"]["position"]
-    pose = Pose(**{**camera["pose"], "position": (x, y, z)})
-    made = Camera(**{**camera, "pose": pose, "distortion": tuple(camera["distortion"])})
     columns = [np.array(about[name]) for name in ("times_s", "window", "judged")]
     if any(column.shape != (count,) for column in (*columns, np.array(about["sight"]))):
         raise ValueError("columns of different lengths")
@@ -155,7 +152,7 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
     return Recording(
         folder,
         dict(about["world"]),
-        made,
+        _camera(about["camera"], folder / "drive.json"),
         numbers,
         times.astype(np.float64),
         window.astype(np.int64),
@@ -168,6 +165,18 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
         _boxes(folder, row_of),
         float(about["noise_mw"]),
     )
+
+
+def _camera(about: dict[str, Any], path: Path) -> Camera:
+    """The camera, from plain values that may be anything."""
+    x, y, z = (float(v) for v in about["pose"]["position"])
+    with said_of(f"'{path}'"):
+        pose = Pose((x, y, z), *(float(about["pose"][name]) for name in ("yaw", "pitch", "roll")))
+        numbers = (float(about[name]) for name in ("fx", "fy", "cx", "cy"))
+        lens = tuple(float(v) for v in about["distortion"])
+        if max(map(abs, lens), default=0.0) > _STRONGEST_LENS:
+            raise SiteTwinError(f"no lens bends as much as {lens}; {_MEND}")
+        return Camera(pose, *numbers, int(about["width"]), int(about["height"]), lens)  # type: ignore[arg-type]
 
 
 def _rows(path: Path, width: int) -> list[list[str]]:
