@@ -172,11 +172,11 @@ def _camera(about: dict[str, Any], path: Path) -> Camera:
     x, y, z = (float(v) for v in about["pose"]["position"])
     with said_of(f"'{path}'"):
         pose = Pose((x, y, z), *(float(about["pose"][name]) for name in ("yaw", "pitch", "roll")))
-        numbers = (float(about[name]) for name in ("fx", "fy", "cx", "cy"))
-        lens = tuple(float(v) for v in about["distortion"])
-        if max(map(abs, lens), default=0.0) > _STRONGEST_LENS:
+        fx, fy, cx, cy = (float(about[name]) for name in ("fx", "fy", "cx", "cy"))
+        k1, k2, p1, p2, k3 = lens = tuple(float(v) for v in about["distortion"])
+        if max(map(abs, lens)) > _STRONGEST_LENS:
             raise SiteTwinError(f"no lens bends as much as {lens}; {_MEND}")
-        return Camera(pose, *numbers, int(about["width"]), int(about["height"]), lens)  # type: ignore[arg-type]
+        return Camera(pose, fx, fy, cx, cy, int(about["width"]), int(about["height"]), (k1, k2, p1, p2, k3))
 
 
 def _rows(path: Path, width: int) -> list[list[str]]:
