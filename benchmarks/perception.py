@@ -6,8 +6,9 @@ FRAMES holds images of a fixed camera whose names end in a number before the tim
 DeepSense scenario 5): gaps in the numbers part the passes; for each pass, a line is fitted to the boxes and the frames
 are counted in which one lies within 25 pixels of it. The count needs no truth, and no picture is kept.
 KITTI holds `image_2`, `calib` and `label_2` of its object benchmark: recall, and distances by contact with the ground.
-Rendered streets have their truth: recall and precision of vehicles with 150 pixels or more of which 45 % or more are
-visible, and the error of their places. The networks are those of `sitetwin vision models fetch`.
+Rendered streets have their truth: recall and precision of vehicles with 150 visible pixels or more of which 45 % or
+more are visible, and the error of their places. What the image's edge cuts counts as hidden; `in_the_image` takes the
+share of what lies in the image instead. The networks are those of `sitetwin vision models fetch`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import typer
 
 from sitetwin.site import Pose
 from sitetwin.vision import Camera, Detector, Frame, Ground, load_detector, read_image
+from sitetwin.vision.cuboids import outlines
 from sitetwin.vision.evaluation import Counts, count, fit_pass, pair_boxes
 from sitetwin.vision.render import LIGHTS, MARKING, PAVEMENT, Lamp, Renderer, painted_ground
 from sitetwin.vision.scene.placing import Placing, place_boxes
@@ -140,9 +142,25 @@ def traffic(plan: CanyonPlan, rng: np.random.Generator) -> list[Vehicle]:
     return found
 
 
+def inside_share(camera: Camera, vehicles: list[Vehicle]) -> np.ndarray:
+    """(N,) share of each vehicle's box that lies in the image; 0 for those that reach behind the camera."""
+    if not vehicles:
+        return np.zeros(0)
+    boxes = outlines(
+        camera,
+        np.array([one.position for one in vehicles]),
+        np.array([one.yaw for one in vehicles]),
+        np.array([one.size for one in vehicles]),
+    )
+    kept = np.clip(boxes, 0, [camera.width, camera.height] * 2)
+    area = lambda box: (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])  # noqa: E731
+    return np.nan_to_num(area(kept) / area(boxes))
+
+
 def streets(number: int, detector: Detector) -> dict[str, Any]:
     """Recall, precision and errors of place in rendered streets."""
-    total, kinds, lights = Counts(), dict[str, list[bool]](), dict[str, list[bool]]()
+    total, inner = Counts(), Counts()
+    kinds, lights = dict[str, list[bool]](), dict[str, list[bool]]()
     errors: list[tuple[float, bool]] = []
     squares: list[float] = []
     spent, frames = 0.0, 0
@@ -154,8 +172,11 @@ def streets(number: int, detector: Detector) -> dict[str, Any]:
             spent, frames = spent + time.perf_counter() - started, frames + 1
             seen = [one for one in picture.seen if one.box is not None]
             true = np.array([one.box for one in seen]).reshape(-1, 4)
-            counts = np.array([one.pixels >= LEAST_PIXELS and one.share >= LEAST_SHARE for one in seen], dtype=bool)
+            large = np.array([one.pixels >= LEAST_PIXELS for one in seen], dtype=bool)
+            shares = np.array([one.share for one in seen])
+            counts = large & (shares * inside_share(camera, [one.vehicle for one in seen]) >= LEAST_SHARE)
             total = total + count(found, true, counts)
+            inner = inner + count(found, true, large & (shares >= LEAST_SHARE))
             partners = {column: row for row, column in pair_boxes(found, true)}
             for column in np.flatnonzero(counts):
                 one = seen[column]
@@ -175,6 +196,7 @@ def streets(number: int, detector: Detector) -> dict[str, Any]:
         "recall": total.recall,
         "precision": total.precision,
         "objects": total.objects,
+        "in_the_image": {"recall": inner.recall, "precision": inner.precision, "objects": inner.objects},
         "by": share,
         "place_of_whole_m": {"objects": len(free), "50 %": _share(free, 50), "90 %": _share(free, 90)},
         "place_of_all_m": {"objects": len(every), "50 %": _share(every, 50), "90 %": _share(every, 90)},

@@ -13,7 +13,7 @@ RESIZED = "resized"
 """The image is of another size than the camera's, and was scaled."""
 
 DARK = "dark"
-"""The image is dark; detectors were shown it brightened, too."""
+"""The image is dark: less is found in it."""
 
 NO_DETECTION = "no-detection"
 """Nothing was found in the image."""

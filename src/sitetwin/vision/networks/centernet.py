@@ -8,14 +8,19 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sitetwin.vision.frames import Detection, Frame
-from sitetwin.vision.networks.runtime import onnx_session
+from sitetwin.vision.networks.runtime import need, onnx_session
 from sitetwin.vision.networks.tfjs import to_onnx
-from sitetwin.vision.tiles import from_tile, merge, square_tiles
+from sitetwin.vision.voting import Look, look_at
 
 HEAT, SIZE = "tower_0/keypoints", "tower_0/wh"
 SIDE, STRIDE = 512, 4
 CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 """Numbers of COCO's 80 classes that matter in a street."""
+
+
+LOOKS = (Look(0.0), Look(1.0), Look(0.0, mirrored=True), Look(1.0, mirrored=True))
+LEAST = 0.08
+"""Score from which a box takes part in the vote."""
 
 
 class CenterNet:
@@ -24,9 +29,7 @@ class CenterNet:
     Args:
         graph: The graph of TensorFlow.js, `model.json`.
         weights: Its weights.
-        threshold: Least score of a box.
-        sides: Sides of the tiles, as shares of the image's shorter edge; each side is a pass over the image. 0 shows
-            the whole image at once, squeezed into a square.
+        looks: How each image is shown.
         threads: Threads of one network.
 
     Raises:
@@ -35,35 +38,18 @@ class CenterNet:
 
     name = "centernet"
 
-    def __init__(
-        self,
-        graph: bytes,
-        weights: bytes,
-        threshold: float = 0.3,
-        sides: Sequence[float] = (0.0, 1.0),
-        threads: int = 1,
-    ) -> None:
-        self.threshold, self.sides = threshold, tuple(sides)
+    def __init__(self, graph: bytes, weights: bytes, looks: Sequence[Look] = LOOKS, threads: int = 1) -> None:
+        need("onnx", "cv2")
+        self._looks = tuple(looks)
         self._session = onnx_session(to_onnx(graph, weights, [HEAT, SIZE], "the graph of CenterNet"), threads)
 
-    def detect(self, frame: Frame) -> list[Detection]:
-        """Return vehicles and people of a frame, the most certain first."""
-        import cv2
-
-        height, width = frame.image.shape[:2]
-        found: list[Detection] = []
-        for side in self.sides:
-            whole = [(0, 0, width, height)]
-            for tile in square_tiles(width, height, round(side * min(width, height))) if side else whole:
-                left, upper, right, lower = tile
-                crop = cv2.resize(frame.image[upper:lower, left:right], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-                scale = (right - left) / SIDE, (lower - upper) / SIDE
-                found += from_tile(self._boxes(crop), tile, scale, (width, height))
-        return merge(found)
+    def looks(self, frame: Frame) -> list[list[Detection]]:
+        """Return vehicles and people of each look."""
+        return [look_at(frame.image, self._boxes, SIDE, look.share, look.mirrored) for look in self._looks]
 
     def _boxes(self, image: UInt8[np.ndarray, "side side 3"]) -> list[Detection]:
         heat, size = self._session.run([HEAT, SIZE], {"image": image.astype(np.float32).transpose(2, 0, 1)[None]})
-        return peaks(heat[0], size[0], self.threshold)
+        return peaks(heat[0], size[0], LEAST)
 
 
 def peaks(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.vision.frames import Detection, Frame
-from sitetwin.vision.networks.runtime import lite_interpreter
-from sitetwin.vision.tiles import from_tile, merge, square_tiles
+from sitetwin.vision.networks.runtime import lite_interpreter, need
+from sitetwin.vision.tiles import merge
+from sitetwin.vision.voting import Look, look_at
 
 SIDE = 300
 CLASSES = {"Person": "person", "Bicycle": "bicycle", "Car": "car", "Vehicle": "car"}
@@ -20,13 +21,17 @@ _SMALLEST, _LARGEST = 0.2, 0.95
 _CENTRE_SCALE, _SIZE_SCALE = 10.0, 5.0
 
 
+LOOKS = (Look(0.0), Look(1.0), Look(0.6))
+LEAST = 0.1
+"""Score from which a box takes part in the vote."""
+
+
 class OpenImagesSsd:
     """Finds cars and people in tiles of an image.
 
     Args:
         assets: MediaPipe's packed file: the names of the classes, a line each, and the network.
-        threshold: Least score of a box.
-        sides: Sides of the tiles, as shares of the image's shorter edge; 0 shows the whole image at once.
+        looks: How each image is shown.
         threads: Threads of one network.
 
     Raises:
@@ -35,10 +40,9 @@ class OpenImagesSsd:
 
     name = "ssd-open-images"
 
-    def __init__(
-        self, assets: bytes, threshold: float = 0.4, sides: Sequence[float] = (1.0,), threads: int = 1
-    ) -> None:
-        self.threshold, self.sides = threshold, tuple(sides)
+    def __init__(self, assets: bytes, looks: Sequence[Look] = LOOKS, threads: int = 1) -> None:
+        need("cv2")
+        self._looks = tuple(looks)
         names, model = unpack(assets)
         self._classes = {number: CLASSES[name] for number, name in enumerate(names) if name in CLASSES}
         self._run = lite_interpreter(model, threads)
@@ -48,30 +52,21 @@ class OpenImagesSsd:
             raise SiteTwinError("the network of Objectron has other outputs than boxes and scores; fetch it again")
         self._boxes, self._scores = outputs[4], outputs[len(names)]
 
-    def detect(self, frame: Frame) -> list[Detection]:
-        """Return cars and people of a frame, the most certain first."""
-        import cv2
+    def looks(self, frame: Frame) -> list[list[Detection]]:
+        """Return cars and people of each look."""
+        return [look_at(frame.image, self._found, SIDE, look.share, look.mirrored) for look in self._looks]
 
-        height, width = frame.image.shape[:2]
-        found: list[Detection] = []
-        for side in self.sides:
-            whole = [(0, 0, width, height)]
-            for tile in square_tiles(width, height, round(side * min(width, height))) if side else whole:
-                left, upper, right, lower = tile
-                crop = cv2.resize(frame.image[upper:lower, left:right], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-                self._run.set_tensor(self._input, (crop.astype(np.float32) / 127.5 - 1)[None])
-                self._run.invoke()
-                boxes, scores = self._run.get_tensor(self._boxes)[0], self._run.get_tensor(self._scores)[0]
-                scale = (right - left) / SIDE, (lower - upper) / SIDE
-                found += from_tile(self._named(boxes, scores), tile, scale, (width, height))
-        return merge(found)
+    def _found(self, image: UInt8[np.ndarray, "side side 3"]) -> list[Detection]:
+        self._run.set_tensor(self._input, (image.astype(np.float32) / 127.5 - 1)[None])
+        self._run.invoke()
+        return self._named(self._run.get_tensor(self._boxes)[0], self._run.get_tensor(self._scores)[0])
 
     def _named(self, boxes: np.ndarray, scores: np.ndarray) -> list[Detection]:
         found = []
         corners = decode(boxes) * SIDE
         certainty = 1 / (1 + np.exp(-scores.astype(np.float64)))
         for number, name in self._classes.items():
-            for row in np.flatnonzero(certainty[:, number] >= self.threshold):
+            for row in np.flatnonzero(certainty[:, number] >= LEAST):
                 left, upper, right, lower = map(float, corners[row])
                 if right - left > 1 and lower - upper > 1:
                     found.append(Detection((left, upper, right, lower), name, float(certainty[row, number])))

@@ -1,0 +1,146 @@
+"""One list of boxes from several looks at an image: what many looks see is certain, what one sees is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from sitetwin.vision.frames import Detection, Frame
+from sitetwin.vision.tiles import INSIDE, OVERLAP, VEHICLES, from_tile, merge, overlaps, square_tiles
+
+HALF = 0.055
+"""Mean score over all looks at which a vehicle's box gets the certainty one half; chosen on rendered streets."""
+
+OTHERS = 2.0
+"""Times `HALF` for people and two-wheelers, of which rendered streets have none; by judgement on photographs."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an image is shown to a network.
+
+    Attributes:
+        share: Side of the tiles over the image's shorter edge; 0 squeezes the whole image into one square.
+        mirrored: Whether the image is mirrored before.
+    """
+
+    share: float
+    mirrored: bool = False
+
+
+class Looking(Protocol):
+    """A network that looks at an image several times."""
+
+    name: str
+
+    def looks(self, frame: Frame) -> list[list[Detection]]:
+        """Return the boxes of each look, uncertain ones too."""
+        ...
+
+
+class Voting:
+    """A detector that takes the boxes on which the looks of one or several networks agree.
+
+    Args:
+        networks: The networks.
+        threshold: Least certainty of a box after the vote.
+        half: See `vote`.
+    """
+
+    def __init__(self, networks: Sequence[Looking], threshold: float = 0.5, half: float = HALF) -> None:
+        self.networks, self.threshold, self._half = tuple(networks), threshold, half
+        self.name = " + ".join(network.name for network in networks)
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        """Return what is seen in a frame, the most certain first."""
+        looks = [look for network in self.networks for look in network.looks(frame)]
+        return [one for one in vote(looks, half=self._half) if one.score >= self.threshold]
+
+
+def vote(
+    looks: Sequence[Sequence[Detection]], overlap: float = OVERLAP, inside: float = INSIDE, half: float = HALF
+) -> list[Detection]:
+    """Join the boxes of one object in all looks.
+
+    A box is the mean of those that overlap it, weighted by their scores. Its certainty is m / (m + h), where m is
+    the mean of the best scores of each look, 0 for a look that does not see it, and h is `half` for vehicles and
+    `OTHERS` times that for other classes. Its class is that of the largest sum
+    of scores; vehicles of all classes are one kind.
+
+    Args:
+        looks: Boxes of each look, in pixels of the image.
+        overlap: Intersection over union from which two boxes are of one object.
+        inside: Share of the smaller box within the larger from which a less certain one is dropped.
+        half: Mean score at which a vehicle's box gets the certainty one half.
+
+    Returns:
+        The most certain first.
+    """
+    every = sorted(((one, look) for look, found in enumerate(looks) for one in found), key=lambda pair: -pair[0].score)
+    if not every:
+        return []
+    boxes = np.array([one.box for one, _ in every])
+    scores = np.array([one.score for one, _ in every])
+    look = np.array([number for _, number in every])
+    kinds = np.array(["vehicle" if one.name in VEHICLES else one.name for one, _ in every])
+    union, smaller = overlaps(boxes, boxes)
+    alike = kinds[:, None] == kinds[None]
+    alive = np.ones(len(every), dtype=bool)
+    joined = []
+    for rank in range(len(every)):
+        if not alive[rank]:
+            continue
+        same = alive & alike[rank] & (union[rank] >= overlap)
+        alive &= ~(alike[rank] & ((union[rank] >= overlap) | (smaller[rank] >= inside)))
+        members = np.flatnonzero(same)
+        best = np.zeros(len(looks))
+        np.maximum.at(best, look[members], scores[members])
+        names: dict[str, float] = {}
+        for member in members:
+            name = every[member][0].name
+            names[name] = names.get(name, 0.0) + float(scores[member])
+        box = scores[members] @ boxes[members] / scores[members].sum()
+        mean = float(best.mean())
+        own = half if kinds[rank] == "vehicle" else OTHERS * half
+        edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        joined.append(Detection(edges, max(names, key=lambda name: names[name]), mean / (mean + own)))
+    return sorted(joined, key=lambda one: -one.score)
+
+
+def look_at(
+    image: UInt8[np.ndarray, "height width 3"],
+    network: Callable[[UInt8[np.ndarray, "rows columns 3"]], list[Detection]],
+    input_side: int,
+    share: float,
+    mirrored: bool = False,
+) -> list[Detection]:
+    """Show an image to a network in square tiles of one size.
+
+    Args:
+        image: (height, width, 3).
+        network: Finds boxes in a square image, in its pixels.
+        input_side: Side of the network's input, pixels.
+        share: Side of the tiles over the image's shorter edge; 0 squeezes the whole image into one square.
+        mirrored: Whether the image is mirrored before.
+
+    Returns:
+        Boxes in pixels of the image, one for each object.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    shown = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+    side = round(share * min(width, height))
+    found: list[Detection] = []
+    for tile in square_tiles(width, height, side) if share else [(0, 0, width, height)]:
+        left, upper, right, lower = tile
+        crop = cv2.resize(shown[upper:lower, left:right], (input_side, input_side), interpolation=cv2.INTER_AREA)
+        scale = (right - left) / input_side, (lower - upper) / input_side
+        found += from_tile(network(crop), tile, scale, (width, height))
+    if mirrored:
+        found = [replace(one, box=(width - one.box[2], one.box[1], width - one.box[0], one.box[3])) for one in found]
+    return merge(found)
