@@ -222,16 +222,31 @@ def pulse_shares(away: Float[np.ndarray, "*shape"], subcarriers: int, window: Wi
         subcarriers: K.
         window: Window over the subcarriers.
     """
+    share: np.ndarray = np.square(pulse_amplitudes(away, subcarriers, window))
+    return share
+
+
+def pulse_amplitudes(
+    away: Float[np.ndarray, "*shape"], subcarriers: int, window: Window
+) -> Float[np.ndarray, "*shape"]:
+    """Amplitude of a path in a tap over the path's own, with the sign that its phase has beside its other taps'.
+
+    Phases of neighbouring taps differ by ``pi (K - 1) / K`` besides, the same for all paths and for the noise.
+    """
     if window == "rectangular":
-        return _kernel(away, subcarriers).real ** 2 / subcarriers**2
+        sharp: np.ndarray = _kernel(away, subcarriers) / subcarriers
+        return sharp
     # The Hann window is three lines: -1/4, 1/2, -1/4. Phases of neighbouring kernels differ by pi (K - 1) / K.
     turn = np.exp(1j * math.pi * (subcarriers - 1) / subcarriers)
-    lines = 0.5 * _kernel(away, subcarriers) - 0.25 * (
-        _kernel(away + 1, subcarriers) * turn + _kernel(away - 1, subcarriers) / turn
-    )
-    energy = 0.375 * subcarriers  # sum of w^2
-    share: np.ndarray = np.abs(lines) ** 2 / (subcarriers * energy)
-    return share
+    sides = _kernel(away + 1, subcarriers) * turn + _kernel(away - 1, subcarriers) / turn
+    lines = 0.5 * _kernel(away, subcarriers) - 0.25 * sides
+    amplitude: np.ndarray = np.copysign(np.abs(lines), lines.real) / math.sqrt(0.375 * subcarriers**2)
+    return amplitude
+
+
+def noise_correlations(window: Window) -> tuple[float, ...]:
+    """Correlation of the noise of taps 1, 2 and 3 apart, with the signs of `pulse_amplitudes`."""
+    return (2 / 3, 1 / 6, 0.0) if window == "hann" else (0.0, 0.0, 0.0)
 
 
 def _kernel(away: np.ndarray, size: int) -> np.ndarray:
@@ -239,7 +254,7 @@ def _kernel(away: np.ndarray, size: int) -> np.ndarray:
     below = np.sin(math.pi * away / size)
     small = np.abs(below) < 1e-9
     ratio = np.sin(math.pi * away) / np.where(small, 1.0, below)
-    return np.where(small, size * np.cos(math.pi * away) / np.cos(math.pi * away / size), ratio).astype(np.complex128)
+    return np.where(small, size * np.cos(math.pi * away) / np.cos(math.pi * away / size), ratio)
 
 
 def noise_of_taps(power: Float[np.ndarray, "users beams taps"]) -> Float[np.ndarray, "users beams"]:

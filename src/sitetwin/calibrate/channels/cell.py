@@ -11,6 +11,8 @@ from jaxtyping import Bool, Int
 
 from sitetwin.calibrate.channels.checks import checked_inputs
 from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.modes import among_modes, scanned
+from sitetwin.calibrate.channels.notes import notes_of
 from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Priors, Stage
 from sitetwin.calibrate.channels.properties import MaterialTable, facets_met
 from sitetwin.calibrate.channels.result import CellCalibration, Losses, estimates
@@ -100,7 +102,8 @@ def calibrate_cell(
     whole, chosen = climb(twin, free, stages, training, block)
     losses = Losses.of(twin, whole, training, block)
     everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
-    final = everyone.fit(whole.parameters, whole.theta, whole.nuisance)
+    final, modes = among_modes(everyone, everyone.fit(whole.parameters, whole.theta, whole.nuisance))
+    notes += notes_of(final, modes, twin)
     return CellCalibration(estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), everyone)
 
 
@@ -124,6 +127,8 @@ def climb(
             start[:] = _first(scorer, tried)
         else:
             start[: len(known)], nuisance = best.theta, best.nuisance
+        if stage in ("materials", "buildings") and best is not None:
+            start = scanned(scorer, tried, start, nuisance, best.dispersion, stage)
         fit = scorer.fit(tried, start, nuisance)
         if best is not None and judged and stage == "buildings":
             before = test.loss(best.parameters, best.theta, best.nuisance)

@@ -30,21 +30,21 @@ class TapLaw:
     """What a twin says of taps.
 
     Attributes:
-        signal: (R,) sum of the powers of the paths.
+        signal: (R,) sum of the powers of the paths; or (R, N) for N hypotheses.
         squares: (R,) sum of their squares.
         noise: (R,) mean power of the noise.
     """
 
-    signal: Float[np.ndarray, " taps"]
-    squares: Float[np.ndarray, " taps"]
-    noise: Float[np.ndarray, " taps"]
+    signal: Float[np.ndarray, "*taps"]
+    squares: Float[np.ndarray, "*taps"]
+    noise: Float[np.ndarray, "*taps"]
 
     @property
-    def mean(self) -> Float[np.ndarray, " taps"]:
+    def mean(self) -> Float[np.ndarray, "*taps"]:
         """(R,) mean power."""
         return self.signal + self.noise
 
-    def relative_variance(self, misfit: float) -> Float[np.ndarray, " taps"]:
+    def relative_variance(self, misfit: float) -> Float[np.ndarray, "*taps"]:
         """(R,) variance of the power over the square of its mean.
 
         Args:
@@ -80,28 +80,28 @@ class Scores:
         shape: (R,) shape of the gamma law, one over the relative variance; the Fisher information on that logarithm.
     """
 
-    each: Float[np.ndarray, " taps"]
-    inlier: Float[np.ndarray, " taps"]
-    by_mean: Float[np.ndarray, " taps"]
-    shape: Float[np.ndarray, " taps"]
+    each: Float[np.ndarray, "*taps"]
+    inlier: Float[np.ndarray, "*taps"]
+    by_mean: Float[np.ndarray, "*taps"]
+    shape: Float[np.ndarray, "*taps"]
 
 
-def log_powers(power: Float[np.ndarray, " taps"], noise: Float[np.ndarray, " taps"]) -> Float[np.ndarray, " taps"]:
+def log_powers(power: Float[np.ndarray, "*taps"], noise: Float[np.ndarray, "*taps"]) -> Float[np.ndarray, "*taps"]:
     """Logarithms of observed powers; those far below the noise count as a thousandth of it."""
     return np.log(np.maximum(power, _FLOOR * noise))
 
 
-def outlier_density(observed: Float[np.ndarray, " taps"]) -> float:
+def outlier_density(observed: Float[np.ndarray, "*taps"]) -> float:
     """Logarithm of the density of taps that obey another law: level between the weakest and the strongest."""
     low, high = np.quantile(observed, [0.01, 1.0])
     return -math.log(max(float(high - low), 1.0))
 
 
 def scores(
-    observed: Float[np.ndarray, " taps"],
+    observed: Float[np.ndarray, "*taps"],
     law: TapLaw,
     nuisance: Contamination,
-    shape: Float[np.ndarray, " taps"] | None = None,
+    shape: Float[np.ndarray, "*taps"] | None = None,
 ) -> Scores:
     """Log-likelihood of taps, per neper of power.
 

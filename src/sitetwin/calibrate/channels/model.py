@@ -11,27 +11,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Complex, Float
 from scipy.sparse import csr_array
 
 from sitetwin.calibrate.channels.likelihood import TapLaw
 from sitetwin.calibrate.channels.parameters import Parameter
 from sitetwin.calibrate.channels.properties import PROPERTIES, MaterialTable
+from sitetwin.calibrate.channels.spread import Neighbours, PathTaps, neighbours
 from sitetwin.channel.antennas.patterns import Tr38901
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields import FieldOptions, prepare
+from sitetwin.channel.fields.moved import Images
 from sitetwin.errors import SiteTwinWarning
-from sitetwin.measured.profiles import Profiles, pulse_shares
+from sitetwin.measured.profiles import Profiles
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
-
-REACH = {"hann": 4, "rectangular": 12}
-"""Taps on either side of a path over which its power is spread; less than 1e-3 of it lies beyond."""
 
 LEAK = 0.005
 """Share of a path's power that errors of the antennas spread evenly over all beams: those of 0.3 dB and 3 degrees."""
 
 STEP = 1e-3
-"""Step of central differences, in standard deviations of the prior, at most; see `steps`."""
+"""Step of central differences on the scales of materials."""
 
 POSE = ("yaw_deg", "tilt_deg", "station_x", "station_y", "station_z", "users_x", "users_y")
 _MATERIALS = {one.what for one in PROPERTIES}
@@ -74,6 +73,11 @@ class Geometry:
         )
 
     @property
+    def bias(self) -> tuple[float, float, float]:
+        """(x, y, z) offset of the users, metres."""
+        return (*self.users, 0.0)
+
+    @property
     def moves(self) -> bool:
         """Whether an end of the paths is moved."""
         return any(self.station) or any(self.users)
@@ -94,7 +98,7 @@ class ChannelTwin:
         with quiet():
             self._evaluate = prepare(paths, table.site, profiles.carrier_hz, tx, rx, options, dtype=torch.complex128)
         self._spreads: dict[Geometry, csr_array] = {}
-        self._powers: dict[tuple[Any, ...], np.ndarray] = {}
+        self._images = Images(paths, table.site)
         self.rows = np.zeros(0, dtype=np.int64)
         self.rows = np.flatnonzero(np.diff(self.spread(Geometry()).indptr))
         self._spreads.clear()
@@ -103,42 +107,71 @@ class ChannelTwin:
 
     def law(self, parameters: Sequence[Parameter], theta: np.ndarray) -> TapLaw:
         """What the twin says of its taps at changes of the parameters."""
-        geometry = Geometry.of(parameters, theta)
-        gain = math.exp(
-            _NEPERS * sum(float(v) for p, v in zip(parameters, theta, strict=True) if p.what == "offset_db")
-        )
-        power = gain * self.powers(self.table.values(parameters, theta), geometry)
-        spread = self.spread(geometry)
+        power = self._power(parameters, theta)
+        spread = self.spread(Geometry.of(parameters, theta))
         squared = csr_array((spread.data**2, spread.indices, spread.indptr), shape=spread.shape)
         return TapLaw(spread @ power, squared @ power**2, self.noise)
 
+    def received(self, parameters: Sequence[Parameter], theta: np.ndarray) -> float:
+        """Received over traced power at the offset that the parameters give."""
+        return math.exp(
+            _NEPERS * sum(v for p, v in zip(parameters, theta.tolist(), strict=True) if p.what == "offset_db")
+        )
+
+    def _power(self, parameters: Sequence[Parameter], theta: np.ndarray) -> np.ndarray:
+        """(P * ports,) power of each path as received."""
+        powers = self.powers(self.table.values(parameters, theta), Geometry.of(parameters, theta))
+        return self.received(parameters, theta) * powers
+
     def derivatives(
-        self, parameters: Sequence[Parameter], theta: np.ndarray, law: TapLaw
+        self,
+        parameters: Sequence[Parameter],
+        theta: np.ndarray,
+        law: TapLaw,
+        steps: Float[np.ndarray, " parameters"] | None = None,
+        free: Bool[np.ndarray, " parameters"] | None = None,
     ) -> Float[np.ndarray, "taps parameters"]:
-        """Derivatives of the sum of the paths' powers, by central differences."""
+        """Derivatives of the sum of the paths' powers, by central differences.
+
+        Args:
+            parameters: J parameters.
+            theta: (J,) their changes.
+            law: What the twin says there.
+            steps: (J,) least steps; small ones by default.
+            free: (J,) which parameters are asked about; all by default, others get zero.
+        """
         found = np.empty((len(self.rows), len(parameters)))
         for at, parameter in enumerate(parameters):
             if parameter.what == "offset_db":
                 found[:, at] = _NEPERS * law.signal
                 continue
+            if free is not None and not free[at]:
+                found[:, at] = 0.0
+                continue
             step = np.zeros(len(parameters))
-            step[at] = step_of(parameter)
+            step[at] = max(step_of(parameter), 0.0 if steps is None else float(steps[at]))
             ends = [self.law(parameters, theta + sign * step).signal for sign in (1.0, -1.0)]
             found[:, at] = (ends[0] - ends[1]) / (2 * step[at])
         return found
 
     def powers(self, values: dict[str, np.ndarray], geometry: Geometry) -> Float[np.ndarray, " entries"]:
         """(P * ports,) power of each path from each port of the station."""
+        fields = self.gains(values, geometry).reshape(-1)
+        power: np.ndarray = np.square(fields.real) + np.square(fields.imag)
+        return power
+
+    def gains(self, values: dict[str, np.ndarray], geometry: Geometry) -> Complex[np.ndarray, "paths ports"]:
+        """(P, ports) gain of each path from each port of the station."""
         tensors: dict[str, Any] = {
             name: torch.from_numpy(v) for name, v in values.items() if self.table.scatters or "scatt" not in name
         }
         if geometry.moves:
             tensors["transmitter_offset"] = torch.tensor(geometry.station, dtype=torch.float64)
-            tensors["user_offset"] = torch.tensor((*geometry.users, 0.0), dtype=torch.float64)
+            tensors["user_offset"] = torch.tensor(geometry.bias, dtype=torch.float64)
         with quiet(), torch.no_grad():
             radio = self.radio(geometry) if _turned(geometry) else None
             gains = self._evaluate(tx=radio, **tensors)
-        return gains.power[:, 0, :].reshape(-1).numpy()
+        return gains.numpy()[:, 0, :]
 
     def radio(self, geometry: Geometry) -> Radio:
         """The station's radio as a geometry turns it."""
@@ -158,34 +191,29 @@ class ChannelTwin:
         return self._spreads[geometry]
 
     def _spread(self, geometry: Geometry) -> csr_array:
-        profiles, ports = self.profiles, self.tx.array.num_ports
-        users, beams, taps = profiles.power.shape
-        length, departure = self._ends(geometry)
-        at = (length / SPEED_OF_LIGHT + 1e-9 * geometry.clock_ns) * profiles.rate_hz
-        reach = REACH[profiles.window]
-        tap = np.floor(at + 0.5).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
-        share = pulse_shares(tap - at[:, None], profiles.subcarriers, profiles.window)
-        place = np.mod(tap - profiles.first_tap, profiles.subcarriers)
-        gain = self._beam_gains(departure, geometry)  # (P, ports, beams)
-        path, shift = np.nonzero(place < taps)
-        row = (self.paths.user_of_path[path][:, None] * beams + np.arange(beams)) * taps + place[path, shift][:, None]
-        data = gain[path] * share[path, shift][:, None, None]  # (n, ports, beams)
-        row = np.broadcast_to(row[:, None, :], data.shape)
-        column = np.broadcast_to((path[:, None] * ports + np.arange(ports))[:, :, None], data.shape)
-        shape = (users * beams * taps, len(length) * ports)
-        whole = csr_array((data.reshape(-1), (row.reshape(-1), column.reshape(-1))), shape=shape)
+        whole = self.taps(geometry).shares()
         return whole[self.rows] if len(self.rows) else whole
+
+    def taps(self, geometry: Geometry) -> PathTaps:
+        """Where the paths fall."""
+        length, departure = self._ends(geometry)
+        at = (length / SPEED_OF_LIGHT + 1e-9 * geometry.clock_ns) * self.profiles.rate_hz
+        return PathTaps(self.profiles, self.paths.user_of_path, at, self._beam_gains(departure, geometry))
+
+    def neighbours(self, parameters: Sequence[Parameter], theta: np.ndarray, misfit: float) -> Neighbours:
+        """How the powers of neighbouring taps vary together at changes of the parameters."""
+        law = self.law(parameters, theta)
+        power = self._power(parameters, theta)
+        taps = self.taps(Geometry.of(parameters, theta))
+        return neighbours(taps, self.rows, power, law.signal, law.noise, misfit)
 
     def _ends(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
         """(P,) lengths and (P, 3) directions of departure, of moved paths where an end is moved."""
         if not geometry.moves:
             return self.paths.length, self.paths.departure
-        with quiet(), torch.no_grad():
-            moved = self._evaluate(
-                transmitter_offset=torch.tensor(geometry.station, dtype=torch.float64),
-                user_offset=torch.tensor((*geometry.users, 0.0), dtype=torch.float64),
-            ).moved
-        assert moved is not None
+        shape = (self.paths.num_paths, 3)
+        delta, bias = (torch.tensor(v, dtype=torch.float64).expand(shape) for v in (geometry.station, geometry.bias))
+        moved = self._images.moved(delta, bias)
         return moved.length.numpy(), moved.departure.numpy()
 
     def _beam_gains(self, departure: np.ndarray, geometry: Geometry) -> Float[np.ndarray, "paths ports beams"]:

@@ -26,7 +26,9 @@ _ROUNDS = 12
 _ENOUGH = 1e-2  # nats of the log-posterior that a round must gain
 _HALVINGS = 6
 _INFORMED = 1.0  # of the prior's precision: directions with more information tell how far the errors are correlated
-_WINDOW_OVERLAP = {"hann": 1.5, "rectangular": 1.0}
+_FEWEST_BLOCKS = 5  # that tell how errors of the twin vary
+_FEWEST_USERS = 3.0  # where Student's t has a variance
+_WIDEST_STEP = 0.7  # of the prior, over which slopes are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,6 @@ class Scorer:
         self.observed = log_powers(power, twin.noise)[self.kept]
         _, self.block = np.unique(block[twin.user[self.kept]], return_inverse=True)
         self.blocks = int(self.block.max(initial=-1)) + 1
-        self.least = _WINDOW_OVERLAP[twin.profiles.window]
 
     def nuisance(self) -> Contamination:
         """Where a fit begins."""
@@ -132,21 +133,18 @@ class Scorer:
         """
         theta, sd = start.copy(), _sd(parameters)
         limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
-        spread = self.least if dispersion is None else dispersion
+        spread = 1.0 if dispersion is None else dispersion
         for _ in range(rounds):
             nuisance = self.refit_nuisance(parameters, theta, nuisance)
-            gradient, information, by_block = self._slopes(parameters, theta, nuisance)
+            slopes = self._slopes(parameters, theta, nuisance)
             if dispersion is None:
-                spread = self._dispersion(information, by_block, sd)
-            curvature = information / spread + np.diag(sd**-2.0)
-            step = np.linalg.solve(curvature, gradient / spread - theta / sd**2)
+                spread, _ = self._dispersion(slopes, sd)
+            curvature = slopes.information / spread + np.diag(sd**-2.0)
+            step = np.linalg.solve(curvature, slopes.gradient / spread - theta / sd**2)
             theta, gained = self._line(parameters, theta, step, limits, nuisance, spread)
             if gained < _ENOUGH:
                 break
-        _, information, by_block = self._slopes(parameters, theta, nuisance)
-        if dispersion is None:
-            spread = self._dispersion(information, by_block, sd)
-        covariance = self._covariance(information, by_block, sd, spread)
+        covariance, spread = self._width(parameters, theta, nuisance, dispersion)
         whole = self.objective(parameters, theta, nuisance, spread)
         return Fit(tuple(parameters), theta, covariance, nuisance, spread, whole)
 
@@ -170,11 +168,15 @@ class Scorer:
         return theta, 0.0
 
     def _slopes(
-        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gradient (J,) of the log-likelihood, its Fisher information (J, J), and the gradient of each block (B, J)."""
+        self,
+        parameters: Sequence[Parameter],
+        theta: np.ndarray,
+        nuisance: Contamination,
+        steps: np.ndarray | None = None,
+    ) -> _Slopes:
+        """How the likelihood changes with the parameters."""
         whole = self.twin.law(parameters, theta)
-        by_signal = self.twin.derivatives(parameters, theta, whole)[self.kept]
+        by_signal = self.twin.derivatives(parameters, theta, whole, steps)[self.kept]
         law = _taken(whole, self.kept)
         found = scores(self.observed, law, nuisance)
         by_mean = by_signal / law.mean[:, None]
@@ -182,29 +184,100 @@ class Scorer:
         by_block = np.zeros((self.blocks, len(parameters)))
         np.add.at(by_block, self.block, each)
         information = (by_mean * (found.inlier * found.shape)[:, None]).T @ by_mean
-        return each.sum(axis=0), information, by_block
+        between = self._between(parameters, theta, nuisance, by_mean * (found.inlier * found.shape / law.mean)[:, None])
+        return _Slopes(
+            each.sum(axis=0),
+            information,
+            information + between,
+            by_block,
+            by_mean * np.sqrt(found.inlier * found.shape)[:, None],
+            self.twin.user[self.kept],
+        )
 
-    def _dispersion(self, information: np.ndarray, by_block: np.ndarray, sd: np.ndarray) -> float:
-        """How much more the gradients of blocks vary than independent taps would let them, at least 1."""
-        own = by_block - by_block.mean(axis=0)
-        scaled, rotated = np.linalg.eigh(information * np.outer(sd, sd))
+    def _between(
+        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination, weight: np.ndarray
+    ) -> np.ndarray:
+        """(J, J) what covariances of neighbouring taps add to the variance of the gradient."""
+        pairs = self.twin.neighbours(parameters, theta, nuisance.misfit)
+        place = np.full(len(self.kept), -1)
+        place[self.kept] = np.arange(int(self.kept.sum()))
+        one, other = place[pairs.one], place[pairs.other]
+        both = (one >= 0) & (other >= 0)
+        half = (weight[one[both]] * pairs.covariance[both, None]).T @ weight[other[both]]
+        total: np.ndarray = half + half.T
+        return total
+
+    def _dispersion(self, slopes: _Slopes, sd: np.ndarray) -> tuple[float, float]:
+        """How much more the gradient varies than independent taps would let it; and than the twin itself says.
+
+        The twin knows how neighbouring taps vary together. What blocks of users vary beyond that is its own error,
+        which neighbours share.
+        """
+        scaled, rotated = np.linalg.eigh(slopes.information * np.outer(sd, sd))
         told = scaled > _INFORMED
-        if not told.any() or self.blocks < 3:
-            return self.least
-        variance = np.square((own * sd) @ rotated).sum(axis=0) * self.blocks / (self.blocks - 1)
-        return max(self.least, float(np.mean(variance[told] / scaled[told])))
+        if not told.any():
+            return 1.0, 1.0
+        known = np.einsum("ij,ik,kj->j", rotated, slopes.variance * np.outer(sd, sd), rotated)
+        excess = 1.0
+        if self.blocks >= _FEWEST_BLOCKS:
+            own = slopes.by_block - slopes.by_block.mean(axis=0)
+            seen = np.square((own * sd) @ rotated).sum(axis=0) * self.blocks / (self.blocks - 1)
+            excess = max(1.0, float(np.mean(seen[told] / known[told])))
+        return max(1.0, excess * float(np.mean(known[told] / scaled[told]))), excess
 
-    def _covariance(self, information: np.ndarray, by_block: np.ndarray, sd: np.ndarray, spread: float) -> np.ndarray:
-        """Covariance of the posterior; no parameter's variance is below what its own blocks show."""
-        plain = np.linalg.inv(information / spread + np.diag(sd**-2.0))
-        if self.blocks < 3:
-            return plain
-        own = (by_block - by_block.mean(axis=0)) / spread
-        shown = own.T @ own * self.blocks / (self.blocks - 1) + np.diag(sd**-2.0)
-        robust = plain @ shown @ plain
-        factor = np.sqrt(np.maximum(np.diag(robust) / np.diag(plain), 1.0))
-        whole: np.ndarray = plain * np.outer(factor, factor)
-        return whole
+    def _width(
+        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination, dispersion: float | None
+    ) -> tuple[np.ndarray, float]:
+        """Covariance (J, J) of the posterior, and the dispersion.
+
+        Powers are no straight lines over the width of a wide posterior, so that their slopes are taken over it.
+        """
+        sd = _sd(parameters)
+        slopes = self._slopes(parameters, theta, nuisance)
+        spread, excess = self._dispersion(slopes, sd)
+        spread = spread if dispersion is None else dispersion
+        first = np.linalg.inv(slopes.information / spread + np.diag(sd**-2.0))
+        slopes = self._slopes(parameters, theta, nuisance, np.minimum(np.sqrt(np.diag(first)), _WIDEST_STEP * sd))
+        plain = np.linalg.inv(slopes.information / spread + np.diag(sd**-2.0))
+        few = _few_users(slopes, plain)
+        robust = plain @ (slopes.variance * excess / spread**2 + np.diag(sd**-2.0)) @ plain
+        factor = few * np.sqrt(np.maximum(np.diag(robust) / np.diag(plain), 1.0))
+        factor = np.maximum(np.minimum(factor, sd / np.sqrt(np.diag(plain))), 1.0)
+        return plain * np.outer(factor, factor), spread
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """How the likelihood changes with J parameters.
+
+    Attributes:
+        gradient: (J,) of the log-likelihood.
+        information: (J, J) as if taps were independent.
+        variance: (J, J) of the gradient, with what neighbouring taps have in common.
+        by_block: (B, J) the gradient of each block of users.
+        roots: (R, J) what each tap tells; the information is the product with itself.
+        user: (R,) user of each tap.
+    """
+
+    gradient: np.ndarray
+    information: np.ndarray
+    variance: np.ndarray
+    by_block: np.ndarray
+    roots: np.ndarray
+    user: np.ndarray
+
+
+def _few_users(slopes: _Slopes, covariance: np.ndarray) -> np.ndarray:
+    """(J,) factors on standard deviations of what a few users tell: those of Student's t for as many of them.
+
+    Interference is one draw for each user. With n users who tell equally much, an error is no normal one.
+    """
+    told = np.square(slopes.roots @ covariance)
+    by_user = np.zeros((int(slopes.user.max(initial=0)) + 1, told.shape[1]))
+    np.add.at(by_user, slopes.user, told)
+    count = by_user.sum(axis=0) ** 2 / np.maximum(np.square(by_user).sum(axis=0), 1e-300)
+    factor: np.ndarray = np.sqrt(np.maximum(count, _FEWEST_USERS) / (np.maximum(count, _FEWEST_USERS) - 2))
+    return factor
 
 
 def _sd(parameters: Sequence[Parameter]) -> np.ndarray:

@@ -1,0 +1,340 @@
+"""Permittivity and thickness of slabs: their likelihood has many peaks, which a scan of a grid finds.
+
+A slab reflects most where its two faces' waves add up, so that pairs of permittivity and thickness with nearly the same
+optical depths are nearly as likely, and a climb from the nominal pair ends at a peak nearby. The scan uses the paths
+that meet the material once, by a reflection: their field is ``A r_te + B r_tm`` with A and B that do not depend on the
+material, which two evaluations of the twin tell. The likelihood of a pair then costs no more than the reflection
+coefficients of some hundred paths.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex, Float
+from scipy.sparse import csr_array
+
+from sitetwin.calibrate.channels.likelihood import Contamination, TapLaw, scores
+from sitetwin.calibrate.channels.model import ChannelTwin, Geometry
+from sitetwin.calibrate.channels.parameters import Parameter, to_scale
+from sitetwin.calibrate.channels.scoring import Scorer
+from sitetwin.channel.fields.materials import complex_permittivity
+from sitetwin.channel.fields.reflection import half_space, slab_reflection
+from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction
+
+_ROWS = 400
+"""Taps of a scan: those that the material changes most."""
+
+_FEW_ROWS = 120  # of them on the coarse grid
+
+_PERIOD = 5  # points of the grid for one period of the interference in the slab
+_MOST = (100, 200)  # points of permittivity and of thickness
+_WIDTH = 2.5  # standard deviations of the prior that the grid covers
+_AT_ONCE = 512  # pairs
+_TOLERANCE = 0.02  # relative error up to which a path's field is two reflection coefficients
+_FOREIGN = 0.2  # share of a tap's power from paths that meet the material otherwise, above which it is left out
+_FINE, _ROUNDS, _NARROWER = 9, 4, 3.0  # points, repetitions and narrowing of the grids around a peak
+_COARSE = 30.0  # nats by which the grid may miss the top of a peak
+_TRIALS = ((1.0, 1e7), (4.0, 1e-6))  # permittivity and conductivity of the two evaluations
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of permittivity and thickness with their log-posterior, all other parameters kept.
+
+    Attributes:
+        permittivity: (E,) values.
+        thickness: (D,) metres.
+        log_posterior: (E, D) nats, up to a constant.
+    """
+
+    permittivity: Float[np.ndarray, " permittivities"]
+    thickness: Float[np.ndarray, " thicknesses"]
+    log_posterior: Float[np.ndarray, "permittivities thicknesses"]
+
+    def peaks(self, most: int, within: float) -> list[tuple[float, float]]:
+        """The highest local maxima of the grid, at most some nats below the highest, best first."""
+        padded = np.pad(self.log_posterior, 1, constant_values=-np.inf)
+        rows, columns = self.log_posterior.shape
+        around = np.max(
+            [padded[1 + i : 1 + i + rows, 1 + j : 1 + j + columns] for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j],
+            axis=0,
+        )
+        fine = (self.log_posterior >= around) & (self.log_posterior > self.log_posterior.max() - within)
+        at = np.argwhere(fine)
+        order = np.argsort(-self.log_posterior[fine], kind="stable")[:most]
+        return [(float(self.permittivity[i]), float(self.thickness[j])) for i, j in at[order]]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A likely pair.
+
+    Attributes:
+        permittivity: Relative permittivity.
+        thickness: Metres.
+        log_posterior: Nats, up to a constant.
+    """
+
+    permittivity: float
+    thickness: float
+    log_posterior: float
+
+
+@dataclass(frozen=True)
+class PairAxes:
+    """The parameters of permittivity and thickness of one material.
+
+    Attributes:
+        permittivity: The parameter of the permittivity.
+        thickness: The parameter of the thickness; None where it is known.
+        centre: Changes of both that the class of a building gives already.
+    """
+
+    permittivity: Parameter
+    thickness: Parameter | None
+    centre: tuple[float, float] = (0.0, 0.0)
+
+    def ranges(self, depth: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Values within some standard deviations of the prior and the bounds; the depth where it is known."""
+        return _range(self.permittivity, self.centre[0]), (
+            (depth, depth) if self.thickness is None else _range(self.thickness, self.centre[1])
+        )
+
+    def log_prior(self, permittivity: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+        """(N,) logarithm of the prior of pairs, up to a constant."""
+        total = _log_prior(self.permittivity, permittivity, self.centre[0])
+        return total if self.thickness is None else total + _log_prior(self.thickness, thickness, self.centre[1])
+
+
+class SlabScan:
+    """The likelihood of pairs for one material, all other parameters kept.
+
+    Attributes:
+        rows: Taps of the scorer that the scan compares.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        parameters: list[Parameter],
+        theta: np.ndarray,
+        nuisance: Contamination,
+        entries: list[int],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            scorer: The taps that are compared.
+            parameters: J parameters.
+            theta: (J,) their changes.
+            nuisance: Misfit and outliers.
+            entries: Entries of the split site that are this material.
+        """
+        twin = scorer.twin
+        self.nuisance, self.carrier_hz = nuisance, twin.profiles.carrier_hz
+        self.values = twin.table.values(parameters, theta)
+        geometry = Geometry.of(parameters, theta)
+        scale = twin.received(parameters, theta)
+        once, cosine, alone = _single(twin, entries)
+        fields = [math.sqrt(scale) * twin.gains(v, geometry)[once] for v in _trials(self.values, entries)]
+        self.cosine = torch.from_numpy(cosine)
+        self.sigma = float(self.values["conductivity"][entries[0]])
+        self.depth = float(self.values["thickness"][entries[0]])
+        parts = self._parts(fields)
+        own = math.sqrt(scale) * twin.gains(self.values, geometry)[once]
+        now = self._fields(parts, *(np.array([self.values[n][entries[0]]]) for n in _AXES))[0]
+        fine = np.abs(now - own).max(axis=1) <= _TOLERANCE * (np.abs(own).max(axis=1) + 1e-300)
+        self.parts, self.cosine = [p[fine] for p in parts], self.cosine[torch.from_numpy(fine)]
+        self._choose_rows(scorer, parameters, theta, geometry, once[fine], alone)
+
+    def _choose_rows(
+        self,
+        scorer: Scorer,
+        parameters: list[Parameter],
+        theta: np.ndarray,
+        geometry: Geometry,
+        paths: np.ndarray,
+        foreign: Bool[np.ndarray, " paths"],
+    ) -> None:
+        """The taps in which the material tells most, and what all other paths put into them."""
+        twin = scorer.twin
+        ports = twin.tx.array.num_ports
+        power = twin.received(parameters, theta) * twin.powers(self.values, geometry)
+        columns = (paths[:, None] * ports + np.arange(ports)).reshape(-1)
+        rest = power.copy()
+        rest[columns] = 0.0
+        spread = twin.spread(geometry)[np.flatnonzero(scorer.kept)]
+        squared = csr_array((spread.data**2, spread.indices, spread.indptr), shape=spread.shape)
+        law = TapLaw(spread @ power, squared @ power**2, twin.noise[scorer.kept])
+        from_here = law.signal - spread @ rest
+        other = spread @ (power * np.repeat(foreign, ports))
+        shape = scores(scorer.observed, law, self.nuisance).shape
+        worth = shape * (from_here / law.mean) ** 2
+        worth[other > _FOREIGN * law.mean] = 0.0
+        rows = np.argsort(-worth, kind="stable")[:_ROWS]
+        self.rows = rows = rows[worth[rows] > 0]
+        self.own = spread[rows][:, columns]
+        self.own_squared = csr_array((self.own.data**2, self.own.indices, self.own.indptr), shape=self.own.shape)
+        self.rest = TapLaw(spread[rows] @ rest, squared[rows] @ rest**2, law.noise[rows])
+        self.observed = scorer.observed[rows]
+
+    def log_likelihood(
+        self, permittivity: Float[np.ndarray, " pairs"], thickness: Float[np.ndarray, " pairs"], taps: int = _ROWS
+    ) -> Float[np.ndarray, " pairs"]:
+        """(N,) log-likelihood of pairs, nats, as if taps were independent; of the taps that tell most."""
+        own, own_squared = self.own[:taps], self.own_squared[:taps]
+        signals, squares, noises = (v[:taps, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
+        found = []
+        for start in range(0, len(permittivity), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            fields = self._fields(self.parts, permittivity[some], thickness[some])
+            power = np.square(np.abs(fields)).reshape(len(fields), -1).T
+            signal = own @ power + signals
+            law = TapLaw(signal, own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
+            observed = np.broadcast_to(self.observed[:taps, None], signal.shape)
+            found.append(scores(observed, law, self.nuisance).each.sum(axis=0))
+        return np.concatenate(found)
+
+    def grid(self, axes: PairAxes, dispersion: float) -> Pairs:
+        """The log-posterior on a grid that is fine enough for the interference in the slab.
+
+        Args:
+            axes: The parameters of both.
+            dispersion: Factor that lowers the information of the taps.
+        """
+        (low_e, high_e), (low_d, high_d) = axes.ranges(self.depth)
+        wave = SPEED_OF_LIGHT / self.carrier_hz
+        steps = math.ceil(_PERIOD * 2 * high_d * (math.sqrt(high_e) - math.sqrt(low_e)) / wave)
+        index = np.linspace(math.sqrt(low_e), math.sqrt(high_e), int(np.clip(steps, 24, _MOST[0])))
+        steps = math.ceil(_PERIOD * 2 * (high_d - low_d) * math.sqrt(high_e) / wave)
+        depth = np.linspace(low_d, high_d, int(np.clip(steps, 24, _MOST[1]))) if high_d > low_d else np.array([low_d])
+        return self.on(axes, index**2, depth, dispersion, _FEW_ROWS)
+
+    def on(
+        self, axes: PairAxes, permittivity: np.ndarray, thickness: np.ndarray, dispersion: float, taps: int = _ROWS
+    ) -> Pairs:
+        """The log-posterior of all pairs of some permittivities and thicknesses."""
+        e, d = (v.reshape(-1) for v in np.meshgrid(permittivity, thickness, indexing="ij"))
+        posterior = self.log_likelihood(e, d, taps) / dispersion + axes.log_prior(e, d)
+        return Pairs(permittivity, thickness, posterior.reshape(len(permittivity), len(thickness)))
+
+    def peaks(self, axes: PairAxes, dispersion: float, most: int, within: float) -> list[Peak]:
+        """The highest peaks of the grid, each climbed on finer and finer grids; best first."""
+        coarse = self.grid(axes, dispersion)
+        step_e = float(np.diff(coarse.permittivity).max())
+        step_d = float(np.diff(coarse.thickness).max()) if len(coarse.thickness) > 1 else 0.0
+        bounds = axes.ranges(self.depth)
+        found = [
+            self._climbed(axes, dispersion, place, (step_e, step_d), bounds)
+            for place in coarse.peaks(2 * most, within + _COARSE)
+        ]
+        found.sort(key=lambda peak: -peak.log_posterior)
+        kept: list[Peak] = []
+        for peak in found:
+            apart = all(
+                abs(peak.permittivity - o.permittivity) > 0.3 * step_e
+                or abs(peak.thickness - o.thickness) > 0.3 * step_d
+                for o in kept
+            )
+            if apart and peak.log_posterior > found[0].log_posterior - within:
+                kept.append(peak)
+        return kept[:most]
+
+    def _climbed(
+        self,
+        axes: PairAxes,
+        dispersion: float,
+        place: tuple[float, float],
+        steps: tuple[float, float],
+        bounds: tuple[tuple[float, float], tuple[float, float]],
+    ) -> Peak:
+        """Climb from a place of the grid, then weigh what lies around."""
+        (e, d), (half_e, half_d) = place, steps
+        for _ in range(_ROUNDS):
+            near = [
+                np.unique(np.clip(at + half * np.linspace(-1, 1, _FINE), *limits))
+                for at, half, limits in ((e, half_e, bounds[0]), (d, half_d, bounds[1]))
+            ]
+            pairs = self.on(axes, near[0], near[1], dispersion)
+            best = np.unravel_index(int(pairs.log_posterior.argmax()), pairs.log_posterior.shape)
+            e, d = float(near[0][best[0]]), float(near[1][best[1]])
+            half_e, half_d = half_e / _NARROWER, half_d / _NARROWER
+        return Peak(e, d, float(pairs.log_posterior.max()))
+
+    def _parts(self, fields: list[Complex[np.ndarray, "paths ports"]]) -> list[np.ndarray]:
+        """A and B (P, ports) of the fields of the two trials; along the normal only their difference is known."""
+        rows = [np.stack(self._coefficients(e, s, np.array([self.depth])), axis=-1)[0] for e, s in _TRIALS]
+        matrix = np.stack(rows, axis=1)  # (P, 2 trials, 2 parts)
+        solved = np.linalg.pinv(matrix, rcond=1e-6) @ np.stack(fields, axis=1)
+        return [solved[:, 0], solved[:, 1]]
+
+    def _fields(self, parts: list[np.ndarray], permittivity: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+        """(N, P, ports) fields of the paths at pairs."""
+        te, tm = self._coefficients(permittivity, self.sigma, thickness)
+        return te[:, :, None] * parts[0] + tm[:, :, None] * parts[1]
+
+    def _coefficients(
+        self, permittivity: np.ndarray | float, sigma: float, thickness: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """r_te and r_tm (N, P)."""
+        e = torch.as_tensor(np.broadcast_to(permittivity, thickness.shape).copy(), dtype=torch.float64)
+        eta = complex_permittivity(e, torch.full_like(e, sigma), self.carrier_hz)
+        depth = torch.from_numpy(thickness) * (2 * math.pi * self.carrier_hz / SPEED_OF_LIGHT)
+        shape = (len(e), len(self.cosine))
+        cosine, eta, depth = (v.expand(shape).reshape(-1) for v in (self.cosine[None, :], eta[:, None], depth[:, None]))
+        te, tm = half_space(cosine, eta) if math.isinf(self.depth) else slab_reflection(cosine, eta, depth)
+        return te.reshape(shape).numpy(), tm.reshape(shape).numpy()
+
+
+_AXES = ("relative_permittivity", "thickness")
+
+
+def _single(twin: ChannelTwin, entries: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Paths that meet the entries once, by a reflection; its cosine of incidence; and (P,) whether others meet them."""
+    paths, site = twin.paths, twin.table.site
+    is_own = np.isin(site.facet_material, entries)
+    plain = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
+    facet = np.where(plain, paths.facets, 0)
+    met = plain & is_own[facet]
+    bent = paths.kinds == Interaction.DIFFRACTION
+    if bent.any():
+        sides = np.asarray(site.wedges.facets)[np.where(bent, paths.facets, 0)]
+        met |= bent & (is_own[sides] & (sides >= 0)).any(axis=-1)
+    once = (met.sum(axis=1) == 1) & (met & (paths.kinds == Interaction.REFLECTION)).any(axis=1)
+    chosen = np.flatnonzero(once)
+    at = met[chosen].argmax(axis=1)
+    start = np.concatenate([np.broadcast_to(paths.transmitter, (len(chosen), 1, 3)), paths.vertices[chosen]], axis=1)
+    row = np.arange(len(chosen))
+    ray = paths.vertices[chosen, at] - start[row, at]
+    normal = np.asarray(site.facet_normal)[paths.facets[chosen, at]]
+    cosine = np.abs((ray * normal).sum(axis=1)) / np.linalg.norm(ray, axis=1)
+    return chosen, np.minimum(cosine, 1.0), met.any(axis=1) & ~once
+
+
+def _trials(values: dict[str, np.ndarray], entries: list[int]) -> list[dict[str, np.ndarray]]:
+    found = []
+    for permittivity, conductivity in _TRIALS:
+        trial = {name: v.copy() for name, v in values.items()}
+        trial["relative_permittivity"][entries], trial["conductivity"][entries] = permittivity, conductivity
+        trial["thickness"][entries] = values["thickness"][entries[0]]
+        found.append(trial)
+    return found
+
+
+def _range(parameter: Parameter, centre: float) -> tuple[float, float]:
+    return parameter.value(centre - _WIDTH * parameter.sd), parameter.value(centre + _WIDTH * parameter.sd)
+
+
+def _log_prior(parameter: Parameter, values: np.ndarray, centre: float) -> np.ndarray:
+    each, number = np.unique(values, return_inverse=True)
+    change = np.array([placed(parameter, float(value)) for value in each]) - centre
+    return (-np.square(change / parameter.sd) / 2)[number]
+
+
+def placed(parameter: Parameter, value: float) -> float:
+    """Change of a parameter at a value."""
+    return to_scale(value, parameter.scale) - to_scale(parameter.nominal, parameter.scale)
