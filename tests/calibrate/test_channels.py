@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.calibrate.street import CARRIER, STATION, channels, moved, street, traced, users
+from tests.calibrate.street import STATION, channels, moved, street, traced, users
 
 from sitetwin.calibrate.channels import CalibrationSettings, Priors, calibrate_cell
+from sitetwin.calibrate.channels.model import Geometry
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.profiles import profiles_of_csi
@@ -94,19 +95,13 @@ def test_slopes_are_those_of_automatic_differentiation(found):
     permittivity = torch.tensor(values["relative_permittivity"], requires_grad=True)
     others = {name: torch.from_numpy(values[name]) for name in ("conductivity", "thickness")}
     options = FieldOptions(relative_permittivity=permittivity, **others)
-    gains = path_gains(twin.paths, twin.table.site, CARRIER, options=options, dtype=torch.complex128)
-    spread = torch.from_numpy(np.asarray(twin.spread(twin_geometry()).sum(axis=0)).ravel())
+    gains = path_gains(twin.paths, twin.table.site, twin.profiles.carrier_hz, options=options, dtype=torch.complex128)
+    spread = torch.from_numpy(np.asarray(twin.spread(Geometry()).sum(axis=0)).ravel())
     total = twin.received(parameters, fit.theta) * (gains.power.reshape(-1) * spread).sum()
     (slope,) = torch.autograd.grad(total, permittivity)
     entry = parameters[at].entries[0]
     expected = float(slope[entry]) * parameters[at].slope(float(fit.theta[at]))
     assert by_signal == pytest.approx(expected, rel=1e-5)
-
-
-def twin_geometry():
-    from sitetwin.calibrate.channels.model import Geometry
-
-    return Geometry()
 
 
 def test_yaw_of_an_array_is_found_with_its_width():
