@@ -17,8 +17,11 @@ BUILT = ("gallery/", "generated/", ".svg")  # `make docs` makes these
 INNER = {"sitetwin.channel.numerics", "sitetwin.site.importers", "sitetwin.site.variants", "sitetwin.untrusted"}
 
 
-@pytest.mark.parametrize("page", ["how-to/reevaluate.md", "how-to/link.md", "reference/site-formats.md"])
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, capsys):
+@pytest.mark.parametrize(
+    "page", ["how-to/reevaluate.md", "how-to/link.md", "how-to/calibrate.md", "reference/site-formats.md"]
+)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     names: dict[str, object] = {}

@@ -30,6 +30,7 @@ _HOMES = {
     "face.datasets": ("ChannelDataset", "torch_dataset"),
     "face.quantities": ("gains",),
     "face.covering": ("coverage",),
+    "face.calibrating": ("calibrate_site",),
     "face.exporting": ("export_channels", "export_paths"),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays.jobs.scene": ("site_of_paths",),
@@ -38,10 +39,12 @@ _HOMES = {
     "channel": ("AntennaArray", "Atmosphere", "ChannelRequest", "FieldOptions", "OfdmGrid", "PathGains", "Radio"),
     "channel.stations": ("GeographicStation", "Station", "read_stations"),
     "report.coverage.writer": ("write_coverage",),
+    "report.calibration": ("write_calibration",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = (
     "calibrate",
+    "calibrate_site",
     "channel",
     "learn",
     "link",
@@ -81,6 +84,7 @@ __all__ = [
     "__version__",
     "assumption_effects",
     "calibrate",
+    "calibrate_site",
     "channel",
     "channel_tensor",
     "channels",
@@ -116,6 +120,7 @@ __all__ = [
     "users_on_streets",
     "view",
     "vision",
+    "write_calibration",
     "write_coverage",
 ]
 
@@ -124,6 +129,7 @@ if TYPE_CHECKING:
     from sitetwin.channel.stations import GeographicStation, Station, read_stations
     from sitetwin.drawing import plots
     from sitetwin.errors import SiteTwinError, SiteTwinWarning
+    from sitetwin.face.calibrating import calibrate_site
     from sitetwin.face.channels import channel_tensor, channels, channels_to_store, open_channels
     from sitetwin.face.covering import coverage
     from sitetwin.face.datasets import ChannelDataset, torch_dataset
@@ -136,6 +142,7 @@ if TYPE_CHECKING:
     from sitetwin.geographic import LatLon
     from sitetwin.rays import Interaction, Paths, TraceJob, TraceSettings, load_paths, save_paths
     from sitetwin.rays.jobs.scene import site_of_paths
+    from sitetwin.report.calibration import write_calibration
     from sitetwin.report.coverage.writer import write_coverage
     from sitetwin.site import Georeference, Material, Site, Vegetation, check_site, itu_material, save_site
     from sitetwin.site.assumption_effects import assumption_effects

@@ -92,6 +92,20 @@ def write_walk(file):
     )
 
 
+def write_drive(file):
+    """Channels along the street canyon, as they would be with walls of another permittivity."""
+    site = st.open_site("simple_street_canyon")
+    world = site.variant(
+        material_values={m.name: {"relative_permittivity": 6.0, "conductivity": 0.1} for m in site.materials}
+    )
+    users = st.grid(site, area=(-20, -7, 50, 7), spacing=5)
+    paths = st.trace(world, (-33, 0, 12), users, max_depth=1)
+    h = st.channels(paths, world, carrier_hz=3.5e9, bandwidth_hz=100e6, subcarriers=64)
+    rng = np.random.default_rng(1)
+    noise = (rng.standard_normal((*h.shape, 2)) @ np.array([1, 1j]))[:, 0] * float(np.abs(h).mean()) / 50
+    np.savez(file, h=h.values[:, 0] + noise, frequency=h["frequency"].values, position=users)
+
+
 def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -109,6 +123,7 @@ def both(tmp_path_factory):
             write_map(top / way / "city.osm")
             write_models(top / way)
             write_walk(top / way / "walk.gpx")
+            write_drive(top / way / "drive.npz")
             (top / way / "runs").mkdir()
             (top / way / "sites").mkdir()
         for command, python in PAIRS:

@@ -14,6 +14,7 @@ from sitetwin.channel.antennas.patterns import (
     mean_gain,
 )
 from sitetwin.channel.antennas.radio import Radio
+from sitetwin.channel.antennas.station_radio import StationRadio, read_station_radio
 from sitetwin.channel.fields.atmosphere import Atmosphere, rain_db_per_km
 from sitetwin.channel.fields.band import band_nodes
 from sitetwin.channel.fields.canopy import CanopyScattering
@@ -68,6 +69,7 @@ __all__ = [
     "Radio",
     "SampledPattern",
     "ShortDipole",
+    "StationRadio",
     "Surfaces",
     "Tr38901",
     "Weissberger",
@@ -101,6 +103,7 @@ __all__ = [
     "prepare",
     "pulse_shape",
     "rain_db_per_km",
+    "read_station_radio",
     "response_over_time",
     "rotation_matrix",
     "settled_site",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from sitetwin.cli import store, study_beams, study_csi, study_precoding
+from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli.channels import channels
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor, trace, convergence, channels, coverage, export, view):
+for command in (doctor, trace, convergence, channels, coverage, calibrate, export, view):
     app.command(command.__name__)(command)
 
 store_app = typer.Typer(help="Look after stores of paths and data sets.", no_args_is_help=True)

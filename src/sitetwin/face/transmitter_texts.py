@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.geographic import LATLON, LatLon, parse_latlon
-from sitetwin.untrusted import read_text
+from sitetwin.untrusted import parse_toml, read_bytes, read_text
 
 MOST_TRANSMITTERS = 1000
 _MOST_BYTES = 1 << 20  # of a file of transmitters
@@ -33,7 +33,8 @@ def finite_numbers(text: str, count: int) -> list[float] | None:
 def read_transmitters(given: Sequence[str], said: str = "tx") -> list[Place]:
     """Places from texts X,Y,Z or latlon:LAT,LON,HEIGHT, or files with one on each line.
 
-    In files, empty lines and those that begin with # are skipped.
+    In files, empty lines and those that begin with # are skipped. A file that ends in .toml is that of one station,
+    whose position is taken (`sitetwin.channel.read_station_radio`).
 
     Args:
         given: Texts and names of files.
@@ -60,6 +61,8 @@ def read_transmitters(given: Sequence[str], said: str = "tx") -> list[Place]:
 
 def _transmitters_of(file: Path, said: str) -> list[Place]:
     mend = "give X,Y,Z of one transmitter on each line"
+    if file.suffix.lower() == ".toml":
+        return [_position_of(file)]
     lines = read_text(file, str(file), _MOST_BYTES, mend).splitlines()
     places: list[Place] = []
     for number, line in enumerate(lines, start=1):
@@ -73,6 +76,16 @@ def _transmitters_of(file: Path, said: str) -> list[Place]:
     if not 1 <= len(places) <= MOST_TRANSMITTERS:
         raise SiteTwinError(f"{file} names {len(places)} transmitters; give 1 to {MOST_TRANSMITTERS}, one on each line")
     return places
+
+
+def _position_of(file: Path) -> Place:
+    """The position of a station's file."""
+    given = parse_toml(read_bytes(file, str(file), _MOST_BYTES), str(file)).get("position")
+    if not isinstance(given, list) or len(given) != 3 or any(isinstance(v, bool) for v in given):
+        raise SiteTwinError(f"{file} has no position = [x, y, z]; give a station's file, or one X,Y,Z on each line")
+    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in given):
+        raise SiteTwinError(f"{file}: position holds other than finite numbers; give three, in metres")
+    return [float(v) for v in given]
 
 
 def _place(text: str, said: str) -> Place | None:

@@ -3,17 +3,24 @@
 from sitetwin.measured.csi import csi_dataset, on_grid, read_csi
 from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_deepsense, read_lanes
 from sitetwin.measured.dichasus import read_dichasus
-from sitetwin.measured.positions import about_origin, on_site
+from sitetwin.measured.positions import about_origin, on_site, within_site
+from sitetwin.measured.profile_files import profiles_of_table, read_profiles
+from sitetwin.measured.profiles import Profiles, profiles_of_csi
 
 __all__ = [
+    "Profiles",
     "about_origin",
     "csi_dataset",
     "drives_of_track",
     "on_grid",
     "on_site",
+    "profiles_of_csi",
+    "profiles_of_table",
     "read_codebook",
     "read_csi",
     "read_deepsense",
     "read_dichasus",
     "read_lanes",
+    "read_profiles",
+    "within_site",
 ]

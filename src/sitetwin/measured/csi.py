@@ -15,20 +15,14 @@ from jaxtyping import Complex, Float, Shaped
 
 from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
+from sitetwin.measured.named_arrays import MEND as _MEND
+from sitetwin.measured.named_arrays import named_arrays
 from sitetwin.measured.plausible import check_degrees
 from sitetwin.site.mesh import LARGEST_COORDINATE
-from sitetwin.store.mat_files import read_mat_arrays
-from sitetwin.untrusted import read_head
-from sitetwin.untrusted.arrays import as_float64, read_npz
-from sitetwin.untrusted.hdf5 import read_hdf5
+from sitetwin.untrusted.arrays import as_float64
 
-LARGEST_CSI = 1 << 32
-"""Bytes of channels that are read into memory."""
-
-_MEND = "see the reference of measured data for the names and axes of its arrays"
 _FLAT = ("frequency", "latitude", "longitude", "time")
 _NAMES = ("h", "position", *_FLAT)
-_MATLAB_HDF5 = b"MATLAB 7.3"
 _AXES = ("sample", "antenna", "subcarrier")
 _COORDINATES = {2: (("latitude", "longitude"), "degrees"), 3: (("x", "y", "z"), "m")}
 _NEAR = 0.01  # of a spacing: frequencies that differ by less are one subcarrier
@@ -49,7 +43,7 @@ def read_csi(path: Path | str) -> xr.Dataset:
         SiteTwinError: The file is missing or damaged, lacks an array, or holds something else; no sample is left.
     """
     where, what = Path(path), f"the measured channels '{path}'"
-    arrays = _arrays(where, what)
+    arrays = named_arrays(where, what, _NAMES, _FLAT)
     h = _complex(_wanted(arrays, "h", what), what)
     if h.ndim != 3:
         raise SiteTwinError(f"{what}: h has {h.ndim} axes, not (samples, antennas, subcarriers); {_MEND}")
@@ -144,19 +138,6 @@ def on_grid(data: xr.Dataset, grid: OfdmGrid, antennas: int) -> Complex[np.ndarr
             "and number of subcarriers within the measured band"
         )
     return csi.values[:, :, places]
-
-
-def _arrays(path: Path, what: str) -> dict[str, np.ndarray]:
-    """Arrays of a file by its ending; vectors of MATLAB are matrices of one row or column."""
-    ending = path.suffix.lower()
-    matlab = ending == ".mat"
-    if ending in (".h5", ".hdf5") or (matlab and read_head(path, len(_MATLAB_HDF5)) == _MATLAB_HDF5):
-        arrays = read_hdf5(path, what, _MEND, _NAMES, LARGEST_CSI)
-    else:
-        arrays = read_mat_arrays(path) if matlab else read_npz(path, what, _MEND)
-    if not matlab:
-        return arrays
-    return {name: array.ravel() if name in _FLAT and 1 in array.shape else array for name, array in arrays.items()}
 
 
 def _wanted(arrays: dict[str, np.ndarray], name: str, what: str) -> np.ndarray:

@@ -16,7 +16,8 @@ import xarray as xr
 from jaxtyping import Complex, Float
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.measured.csi import LARGEST_CSI, csi_dataset
+from sitetwin.measured.csi import csi_dataset
+from sitetwin.measured.named_arrays import LARGEST_MEASUREMENT
 from sitetwin.measured.tfrecords import read_records
 from sitetwin.untrusted import MOST_GROWTH, largest_unpacked, read_json, regular_size
 from sitetwin.untrusted.arrays import as_float64
@@ -70,12 +71,12 @@ def read_dichasus(
             if progress is not None:
                 progress(len(channels))
             held = channels[0].nbytes * len(channels)
-            if held > LARGEST_CSI:
+            if held > LARGEST_MEASUREMENT:
                 raise SiteTwinError(
-                    f"the channels of '{path.name}' and those before take more than {LARGEST_CSI >> 30} GiB; "
+                    f"the channels of '{path.name}' and those before take more than {LARGEST_MEASUREMENT >> 30} GiB; "
                     "read fewer with `most`"
                 )
-            if held > largest_unpacked(size, LARGEST_CSI):
+            if held > largest_unpacked(size, LARGEST_MEASUREMENT):
                 raise SiteTwinError(
                     f"the channels of '{path.name}' take more than {MOST_GROWTH} times its size, which no measured "
                     "ones do; take the file of the data set itself"

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Georeference, Site
 from sitetwin.site.latlon import to_local
+from sitetwin.site.places.extent import check_users_on_site, outside_site
+from sitetwin.site.places.placement import over_ground
 from sitetwin.site.projection import LocalProjection
 
 
@@ -49,3 +51,31 @@ def on_site(data: xr.Dataset, site: Site) -> xr.Dataset:
     plan = to_local(site, data["latitude"].values, data["longitude"].values)
     attributes = {"units": "m", "long_name": f"in the frame of the site {site.name}"}
     return data.assign(x=("sample", plan[:, 0], attributes), y=("sample", plan[:, 1], attributes))
+
+
+def within_site(data: xr.Dataset, site: Site, height: float = 1.5) -> xr.Dataset:
+    """Put measurements into a site's own frame, and leave those out that were taken beside the site.
+
+    Args:
+        data: With ``x``, ``y`` and ``z`` along ``sample`` in metres of the site's frame, or ``latitude`` and
+            ``longitude`` in degrees.
+        site: The site; degrees need its georeference.
+        height: Height above the ground at which measurements in degrees were taken, metres.
+
+    Returns:
+        The data with ``x``, ``y`` and ``z``; the attribute ``off_the_site`` counts what was left out.
+
+    Raises:
+        SiteTwinError: The site has no georeference, or none of the measurements was taken on the site.
+    """
+    if "x" not in data:
+        plan = to_local(site, data["latitude"].values, data["longitude"].values)
+        data = data.assign(
+            {axis: ("sample", v) for axis, v in zip("xyz", over_ground(site, plan, height).T, strict=True)}
+        )
+    users = np.stack([data[axis].values for axis in "xyz"], axis=1).astype(np.float64)
+    beside = outside_site(site, users)
+    if beside.all():
+        check_users_on_site(site, users)  # refuses them, and says how to mend it
+    data = data.isel(sample=np.flatnonzero(~beside))
+    return data.assign_attrs(off_the_site=int(beside.sum()))

@@ -15,6 +15,7 @@ TARGETS: dict[str, Target] = {
 READERS: dict[str, str] = {
     "channel.antennas.pattern_files": "pattern-csv",
     "channel.antennas.pattern_text": "pattern-msi",
+    "channel.antennas.station_radio": "station-radio",
     "channel.formats.number_files": "npy",
     "channel.formats.sionna_cir": "sionna-cir",
     "channel.stations": "stations-toml",
@@ -24,6 +25,8 @@ READERS: dict[str, str] = {
     "measured.deepsense_layouts": "deepsense-official",
     "measured.dichasus": "dichasus",
     "measured.tfrecords": "dichasus",
+    "measured.named_arrays": "measured-channels",
+    "measured.profile_files": "measured-profiles",
     "rays.referee.insite_paths": "insite-paths",
     "report.beams.released": "published-curves",
     "report.csi.results": "csi-study",

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats import CirGenerator, read_npy, read_text_numbers
-from sitetwin.measured import read_csi, read_dichasus
+from sitetwin.measured import read_csi, read_dichasus, read_profiles
 from sitetwin.measured.deepsense import read_deepsense, read_lanes
 from sitetwin.store.mat_files import read_mat
 from sitetwin.view.sources import read_values
@@ -112,6 +112,26 @@ def _check_csi(data: Any) -> None:
     plausible([data[name].values for name in ("x", "y", "z", "latitude", "longitude") if name in data])
 
 
+def _profiles() -> list[dict[str, bytes]]:
+    power = -90.0 - np.arange(12.0).reshape(3, 4)
+    place = np.arange(9.0).reshape(3, 3)
+    lines = ["profile,x_m,y_m,z_m,delay_ns,power_db,carrier_hz"]
+    lines += [f"{u},{u}.5,2,1.5,{10 * n},{power[u, n]},3.5e9" for u in range(3) for n in range(4)]
+    return [
+        {"p.csv": "\n".join(lines).encode()},
+        {"p.npz": _npz(power_db=power, delay_s=np.arange(4) * 1e-8, position=place, carrier_hz=np.array(3.5e9))},
+        {"p.npz": _npz(power=10 ** (power / 10), delay_ns=np.arange(4.0), latitude=place[0], longitude=place[1])},
+    ]
+
+
+def _check_profiles(data: Any) -> None:
+    finite([data["power"].values, data["delay"].values])
+    assert (data["power"].values >= 0).all(), "a negative power"
+    assert data["power"].shape[0] > 0, "no profile"
+    assert (np.diff(data["delay"].values) > 0).all(), "delays that do not rise"
+    plausible([data[name].values for name in ("x", "y", "z", "latitude", "longitude") if name in data])
+
+
 def _only(folder: Path) -> Path:
     return next(iter(sorted(folder.iterdir())))
 
@@ -181,6 +201,13 @@ TARGETS = (
         "deepsense-paper", lambda f: read_deepsense(f), _folder(deepsense_folders.write_paper), (), _check_measured, 0.7
     ),
     Target("measured-channels", lambda f: read_csi(_only(f)), _measured, (b"h", b"frequency", b"position"), _check_csi),
+    Target(
+        "measured-profiles",
+        lambda f: read_profiles(_only(f)),
+        _profiles,
+        (b"profile", b"power_db", b"delay_ns", b"carrier_hz", b"position", b","),
+        _check_profiles,
+    ),
     Target("measured-hdf5", lambda f: read_csi(_only(f)), _hdf5, (b"h", b"frequency"), _check_csi, 0.1),
     Target("dichasus", _dichasus, _records, (b"csi", b"time", b"pos-tachy", b"sto", b"cpo"), _check_csi),
     Target(

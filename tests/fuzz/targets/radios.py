@@ -11,7 +11,7 @@ import numpy as np
 import scipy.io
 import torch
 
-from sitetwin.channel import load_pattern
+from sitetwin.channel import StationRadio, load_pattern, read_station_radio
 from sitetwin.channel.stations import Station, named_stations, read_stations
 from sitetwin.face.transmitter_texts import read_transmitters
 from sitetwin.measured.deepsense import read_codebook
@@ -106,6 +106,11 @@ _KEYS = (
 _KEYS += (b"stations", b"yaw_deg", b"subcarriers", b"spacing_hz", b"above", b"roof", b"name", b"tr38901", b"hw_dipole")
 _MSI = (b"HORIZONTAL", b"VERTICAL", b"GAIN", b"dBd", b"dBi", b"TILT", b"FREQUENCY", b"360", b"-", b"+/-", b"NAME")
 
+
+def _check_station_radio(station: StationRadio) -> None:
+    finite([np.array([*station.position, station.yaw_deg, station.downtilt_deg, station.roll_deg])])
+
+
 TARGETS = (
     Target(
         "stations-toml",
@@ -121,6 +126,16 @@ TARGETS = (
         lambda: [{"cells.json": json.dumps({"stations": _STATIONS}).encode()}],
         _KEYS,
         _check_stations,
+    ),
+    Target(
+        "station-radio",
+        lambda folder: read_station_radio(_only(folder)),
+        lambda: [
+            {"station.toml": b'position = [1.5, 2, 30]\nyaw_deg = 12.5\narray = "ula:4"\npattern = "iso"\n'},
+            {"station.toml": b'position = [0, -2, 3]\npattern = "tr38901"\nbeamwidth_deg = 70\nroll_deg = -1\n'},
+        ],
+        (b"position", b"yaw_deg", b"downtilt_deg", b"array", b"beamwidth_deg", b"="),
+        _check_station_radio,
     ),
     Target(
         "transmitters",

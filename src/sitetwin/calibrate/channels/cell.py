@@ -15,7 +15,7 @@ from sitetwin.calibrate.channels.modes import among_modes, scanned
 from sitetwin.calibrate.channels.notes import notes_of
 from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Priors, Stage
 from sitetwin.calibrate.channels.properties import MaterialTable, facets_met
-from sitetwin.calibrate.channels.result import CellCalibration, Losses, estimates
+from sitetwin.calibrate.channels.result import CellCalibration, HeldOutPowers, Losses, estimates
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
 from sitetwin.channel.antennas.patterns import Tr38901
 from sitetwin.channel.antennas.radio import Radio
@@ -101,10 +101,13 @@ def calibrate_cell(
     training = ~held_out(block, settings.seed)
     whole, chosen = climb(twin, free, stages, training, block)
     losses = Losses.of(twin, whole, training, block)
+    judged = HeldOutPowers.of(twin, whole, ~training)
     everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
     final, modes = among_modes(everyone, everyone.fit(whole.parameters, whole.theta, whole.nuisance))
     notes += notes_of(final, modes, twin)
-    return CellCalibration(estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), everyone)
+    return CellCalibration(
+        estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), judged, everyone
+    )
 
 
 def climb(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from sitetwin.calibrate.channels.model import ChannelTwin
 from sitetwin.calibrate.channels.parameters import Parameter, Stage
@@ -73,6 +74,40 @@ class Losses:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOutPowers:
+    """Powers of the users of held-out blocks, above the noise, in the taps that paths reach.
+
+    Attributes:
+        measured_db: (U,) what was measured.
+        before_db: (U,) of the twin with the offset alone.
+        after_db: (U,) of the twin that was fitted to the other blocks.
+    """
+
+    measured_db: Float[np.ndarray, " users"]
+    before_db: Float[np.ndarray, " users"]
+    after_db: Float[np.ndarray, " users"]
+
+    @classmethod
+    def of(cls, twin: ChannelTwin, fit: Fit, users: np.ndarray) -> HeldOutPowers:
+        """Powers of some users (U,) bool; those whose measured power is lost in noise are left out."""
+        count = len(users)
+        power = twin.profiles.power.reshape(-1)[twin.rows] - twin.noise
+        offset = np.where([p.what == "offset_db" for p in fit.parameters], fit.theta, 0.0)
+        traced = [twin.law(fit.parameters, theta).signal for theta in (offset, fit.theta)]
+        sums = np.stack([np.bincount(twin.user, values, count) for values in (power, *traced)])
+        kept = users & (sums > 0).all(axis=0)
+        return cls(*(10 * np.log10(sums[:, kept])))
+
+    @property
+    def errors_db(self) -> tuple[float, float]:
+        """Median of the absolute error before and after; NaN without users."""
+        if not len(self.measured_db):
+            return float("nan"), float("nan")
+        before, after = (float(np.median(np.abs(v - self.measured_db))) for v in (self.before_db, self.after_db))
+        return before, after
+
+
+@dataclass(frozen=True, eq=False)
 class CellCalibration:
     """A calibrated cell."""
 
@@ -83,6 +118,7 @@ class CellCalibration:
     losses: Losses
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    held_out: HeldOutPowers
     scorer: Any
 
     def rows(self) -> list[dict[str, Any]]:

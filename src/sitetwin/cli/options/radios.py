@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,6 +52,13 @@ class ArrayChoices(Transmitter):
     """The arrays of both ends."""
 
     bs_array: Annotated[str, typer.Option(help=f"Array of the transmitter: {_ARRAY}")] = "ula:32"
+    bs_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Or the transmitter's array, pattern and turn from a file, as `sitetwin calibrate` writes it; what it "
+            "names is not given beside it."
+        ),
+    ] = None
     ue_array: Annotated[str, typer.Option(help="Array of the users, in the same form.")] = "single"
     ue_pattern: Annotated[str, typer.Option(autocompletion=_patterns, help="Pattern of the users' elements.")] = "iso"
 
@@ -63,7 +71,23 @@ class ArrayChoices(Transmitter):
         from sitetwin.channel.antennas.names import named_array, named_pattern
         from sitetwin.channel.antennas.radio import Radio
 
-        return self.radio(self.bs_array), Radio(named_array(self.ue_array, named_pattern(self.ue_pattern)))
+        transmitter = self.radio(self.bs_array) if self.bs_file is None else self._of_file(self.bs_file)
+        return transmitter, Radio(named_array(self.ue_array, named_pattern(self.ue_pattern)))
+
+    def _of_file(self, file: Path) -> Radio:
+        """The transmitter of a file; an option that says what the file says is refused."""
+        from sitetwin.channel.antennas.station_radio import read_station_radio
+
+        default = type(self)()
+        turned = [
+            name for name in ("bs_yaw", "bs_azimuth", "bs_downtilt") if getattr(self, name) != getattr(default, name)
+        ]
+        if turned:
+            option = turned[0].replace("_", "-")
+            raise SiteTwinError(f"--bs-file turns the transmitter, and so does --{option}; give one of them")
+        station = read_station_radio(file)
+        array = None if station.array and self.bs_array == default.bs_array else self.bs_array
+        return station.radio(array, None if self.pattern == default.pattern else self.pattern)
 
 
 @option_group("Antennas")

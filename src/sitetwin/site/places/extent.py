@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site.account import file_origin
@@ -63,7 +63,7 @@ def check_users_on_site(site: Site, users: Float[np.ndarray, "users 3"]) -> None
     """
     if not len(users):
         return
-    off = _outside(site, np.asarray(users, dtype=np.float64)[:, :2]) > _SLACK
+    off = outside_site(site, users)
     count = int(np.count_nonzero(off))
     if count == len(users):
         raise SiteTwinError(
@@ -78,6 +78,12 @@ def check_users_on_site(site: Site, users: Float[np.ndarray, "users 3"]) -> None
             stacklevel=3,
         )
     _say_groundless(site, users[~off])
+
+
+def outside_site(site: Site, users: Float[np.ndarray, "users 3"]) -> Bool[np.ndarray, " users"]:
+    """(users,) whether they stand beside the rectangle that the site spans in plan."""
+    beside: np.ndarray = _outside(site, np.asarray(users, dtype=np.float64)[:, :2]) > _SLACK
+    return beside
 
 
 def _say_groundless(site: Site, users: np.ndarray) -> None:

@@ -1,0 +1,168 @@
+"""Calibrate a site and a station with measured channels or power-delay profiles, in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, Unpack
+
+import numpy as np
+import xarray as xr
+
+from sitetwin.calibrate.channels.cell import CalibrationSettings, calibrate_cell
+from sitetwin.calibrate.channels.outcome import SiteCalibration
+from sitetwin.calibrate.channels.parameters import STAGES, Priors
+from sitetwin.channel import Radio
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.face.places import checked_site
+from sitetwin.face.tracing import TraceChoices, trace_settings
+from sitetwin.face.transmitters import Where, transmitters
+from sitetwin.hertz import check_carrier
+from sitetwin.measured import profiles_of_csi, profiles_of_table, read_csi, read_profiles, within_site
+from sitetwin.measured.named_arrays import holds_array
+from sitetwin.measured.profiles import Profiles, Window
+from sitetwin.rays import TraceSettings, trace
+from sitetwin.site import Site
+
+FITTED = tuple(stage for stage in STAGES if stage != "buildings")
+"""What may be asked to be fitted; buildings follow from how materials are told apart."""
+
+Progress = Callable[[str, float], None]
+
+
+class CalibrationChoices(TraceChoices, total=False):
+    """Keyword arguments of `calibrate_site`; each has a default.
+
+    carrier_hz is the carrier, by default the middle of the measured band or the file's. noise_db is the power of the
+    noise: of one subcarrier and antenna of measured channels, of one tap of profiles; estimated from the weakest taps
+    by default. window ("hann") shapes the taps. height (1.5 m) is that of measurements in degrees above the ground.
+    fit names what is fitted (of `FITTED`); materials says whether each "building" or each "class" of materials has
+    values of its own. priors gives standard deviations by name (of `Priors`). block_m (10 m) is the side of the squares
+    that are held out, chosen by holdout_seed. Those of the tracer are fields of `TraceSettings`.
+    """
+
+    carrier_hz: float | None
+    noise_db: float | None
+    window: Window
+    height: float
+    fit: Sequence[str] | None
+    materials: Literal["building", "class"]
+    priors: Mapping[str, float] | None
+    block_m: float
+    holdout_seed: int
+
+
+_OWN = set(CalibrationChoices.__annotations__) - set(TraceChoices.__annotations__)
+
+
+def calibrate_site(
+    site: Site,
+    measured: str | Path | xr.Dataset,
+    tx: Where,
+    *,
+    radio: Radio | None = None,
+    user_radio: Radio | None = None,
+    settings: TraceSettings | None = None,
+    progress: Progress | None = None,
+    **choices: Unpack[CalibrationChoices],
+) -> SiteCalibration:
+    """Calibrate materials and pose of a cell with measured channels or power-delay profiles.
+
+    Args:
+        site: The site.
+        measured: File of channels or profiles, or what `sitetwin.measured.read_csi` or `read_profiles` returned.
+        tx: Where the station stands, as for `sitetwin.transmitters`.
+        radio: The station's radio, with the array that measured; one vertical isotropic antenna by default.
+        user_radio: The users' radio, with one antenna; a vertical isotropic one by default.
+        settings: Settings of the tracer; `TraceSettings()` by default.
+        progress: Called with the stage and its finished share.
+        **choices: What to fit and how, and settings of the tracer, as ``fit=("offset", "materials"), max_depth=3,
+            diffraction=True``; see `CalibrationChoices`.
+
+    Returns:
+        The calibrated site, the station, and each parameter with its posterior against its prior.
+
+    Raises:
+        SiteTwinError: A file or a choice is impossible; the measurements are those of another array, band or site; or
+            there are fewer profiles than parameters.
+    """
+    tell = progress or (lambda stage, share: None)
+    site, own = checked_site(site), {name: choices[name] for name in _OWN if name in choices}  # type: ignore[literal-required]
+    settings = trace_settings(settings, **{name: value for name, value in choices.items() if name not in _OWN})  # type: ignore[arg-type]
+    wanted = _settings(own, diffuse=settings.diffuse_paths > 0)
+    positions = transmitters(site, tx)
+    if len(positions) != 1:
+        raise SiteTwinError(f"{len(positions)} stations were given; a calibration is that of one")
+    data = within_site(_read(measured), site, float(own.get("height", 1.5)))
+    profiles = _profiles(data, radio or Radio(), own)
+    notes = _range_notes(site, profiles.carrier_hz)
+    tell("trace", 0.0)
+    paths = trace(site, positions[0], profiles.positions, settings, lambda share: tell("trace", share))
+    tell("trace", 1.0)
+    tell("calibrate", 0.0)
+    cell = calibrate_cell(site, paths, profiles, radio, user_radio, wanted)
+    tell("calibrate", 1.0)
+    cell = replace(cell, notes=(*cell.notes, *notes))
+    return SiteCalibration.of(cell, site, positions[0].tolist(), _hash(data))
+
+
+def _settings(own: dict[str, object], *, diffuse: bool) -> CalibrationSettings:
+    """Stages and priors of the choices."""
+    by, fit, given = own.get("materials", "building"), own.get("fit"), own.get("priors") or {}
+    if by not in ("building", "class"):
+        raise SiteTwinError(f"materials are told apart by '{by}', which is unknown; choose building or class")
+    asked = FITTED if fit is None else tuple(fit)  # type: ignore[arg-type]
+    unknown = [str(stage) for stage in asked if stage not in FITTED]
+    if unknown or not asked:
+        raise SiteTwinError(f"'{', '.join(unknown)}' cannot be fitted; choose from {', '.join(FITTED)}")
+    if fit is None and not diffuse:
+        asked = tuple(stage for stage in asked if stage != "scattering")
+    buildings = ("buildings",) if by == "building" and "materials" in asked else ()
+    assert isinstance(given, Mapping)
+    strange = sorted(set(given) - set(vars(Priors())))
+    if strange:
+        raise SiteTwinError(f"there is no prior '{strange[0]}'; there are {', '.join(vars(Priors()))}")
+    priors = Priors(**{name: float(value) for name, value in given.items()})
+    stages = tuple(stage for stage in STAGES if stage in (*asked, *buildings))
+    return CalibrationSettings(stages, priors, float(own.get("block_m", 10.0)), int(own.get("holdout_seed", 0)))  # type: ignore[arg-type, call-overload]
+
+
+def _read(measured: str | Path | xr.Dataset) -> xr.Dataset:
+    if isinstance(measured, xr.Dataset):
+        return measured
+    return read_csi(measured) if holds_array(Path(measured), "h") else read_profiles(measured)
+
+
+def _profiles(data: xr.Dataset, radio: Radio, own: dict[str, object]) -> Profiles:
+    carrier, noise_db, window = own.get("carrier_hz"), own.get("noise_db"), own.get("window", "hann")
+    if carrier is not None:
+        check_carrier("carrier_hz", carrier)  # type: ignore[arg-type]
+    noise = None if noise_db is None else 10.0 ** (float(noise_db) / 10)  # type: ignore[arg-type]
+    if "csi" in data:
+        one = data.sizes["antenna"] == radio.array.num_antennas == 1
+        found = profiles_of_csi(data, None if one else radio.array, noise=noise, window=window, carrier_hz=carrier)  # type: ignore[arg-type]
+    else:
+        found = profiles_of_table(data, noise=noise, window=window, carrier_hz=carrier)  # type: ignore[arg-type]
+    beside = {"taken beside the site": int(data.attrs.get("off_the_site", 0))}
+    return replace(found, left_out={**found.left_out, **beside})
+
+
+def _range_notes(site: Site, carrier_hz: float) -> list[str]:
+    """What the ITU's tables say of materials at a carrier out of their range."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SiteTwinWarning)
+        for material in site.materials:
+            material.evaluate(carrier_hz)
+    return list(dict.fromkeys(str(one.message) for one in caught))
+
+
+def _hash(data: xr.Dataset) -> str:
+    """SHA-256 of the measurements."""
+    digest = hashlib.sha256()
+    for name in sorted(map(str, data.variables)):
+        values = np.ascontiguousarray(data[name].values)
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode() + values.tobytes())
+    return digest.hexdigest()
