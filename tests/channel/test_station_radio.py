@@ -74,6 +74,13 @@ def test_a_transmitter_needs_a_position(tmp_path, text):
         read_transmitters([str(tmp_path / "station.toml")])
 
 
+def test_a_pattern_without_a_name_is_asked_for():
+    station = StationRadio(position=(0, 0, 10), array="ula:2")
+    with pytest.raises(SiteTwinError, match="names no pattern; give the pattern"):
+        station.radio()
+    assert isinstance(station.radio(pattern="tr38901").array.pattern, Tr38901)
+
+
 def test_a_beam_width_needs_its_pattern(tmp_path):
     (tmp_path / "s.toml").write_text('position = [1, 2, 3]\narray = "ula:2"\npattern = "iso"\nbeamwidth_deg = 50')
     with pytest.raises(SiteTwinError, match="only the pattern tr38901"):

@@ -81,10 +81,11 @@ class StationRadio(BaseModel):
         for what, (own, given) in names.items():
             if own is not None and given is not None:
                 raise SiteTwinError(f"the station's file names its {what}, {own}; leave out the other one, {given}")
-        shape = self.array or array
-        if shape is None:
-            raise SiteTwinError("the station's file names no array; give the array")
-        element = named_pattern(self.pattern or pattern or "iso")
+        shape, name = self.array or array, self.pattern or pattern
+        if shape is None or name is None:
+            what = "array" if shape is None else "pattern"
+            raise SiteTwinError(f"the station's file names no {what}; give the {what}")
+        element = named_pattern(name)
         if self.beamwidth_deg is not None:
             if not isinstance(element, Tr38901):
                 raise SiteTwinError("the station's file has a beam width, which only the pattern tr38901 has")

@@ -86,7 +86,7 @@ class ArrayChoices(Transmitter):
             option = turned[0].replace("_", "-")
             raise SiteTwinError(f"--bs-file turns the transmitter, and so does --{option}; give one of them")
         station = read_station_radio(file)
-        array = None if station.array and self.bs_array == default.bs_array else self.bs_array
+        array = None if self.bs_array == default.bs_array else self.bs_array
         return station.radio(array, None if self.pattern == default.pattern else self.pattern)
 
 
