@@ -15,6 +15,11 @@ from sitetwin.vision.tiles import VEHICLES, overlaps
 MATCH = 0.5
 """Intersection over union from which a box is that of an object."""
 
+PARKED = 0.25
+"""Share of the frames of a fixed camera in which a box lies at one place, if it is of a parked car."""
+
+_OF_A_FRAME, _AT_ONCE, _STILL, _ROUNDS = 5, 512, 8.0, 5  # boxes; lines; pixels; fits
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -133,7 +138,9 @@ def fit_pass(
 ) -> Pass:
     """Fit the line along which a car passes, and say in which frames a box lies near it.
 
-    The line is that of two boxes near which most frames have one; parked cars, which do not move, make no line.
+    The line is first that of two boxes near which most frames have one, of the five most certain boxes of each frame;
+    then it is fitted to the nearest boxes. Boxes that stay where they are in `PARKED` of the frames or more are of
+    parked cars; they count for nothing.
 
     Args:
         times: (F,) of the frames, in any unit.
@@ -151,23 +158,60 @@ def fit_pass(
         for one in found
         if one.name in names
     ]
-    table = np.array(rows).reshape(-1, 5)
-    best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for first in range(len(table)):
-        later = table[table[:, 1] > table[first, 1]]
-        if not len(later):
-            continue
-        speed = (later[:, 2:4] - table[first, 2:4]) / (later[:, 1] - table[first, 1])[:, None]
-        for velocity in speed[np.linalg.norm(speed, axis=1) >= least_speed]:
-            line = table[first, 2:4] + (table[:, 1] - table[first, 1])[:, None] * velocity
-            close = np.linalg.norm(table[:, 2:4] - line, axis=1) <= distance
-            worth = len(np.unique(table[close, 0])) + 1e-3 * float(table[close, 4].sum())
-            if best is None or worth > best[0]:
-                best = worth, table[first, 2:4] - table[first, 1] * velocity, velocity
-    if best is None:
+    table = _moving(np.array(rows).reshape(-1, 5), len(times))
+    start, speed = _lines(table, least_speed)
+    if not len(start):
         raise SiteTwinError("nothing passes in these frames; give frames in which a car drives by")
-    _, start, velocity = best
+    first = np.flatnonzero(np.diff(table[:, 0], prepend=-1))  # the first box of each frame that has any
+    best, worth = 0, -1.0
+    for at in range(0, len(start), _AT_ONCE):
+        lines = slice(at, at + _AT_ONCE)
+        close = _distances(table, start[lines], speed[lines]) <= distance
+        frames_near = np.logical_or.reduceat(close, first, axis=1).sum(axis=1)
+        values = frames_near + 1e-3 * (close @ table[:, 4])
+        if values.max() > worth:
+            best, worth = at + int(values.argmax()), float(values.max())
+    line = start[best], speed[best]
+    for _ in range(_ROUNDS):  # least squares over the nearest box of each frame near the line
+        away = _distances(table, line[0][None], line[1][None])[0]
+        order = np.lexsort([away, table[:, 0]])
+        nearest = order[np.diff(table[order, 0], prepend=-1) > 0]
+        nearest = nearest[away[nearest] <= distance]
+        if len(np.unique(table[nearest, 1])) < 2:
+            break
+        slope, level = np.polyfit(table[nearest, 1], table[nearest, 2:4], 1)
+        line = level, slope
     near = np.zeros(len(times), dtype=bool)
-    line = start + table[:, 1:2] * velocity
-    near[np.unique(table[np.linalg.norm(table[:, 2:4] - line, axis=1) <= distance, 0]).astype(int)] = True
-    return Pass(start, velocity, near)
+    near[table[_distances(table, line[0][None], line[1][None])[0] <= distance, 0].astype(int)] = True
+    return Pass(line[0], line[1], near)
+
+
+def _moving(table: np.ndarray, frames: int) -> np.ndarray:
+    """The rows of boxes that do not lie where boxes lie in many frames."""
+    if not len(table):
+        return table
+    first = np.flatnonzero(np.diff(table[:, 0], prepend=-1))
+    close = np.linalg.norm(table[:, None, 2:4] - table[None, :, 2:4], axis=-1) <= _STILL
+    staying = np.logical_or.reduceat(close, first, axis=1).sum(axis=1)
+    return table[staying < max(2.0, PARKED * frames)]
+
+
+def _lines(table: np.ndarray, least_speed: float) -> tuple[np.ndarray, np.ndarray]:
+    """(L, 2) pixels at time 0 and (L, 2) speeds of lines through two boxes of different frames, of the most certain."""
+    order = np.lexsort([-table[:, 4], table[:, 0]])
+    ordered = table[order]
+    first = np.flatnonzero(np.diff(ordered[:, 0], prepend=-1))
+    rank = np.arange(len(ordered)) - np.repeat(first, np.diff([*first, len(ordered)]))
+    chosen = ordered[rank < _OF_A_FRAME]
+    one, other = np.triu_indices(len(chosen), 1)
+    apart = chosen[other, 1] - chosen[one, 1]
+    one, other, apart = one[apart > 0], other[apart > 0], apart[apart > 0]
+    speed = (chosen[other, 2:4] - chosen[one, 2:4]) / apart[:, None]
+    fast = np.linalg.norm(speed, axis=1) >= least_speed
+    return chosen[one[fast], 2:4] - chosen[one[fast], 1:2] * speed[fast], speed[fast]
+
+
+def _distances(table: np.ndarray, start: np.ndarray, speed: np.ndarray) -> np.ndarray:
+    """(lines, boxes) pixels."""
+    line = start[:, None] + table[None, :, 1:2] * speed[:, None]
+    return np.asarray(np.linalg.norm(table[None, :, 2:4] - line, axis=-1))
