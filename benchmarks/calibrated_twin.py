@@ -6,10 +6,10 @@
 A target world differs from the twin: materials of each building are hidden, walls and heights are off, vehicles and
 trees are missing in the twin, the station's pose and the users' positions have errors. It is synthetic: the same tracer
 makes both. The twin is calibrated with 200 noisy channels of four antennas in some squares of 10 m, and judged in the
-other squares, without noise. Judged beside it: the published choices MC1 to MC3, nominal materials (those of the scene)
-and true ones, all on the twin's paths with the same mechanisms, diffuse scattering included, each with one constant
-fitted to the training users. The seeds of the reported worlds, 0 and on, were never used for development, which had 100
-and on.
+other squares, without noise. It begins with the one of the published choices MC1 to MC3 that fits the training users
+best. Judged beside it: all three, nominal materials (those of the scene) and true ones, all on the twin's paths with
+the same mechanisms, diffuse scattering included, each with one constant fitted to the training users. The seeds of the
+reported worlds, 0 and on, were never used for development, which had 100 and on.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ import numpy as np
 import torch
 import typer
 
-from sitetwin.calibrate.channels import CalibrationSettings, Priors, calibrate_cell
+from sitetwin.calibrate.channels import CalibrationSettings, CellCalibration, calibrate_cell
 from sitetwin.calibrate.channels.cell import blocks_of
+from sitetwin.calibrate.channels.model import Geometry
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains
 from sitetwin.measured import csi_dataset
 from sitetwin.measured.profiles import profiles_of_csi
 from sitetwin.rays import Paths
-from sitetwin.site import Site
+from sitetwin.site import Site, Vegetation, open_site
 from sitetwin.studies.precoding.config import DrivePlace, Evaluation, Imperfections, PrecodingStudy
-from sitetwin.studies.precoding.worlds import World, open_place, target_world, twin_world
+from sitetwin.studies.precoding.worlds import World, open_place, place_users, target_world, twin_world
 
 CARRIER, RATE, SUBCARRIERS, SNR_DB = 3.5e9, 122.88e6, 256, 25.0
 PROFILES, BLOCK = 200, 10.0
@@ -97,11 +98,13 @@ def judge(seed: int) -> dict[str, Any]:
     """Make a target, calibrate the twin, and compare errors of power in the squares that were not measured."""
     rng = np.random.default_rng([seed, 77])
     config = study()
-    site, station, users = open_place(config)
+    site, station = open_place(config)
+    users = place_users(config, site)
     site = rough(site, np.full(len(site.materials), ROUGHNESS))
     twin = twin_world(config, site, station, users, lambda _stage, _share: None)
     target = target_world(config, site, station, users, seed, lambda _stage, _share: None)
-    hidden = rough(target.site, rng.uniform(*TRUE_ROUGHNESS, len(target.site.materials)))
+    scatters = np.array([m.scattering_coefficient > 0 for m in target.site.materials])  # vehicles are smooth
+    hidden = rough(target.site, rng.uniform(*TRUE_ROUGHNESS, len(scatters)) * scatters)
     truth = channels(target, hidden)
     total = (np.abs(truth) ** 2).mean(axis=(1, 2))
     fine = (
@@ -122,31 +125,29 @@ def judge(seed: int) -> dict[str, Any]:
     positions = users.positions[training]
     data = csi_dataset(noisy, grid.frequencies_hz.numpy(), positions, np.full(len(training), np.nan))
     profiles = profiles_of_csi(data, twin.radio.array, taps=(-2, 160))
+    with np.errstate(divide="ignore"):
+        wanted = 10 * np.log10(total)
+    choices = {name: site.variant(surfaces=surfaces) for name, surfaces in config.materials.items()}
+    rows = {name: powers_db(twin.paths, one, twin.radio, None) for name, one in choices.items()}
+    start = min(choices, key=lambda name: spread_db((wanted - rows[name])[training]))
     begun = time.perf_counter()
     found = calibrate_cell(
-        site,
+        choices[start],
         twin.paths.select_users(training),
         profiles,
         twin.radio,
-        settings=CalibrationSettings(priors=Priors(users_m=0.0)),
+        settings=CalibrationSettings(),
         options=FieldOptions(foliage=None),
     )
     taken = time.perf_counter() - begun
-    with np.errstate(divide="ignore"):
-        wanted = 10 * np.log10(total)
-    calibrated = powers_db(twin.paths, calibrated_site(found), twin.radio, None)
-    rows = {"calibrated": calibrated}
-    for name, surfaces in config.materials.items():
-        other = site.variant(surfaces=surfaces)
-        rows[name] = powers_db(twin.paths, other, twin.radio, None)
-    nominal = open_nominal(config, site)
-    rows["nominal"] = powers_db(twin.paths, nominal, twin.radio, None)
+    rows["calibrated"] = calibrated_powers_db(found, twin.paths)
+    rows["nominal"] = powers_db(twin.paths, open_nominal(config), twin.radio, None)
     rows["true materials"] = powers_db(twin.paths, with_materials(site, hidden), twin.radio, None)
     errors = {}
     for name, power in rows.items():
         away = wanted - power
         error = away[test] - np.median(away[training])
-        errors[name] = {"median": float(np.median(np.abs(error))), "rmse": float(np.sqrt(np.mean(error**2)))}
+        errors[name] = {"median": spread_db(error, 0.0), "rmse": float(np.sqrt(np.mean(error**2)))}
     return {
         "seed": seed,
         "seconds": taken,
@@ -167,14 +168,27 @@ def direct(paths: Paths) -> np.ndarray:
     return np.bincount(paths.user_of_path, paths.depth == 0, paths.num_users)
 
 
-def calibrated_site(found: Any) -> Site:
-    """The split site with the calibrated constants."""
-    values = found.table.values(found.fit.parameters, found.fit.theta)
-    materials = []
-    for at, material in enumerate(found.table.site.materials):
-        own = {name: float(v[at]) for name, v in values.items() if np.isfinite(v[at])}
-        materials.append(replace(material, itu=None, **own))
-    return replace(found.table.site, materials=tuple(materials))
+def spread_db(away: np.ndarray, middle: float | None = None) -> float:
+    """Median of the absolute errors about a constant, their median by default."""
+    return float(np.median(np.abs(away - (np.median(away) if middle is None else middle))))
+
+
+def calibrated_powers_db(found: CellCalibration, paths: Paths) -> np.ndarray:
+    """(U,) power of the calibrated twin for all users: its materials, its turned radio, its moved ends."""
+    twin, fit = found.scorer.twin, found.fit
+    geometry = Geometry.of(fit.parameters, fit.theta)
+    tensors: dict[str, Any] = {
+        name: torch.from_numpy(v) for name, v in found.table.values(fit.parameters, fit.theta).items()
+    }
+    if geometry.moves:
+        tensors["transmitter_offset"] = torch.tensor(geometry.station, dtype=torch.float64)
+    options = FieldOptions(foliage=None, **tensors)
+    gains = path_gains(paths, found.table.site, CARRIER, twin.radio(geometry), Radio(), options, dtype=torch.complex128)
+    with np.errstate(divide="ignore"):
+        power: np.ndarray = 10 * np.log10(
+            np.bincount(paths.user_of_path, gains.power[:, 0, 0].numpy(), paths.num_users)
+        )
+    return power
 
 
 def with_materials(site: Site, hidden: Site) -> Site:
@@ -182,10 +196,8 @@ def with_materials(site: Site, hidden: Site) -> Site:
     return replace(site, materials=hidden.materials, facet_material=hidden.facet_material[: site.num_facets])
 
 
-def open_nominal(config: PrecodingStudy, site: Site) -> Site:
+def open_nominal(config: PrecodingStudy) -> Site:
     """The scene's own materials with the twin's roughness."""
-    from sitetwin.site import Vegetation, open_site
-
     scene = open_site(config.place.scene).variant(vegetation=Vegetation.none())
     return rough(scene, np.full(len(scene.materials), ROUGHNESS))
 

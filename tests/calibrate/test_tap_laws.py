@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.calibrate.street import channels, street, traced
 
 from sitetwin.calibrate.channels.likelihood import Contamination, TapLaw, scores
-from sitetwin.calibrate.channels.spread import PathTaps, neighbours
+from sitetwin.calibrate.channels.spread import LAGS, PathTaps, neighbours
 from sitetwin.channel import AntennaArray
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.profiles import Profiles, dft_beams, profiles_of_csi, pulse_shares, tap_powers
@@ -40,7 +40,8 @@ def test_mean_variance_and_covariance_of_taps_are_those_of_random_phasors(window
     np.testing.assert_allclose(seen[:, rows].mean(axis=0), law.mean, rtol=0.03)
     spread = seen[:, rows].var(axis=0) / law.mean**2
     np.testing.assert_allclose(spread, law.relative_variance(0.0), rtol=0.06)
-    pairs = neighbours(taps, rows, powers, law.signal, law.noise, 0.0)
+    lagged = [taps.shares(lag)[rows] for lag in LAGS]
+    pairs = neighbours(taps.profiles, lagged, rows, powers, law, 0.0)
     known = np.cov(seen[:, rows].T)
     np.testing.assert_allclose(pairs.covariance, known[pairs.one, pairs.other], atol=0.03 * np.diag(known).max())
 

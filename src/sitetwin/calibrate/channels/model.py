@@ -16,11 +16,11 @@ from scipy.sparse import csr_array
 
 from sitetwin.calibrate.channels.likelihood import TapLaw
 from sitetwin.calibrate.channels.parameters import Parameter
-from sitetwin.calibrate.channels.properties import PROPERTIES, MaterialTable
-from sitetwin.calibrate.channels.spread import Neighbours, PathTaps, neighbours
+from sitetwin.calibrate.channels.properties import PROPERTIES, MaterialTable, paths_meeting
+from sitetwin.calibrate.channels.spread import LAGS, Neighbours, PathTaps, neighbours
 from sitetwin.channel.antennas.patterns import Tr38901
 from sitetwin.channel.antennas.radio import Radio
-from sitetwin.channel.fields import FieldOptions, prepare
+from sitetwin.channel.fields import Evaluator, FieldOptions, prepare
 from sitetwin.channel.fields.moved import Images
 from sitetwin.errors import SiteTwinWarning
 from sitetwin.measured.profiles import Profiles
@@ -32,6 +32,7 @@ LEAK = 0.005
 STEP = 1e-3
 """Step of central differences on the scales of materials."""
 
+_KEPT = 16  # sets of powers that are not computed again
 POSE = ("yaw_deg", "tilt_deg", "station_x", "station_y", "station_z", "users_x", "users_y")
 _MATERIALS = {one.what for one in PROPERTIES}
 _NEPERS = math.log(10) / 10
@@ -95,8 +96,11 @@ class ChannelTwin:
         self, paths: Paths, table: MaterialTable, profiles: Profiles, tx: Radio, rx: Radio, options: FieldOptions
     ) -> None:
         self.paths, self.table, self.profiles, self.tx, self.rx = paths, table, profiles, tx, rx
-        with quiet():
-            self._evaluate = prepare(paths, table.site, profiles.carrier_hz, tx, rx, options, dtype=torch.complex128)
+        self._options = options
+        self._evaluate = self._prepared(paths)
+        self._parts: dict[tuple[int, ...], tuple[np.ndarray, Evaluator]] = {}
+        self._powers: dict[tuple[Any, ...], np.ndarray] = {}
+        self._lagged: dict[Geometry, list[csr_array]] = {}
         self._spreads: dict[Geometry, csr_array] = {}
         self._images = Images(paths, table.site)
         self.rows = np.zeros(0, dtype=np.int64)
@@ -140,28 +144,61 @@ class ChannelTwin:
             steps: (J,) least steps; small ones by default.
             free: (J,) which parameters are asked about; all by default, others get zero.
         """
-        found = np.empty((len(self.rows), len(parameters)))
+        found = np.zeros((len(self.rows), len(parameters)))
         for at, parameter in enumerate(parameters):
             if parameter.what == "offset_db":
                 found[:, at] = _NEPERS * law.signal
-                continue
-            if free is not None and not free[at]:
-                found[:, at] = 0.0
-                continue
-            step = np.zeros(len(parameters))
-            step[at] = max(step_of(parameter), 0.0 if steps is None else float(steps[at]))
-            ends = [self.law(parameters, theta + sign * step).signal for sign in (1.0, -1.0)]
-            found[:, at] = (ends[0] - ends[1]) / (2 * step[at])
+            elif free is None or free[at]:
+                least = 0.0 if steps is None else float(steps[at])
+                slope = self._by_material if parameter.what in _MATERIALS else self._by_pose
+                found[:, at] = slope(parameters, theta, at, max(step_of(parameter), least))
         return found
+
+    def _by_pose(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
+        """(R,) slope of the signal with what moves or turns the ends."""
+        ends = [self.law(parameters, _moved(theta, at, sign * step)).signal for sign in (1.0, -1.0)]
+        slope: np.ndarray = (ends[0] - ends[1]) / (2 * step)
+        return slope
+
+    def _by_material(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
+        """(R,) slope of the signal with a material; only paths that meet it are evaluated."""
+        geometry = Geometry.of(parameters, theta)
+        rows, evaluate = self._meeting(parameters[at].entries)
+        ends = [
+            self._gains(evaluate, self.table.values(parameters, _moved(theta, at, sign * step)), geometry)
+            for sign in (1.0, -1.0)
+        ]
+        power = np.zeros((self.paths.num_paths, self.tx.array.num_ports))
+        power[rows] = (_square(ends[0]) - _square(ends[1])) / (2 * step)
+        slope: np.ndarray = self.received(parameters, theta) * (self.spread(geometry) @ power.reshape(-1))
+        return slope
+
+    def _meeting(self, entries: tuple[int, ...]) -> tuple[np.ndarray, Evaluator]:
+        """Rows of the paths that meet entries of the materials, and their evaluator."""
+        if entries not in self._parts:
+            rows = np.flatnonzero(paths_meeting(self.paths, self.table.site, entries).any(axis=1))
+            self._parts[entries] = rows, self._prepared(self.paths.take(rows))
+        return self._parts[entries]
+
+    def _prepared(self, paths: Paths) -> Evaluator:
+        with quiet():
+            carrier = self.profiles.carrier_hz
+            return prepare(paths, self.table.site, carrier, self.tx, self.rx, self._options, dtype=torch.complex128)
 
     def powers(self, values: dict[str, np.ndarray], geometry: Geometry) -> Float[np.ndarray, " entries"]:
         """(P * ports,) power of each path from each port of the station."""
-        fields = self.gains(values, geometry).reshape(-1)
-        power: np.ndarray = np.square(fields.real) + np.square(fields.imag)
-        return power
+        key = (geometry, *(v.tobytes() for v in values.values()))
+        if key not in self._powers:
+            if len(self._powers) >= _KEPT:
+                del self._powers[next(iter(self._powers))]
+            self._powers[key] = _square(self.gains(values, geometry)).reshape(-1)
+        return self._powers[key]
 
     def gains(self, values: dict[str, np.ndarray], geometry: Geometry) -> Complex[np.ndarray, "paths ports"]:
         """(P, ports) gain of each path from each port of the station."""
+        return self._gains(self._evaluate, values, geometry)
+
+    def _gains(self, evaluate: Evaluator, values: dict[str, np.ndarray], geometry: Geometry) -> np.ndarray:
         tensors: dict[str, Any] = {
             name: torch.from_numpy(v) for name, v in values.items() if self.table.scatters or "scatt" not in name
         }
@@ -170,7 +207,7 @@ class ChannelTwin:
             tensors["user_offset"] = torch.tensor(geometry.bias, dtype=torch.float64)
         with quiet(), torch.no_grad():
             radio = self.radio(geometry) if _turned(geometry) else None
-            gains = self._evaluate(tx=radio, **tensors)
+            gains = evaluate(tx=radio, **tensors)
         return gains.numpy()[:, 0, :]
 
     def radio(self, geometry: Geometry) -> Radio:
@@ -204,8 +241,11 @@ class ChannelTwin:
         """How the powers of neighbouring taps vary together at changes of the parameters."""
         law = self.law(parameters, theta)
         power = self._power(parameters, theta)
-        taps = self.taps(Geometry.of(parameters, theta))
-        return neighbours(taps, self.rows, power, law.signal, law.noise, misfit)
+        geometry = Geometry.of(parameters, theta)
+        if geometry not in self._lagged:
+            taps = self.taps(geometry)
+            self._lagged = {geometry: [taps.shares(lag)[self.rows] for lag in LAGS]}
+        return neighbours(self.profiles, self._lagged[geometry], self.rows, power, law, misfit)
 
     def _ends(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
         """(P,) lengths and (P, 3) directions of departure, of moved paths where an end is moved."""
@@ -234,6 +274,17 @@ def step_of(parameter: Parameter) -> float:
     if parameter.what.startswith(("station", "users")):
         return _FINEST_METRES
     return min(_FINEST.get(parameter.what, STEP), parameter.sd)
+
+
+def _moved(theta: np.ndarray, at: int, step: float) -> np.ndarray:
+    moved = theta.copy()
+    moved[at] += step
+    return moved
+
+
+def _square(values: np.ndarray) -> np.ndarray:
+    squared: np.ndarray = np.square(values.real) + np.square(values.imag)
+    return squared
 
 
 def _turned(geometry: Geometry) -> bool:

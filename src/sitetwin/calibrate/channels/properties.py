@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sitetwin.calibrate.channels.parameters import Parameter, Priors, Scale, Stage, changes_of, from_scale, to_scale
 from sitetwin.errors import SiteTwinWarning
+from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site, split_materials
 
 METAL = 1e4
@@ -169,7 +169,7 @@ class MaterialTable:
                 name = f"{one.what} of {self.classes[number]}"
                 found.append(self._parameter(one, name, one.stage, sd, entries))
                 own = sd * priors.building_share
-                if len(entries) > 1 and own > 0:
+                if len(entries) > 1 and own > 0 and one.what != "conductivity":  # which no building's channels show
                     found += [
                         self._parameter(
                             one, f"{one.what} of {self.site.materials[at].name}", "buildings", own, entries[[i]], name
@@ -217,10 +217,20 @@ def bounds(one: Property, nominal: float) -> tuple[float, float]:
     return max(one.low[0], one.low[1] * nominal), min(one.high[0], one.high[1] * nominal)
 
 
-def facets_met(paths: Any, site: Site) -> np.ndarray:
-    """Numbers of the facets that paths reflect at, pass, scatter at, or whose edges they bend at."""
-    from sitetwin.rays.paths import Interaction
+def paths_meeting(paths: Paths, site: Site, entries: Sequence[int]) -> Bool[np.ndarray, "paths depth"]:
+    """Whether paths reflect at, pass, scatter at, or bend at an edge of facets of some materials."""
+    own = np.isin(site.facet_material, list(entries))
+    plain = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
+    met: np.ndarray = plain & own[np.where(plain, paths.facets, 0)]
+    bent = paths.kinds == Interaction.DIFFRACTION
+    if bent.any():
+        sides = np.asarray(site.wedges.facets)[np.where(bent, paths.facets, 0)]
+        met |= bent & (own[sides] & (sides >= 0)).any(axis=-1)
+    return met
 
+
+def facets_met(paths: Paths, site: Site) -> np.ndarray:
+    """Numbers of the facets that paths reflect at, pass, scatter at, or whose edges they bend at."""
     kinds, at = paths.kinds, paths.facets
     there = np.isin(kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
     bent = kinds == Interaction.DIFFRACTION

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 from sitetwin.calibrate.channels.likelihood import Contamination, TapLaw, scores
 from sitetwin.calibrate.channels.model import ChannelTwin, Geometry
 from sitetwin.calibrate.channels.parameters import Parameter, to_scale
+from sitetwin.calibrate.channels.properties import paths_meeting
 from sitetwin.calibrate.channels.scoring import Scorer
 from sitetwin.channel.fields.materials import complex_permittivity
 from sitetwin.channel.fields.reflection import half_space, slab_reflection
@@ -296,14 +297,7 @@ _AXES = ("relative_permittivity", "thickness")
 def _single(twin: ChannelTwin, entries: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Paths that meet the entries once, by a reflection; its cosine of incidence; and (P,) whether others meet them."""
     paths, site = twin.paths, twin.table.site
-    is_own = np.isin(site.facet_material, entries)
-    plain = np.isin(paths.kinds, (Interaction.REFLECTION, Interaction.TRANSMISSION, Interaction.DIFFUSE))
-    facet = np.where(plain, paths.facets, 0)
-    met = plain & is_own[facet]
-    bent = paths.kinds == Interaction.DIFFRACTION
-    if bent.any():
-        sides = np.asarray(site.wedges.facets)[np.where(bent, paths.facets, 0)]
-        met |= bent & (is_own[sides] & (sides >= 0)).any(axis=-1)
+    met = paths_meeting(paths, site, entries)
     once = (met.sum(axis=1) == 1) & (met & (paths.kinds == Interaction.REFLECTION)).any(axis=1)
     chosen = np.flatnonzero(once)
     at = met[chosen].argmax(axis=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from sitetwin.calibrate.channels.likelihood import TapLaw
 from sitetwin.measured.profiles import Profiles, noise_correlations, pulse_amplitudes
 
 REACH = {"hann": 4, "rectangular": 12}
@@ -72,11 +74,11 @@ class Neighbours:
 
 
 def neighbours(
-    taps: PathTaps,
+    profiles: Profiles,
+    lagged: Sequence[csr_array],
     rows: Int[np.ndarray, " rows"],
     power: Float[np.ndarray, " entries"],
-    signal: Float[np.ndarray, " rows"],
-    noise: Float[np.ndarray, " rows"],
+    law: TapLaw,
     misfit: float,
 ) -> Neighbours:
     """Covariances of the powers of neighbouring taps.
@@ -85,22 +87,22 @@ def neighbours(
     being the pulses of path i in both and r the correlation of the noise. Errors of the twin are the same in both.
 
     Args:
-        taps: Where the paths fall.
+        profiles: What the paths are compared with.
+        lagged: For each of `LAGS`, `PathTaps.shares` at that lag in the taps that are compared.
         rows: Taps that are compared, ascending.
         power: Power of each path and port.
-        signal: Sum of the powers in each tap.
-        noise: Noise in each.
+        law: Signal and noise of each tap.
         misfit: Relative standard deviation of the twin's errors.
     """
-    count = taps.profiles.power.shape[2]
+    count = profiles.power.shape[2]
     found = []
-    for lag, correlation in zip(LAGS, noise_correlations(taps.profiles.window), strict=True):
+    for shares, lag, correlation in zip(lagged, LAGS, noise_correlations(profiles.window), strict=True):
         place = np.minimum(np.searchsorted(rows, rows + lag), len(rows) - 1)
         one = np.flatnonzero((rows[place] == rows + lag) & (rows // count == (rows + lag) // count))
         other = place[one]
-        cross = taps.shares(lag)[rows[one]]
+        cross = shares[one]
         squared = csr_array((cross.data**2, cross.indices, cross.indptr), shape=cross.shape)
-        together = cross @ power + correlation * np.sqrt(noise[one] * noise[other])
-        covariance = together**2 - squared @ power**2 + misfit**2 * signal[one] * signal[other]
+        together = cross @ power + correlation * np.sqrt(law.noise[one] * law.noise[other])
+        covariance = together**2 - squared @ power**2 + misfit**2 * law.signal[one] * law.signal[other]
         found.append((one, other, covariance))
     return Neighbours(*(np.concatenate(column) for column in zip(*found, strict=True)))
