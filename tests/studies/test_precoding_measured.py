@@ -98,12 +98,18 @@ def files_with(path, h, **changed):
     [
         (PLACE.model_copy(update={"antennas": 8}), {}, "of 4 antennas and the array of the place has 8"),
         (PLACE, {"frequency": FREQUENCY**2 / 3.5e9 * np.linspace(1, 1.01, CARRIERS)}, "not evenly spaced"),
+        (
+            PLACE,
+            {"h": np.ones((20, 4, 32), complex), "position": street(20)},
+            "of 20 users; the study needs 40 or more",
+        ),
         (PLACE, {"position": street() + np.array([5000.0, 0, 0])}, "80 lie beyond the site"),
         (PLACE, {"position": street() + np.array([0, 0, -5.0])}, "80 in its buildings or its ground"),
     ],
 )
 def test_channels_of_another_array_band_or_site_are_refused_and_the_file_is_named(tmp_path, place, changed, said):
-    path = files_with(tmp_path / "m.npz", np.ones((USERS, ANTENNAS, CARRIERS)), **changed)
+    h = changed.get("h", np.ones((USERS, ANTENNAS, CARRIERS)))
+    path = files_with(tmp_path / "m.npz", h, **{name: value for name, value in changed.items() if name != "h"})
     with pytest.raises(SiteTwinError, match=said) as refusal:
         run_precoding_study(small(place), tmp_path / "run", measured=path)
     assert "m.npz" in str(refusal.value)

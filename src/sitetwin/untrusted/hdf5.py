@@ -57,7 +57,7 @@ def read_hdf5(path: Path, what: str, mend: str, names: Sequence[str], largest: i
     """
     size = regular_size(path, what, mend)
     if find_spec("h5py") is None:
-        raise SiteTwinError(f"{what} is HDF5, which needs h5py; install it with pip install 'sitetwin[formats]'")
+        raise SiteTwinError(f"{what}: reading HDF5 needs h5py; install it with pip install 'sitetwin[formats]'")
     most = largest_unpacked(size, largest)
     seconds = _SECONDS + most // _BYTES_A_SECOND
     with tempfile.TemporaryDirectory(prefix="sitetwin-") as folder:
@@ -86,11 +86,11 @@ def read_hdf5(path: Path, what: str, mend: str, names: Sequence[str], largest: i
                 f"{what} cannot be read by a process of Python ({type(error).__name__}); {mend}"
             ) from error
         if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-            raise SiteTwinError(f"{what} takes more than {seconds} s to read; {mend}")
+            raise SiteTwinError(f"{what}: the file takes more than {seconds} s to read; {mend}")
         if done.returncode != 0:
-            raise SiteTwinError(f"{what} is damaged, or needs far more memory than its size; {mend}")
+            raise SiteTwinError(f"{what}: the file is damaged, or needs far more memory than its size; {mend}")
         arrays = read_npz(Path(folder) / hdf5_child.ANSWER, f"what was read of {what}", mend)
     text = parse_json(arrays.pop("text").tobytes(), f"what was read of {what}", mend)
     if "refused" in text:
-        raise SiteTwinError(f"{what} {text['refused']}")
+        raise SiteTwinError(f"{what}: the file {text['refused']}")
     return arrays

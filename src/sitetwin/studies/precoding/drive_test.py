@@ -23,6 +23,7 @@ from sitetwin.untrusted import naming
 
 _SPAN_S = 16 / 30.72e6  # what the published taps span
 _EVEN = 1e-3  # of a spacing: how far subcarriers may lie beside an even grid
+_FEWEST = 40  # users
 _FINER = 8  # steps of a sample between which a delay is found
 
 
@@ -202,9 +203,11 @@ def _positions(data: xr.Dataset, place: DrivePlace, site: Site) -> tuple[np.ndar
     fine[on] = ~inside_building(site, positions[on])
     above = positions[on, 2] > ground_height(site, positions[on, :2])
     fine[on] &= above
-    if fine.sum() < max(40, len(fine) / 2):
+    if len(fine) < _FEWEST:
+        raise SiteTwinError(f"they are of {len(fine)} users; the study needs {_FEWEST} or more to learn and to judge")
+    if fine.sum() < max(_FEWEST, len(fine) / 2):
         raise SiteTwinError(
             f"of {len(fine)} users {int((~on).sum())} lie beyond the site and {int((on & ~fine).sum())} in its "
-            "buildings or its ground; half of them, and 40, must stand outdoors: take the site where they were measured"
+            f"buildings or its ground; half of them, and {_FEWEST}, must stand outdoors; take the site where they do"
         )
     return positions, fine
