@@ -69,6 +69,8 @@ def test_each_draw_has_one_vote():
     place = np.tile([0.0, 5.0, 1.6], (3, 1))
     ranking = rank_beams(Traced(powers, np.array([True, False, False])), STATION, place, 0.7)
     assert ranking.order[:2].tolist() == [40, 10]  # the sum of powers would say 10
+    clear = rank_beams(Traced(powers, np.array([True, False, False])), STATION, place, 0.1)
+    assert clear.order[0] == 10
     assert ranking.probability.sum() == pytest.approx(1.0)
     assert ranking.sweep == 2  # two thirds of the votes are not nine tenths
     assert ranking.source == "traced"

@@ -98,7 +98,7 @@ class Renderer:
     ) -> None:
         self.camera, self.light = camera, light
         self._lamps = tuple(lamps) if light.lamps else ()
-        self._rest = Surfaces.joined([site_surfaces(site, lit=light.lamps), *painted])
+        self._rest = Surfaces.joined([site_surfaces(site, camera.position, lit=light.lamps), *painted])
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Renderer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 from jaxtyping import Float
@@ -42,30 +43,33 @@ _SILL, _MARGIN, _OUT = 1.0, 0.8, 0.02  # metres
 _UPRIGHT = 0.05  # vertical part of a wall's normal, at most
 _LEAF = 0.16  # half a leaf card, metres
 _LEAVES_PER_M2, _MOST_LEAVES = 14.0, 2500
-_MOST_WINDOWS = 20_000
+_ALL_LEAVES, _LARGEST_LEAF = 300_000, 0.6  # of a site; where there are more trees, leaves are fewer and larger
+_MOST_WINDOWS = 20_000  # of a wall
+_DETAIL = 150.0  # metres from the eye
 
 
-def site_surfaces(site: Site, *, lit: bool = False) -> Surfaces:
+def site_surfaces(site: Site, eye: Float[np.ndarray, " 3"], *, lit: bool = False) -> Surfaces:
     """Return all that is seen of a site at rest, except vehicles: none of it has an identity.
 
     Args:
         site: The site.
+        eye: (3,) from where it is seen, metres: windows are made on the sides of walls that face it, within 150 m.
         lit: Whether a share of the windows is lit.
     """
     made = Builder()
     ground = site.is_ground
     if ground.any():
-        made.add(site.vertices, site.triangles[ground], ASPHALT)
+        _add(made, site, ground, ASPHALT)
     for number, name in enumerate(site.objects):
         rows = np.flatnonzero((site.triangle_object == number) & ~ground)
         if not len(rows):
             continue
         if name.startswith(POLE):
-            made.add(site.vertices, site.triangles[rows], POLE_GREY)
+            _add(made, site, rows, POLE_GREY)
         elif name.startswith(PARKED):
-            made.add(site.vertices, site.triangles[rows], PARKED_METAL)
+            _add(made, site, rows, PARKED_METAL)
         else:
-            _house(site, name, rows, made, lit)
+            _house(site, name, rows, made, eye, lit)
     return Surfaces.joined([made.done(), _trees(site)])
 
 
@@ -83,33 +87,41 @@ def painted_ground(rings: list[Float[np.ndarray, "corners 3"]], look: Look) -> S
     return made.done()
 
 
+def _add(made: Builder, site: Site, rows: np.ndarray, look: Look) -> None:
+    """Add some triangles of a site, with corners of their own: its vertices are many more."""
+    corners = site.vertices[site.triangles[rows]]
+    made.add(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3), look)
+
+
 def _seed(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "little")
 
 
-def _house(site: Site, name: str, rows: np.ndarray, made: Builder, lit: bool) -> None:
+def _house(site: Site, name: str, rows: np.ndarray, made: Builder, eye: np.ndarray, lit: bool) -> None:
     """Walls in one colour of the palette, roofs dark, and windows on all walls that have room for them."""
     seed = _seed(name)
     facet = site.triangle_facet[rows]
     upright = np.abs(site.facet_normal[facet][:, 2]) < _UPRIGHT
     wall = Look(_FACADES[seed % len(_FACADES)], grain=0.10)
     if upright.any():
-        made.add(site.vertices, site.triangles[rows[upright]], wall)
+        _add(made, site, rows[upright], wall)
     if not upright.all():
-        made.add(site.vertices, site.triangles[rows[~upright]], ROOF)
+        _add(made, site, rows[~upright], ROOF)
     rng = np.random.default_rng(seed)
     frame = Look(tuple(0.6 * c for c in wall.colour))  # type: ignore[arg-type]
     for number in np.unique(facet[upright]):
-        panes = _windows(site, int(number), rows[facet == number])
+        own = rows[facet == number]
+        before = float(site.facet_normal[number] @ eye - site.facet_offset[number])
+        away = np.linalg.norm(site.vertices[site.triangles[own]].reshape(-1, 3) - eye, axis=1).min()
+        panes = _windows(site, int(number), own) if away < _DETAIL else np.zeros((0, 4, 3))
         if not len(panes):
             continue
         glowing = rng.random(len(panes)) < _LIT_SHARE if lit else np.zeros(len(panes), dtype=bool)
-        for side in (_OUT, -_OUT):  # whichever of the two is outside
-            out = panes + side * site.facet_normal[number]
-            made.add_quads(_grown(panes, 0.10) + 0.5 * side * site.facet_normal[number], frame)
-            made.add_quads(out[~glowing], _PANE)
-            if glowing.any():
-                made.add_quads(out[glowing], Look((0.9, 0.75, 0.5)).lit(_LIT_CD_M2))
+        outwards = math.copysign(_OUT, before) * site.facet_normal[number]
+        made.add_quads(_grown(panes, 0.10) + 0.5 * outwards, frame)
+        made.add_quads(panes[~glowing] + outwards, _PANE)
+        if glowing.any():
+            made.add_quads(panes[glowing] + outwards, Look((0.9, 0.75, 0.5)).lit(_LIT_CD_M2))
 
 
 def _grown(quads: np.ndarray, by: float) -> np.ndarray:
@@ -123,7 +135,7 @@ def _windows(site: Site, facet: int, rows: np.ndarray) -> Float[np.ndarray, "win
     """(W, 4, 3) windows on a lattice, all corners of which lie on the wall."""
     normal = site.facet_normal[facet]
     along = np.array([-normal[1], normal[0], 0.0]) / np.hypot(normal[0], normal[1])
-    corners = site.corners[rows]
+    corners = site.vertices[site.triangles[rows]]
     origin = corners.reshape(-1, 3)[0]
     flat = np.stack([(corners - origin) @ along, corners[..., 2]], axis=-1)
     (left, low), (right, high) = flat.reshape(-1, 2).min(axis=0), flat.reshape(-1, 2).max(axis=0)
@@ -156,6 +168,7 @@ def _within(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _trees(site: Site) -> Surfaces:
     """Trunks, and leaves scattered in the canopies that the tracer knows."""
     made = Builder()
+    most = min(_MOST_LEAVES, _ALL_LEAVES // max(site.vegetation.num_volumes, 1))
     for number, volume in enumerate(site.vegetation.volumes):
         if isinstance(volume, Cylinder) and volume.part == "trunk":
             made.add(*canopy_mesh(volume), BARK)
@@ -164,12 +177,14 @@ def _trees(site: Site) -> Surfaces:
         hull, faces = canopy_mesh(volume)
         a, b, c = (hull[faces[:, k]] for k in range(3))
         area = 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
-        centres = volume.sample(min(_MOST_LEAVES, int(_LEAVES_PER_M2 * area)), rng)
+        wanted = max(int(_LEAVES_PER_M2 * area), 1)
+        centres = volume.sample(max(min(most, wanted), 1), rng)
+        half = min(_LEAF * math.sqrt(wanted / len(centres)), _LARGEST_LEAF)
         turn = rng.standard_normal((len(centres), 2, 3))
         one = turn[:, 0] / np.linalg.norm(turn[:, 0], axis=1, keepdims=True)
         two = np.cross(one, turn[:, 1])
         two /= np.linalg.norm(two, axis=1, keepdims=True)
-        corner = [centres + _LEAF * (s * one + t * two) for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        corner = [centres + half * (s * one + t * two) for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
         quads = np.stack(corner, axis=1)
         for tone, colour in enumerate(_LEAVES):
             made.add_quads(quads[tone :: len(_LEAVES)], Look(colour, grain=0.2))

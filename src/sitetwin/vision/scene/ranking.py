@@ -17,6 +17,9 @@ SWEEP_SHARE = 0.9
 _NEIGHBOURS = 1.5
 """Beams over which a vote is spread (standard deviation): an error of the boresight moves all draws alike."""
 
+CLEAR_BELOW = 0.3
+"""Probability of blockage below which the mean power ranks. Chosen on drives of the made-up streets."""
+
 Source = Literal["traced", "line-of-sight"]
 
 
@@ -57,10 +60,11 @@ def sight_powers(station: Station, user: Float[np.ndarray, "draws 3"]) -> Float[
 
 
 def rank_beams(traced: Traced, station: Station, user: Float[np.ndarray, "draws 3"], blocked: float) -> Ranking:
-    """Rank beams by their mean power over that of the best beam of each draw.
+    """Rank beams over draws of a scene.
 
-    A mean of powers alone would follow the draws in which the line of sight is clear, however few they are: it is
-    20 dB over the rest. Relative to the best of its draw, each draw has one vote.
+    Where the line of sight is probably clear, by their mean power. Else by their mean power over that of the best beam
+    of each draw, so that each draw has one vote: a mean of powers would follow the draws in which the line of sight is
+    clear, however few they are, as it is 20 dB over the rest.
 
     Args:
         traced: Beams over draws of the scene.
@@ -71,7 +75,7 @@ def rank_beams(traced: Traced, station: Station, user: Float[np.ndarray, "draws 
     found = traced.powers.max(axis=1) > 0
     powers = traced.powers[found] if found.any() else sight_powers(station, user)
     votes = Traced(powers, np.ones(len(powers), dtype=bool))
-    score = votes.relative
+    score = votes.mean if blocked < CLEAR_BELOW else votes.relative
     probability = _spread(votes.probability, score)
     order = np.argsort(-score, kind="stable")
     reached = np.cumsum(probability[order])
