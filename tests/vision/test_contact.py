@@ -83,6 +83,14 @@ def test_nothing_over_the_horizon_and_no_covariance_that_is_none():
         Ground(level=np.inf)
 
 
+def test_the_ground_about_a_place_is_that_of_the_whole():
+    ground = Ground.of_site(slope())
+    places = np.array([[10.0, 3.0], [-20.0, -40.0]])
+    np.testing.assert_array_equal(ground.near(np.array([0.0, 0.0]), 60.0).height(places), ground.height(places))
+    assert np.isnan(ground.near(np.array([900.0, 0.0]), 10.0).height(places)).all()
+    assert Ground(level=2.0).near(np.zeros(2), 1.0).height(places).tolist() == [2.0, 2.0]
+
+
 def test_a_site_without_ground_is_refused():
     wall = np.array([(0, 0, 0), (5, 0, 0), (5, 0, 5)], dtype=float)
     site = build_site("wall", wall, np.array([[0, 1, 2]]), np.array([0]), ["wall"], [0], [itu_material("concrete")])

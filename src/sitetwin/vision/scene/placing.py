@@ -33,7 +33,7 @@ CONFUSED: Mapping[str, Mapping[str, float]] = {
 }
 """Classes that a box of a class may be, each with what it adds to the sum of squares (detectors know no vans)."""
 
-_ROUNDS, _STEP, _FAR_OFF = 12, 1e-3, 1e6
+_ROUNDS, _STEP, _FAR_OFF, _REACH = 12, 1e-3, 1e6, 25.0
 _HEADING_SIGMA = math.radians(3.0)
 
 
@@ -97,7 +97,8 @@ def _placed(
     start, _ = contact_points(camera, np.array([box.contact]), ground)
     if not names or not np.isfinite(start).all():
         return None
-    fit = _Fit(camera, box, ground, placing, list(names), np.array(headings))
+    local = ground.near(start[0, :2], _REACH)
+    fit = _Fit(camera, box, local, placing, list(names), np.array(headings))
     if fit.known.sum() < 2 or not (fit.known[1] or fit.known[3]):
         return None
     state = fit.solve(start[0])
