@@ -28,6 +28,9 @@ from sitetwin.site import Site
 HELD_OUT = 0.2
 """Share of the blocks of users that a stage is judged by."""
 
+AUDIBLE = 0.03
+"""Share of the noise that the paths' power in a tap must reach for the tap to be compared."""
+
 _FEWEST_BLOCKS = 5
 
 
@@ -99,6 +102,10 @@ def calibrate_cell(
         )
     block = blocks_of(profiles.positions, settings.block_m)
     training = ~held_out(block, settings.seed)
+    begin = first_offset(twin)
+    twin.keep(10 ** (begin / 10) * twin.law([], np.zeros(0)).signal > AUDIBLE * twin.noise)
+    if not len(twin.rows):
+        raise SiteTwinError("no path stands out of the noise at any position: are the profiles those of another site?")
     whole, chosen = climb(twin, free, stages, training, block)
     losses = Losses.of(twin, whole, training, block)
     judged = HeldOutPowers.of(twin, whole, ~training)
@@ -127,7 +134,7 @@ def climb(
         start = np.zeros(len(tried))
         nuisance = scorer.nuisance()
         if best is None:
-            start[:] = _first(scorer, tried)
+            start[:] = [first_offset(twin) if p.what == "offset_db" else 0.0 for p in tried]
         else:
             start[: len(known)], nuisance = best.theta, best.nuisance
         if stage in ("materials", "buildings") and best is not None:
@@ -144,21 +151,14 @@ def climb(
     return best, tuple(kept)
 
 
-def _first(scorer: Scorer, parameters: Sequence[Parameter]) -> np.ndarray:
-    """Where the first stage begins: the constant that makes the median user's power right."""
-    theta = np.zeros(len(parameters))
-    offset = [at for at, p in enumerate(parameters) if p.what == "offset_db"]
-    if not offset:
-        return theta
-    twin = scorer.twin
-    law = twin.law(parameters, theta)
-    users = twin.profiles.power.shape[0]
+def first_offset(twin: ChannelTwin) -> float:
+    """The constant in dB that makes the median user's power right."""
+    law = twin.law([], np.zeros(0))
+    users = len(twin.profiles)
     measured = np.bincount(twin.user, twin.profiles.power.reshape(-1)[twin.rows] - twin.noise, users)
     traced = np.bincount(twin.user, law.signal, users)
     fine = (measured > 0) & (traced > 0)
-    if fine.any():
-        theta[offset[0]] = float(np.median(10 * np.log10(measured[fine] / traced[fine])))
-    return theta
+    return float(np.median(10 * np.log10(measured[fine] / traced[fine]))) if fine.any() else 0.0
 
 
 def pose_parameters(priors: Priors, tx: Radio) -> list[Parameter]:

@@ -109,6 +109,16 @@ class ChannelTwin:
         self.user = self.rows // (profiles.power.shape[1] * profiles.power.shape[2])
         self.noise = profiles.noise.reshape(-1)[self.rows // profiles.power.shape[2]]
 
+    def keep(self, audible: Bool[np.ndarray, " taps"]) -> None:
+        """Compare some of the taps only.
+
+        Args:
+            audible: (R,) which.
+        """
+        self.rows, self.user, self.noise = self.rows[audible], self.user[audible], self.noise[audible]
+        self._spreads.clear()
+        self._lagged.clear()
+
     def law(self, parameters: Sequence[Parameter], theta: np.ndarray) -> TapLaw:
         """What the twin says of its taps at changes of the parameters."""
         power = self._power(parameters, theta)

@@ -17,6 +17,7 @@ _WITHIN = 12.0  # nats below the highest
 _SAME = 0.5  # posterior standard deviations within which a peak is the one that was found
 _BETTER = 0.5  # nats by which another peak must be higher to begin anew from there
 _RESTARTS = 2
+_SWEEPS = {"materials": 2, "buildings": 1}  # buildings begin near their classes
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,11 @@ def scanned(
     nuisance: Contamination,
     dispersion: float,
     stage: Stage,
-    sweeps: int = 2,
 ) -> np.ndarray:
     """Changes with the most likely pair of each slab of a stage, one slab after the other."""
     moved = theta.copy()
     slabs = slabs_of(scorer, parameters, stage)
-    for _ in range(sweeps if len(slabs) > 1 else 1):
+    for _ in range(_SWEEPS[stage] if len(slabs) > 1 else 1):
         for slab in slabs:
             peaks = _peaks(scorer, parameters, moved, nuisance, dispersion, slab, 1)
             if peaks:

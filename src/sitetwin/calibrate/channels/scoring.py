@@ -25,6 +25,7 @@ _SHARE = (0.005, 0.4)  # bounds of the share of outliers
 _ROUNDS = 12
 _ENOUGH = 0.05  # nats of the log-posterior that a round must gain
 _HALVINGS = 6
+_NUISANCE_ROUNDS = 2
 _INFORMED = 1.0  # of the prior's precision: directions with more information tell how far the errors are correlated
 _FEWEST_BLOCKS = 5  # that tell how errors of the twin vary
 _FEWEST_USERS = 3.0  # where Student's t has a variance
@@ -103,14 +104,14 @@ class Scorer:
         """Most likely misfit and share of outliers at given parameters."""
         law = self.law(parameters, theta)
         found = start
-        for _ in range(3):
+        for _ in range(_NUISANCE_ROUNDS):
             share = float(np.clip(1 - scores(self.observed, law, found).inlier.mean(), *_SHARE))
             found = replace(found, share=share)
 
             def minus(log_misfit: float, at: Contamination = found) -> float:
                 return -float(scores(self.observed, law, replace(at, misfit=float(np.exp(log_misfit)))).each.sum())
 
-            best = minimize_scalar(minus, bounds=tuple(np.log(_MISFIT)), method="bounded", options={"xatol": 0.02})
+            best = minimize_scalar(minus, bounds=tuple(np.log(_MISFIT)), method="bounded", options={"xatol": 0.05})
             found = replace(found, misfit=float(np.exp(best.x)))
         return found
 

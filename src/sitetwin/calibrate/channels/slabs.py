@@ -178,7 +178,10 @@ class SlabScan:
         worth[other > _FOREIGN * law.mean] = 0.0
         rows = np.argsort(-worth, kind="stable")[:_ROWS]
         self.rows = rows = rows[worth[rows] > 0]
-        self.own = spread[rows][:, columns]
+        own = spread[rows][:, columns]
+        used = np.unique(own.indices // ports)
+        self.parts, self.cosine = [part[used] for part in self.parts], self.cosine[torch.from_numpy(used)]
+        self.own = own[:, (used[:, None] * ports + np.arange(ports)).reshape(-1)]
         self.own_squared = csr_array((self.own.data**2, self.own.indices, self.own.indptr), shape=self.own.shape)
         self.rest = TapLaw(spread[rows] @ rest, squared[rows] @ rest**2, law.noise[rows])
         self.observed = scorer.observed[rows]
