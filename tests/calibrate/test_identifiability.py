@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.calibrate.test_channels import CARRIER, STATION, channels, street, users
+from tests.calibrate.street import CARRIER, STATION, channels, street, users
 
 from sitetwin.calibrate.channels import CalibrationSettings, Priors, calibrate_cell
 from sitetwin.calibrate.channels.cell import pose_parameters
@@ -19,9 +19,14 @@ from sitetwin.rays import TraceSettings, trace
 def cell(depth, **choices):
     """A calibration of profiles along the street."""
     site = street()
-    paths = trace(site, STATION, users(40, 3), TraceSettings(max_depth=depth))
+    paths = trace(site, STATION, users(24, 3), TraceSettings(max_depth=depth))
     data = channels(site, paths, 4, subcarriers=128)
     return calibrate_cell(site, paths, profiles_of_csi(data, taps=(-2, 60)), **choices)
+
+
+def changed(signal, before):
+    """Largest change of a tap over the strongest tap."""
+    return np.abs(signal - before).max() / before.max()
 
 
 def reflected_power(permittivity, conductivity, cosine):
@@ -65,7 +70,7 @@ def test_an_isotropic_antenna_does_not_see_its_turn():
         tx=Radio("single", pattern="tr38901"),
         settings=CalibrationSettings(stages=("offset", "pose"), priors=Priors(station_m=0, height_m=0)),
     )
-    assert {e.parameter.name: e for e in directive.estimates}["yaw_deg"].ratio < 0.9
+    assert {e.parameter.name: e for e in directive.estimates}["yaw_deg"].ratio < 0.97
 
 
 def test_station_and_positions_are_one_offset_on_direct_paths():
@@ -78,7 +83,10 @@ def test_station_and_positions_are_one_offset_on_direct_paths():
     for depth in (0, 1):
         twin = cell(depth, settings=CalibrationSettings(stages=("offset",))).scorer.twin
         still = twin.law(parameters, 0 * together).signal
-        assert not np.allclose(twin.law(parameters, apart).signal, still, rtol=1e-3)
+        assert changed(twin.law(parameters, apart).signal, still) > 1e-3
         for theta in (together, across):
-            same = np.allclose(twin.law(parameters, theta).signal, still, rtol=1e-6)
-            assert same == (depth == 0 or theta is together)  # walls along the street do not see a shift along it
+            change = changed(twin.law(parameters, theta).signal, still)
+            if depth == 0 or theta is together:  # walls along the street do not see a shift along it
+                assert change < 1e-6
+            else:
+                assert change > 1e-3

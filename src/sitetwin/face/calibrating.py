@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from sitetwin.calibrate.channels.cell import CalibrationSettings, calibrate_cell
 from sitetwin.calibrate.channels.outcome import SiteCalibration
 from sitetwin.calibrate.channels.parameters import STAGES, Priors
 from sitetwin.channel import Radio
-from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.face.tracing import TraceChoices, trace_settings
 from sitetwin.face.transmitters import Where, transmitters
@@ -98,14 +97,12 @@ def calibrate_site(
         raise SiteTwinError(f"{len(positions)} stations were given; a calibration is that of one")
     data = within_site(_read(measured), site, float(own.get("height", 1.5)))
     profiles = _profiles(data, radio or Radio(), own)
-    notes = _range_notes(site, profiles.carrier_hz)
     tell("trace", 0.0)
     paths = trace(site, positions[0], profiles.positions, settings, lambda share: tell("trace", share))
     tell("trace", 1.0)
     tell("calibrate", 0.0)
     cell = calibrate_cell(site, paths, profiles, radio, user_radio, wanted)
     tell("calibrate", 1.0)
-    cell = replace(cell, notes=(*cell.notes, *notes))
     return SiteCalibration.of(cell, site, positions[0].tolist(), _hash(data))
 
 
@@ -148,15 +145,6 @@ def _profiles(data: xr.Dataset, radio: Radio, own: dict[str, object]) -> Profile
         found = profiles_of_table(data, noise=noise, window=window, carrier_hz=carrier)  # type: ignore[arg-type]
     beside = {"taken beside the site": int(data.attrs.get("off_the_site", 0))}
     return replace(found, left_out={**found.left_out, **beside})
-
-
-def _range_notes(site: Site, carrier_hz: float) -> list[str]:
-    """What the ITU's tables say of materials at a carrier out of their range."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SiteTwinWarning)
-        for material in site.materials:
-            material.evaluate(carrier_hz)
-    return list(dict.fromkeys(str(one.message) for one in caught))
 
 
 def _hash(data: xr.Dataset) -> str:
