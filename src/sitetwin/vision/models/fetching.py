@@ -18,7 +18,7 @@ PATIENCE = 600.0
 """Seconds that a client may take."""
 
 _COMMANDS = {
-    "npm": ("npm", "pack", "--ignore-scripts", "--silent"),
+    "npm": ("npm", "pack", "--ignore-scripts", "--loglevel=error"),
     "pip": ("pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"),
 }
 
