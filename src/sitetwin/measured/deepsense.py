@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning, said_of
+from sitetwin.measured.deepsense_labels import labels_from_zero
 from sitetwin.measured.deepsense_layouts import RawRows, read_layout
 from sitetwin.measured.plausible import (
     PowerUnit,
@@ -57,7 +58,8 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
         Dimensions ``sample`` and ``beam`` (official order: falling azimuth, from 0). Variables: ``power`` (sample,
         beam) linear; ``latitude``, ``longitude`` degrees; ``east``, ``north`` metres from the base station (transverse
         Mercator about it, scale 1); ``drive`` int64; ``dead`` (beam,) bool, beams that are never the answer;
-        ``image``, ``boxes`` paths where the scenario has them. Attributes say the layout, the station, and the counts.
+        ``image``, ``boxes``, ``lidar``, ``radar`` paths, ``label`` (int64, from 0, -1 where there is none) and ``time``
+        in seconds of the day, where the scenario has them. Attributes say the layout, the station, and the counts.
 
     Raises:
         SiteTwinError: Files are missing or damaged, or no row is left; the message names which. Or the rows cannot be
@@ -94,6 +96,7 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
         rows = rows[np.argsort(raw.order[rows], kind="stable")]
     drive, notes = _drives(raw, rows, local)
     dead = _dead(power[rows])
+    label, of_labels = (None, []) if raw.label is None else labels_from_zero(raw.label[rows], power[rows])
     with said_of(where):
         check_order(local[rows], drive, raw.drive is not None)
         silent = int(np.isnan(power[rows]).all(axis=0)[_working(power.shape[1])].sum())
@@ -103,11 +106,17 @@ def read_deepsense(path: str | Path, max_range_m: float = 300.0, power_unit: Pow
             *masked_note(power[rows][:, ~dead]),
             *left_out_notes(skipped, len(keep)),
             *silent_note(silent, power.shape[1]),
+            *of_labels,
             *(check_bearing(power[rows], local[rows]) or drive_notes(power[rows], local[rows], drive)),
         ]
     for note in notes:
         warnings.warn(f"{raw.name}: {note}", SiteTwinWarning, stacklevel=2)
-    return _data_set(raw, rows, power, local, drive, dead, skipped, notes)
+    found = _data_set(raw, rows, power, local, drive, dead, skipped, notes)
+    if label is not None:
+        found["label"] = ("sample", label, {"long_name": "best beam as published, from 0; -1 for none"})
+    if raw.seconds is not None:
+        found["time"] = ("sample", raw.seconds[rows], {"units": "s", "long_name": "time of the day"})
+    return found
 
 
 def _drives(raw: RawRows, rows: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -151,7 +160,12 @@ def _data_set(
             "dead": ("beam", dead),
             **{
                 name: ("sample", paths[keep])
-                for name, paths in (("image", raw.images), ("boxes", raw.boxes))
+                for name, paths in (
+                    ("image", raw.images),
+                    ("boxes", raw.boxes),
+                    ("lidar", raw.lidar),
+                    ("radar", raw.radar),
+                )
                 if paths is not None
             },
         },

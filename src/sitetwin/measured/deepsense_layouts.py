@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ _GATHERED = re.compile(r"(scenario\d+)_unit1_pwr_60ghz_(\d+-\d+)\.npy")
 _POWERS = Path("data", "real_beam_pwr.mat")
 _LONGEST_HEADING = 1 << 14  # bytes
 _DRIVE = re.compile(r"[0-9]{1,9}(\.0{0,9})?")  # tables that went through floating point say 3.0
+_STAMP = re.compile(r"([0-9]{1,2})[:-]([0-9]{1,2})[:-]([0-9]{1,2})(?:\.([0-9]{1,9})|-([0-9]{1,6}))?")
 
 LARGEST_TABLE = 1 << 26
 """Bytes of the table of a scenario."""
@@ -48,6 +50,10 @@ class RawRows:
         images: (N,) paths relative to the folder, "" where there is none; or None.
         boxes: (N,) paths of files of bounding boxes, relative to the folder, "" where there is none; or None.
         order: (N,) places of the rows in time, such as the column "index"; or None where the rows stand as measured.
+        lidar: (N,) paths of laser scans, as `images`; or None.
+        radar: (N,) paths of radar frames, as `images`; or None.
+        label: (N,) int64 best beams as a table has them, whatever their base, -1 where there is none; or None.
+        seconds: (N,) seconds of the day of the table's time stamps, NaN where there is none; or None.
         skipped: Rows left out so far, by reason.
         unreadable: Why the first file of each kind could not be read, one sentence each.
     """
@@ -61,6 +67,10 @@ class RawRows:
     images: np.ndarray | None = None
     boxes: np.ndarray | None = None
     order: np.ndarray | None = None
+    lidar: np.ndarray | None = None
+    radar: np.ndarray | None = None
+    label: np.ndarray | None = None
+    seconds: np.ndarray | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
@@ -96,8 +106,12 @@ def read_layout(path: Path) -> RawRows:
 
 def _official(folder: Path) -> RawRows:
     table = _table(folder)
-    rows = _Rows(folder, table)
-    read: list[tuple[np.ndarray, np.ndarray, int, str, str, str]] = []
+    rows = Rows(folder, table)
+    if rows.user == "unit2_loc_1":
+        raise SiteTwinError(f"'{table}' is a table of sequences, of the challenge; read it with read_challenge")
+    if rows.power is None:
+        raise SiteTwinError(f"'{table}' has no column unit1_pwr_60ghz; give the table as it was published")
+    read: list[tuple[np.ndarray, np.ndarray, dict[str, str]]] = []
     station: np.ndarray | None = None
     for row in rows.table:
         power = rows.numbers(row, rows.power)
@@ -110,17 +124,7 @@ def _official(folder: Path) -> RawRows:
             continue
         if station is None:
             station = rows.numbers(row, rows.station)
-        drive = rows.cell(row, rows.drive)
-        read.append(
-            (
-                power,
-                place[:2],
-                int(drive.split(".")[0]) if _DRIVE.fullmatch(drive) else -1,
-                rows.cell(row, rows.image),
-                rows.cell(row, rows.box),
-                rows.cell(row, rows.order),
-            )
-        )
+        read.append((power, place[:2], row))
     if not read:
         left_out = ", ".join(f"{count} rows {reason}" for reason, count in rows.skipped.items()) or "it has no rows"
         raise SiteTwinError(
@@ -133,7 +137,8 @@ def _official(folder: Path) -> RawRows:
     whole = [row for row in read if len(row[0]) == beams]
     if len(whole) < len(read):
         rows.skipped["with another number of beams"] = len(read) - len(whole)
-    powers, places, drives, images, boxes, order = zip(*whole, strict=True)
+    powers, places, cells = zip(*whole, strict=True)
+    drives = [rows.whole(row, rows.drive) for row in cells]
     known = rows.drive is not None and min(drives) >= 0
     return RawRows(
         layout="official",
@@ -142,9 +147,13 @@ def _official(folder: Path) -> RawRows:
         position=np.stack(places),
         station=station[:2],
         drive=np.array(drives, dtype=np.int64) if known else None,
-        images=np.array(images, dtype=np.str_) if rows.image else None,
-        boxes=np.array(boxes, dtype=np.str_) if rows.box else None,
-        order=_places_in_time(order),
+        images=rows.paths(cells, rows.image),
+        boxes=rows.paths(cells, rows.box),
+        order=_places_in_time(tuple(rows.cell(row, rows.order) for row in cells)),
+        lidar=rows.paths(cells, rows.lidar),
+        radar=rows.paths(cells, rows.radar),
+        label=rows.labels(cells),
+        seconds=rows.seconds(cells),
         skipped=rows.skipped,
         unreadable=rows.unreadable,
     )
@@ -161,12 +170,12 @@ def _places_in_time(cells: tuple[str, ...]) -> np.ndarray | None:
 
 def _table(folder: Path) -> Path:
     """The scenario's CSV table: the one with a column of beam powers."""
-    tables = [f for f in sorted(folder.glob("*.csv")) if any("pwr" in name for name in _columns(f))]
+    tables = [f for f in sorted(folder.glob("*.csv")) if any("pwr" in name for name in columns(f))]
     if len(tables) == 1:
-        if len(_columns(tables[0])) == 1 and ";" in _columns(tables[0])[0]:
+        if len(columns(tables[0])) == 1 and ";" in columns(tables[0])[0]:
             raise SiteTwinError(f"the columns of '{tables[0]}' are apart by semicolons; write it with commas")
         return tables[0]
-    if len(tables) > 1 and len({tuple(_columns(table)) for table in tables}) == 1:
+    if len(tables) > 1 and len({tuple(columns(table)) for table in tables}) == 1:
         names = ", ".join(table.name for table in tables)
         raise SiteTwinError(
             f"'{folder}' holds one scenario in {len(tables)} tables of the same columns ({names}), as training data "
@@ -179,7 +188,8 @@ def _table(folder: Path) -> Path:
     )
 
 
-def _columns(table: Path) -> list[str]:
+def columns(table: Path) -> list[str]:
+    """Names of the columns of a table, in small letters; none where it cannot be read."""
     try:
         head = read_head(table, _LONGEST_HEADING).decode("utf-8-sig", errors="ignore")
         return [name.strip().lower() for name in next(iter(parse_table(head.partition("\n")[0], str(table))), [])]
@@ -187,48 +197,72 @@ def _columns(table: Path) -> list[str]:
         return []
 
 
-class _Rows:
-    """A CSV table whose cells name files below its folder; columns are found whatever their capitals."""
+class Rows:
+    """A CSV table whose cells name files below its folder; columns are found whatever their capitals.
+
+    Attributes:
+        table: Cells of each row by column, columns in small letters.
+        names: Columns.
+        skipped: Rows left out so far, by reason.
+        why: By column, why the first of its files that could not be read could not.
+    """
 
     def __init__(self, folder: Path, table: Path) -> None:
         self.folder, self.skipped = folder, Counter[str]()
-        self.why: dict[str | None, str] = {}  # why the first unreadable file of a column could not be read
-        names = _columns(table)
-
-        def column(*wanted: str) -> str | None:
-            return next((name for want in wanted for name in names if name == want), None)
-
-        def like(part: str) -> str | None:
-            return next((name for name in names if part in name), None)
-
-        self.power = column("unit1_pwr_60ghz") or like("pwr_60ghz")
-        self.station = column("unit1_loc")
-        self.user = column("unit2_loc_cal", "unit2_loc")
-        for name, found in (("unit1_pwr_60ghz", self.power), ("unit1_loc", self.station), ("unit2_loc", self.user)):
+        self.why: dict[str | None, str] = {}
+        self.names = columns(table)
+        self.power = self.column("unit1_pwr_60ghz") or self._like("pwr_60ghz")
+        self.station = self.column("unit1_loc")
+        self.user = self.column("unit2_loc_cal", "unit2_loc", "unit2_loc_1")
+        for name, found in (("unit1_loc", self.station), ("unit2_loc", self.user)):
             if found is None:
                 raise SiteTwinError(f"'{table}' has no column {name}; give the table as it was published")
-        self.drive, self.image = column("seq_index"), column("unit1_rgb")
-        self.box = like("bbox") or like("bounding_box")
-        self.order = column("index", "frame", "time_index")
+        self.drive, self.image = self.column("seq_index"), self.column("unit1_rgb")
+        self.lidar, self.radar = self.column("unit1_lidar"), self.column("unit1_radar")
+        self.label = self.column("unit1_beam", "unit1_beam_index")
+        self.time = self.column("time_stamp") or self._like("time_stamp[")
+        self.box = self._like("bbox") or self._like("bounding_box")
+        self.order = self.column("index", "frame", "time_index")
         lines = [cells for cells in read_table(table, f"'{table}'", LARGEST_TABLE, "copy it again") if cells]
         if len(lines) - 1 > MOST_ROWS:
             raise SiteTwinError(
                 f"'{table}' has {len(lines) - 1} rows, more than {MOST_ROWS}; leave out what is not needed"
             )
-        self.table = [dict(zip(names, cells, strict=False)) for cells in lines[1:]]
+        self.table = [dict(zip(self.names, cells, strict=False)) for cells in lines[1:]]
+
+    def column(self, *wanted: str) -> str | None:
+        """The first of some columns that the table has."""
+        return next((name for want in wanted for name in self.names if name == want), None)
+
+    def _like(self, part: str) -> str | None:
+        return next((name for name in self.names if part in name), None)
 
     @staticmethod
     def cell(row: dict[str, str], column: str | None) -> str:
+        """A cell; empty where the table has no such column."""
         return (row.get(column) or "").strip() if column else ""
+
+    def whole(self, row: dict[str, str], column: str | None) -> int:
+        """The whole number of a cell, such as 3 or 3.0; -1 where it holds none."""
+        text = self.cell(row, column)
+        return int(text.split(".")[0]) if _DRIVE.fullmatch(text) else -1
+
+    def paths(self, cells: Sequence[dict[str, str]], column: str | None) -> np.ndarray | None:
+        """The cells of a column of paths; None where the table has no such column."""
+        return np.array([self.cell(row, column) for row in cells], dtype=np.str_) if column else None
+
+    def labels(self, cells: Sequence[dict[str, str]]) -> np.ndarray | None:
+        """Best beams as the table has them, -1 where there is none; None where it has no such column."""
+        return np.array([self.whole(row, self.label) for row in cells], dtype=np.int64) if self.label else None
+
+    def seconds(self, cells: Sequence[dict[str, str]]) -> np.ndarray | None:
+        """Seconds of the day, NaN where a time stamp is none; None where the table has no such column."""
+        return np.array([seconds_of_day(self.cell(row, self.time)) for row in cells]) if self.time else None
 
     def numbers(self, row: dict[str, str], column: str | None) -> np.ndarray | None:
         """Numbers of the file that a cell names; None, with the reason kept, if it is missing or damaged."""
-        name = self.cell(row, column).replace("\\", "/").lstrip("./")
         try:
-            path = self.folder / name
-            if not name or "\0" in name or ".." in path.parts:
-                raise SiteTwinError(f"'{name}' names no file in the folder of the scenario")
-            return read_text_numbers(path)
+            return read_text_numbers(member(self.folder, self.cell(row, column)))
         except SiteTwinError as error:
             self.why.setdefault(column, str(error))
             return None
@@ -237,6 +271,34 @@ class _Rows:
     def unreadable(self) -> list[str]:
         """Why the first unreadable file of each column could not be read."""
         return list(self.why.values())
+
+
+def member(folder: Path, cell: str) -> Path:
+    """The file of a scenario's folder that a cell of its table names, with or without "./" or "/" before it.
+
+    Raises:
+        SiteTwinError: It names no file in the folder.
+    """
+    name = cell.replace("\\", "/").lstrip("./")
+    path = folder / name
+    if not name or "\0" in name or ".." in path.parts:
+        raise SiteTwinError(f"'{name}' names no file in the folder of the scenario")
+    return path
+
+
+def seconds_of_day(stamp: str) -> float:
+    """Seconds of the day of a time stamp such as 03-23-11-091800, 03:23:11.5 or 03:23:11; NaN for anything else.
+
+    Behind a hyphen stand microseconds, behind a point a fraction of a second.
+    """
+    match = _STAMP.fullmatch(stamp.strip("[]'\" "))
+    if match is None:
+        return float("nan")
+    hours, minutes, seconds, fraction, micros = match.groups()
+    if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:
+        return float("nan")
+    part = int(micros) / 1e6 if micros else float(f"0.{fraction}") if fraction else 0.0
+    return 3600.0 * int(hours) + 60.0 * int(minutes) + int(seconds) + part
 
 
 def _gathered(folder: Path, scenario: str, span: str) -> RawRows:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats import CirGenerator, read_npy, read_text_numbers
-from sitetwin.measured import read_csi, read_dichasus, read_profiles
+from sitetwin.measured import read_challenge, read_csi, read_dichasus, read_profiles
 from sitetwin.measured.deepsense import read_deepsense, read_lanes
 from sitetwin.store.mat_files import read_mat
 from sitetwin.view.sources import read_values
@@ -144,6 +144,15 @@ def _check_measured(data: Any) -> None:
     plausible([data.east.values, data.north.values, data.latitude.values, data.drive.values])
 
 
+def _check_challenge(data: Any) -> None:
+    power, label = data.power.values, data.label.values
+    assert (np.isnan(power) | ((power > 0) & (power < np.inf))).all(), "a power that is none"
+    assert ((label >= -1) & (label < power.shape[1])).all(), "a label that is no beam"
+    place = np.stack([data[name].values for name in ("latitude", "longitude")])
+    assert np.isfinite(place).all(axis=0).any(axis=1).all(), "a row without position"
+    plausible([np.nan_to_num(data[name].values) for name in ("east", "north", "latitude", "longitude")])
+
+
 def _check_values(found: dict[str, np.ndarray]) -> None:
     assert found, "no columns"
     assert {(array.dtype, array.ndim) for array in found.values()} == {(np.dtype(np.float64), 1)}, "no plain columns"
@@ -188,6 +197,22 @@ TARGETS = (
         _folder(lambda folder: deepsense_folders.write_official(folder, 8)),
         (b"unit1_pwr_60ghz", b"unit1_loc", b"unit2_loc", b"seq_index", b"index", b"../", b"unit2_loc_cal"),
         _check_measured,
+        0.5,
+    ),
+    Target(
+        "deepsense-camera",
+        lambda folder: read_deepsense(folder),
+        _folder(lambda folder: deepsense_folders.write_camera_scenario(folder, 8)),
+        (b"unit1_beam", b"time_stamp", b"unit1_lidar", b"nan", b"-1", b"01-02-03-000004"),
+        _check_measured,
+        0.5,
+    ),
+    Target(
+        "deepsense-challenge",
+        lambda folder: read_challenge(folder),
+        _folder(lambda folder: deepsense_folders.write_challenge(folder, 4)),
+        (b"unit2_loc_1", b"unit1_beam", b"scenario32", b"scenario", b"unit1_rgb_1", b"nan", b"../"),
+        _check_challenge,
         0.5,
     ),
     Target(
