@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli import store, study_beams, study_csi, study_precoding
 from sitetwin.cli.calibrate import calibrate
+from sitetwin.cli import store, study_beams, study_csi, study_precoding, study_vision
 from sitetwin.cli.channels import channels
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
@@ -51,6 +51,7 @@ study_app = typer.Typer(help="Run a study from a frozen configuration to a page 
 study_app.command("csi")(study_csi.csi)
 study_app.command("beams")(study_beams.beams)
 study_app.command("precoding")(study_precoding.precoding)
+study_app.command("vision")(study_vision.vision)
 app.add_typer(study_app, name="study")
 
 site_app = typer.Typer(

@@ -15,6 +15,8 @@ _HOMES = {
     "frame": ("claim_folder",),
     "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
     "precoding.study": ("run_precoding_study",),
+    "vision.config": ("VisionStudy", "vision_study"),
+    "vision.study": ("run_vision_study",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -23,6 +25,7 @@ __all__ = [
     "CsiStudy",
     "DrivePlace",
     "PrecodingStudy",
+    "VisionStudy",
     "claim_folder",
     "csi_study",
     "precoding_study",
@@ -30,6 +33,8 @@ __all__ = [
     "read_place",
     "run_csi_study",
     "run_precoding_study",
+    "run_vision_study",
+    "vision_study",
 ]
 
 if TYPE_CHECKING:
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
     from sitetwin.studies.frame import claim_folder
     from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place
     from sitetwin.studies.precoding.study import run_precoding_study
+    from sitetwin.studies.vision.config import VisionStudy, vision_study
+    from sitetwin.studies.vision.study import run_vision_study
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,65 @@
+"""The command `sitetwin study vision`: the published vision twin on measured powers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitetwin.cli.console import out, progress_bars, say
+from sitetwin.cli.failures import resumed_again
+from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
+from sitetwin.cli.study_beams import POWER_UNITS
+
+FIXES = ("stale", "extrapolated")
+
+
+def vision(
+    scenario: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder of a DeepSense 6G scenario, a scenario<n>_unit1_pwr_60ghz_*.npy beside its positions, or a "
+            "package of the challenge of 2022; may be given several times."
+        ),
+    ],
+    to: StudyFolder,
+    profile: Annotated[
+        str,
+        choice(
+            *PROFILES,
+            checked=False,
+            help="quick (minutes), paper (the published protocol) or full (the drives dealt five times).",
+        ),
+    ] = "quick",
+    codebook: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with built_in_beam_pattern_<n>.mat; codebook_beams in or beside each scenario by default. "
+            "Without any, an ideal array stands for it."
+        ),
+    ] = None,
+    power_unit: Annotated[
+        str | None,
+        choice(*POWER_UNITS, help="Unit of the measured powers: linear, or dB. By default the numbers decide."),
+    ] = None,
+    fixes: Annotated[
+        str,
+        choice(
+            *FIXES,
+            help="Positions in packages of the challenge, which give the first two of five: the second as it is, or "
+            "both continued at their speed.",
+        ),
+    ] = "stale",
+) -> None:
+    """Judge the published vision twin's profiles, mapping and baselines on measured powers, beside its tables."""
+    from sitetwin.report import vision_table, write_vision_report
+    from sitetwin.studies import run_vision_study, vision_study
+    from sitetwin.studies.vision.results import read_vision_results
+
+    study = vision_study(profile)
+    with resumed_again(to), progress_bars() as tell:
+        run_vision_study(study, scenario, to, codebook, power_unit, fixes, tell)  # type: ignore[arg-type]  # as read
+        page = write_vision_report(to)
+    out.print(vision_table(read_vision_results(to)))
+    say(str(page))

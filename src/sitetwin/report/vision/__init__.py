@@ -1,0 +1,1 @@
+"""The page of a vision study and its table for the terminal."""

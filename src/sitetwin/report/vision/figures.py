@@ -1,0 +1,62 @@
+"""Figures of a vision study: distance-based accuracy of the methods, scenario by scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sitetwin.drawing.style import colours, new_figure, render
+from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults
+
+TASKS = {
+    "explained": "Powers that profiles give back",
+    "predicted": "Powers on drives that were not seen",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its caption, as files "png" and "svg"."""
+
+    name: str
+    caption: str
+    files: dict[str, bytes]
+
+
+def draw_figures(results: VisionResults) -> list[Drawn]:
+    """One figure for each task: a panel for each scenario."""
+    drawn = []
+    for task, title in TASKS.items():
+        scenarios = [one for one in results.scenarios if any(row.task == task for row in one.rows)]
+        if scenarios:
+            caption = f"{title}: distance-based accuracy, 95 % over drives."
+            drawn.append(Drawn(f"accuracy-{task}", caption, _bars(scenarios, task)))
+    return drawn
+
+
+def label(row: Row) -> str:
+    """Method and what it has seen."""
+    if row.beams_measured is not None:
+        return f"{row.method} ({row.beams_measured} beams)"
+    return f"{row.method} ({row.calibration_rows} rows)" if row.calibration_rows is not None else row.method
+
+
+def _bars(scenarios: Sequence[ScenarioResults], task: str) -> dict[str, bytes]:
+    most = max(sum(row.task == task for row in one.rows) for one in scenarios)
+    figure = new_figure(4.0 + 3.0 * len(scenarios), 1.2 + 0.32 * most)
+    panels = figure.subplots(1, len(scenarios), sharey=False, squeeze=False)[0]
+    methods = list(dict.fromkeys(row.method for one in scenarios for row in one.rows if row.task == task))
+    colour = colours(methods)
+    for axes, one in zip(panels, scenarios, strict=True):
+        rows = [row for row in one.rows if row.task == task]
+        for place, row in enumerate(rows):
+            mean = row.dba.mean or 0.0
+            axes.barh(place, mean, color=colour[row.method], height=0.7)
+            if row.dba.has_interval:
+                axes.plot([row.dba.low, row.dba.high], [place, place], color="black", lw=1)
+        axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("DBA")
+        axes.set_title(one.name)
+    return render(figure)

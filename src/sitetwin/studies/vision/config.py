@@ -1,0 +1,101 @@
+"""Configuration of the vision study: frozen, validated, hashed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.studies.frame import Frozen
+
+VisionProfile = Literal["quick", "paper", "full"]
+
+
+class MeasuredScenarios(Frozen):
+    """How scenarios with measured powers are used.
+
+    Attributes:
+        folds: Folds of whole drives; every drive is tested once in each deal.
+        deals: Times that the drives are dealt into folds.
+        calibration_rows: Measured rows that a method may see: few, and (0) the whole pool.
+        twin_rows: Measured rows of the structured twin without a camera; 0 leaves it out.
+        descent_steps: Most steps of the mapping that is fitted by descent; 0 leaves it out.
+        swept: Steps between measured beams from which the others are predicted; 1 measures all.
+        wide_beams: Beams of the layer-1 codebook.
+        strongest: Beams that equation 1 adds up.
+    """
+
+    folds: int = Field(default=5, ge=2)
+    deals: int = Field(default=1, ge=1)
+    calibration_rows: tuple[int, ...] = (40, 0)
+    twin_rows: int = Field(default=40, ge=0)
+    descent_steps: int = Field(default=5000, ge=0)
+    swept: tuple[int, ...] = (1, 2, 4)
+    wide_beams: int = Field(default=6, ge=2)
+    strongest: int = Field(default=16, ge=1)
+
+
+class NetworkTraining(Frozen):
+    """The end-to-end network.
+
+    Attributes:
+        runs: Trainings from other first weights; 0 leaves the network out.
+        width: Columns of the images that it sees; rows follow from the shape of the images.
+        epochs: Most epochs; the best on a drive that is held out is kept.
+        patience: Epochs without gain after which training ends.
+        rate: Of Adam.
+        batch: Images of a step.
+        rows: Most rows of a scenario that train.
+    """
+
+    runs: int = Field(default=10, ge=0)
+    width: int = Field(default=160, ge=32)
+    epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)
+    rate: float = Field(default=1e-3, gt=0)
+    batch: int = Field(default=32, ge=1)
+    rows: int = Field(default=2000, ge=10)
+
+
+class VisionStudy(Frozen):
+    """Configuration of the whole study.
+
+    Attributes:
+        schema_version: Schema of this configuration.
+        profile: "quick", "paper" or "full".
+        measured: How scenarios with measured powers are used.
+        network: The end-to-end network, for scenarios whose images are there.
+        seed: Of deals, draws and first weights.
+        bootstrap_draws: Draws of whole drives.
+    """
+
+    schema_version: Literal["sitetwin.vision-configuration/1"] = "sitetwin.vision-configuration/1"
+    profile: VisionProfile
+    measured: MeasuredScenarios = MeasuredScenarios()
+    network: NetworkTraining = NetworkTraining()
+    seed: int = 2024
+    bootstrap_draws: int = Field(default=2000, ge=100)
+
+
+def vision_study(profile: str) -> VisionStudy:
+    """The frozen configuration of a profile.
+
+    Args:
+        profile: "quick" takes minutes: one deal of the drives, no descent, one training of the network. "paper" is the
+            published protocol with ten trainings. "full" deals the drives five times.
+
+    Raises:
+        SiteTwinError: The profile is unknown.
+    """
+    if profile == "quick":
+        return VisionStudy(
+            profile="quick",
+            measured=MeasuredScenarios(descent_steps=0, swept=(1, 2)),
+            network=NetworkTraining(runs=1, width=112, epochs=3, rows=300),
+        )
+    if profile == "paper":
+        return VisionStudy(profile="paper")
+    if profile == "full":
+        return VisionStudy(profile="full", measured=MeasuredScenarios(deals=5))
+    raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper, full")

@@ -1,0 +1,195 @@
+"""What the study makes of measured powers: how well profiles explain them, and what positions predict of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from sitetwin.calibrate import StructuredTwin, choose_in_turn
+from sitetwin.learn.beams.metrics import distance_based_accuracy
+from sitetwin.learn.beams.splits import BeamSplit, drive_folds
+from sitetwin.studies.vision.config import VisionStudy
+from sitetwin.studies.vision.scenario import Scenario
+from sitetwin.vision.profiles import (
+    Descent,
+    Pointing,
+    PointReflectors,
+    ProfileCodebook,
+    Reconstruction,
+    fit_map,
+    fit_pointing,
+    interpolated_scores,
+    sight_scores,
+    table_row,
+    wide_accuracy,
+    wide_agreement,
+)
+
+CONTROL = "control: powers interpolated between beams"
+"""It is shown beside every profile."""
+
+_FEWEST = 20  # rows of a fold that a method is fitted to
+
+
+def explained(study: VisionStudy, scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """How well profiles give back the powers that they were found from, and those of beams that were not measured.
+
+    All beams are ranked; of the measured ones the control knows the power itself, so that with all beams measured its
+    only errors are those of beams whose peaks coincide.
+    """
+    book = ProfileCodebook.of(scenario.book, scenario.dead)
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "equations 1 and 2": lambda power: _through(Reconstruction("sum", study.measured.strongest), power, book),
+        "equations 1 and 2, all beams": lambda power: _through(Reconstruction("sum", power.shape[1]), power, book),
+        "equations 1 and 2, floor kept": lambda power: _through(
+            Reconstruction("sum", study.measured.strongest, "none"), power, book
+        ),
+        "non-negative least squares": lambda power: _through(Reconstruction("nnls"), power, book),
+        "ridge": lambda power: _through(Reconstruction("ridge"), power, book),
+        CONTROL: lambda power: interpolated_scores(power, book),
+    }
+    order = np.argsort(np.where(scenario.dead, np.inf, book.peak_deg), kind="stable")[: int((~scenario.dead).sum())]
+    for step in study.measured.swept:
+        seen = np.full(scenario.power.shape, np.nan)
+        seen[:, order[::step]] = scenario.power[:, order[::step]]
+        kept = np.isfinite(seen).any(axis=1)
+        for name, score in methods.items():
+            found = score(seen[kept])
+            yield {
+                "task": "explained",
+                "method": name,
+                "beams_measured": len(order[::step]),
+                **_judged(study, found, scenario.power[kept], scenario.drive[kept]),
+            }
+
+
+def _through(model: Reconstruction, power: np.ndarray, book: ProfileCodebook) -> np.ndarray:
+    return book.scores(model.profiles(power, book))
+
+
+def predicted(
+    study: VisionStudy, scenario: Scenario, progress: Callable[[float], None] = lambda share: None
+) -> Iterator[dict[str, Any]]:
+    """What positions predict of the powers, tested on drives of which no row was seen."""
+    count = len(np.unique(scenario.drive))
+    if count < 2:
+        return
+    dealt = min(study.measured.folds, count)
+    folds = [f for deal in range(study.measured.deals) for f in drive_folds(scenario.drive, dealt, study.seed + deal)]
+    answers: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
+    for number, fold in enumerate(folds):
+        for rows in study.measured.calibration_rows:
+            pool = fold.pool[:rows] if rows else fold.pool
+            if len(pool) >= _FEWEST:
+                for method, answer in _profiles_of(study, scenario, pool, fold.test).items():
+                    answers.setdefault((method, rows), []).append((*answer, fold.test))
+        progress((number + 1) / (len(folds) + 1))
+    for (method, rows), parts in answers.items():
+        score, wide, truth, test = (np.concatenate(column) for column in zip(*parts, strict=True))
+        yield {
+            "task": "predicted",
+            "method": method,
+            "calibration_rows": rows or int(np.mean([len(f.pool) for f in folds])),
+            "wide_top1": wide_accuracy(wide, truth, 1),
+            "wide_top2": wide_accuracy(wide, truth, 2),
+            **_judged(study, score, scenario.power[test], scenario.drive[test]),
+        }
+    yield from _structured(study, scenario, folds)
+    progress(1.0)
+
+
+def _profiles_of(
+    study: VisionStudy, scenario: Scenario, pool: np.ndarray, test: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Scores of narrow and wide beams on test rows, and the wide beams' truth, for each method fitted to a pool."""
+    found = {}
+    place, velocity, power = scenario.east_north, scenario.velocity, scenario.power
+    for name, lagged in (("GPS line of sight", False), ("GPS line of sight, lag fitted", True)):
+        pointing = fit_pointing(
+            scenario.book, scenario.dead, place[pool], power[pool], velocity[pool] if lagged else None
+        )
+        book = ProfileCodebook.of(scenario.book, scenario.dead, pointing.scale)
+        wide = book.wide(study.measured.wide_beams)
+        model = Reconstruction("sum", study.measured.strongest)
+        measured = model.profiles(power, book)
+        truth = wide.scores(measured[test])
+        azimuth = pointing.azimuth_deg(place, velocity if lagged else None)
+        found[name] = (sight_scores(book, azimuth[test]), sight_scores(wide, azimuth[test]), truth)
+        if not lagged:
+            continue
+        simulated = sight_profiles(pointing, scenario)
+        mapped = {"mapping M, ridge": fit_map(simulated[pool], measured[pool], scenario.drive[pool])}
+        if study.measured.descent_steps:
+            descent = Descent(steps=study.measured.descent_steps, seed=study.seed)
+            name = "mapping M, descent as printed"
+            mapped[name] = fit_map(simulated[pool], measured[pool], scenario.drive[pool], "sgd", descent=descent)
+        for name, mapping in mapped.items():
+            profile = mapping(simulated[test])
+            found[name] = (book.scores(profile), wide.scores(profile), truth)
+    return found
+
+
+def sight_profiles(pointing: Pointing, scenario: Scenario) -> np.ndarray:
+    """(N, 180) profiles of Algorithm 1 of the line of sight alone: what it is without a camera."""
+    azimuth = np.radians(pointing.azimuth_deg(scenario.east_north, scenario.velocity))
+    distance = np.maximum(np.hypot(*scenario.east_north.T), 0.1)
+    model, nothing = PointReflectors(), np.zeros((0, 3))
+    users = np.stack([np.cos(azimuth) * distance, np.sin(azimuth) * distance, np.zeros(len(azimuth))], axis=1)
+    return np.stack([model.profile(user, nothing, []) for user in users])
+
+
+def _structured(study: VisionStudy, scenario: Scenario, folds: list[BeamSplit]) -> Iterator[dict[str, Any]]:
+    """The structured twin on chosen rows: what there is without a camera."""
+    count, alive = study.measured.twin_rows, np.flatnonzero(~scenario.dead)
+    if not count or min(len(fold.pool) for fold in folds) < count:
+        return
+    model = StructuredTwin(scenario.book.values[alive], scenario.book.azimuth.values)
+    power, street = scenario.power[:, alive], scenario.street
+    bought = choose_in_turn(model, street, [fold.pool for fold in folds], power, count)
+    longest = max(len(fold.test) for fold in folds)
+    test = np.stack([np.resize(fold.test, longest) for fold in folds])
+    answer = model.fit(street.rows(bought, None, power)).predict(street.rows(test))
+    score = np.full((sum(len(fold.test) for fold in folds), len(scenario.dead)), -np.inf)
+    score[:, alive] = np.concatenate([answer[i, : len(fold.test)] for i, fold in enumerate(folds)])
+    rows = np.concatenate([fold.test for fold in folds])
+    yield {
+        "task": "predicted",
+        "method": "structured twin, chosen rows, no camera",
+        "calibration_rows": count,
+        **_judged(study, score, scenario.power[rows], scenario.drive[rows]),
+    }
+
+
+def agreement(study: VisionStudy, scenario: Scenario) -> dict[str, float]:
+    """Share of rows whose best measured beam lies in the sector of the best wide beam, by how these are made."""
+    book = ProfileCodebook.of(scenario.book, scenario.dead)
+    profiles = Reconstruction("sum", study.measured.strongest).profiles(scenario.power, book)
+    count = study.measured.wide_beams
+    return {
+        "sums of narrow beams": wide_agreement(
+            scenario.power, book.wide(count, "sum").scores(profiles), book.sectors(count)
+        ),
+        "flat beams": wide_agreement(scenario.power, book.wide(count, "flat").scores(profiles), book.sectors(count)),
+    }
+
+
+def _judged(study: VisionStudy, score: np.ndarray, power: np.ndarray, drive: np.ndarray) -> dict[str, Any]:
+    """Every figure of a table; the interval of the distance-based accuracy draws whole drives."""
+    row: dict[str, Any] = table_row(score, power)
+    each = distance_based_accuracy(score, power)
+    numbers, place = np.unique(drive, return_inverse=True)
+    sums, rows = np.bincount(place, each), np.bincount(place)
+    drawn = np.random.default_rng(study.seed).integers(0, len(numbers), (study.bootstrap_draws, len(numbers)))
+    spread = sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+    low, high = np.percentile(spread, [2.5, 97.5]) if len(numbers) > 1 else (None, None)
+    row["rows"] = len(each)
+    row["dba"] = {
+        "mean": float(each.mean()),
+        "low": None if low is None else float(low),
+        "high": None if high is None else float(high),
+        "n": len(numbers),
+        "kind": "bootstrap over drives",
+    }
+    return row

@@ -1,0 +1,136 @@
+"""`results.json` of the vision study: one schema, which is written and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.studies.frame import RESULTS
+from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
+
+Schema = Literal["sitetwin.vision/1"]
+(SCHEMA,) = get_args(Schema)
+
+
+class Row(Record):
+    """One method on one scenario.
+
+    Attributes:
+        task: "explained": powers that a profile was found from, or of beams beside them. "predicted": rows of drives
+            that no method has seen.
+        method: Its name.
+        rows: Tested rows.
+        dba: Distance-based accuracy.
+        top1: Share of rows whose best beam is the first pick; `top2` and `top3` are those of two and three picks.
+        p50_top1: Median of the lost power, dB with factor 20, of one pick; so the others, and those with factor 10.
+        eq5: Equation 5 as printed, dB.
+        loss_10log_noise: Loss of arXiv 2205.09054, dB.
+        beams_measured: Beams whose powers the profile was found from.
+        calibration_rows: Measured rows that the method has seen.
+        wide_top1: Share of rows whose best wide beam is the first pick; `wide_top2` of two picks.
+        runs: Distance-based accuracy of each training, for a network.
+        converged: False where training ended because its epochs did.
+    """
+
+    task: Literal["explained", "predicted"]
+    method: str
+    rows: int
+    dba: Estimate
+    top1: float
+    top2: float
+    top3: float
+    p50_top1: float
+    p50_top2: float
+    p50_top3: float
+    p95_top1: float
+    p95_top2: float
+    p95_top3: float
+    p50_top1_10log: float
+    p50_top2_10log: float
+    p50_top3_10log: float
+    p95_top1_10log: float
+    p95_top2_10log: float
+    p95_top3_10log: float
+    eq5: float
+    loss_10log_noise: float
+    beams_measured: int | None = None
+    calibration_rows: int | None = None
+    wide_top1: Number = None
+    wide_top2: Number = None
+    runs: list[float] = Field(default_factory=list)
+    converged: bool | None = None
+
+
+class ScenarioFacts(Record):
+    """Facts about the data of a scenario."""
+
+    layout: str
+    skipped: list[str]
+    skipped_rows: int
+    masked_powers: int
+    drive_source: str
+    notes: list[str]
+    rows: int
+    drives: int
+    beams: int
+    dead_beams: list[int]
+    images: int
+
+
+class ScenarioResults(Record):
+    """What was found on one scenario.
+
+    Attributes:
+        name: Its number, for those of the challenge, or its name.
+        fixes: Which positions stood for the user's: "current", "stale" or "extrapolated".
+        measured_codebook: Whether the patterns are measured ones.
+        facts: About the data.
+        wide_agreement: Share of rows whose best beam lies in the sector of the best wide beam.
+        rows: The methods.
+    """
+
+    name: str
+    fixes: str
+    measured_codebook: bool
+    facts: ScenarioFacts
+    wide_agreement: dict[str, float]
+    rows: list[Row]
+
+
+class Overall(Record):
+    """A method over scenarios 31 to 34, by both rules."""
+
+    method: str
+    calibration_rows: int | None = None
+    weights: float
+    samples: float
+
+
+class VisionResults(Record):
+    """All that the study found."""
+
+    schema_version: Schema = Field(alias="schema")
+    title: str
+    profile: str
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    configuration_hash: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    scenarios: list[ScenarioResults]
+    overall: list[Overall] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+
+def read_vision_results(folder: Path) -> VisionResults:
+    """The results of a finished study.
+
+    Raises:
+        SiteTwinError: They are missing, damaged, or not a vision study's.
+    """
+    path = folder / RESULTS
+    raw = read_json(path)
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise SiteTwinError(f"'{path}' holds no results of a vision study ({SCHEMA}); give the folder of one")
+    return parsed_record(VisionResults, raw, f"'{path}'")

@@ -1,0 +1,152 @@
+"""The vision study: the chain from camera and position to beams, judged on measured powers.
+
+After M. Arnold and others, "Vision-assisted digital twin creation for mmWave beam management".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.measured.plausible import PowerUnit
+from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
+from sitetwin.studies.records import checked_record
+from sitetwin.studies.vision.config import VisionStudy
+from sitetwin.studies.vision.measured import agreement, explained, predicted
+from sitetwin.studies.vision.published import SCENARIOS
+from sitetwin.studies.vision.results import SCHEMA, VisionResults
+from sitetwin.studies.vision.scenario import Scenario, read_scenarios
+from sitetwin.vision.profiles import overall_accuracy
+from sitetwin.vision.profiles.line_of_sight import Fixes
+
+_LIBRARIES = ("numpy", "scipy", "torch", "xarray")
+_ROOMS = ("measured", "learn", "calibrate", "vision", "studies/vision")
+
+
+def run_vision_study(
+    study: VisionStudy,
+    scenarios: Sequence[str | Path],
+    folder: str | Path,
+    codebook: str | Path | None = None,
+    power_unit: PowerUnit | None = None,
+    fixes: Fixes = "stale",
+    progress: Progress = silent,
+) -> Path:
+    """Run the study into a folder, or finish one that was interrupted there.
+
+    Args:
+        study: The configuration.
+        scenarios: Paths of scenarios that `read_deepsense` or `read_challenge` reads.
+        folder: Folder for results.json, run.json and the finished parts.
+        codebook: Folder of the measured codebook; ``codebook_beams`` in or beside each scenario by default. An ideal
+            array stands for a codebook that is nowhere.
+        power_unit: "linear" or "dB", the unit of the measured powers; by default the numbers decide.
+        fixes: "stale" or "extrapolated": which position stands for the user's in packages of the challenge.
+        progress: Called with the stage and its finished share.
+
+    Returns:
+        Path of results.json.
+
+    Raises:
+        SiteTwinError: No scenario was given, one cannot be used or was given twice, or the folder holds another study
+            or one that other code began.
+    """
+    started, folder = time.perf_counter(), Path(folder)
+    if not scenarios:
+        raise SiteTwinError("the vision study needs a scenario with measured powers; give the folder of one")
+    book = None if codebook is None else Path(codebook)
+    read = [one for path in scenarios for one in read_scenarios(Path(path), book, power_unit, fixes)]
+    if len({one.identity for one in read}) < len(read):
+        raise SiteTwinError("one scenario was given twice; give each once")
+    torch.set_num_threads(1)
+    identity = hashlib.sha256(" ".join(one.identity for one in read).encode()).hexdigest()
+    key = claim_folder(folder, study, _ROOMS, identity)
+    found = [_scenario(study, one, folder, key, progress) for one in read]
+    document = {
+        "schema": SCHEMA,
+        "title": "The vision twin on measured powers",
+        "profile": study.profile,
+        "configuration": study.model_dump(mode="json"),
+        "configuration_hash": key,
+        "versions": versions(*_LIBRARIES),
+        "scenarios": found,
+        "overall": _overall(found),
+        "notes": _notes(read),
+    }
+    checked = checked_record(VisionResults, document)
+    return write_results(folder, checked, {"seconds": time.perf_counter() - started})
+
+
+def _scenario(study: VisionStudy, scenario: Scenario, folder: Path, key: str, progress: Progress) -> dict[str, Any]:
+    """What was found on a scenario, read back if a stopped run has finished it."""
+    path = folder / "parts" / f"{scenario.identity[:16]}.json"
+    kept = read_part(path, key)
+    if kept is None:
+        stage = f"scenario {scenario.name}"
+        progress(stage, 0.0)
+        rows = [*explained(study, scenario)]
+        rows += predicted(study, scenario, lambda share: progress(stage, share))
+        kept = {
+            "name": scenario.name,
+            "fixes": scenario.fixes,
+            "measured_codebook": scenario.measured_book,
+            "facts": {
+                **scenario.facts,
+                "rows": len(scenario.drive),
+                "drives": len(np.unique(scenario.drive)),
+                "beams": len(scenario.dead),
+                "dead_beams": np.flatnonzero(scenario.dead).tolist(),
+                "images": 0 if scenario.image is None else int((scenario.image != "").sum()),
+            },
+            "wide_agreement": agreement(study, scenario),
+            "rows": rows,
+        }
+        write_part(path, key, kept)
+        progress(stage, 1.0)
+    assert isinstance(kept, dict)
+    return kept
+
+
+def _overall(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each method's score over scenarios 31 to 34 by both rules, where all of them are there."""
+    rows = {
+        one["name"]: {(r["method"], r["calibration_rows"]): r for r in one["rows"] if r["task"] == "predicted"}
+        for one in found
+        if one["name"] in SCENARIOS
+    }
+    if set(rows) != set(SCENARIOS):
+        return []
+    out = []
+    for method, count in rows[SCENARIOS[0]]:
+        by = {name: next((r for (m, _), r in of.items() if m == method), None) for name, of in rows.items()}
+        if count == min(c for m, c in rows[SCENARIOS[0]] if m == method) and None not in by.values():
+            dba = {name: float(r["dba"]["mean"]) for name, r in by.items() if r is not None}
+            weights, samples = overall_accuracy(dba, "weights"), overall_accuracy(dba, "samples")
+            out.append({"method": method, "weights": weights, "samples": samples})
+    return out
+
+
+def _notes(scenarios: list[Scenario]) -> list[str]:
+    notes = [
+        "The powers are measured. Test rows are of drives of which no method has seen a row.",
+        "Intervals draw whole drives.",
+        "Layer-1 beams were not measured by anybody: the true ones are computed from the measured beams by equations 1 "
+        "and 2.",
+        "Powers are lost in dB with factor 20, as the paper prints; half of it is the loss of power.",
+    ]
+    if any(not one.measured_book for one in scenarios):
+        names = ", ".join(one.name for one in scenarios if not one.measured_book)
+        notes.append(f"No measured codebook was given for {names}: an ideal 16-element array stands for it.")
+    if stale := sorted({one.fixes for one in scenarios} - {"current"}):
+        notes.append(
+            f"Positions of the challenge's sequences are {' and '.join(stale)}; results from current positions must "
+            "not stand beside them."
+        )
+    return notes
