@@ -386,6 +386,9 @@ def test_a_lag_of_the_fixes_is_found_where_users_come_and_go():
     assert np.degrees(found.boresight_rad) == pytest.approx(5, abs=1.0)
     without = fit_pointing(book, DEAD, fix, power, scales=(1.0,))
     assert without.lag == 0
+    one_way = velocity[:, 1] > 0
+    alone = fit_pointing(book, DEAD, fix[one_way], power[one_way], velocity[one_way], scales=(1.0,))
+    assert alone.lag == 0  # it cannot be told from a boresight
 
     def reached(pointing):
         azimuth = pointing.azimuth_deg(fix, velocity)

@@ -13,6 +13,7 @@ from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
 from sitetwin.cli.study_beams import POWER_UNITS
 
 FIXES = ("stale", "extrapolated")
+DETECTORS = ("ssd-open-images", "centernet", "both")
 
 
 def vision(
@@ -51,15 +52,25 @@ def vision(
             "both continued at their speed.",
         ),
     ] = "stale",
+    detector: Annotated[
+        str | None,
+        choice(
+            *DETECTORS,
+            help="Network that finds objects in the images of scenarios that have some, for the paper's own twin; "
+            "`sitetwin vision models fetch` brings it. Without it that twin is left out.",
+        ),
+    ] = None,
 ) -> None:
     """Judge the published vision twin's profiles, mapping and baselines on measured powers, beside its tables."""
     from sitetwin.report import vision_table, write_vision_report
     from sitetwin.studies import run_vision_study, vision_study
     from sitetwin.studies.vision.results import read_vision_results
+    from sitetwin.vision import load_detector
 
     study = vision_study(profile)
+    eyes = None if detector is None else load_detector(detector)
     with resumed_again(to), progress_bars() as tell:
-        run_vision_study(study, scenario, to, codebook, power_unit, fixes, tell)  # type: ignore[arg-type]  # as read
+        run_vision_study(study, scenario, to, codebook, power_unit, fixes, tell, eyes)  # type: ignore[arg-type]  # as read
         page = write_vision_report(to)
     out.print(vision_table(read_vision_results(to)))
     say(str(page))

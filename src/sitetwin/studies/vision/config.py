@@ -37,11 +37,11 @@ class MeasuredScenarios(Frozen):
 
 
 class NetworkTraining(Frozen):
-    """The end-to-end network.
+    """The end-to-end network; as it stands, ten trainings of a scenario take about half an hour of one core.
 
     Attributes:
-        runs: Trainings from other first weights; 0 leaves the network out.
-        width: Columns of the images that it sees; rows follow from the shape of the images.
+        runs: Trainings from other first weights, each tested on the next fold; 0 leaves the network out.
+        width: Columns of the images that it sees; rows are 9 for 16 columns.
         epochs: Most epochs; the best on a drive that is held out is kept.
         patience: Epochs without gain after which training ends.
         rate: Of Adam.
@@ -50,12 +50,12 @@ class NetworkTraining(Frozen):
     """
 
     runs: int = Field(default=10, ge=0)
-    width: int = Field(default=160, ge=32)
-    epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1)
+    width: int = Field(default=128, ge=64)
+    epochs: int = Field(default=12, ge=1)
+    patience: int = Field(default=4, ge=1)
     rate: float = Field(default=1e-3, gt=0)
     batch: int = Field(default=32, ge=1)
-    rows: int = Field(default=2000, ge=10)
+    rows: int = Field(default=1000, ge=10)
 
 
 class VisionStudy(Frozen):

@@ -61,7 +61,7 @@ def explained(study: VisionStudy, scenario: Scenario) -> Iterator[dict[str, Any]
                 "task": "explained",
                 "method": name,
                 "beams_measured": len(order[::step]),
-                **_judged(study, found, scenario.power[kept], scenario.drive[kept]),
+                **judged(study, found, scenario.power[kept], scenario.drive[kept]),
             }
 
 
@@ -73,11 +73,9 @@ def predicted(
     study: VisionStudy, scenario: Scenario, progress: Callable[[float], None] = lambda share: None
 ) -> Iterator[dict[str, Any]]:
     """What positions predict of the powers, tested on drives of which no row was seen."""
-    count = len(np.unique(scenario.drive))
-    if count < 2:
+    folds = folds_of(study, scenario)
+    if not folds:
         return
-    dealt = min(study.measured.folds, count)
-    folds = [f for deal in range(study.measured.deals) for f in drive_folds(scenario.drive, dealt, study.seed + deal)]
     answers: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
     for number, fold in enumerate(folds):
         for rows in study.measured.calibration_rows:
@@ -94,10 +92,19 @@ def predicted(
             "calibration_rows": rows or int(np.mean([len(f.pool) for f in folds])),
             "wide_top1": wide_accuracy(wide, truth, 1),
             "wide_top2": wide_accuracy(wide, truth, 2),
-            **_judged(study, score, scenario.power[test], scenario.drive[test]),
+            **judged(study, score, scenario.power[test], scenario.drive[test]),
         }
     yield from _structured(study, scenario, folds)
     progress(1.0)
+
+
+def folds_of(study: VisionStudy, scenario: Scenario) -> list[BeamSplit]:
+    """Folds of whole drives, deal by deal; none where there is one drive."""
+    count = len(np.unique(scenario.drive))
+    if count < 2:
+        return []
+    dealt = min(study.measured.folds, count)
+    return [f for deal in range(study.measured.deals) for f in drive_folds(scenario.drive, dealt, study.seed + deal)]
 
 
 def _profiles_of(
@@ -158,7 +165,7 @@ def _structured(study: VisionStudy, scenario: Scenario, folds: list[BeamSplit]) 
         "task": "predicted",
         "method": "structured twin, chosen rows, no camera",
         "calibration_rows": count,
-        **_judged(study, score, scenario.power[rows], scenario.drive[rows]),
+        **judged(study, score, scenario.power[rows], scenario.drive[rows]),
     }
 
 
@@ -175,7 +182,7 @@ def agreement(study: VisionStudy, scenario: Scenario) -> dict[str, float]:
     }
 
 
-def _judged(study: VisionStudy, score: np.ndarray, power: np.ndarray, drive: np.ndarray) -> dict[str, Any]:
+def judged(study: VisionStudy, score: np.ndarray, power: np.ndarray, drive: np.ndarray) -> dict[str, Any]:
     """Every figure of a table; the interval of the distance-based accuracy draws whole drives."""
     row: dict[str, Any] = table_row(score, power)
     each = distance_based_accuracy(score, power)

@@ -33,6 +33,7 @@ class Row(Record):
         wide_top1: Share of rows whose best wide beam is the first pick; `wide_top2` of two picks.
         runs: Distance-based accuracy of each training, for a network.
         converged: False where training ended because its epochs did.
+        cameras_fitted: Folds in which a camera agrees with boxes and positions of the user's car.
     """
 
     task: Literal["explained", "predicted"]
@@ -62,6 +63,7 @@ class Row(Record):
     wide_top2: Number = None
     runs: list[float] = Field(default_factory=list)
     converged: bool | None = None
+    cameras_fitted: int | None = None
 
 
 class ScenarioFacts(Record):
@@ -118,6 +120,7 @@ class VisionResults(Record):
     configuration: dict[str, Any] = Field(default_factory=dict)
     configuration_hash: str
     versions: dict[str, str] = Field(default_factory=dict)
+    detector: str = ""
     scenarios: list[ScenarioResults]
     overall: list[Overall] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

@@ -13,6 +13,7 @@ from sitetwin.calibrate import Street
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured import drives_of_track, is_challenge, read_challenge, read_codebook, read_deepsense
 from sitetwin.measured.deepsense import DEAD_BEAMS
+from sitetwin.measured.deepsense_layouts import member
 from sitetwin.measured.plausible import PowerUnit
 from sitetwin.vision.profiles import last_position
 from sitetwin.vision.profiles.line_of_sight import Fixes
@@ -53,6 +54,16 @@ class Scenario:
     folder: Path
     image: np.ndarray | None
     facts: dict[str, object]
+
+    def file(self, row: int) -> Path | None:
+        """The image of a row, if there is one; a path that leaves the folder names none."""
+        if self.image is None:
+            return None
+        try:
+            path = member(self.folder, str(self.image[row]))
+        except SiteTwinError:
+            return None
+        return path if path.is_file() else None
 
     @property
     def identity(self) -> str:

@@ -1,0 +1,100 @@
+"""The end-to-end network on the images of a scenario, trained several times from random weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.studies.vision.config import VisionStudy
+from sitetwin.studies.vision.measured import folds_of, judged
+from sitetwin.studies.vision.scenario import Scenario
+from sitetwin.vision.images import read_image, scaled
+from sitetwin.vision.profiles import ProfileCodebook, Reconstruction, fit_pointing, wide_accuracy
+from sitetwin.vision.profiles.end_to_end import Seen, TrainedEndToEnd, Training, train_end_to_end
+
+END_TO_END = "end-to-end network, from random weights"
+
+_FEWEST = 20  # rows of a pool
+
+
+def learnt_end_to_end(
+    study: VisionStudy, scenario: Scenario, progress: Callable[[float], None] = lambda share: None
+) -> Iterator[dict[str, Any]]:
+    """Train and judge the network; nothing where the scenario has no images, or one drive.
+
+    Each training has first weights, a fold and an order of its own; the spread over trainings is therefore also one
+    over folds. Rows without an image that can be read are left out.
+    """
+    settings, folds = study.network, folds_of(study, scenario)
+    there = np.array([scenario.file(row) is not None for row in range(len(scenario.drive))])
+    if not settings.runs or not folds or there.sum() < 2 * _FEWEST:
+        return
+    images = _images(scenario, there, settings.width)
+    parts, runs, converged, seen_rows = [], [], True, 0
+    for run in range(settings.runs):
+        fold = folds[run % len(folds)]
+        pool, test = (np.array([row for row in rows if row in images]) for rows in (fold.pool, fold.test))
+        if len(pool) < _FEWEST or not len(test) or len(np.unique(scenario.drive[pool])) < 2:
+            continue
+        trained, book, azimuth = _trained(study, scenario, images, pool[: settings.rows], run)
+        profiles = trained.profiles(_seen(images, test, azimuth))
+        wide = book.wide(study.measured.wide_beams)
+        truth = Reconstruction("sum", study.measured.strongest).profiles(scenario.power[test], book)
+        parts.append((book.scores(profiles), wide.scores(profiles), wide.scores(truth), test))
+        runs.append(judged(study, parts[-1][0], scenario.power[test], scenario.drive[test])["dba"]["mean"])
+        converged, seen_rows = converged and trained.converged, max(seen_rows, len(pool[: settings.rows]))
+        progress((run + 1) / settings.runs)
+    if not parts:
+        return
+    score, wide_score, wide_truth, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    yield {
+        "task": "predicted",
+        "method": END_TO_END,
+        "calibration_rows": seen_rows,
+        "runs": runs,
+        "converged": converged,
+        "wide_top1": wide_accuracy(wide_score, wide_truth, 1),
+        "wide_top2": wide_accuracy(wide_score, wide_truth, 2),
+        **judged(study, score, scenario.power[rows], scenario.drive[rows]),
+    }
+
+
+def _images(scenario: Scenario, there: np.ndarray, width: int) -> dict[int, np.ndarray]:
+    """Small images by row; those that cannot be read are left out, with one warning."""
+    found, broken = {}, []
+    for row in np.flatnonzero(there).tolist():
+        path = scenario.file(row)
+        assert path is not None
+        try:
+            found[row] = scaled(read_image(path), width, round(width * 9 / 16))
+        except SiteTwinError as error:
+            broken.append(str(error))
+    if broken:
+        warnings.warn(f"{len(broken)} images were left out: {broken[0]}", SiteTwinWarning, stacklevel=3)
+    return found
+
+
+def _seen(images: dict[int, np.ndarray], rows: np.ndarray, azimuth: np.ndarray) -> Seen:
+    return Seen(np.stack([images[row] for row in rows.tolist()]), azimuth[rows])
+
+
+def _trained(
+    study: VisionStudy, scenario: Scenario, images: dict[int, np.ndarray], pool: np.ndarray, run: int
+) -> tuple[TrainedEndToEnd, ProfileCodebook, np.ndarray]:
+    """The network of one run, the codebook that its profiles are of, and the azimuths of all rows."""
+    pointing = fit_pointing(
+        scenario.book, scenario.dead, scenario.east_north[pool], scenario.power[pool], scenario.velocity[pool]
+    )
+    azimuth = pointing.azimuth_deg(scenario.east_north, scenario.velocity)
+    book = ProfileCodebook.of(scenario.book, scenario.dead, pointing.scale)
+    drives = np.random.default_rng(study.seed + run).permutation(np.unique(scenario.drive[pool]))
+    held_out = np.isin(scenario.drive[pool], drives[: max(1, len(drives) // 5)])
+    wanted = Reconstruction("sum", study.measured.strongest).profiles(scenario.power[pool], book)
+    settings = study.network
+    training = Training(settings.epochs, settings.patience, settings.rate, settings.batch)
+    seen = _seen(images, pool, azimuth)
+    return train_end_to_end(seen, wanted, held_out, study.seed + run, training), book, azimuth

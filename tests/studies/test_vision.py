@@ -1,0 +1,200 @@
+"""The vision study on small made-up scenarios: laws of what it finds, resuming, refusals, and its page."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.measured.deepsense_folders import write_camera_scenario, write_challenge, write_codebook, write_gathered
+
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.report.vision.page import vision_table, write_vision_report
+from sitetwin.site import Pose
+from sitetwin.studies.vision.config import MeasuredScenarios, NetworkTraining, VisionStudy, vision_study
+from sitetwin.studies.vision.end_to_end import END_TO_END
+from sitetwin.studies.vision.measured import CONTROL
+from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_3
+from sitetwin.studies.vision.reflectors import ADAPTED, REFLECTED
+from sitetwin.studies.vision.results import read_vision_results
+from sitetwin.studies.vision.scenario import read_scenarios
+from sitetwin.studies.vision.study import run_vision_study
+from sitetwin.vision import Camera, Detection
+from sitetwin.vision.cuboids import outlines
+
+SMALL = VisionStudy(
+    profile="quick",
+    measured=MeasuredScenarios(folds=2, calibration_rows=(20, 0), twin_rows=0, descent_steps=20, swept=(1, 2)),
+    network=NetworkTraining(runs=2, width=64, epochs=1, rows=40),
+    bootstrap_draws=100,
+)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    write_codebook(root / "codebook_beams")
+    return write_gathered(root / "one", 80), root / "codebook_beams"
+
+
+@pytest.fixture(scope="module")
+def folder(inputs, tmp_path_factory):
+    to = tmp_path_factory.mktemp("study") / "run"
+    run_vision_study(SMALL, [inputs[0]], to, inputs[1])
+    return to
+
+
+def rows_of(folder, task):
+    (scenario,) = read_vision_results(folder).scenarios
+    return {(row.method, row.beams_measured or row.calibration_rows): row for row in scenario.rows if row.task == task}
+
+
+def test_every_profile_stands_beside_the_control(folder):
+    rows = rows_of(folder, "explained")
+    for count in (62, 31):
+        methods = {method for method, beams in rows if beams == count}
+        assert {"equations 1 and 2", "non-negative least squares", "ridge", CONTROL} <= methods
+    assert rows[CONTROL, 62].dba.mean > 0.9
+    assert all(0 <= row.dba.low <= row.dba.mean <= row.dba.high <= 1 for row in rows.values())
+    assert rows["equations 1 and 2", 62].dba.mean > 0.85
+
+
+def test_positions_predict_beams_of_drives_that_were_not_seen(folder):
+    rows = rows_of(folder, "predicted")
+    assert {count for _, count in rows} == {20, 40}
+    for method in ("GPS line of sight, lag fitted", "mapping M, ridge", "mapping M, descent as printed"):
+        row = rows[method, 40]
+        assert row.rows == 80  # every drive is tested once
+        assert row.dba.mean > 0.6
+        assert row.wide_top1 <= row.wide_top2
+        assert row.p50_top1 <= row.p95_top1
+    assert END_TO_END not in {method for method, _ in rows}  # there are no images
+
+
+def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(folder, inputs, tmp_path):
+    copied = tmp_path / "run"
+    (copied / "parts").mkdir(parents=True)
+    for name in ("configuration.json", *(f"parts/{part.name}" for part in (folder / "parts").iterdir())):
+        (copied / name).write_bytes((folder / name).read_bytes())
+    told = []
+    run_vision_study(SMALL, [inputs[0]], copied, inputs[1], progress=lambda stage, share: told.append(stage))
+    assert told == []
+    assert (copied / "results.json").read_bytes() == (folder / "results.json").read_bytes()
+    with pytest.raises(SiteTwinError, match="another study"):
+        run_vision_study(SMALL.model_copy(update={"seed": 1}), [inputs[0]], copied, inputs[1])
+
+
+def test_the_page_has_the_printed_tables_beside_ours(folder):
+    page = write_vision_report(folder).read_text()
+    for text in ("Table I:", "Table II:", "Table III:", "measured powers", "not to be compared digit by digit", "9.68"):
+        assert text in page
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {"accuracy-explained", "accuracy-predicted"}
+    table = vision_table(json.loads((folder / "results.json").read_text()))
+    assert table.row_count == len(read_vision_results(folder).scenarios[0].rows)
+
+
+def test_printed_tables_are_whole():
+    assert set(TABLE_3) == {(m, s) for m in ("GPS-LoS", "end-to-end", "DT", "DT-Adapt") for s in SCENARIOS}
+    for losses in TABLE_3.values():
+        assert list(losses[:3]) == sorted(losses[:3], reverse=True)
+        assert list(losses[3:]) == sorted(losses[3:], reverse=True)
+    assert TABLE_1["DT-Adapt"]["overall"] == 0.92
+
+
+def test_four_scenarios_make_an_overall_score_by_both_rules(tmp_path):
+    study = SMALL.model_copy(update={"network": NetworkTraining(runs=0)})
+    package = write_challenge(tmp_path / "dev", rows=44, numbers=(31, 32, 33, 34))
+    to = tmp_path / "run"
+    run_vision_study(study, [package], to)
+    results = read_vision_results(to)
+    assert [one.name for one in results.scenarios] == ["31", "32", "33", "34"]
+    assert all(one.fixes == "stale" and not one.measured_codebook for one in results.scenarios)
+    assert {one.method for one in results.overall} >= {"GPS line of sight", "mapping M, ridge"}
+    assert any("ideal 16-element array" in note for note in results.notes)
+    assert any("stale" in note for note in results.notes)
+    page = write_vision_report(to).read_text()
+    assert "ideal (not measured) beam patterns" in page
+
+
+def test_the_network_runs_where_there_are_images(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    scenario = write_camera_scenario(tmp_path / "scenario33", 60)
+    rng = np.random.default_rng(0)
+    for n in range(60):
+        image = rng.integers(0, 255, (54, 96, 3), dtype=np.uint8)
+        cv2.imwrite(str(scenario / f"unit1/camera_data/image_{n}.jpg"), image)
+    (scenario / "unit1/camera_data/image_5.jpg").write_bytes(b"no image")
+    (scenario / "unit1/camera_data/image_6.jpg").unlink()
+    to = tmp_path / "run"
+    with pytest.warns(SiteTwinWarning, match=r"1 images were left out|no number"):
+        run_vision_study(SMALL, [scenario], to)
+    (one,) = read_vision_results(to).scenarios
+    assert one.name == "33"
+    assert one.facts.images == 59
+    (row,) = [row for row in one.rows if row.method == END_TO_END]
+    assert len(row.runs) == 2
+    assert not row.converged
+    assert row.rows == 58  # both folds, without the broken and the missing image
+    assert "not converged" in write_vision_report(to).read_text()
+
+
+class KnowsTheCar:
+    """Boxes of the user's car as a camera 4 m high sees it, and of a lamp post; the number of the image says whose."""
+
+    name = "knows the car"
+
+    def __init__(self, scenario):
+        (self.rows,) = read_scenarios(scenario, None)
+        self.camera = Camera.from_view(Pose((0.0, 0.0, 4.0), 0.0, 0.2))
+
+    def detect(self, frame):
+        number = int(frame.source.rpartition("_")[2].partition(".")[0])
+        place, velocity = self.rows.east_north[number], self.rows.velocity[number]
+        (box,) = outlines(
+            self.camera,
+            np.array([[*place, 0.0]]),
+            np.array([np.arctan2(velocity[1], velocity[0])]),
+            np.array([[4.45, 1.82, 1.5]]),
+        )
+        column, row = self.camera.project(np.array([30.0, 10.0, 0.0]))[0]
+        return [Detection(tuple(box.tolist()), "car"), Detection((column - 4, row - 80, column + 4, row), "pole")]
+
+
+def test_the_papers_own_twin_runs_where_there_are_images_and_a_detector(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    scenario = write_camera_scenario(tmp_path / "scenario33", 60)
+    for n in range(60):
+        cv2.imwrite(str(scenario / f"unit1/camera_data/image_{n}.jpg"), np.zeros((270, 480, 3), dtype=np.uint8))
+    study = SMALL.model_copy(update={"network": NetworkTraining(runs=0)})
+    to = tmp_path / "run"
+    with pytest.warns(SiteTwinWarning, match="no number"):
+        run_vision_study(study, [scenario], to, detector=KnowsTheCar(scenario))
+    results = read_vision_results(to)
+    assert results.detector == "knows the car"
+    rows = {row.method: row for row in results.scenarios[0].rows if row.task == "predicted"}
+    assert rows[REFLECTED].cameras_fitted == 2
+    assert rows[REFLECTED].rows == 60
+    assert rows[REFLECTED].dba.mean > 0.9  # the own car is out, and the post is weak
+    assert rows[ADAPTED].dba.mean > 0.9
+    assert "DT-Adapt" in write_vision_report(to).read_text()
+
+
+def test_scenarios_that_cannot_be_studied_are_refused(inputs, tmp_path):
+    with pytest.raises(SiteTwinError, match="needs a scenario"):
+        run_vision_study(SMALL, [], tmp_path / "a")
+    with pytest.raises(SiteTwinError, match="given twice"):
+        run_vision_study(SMALL, [inputs[0], inputs[0]], tmp_path / "b", inputs[1])
+    with pytest.raises(SiteTwinError, match="labels and powers"):
+        run_vision_study(SMALL, [write_challenge(tmp_path / "test", labelled=False)], tmp_path / "c")
+    with pytest.raises(SiteTwinError, match="no profile 'fast'"):
+        vision_study("fast")
+    with pytest.raises(SiteTwinError, match="results"):
+        read_vision_results(tmp_path)
+
+
+def test_paths_of_images_that_leave_the_folder_name_no_image(tmp_path):
+    scenario = write_camera_scenario(tmp_path / "s")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (table,) = scenario.glob("*.csv")
+    table.write_text(table.read_text().replace("./unit1/camera_data/image_0.jpg", "unit1/../../secret.jpg"))
+    with pytest.warns(SiteTwinWarning):
+        (one,) = read_scenarios(scenario, None)
+    assert one.file(0) is None
