@@ -108,6 +108,14 @@ def test_four_scenarios_make_an_overall_score_by_both_rules(tmp_path):
     assert [one.name for one in results.scenarios] == ["31", "32", "33", "34"]
     assert all(one.fixes == "stale" and not one.measured_codebook for one in results.scenarios)
     assert {one.method for one in results.overall} >= {"GPS line of sight", "mapping M, ridge"}
+    for one in results.overall:
+        of = {
+            scenario.name: row.dba.mean
+            for scenario in results.scenarios
+            for row in scenario.rows
+            if row.task == "predicted" and (row.method, row.whole_pool) == (one.method, one.whole_pool)
+        }
+        assert one.weights == pytest.approx(0.5 * of["31"] + sum(of[n] for n in ("32", "33", "34")) / 6)
     assert any("ideal 16-element array" in note for note in results.notes)
     assert any("stale" in note for note in results.notes)
     page = write_vision_report(to).read_text()

@@ -38,6 +38,8 @@ def label(row: Row) -> str:
     """Method and what it has seen."""
     if row.beams_measured is not None:
         return f"{row.method} ({row.beams_measured} beams)"
+    if row.whole_pool:
+        return f"{row.method} (all other drives)"
     return f"{row.method} ({row.calibration_rows} rows)" if row.calibration_rows is not None else row.method
 
 

@@ -94,10 +94,11 @@ def _table_1(results: VisionResults) -> list[dict[str, Any]]:
         {"method": method, "source": "printed", "cells": [*(cells[name] for name in SCENARIOS), cells["overall"], None]}
         for method, cells in TABLE_1.items()
     ]
-    overall = {one.method: one for one in results.overall}
+    overall = {(one.method, one.whole_pool): one for one in results.overall}
     for name, of in _ours(results).items():
         cells = [of[s].dba.mean if s in of else None for s in SCENARIOS]
-        total = overall.get(next(iter(of.values())).method)
+        first = next(iter(of.values()))
+        total = overall.get((first.method, first.whole_pool))
         rows.append(
             {
                 "method": name,

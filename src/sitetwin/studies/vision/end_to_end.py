@@ -55,6 +55,7 @@ def learnt_end_to_end(
         "task": "predicted",
         "method": END_TO_END,
         "calibration_rows": seen_rows,
+        "whole_pool": True,
         "runs": runs,
         "converged": converged,
         "wide_top1": wide_accuracy(wide_score, wide_truth, 1),

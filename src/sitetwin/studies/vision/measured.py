@@ -90,6 +90,7 @@ def predicted(
             "task": "predicted",
             "method": method,
             "calibration_rows": rows or int(np.mean([len(f.pool) for f in folds])),
+            "whole_pool": rows == 0,
             "wide_top1": wide_accuracy(wide, truth, 1),
             "wide_top2": wide_accuracy(wide, truth, 2),
             **judged(study, score, scenario.power[test], scenario.drive[test]),

@@ -113,6 +113,7 @@ def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[
                 "task": "predicted",
                 "method": name,
                 "calibration_rows": seen,
+                "whole_pool": True,
                 "cameras_fitted": fitted,
                 "wide_top1": wide_accuracy(wide_score, wide_truth, 1),
                 "wide_top2": wide_accuracy(wide_score, wide_truth, 2),

@@ -29,7 +29,8 @@ class Row(Record):
         eq5: Equation 5 as printed, dB.
         loss_10log_noise: Loss of arXiv 2205.09054, dB.
         beams_measured: Beams whose powers the profile was found from.
-        calibration_rows: Measured rows that the method has seen.
+        calibration_rows: Measured rows that the method has seen, of the largest or the mean fold.
+        whole_pool: Whether these are all rows of the drives that are not tested.
         wide_top1: Share of rows whose best wide beam is the first pick; `wide_top2` of two picks.
         runs: Distance-based accuracy of each training, for a network.
         converged: False where training ended because its epochs did.
@@ -59,6 +60,7 @@ class Row(Record):
     loss_10log_noise: float
     beams_measured: int | None = None
     calibration_rows: int | None = None
+    whole_pool: bool = False
     wide_top1: Number = None
     wide_top2: Number = None
     runs: list[float] = Field(default_factory=list)
@@ -106,7 +108,7 @@ class Overall(Record):
     """A method over scenarios 31 to 34, by both rules."""
 
     method: str
-    calibration_rows: int | None = None
+    whole_pool: bool = False
     weights: float
     samples: float
 

@@ -130,20 +130,23 @@ def _scenario(
 
 def _overall(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each method's score over scenarios 31 to 34 by both rules, where all of them are there."""
-    rows = {
-        one["name"]: {(r["method"], r["calibration_rows"]): r for r in one["rows"] if r["task"] == "predicted"}
+    of = {
+        one["name"]: {
+            (row["method"], row.get("whole_pool", False)): float(row["dba"]["mean"])
+            for row in one["rows"]
+            if row["task"] == "predicted"
+        }
         for one in found
         if one["name"] in SCENARIOS
     }
-    if set(rows) != set(SCENARIOS):
+    if set(of) != set(SCENARIOS):
         return []
     out = []
-    for method, count in rows[SCENARIOS[0]]:
-        by = {name: next((r for (m, _), r in of.items() if m == method), None) for name, of in rows.items()}
-        if count == min(c for m, c in rows[SCENARIOS[0]] if m == method) and None not in by.values():
-            dba = {name: float(r["dba"]["mean"]) for name, r in by.items() if r is not None}
+    for method, whole in of[SCENARIOS[0]]:
+        if all((method, whole) in rows for rows in of.values()):
+            dba = {name: rows[method, whole] for name, rows in of.items()}
             weights, samples = overall_accuracy(dba, "weights"), overall_accuracy(dba, "samples")
-            out.append({"method": method, "weights": weights, "samples": samples})
+            out.append({"method": method, "whole_pool": whole, "weights": weights, "samples": samples})
     return out
 
 
