@@ -122,6 +122,31 @@ def test_four_scenarios_make_an_overall_score_by_both_rules(tmp_path):
     assert "ideal (not measured) beam patterns" in page
 
 
+def test_a_package_whose_rows_are_shuffled_is_put_in_the_order_of_its_images(tmp_path):
+    package = write_challenge(tmp_path / "dev", rows=44, numbers=(32,))
+    (before,) = read_scenarios(package, None)
+    (table,) = package.glob("*.csv")
+    head, *lines = table.read_text().splitlines()
+    order = np.random.default_rng(0).permutation(len(lines))
+    table.write_text("\n".join([head, *(lines[i] for i in order)]) + "\n")
+    (after,) = read_scenarios(package, None)
+    assert after.identity == before.identity
+    assert len(np.unique(before.drive)) == 2
+
+
+def test_rows_in_no_order_of_time_predict_nothing(tmp_path):
+    package = write_challenge(tmp_path / "dev", rows=44, numbers=(32,))
+    (table,) = package.glob("*.csv")
+    head, *lines = table.read_text().replace("rgb", "eye").splitlines()  # no images, whose numbers would tell
+    order = np.random.default_rng(0).permutation(len(lines))
+    table.write_text("\n".join([head, *(lines[i] for i in order)]) + "\n")
+    run_vision_study(SMALL, [package], tmp_path / "run")
+    (one,) = read_vision_results(tmp_path / "run").scenarios
+    assert {row.task for row in one.rows} == {"explained"}
+    assert any("nothing is predicted" in note for note in one.facts.notes)
+    write_vision_report(tmp_path / "run")
+
+
 def test_the_network_runs_where_there_are_images(tmp_path):
     cv2 = pytest.importorskip("cv2")
     scenario = write_camera_scenario(tmp_path / "scenario33", 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.measured import drives_of_track, is_challenge, read_challenge, read_codebook, read_deepsense
 from sitetwin.measured.deepsense import DEAD_BEAMS
 from sitetwin.measured.deepsense_layouts import member
-from sitetwin.measured.plausible import PowerUnit
+from sitetwin.measured.plausible import PowerUnit, check_order
 from sitetwin.vision.profiles import last_position
 from sitetwin.vision.profiles.line_of_sight import Fixes
 
@@ -139,10 +140,26 @@ def _of_package(data: xr.Dataset, name: str, path: Path, codebook: Path | None, 
         "drive_source": "turns of the track",
         "notes": [*data.attrs["notes"], f"positions are {fixes}: the package gives the first two of five fixes"],
     }
+    image = data["image"].values[:, -1] if "image" in data else None
+    rows = np.flatnonzero(kept)
+    if image is not None:
+        rows = rows[np.argsort([_frame(str(cell)) for cell in image[rows]], kind="stable")]
+    drive = drives_of_track(place[rows])
+    try:
+        check_order(place[rows], drive, False)
+    except SiteTwinError as error:
+        drive = np.zeros(len(rows), dtype=np.int64)
+        facts["drive_source"] = "none"
+        facts["notes"] = [*data.attrs["notes"], f"drives cannot be told apart, so that nothing is predicted: {error}"]
     book = _book(path, codebook, power.shape[1])
-    image = data["image"].values[kept, -1] if "image" in data else None
-    drive = drives_of_track(place[kept])
-    return _made(name, fixes, book, dead, power[kept], place[kept], drive, path, image, facts)
+    images = None if image is None else image[rows]
+    return _made(name, fixes, book, dead, power[rows], place[rows], drive, path, images, facts)
+
+
+def _frame(cell: str) -> int:
+    """Number of an image by its name: images are counted as they are taken."""
+    numbers = re.findall(r"[0-9]{1,15}", cell.rpartition("/")[2])
+    return int(numbers[-1]) if numbers else -1
 
 
 def _made(

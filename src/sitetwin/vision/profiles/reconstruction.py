@@ -28,6 +28,8 @@ Floor = Literal["least", "none"]
 """What is taken off the powers first: the least power of the row, an estimate of the noise; or nothing, as the equation
 is printed. Without it the noise of all beams adds up to a hill in the middle of the array."""
 
+_MOST_STEPS = 20_000  # of least squares; profiles take some hundred
+
 STRONGEST = 16
 """Number K of the strongest beams that equation 1 adds up."""
 
@@ -93,7 +95,7 @@ class Reconstruction:
             return np.zeros(patterns.shape[1])
         rows, seen = patterns[known], level[known] / top
         if self.method == "nnls":
-            found: np.ndarray = nnls(np.column_stack([rows, np.ones(len(rows))]), seen)[0][:-1]
+            found: np.ndarray = nnls(np.column_stack([rows, np.ones(len(rows))]), seen, maxiter=_MOST_STEPS)[0][:-1]
         else:
             found = rows.T @ np.linalg.solve(rows @ rows.T + self.damping * np.eye(len(rows)), seen)
         return top * found
