@@ -72,7 +72,7 @@ class Seen:
     """
 
     images: UInt8[np.ndarray, "rows height width 3"]
-    azimuth_deg: Float[np.ndarray, " rows"]
+    azimuth_deg: Float[np.ndarray, " azimuths"]
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.azimuth_deg):
