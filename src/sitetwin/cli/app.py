@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli import store, study_beams, study_csi, study_precoding, study_vision
+from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli.channels import channels
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
