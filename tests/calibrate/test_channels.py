@@ -116,6 +116,20 @@ def test_yaw_of_an_array_is_found_with_its_width():
     assert abs(yaw.value - 3.0) < max(3 * yaw.sd, 0.2)
 
 
+def test_a_clock_that_is_far_off_is_found():
+    twin = street()
+    paths = traced(twin, count=40)
+    data = channels(twin, paths, 5)
+    late = np.exp(-2j * np.pi * data["frequency"].values * 150e-9)
+    late_data = data.assign(csi=(data["csi"].dims, (data["csi"].values * late).astype(np.complex64)))
+    settings = CalibrationSettings(stages=("offset",), priors=Priors(clock_ns=100.0))
+    clock = by_name(calibrate_cell(twin, paths, profiles_of_csi(late_data, taps=(-2, 110)), settings=settings))[
+        "clock_ns"
+    ]
+    assert clock.identified
+    assert abs(clock.value - 150.0) < max(3 * clock.sd, 0.3)
+
+
 def test_station_and_positions_are_said_to_be_confounded(planted):
     settings = CalibrationSettings(
         stages=("offset", "pose"), priors=Priors(users_m=1.0, station_m=1.0, height_m=0.0, yaw_deg=0.0, tilt_deg=0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from sitetwin.calibrate.channels.checks import checked_inputs
-from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.model import ChannelTwin, Geometry
 from sitetwin.calibrate.channels.modes import among_modes, scanned
 from sitetwin.calibrate.channels.notes import notes_of
 from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Priors, Stage
@@ -93,7 +93,10 @@ def calibrate_cell(
     seen = facets_met(paths, site)
     table = MaterialTable.of(site, profiles.carrier_hz, seen, options.scatters(paths), settings.priors)
     twin = ChannelTwin(paths, table, profiles, tx, rx, options)
-    parameters = [*pose_parameters(settings.priors, tx), *table.parameters(settings.priors)]
+    clock = first_clock(twin, settings.priors.clock_ns)
+    if clock:
+        twin = ChannelTwin(paths, table, profiles, tx, rx, options, clock)
+    parameters = [*pose_parameters(settings.priors, tx, clock), *table.parameters(settings.priors)]
     parameters = [p for p in parameters if p.stage in stages]
     free = [p for p in parameters if not p.entries or table.touched[list(p.entries)].any()]
     if len(free) > len(profiles):
@@ -161,8 +164,38 @@ def first_offset(twin: ChannelTwin) -> float:
     return float(np.median(10 * np.log10(measured[fine] / traced[fine]))) if fine.any() else 0.0
 
 
-def pose_parameters(priors: Priors, tx: Radio) -> list[Parameter]:
-    """Parameters of power, clock, pose and pattern whose priors have a width."""
+def first_clock(twin: ChannelTwin, sd_ns: float) -> float:
+    """Whole taps, as ns, by which measured profiles lie later than traced ones; within three deviations of the prior.
+
+    All profiles are shifted together, and the shift at which amplitudes of both agree most is taken.
+    """
+    profiles = twin.profiles
+    most = int(np.floor(3 * sd_ns * 1e-9 * profiles.rate_hz))
+    if not most:
+        return 0.0
+    count = profiles.subcarriers
+    measured = np.zeros((len(profiles), count))
+    place = np.arange(profiles.first_tap, profiles.last_tap + 1) % count
+    measured[:, place] = np.maximum(profiles.power - profiles.noise[:, :, None], 0.0).sum(axis=1)
+    power = twin.powers(twin.table.values([], np.zeros(0)), Geometry()).reshape(twin.paths.num_paths, -1).sum(axis=1)
+    tap = np.floor(twin.paths.delay * profiles.rate_hz + 0.5).astype(np.int64) % count
+    traced = np.zeros_like(measured)
+    np.add.at(traced, (twin.paths.user_of_path, tap), power)
+    amplitudes = [np.sqrt(p / np.maximum(p.sum(axis=1, keepdims=True), 1e-300)) for p in (measured, traced)]
+    spectra = [np.fft.fft(each, axis=1) for each in amplitudes]
+    agreement = np.fft.ifft((spectra[0] * spectra[1].conj()).sum(axis=0)).real
+    lags = np.arange(-most, most + 1)
+    return float(lags[agreement[lags % count].argmax()]) * 1e9 / profiles.rate_hz
+
+
+def pose_parameters(priors: Priors, tx: Radio, clock_ns: float = 0.0) -> list[Parameter]:
+    """Parameters of power, clock, pose and pattern whose priors have a width.
+
+    Args:
+        priors: Their widths.
+        tx: Radio of the station.
+        clock_ns: Where the search for the constant of the delays begins, ns.
+    """
     pattern = tx.array.pattern
     width = float(pattern.beamwidth_deg) if isinstance(pattern, Tr38901) else 0.0
     given = "by choice of the user"
@@ -177,7 +210,7 @@ def pose_parameters(priors: Priors, tx: Radio) -> list[Parameter]:
             400.0,
             "transmitted power and units are unknown",
         ),
-        ("clock_ns", "offset", "ns", 0.0, priors.clock_ns, "linear", 1e5, given),
+        ("clock_ns", "offset", "ns", clock_ns, priors.clock_ns, "linear", 1e5, given),
         ("yaw_deg", "pose", "deg", 0.0, priors.yaw_deg, "linear", 45.0, "mounting by compass, some degrees"),
         ("tilt_deg", "pose", "deg", 0.0, priors.tilt_deg, "linear", 20.0, "mounting, some degrees"),
         ("station_x", "pose", "m", 0.0, priors.station_m, "linear", 5.0, "survey of the station"),
@@ -187,7 +220,7 @@ def pose_parameters(priors: Priors, tx: Radio) -> list[Parameter]:
         ("users_y", "pose", "m", 0.0, priors.users_m, "linear", 20.0, "bias of satellite positions"),
     ]
     found = [
-        Parameter(what, what, unit, stage, nominal, sd, scale, -bound, bound, source)  # type: ignore[arg-type]
+        Parameter(what, what, unit, stage, nominal, sd, scale, nominal - bound, nominal + bound, source)  # type: ignore[arg-type]
         for what, stage, unit, nominal, sd, scale, bound, source in rows
         if sd > 0
     ]

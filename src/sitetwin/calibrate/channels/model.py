@@ -93,8 +93,27 @@ class ChannelTwin:
     """
 
     def __init__(
-        self, paths: Paths, table: MaterialTable, profiles: Profiles, tx: Radio, rx: Radio, options: FieldOptions
+        self,
+        paths: Paths,
+        table: MaterialTable,
+        profiles: Profiles,
+        tx: Radio,
+        rx: Radio,
+        options: FieldOptions,
+        clock_ns: float = 0.0,
     ) -> None:
+        """Prepare the fields of the paths, and choose the taps that they reach.
+
+        Args:
+            paths: The paths.
+            table: The materials.
+            profiles: What they are compared with.
+            tx: Radio of the station.
+            rx: Radio of the users.
+            options: Choices of the field computation.
+            clock_ns: Measured over traced delays before any change of parameters, ns.
+        """
+        self.clock_ns = clock_ns
         self.paths, self.table, self.profiles, self.tx, self.rx = paths, table, profiles, tx, rx
         self._options = options
         self._evaluate = self._prepared(paths)
@@ -244,7 +263,7 @@ class ChannelTwin:
     def taps(self, geometry: Geometry) -> PathTaps:
         """Where the paths fall."""
         length, departure = self._ends(geometry)
-        at = (length / SPEED_OF_LIGHT + 1e-9 * geometry.clock_ns) * self.profiles.rate_hz
+        at = (length / SPEED_OF_LIGHT + 1e-9 * (self.clock_ns + geometry.clock_ns)) * self.profiles.rate_hz
         return PathTaps(self.profiles, self.paths.user_of_path, at, self._beam_gains(departure, geometry))
 
     def neighbours(self, parameters: Sequence[Parameter], theta: np.ndarray, misfit: float) -> Neighbours:
