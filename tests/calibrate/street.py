@@ -16,7 +16,7 @@ FEET = ((-20.0, 12.0), (-20.0, -24.0), (-20.0, 200.0))
 """Corners of the northern row, the southern row, and a row that no path reaches."""
 
 
-def street(permittivity=5.0, thickness=None, south=None, rows=2, place=(0.0, 0.0), quarters=0):
+def street(permittivity=5.0, thickness=None, south=None, rows=2, place=(0.0, 0.0), quarters=0, rough=0.0, one=False):
     """Rows of houses along a street; the place of the origin and quarter turns move all of it as one."""
     corners = np.array([(*foot, 0.0) for foot in FEET[:rows]])
     vertices = (corners[:, None] + CORNERS * (90.0, 12.0, 15.0)).reshape(-1, 3)
@@ -24,11 +24,19 @@ def street(permittivity=5.0, thickness=None, south=None, rows=2, place=(0.0, 0.0
     names = ("north", "south", "far")[:rows]
     constants = (permittivity, permittivity if south is None else south, permittivity)
     materials = [
-        Material(f"{name} stone", None, value, 0.02, thickness) for name, value in zip(names, constants, strict=False)
+        Material(f"{name} stone", None, value, 0.02, thickness, rough)
+        for name, value in zip(names, constants, strict=False)
     ]
+    made_of = np.zeros(rows, int) if one else np.arange(rows)
     owner = np.repeat(np.arange(rows), len(TRIANGLES))
     return build_site(
-        "street", moved(vertices, place, quarters), triangles, owner, list(names), np.arange(rows), materials
+        "street",
+        moved(vertices, place, quarters),
+        triangles,
+        owner,
+        list(names),
+        made_of,
+        materials[: made_of.max() + 1],
     )
 
 
@@ -46,10 +54,10 @@ def users(count, seed):
     return np.column_stack([rng.uniform(5, 60, count), rng.uniform(-11, 11, count), np.full(count, 1.5)])
 
 
-def traced(site, count=80, seed=1, station=STATION, places=None, depth=2):
+def traced(site, count=80, seed=1, station=STATION, places=None, depth=2, diffuse=0):
     """Paths to users of the street."""
     ends = users(count, seed) if places is None else places
-    return trace(site, station, ends, TraceSettings(max_depth=depth))
+    return trace(site, station, ends, TraceSettings(max_depth=depth, diffuse_paths=diffuse))
 
 
 def channels(site, paths, seed, radio=None, snr_db=30.0, scale=1.0, subcarriers=256):

@@ -138,6 +138,23 @@ def test_station_and_positions_are_said_to_be_confounded(planted):
     assert any("station_x and users_x are confounded" in note for note in notes)
 
 
+@pytest.mark.slow
+def test_all_stages_of_rough_slabs_of_one_class():
+    twin, array = street(5.0, 0.1, rough=0.2, one=True), AntennaArray.ula(2)
+    paths = traced(twin, count=40, depth=1, diffuse=5)
+    data = channels(street(5.0, 0.1, south=8.0, rough=0.3), paths, 3, Radio(array))
+    priors = Priors(station_m=0.2, height_m=0.0, tilt_deg=0.0)
+    profiles = profiles_of_csi(data, array, taps=(-2, 80))
+    found = calibrate_cell(twin, paths, profiles, Radio(array), settings=CalibrationSettings(priors=priors))
+    known = by_name(found)
+    assert found.stages[:4] == ("offset", "pose", "scattering", "materials")
+    assert np.isfinite([e.value for e in found.estimates]).all()
+    assert known["thickness of north stone"].identified
+    assert "relative_permittivity of north stone@south" in known
+    assert found.losses.after < found.losses.before
+    assert abs(known["yaw_deg"].value) < 1.0  # beams are taken to leak, which these do not
+
+
 def test_paths_without_diffuse_ones_are_noted(found):
     assert any("traced without diffuse ones" in note for note in found.notes)
 
