@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -40,7 +42,12 @@ def _powers(axes: Axes, found: SiteCalibration) -> None:
     axes.plot(ends, ends, color=GREY, linewidth=0.8)
     for at, (name, values) in enumerate((("before", held.before_db), ("after", held.after_db))):
         error = held.errors_db[at]
-        style = {"linestyle": "none", "marker": MARKERS[at], "color": PALETTE[1 - at], "markersize": 3.5}
+        style: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": MARKERS[at],
+            "color": PALETTE[1 - at],
+            "markersize": 3.5,
+        }
         axes.plot(held.measured_db, values, label=f"{name}: {error:.2f} dB (median)", **style)
     axes.legend()
 

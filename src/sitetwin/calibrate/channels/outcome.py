@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -62,7 +63,8 @@ class SiteCalibration:
         carrier = float(twin.profiles.carrier_hz)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="ITU-R", category=SiteTwinWarning)  # notes of the cell say it
-            site = settled_site(cell.table.site, FieldOptions(**material_tensors(cell)), carrier)
+            tensors: dict[str, Any] = dict(material_tensors(cell))
+            site = settled_site(cell.table.site, FieldOptions(**tensors), carrier)
         return cls(
             cell,
             site,
