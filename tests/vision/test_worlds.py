@@ -11,7 +11,8 @@ import pytest
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import place_objects
-from sitetwin.vision.scene import beam_powers
+from sitetwin.vision.perfect import PerfectDetector
+from sitetwin.vision.scene import TwinOptions, beam_powers
 from sitetwin.vision.street import CanyonPlan, vehicle_body
 from sitetwin.vision.worlds import (
     Campaign,
@@ -21,6 +22,7 @@ from sitetwin.vision.worlds import (
     WorldPlan,
     band_powers,
     default_worlds,
+    follow,
     gps_fixes,
     make_drive,
     make_traffic,
@@ -31,6 +33,7 @@ from sitetwin.vision.worlds import (
     read_recording,
     record_campaign,
     record_drive,
+    recorded_world,
 )
 from sitetwin.vision.worlds.campaign import choose_drives
 
@@ -167,6 +170,15 @@ def test_a_recording_comes_back_and_goes_on_where_it_ended(small, tmp_path, monk
     assert frame.image.shape == (135, 240, 3)
     for box in recording.boxes[0]:
         assert (frame.truth.identities == box.identity).sum() == box.pixels
+    same = recorded_world(recording)
+    assert same.plan == world.plan
+    assert same.known.hash == world.known.hash
+    followed = list(follow(recording, same.known, same.station, PerfectDetector(), options=TwinOptions(draws=2)))
+    assert [one.row for one in followed] == [2]
+    assert followed[0].ranking.order.shape == (64,)
+    assert np.linalg.norm(followed[0].moment.user.position - recording.true_places[2, :2]) < 3.0
+    with pytest.raises(SiteTwinError, match="damaged world"):
+        recorded_world(replace(recording, world={"name": "x"}))
     with pytest.raises(SiteTwinError, match="another drive"):
         record_drive(world, drive, folder, replace(choices, gps_sigma=1.0))
 

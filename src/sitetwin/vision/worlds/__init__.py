@@ -2,6 +2,7 @@
 
 from sitetwin.vision.worlds.campaign import Campaign, read_campaign, record_campaign
 from sitetwin.vision.worlds.drives import Drive, Schedule, make_drive, natural_share, natural_weights
+from sitetwin.vision.worlds.following import Followed, follow, recorded_world
 from sitetwin.vision.worlds.reading import Recording, TrueBox, read_recording
 from sitetwin.vision.worlds.recording import Choices, gps_fixes, record_drive
 from sitetwin.vision.worlds.traffic import Traffic, make_traffic
@@ -12,6 +13,7 @@ __all__ = [
     "Campaign",
     "Choices",
     "Drive",
+    "Followed",
     "LinkBudget",
     "Recording",
     "Schedule",
@@ -21,6 +23,7 @@ __all__ = [
     "WorldPlan",
     "band_powers",
     "default_worlds",
+    "follow",
     "gps_fixes",
     "line_of_sight",
     "make_drive",
@@ -32,5 +35,6 @@ __all__ = [
     "read_recording",
     "record_campaign",
     "record_drive",
+    "recorded_world",
     "true_powers",
 ]

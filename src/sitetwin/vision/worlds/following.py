@@ -1,0 +1,109 @@
+"""Let a twin follow a recorded drive: detect, place, track, trace; one result for each judged moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.site import Site
+from sitetwin.vision.camera import Camera
+from sitetwin.vision.frames import Detection
+from sitetwin.vision.ground import Ground
+from sitetwin.vision.protocols import Detector
+from sitetwin.vision.scene import Moment, Ranking, Station, StreetTwin, Traced, TwinOptions
+from sitetwin.vision.scene.placing import Placing, place_boxes
+from sitetwin.vision.street import CanyonPlan
+from sitetwin.vision.worlds.reading import Recording
+from sitetwin.vision.worlds.world import World, WorldPlan, make_world
+
+ALONG_THE_STREET = Placing(headings=(0.0,))
+"""Vehicles of made-up streets drive along the x axis; a map's streets say as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """One judged moment.
+
+    Attributes:
+        row: Row of the recording.
+        detections: What the detector found.
+        moment: What the twin knows.
+        traced: Beams over draws of the scene.
+        ranking: The ranked beams.
+        seconds: Of "detect", "place and track" and "trace".
+    """
+
+    row: int
+    detections: tuple[Detection, ...]
+    moment: Moment
+    traced: Traced
+    ranking: Ranking
+    seconds: dict[str, float]
+
+
+def recorded_world(recording: Recording) -> World:
+    """Make the world in which a drive was recorded.
+
+    Raises:
+        SiteTwinError: The recording's description of it is damaged.
+    """
+    try:
+        about = dict(recording.world)
+        low, high = about["street"]["heights"]
+        street = CanyonPlan(**{**about["street"], "heights": (float(low), float(high))})
+        return make_world(WorldPlan(**{**about, "street": street}))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SiteTwinError(
+            f"the recording in '{recording.folder}' names a damaged world ({error}); record the drive again"
+        ) from error
+
+
+def follow(
+    recording: Recording,
+    base: Site,
+    station: Station,
+    detector: Detector,
+    *,
+    camera: Camera | None = None,
+    placing: Placing = ALONG_THE_STREET,
+    options: TwinOptions | None = None,
+    seed: int = 0,
+) -> Iterator[Followed]:
+    """Follow the windows of a drive, each with a twin that begins anew.
+
+    Args:
+        recording: The drive.
+        base: What the twin knows of the site: `World.known`, or `World.bare` for a twin without a map.
+        station: The station.
+        detector: Finds vehicles in the frames.
+        camera: The camera as it was fitted; that of the recording by default.
+        placing: How boxes become objects.
+        options: How the twin works.
+        seed: Of the twin's draws.
+
+    Yields:
+        The judged moments from which the user had a fix, in their order.
+    """
+    seen_by, ground = camera or recording.camera, Ground(base.corners[base.is_ground])
+    for window in sorted(set(recording.window.tolist())):
+        twin = StreetTwin(base, station, options, np.random.default_rng([seed, window]))
+        for row in np.flatnonzero(recording.window == window).tolist():
+            started = time.perf_counter()
+            detections = detector.detect(recording.frame(row))
+            detected = time.perf_counter()
+            placed = [one for one in place_boxes(seen_by, detections, ground, placing) if one is not None]
+            moment = twin.step(float(recording.times[row]), recording.fixes[row], placed)
+            tracked = time.perf_counter()
+            if moment is None or not recording.judged[row]:
+                continue
+            traced, ranking = twin.trace(moment)
+            seconds = {
+                "detect": detected - started,
+                "place and track": tracked - detected,
+                "trace": time.perf_counter() - tracked,
+            }
+            yield Followed(row, tuple(detections), moment, traced, ranking, seconds)
