@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -32,6 +32,7 @@ class Look:
     mirrored: bool = False
 
 
+@runtime_checkable
 class Looking(Protocol):
     """A network that looks at an image several times."""
 
