@@ -18,7 +18,7 @@ from sitetwin.calibrate.channels.likelihood import (
     scores,
 )
 from sitetwin.calibrate.channels.model import ChannelTwin
-from sitetwin.calibrate.channels.parameters import Parameter
+from sitetwin.calibrate.channels.parameters import Parameter, Stage
 
 _MISFIT = (0.02, 2.0)  # bounds of the relative error of the paths' power
 _SHARE = (0.005, 0.4)  # bounds of the share of outliers
@@ -39,7 +39,7 @@ class Fit:
     Attributes:
         parameters: The J parameters.
         theta: (J,) changes from the nominal values on the parameters' scales.
-        covariance: (J, J) of the posterior.
+        covariance: (J, J) of the posterior; of the prior where parameters were held.
         nuisance: Misfit and outliers.
         dispersion: Factor by which the information of the taps was lowered, because their errors are correlated.
         log_posterior: Log-posterior at the mode, of likelihoods lowered by the dispersion, nats.
@@ -120,7 +120,7 @@ class Scorer:
         parameters: Sequence[Parameter],
         start: Float[np.ndarray, " parameters"],
         nuisance: Contamination,
-        dispersion: float | None = None,
+        held: Sequence[Stage] = (),
         rounds: int = _ROUNDS,
     ) -> Fit:
         """Climb to a mode of the posterior.
@@ -129,23 +129,28 @@ class Scorer:
             parameters: J parameters.
             start: (J,) changes to begin with.
             nuisance: Misfit and outliers to begin with; they are fitted too.
-            dispersion: Factor that lowers the information of the taps; estimated from blocks of users by default.
+            held: Stages whose parameters stay as they are; the width of the posterior is then left out.
             rounds: Largest number of rounds.
         """
+        free = np.array([p.stage not in held for p in parameters])
+        inner = np.ix_(free, free)
         theta, sd = start.copy(), _sd(parameters)
         limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
-        spread = 1.0 if dispersion is None else dispersion
+        spread = 1.0
         for _ in range(rounds):
             nuisance = self.refit_nuisance(parameters, theta, nuisance)
-            slopes = self._slopes(parameters, theta, nuisance)
-            if dispersion is None:
-                spread, _ = self._dispersion(slopes, sd)
+            slopes = self._slopes(parameters, theta, nuisance, free=free)
+            spread, _ = self._dispersion(slopes, sd)
             curvature = slopes.information / spread + np.diag(sd**-2.0)
-            step = np.linalg.solve(curvature, slopes.gradient / spread - theta / sd**2)
+            step = np.zeros(len(theta))
+            step[free] = np.linalg.solve(curvature[inner], (slopes.gradient / spread - theta / sd**2)[free])
             theta, gained = self._line(parameters, theta, step, limits, nuisance, spread)
             if gained < _ENOUGH:
                 break
-        covariance, spread = self._width(parameters, theta, nuisance, dispersion)
+        if held:
+            covariance = np.diag(sd**2)
+        else:
+            covariance, spread = self._width(parameters, theta, nuisance)
         whole = self.objective(parameters, theta, nuisance, spread)
         return Fit(tuple(parameters), theta, covariance, nuisance, spread, whole)
 
@@ -174,10 +179,11 @@ class Scorer:
         theta: np.ndarray,
         nuisance: Contamination,
         steps: np.ndarray | None = None,
+        free: np.ndarray | None = None,
     ) -> _Slopes:
         """How the likelihood changes with the parameters."""
         whole = self.twin.law(parameters, theta)
-        by_signal = self.twin.derivatives(parameters, theta, whole, steps)[self.kept]
+        by_signal = self.twin.derivatives(parameters, theta, whole, steps, free)[self.kept]
         law = _taken(whole, self.kept)
         found = scores(self.observed, law, nuisance)
         by_mean = by_signal / law.mean[:, None]
@@ -227,7 +233,7 @@ class Scorer:
         return max(1.0, excess * float(np.mean(known[told] / scaled[told]))), excess
 
     def _width(
-        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination, dispersion: float | None
+        self, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination
     ) -> tuple[np.ndarray, float]:
         """Covariance (J, J) of the posterior, and the dispersion.
 
@@ -236,7 +242,6 @@ class Scorer:
         sd = _sd(parameters)
         slopes = self._slopes(parameters, theta, nuisance)
         spread, excess = self._dispersion(slopes, sd)
-        spread = spread if dispersion is None else dispersion
         first = np.linalg.inv(slopes.information / spread + np.diag(sd**-2.0))
         slopes = self._slopes(parameters, theta, nuisance, np.minimum(np.sqrt(np.diag(first)), _WIDEST_STEP * sd))
         plain = np.linalg.inv(slopes.information / spread + np.diag(sd**-2.0))
