@@ -30,7 +30,7 @@ from sitetwin.vision.render.worker import SAMPLES, Answer, Request
 from sitetwin.vision.street.bodies import Vehicle
 
 _HEADLAMP = (6000.0, 14.0)  # candela on the axis, and the exponent of its cone
-_LAMPS_MOST = 24
+_LAMPS_MOST = 16
 _PATIENCE_S = 300.0
 _PROCESS = "sitetwin.vision.render.process"
 
