@@ -62,7 +62,7 @@ def _ratios(axes: Axes, rows: list[Estimate]) -> None:
     axes.set_yticks(place, [_short(one.parameter.name) for one in rows])
     axes.set_xlim(0, max(1.05, float(ratio.max(initial=0)) * 1.02))
     axes.set_xlabel("posterior over prior standard deviation")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
 
 
 def _short(name: str) -> str:
