@@ -133,8 +133,8 @@ def _held_out_lines(held: dict[str, Any], nats: dict[str, Any]) -> list[str]:
     before, after = held["median_error_before_db"], held["median_error_after_db"]
     return [
         f"On {held['users']:,} users of held-out blocks, the median error of the power was {before:.2f} dB with the "
-        f"offset alone, and is {after:.2f} dB after calibration to the other blocks. Paths that share a tap fade, which "
-        f"no sum of their powers follows; the log-likelihood of a tap, which knows of it, changed by "
+        f"offset alone, and is {after:.2f} dB after calibration to the other blocks. Paths that share a tap fade, "
+        f"which no sum of their powers follows; the log-likelihood of a tap, which knows of it, changed by "
         f"{nats['held_out_before'] - nats['held_out_after']:+.3f} nats.",
         "",
     ]
