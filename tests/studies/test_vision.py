@@ -232,6 +232,14 @@ def test_scenarios_that_cannot_be_studied_are_refused(inputs, tmp_path):
         read_vision_results(tmp_path)
 
 
+def test_a_detector_without_images_is_said_to_have_found_nothing(tmp_path):
+    scenario = write_camera_scenario(tmp_path / "scenario33")
+    with pytest.warns(SiteTwinWarning, match="no number"):
+        run_vision_study(LITTLE, [scenario], tmp_path / "run", detector=KnowsTheCar(scenario))
+    results = read_vision_results(tmp_path / "run")
+    assert any("Of 33 there are no images" in note for note in results.notes)
+
+
 def test_paths_of_images_that_leave_the_folder_name_no_image(tmp_path):
     scenario = write_camera_scenario(tmp_path / "s")
     (tmp_path / "secret.jpg").write_bytes(b"x")

@@ -161,7 +161,10 @@ def _notes(scenarios: list[Scenario], detector: Detector | None) -> list[str]:
     if any(not one.measured_book for one in scenarios):
         names = ", ".join(one.name for one in scenarios if not one.measured_book)
         notes.append(f"No measured codebook was given for {names}: an ideal 16-element array stands for it.")
-    if detector is None and any(one.image is not None for one in scenarios):
+    if detector is not None:
+        if bare := [one.name for one in scenarios if not any(one.file(row) for row in range(len(one.drive)))]:
+            notes.append(f"Of {', '.join(bare)} there are no images: the paper's own twin (DT, DT-Adapt) is left out.")
+    elif any(one.image is not None for one in scenarios):
         notes.append("No detector was named: the paper's own twin (DT, DT-Adapt) is left out.")
     if stale := sorted({one.fixes for one in scenarios} - {"current"}):
         notes.append(
