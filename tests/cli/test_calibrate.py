@@ -134,6 +134,7 @@ def test_profiles_tell_the_same_as_the_channels_that_they_were_made_of(place, ca
         (("--fit", "offset,scattering"), "traced without diffuse"),
         (("--prior", "yaw=3"), "there is no prior 'yaw'; there are offset_db"),
         (("--prior", "yaw_deg"), "give a name and a number, as yaw_deg=10"),
+        (("--noise-db", "nan"), "the noise is nan dB; give a number"),
         (("--block", "0"), "blocks of 0.0 m are none"),
         (("--measured", "none.npz"), "none.npz"),
         (("--ue-array", "ula:2"), "users have 2 antennas"),

@@ -137,6 +137,8 @@ def _profiles(data: xr.Dataset, radio: Radio, own: dict[str, object]) -> Profile
     carrier, noise_db, window = own.get("carrier_hz"), own.get("noise_db"), own.get("window", "hann")
     if carrier is not None:
         check_carrier("carrier_hz", carrier)  # type: ignore[arg-type]
+    if noise_db is not None and not -400 <= float(noise_db) <= 200:  # type: ignore[arg-type]  # not a number, too
+        raise SiteTwinError(f"the noise is {noise_db} dB; give a number from -400 to 200, or leave it out")
     noise = None if noise_db is None else 10.0 ** (float(noise_db) / 10)  # type: ignore[arg-type]
     if "csi" in data:
         one = data.sizes["antenna"] == radio.array.num_antennas == 1
