@@ -80,7 +80,7 @@ def predicted(
     for number, fold in enumerate(folds):
         for rows in study.measured.calibration_rows:
             pool = fold.pool[:rows] if rows else fold.pool
-            if len(pool) >= _FEWEST:
+            if len(pool) >= max(rows, _FEWEST):
                 for method, answer in _profiles_of(study, scenario, pool, fold.test).items():
                     answers.setdefault((method, rows), []).append((*answer, fold.test))
         progress((number + 1) / (len(folds) + 1))
