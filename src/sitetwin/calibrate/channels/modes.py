@@ -9,6 +9,7 @@ import numpy as np
 
 from sitetwin.calibrate.channels.likelihood import Contamination
 from sitetwin.calibrate.channels.parameters import Parameter, Stage
+from sitetwin.calibrate.channels.properties import paths_meeting
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
 from sitetwin.calibrate.channels.slabs import PairAxes, Peak, SlabScan, placed
 
@@ -70,8 +71,8 @@ def slabs_of(scorer: Scorer, parameters: Sequence[Parameter], stage: Stage) -> l
         ]
         name = one.name.removeprefix("relative_permittivity of ")
         found.append(Slab(one.entries, at, depth[0] if depth else None, name))
-    facets = np.bincount(scorer.twin.paths.facets.clip(0).reshape(-1), minlength=table.site.num_facets)
-    weight = [float(facets[np.isin(table.site.facet_material, s.entries)].sum()) for s in found]
+    paths = scorer.twin.paths
+    weight = [float(paths_meeting(paths, table.site, s.entries).sum()) for s in found]
     return [found[i] for i in np.argsort(-np.array(weight), kind="stable")]
 
 
