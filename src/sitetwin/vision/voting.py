@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from sitetwin.vision.frames import Detection, Frame
 from sitetwin.vision.tiles import INSIDE, OVERLAP, VEHICLES, from_tile, merge, overlaps, square_tiles
 
-HALF = 0.055
+HALF = 0.045
 """Mean score over all looks at which a vehicle's box gets the certainty one half; chosen on rendered streets."""
 
 OTHERS = 2.0
