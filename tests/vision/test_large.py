@@ -70,7 +70,7 @@ def test_closed_words_are_those_of_the_network():
         ClosedWords(model, processor, {"bus": "bus"})
 
 
-def test_open_words_carry_their_classes(tmp_path):
+def test_open_words_carry_their_classes(tmp_path, monkeypatch):
     letters = [chr(c) for c in range(33, 127)]
     tokens = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
     (tmp_path / "vocab.json").write_text(json.dumps({token: k for k, token in enumerate(tokens)}))
@@ -93,9 +93,19 @@ def test_open_words_carry_their_classes(tmp_path):
     words = {"a street lamp": "pole", "a tree": "tree"}
     detector = OpenWords(model, processor, words, threshold=0.0)
     assert isinstance(detector, Detector)
-    found = detector.detect(FRAME)
-    assert found
-    assert {one.name for one in found} <= {"pole", "tree"}
+    assert {one.name for one in detector.detect(FRAME)} <= {"pole", "tree"}
+
+    def two_lamps(outputs, threshold, target_sizes, text_labels):
+        assert (outputs.logits.shape[-1], target_sizes, text_labels) == (2, [(54, 96)], [list(words)])
+        boxes = torch.tensor([[10.0, 5, 14, 40], [-5.0, 2, 20, 90], [200.0, 0, 210, 9]])
+        names = ["a street lamp", "a tree", "a tree"]
+        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.7]), "text_labels": names}]
+
+    monkeypatch.setattr(processor, "post_process_grounded_object_detection", two_lamps)
+    assert [(one.name, one.box) for one in detector.detect(FRAME)] == [
+        ("pole", (10.0, 5.0, 14.0, 40.0)),
+        ("tree", (0.0, 2.0, 20.0, 54.0)),
+    ]
     with pytest.raises(SiteTwinError, match="no words"):
         OpenWords(model, processor, {})
 

@@ -59,8 +59,8 @@ class FittedCamera:
 def fit_camera(
     start: Camera,
     boxes: Float[np.ndarray, "pairs 4"],
-    positions: Float[np.ndarray, "pairs 2"],
-    headings: Float[np.ndarray, " pairs"],
+    positions: Float[np.ndarray, "places 2"],
+    headings: Float[np.ndarray, " headings"],
     ground: Ground,
     *,
     free: Sequence[str] = FREE,
