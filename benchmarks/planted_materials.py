@@ -102,10 +102,14 @@ def judge(seed: int, rate_hz: float, slabs: bool) -> dict[str, Any]:
 
 
 def shortfalls(found: CellCalibration, true: Site) -> list[float]:
-    """Nats by which the found pair of each slab lies below the best of a fine grid that includes the planted pair."""
+    """Nats by which the found pair of each slab lies below the best of a fine grid that includes the planted pair.
+
+    The likelihood is the one that a fit climbs: shapes of the taps' laws are those of the found pair.
+    """
     scorer, fit = found.scorer, found.fit
     parameters = list(fit.parameters)
-    here = scorer.objective(parameters, fit.theta, fit.nuisance, fit.dispersion)
+    shape = scorer.scores(parameters, fit.theta, fit.nuisance).shape
+    here = scorer.objective(parameters, fit.theta, fit.nuisance, fit.dispersion, shape)
     short = []
     for slab in slabs_of(scorer, parameters, "materials"):
         scan = SlabScan(scorer, parameters, fit.theta, fit.nuisance, list(slab.entries))
@@ -123,7 +127,7 @@ def shortfalls(found: CellCalibration, true: Site) -> list[float]:
             theta[slab.permittivity] = placed(parameters[slab.permittivity], float(permittivity))
             if slab.thickness is not None:
                 theta[slab.thickness] = placed(parameters[slab.thickness], float(thickness))
-            best = max(best, scorer.objective(parameters, theta, fit.nuisance, fit.dispersion))
+            best = max(best, scorer.objective(parameters, theta, fit.nuisance, fit.dispersion, shape))
         short.append(best - here)
     return short
 

@@ -10,6 +10,7 @@ coefficients of some hundred paths.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +27,11 @@ from sitetwin.channel.fields.materials import complex_permittivity
 from sitetwin.channel.fields.reflection import half_space, slab_reflection
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction
 
-_ROWS = 400
+_ROWS = 200
 """Taps of a scan: those that the material changes most."""
 
-_FEW_ROWS = 120  # of them on the coarse grid
+_FEW_ROWS = 80  # of them on the coarse grid
+_DOMINANT = 0.03  # share of a tap's power from which a path moves on the coarse grid
 
 _PERIOD = 5  # points of the grid for one period of the interference in the slab
 _MOST = (100, 200)  # points of permittivity and of thickness
@@ -185,21 +187,37 @@ class SlabScan:
         self.own_squared = csr_array((self.own.data**2, self.own.indices, self.own.indptr), shape=self.own.shape)
         self.rest = TapLaw(spread[rows] @ rest, squared[rows] @ rest**2, law.noise[rows])
         self.observed = scorer.observed[rows]
+        self.few = self._narrowed(power[columns].reshape(-1, ports)[used].reshape(-1), ports)
+
+    def _narrowed(self, power: np.ndarray, ports: int) -> SlabScan:
+        """The taps that tell most, in which paths of little power stay as they are: for the coarse grid."""
+        own, few = self.own[:_FEW_ROWS], copy(self)
+        rest = TapLaw(*(v[:_FEW_ROWS] for v in (self.rest.signal, self.rest.squares, self.rest.noise)))
+        mean = own @ power + rest.mean
+        share = own.multiply(power[None, :]).multiply(1 / mean[:, None]).tocsr().max(axis=0).toarray()
+        used = share.reshape(-1, ports).max(axis=1) >= _DOMINANT
+        column = np.repeat(used, ports)
+        idle = np.where(column, 0.0, power)
+        few.parts, few.cosine = [part[used] for part in self.parts], self.cosine[torch.from_numpy(used)]
+        few.own = own[:, np.flatnonzero(column)]
+        few.own_squared = few.own.power(2)
+        few.rest = TapLaw(rest.signal + own @ idle, rest.squares + own.power(2) @ idle**2, rest.noise)
+        few.observed = self.observed[:_FEW_ROWS]
+        return few
 
     def log_likelihood(
-        self, permittivity: Float[np.ndarray, " pairs"], thickness: Float[np.ndarray, " pairs"], taps: int = _ROWS
+        self, permittivity: Float[np.ndarray, " pairs"], thickness: Float[np.ndarray, " pairs"]
     ) -> Float[np.ndarray, " pairs"]:
-        """(N,) log-likelihood of pairs, nats, as if taps were independent; of the taps that tell most."""
-        own, own_squared = self.own[:taps], self.own_squared[:taps]
-        signals, squares, noises = (v[:taps, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
+        """(N,) log-likelihood of pairs, nats, as if taps were independent."""
+        signals, squares, noises = (v[:, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
         found = []
         for start in range(0, len(permittivity), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             fields = self._fields(self.parts, permittivity[some], thickness[some])
             power = np.square(np.abs(fields)).reshape(len(fields), -1).T
-            signal = own @ power + signals
-            law = TapLaw(signal, own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
-            observed = np.broadcast_to(self.observed[:taps, None], signal.shape)
+            signal = self.own @ power + signals
+            law = TapLaw(signal, self.own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
+            observed = np.broadcast_to(self.observed[:, None], signal.shape)
             found.append(scores(observed, law, self.nuisance).each.sum(axis=0))
         return np.concatenate(found)
 
@@ -216,14 +234,12 @@ class SlabScan:
         index = np.linspace(math.sqrt(low_e), math.sqrt(high_e), int(np.clip(steps, 24, _MOST[0])))
         steps = math.ceil(_PERIOD * 2 * (high_d - low_d) * math.sqrt(high_e) / wave)
         depth = np.linspace(low_d, high_d, int(np.clip(steps, 24, _MOST[1]))) if high_d > low_d else np.array([low_d])
-        return self.on(axes, index**2, depth, dispersion, _FEW_ROWS)
+        return self.few.on(axes, index**2, depth, dispersion)
 
-    def on(
-        self, axes: PairAxes, permittivity: np.ndarray, thickness: np.ndarray, dispersion: float, taps: int = _ROWS
-    ) -> Pairs:
+    def on(self, axes: PairAxes, permittivity: np.ndarray, thickness: np.ndarray, dispersion: float) -> Pairs:
         """The log-posterior of all pairs of some permittivities and thicknesses."""
         e, d = (v.reshape(-1) for v in np.meshgrid(permittivity, thickness, indexing="ij"))
-        posterior = self.log_likelihood(e, d, taps) / dispersion + axes.log_prior(e, d)
+        posterior = self.log_likelihood(e, d) / dispersion + axes.log_prior(e, d)
         return Pairs(permittivity, thickness, posterior.reshape(len(permittivity), len(thickness)))
 
     def peaks(self, axes: PairAxes, dispersion: float, most: int, within: float) -> list[Peak]:
