@@ -89,6 +89,7 @@ EXAMPLES = [
     "plot_three_sectors.py",
     "plot_codec_for_your_cell.py",
     "plot_beams_on_a_street.py",
+    "plot_precode_with_a_twin.py",
     "plot_against_sionna.py",
 ]
 sphinx_gallery_conf = {

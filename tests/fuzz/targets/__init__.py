@@ -53,6 +53,7 @@ READERS: dict[str, str] = {
     "studies.csi.config": "cell",
     "studies.frame": "study-part",
     "studies.precoding.config": "drives-past-a-station",
+    "studies.precoding.drive_test": "measured-channels",
     "studies.records": "beam-study",
     "view.sources": "values",
     "vision.camera_files": "camera",
