@@ -49,3 +49,13 @@ def test_peaks_are_local_maxima_best_first():
     pairs = Pairs(np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3, 0.4]), height)
     assert pairs.peaks(5, 2.5) == [(2.0, 0.4), (3.0, 0.1), (1.0, 0.2)]
     assert pairs.peaks(5, 1.5) == [(2.0, 0.4), (3.0, 0.1)]
+
+
+def test_a_slab_that_no_path_meets_has_nothing_to_scan():
+    twin = street(5.0, 0.1, rows=3)
+    paths = traced(twin, count=10, depth=1)
+    profiles = profiles_of_csi(channels(twin, paths, 2), taps=(-2, 80))
+    found = calibrate_cell(twin, paths, profiles, settings=CalibrationSettings(stages=("offset",)))
+    far = [m.name for m in found.table.site.materials].index("far stone@far")
+    scan = SlabScan(found.scorer, list(found.fit.parameters), found.fit.theta, found.fit.nuisance, [far])
+    assert len(scan.observed) == 0

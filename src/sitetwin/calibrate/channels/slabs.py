@@ -187,7 +187,7 @@ class SlabScan:
         self.own_squared = csr_array((self.own.data**2, self.own.indices, self.own.indptr), shape=self.own.shape)
         self.rest = TapLaw(spread[rows] @ rest, squared[rows] @ rest**2, law.noise[rows])
         self.observed = scorer.observed[rows]
-        self.few = self._narrowed(power[columns].reshape(-1, ports)[used].reshape(-1), ports)
+        self.few = self._narrowed(power[columns].reshape(-1, ports)[used].reshape(-1), ports) if len(used) else self
 
     def _narrowed(self, power: np.ndarray, ports: int) -> SlabScan:
         """The taps that tell most, in which paths of little power stay as they are: for the coarse grid."""
