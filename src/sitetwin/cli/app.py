@@ -29,6 +29,7 @@ from sitetwin.cli.site_variant import variant
 from sitetwin.cli.trace import trace
 from sitetwin.cli.view import view
 from sitetwin.cli.vision_models import fetch_models, list_models
+from sitetwin.cli.vision_watch import watch
 from sitetwin.errors import SiteTwinError
 from sitetwin.version import __version__
 
@@ -72,6 +73,7 @@ models_app = typer.Typer(help="Published networks on this machine.", no_args_is_
 models_app.command("list")(list_models)
 models_app.command("fetch")(fetch_models)
 vision_app.add_typer(models_app, name="models")
+vision_app.command("watch")(watch)
 app.add_typer(vision_app, name="vision")
 
 

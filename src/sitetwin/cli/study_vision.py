@@ -1,4 +1,4 @@
-"""The command `sitetwin study vision`: the published vision twin on measured powers."""
+"""The command `sitetwin study vision`: the published vision twin on measured powers, and the closed loop."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ DETECTORS = ("ssd-open-images", "centernet", "both")
 
 
 def vision(
+    to: StudyFolder,
     scenario: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             help="Folder of a DeepSense 6G scenario, a scenario<n>_unit1_pwr_60ghz_*.npy beside its positions, or a "
-            "package of the challenge of 2022; may be given several times."
+            "package of the challenge of 2022; may be given several times. Without any, the closed loop on synthetic "
+            "streets is run."
         ),
-    ],
-    to: StudyFolder,
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recorded drives through synthetic streets (`campaign.json`) for the closed loop. Without "
+            "it the loop records its own."
+        ),
+    ] = None,
     profile: Annotated[
         str,
         choice(
@@ -57,12 +65,13 @@ def vision(
         choice(
             *DETECTORS,
             help="Network that finds objects in the images of scenarios that have some, for the paper's own twin; "
-            "`sitetwin vision models fetch` brings it. Without it that twin is left out.",
+            "`sitetwin vision models fetch` brings it. Without it that twin is left out. The closed loop takes both "
+            "networks by default, and fetches them.",
         ),
     ] = None,
 ) -> None:
-    """Judge the published vision twin's profiles, mapping and baselines on measured powers, beside its tables."""
-    from sitetwin.report import vision_table, write_vision_report
+    """Judge the published vision twin on measured powers, beside its tables, or a traced one in a closed loop."""
+    from sitetwin.report import closed_loop_table, vision_table, write_vision_report
     from sitetwin.studies import run_vision_study, vision_study
     from sitetwin.studies.vision.results import read_vision_results
     from sitetwin.vision import load_detector
@@ -70,7 +79,14 @@ def vision(
     study = vision_study(profile)
     eyes = None if detector is None else load_detector(detector)
     with resumed_again(to), progress_bars() as tell:
-        run_vision_study(study, scenario, to, codebook, power_unit, fixes, tell, eyes)  # type: ignore[arg-type]  # as read
+        run_vision_study(
+            study, scenario or [], to, codebook, power_unit, fixes, tell, eyes,  # type: ignore[arg-type]  # as read
+            closed_loop=not scenario, recordings=frames,
+        )  # fmt: skip
         page = write_vision_report(to)
-    out.print(vision_table(read_vision_results(to)))
+    results = read_vision_results(to)
+    if results.scenarios:
+        out.print(vision_table(results))
+    if results.loop is not None:
+        out.print(closed_loop_table(results))
     say(str(page))

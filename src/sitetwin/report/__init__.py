@@ -3,9 +3,11 @@
 from sitetwin.report.csi.page import write_report
 from sitetwin.report.csi.table import methods_table
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
+from sitetwin.report.vision.closed_loop import closed_loop_table
 from sitetwin.report.vision.page import vision_table, write_vision_report
 
 __all__ = [
+    "closed_loop_table",
     "methods_table",
     "precoding_table",
     "vision_table",

@@ -17,3 +17,22 @@ DARK = "dark"
 
 NO_DETECTION = "no-detection"
 """Nothing was found in the image."""
+
+CLOCK = "clock-backwards"
+"""The time is not after that of the frame before: its fix and boxes are left out, and the track stands. Where it is
+seconds behind, the track is begun anew."""
+
+NO_PLACE = "no-place"
+"""There was no fix of the user yet."""
+
+USER_LOST = "user-lost"
+"""There was no fix for so long that the user may be anywhere: no beams are ranked."""
+
+OUT_OF_VIEW = "user-out-of-view"
+"""The user is beyond the outermost beams."""
+
+OFF_SITE = "user-off-site"
+"""The user is beyond the site's edge."""
+
+NOT_TRACED = "not-traced"
+"""The scene could not be traced, so that no beams are ranked."""

@@ -58,6 +58,7 @@ READERS: dict[str, str] = {
     "view.sources": "values",
     "vision.camera_files": "camera",
     "vision.images": "image",
+    "vision.live.reading": "shots",
     "vision.worlds.campaign": "campaign",
     "vision.worlds.reading": "drive",
     "vision.worlds.recording": "drive",

@@ -6,12 +6,17 @@ import csv
 import io
 import json
 from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sitetwin.site import Site, with_georeference
 from sitetwin.site.places.pose import Pose
 from sitetwin.vision.camera import Camera
+from sitetwin.vision.live import Shot, read_shots
+from sitetwin.vision.street import CanyonPlan, make_canyon
 from sitetwin.vision.worlds.campaign import read_campaign
 from sitetwin.vision.worlds.reading import Recording, read_recording
 from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
@@ -75,7 +80,30 @@ def _shared(found: tuple[list[Recording], float]) -> None:
     assert 0 <= found[1] <= 1
 
 
+@cache
+def _site() -> Site:
+    return with_georeference(make_canyon(CanyonPlan(lanes=2, trees=0.0, half_length=20.0)).ground, 48.1, 11.5)
+
+
+def _shots() -> list[dict[str, bytes]]:
+    fixes = [["time_s", "frame", "east_m", "north_m"], [0.0, 1, 1.0, 2.0], [0.25, "b.png", "", ""]]
+    degrees = [["time_s", "latitude", "longitude"], [0.0, 48.1, 11.5], [0.25, 48.1, 11.5]]
+    images = {"frames/00001.jpg": b"", "frames/b.png": b""}
+    return [{"gps.csv": _table(rows), **images} for rows in (fixes, degrees)]
+
+
+def _read_shots(folder: Path) -> list[Shot]:
+    return read_shots(folder / "frames", folder / "gps.csv", _site())
+
+
+def _moments(shots: list[Shot]) -> None:
+    for shot in shots:
+        assert np.isfinite(shot.time)
+        assert shot.fix is None or np.isfinite(shot.fix).all()
+
+
 TARGETS = (
     Target("drive", read_recording, _seeds, (b"frames", b"sight"), _sound),
+    Target("shots", _read_shots, _shots, (b"time_s", b"latitude", b"frame"), _moments, named=False),
     Target("campaign", read_campaign, _campaigns, (b"drives",), _shared),
 )

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sitetwin.drawing.style import figure_style
 from sitetwin.report.frame import inline_svg, interval, page_environment, terminal_table, write_page
+from sitetwin.report.vision.closed_loop import loop_groups
 from sitetwin.report.vision.figures import draw_figures, label
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_2, TABLE_3
 from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults, read_vision_results
@@ -34,7 +35,11 @@ def write_vision_report(folder: Path) -> Path:
     with figure_style():
         figures = draw_figures(results)
     page = (
-        page_environment(share=partial(interval, unit="", digits=3))
+        page_environment(
+            share=partial(interval, unit="", digits=3),
+            gain=partial(interval, unit="", digits=3, signed=True),
+            loss=partial(interval, unit="", digits=2),
+        )
         .get_template("vision.html.j2")
         .render(
             r=results,
@@ -42,6 +47,7 @@ def write_vision_report(folder: Path) -> Path:
             table_2=_table_2(results),
             table_3=_table_3(results),
             scenarios=[(one, _rows(one, "predicted"), _rows(one, "explained")) for one in results.scenarios],
+            loop_groups=loop_groups(results),
             label=label,
             figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         )

@@ -113,6 +113,88 @@ class Overall(Record):
     samples: float
 
 
+class LoopRow(Record):
+    """One method on one group of moments of the closed loop.
+
+    Attributes:
+        method: Its name.
+        moments: "blocked", "clear", or "natural share": all, weighted as they happen.
+        count: Moments.
+        l1: Share of moments whose best layer-1 beam is the first pick.
+        dba: Distance-based accuracy.
+        loss: Median of the lost power, dB with factor 10; its `mean` is the median.
+        loss_20log: The same with factor 20.
+        l1_gain: Over GPS line of sight on the same moments.
+        dba_gain: The same of the accuracy.
+        sweep: Mean number of beams that the method would sweep.
+        sweep_holds: Share of moments in which they hold the best one.
+    """
+
+    method: str
+    moments: str
+    count: int
+    l1: Estimate
+    dba: Estimate
+    loss: Estimate
+    loss_20log: float
+    l1_gain: Estimate | None = None
+    dba_gain: Estimate | None = None
+    sweep: Number = None
+    sweep_holds: Number = None
+
+
+class BlockageRow(Record):
+    """How well blockage is told, from a probability of one half.
+
+    Attributes:
+        perception: What saw.
+        ahead_s: Seconds ahead of the moment.
+        moments: Moments of which the truth is known.
+        blocked: Those that are blocked.
+        recall: Share of them that is told.
+        precision: Share of the told ones that is true, among the sampled moments.
+        precision_natural: The same at the natural share of blockage.
+    """
+
+    perception: str
+    ahead_s: float
+    moments: int
+    blocked: int
+    recall: Estimate
+    precision: Estimate
+    precision_natural: Number = None
+
+
+class LoopResults(Record):
+    """The closed loop on synthetic streets.
+
+    Attributes:
+        streets: Streets.
+        drives: Drives with judged moments.
+        moments: Judged moments.
+        blocked: Those with a vehicle in the line of sight.
+        natural_share: Of blocked frames among all frames of all drives.
+        other_engine: Moments whose powers are another tracer's.
+        detector: Name of the networks; empty where they are left out.
+        rows: The methods.
+        blockage: What they say of blockage.
+        off_m: Median error of the tracked user's place for each perception, metres.
+        notes: What a reader must know.
+    """
+
+    streets: int
+    drives: int
+    moments: int
+    blocked: int
+    natural_share: float
+    other_engine: int
+    detector: str
+    rows: list[LoopRow]
+    blockage: list[BlockageRow]
+    off_m: dict[str, float]
+    notes: list[str]
+
+
 class VisionResults(Record):
     """All that the study found."""
 
@@ -125,6 +207,7 @@ class VisionResults(Record):
     detector: str = ""
     scenarios: list[ScenarioResults]
     overall: list[Overall] = Field(default_factory=list)
+    loop: LoopResults | None = None
     notes: list[str] = Field(default_factory=list)
 
 

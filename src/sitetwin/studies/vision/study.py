@@ -18,6 +18,8 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.measured.plausible import PowerUnit
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 from sitetwin.studies.records import checked_record
+from sitetwin.studies.vision.closed_loop.loop import closed_loop as run_loop
+from sitetwin.studies.vision.closed_loop.loop import drives_of, identity_of
 from sitetwin.studies.vision.config import VisionStudy
 from sitetwin.studies.vision.end_to_end import learnt_end_to_end
 from sitetwin.studies.vision.measured import agreement, explained, predicted
@@ -25,12 +27,14 @@ from sitetwin.studies.vision.published import SCENARIOS
 from sitetwin.studies.vision.reflectors import detected, reflected
 from sitetwin.studies.vision.results import SCHEMA, VisionResults
 from sitetwin.studies.vision.scenario import Scenario, read_scenarios
-from sitetwin.vision import Detector
+from sitetwin.vision import Detector, load_detector
+from sitetwin.vision.models import fetch_model
 from sitetwin.vision.profiles import overall_accuracy
 from sitetwin.vision.profiles.line_of_sight import Fixes
 
 _LIBRARIES = ("numpy", "scipy", "torch", "xarray")
 _ROOMS = ("measured", "learn", "calibrate", "vision", "studies/vision")
+_ROOMS_OF_LOOP = ("site", "rays", "channel")
 
 
 def run_vision_study(
@@ -42,6 +46,8 @@ def run_vision_study(
     fixes: Fixes = "stale",
     progress: Progress = silent,
     detector: Detector | None = None,
+    closed_loop: bool = False,
+    recordings: str | Path | None = None,
 ) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
@@ -55,30 +61,40 @@ def run_vision_study(
         fixes: "stale" or "extrapolated": which position stands for the user's in packages of the challenge.
         progress: Called with the stage and its finished share.
         detector: Finds the objects of the paper's own twin in the images of scenarios that have some; without it the
-            rows DT and DT-Adapt are left out.
+            rows DT and DT-Adapt are left out. It is the closed loop's perception, too. Without it the loop fetches the
+            networks "both"; where no registry answers, it runs on true boxes alone, and says so.
+        closed_loop: Run the closed loop on synthetic streets, whose drives are recorded into ``folder/campaign``.
+        recordings: Folder that `sitetwin.vision.worlds.record_campaign` has filled: the closed loop is run on its
+            drives, and none are recorded.
 
     Returns:
         Path of results.json.
 
     Raises:
-        SiteTwinError: No scenario was given, one cannot be used or was given twice, or the folder holds another study
-            or one that other code began.
+        SiteTwinError: Nothing was given to be studied, a scenario cannot be used or was given twice, recordings cannot
+            be used, or the folder holds another study or one that other code began.
     """
     started, folder = time.perf_counter(), Path(folder)
-    if not scenarios:
-        raise SiteTwinError("the vision study needs a scenario with measured powers; give the folder of one")
+    taken = None if recordings is None else Path(recordings)
+    looped = closed_loop or taken is not None
+    if not (scenarios or looped):
+        raise SiteTwinError(
+            "the vision study needs a scenario with measured powers, or the closed loop; give the folder of one, or "
+            "ask for the loop"
+        )
     book = None if codebook is None else Path(codebook)
     read = [one for path in scenarios for one in read_scenarios(Path(path), book, power_unit, fixes)]
     if len({one.identity for one in read}) < len(read):
         raise SiteTwinError("one scenario was given twice; give each once")
     torch.set_num_threads(1)
     seen_by = "" if detector is None else detector.name
-    identity = hashlib.sha256(" ".join([*(one.identity for one in read), seen_by]).encode()).hexdigest()
-    key = claim_folder(folder, study, _ROOMS, identity)
+    held = ["" if taken is None else identity_of(taken)] if looped else []
+    identity = hashlib.sha256(" ".join([*(one.identity for one in read), seen_by, *held]).encode()).hexdigest()
+    key = claim_folder(folder, study, (*_ROOMS, *(_ROOMS_OF_LOOP if looped else ())), identity)
     found = [_scenario(study, one, folder, key, progress, detector) for one in read]
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
-        "title": "The vision twin on measured powers",
+        "title": "The vision twin " + ("on measured powers" if read else "in closed loop, on synthetic streets"),
         "profile": study.profile,
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": key,
@@ -88,8 +104,30 @@ def run_vision_study(
         "overall": _overall(found),
         "notes": _notes(read, detector),
     }
+    run: dict[str, Any] = {}
+    if looped:
+        document["loop"], run["loop_seconds"] = _loop(study, taken, folder, key, detector, progress)
     checked = checked_record(VisionResults, document)
-    return write_results(folder, checked, {"seconds": time.perf_counter() - started})
+    return write_results(folder, checked, {"seconds": time.perf_counter() - started, **run})
+
+
+def _loop(
+    study: VisionStudy, recordings: Path | None, folder: Path, key: str, detector: Detector | None, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The closed loop, and how long its stages took; the networks are fetched unless a detector was named."""
+    absent = ""
+    if detector is None:
+        try:
+            for name in ("ssd-open-images", "centernet"):
+                fetch_model(name)
+            detector = load_detector("both")
+        except SiteTwinError as error:
+            absent = f"No networks were to be had: {error}."
+    drives = drives_of(study, folder, recordings, progress)
+    found, seconds = run_loop(study, drives, folder, key, detector, progress)
+    found["detector"] = "" if detector is None else detector.name
+    found["notes"] += [absent] if absent else []
+    return found, seconds
 
 
 def _scenario(
@@ -151,6 +189,8 @@ def _overall(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _notes(scenarios: list[Scenario], detector: Detector | None) -> list[str]:
+    if not scenarios:
+        return []
     notes = [
         "The powers are measured. Test rows are of drives of which no method has seen a row.",
         "Intervals draw whole drives.",

@@ -1,0 +1,1 @@
+"""The closed loop of the vision study: twins follow recorded drives through synthetic streets, and are judged."""

@@ -1,0 +1,208 @@
+"""The closed loop: scores against their laws, and a small campaign from recordings to page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sitetwin.cli import app as cli
+from sitetwin.errors import SiteTwinError
+from sitetwin.report.vision.closed_loop import closed_loop_table
+from sitetwin.report.vision.page import write_vision_report
+from sitetwin.studies.vision import study as running
+from sitetwin.studies.vision.closed_loop.loop import SIGHT, campaign_of
+from sitetwin.studies.vision.closed_loop.scores import (
+    NATURAL,
+    Answers,
+    Moments,
+    Resampling,
+    blockage_row,
+    judged_rows,
+    weighted_median,
+)
+from sitetwin.studies.vision.config import ClosedLoop, VisionStudy, vision_study
+from sitetwin.studies.vision.results import read_vision_results
+from sitetwin.studies.vision.study import run_vision_study
+from sitetwin.vision.perfect import PerfectDetector
+from sitetwin.vision.street import CanyonPlan
+from sitetwin.vision.worlds import (
+    Choices,
+    LinkBudget,
+    Schedule,
+    WorldPlan,
+    default_worlds,
+    make_drive,
+    make_world,
+    record_drive,
+)
+
+LITTLE = VisionStudy(profile="quick", loop=ClosedLoop(draws=1), bootstrap_draws=100)
+
+
+def moments(count=60, seed=0, share=0.2):
+    rng = np.random.default_rng(seed)
+    blocked = rng.random(count) < 0.5
+    ahead = np.where(rng.random(count) < 0.3, -1, rng.integers(0, 2, count))
+    return Moments(rng.random((count, 64)) + 0.01, blocked, ahead, rng.integers(0, 9, count), share)
+
+
+def rows_of(true, answers):
+    drawn = Resampling(true, 200, 0)
+    return {(row["moments"], row["method"]): row for row in judged_rows(true, answers, "base", drawn)}
+
+
+def test_who_knows_the_powers_loses_nothing_and_gains_what_the_others_lack():
+    true = moments()
+    right = np.argsort(-true.powers, axis=1)
+    rng = np.random.default_rng(1)
+    guess = np.stack([rng.permutation(64) for _ in true.blocked])
+    rows = rows_of(true, {"base": Answers(guess), "right": Answers(right, np.ones(60, dtype=int))})
+    for group in ("blocked", "clear", NATURAL):
+        best, base = rows[group, "right"], rows[group, "base"]
+        assert best["l1"]["mean"] == best["dba"]["mean"] == pytest.approx(1.0)
+        assert best["loss"]["mean"] == best["loss_20log"] == 0.0
+        assert best["sweep_holds"] == pytest.approx(1.0)
+        assert best["l1_gain"]["mean"] == pytest.approx(1.0 - base["l1"]["mean"])
+        assert best["dba_gain"]["low"] <= best["dba_gain"]["mean"] <= best["dba_gain"]["high"]
+        assert "l1_gain" not in base
+        assert base["loss_20log"] == pytest.approx(2 * base["loss"]["mean"])
+
+
+def test_the_natural_share_weighs_the_two_kinds():
+    true = moments(share=0.13)
+    guess = np.stack([np.random.default_rng(k).permutation(64) for k in range(60)])
+    rows = rows_of(true, {"base": Answers(guess)})
+    for key in ("l1", "dba"):
+        mixed = 0.13 * rows["blocked", "base"][key]["mean"] + 0.87 * rows["clear", "base"][key]["mean"]
+        assert rows[NATURAL, "base"][key]["mean"] == pytest.approx(mixed)
+    lost = true.powers.max(axis=1) / true.powers[np.arange(60), guess[:, 0]]
+    expected = np.median(10 * np.log10(lost[true.blocked]))
+    assert rows["blocked", "base"]["loss"]["mean"] == pytest.approx(expected)
+    assert rows["blocked", "base"]["count"] == true.blocked.sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_the_median_is_that_of_values_as_often_as_they_weigh(count):
+    rng = np.random.default_rng(count)
+    values, times = rng.normal(size=count), rng.integers(0, 4, (20, count))
+    times[:, 0] += 1
+    found = weighted_median(values, times.astype(float))
+    assert found == pytest.approx([np.median(np.repeat(values, row)) for row in times])
+
+
+def test_moments_of_one_drive_give_no_interval():
+    true = moments()
+    one = replace(true, drive=np.zeros(60, dtype=int))
+    row = rows_of(one, {"base": Answers(np.argsort(-one.powers, axis=1))})["blocked", "base"]
+    assert row["l1"]["low"] is None
+    with pytest.raises(SiteTwinError, match="drives with both"):
+        replace(true, blocked=np.ones(60, dtype=bool))
+
+
+def test_blockage_is_counted_as_told():
+    true = moments(400, 3)
+    drawn = Resampling(true, 100, 0)
+    told = np.where(true.blocked, 0.9, 0.1)
+    told[np.flatnonzero(true.blocked)[:10]] = 0.2  # ten are missed
+    told[np.flatnonzero(~true.blocked)[:5]] = 0.7  # five are invented
+    row, count = blockage_row(true, told, False, drawn), int(true.blocked.sum())
+    assert row["recall"]["mean"] == pytest.approx((count - 10) / count)
+    assert row["precision"]["mean"] == pytest.approx((count - 10) / (count - 5))
+    one, other = 0.2 * (count - 10) / count, 0.8 * 5 / (400 - count)
+    assert row["precision_natural"] == pytest.approx(one / (one + other))
+    later = blockage_row(true, (true.ahead == 1).astype(float), True, drawn)
+    assert later["recall"]["mean"] == later["precision"]["mean"] == 1.0
+    assert later["moments"] == (true.ahead >= 0).sum()
+    assert later["precision_natural"] is None
+
+
+def test_the_quick_campaign_has_other_streets_than_those_of_development():
+    campaign = campaign_of(vision_study("quick").loop)
+    assert {plan.street.seed for plan in campaign.worlds}.isdisjoint(plan.street.seed for plan in default_worlds(10))
+    assert vision_study("full").loop.blocked >= 250
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    """A campaign of one drive with small pictures: a blocked moment and a clear one, and a drive that is not begun."""
+    plan = WorldPlan("test", CanyonPlan(lanes=2, half_length=50.0, trees=0.2, seed=7), height=5.2, back=1.5, turn=0.2)
+    world = make_world(plan)
+    drives = (make_drive(world, number, Schedule()) for number in range(24))
+    drive = next(one for one in drives if (one.judged & one.blocked).any())
+    first = int(np.flatnonzero(drive.judged & drive.blocked)[0])
+    clear = int(np.flatnonzero(drive.judged & ~drive.blocked)[0])
+    rendered, judged = np.zeros_like(drive.rendered), np.zeros_like(drive.judged)
+    rendered[[first - 1, first, clear]] = judged[[first, clear]] = True
+    folder = tmp_path_factory.mktemp("campaign")
+    record_drive(
+        replace(world, camera=world.camera.resized(240, 135)),
+        replace(drive, rendered=rendered, judged=judged),
+        folder / "test/drive-000",
+        Choices(budget=LinkBudget(subcarriers=4)),
+    )
+    about = {"format": "sitetwin-campaign", "version": 1, "natural_blocked_share": 0.1}
+    about["drives"] = ["test/drive-000", "test/drive-001"]
+    (folder / "campaign.json").write_text(json.dumps(about))
+    return folder
+
+
+class Near(PerfectDetector):
+    """Sees what is near."""
+
+    name = "sees what is near"
+
+
+def test_a_campaign_is_followed_and_its_page_says_that_it_is_synthetic(campaign, tmp_path, monkeypatch):
+    to = tmp_path / "run"
+    run_vision_study(LITTLE, [], to, detector=Near(300), recordings=campaign)
+    results = read_vision_results(to)
+    assert results.scenarios == []
+    loop = results.loop
+    assert (loop.moments, loop.blocked, loop.drives, loop.streets) == (2, 1, 1, 1)
+    assert loop.detector == "sees what is near"
+    assert {row.method for row in loop.rows} == {
+        SIGHT,
+        *(f"{way}, {eyes}" for way in ("line of sight to the tracked user", "traced twin")
+          for eyes in ("networks", "true boxes")),
+    }  # fmt: skip
+    assert len(loop.blockage) == 4
+    assert any("1 drives of the campaign are not finished" in note for note in loop.notes)
+    assert any("threshold" in note and "optimistic" in note for note in loop.notes)  # seed 7 is one of development
+    page = write_vision_report(to).read_text()
+    assert "synthetic" in page
+    assert "measured powers</span>" not in page
+    assert "Table I" not in page
+    assert closed_loop_table(results).row_count == 15
+    before = (to / "results.json").read_bytes()
+    monkeypatch.setattr("sitetwin.studies.vision.closed_loop.loop.follow", None)  # nothing is followed again
+    run_vision_study(LITTLE, [], to, detector=Near(300), recordings=campaign)
+    assert (to / "results.json").read_bytes() == before
+    with pytest.raises(SiteTwinError, match="holds another study"):
+        run_vision_study(LITTLE, [], to, recordings=campaign)
+
+
+def test_without_a_registry_the_networks_are_left_out_and_the_page_says_so(campaign, tmp_path, monkeypatch):
+    def refuse(name):
+        raise SiteTwinError("no registry gave it; check the network")
+
+    monkeypatch.setattr(running, "fetch_model", refuse)
+    monkeypatch.setattr("sitetwin.studies.vision_study", lambda profile: LITTLE)
+    given = CliRunner().invoke(cli.app, ["study", "vision", "--frames", str(campaign), "--out", str(tmp_path / "run")])
+    assert given.exit_code == 0, given.stderr
+    loop = read_vision_results(tmp_path / "run").loop
+    assert loop.detector == ""
+    assert not any("networks" in row.method for row in loop.rows)
+    assert any("no registry gave it" in note for note in loop.notes)
+
+
+def test_recordings_that_cannot_be_followed_are_refused(campaign, tmp_path):
+    with pytest.raises(SiteTwinError, match=r"campaign\.json"):
+        run_vision_study(LITTLE, [], tmp_path / "a", recordings=tmp_path)
+    empty = json.loads((campaign / "campaign.json").read_text()) | {"drives": ["test/drive-001"]}
+    (tmp_path / "campaign.json").write_text(json.dumps(empty))
+    with pytest.raises(SiteTwinError, match="no finished drive"):
+        run_vision_study(LITTLE, [], tmp_path / "b", detector=Near(), recordings=tmp_path)
