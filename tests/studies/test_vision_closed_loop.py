@@ -39,6 +39,7 @@ from sitetwin.vision.worlds import (
     make_world,
     record_drive,
 )
+from sitetwin.vision.worlds.recording import BOX_COLUMNS
 
 LITTLE = VisionStudy(profile="quick", loop=ClosedLoop(draws=1), bootstrap_draws=100)
 
@@ -128,7 +129,7 @@ def test_the_quick_campaign_has_other_streets_than_those_of_development():
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
-    """A campaign of one drive with small pictures: a blocked moment and a clear one, and a drive that is not begun."""
+    """A campaign of one drive, with a blocked moment and a clear one, and of a drive that is not begun."""
     plan = WorldPlan("test", CanyonPlan(lanes=2, half_length=50.0, trees=0.2, seed=7), height=5.2, back=1.5, turn=0.2)
     world = make_world(plan)
     drives = (make_drive(world, number, Schedule()) for number in range(24))
@@ -138,12 +139,19 @@ def campaign(tmp_path_factory):
     rendered, judged = np.zeros_like(drive.rendered), np.zeros_like(drive.judged)
     rendered[[first - 1, first, clear]] = judged[[first, clear]] = True
     folder = tmp_path_factory.mktemp("campaign")
-    record_drive(
+    recorded = record_drive(
         replace(world, camera=world.camera.resized(240, 135)),
         replace(drive, rendered=rendered, judged=judged),
         folder / "test/drive-000",
-        Choices(budget=LinkBudget(subcarriers=4)),
+        Choices(budget=LinkBudget(subcarriers=4), pictures=False),
     )
+    rows = [BOX_COLUMNS]
+    for frame in np.flatnonzero(rendered):  # what the renderer would know: a bus in the middle of each frame
+        identities = np.full((135, 240), -1)
+        identities[60:90, 100:140] = 1
+        np.savez(recorded / f"truth/{frame:05d}.npz", depth=np.full((135, 240), 9.0), identities=identities)
+        rows.append((frame, 1, "vehicle-1", "bus", 0, 2, 0, 8, 12, 2.5, 3.1, 100, 60, 140, 90, 1200, 1200, 0))
+    (recorded / "boxes.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
     about = {"format": "sitetwin-campaign", "version": 1, "natural_blocked_share": 0.1}
     about["drives"] = ["test/drive-000", "test/drive-001"]
     (folder / "campaign.json").write_text(json.dumps(about))

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from sitetwin.channel import AntennaArray
 from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
-from sitetwin.site import Pose, save_site, to_geographic, with_georeference
+from sitetwin.site import Pose, save_site, with_georeference
+from sitetwin.site.latlon import to_geographic
 from sitetwin.vision import Camera, Detection, read_camera, write_camera
 from sitetwin.vision.cuboids import outlines
 from sitetwin.vision.live import Shot, Watching, latency, line_of, read_shots, watch, write_lines
