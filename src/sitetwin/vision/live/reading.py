@@ -56,10 +56,11 @@ def read_shots(frames: str | Path, gps: str | Path, site: Site) -> list[Shot]:
 
     Raises:
         SiteTwinError: The folder holds no images, the table cannot be read, lacks a column, has a cell that is no
-            number, or, without names of frames, has another number of rows than there are images.
+            number, names none of the images, or, without names of frames, has another number of rows than there are
+            images.
 
     Warns:
-        SiteTwinWarning: Images belong to no row, or rows to no image.
+        SiteTwinWarning: Images belong to no row. A row without an image is flagged when its moment comes.
     """
     images, what = _images(Path(frames)), f"GPS table '{gps}'"
     rows = [row for row in read_table(Path(gps), what, _LARGEST) if any(cell.strip() for cell in row)]
@@ -165,12 +166,12 @@ def _counts(text: str) -> bool:
 
 
 def _warn(images: Sequence[Path], of: Sequence[Path | None]) -> None:
-    """Say what belongs to nothing; a row without an image is flagged when its moment comes."""
-    idle = len(set(images) - set(of))
-    if idle:
-        said = f"{idle} of {len(images)} images belong to no row of the GPS table"
-        warnings.warn(said, SiteTwinWarning, stacklevel=3)
+    """Refuse a table of another folder, and say which images belong to nothing."""
     if all(image is None for image in of):
         raise SiteTwinError(
             "no row of the GPS table names an image of the folder; 'frame' is a file's name or its number"
         )
+    idle = len(set(images) - set(of))
+    if idle:
+        said = f"{idle} of {len(images)} images belong to no row of the GPS table"
+        warnings.warn(said, SiteTwinWarning, stacklevel=3)
