@@ -55,6 +55,7 @@ READERS: dict[str, str] = {
     "studies.precoding.config": "drives-past-a-station",
     "studies.precoding.drive_test": "measured-channels",
     "studies.records": "beam-study",
+    "studies.vision.closed_loop.loop": "campaign",
     "view.sources": "values",
     "vision.camera_files": "camera",
     "vision.images": "image",
