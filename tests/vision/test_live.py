@@ -192,6 +192,8 @@ def test_the_command_writes_what_python_writes(tmp_path, monkeypatch):
     words = ["--frames", str(folder / "frames"), "--gps", str(folder / "gps.csv"), "--site", str(tmp_path / "site")]
     words += ["--camera", str(camera), "--out", str(tmp_path / "a.jsonl"), "--street-yaw", "0", "--array-yaw", "90"]
     given = CliRunner().invoke(cli.app, ["vision", "watch", *words])
+    refused = CliRunner().invoke(cli.app, ["vision", "watch", *words[:-4], "--street-yaw", "nan"])
+    assert refused.exit_code != 0
     assert given.exit_code == 0, given.stderr
     assert "together" in given.stdout
     shots = read_shots(folder / "frames", folder / "gps.csv", SITE)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sitetwin.cli.console import print_facts, say
-from sitetwin.cli.options.single import SITE_HELP, Carrier, choice, number
+from sitetwin.cli.options.single import SITE_HELP, Carrier, check_range, choice, number
 from sitetwin.cli.study_vision import DETECTORS
 
 
@@ -43,6 +43,9 @@ def watch(
     gps_sigma: Annotated[float, number(0.01, 100, "metres", "Standard deviation of a fix in metres.")] = 0.5,
 ) -> None:
     """Follow a drive: boxes, scene, ranked beams and blockage of each frame, and how long each stage took."""
+    for one in street_yaw or ():
+        check_range("--street-yaw", one, (-360.0, 360.0), "degrees")
+
     from sitetwin.channel import AntennaArray
     from sitetwin.site import Pose, open_site
     from sitetwin.vision import load_detector, read_camera
