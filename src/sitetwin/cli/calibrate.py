@@ -161,5 +161,5 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         prior,
         posterior,
         f"{row['ratio']:.2f}",
-        "" if row["identified"] else "not identified",
+        "" if row["identified"] else row["verdict"],
     )

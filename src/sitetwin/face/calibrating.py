@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Literal, Unpack
 
@@ -122,14 +124,30 @@ def _settings(own: dict[str, object], *, diffuse: bool) -> CalibrationSettings:
     strange = sorted(set(given) - set(vars(Priors())))
     if strange:
         raise SiteTwinError(f"there is no prior '{strange[0]}'; there are {', '.join(vars(Priors()))}")
-    priors = Priors(**{name: float(value) for name, value in given.items()})
+    priors = Priors(**{name: _number(f"prior {name}", value) for name, value in given.items()})
     stages = tuple(stage for stage in STAGES if stage in (*asked, *buildings))
-    return CalibrationSettings(stages, priors, float(own.get("block_m", 10.0)), int(own.get("holdout_seed", 0)))  # type: ignore[arg-type, call-overload]
+    seed = _number("holdout_seed", own.get("holdout_seed", 0))
+    if seed < 0 or seed != int(seed):
+        raise SiteTwinError(f"holdout_seed is {seed:g}; give a whole number of 0 or more")
+    return CalibrationSettings(stages, priors, _number("block_m", own.get("block_m", 10.0)), int(seed))
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise SiteTwinError(f"{name} is {value!r}; give a finite number")
+    return float(value)
 
 
 def _read(measured: str | Path | xr.Dataset) -> xr.Dataset:
     if isinstance(measured, xr.Dataset):
+        if not ("csi" in measured and "frequency" in measured) and not ("power" in measured and "delay" in measured):
+            raise SiteTwinError(
+                "the data are no measured channels or profiles; give what sitetwin.measured.read_csi, csi_dataset or "
+                "read_profiles returned"
+            )
         return measured
+    if not isinstance(measured, str | Path):
+        raise SiteTwinError(f"measured is a {type(measured).__name__}; give the name of a file, or a data set")
     return read_csi(measured) if holds_array(Path(measured), "h") else read_profiles(measured)
 
 
@@ -137,16 +155,16 @@ def _profiles(data: xr.Dataset, radio: Radio, own: dict[str, object]) -> Profile
     carrier, noise_db, window = own.get("carrier_hz"), own.get("noise_db"), own.get("window", "hann")
     if carrier is not None:
         check_carrier("carrier_hz", carrier)  # type: ignore[arg-type]
-    if noise_db is not None and not -400 <= float(noise_db) <= 200:  # type: ignore[arg-type]  # not a number, too
+    if noise_db is not None and not (isinstance(noise_db, int | float) and -400 <= noise_db <= 200):  # NaN, too
         raise SiteTwinError(f"the noise is {noise_db} dB; give a number from -400 to 200, or leave it out")
-    noise = None if noise_db is None else 10.0 ** (float(noise_db) / 10)  # type: ignore[arg-type]
+    noise = None if noise_db is None else 10.0 ** (float(noise_db) / 10)
     if "csi" in data:
         one = data.sizes["antenna"] == radio.array.num_antennas == 1
         found = profiles_of_csi(data, None if one else radio.array, noise=noise, window=window, carrier_hz=carrier)  # type: ignore[arg-type]
     else:
         found = profiles_of_table(data, noise=noise, window=window, carrier_hz=carrier)  # type: ignore[arg-type]
     beside = {"taken beside the site": int(data.attrs.get("off_the_site", 0))}
-    return replace(found, left_out={**found.left_out, **beside})
+    return replace(found, left_out={**found.left_out, **beside}).one_a_place()
 
 
 def _hash(data: xr.Dataset) -> str:

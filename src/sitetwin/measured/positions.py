@@ -13,6 +13,8 @@ from sitetwin.site.places.extent import check_users_on_site, outside_site
 from sitetwin.site.places.placement import over_ground
 from sitetwin.site.projection import LocalProjection
 
+_DEGREES_APART = 0.5  # 50 km: no site is wider
+
 
 def about_origin(position: Float[np.ndarray, "rows 2"], origin: Georeference) -> Float[np.ndarray, "rows 2"]:
     """Convert positions on the globe to metres east and north of a point, by the projection of a site there.
@@ -69,13 +71,33 @@ def within_site(data: xr.Dataset, site: Site, height: float = 1.5) -> xr.Dataset
         SiteTwinError: The site has no georeference, or none of the measurements was taken on the site.
     """
     if "x" not in data:
+        if not {"latitude", "longitude"} <= set(data.variables):
+            raise SiteTwinError("the measurements have no positions; give x, y and z, or latitude and longitude")
         plan = to_local(site, data["latitude"].values, data["longitude"].values)
         data = data.assign(
             {axis: ("sample", v) for axis, v in zip("xyz", over_ground(site, plan, height).T, strict=True)}
         )
+    elif {"y", "z"} <= set(data.variables):
+        _refuse_degrees(np.stack([data[axis].values for axis in "xy"], axis=1).astype(np.float64), site)
     users = np.stack([data[axis].values for axis in "xyz"], axis=1).astype(np.float64)
     beside = outside_site(site, users)
     if beside.all():
         check_users_on_site(site, users)  # refuses them, and says how to mend it
     data = data.isel(sample=np.flatnonzero(~beside))
     return data.assign_attrs(off_the_site=int(beside.sum()))
+
+
+def _refuse_degrees(plan: Float[np.ndarray, "rows 2"], site: Site) -> None:
+    """Refuse metres that are degrees of places on the site: all of them would stand within some metres."""
+    known = plan[np.isfinite(plan).all(axis=1)]
+    if site.georeference is None or not len(known) or (np.ptp(known, axis=0) > _DEGREES_APART).any():
+        return
+    for latitude, longitude in (known.T, known.T[::-1]):
+        if (np.abs(latitude) > 90).any() or (np.abs(longitude) > 180).any():
+            continue
+        there = about_origin(np.stack([latitude, longitude], axis=1), site.georeference)
+        if np.isfinite(there).all() and not outside_site(site, np.pad(there, ((0, 0), (0, 1)))).all():
+            raise SiteTwinError(
+                f"positions such as ({known[0, 0]:g}, {known[0, 1]:g}) were given as metres and are degrees of places "
+                "on the site; give them as latitude and longitude"
+            )

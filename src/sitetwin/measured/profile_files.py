@@ -21,6 +21,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.hertz import check_carrier
 from sitetwin.measured.named_arrays import LARGEST_MEASUREMENT, MEND, named_arrays
 from sitetwin.measured.plausible import check_degrees
 from sitetwin.measured.profiles import Profiles, Window, noise_of_taps
@@ -110,8 +111,10 @@ def profiles_of_table(
     carrier = float(data.attrs["carrier_hz"]) if carrier_hz is None else float(carrier_hz)
     if not np.isfinite(carrier):
         raise SiteTwinError("the file of profiles names no carrier; give it (--carrier), or carrier_hz in the file")
+    check_carrier("the carrier of the profiles", carrier)
     power, delay = data["power"].values, data["delay"].values
     step = float(delay[1] - delay[0])
+    _check_band(float(data.attrs["carrier_hz"]), carrier, 1 / step)
     first = round(float(delay[0]) / step)
     if abs(delay[0] - first * step) > _UNEVEN * step * max(1, len(delay)):
         raise SiteTwinError(
@@ -125,8 +128,31 @@ def profiles_of_table(
     positions = np.stack([data[axis].values for axis in "xyz"], axis=1).astype(np.float64)
     left_out = {"zero, not finite, or without a position": int(data.attrs.get("left_out", 0))}
     return Profiles(
-        power[:, None, :], positions, each, carrier, 1 / step, first, power.shape[1], window, left_out=left_out
+        power[:, None, :],
+        positions,
+        each,
+        carrier,
+        1 / step,
+        first,
+        power.shape[1],
+        window,
+        left_out=left_out,
+        repeats=False,
     )
+
+
+def _check_band(of_file: float, carrier: float, rate: float) -> None:
+    """Refuse a carrier that is not the file's, and delays that are too close for it."""
+    if np.isfinite(of_file) and abs(of_file - carrier) > rate / 2:
+        raise SiteTwinError(
+            f"the profiles were measured at {of_file / 1e6:.6g} MHz and {carrier / 1e6:.6g} MHz was given; leave the "
+            "carrier out"
+        )
+    if rate > 2 * carrier:
+        raise SiteTwinError(
+            f"delays in steps of {1e9 / rate:.3g} ns are those of a band of {rate / 1e9:.3g} GHz, about a carrier of "
+            f"{carrier / 1e9:.3g} GHz; check the unit of the delays"
+        )
 
 
 def _power(arrays: Mapping[str, np.ndarray], what: str) -> Float[np.ndarray, "profiles delays"]:

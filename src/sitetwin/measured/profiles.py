@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,7 +25,8 @@ Window = Literal["hann", "rectangular"]
 """Window over the subcarriers: Hann keeps side lobes of strong paths low; a rectangular one keeps taps narrow."""
 
 _UNEVEN = 1e-3  # of a spacing by which subcarriers may lie off an even grid
-_LOWEST = 0.25  # quantile of the taps' power from which noise is estimated
+LOWEST = 0.25
+"""Quantile of the taps' power from which noise is estimated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Profiles:
         beams: (B, A) complex, unit weights of each beam over the antennas of the station; None for one antenna.
         array: The station's array as measured, None where its antennas are not told apart.
         left_out: Profiles that were left out, by reason.
+        repeats: Whether delays repeat after K taps, as those of channels do; tables end after their last tap.
 
     Raises:
         SiteTwinError: Shapes do not fit, a number is NaN, infinite or negative, a profile is zero, or no profile is
@@ -61,6 +63,7 @@ class Profiles:
     beams: Complex[np.ndarray, "beams antennas"] | None = None
     array: AntennaArray | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    repeats: bool = True
 
     def __post_init__(self) -> None:
         users, beams, taps = self.power.shape
@@ -134,7 +137,25 @@ class Profiles:
             self.beams,
             self.array,
             self.left_out,
+            self.repeats,
         )
+
+    def one_a_place(self) -> Profiles:
+        """Profiles of one place put together: their mean power; paths fade alike there, which is one observation."""
+        _, first, number, count = np.unique(
+            self.positions, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+        if len(first) == len(self):
+            return self
+        order = np.argsort(first, kind="stable")
+        found = self.take(first[order])
+        means = []
+        for values in (self.power, self.noise):
+            total = np.zeros((len(first), *values.shape[1:]))
+            np.add.at(total, number.reshape(-1), values)
+            means.append(total[order] / count[order].reshape(-1, *[1] * (values.ndim - 1)))
+        merged = {"another one was measured at the same place, and their mean counts once": len(self) - len(first)}
+        return replace(found, power=means[0], noise=means[1], left_out={**self.left_out, **merged})
 
     @property
     def last_tap(self) -> int:
@@ -266,7 +287,7 @@ def noise_of_taps(power: Float[np.ndarray, "users beams taps"]) -> Float[np.ndar
         SiteTwinError: A user's weakest taps are zero, so that no noise can be seen.
     """
     flat = power.reshape(len(power), -1)
-    level = np.quantile(flat, _LOWEST, axis=1) / -math.log(1 - _LOWEST)
+    level = np.quantile(flat, LOWEST, axis=1) / -math.log(1 - LOWEST)
     if not (level > 0).all():
         raise SiteTwinError(
             f"{int((~(level > 0)).sum())} profiles have no noise in their weakest taps; give the power of the noise"

@@ -101,7 +101,8 @@ def summary(found: SiteCalibration, document: dict[str, Any]) -> str:
         "",
         f"At {found.carrier_hz / 1e6:,.6g} MHz, {len(told)} of {len(document['parameters'])} parameters are "
         f"identified: the standard deviation of their posterior is at most {IDENTIFIED:g} times that of their prior. "
-        "The others stay near their priors, and their values say little.",
+        "The others stay near their priors, and their values say little. What is told of a building *by its class* "
+        "comes from other buildings: its own ratio compares it with what they leave open.",
         "",
         f"![Powers of held-out users, and posteriors against priors]({FIGURE}.png)",
         "",
@@ -143,5 +144,5 @@ def _held_out_lines(held: dict[str, Any], nats: dict[str, Any]) -> list[str]:
 def _row(row: dict[str, Any]) -> str:
     prior, posterior = (f"{row[value]:.4g} ± {row[sd]:.2g}" for value, sd in (("prior", "prior_sd"), ("value", "sd")))
     name = str(row["name"]).replace("|", "/")
-    said = "identified" if row["identified"] else "not identified"
-    return f"| {name} | {row['unit']} | {prior} | {posterior} | {row['ratio']:.2f} | {said} |"
+    own = "" if row["own_ratio"] is None else f" (own {row['own_ratio']:.2f})"
+    return f"| {name} | {row['unit']} | {prior} | {posterior} | {row['ratio']:.2f}{own} | {row['verdict']} |"

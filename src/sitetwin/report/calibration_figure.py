@@ -54,10 +54,12 @@ def _powers(axes: Axes, found: SiteCalibration) -> None:
 
 def _ratios(axes: Axes, rows: list[Estimate]) -> None:
     place = np.arange(len(rows))[::-1]
-    told = np.array([one.identified for one in rows], dtype=bool)
+    said = np.array([one.verdict for one in rows])
     ratio = np.array([one.ratio for one in rows])
-    for chosen, colour, name in ((told, PALETTE[0], "identified"), (~told, GREY, "not identified")):
-        axes.barh(place[chosen], ratio[chosen], color=colour, height=0.6, label=name)
+    for name, colour in (("identified", PALETTE[0]), ("by its class", PALETTE[2]), ("not identified", GREY)):
+        chosen = said == name
+        if chosen.any():
+            axes.barh(place[chosen], ratio[chosen], color=colour, height=0.6, label=name)
     axes.axvline(IDENTIFIED, color=PALETTE[1], linewidth=0.8)
     axes.set_yticks(place, [_short(one.parameter.name) for one in rows])
     axes.set_xlim(0, max(1.05, float(ratio.max(initial=0)) * 1.02))

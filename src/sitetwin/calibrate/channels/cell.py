@@ -32,6 +32,8 @@ AUDIBLE = 0.03
 """Share of the noise that the paths' power in a tap must reach for the tap to be compared."""
 
 _FEWEST_BLOCKS = 5
+_LATE = 1.5  # taps by which profiles must lie off for it to be said
+_LATEST = 12  # of all taps, a quarter is searched: three deviations of a twelfth
 _ROUNDS = 6  # of each stage; all parameters are fitted together afterwards
 _HELD: dict[Stage, tuple[Stage, ...]] = {
     "offset": ("pose",),
@@ -106,6 +108,7 @@ def calibrate_cell(
     clock = first_clock(twin, settings.priors.clock_ns)
     if clock:
         twin = ChannelTwin(paths, table, profiles, tx, rx, options, clock)
+    notes += _late(twin, settings.priors.clock_ns)
     parameters = [*pose_parameters(settings.priors, tx, clock), *table.parameters(settings.priors)]
     parameters = [p for p in parameters if p.stage in stages]
     free = [p for p in parameters if not p.entries or table.touched[list(p.entries)].any()]
@@ -150,8 +153,8 @@ def climb(
             start[:] = [first_offset(twin) if p.what == "offset_db" else 0.0 for p in tried]
         else:
             start[: len(known)], nuisance = best.theta, best.nuisance
-        if stage in ("materials", "buildings") and best is not None:
-            start = scanned(scorer, tried, start, nuisance, best.dispersion, stage)
+        if stage in ("materials", "buildings"):
+            start = scanned(scorer, tried, start, nuisance, 1.0 if best is None else best.dispersion, stage)
         fit = scorer.fit(tried, start, nuisance, _HELD[stage], _ROUNDS)
         if best is not None and judged and stage == "buildings":
             before = test.loss(best.parameters, best.theta, best.nuisance)
@@ -196,6 +199,18 @@ def first_clock(twin: ChannelTwin, sd_ns: float) -> float:
     agreement = np.fft.ifft((spectra[0] * spectra[1].conj()).sum(axis=0)).real
     lags = np.arange(-most, most + 1)
     return float(lags[agreement[lags % count].argmax()]) * 1e9 / profiles.rate_hz
+
+
+def _late(twin: ChannelTwin, sd_ns: float) -> list[str]:
+    """Whether a clock that is held makes all measured profiles late or early."""
+    rate = twin.profiles.rate_hz
+    lag = 0.0 if sd_ns else first_clock(twin, 1e9 / rate * twin.profiles.subcarriers / _LATEST)
+    if abs(lag) * 1e-9 * rate < _LATE:
+        return []
+    return [
+        f"measured profiles agree best with traced ones when they are shifted by {-lag:.3g} ns: the clocks of both "
+        "ends differ, or delays begin elsewhere; fit the clock with the prior clock_ns"
+    ]
 
 
 def pose_parameters(priors: Priors, tx: Radio, clock_ns: float = 0.0) -> list[Parameter]:

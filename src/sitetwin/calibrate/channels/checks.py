@@ -8,12 +8,13 @@ import numpy as np
 
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.errors import SiteTwinError
-from sitetwin.measured.profiles import Profiles
-from sitetwin.rays.paths import Paths
+from sitetwin.measured.profiles import LOWEST, Profiles
+from sitetwin.rays.paths import Interaction, Paths
 from sitetwin.site import Site
 
 _SAME_PLACE = 0.01  # metres by which a user may stand beside the profile's position
 _SAME_ELEMENT = 1e-6  # wavelengths
+_NOISE_OFF_DB = 3.0
 
 
 def checked_inputs(
@@ -50,7 +51,39 @@ def checked_inputs(
         notes.append(
             "the paths were traced without diffuse ones: materials may stand in for power that rough surfaces scatter"
         )
-    return notes
+    if not _diffracts(paths):
+        notes.append(
+            "the paths were traced without diffraction: users behind corners are told by walls alone, or by nothing"
+        )
+    return [*notes, *_noise_notes(profiles)]
+
+
+def _diffracts(paths: Paths) -> bool:
+    settings = paths.attributes.get("settings")
+    asked = settings.get("diffraction", False) if isinstance(settings, dict) else False
+    return bool(asked) or bool((paths.kinds == Interaction.DIFFRACTION).any())
+
+
+def _noise_notes(profiles: Profiles) -> list[str]:
+    """Whether the noise is that of the weakest taps."""
+    flat = profiles.power.reshape(len(profiles), -1)
+    level = np.quantile(flat, LOWEST, axis=1) / -np.log(1 - LOWEST)
+    seen = level > 0
+    if not seen.any():
+        return []
+    above = 10 * np.log10(profiles.noise.mean(axis=1)[seen] / level[seen])
+    middle = float(np.median(above))
+    if middle > _NOISE_OFF_DB:
+        return [
+            f"the noise that was given is {middle:.0f} dB above what the weakest taps hold: it has another unit, or "
+            "was taken off; materials and offset may be wrong by it"
+        ]
+    if middle < -_NOISE_OFF_DB:
+        return [
+            f"the weakest taps hold {-middle:.0f} dB more than the noise that was given: it is too low, or paths fill "
+            "all taps; materials and offset may be wrong by it"
+        ]
+    return []
 
 
 def _check_array(profiles: Profiles, tx: Radio) -> None:

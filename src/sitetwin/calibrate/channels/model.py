@@ -22,7 +22,7 @@ from sitetwin.channel.antennas.patterns import Tr38901
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields import Evaluator, FieldOptions, prepare
 from sitetwin.channel.fields.moved import Images
-from sitetwin.errors import SiteTwinWarning
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.measured.profiles import Profiles
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Paths
 
@@ -124,6 +124,10 @@ class ChannelTwin:
         self._images = Images(paths, table.site)
         self.rows = np.zeros(0, dtype=np.int64)
         self.rows = np.flatnonzero(np.diff(self.spread(Geometry()).indptr))
+        if not len(self.rows):
+            raise SiteTwinError(
+                "no path arrives within the delays of the profiles: check their unit and where they begin"
+            )
         self._spreads.clear()
         self.user = self.rows // (profiles.power.shape[1] * profiles.power.shape[2])
         self.noise = profiles.noise.reshape(-1)[self.rows // profiles.power.shape[2]]

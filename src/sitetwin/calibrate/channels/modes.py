@@ -18,6 +18,7 @@ _WITHIN = 12.0  # nats below the highest
 _SAME = 0.5  # posterior standard deviations within which a peak is the one that was found
 _BETTER = 0.5  # nats by which another peak must be higher to begin anew from there
 _RESTARTS = 2
+_SEARCHED = ("relative_permittivity", "thickness", "conductivity")
 _SWEEPS = {"materials": 2, "buildings": 1}  # buildings begin near their classes
 
 
@@ -27,14 +28,16 @@ class Slab:
 
     Attributes:
         entries: Its entries of the split site.
-        permittivity: Number of its parameter.
-        thickness: Number of the parameter of its thickness; None where the thickness is known.
+        permittivity: Number of the parameter of its permittivity; None where that is held.
+        thickness: Number of the parameter of its thickness; None where that is held.
+        conductivity: Number of the parameter of its conductivity; None where that is held.
         name: Name of the material.
     """
 
     entries: tuple[int, ...]
-    permittivity: int
+    permittivity: int | None
     thickness: int | None
+    conductivity: int | None
     name: str
 
 
@@ -58,19 +61,18 @@ class OtherMode:
 def slabs_of(scorer: Scorer, parameters: Sequence[Parameter], stage: Stage) -> list[Slab]:
     """The slabs whose parameters are those of a stage, the ones that most paths meet first."""
     table = scorer.twin.table
-    found = []
+    numbers: dict[tuple[int, ...], dict[str, int]] = {}
     for at, one in enumerate(parameters):
-        if one.what != "relative_permittivity" or one.stage != stage:
+        if one.what in _SEARCHED and one.stage == stage:
+            numbers.setdefault(one.entries, {})[one.what] = at
+    found = []
+    for entries, known in numbers.items():
+        if not np.isfinite(table.nominal["thickness"][list(entries)]).all():
             continue
-        if not np.isfinite(table.nominal["thickness"][list(one.entries)]).all():
-            continue
-        depth = [
-            i
-            for i, p in enumerate(parameters)
-            if p.what == "thickness" and p.entries == one.entries and p.stage == stage
-        ]
-        name = one.name.removeprefix("relative_permittivity of ")
-        found.append(Slab(one.entries, at, depth[0] if depth else None, name))
+        first = parameters[min(known.values())]
+        name = first.name.removeprefix(f"{first.what} of ")
+        permittivity, thickness, conductivity = (known.get(what) for what in _SEARCHED)
+        found.append(Slab(entries, permittivity, thickness, conductivity, name))
     paths = scorer.twin.paths
     weight = [float(paths_meeting(paths, table.site, s.entries).sum()) for s in found]
     return [found[i] for i in np.argsort(-np.array(weight), kind="stable")]
@@ -125,7 +127,7 @@ def _compare(scorer: Scorer, fit: Fit) -> tuple[np.ndarray | None, list[OtherMod
             others = []
             for peak in _peaks(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion, slab, _MOST):
                 moved = _with(parameters, fit.theta, slab, peak)
-                away = (moved - fit.theta) / np.sqrt(np.diag(fit.covariance))
+                away = ((moved - fit.theta) / np.sqrt(np.diag(fit.covariance)))[_pair(slab)]
                 if np.abs(away).max() < _SAME:
                     continue
                 there = scorer.objective(parameters, moved, fit.nuisance, fit.dispersion)
@@ -138,6 +140,12 @@ def _compare(scorer: Scorer, fit: Fit) -> tuple[np.ndarray | None, list[OtherMod
                 spread += weight * np.outer(away, away)
                 modes.append(OtherMode(slab.name, peak.permittivity, peak.thickness, weight))
     return start, modes, spread
+
+
+def _pair(slab: Slab) -> list[int]:
+    """Numbers of the parameters that tell one mode from another."""
+    pair = [at for at in (slab.permittivity, slab.thickness) if at is not None]
+    return pair or [at for at in (slab.conductivity,) if at is not None]
 
 
 def _peaks(
@@ -157,21 +165,22 @@ def _peaks(
 
 def axes_of(parameters: Sequence[Parameter], theta: np.ndarray, slab: Slab) -> PairAxes:
     """The parameters of a slab, with what its class gives already."""
-    centre = [
-        0.0 if at is None else _of_class(parameters, theta, parameters[at])
-        for at in (slab.permittivity, slab.thickness)
-    ]
-    depth = None if slab.thickness is None else parameters[slab.thickness]
-    return PairAxes(parameters[slab.permittivity], depth, (centre[0], centre[1]))
+    known = [None if at is None else parameters[at] for at in (slab.permittivity, slab.thickness, slab.conductivity)]
+    centre = [0.0 if one is None else _of_class(parameters, theta, one) for one in known[:2]]
+    return PairAxes(known[0], known[1], (centre[0], centre[1]), known[2])
 
 
 def _of_class(parameters: Sequence[Parameter], theta: np.ndarray, one: Parameter) -> float:
-    return sum(float(v) for p, v in zip(parameters, theta, strict=True) if p.name == one.within)
+    return sum(float(v) for p, v in zip(parameters, theta, strict=True) if one.within and p.name == one.within)
 
 
 def _with(parameters: Sequence[Parameter], theta: np.ndarray, slab: Slab, peak: Peak) -> np.ndarray:
     moved = theta.copy()
-    for at, value in ((slab.permittivity, peak.permittivity), (slab.thickness, peak.thickness)):
+    for at, value in (
+        (slab.permittivity, peak.permittivity),
+        (slab.thickness, peak.thickness),
+        (slab.conductivity, peak.conductivity),
+    ):
         if at is not None:
             moved[at] = placed(parameters[at], value) - _of_class(parameters, theta, parameters[at])
     return moved

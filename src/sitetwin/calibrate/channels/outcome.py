@@ -79,7 +79,9 @@ class SiteCalibration:
 
 
 def material_tensors(cell: CellCalibration) -> dict[str, Float[Tensor, " entries"]]:
-    """Values of the materials of the split site that were calibrated, by name of the property."""
+    """Values of the materials of the split site that the fit changed or assumed, by name of the property."""
     touched = {p.what for p in cell.fit.parameters}
+    if cell.table.scatters:
+        touched.add("scattering_coefficient")  # smooth surfaces had a nominal one in the fit
     values = cell.table.values(cell.fit.parameters, cell.fit.theta)
     return {name: torch.from_numpy(v) for name, v in values.items() if name in touched}

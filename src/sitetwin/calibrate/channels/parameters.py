@@ -94,6 +94,26 @@ def from_scale(place: float, scale: Scale) -> float:
     return 1 / (1 + math.exp(-place))
 
 
+_NARROWEST = 1e-6
+_WIDEST = {
+    "offset_db": 200.0,
+    "clock_ns": 1e4,
+    "yaw_deg": 45.0,
+    "tilt_deg": 20.0,
+    "station_m": 5.0,
+    "height_m": 5.0,
+    "users_m": 20.0,
+    "beamwidth_share": 1.4,
+    "scattering_logit": 3.0,
+    "nominal_scattering": 1.0,
+    "permittivity_log": 2.0,
+    "conductivity_log": 4.0,
+    "thickness_log": 1.4,
+    "building_share": 4.0,
+}
+"""Widest priors: those of poses and materials reach over the bounds of their parameters; wider ones say no more."""
+
+
 @dataclass(frozen=True)
 class Priors:
     """How sure the twin is of its parameters before any measurement: standard deviations; 0 keeps a parameter fixed.
@@ -135,8 +155,12 @@ class Priors:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise SiteTwinError(f"prior: {name} = {value}; give a finite standard deviation of 0 or more")
+            most = _WIDEST[name]
+            if not (value == 0 or _NARROWEST <= value <= most):
+                raise SiteTwinError(
+                    f"prior: {name} = {value}; give a standard deviation from {_NARROWEST:g} to {most:g}, or 0, which "
+                    "holds the parameter"
+                )
         if not 0 < self.nominal_scattering < 1:
             raise SiteTwinError(f"prior: nominal_scattering = {self.nominal_scattering}; give a number between 0 and 1")
 

@@ -138,7 +138,7 @@ class MaterialTable:
         }
         touched = np.zeros(count, dtype=bool)
         touched[split.facet_material[facets_met]] = True
-        return cls(split, old, tuple(m.name for m in site.materials), nominal, touched, scatters)
+        return cls(split, old, _different([m.name for m in site.materials]), nominal, touched, scatters)
 
     def values(self, parameters: Sequence[Parameter], theta: np.ndarray) -> dict[str, np.ndarray]:
         """For each property (M,) values at changes of the parameters."""
@@ -171,12 +171,15 @@ class MaterialTable:
                 own = sd * priors.building_share
                 if len(entries) > 1 and own > 0 and one.what != "conductivity":  # which no building's channels show
                     found += [
-                        self._parameter(
-                            one, f"{one.what} of {self.site.materials[at].name}", "buildings", own, entries[[i]], name
-                        )
+                        self._parameter(one, self._name(one, at, name), "buildings", own, entries[[i]], name)
                         for i, at in enumerate(entries.tolist())
                     ]
         return found
+
+    def _name(self, one: Property, at: int, of_class: str) -> str:
+        """Name of the property of an entry; the part of a class that is no building has the name of the class."""
+        name = f"{one.what} of {self.site.materials[at].name}"
+        return f"{name} (no building)" if name == of_class else name
 
     def _varies(self, one: Property) -> np.ndarray:
         """(M,) whether a property of an entry can change: metal stays metal, a half-space has no thickness."""
@@ -214,7 +217,22 @@ class MaterialTable:
 
 def bounds(one: Property, nominal: float) -> tuple[float, float]:
     """Smallest and largest value of a property with a nominal value."""
-    return max(one.low[0], one.low[1] * nominal), min(one.high[0], one.high[1] * nominal)
+    low, high = max(one.low[0], one.low[1] * nominal), min(one.high[0], one.high[1] * nominal)
+    if low < high:
+        return low, high
+    return one.low[1] * nominal, one.high[1] * nominal  # of a value beyond those of building materials
+
+
+def _different(names: list[str]) -> tuple[str, ...]:
+    """Names that tell materials apart: a number is added to one that was there already."""
+    found: list[str] = []
+    for name in names:
+        number, other = 1, name
+        while other in found or (number > 1 and other in names):
+            number += 1
+            other = f"{name}_{number}"
+        found.append(other)
+    return tuple(found)
 
 
 def paths_meeting(paths: Paths, site: Site, entries: Sequence[int]) -> Bool[np.ndarray, "paths depth"]:

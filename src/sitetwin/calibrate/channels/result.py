@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,9 @@ from sitetwin.channel.antennas.radio import Radio
 IDENTIFIED = 0.7
 """Ratio of posterior to prior standard deviation above which a parameter is called not identified."""
 
+Verdict = Literal["identified", "by its class", "not identified"]
+"""What a measurement tells of a parameter."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -29,6 +32,8 @@ class Estimate:
         sd: Standard deviation of the posterior, in the parameter's unit.
         prior_sd: Standard deviation of the prior, in the parameter's unit, at the posterior value.
         ratio: Posterior over prior standard deviation, on the parameter's scale.
+        own_ratio: Of a building: posterior standard deviation over the one that its class alone leaves, 1 without any
+            evidence of its own; None of other parameters.
     """
 
     parameter: Parameter
@@ -36,11 +41,19 @@ class Estimate:
     sd: float
     prior_sd: float
     ratio: float
+    own_ratio: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the measurement tells; of a building that only others of its class tell of, "by its class"."""
+        if self.ratio > IDENTIFIED:
+            return "not identified"
+        return "identified" if self.own_ratio is None or self.own_ratio <= IDENTIFIED else "by its class"
 
     @property
     def identified(self) -> bool:
-        """Whether the measurement tells the parameter: its posterior is clearly narrower than its prior."""
-        return self.ratio <= IDENTIFIED
+        """Whether the measurement tells the parameter itself: its posterior is clearly narrower than its prior."""
+        return self.verdict == "identified"
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,9 @@ class CellCalibration:
                 "value": e.value,
                 "sd": e.sd,
                 "ratio": e.ratio,
+                "own_ratio": e.own_ratio,
                 "identified": e.identified,
+                "verdict": e.verdict,
                 "source": e.parameter.source,
             }
             for e in self.estimates
@@ -157,10 +172,14 @@ def estimates(parameters: Sequence[Parameter], fit: Fit) -> tuple[Estimate, ...]
             prior += 0.0 if outer is None else outer.sd**2
         change = float(fit.theta[at].sum())
         variance = float(fit.covariance[np.ix_(at, at)].sum()) + own
-        slope = one.slope(change)
-        found.append(
-            Estimate(
-                one, one.value(change), abs(slope) * variance**0.5, abs(slope) * prior**0.5, (variance / prior) ** 0.5
-            )
-        )
+        slope, ratio = abs(one.slope(change)), (variance / prior) ** 0.5
+        alone = (variance / _by_class(parameters, fit, one)) ** 0.5 if one.within else None
+        found.append(Estimate(one, one.value(change), slope * variance**0.5, slope * prior**0.5, ratio, alone))
     return tuple(found)
+
+
+def _by_class(parameters: Sequence[Parameter], fit: Fit, one: Parameter) -> float:
+    """Variance of a building's property that its class alone leaves: that of the class, and the spread about it."""
+    fitted = [at for at, p in enumerate(fit.parameters) if p.name == one.within]
+    outer = [p.sd**2 for p in parameters if p.name == one.within]
+    return (float(fit.covariance[fitted[0], fitted[0]]) if fitted else sum(outer)) + one.sd**2

@@ -34,8 +34,11 @@ _FEW_ROWS = 80  # of them on the coarse grid
 _DOMINANT = 0.03  # share of a tap's power from which a path moves on the coarse grid
 
 _PERIOD = 5  # points of the grid for one period of the interference in the slab
+_FINER = 8  # times as many where only one of both is searched: peaks are then much narrower than a period
 _MOST = (100, 200)  # points of permittivity and of thickness
-_WIDTH = 2.5  # standard deviations of the prior that the grid covers
+_WIDTH = 2.5  # standard deviations of the prior that the grid covers where both are searched, or about a class
+_LOSSES = 7  # conductivities of a grid with one other axis
+_FACTORS = 5  # conductivities of a round of a climb
 _AT_ONCE = 512  # pairs
 _TOLERANCE = 0.02  # relative error up to which a path's field is two reflection coefficients
 _FOREIGN = 0.2  # share of a tap's power from paths that meet the material otherwise, above which it is left out
@@ -80,37 +83,70 @@ class Peak:
         permittivity: Relative permittivity.
         thickness: Metres.
         log_posterior: Nats, up to a constant.
+        conductivity: S/m, with which the pair is that likely.
     """
 
     permittivity: float
     thickness: float
     log_posterior: float
+    conductivity: float
 
 
 @dataclass(frozen=True)
 class PairAxes:
-    """The parameters of permittivity and thickness of one material.
+    """The parameters of permittivity, thickness and conductivity of one material; None for those that are held.
 
     Attributes:
         permittivity: The parameter of the permittivity.
-        thickness: The parameter of the thickness; None where it is known.
+        thickness: The parameter of the thickness.
         centre: Changes of both that the class of a building gives already.
+        conductivity: The parameter of the conductivity.
     """
 
-    permittivity: Parameter
+    permittivity: Parameter | None
     thickness: Parameter | None
     centre: tuple[float, float] = (0.0, 0.0)
+    conductivity: Parameter | None = None
 
-    def ranges(self, depth: float) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Values within some standard deviations of the prior and the bounds; the depth where it is known."""
-        return _range(self.permittivity, self.centre[0]), (
-            (depth, depth) if self.thickness is None else _range(self.thickness, self.centre[1])
+    def ranges(self, permittivity: float, thickness: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Values to search: within the bounds, or some standard deviations where that would be too many pairs.
+
+        Args:
+            permittivity: Its value where it is held.
+            thickness: The same, metres.
+        """
+        return (
+            _range(self.permittivity, self.centre[0], permittivity, whole=self.alone),
+            _range(self.thickness, self.centre[1], thickness, whole=self.alone),
         )
 
-    def log_prior(self, permittivity: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+    @property
+    def alone(self) -> bool:
+        """Whether at most one of permittivity and thickness is searched."""
+        return self.permittivity is None or self.thickness is None
+
+    def conductivities(self, held: float) -> np.ndarray:
+        """(S,) conductivities to search, S/m; the one that is held, or where permittivity and thickness are searched.
+
+        Args:
+            held: That one.
+        """
+        if self.conductivity is None or not self.alone:
+            return np.array([held])
+        low, high = self.conductivity.low, self.conductivity.high
+        return np.unique([*np.geomspace(low, high, _LOSSES + 2)[1:-1], min(max(held, low), high)])
+
+    def log_prior(self, permittivity: np.ndarray, thickness: np.ndarray, conductivity: float) -> np.ndarray:
         """(N,) logarithm of the prior of pairs, up to a constant."""
-        total = _log_prior(self.permittivity, permittivity, self.centre[0])
-        return total if self.thickness is None else total + _log_prior(self.thickness, thickness, self.centre[1])
+        axes = (
+            (self.permittivity, permittivity, self.centre[0]),
+            (self.thickness, thickness, self.centre[1]),
+            (self.conductivity, np.full(len(permittivity), conductivity), 0.0),
+        )
+        total = np.zeros(len(thickness))
+        for one, values, centre in axes:
+            total += 0.0 if one is None else _log_prior(one, values, centre)
+        return total
 
 
 class SlabScan:
@@ -145,11 +181,10 @@ class SlabScan:
         once, cosine, alone = _single(twin, entries)
         fields = [math.sqrt(scale) * twin.gains(v, geometry)[once] for v in _trials(self.values, entries)]
         self.cosine = torch.from_numpy(cosine)
-        self.sigma = float(self.values["conductivity"][entries[0]])
-        self.depth = float(self.values["thickness"][entries[0]])
+        self.permittivity, self.depth, self.sigma = (float(self.values[n][entries[0]]) for n in (*_AXES, _LOSS))
         parts = self._parts(fields)
         own = math.sqrt(scale) * twin.gains(self.values, geometry)[once]
-        now = self._fields(parts, *(np.array([self.values[n][entries[0]]]) for n in _AXES))[0]
+        now = self._fields(parts, np.array([self.permittivity]), np.array([self.depth]))[0]
         fine = np.abs(now - own).max(axis=1) <= _TOLERANCE * (np.abs(own).max(axis=1) + 1e-300)
         self.parts, self.cosine = [p[fine] for p in parts], self.cosine[torch.from_numpy(fine)]
         self._choose_rows(scorer, parameters, theta, geometry, once[fine], alone)
@@ -206,14 +241,17 @@ class SlabScan:
         return few
 
     def log_likelihood(
-        self, permittivity: Float[np.ndarray, " pairs"], thickness: Float[np.ndarray, " pairs"]
+        self,
+        permittivity: Float[np.ndarray, " pairs"],
+        thickness: Float[np.ndarray, " pairs"],
+        conductivity: float | None = None,
     ) -> Float[np.ndarray, " pairs"]:
         """(N,) log-likelihood of pairs, nats, as if taps were independent."""
         signals, squares, noises = (v[:, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
         found = []
         for start in range(0, len(permittivity), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            fields = self._fields(self.parts, permittivity[some], thickness[some])
+            fields = self._fields(self.parts, permittivity[some], thickness[some], conductivity)
             power = np.square(np.abs(fields)).reshape(len(fields), -1).T
             signal = self.own @ power + signals
             law = TapLaw(signal, self.own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
@@ -221,43 +259,57 @@ class SlabScan:
             found.append(scores(observed, law, self.nuisance).each.sum(axis=0))
         return np.concatenate(found)
 
-    def grid(self, axes: PairAxes, dispersion: float) -> Pairs:
+    def grid(self, axes: PairAxes, dispersion: float, conductivity: float | None = None) -> Pairs:
         """The log-posterior on a grid that is fine enough for the interference in the slab.
 
         Args:
-            axes: The parameters of both.
+            axes: The parameters.
             dispersion: Factor that lowers the information of the taps.
+            conductivity: S/m; the present one by default.
         """
-        (low_e, high_e), (low_d, high_d) = axes.ranges(self.depth)
-        wave = SPEED_OF_LIGHT / self.carrier_hz
+        (low_e, high_e), (low_d, high_d) = axes.ranges(self.permittivity, self.depth)
+        wave, finer = SPEED_OF_LIGHT / self.carrier_hz, _FINER if axes.alone else 1
         steps = math.ceil(_PERIOD * 2 * high_d * (math.sqrt(high_e) - math.sqrt(low_e)) / wave)
-        index = np.linspace(math.sqrt(low_e), math.sqrt(high_e), int(np.clip(steps, 24, _MOST[0])))
+        index = _spaced(math.sqrt(low_e), math.sqrt(high_e), finer * steps, finer * _MOST[0])
         steps = math.ceil(_PERIOD * 2 * (high_d - low_d) * math.sqrt(high_e) / wave)
-        depth = np.linspace(low_d, high_d, int(np.clip(steps, 24, _MOST[1]))) if high_d > low_d else np.array([low_d])
-        return self.few.on(axes, index**2, depth, dispersion)
+        depth = _spaced(low_d, high_d, finer * steps, finer * _MOST[1])
+        scan = self if axes.alone else self.few
+        return scan.on(axes, index**2, depth, dispersion, conductivity)
 
-    def on(self, axes: PairAxes, permittivity: np.ndarray, thickness: np.ndarray, dispersion: float) -> Pairs:
+    def on(
+        self,
+        axes: PairAxes,
+        permittivity: np.ndarray,
+        thickness: np.ndarray,
+        dispersion: float,
+        conductivity: float | None = None,
+    ) -> Pairs:
         """The log-posterior of all pairs of some permittivities and thicknesses."""
         e, d = (v.reshape(-1) for v in np.meshgrid(permittivity, thickness, indexing="ij"))
-        posterior = self.log_likelihood(e, d) / dispersion + axes.log_prior(e, d)
+        sigma = self.sigma if conductivity is None else conductivity
+        posterior = self.log_likelihood(e, d, sigma) / dispersion + axes.log_prior(e, d, sigma)
         return Pairs(permittivity, thickness, posterior.reshape(len(permittivity), len(thickness)))
 
     def peaks(self, axes: PairAxes, dispersion: float, most: int, within: float) -> list[Peak]:
-        """The highest peaks of the grid, each climbed on finer and finer grids; best first."""
-        coarse = self.grid(axes, dispersion)
-        step_e = float(np.diff(coarse.permittivity).max())
-        step_d = float(np.diff(coarse.thickness).max()) if len(coarse.thickness) > 1 else 0.0
-        bounds = axes.ranges(self.depth)
-        found = [
-            self._climbed(axes, dispersion, place, (step_e, step_d), bounds)
-            for place in coarse.peaks(2 * most, within + _COARSE)
-        ]
+        """The highest peaks of the grids, each climbed on finer and finer ones; best first."""
+        places: list[tuple[float, float, float, float]] = []
+        steps, losses = (0.0, 0.0), axes.conductivities(self.sigma)
+        for sigma in losses.tolist():
+            coarse = self.grid(axes, dispersion, sigma)
+            steps = _largest_step(coarse.permittivity), _largest_step(coarse.thickness)
+            for e, d in coarse.peaks(2 * most, within + _COARSE):
+                at = np.searchsorted(coarse.permittivity, e), np.searchsorted(coarse.thickness, d)
+                places.append((-float(coarse.log_posterior[at]), e, d, sigma))
+        tried = sorted(places)[: (4 if len(losses) > 1 else 2) * most]
+        found = [self._climbed(axes, dispersion, place[1:], steps) for place in tried]
         found.sort(key=lambda peak: -peak.log_posterior)
+        steps = (_FINER * steps[0], _FINER * steps[1]) if axes.alone else steps
         kept: list[Peak] = []
         for peak in found:
             apart = all(
-                abs(peak.permittivity - o.permittivity) > 0.3 * step_e
-                or abs(peak.thickness - o.thickness) > 0.3 * step_d
+                abs(peak.permittivity - o.permittivity) > 0.3 * steps[0]
+                or abs(peak.thickness - o.thickness) > 0.3 * steps[1]
+                or (not any(steps) and peak.conductivity != o.conductivity)
                 for o in kept
             )
             if apart and peak.log_posterior > found[0].log_posterior - within:
@@ -265,25 +317,25 @@ class SlabScan:
         return kept[:most]
 
     def _climbed(
-        self,
-        axes: PairAxes,
-        dispersion: float,
-        place: tuple[float, float],
-        steps: tuple[float, float],
-        bounds: tuple[tuple[float, float], tuple[float, float]],
+        self, axes: PairAxes, dispersion: float, place: tuple[float, float, float], steps: tuple[float, float]
     ) -> Peak:
-        """Climb from a place of the grid, then weigh what lies around."""
-        (e, d), (half_e, half_d) = place, steps
+        """Climb from a place of the grid; with its conductivity, where that is searched."""
+        (e, d, sigma), (half_e, half_d) = place, steps
+        bounds, losses = axes.ranges(self.permittivity, self.depth), axes.conductivities(self.sigma)
+        ratio = math.log(losses[-1] / losses[0]) / _LOSSES if len(losses) > 1 else 0.0
+        best = -np.inf
         for _ in range(_ROUNDS):
             near = [
                 np.unique(np.clip(at + half * np.linspace(-1, 1, _FINE), *limits))
                 for at, half, limits in ((e, half_e, bounds[0]), (d, half_d, bounds[1]))
             ]
-            pairs = self.on(axes, near[0], near[1], dispersion)
-            best = np.unravel_index(int(pairs.log_posterior.argmax()), pairs.log_posterior.shape)
-            e, d = float(near[0][best[0]]), float(near[1][best[1]])
-            half_e, half_d = half_e / _NARROWER, half_d / _NARROWER
-        return Peak(e, d, float(pairs.log_posterior.max()))
+            around = np.unique(np.clip(sigma * np.exp(ratio * np.linspace(-1, 1, _FACTORS)), losses[0], losses[-1]))
+            grids = [self.on(axes, near[0], near[1], dispersion, conductivity=s).log_posterior for s in around.tolist()]
+            at = np.unravel_index(int(np.argmax(grids)), (len(around), len(near[0]), len(near[1])))
+            sigma, e, d = (float(values[i]) for values, i in zip((around, *near), at, strict=True))
+            best = float(grids[at[0]][at[1], at[2]])
+            half_e, half_d, ratio = half_e / _NARROWER, half_d / _NARROWER, ratio / _NARROWER
+        return Peak(e, d, best, sigma)
 
     def _parts(self, fields: list[Complex[np.ndarray, "paths ports"]]) -> list[np.ndarray]:
         """A and B (P, ports) of the fields of the two trials; along the normal only their difference is known."""
@@ -292,9 +344,15 @@ class SlabScan:
         solved = np.linalg.pinv(matrix, rcond=1e-6) @ np.stack(fields, axis=1)
         return [solved[:, 0], solved[:, 1]]
 
-    def _fields(self, parts: list[np.ndarray], permittivity: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+    def _fields(
+        self,
+        parts: list[np.ndarray],
+        permittivity: np.ndarray,
+        thickness: np.ndarray,
+        conductivity: float | None = None,
+    ) -> np.ndarray:
         """(N, P, ports) fields of the paths at pairs."""
-        te, tm = self._coefficients(permittivity, self.sigma, thickness)
+        te, tm = self._coefficients(permittivity, self.sigma if conductivity is None else conductivity, thickness)
         return te[:, :, None] * parts[0] + tm[:, :, None] * parts[1]
 
     def _coefficients(
@@ -310,7 +368,7 @@ class SlabScan:
         return te.reshape(shape).numpy(), tm.reshape(shape).numpy()
 
 
-_AXES = ("relative_permittivity", "thickness")
+_AXES, _LOSS = ("relative_permittivity", "thickness"), "conductivity"
 
 
 def _single(twin: ChannelTwin, entries: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -338,8 +396,21 @@ def _trials(values: dict[str, np.ndarray], entries: list[int]) -> list[dict[str,
     return found
 
 
-def _range(parameter: Parameter, centre: float) -> tuple[float, float]:
+def _range(parameter: Parameter | None, centre: float, held: float, *, whole: bool) -> tuple[float, float]:
+    """Values to search; a building's lie about its class's."""
+    if parameter is None:
+        return held, held
+    if whole and not parameter.within:
+        return parameter.low, parameter.high
     return parameter.value(centre - _WIDTH * parameter.sd), parameter.value(centre + _WIDTH * parameter.sd)
+
+
+def _spaced(low: float, high: float, steps: int, most: int) -> np.ndarray:
+    return np.linspace(low, high, int(np.clip(steps, 24, most))) if high > low else np.array([low])
+
+
+def _largest_step(values: np.ndarray) -> float:
+    return float(np.diff(values).max(initial=0.0))
 
 
 def _log_prior(parameter: Parameter, values: np.ndarray, centre: float) -> np.ndarray:

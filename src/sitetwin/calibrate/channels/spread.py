@@ -48,8 +48,10 @@ class PathTaps:
         pulse = pulse_amplitudes(tap - self.at[:, None], profiles.subcarriers, profiles.window)
         later = np.zeros_like(pulse)
         later[:, : pulse.shape[1] - lag] = pulse[:, lag:]
-        place = np.mod(tap - profiles.first_tap, profiles.subcarriers)
-        path, shift = np.nonzero((place < taps) & (place + lag < taps))
+        place = tap - profiles.first_tap
+        if profiles.repeats:
+            place = np.mod(place, profiles.subcarriers)
+        path, shift = np.nonzero((place >= 0) & (place < taps) & (place + lag < taps))
         row = (self.user[path][:, None] * beams + np.arange(beams)) * taps + place[path, shift][:, None]
         data = self.gain[path] * (pulse * later)[path, shift][:, None, None]  # (n, ports, beams)
         row = np.broadcast_to(row[:, None, :], data.shape)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.diffraction import EdgeParts
+from sitetwin.channel.fields.fitted import say_fitted
 from sitetwin.channel.fields.materials import Surfaces
 from sitetwin.channel.fields.options import FieldOptions
 from sitetwin.channel.fields.scattering import RoughSurfaces, jones
@@ -53,6 +54,8 @@ class Media:
         Raises:
             SiteTwinError: What the options give does not fit the materials, or is out of range.
         """
+        if options.relative_permittivity is None and options.conductivity is None:
+            say_fitted(site, frequency_hz)
         surfaces = Surfaces.of(
             site.materials,
             frequency_hz,
