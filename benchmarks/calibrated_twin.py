@@ -202,6 +202,16 @@ def open_nominal(config: PrecodingStudy) -> Site:
     return rough(scene, np.full(len(scene.materials), ROUGHNESS))
 
 
+def sentence(one: dict[str, Any]) -> str:
+    """What was found in one world."""
+    errors = ", ".join(f"{k} {v['median']:.2f} / {v['rmse']:.2f}" for k, v in one["errors"].items())
+    return (
+        f"world {one['seed']}: {one['profiles']} profiles, {one['seconds']:.1f} s, {one['test']} test users "
+        f"({one['without_sight']} without sight), median / RMSE dB: {errors}; ratio {one['ratio']:.2f}; "
+        f"misfit {one['misfit']:.2f}, outliers {one['outliers']:.2f}, stages {' '.join(one['stages'])}"
+    )
+
+
 def main(
     worlds: Annotated[int, typer.Option(min=1, help="Number of target worlds.")] = 5,
     first: Annotated[int, typer.Option(help="Seed of the first one.")] = 0,
@@ -209,20 +219,16 @@ def main(
 ) -> None:
     """Calibrate twins of synthetic targets."""
     torch.set_num_threads(1)
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [judge(seed) for seed in range(first, first + worlds)]
+        for seed in range(first, first + worlds):
+            found.append(judge(seed))
+            if not as_json:
+                print(sentence(found[-1]), flush=True)
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    for one in found:
-        errors = ", ".join(f"{k} {v['median']:.2f} / {v['rmse']:.2f}" for k, v in one["errors"].items())
-        print(
-            f"world {one['seed']}: {one['profiles']} profiles, {one['seconds']:.1f} s, {one['test']} test users "
-            f"({one['without_sight']} without sight), median / RMSE dB: {errors}; ratio {one['ratio']:.2f}; "
-            f"misfit {one['misfit']:.2f}, outliers {one['outliers']:.2f}, stages {' '.join(one['stages'])}",
-            flush=True,
-        )
     print(f"median ratio to the best of MC1-MC3: {np.median([one['ratio'] for one in found]):.2f}")
 
 

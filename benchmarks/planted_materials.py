@@ -155,6 +155,14 @@ def summary(worlds: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def sentence(one: dict[str, Any]) -> str:
+    """What was found in one world."""
+    errors = " ".join(f"{row['error_sd']:+.1f}({row['relative_sd']:.1%})" for row in one["materials"])
+    below = " ".join(f"{value:.2f}" for value in one["nats_below"])
+    said = f"world {one['seed']}: {one['seconds']:.1f} s, errors in sd (relative sd) {errors}"
+    return f"{said}; nats below the best pair {below}" if below else said
+
+
 def main(
     worlds: Annotated[int, typer.Option(min=1, help="Number of worlds.")] = 20,
     rate: Annotated[float, typer.Option(help="Bandwidth, MHz.")] = 122.88,
@@ -164,17 +172,17 @@ def main(
 ) -> None:
     """Plant materials and find them again."""
     torch.set_num_threads(1)
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [judge(seed, rate * 1e6, slabs) for seed in range(first, first + worlds)]
+        for seed in range(first, first + worlds):
+            found.append(judge(seed, rate * 1e6, slabs))
+            if not as_json:
+                print(sentence(found[-1]), flush=True)
     whole = summary(found)
     if as_json:
         print(json.dumps({"summary": whole, "worlds": found}, indent=1))
         return
-    for one in found:
-        errors = " ".join(f"{row['error_sd']:+.1f}({row['relative_sd']:.1%})" for row in one["materials"])
-        nats = " ".join(f"{value:.2f}" for value in one["nats_below"])
-        print(f"world {one['seed']}: {one['seconds']:.1f} s, errors in sd (relative sd) {errors} {nats}")
     print(", ".join(f"{name} {value:.3g}" for name, value in whole.items()))
 
 

@@ -126,7 +126,7 @@ def calibrate_cell(
     losses = Losses.of(twin, whole, training, block)
     judged = HeldOutPowers.of(twin, whole, ~training)
     everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
-    final, modes = among_modes(everyone, everyone.fit(whole.parameters, whole.theta, whole.nuisance))
+    final, modes = among_modes(everyone, everyone.fit(whole.parameters, whole.theta, whole.nuisance, rounds=_ROUNDS))
     notes += notes_of(final, modes, twin)
     return CellCalibration(
         estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), judged, everyone

@@ -194,15 +194,24 @@ class ChannelTwin:
         return slope
 
     def _by_material(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
-        """(R,) slope of the signal with a material; only paths that meet it are evaluated."""
+        """(R,) slope of the signal with a material; only paths that meet it are evaluated.
+
+        Where ends are moved, relative slopes are those of the ends as traced, which are prepared: angles of incidence
+        change little, and slopes only weigh what is observed, so that they move no estimate on average.
+        """
         geometry = Geometry.of(parameters, theta)
+        still = replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0))
         rows, evaluate = self._meeting(parameters[at].entries)
         ends = [
-            self._gains(evaluate, self.table.values(parameters, _moved(theta, at, sign * step)), geometry)
+            _square(self._gains(evaluate, self.table.values(parameters, _moved(theta, at, sign * step)), still))
             for sign in (1.0, -1.0)
         ]
+        slopes = (ends[0] - ends[1]) / (2 * step)
+        if geometry.moves:
+            there = self.powers(self.table.values(parameters, theta), geometry).reshape(self.paths.num_paths, -1)[rows]
+            slopes = slopes / np.maximum((ends[0] + ends[1]) / 2, np.finfo(float).tiny) * there
         power = np.zeros((self.paths.num_paths, self.tx.array.num_ports))
-        power[rows] = (_square(ends[0]) - _square(ends[1])) / (2 * step)
+        power[rows] = slopes
         slope: np.ndarray = self.received(parameters, theta) * (self.spread(geometry) @ power.reshape(-1))
         return slope
 

@@ -23,7 +23,7 @@ from sitetwin.calibrate.channels.parameters import Parameter, Stage
 _MISFIT = (0.02, 2.0)  # bounds of the relative error of the paths' power
 _SHARE = (0.005, 0.4)  # bounds of the share of outliers
 _ROUNDS = 12
-_ENOUGH = 0.05  # nats of the log-posterior that a round must gain
+_ENOUGH = 0.1  # nats of the log-posterior that a round must gain
 _HALVINGS = 6
 _NUISANCE_ROUNDS = 2
 _INFORMED = 1.0  # of the prior's precision: directions with more information tell how far the errors are correlated
