@@ -168,7 +168,7 @@ class ChannelTwin:
         steps: Float[np.ndarray, " parameters"] | None = None,
         free: Bool[np.ndarray, " parameters"] | None = None,
     ) -> Float[np.ndarray, "taps parameters"]:
-        """Derivatives of the sum of the paths' powers, by central differences.
+        """Derivatives of the sum of the paths' powers, by differences.
 
         Args:
             parameters: J parameters.
@@ -183,14 +183,18 @@ class ChannelTwin:
                 found[:, at] = _NEPERS * law.signal
             elif free is None or free[at]:
                 least = 0.0 if steps is None else float(steps[at])
-                slope = self._by_material if parameter.what in _MATERIALS else self._by_pose
-                found[:, at] = slope(parameters, theta, at, max(step_of(parameter), least))
+                step = max(step_of(parameter), least)
+                if parameter.what in _MATERIALS:
+                    found[:, at] = self._by_material(parameters, theta, at, step)
+                else:
+                    found[:, at] = self._by_pose(parameters, theta, at, step, law)
         return found
 
-    def _by_pose(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
-        """(R,) slope of the signal with what moves or turns the ends."""
-        ends = [self.law(parameters, _moved(theta, at, sign * step)).signal for sign in (1.0, -1.0)]
-        slope: np.ndarray = (ends[0] - ends[1]) / (2 * step)
+    def _by_pose(
+        self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float, law: TapLaw
+    ) -> np.ndarray:
+        """(R,) slope of the signal with what moves or turns the ends, from one side: such fields are not prepared."""
+        slope: np.ndarray = (self.law(parameters, _moved(theta, at, step)).signal - law.signal) / step
         return slope
 
     def _by_material(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
