@@ -20,7 +20,8 @@ def say_fitted(site: Any, frequency_hz: float) -> None:
         site: The site; its provenance says where values come from.
         frequency_hz: Frequency of the fields, Hz.
     """
-    entries = [e for e in site.provenance.get("differences", ()) if e.get("what") == "material values"]
+    provenance = getattr(site, "provenance", {})  # plain geometries have none
+    entries = [e for e in provenance.get("differences", ()) if e.get("what") == "material values"]
     if not entries:
         return
     known = {m.name: m for m in site.materials}
