@@ -116,7 +116,7 @@ def shortfalls(found: CellCalibration, true: Site) -> list[float]:
         axes = axes_of(parameters, fit.theta, slab)
         coarse = scan.grid(axes, fit.dispersion)
         fine = [finer(v) for v in (coarse.permittivity, coarse.thickness)]
-        pairs = scan.on(axes, fine[0], fine[1], fit.dispersion)
+        pairs = scan.few.on(axes, fine[0], fine[1], fit.dispersion)
         at = np.argsort(-pairs.log_posterior.reshape(-1))[:JUDGED]
         places = [(fine[0][i // len(fine[1])], fine[1][i % len(fine[1])]) for i in at]
         material = next(m for m in true.materials if m.name == slab.name)
