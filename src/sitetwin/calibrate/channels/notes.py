@@ -18,7 +18,7 @@ _LARGE = 0.5  # misfit: 50 % of a path's power
 
 def notes_of(fit: Fit, modes: Sequence[OtherMode], twin: ChannelTwin) -> list[str]:
     """Sentences on confounded parameters, other likely pairs, materials outside their frequencies, and poor twins."""
-    return [*_tied(fit), *_other_pairs(modes), *_poor(fit), *_bounds(fit), *_out_of_range(twin)]
+    return [*_tied(fit), *_other_pairs(modes), *_slabs(fit, twin), *_poor(fit), *_bounds(fit), *_out_of_range(twin)]
 
 
 def _tied(fit: Fit) -> list[str]:
@@ -49,6 +49,18 @@ def _other_pairs(modes: Sequence[OtherMode]) -> list[str]:
         f"{mode.thickness:.3g} m (probability {mode.weight:.2g}); its standard deviations hold this"
         for mode in modes
         if mode.weight > _NOTED
+    ]
+
+
+def _slabs(fit: Fit, twin: ChannelTwin) -> list[str]:
+    """Widths of slabs are too small in planted worlds (benchmarks/planted_materials.py), which must be said."""
+    depth = twin.table.values([], np.zeros(0))["thickness"]
+    fitted = [p for p in fit.parameters if p.what in ("relative_permittivity", "thickness")]
+    if not any(np.isfinite(depth[list(p.entries)]).any() for p in fitted):
+        return []
+    return [
+        "standard deviations of slabs are too small: in planted worlds some values lie farther than three of them off; "
+        "do not rely on a slab's permittivity or thickness alone"
     ]
 
 
