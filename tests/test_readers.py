@@ -85,7 +85,6 @@ ALLOWED = {
     ("site/maps/download.py", "urllib3"): "one request with limits of time and size",
     ("site/maps/raster.py", "rasterio"): "a regular file, by drivers that follow no reference to others",
     ("site/maps/readers/osm_pbf.py", "osmium"): "bytes that the guard read, block by block",
-    ("site/maps/readers/vector_child.py", "json.load"): "the question of the process that started it",
     ("vision/worlds/recording.py", "csv"): "a writer",
     (
         "site/maps/readers/vector_child.py",

@@ -5,11 +5,7 @@ A damaged file can end the process that libhdf5 runs in, and a sound one can poi
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -21,20 +17,16 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import hdf5_child
 from sitetwin.untrusted.arrays import read_npz
 from sitetwin.untrusted.files import regular_size
+from sitetwin.untrusted.limited import ANSWER, ask
 from sitetwin.untrusted.packed import largest_unpacked
 from sitetwin.untrusted.texts import parse_json
 
 _ENVIRONMENT = {
     "HDF5_PLUGIN_PRELOAD": "::",  # no filter of anybody's is loaded
     "HDF5_USE_FILE_LOCKING": "FALSE",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "LC_ALL": "C.UTF-8",
 }
-_KEPT = ("PATH", "LD_LIBRARY_PATH")
 _SECONDS, _BYTES_A_SECOND = 6, 2**22
 _MEMORY, _COPIES = 2**31, 4  # bytes of the process itself, and copies of the arrays that it may hold
-_LATER = 6  # times the seconds of work after which the process is ended on a busy machine
 
 
 def read_hdf5(path: Path, what: str, mend: str, names: Sequence[str], largest: int) -> dict[str, np.ndarray]:
@@ -66,30 +58,18 @@ def read_hdf5(path: Path, what: str, mend: str, names: Sequence[str], largest: i
             "file": str(path.absolute()),
             "names": list(names),
             "largest": most,
-            "seconds": seconds,
-            "memory": _MEMORY + _COPIES * most,
-            "path": sys.path,
         }
         try:
-            done = subprocess.run(
-                [sys.executable, "-I", hdf5_child.__file__],
-                input=json.dumps(question).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ENVIRONMENT,
-                cwd=folder,
-                timeout=_LATER * seconds,
-                check=False,
-            )
+            ended = ask(hdf5_child.__file__, question, seconds, _MEMORY + _COPIES * most, _ENVIRONMENT)
         except (subprocess.TimeoutExpired, OSError) as error:
             raise SiteTwinError(
                 f"{what} cannot be read by a process of Python ({type(error).__name__}); {mend}"
             ) from error
-        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        if ended == "too long":
             raise SiteTwinError(f"{what}: the file takes more than {seconds} s to read; {mend}")
-        if done.returncode != 0:
+        if ended == "broken":
             raise SiteTwinError(f"{what}: the file is damaged, or needs far more memory than its size; {mend}")
-        arrays = read_npz(Path(folder) / hdf5_child.ANSWER, f"what was read of {what}", mend)
+        arrays = read_npz(Path(folder) / ANSWER, f"what was read of {what}", mend)
     text = parse_json(arrays.pop("text").tobytes(), f"what was read of {what}", mend)
     if "refused" in text:
         raise SiteTwinError(f"{what}: the file {text['refused']}")

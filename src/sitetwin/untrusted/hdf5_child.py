@@ -1,19 +1,13 @@
 """Read arrays of an HDF5 file by libhdf5, as a program of its own: files of strangers get little time and memory.
 
-The program takes a question in JSON on its standard input and writes `ANSWER` into the folder that the question names.
-It imports nothing of the package, so that it starts quickly. `hdf5.py` asks the question and checks the answer.
+`sitetwin.untrusted.limited` lets this program run. It imports nothing of the package, so that it starts quickly.
+`hdf5.py` asks the question and checks the answer.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from pathlib import Path
 from typing import Any
-
-ANSWER = "answer.npz"
-"""The answer: `text`, JSON, and the arrays by the names that were asked for."""
 
 _MOST_AXES = 8
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "Fletcher's checksum", 32000: "LZF"}
@@ -24,19 +18,12 @@ class RefusalError(Exception):
     """What is wrong with a file, and how to mend it."""
 
 
-def main() -> None:
-    """Answer the question on standard input, within limits."""
-    question = json.load(sys.stdin)
-    sys.path[:] = question["path"]
-    _limit(question["seconds"], question["memory"])
-    answer(question)
-
-
 def answer(question: dict[str, Any]) -> None:
-    """Read what the question names and write `ANSWER` into its folder.
+    """Read what the question names and write the answer.
 
     Args:
-        question: `folder`; `file`; `names` of arrays that are read where they are there; `largest`, bytes of them all.
+        question: `answer`, the file to write; `file`; `names` of arrays that are read where they are there; `largest`,
+            bytes of them all.
     """
     import numpy as np
 
@@ -50,19 +37,7 @@ def answer(question: dict[str, Any]) -> None:
         said = " ".join(str(error).split())[:100] or type(error).__name__
         text, arrays = {"refused": f"is damaged or no HDF5 file ({said}); copy it again"}, {}
     encoded = json.dumps(text).encode()
-    np.savez(Path(question["folder"]) / ANSWER, text=np.frombuffer(encoded, dtype=np.uint8), **arrays)
-
-
-def _limit(seconds: int, memory: int) -> None:
-    """Let the system end this process where it takes more time or memory, or writes more than that."""
-    import resource
-
-    for what, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, memory)):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of the address space
-            resource.setrlimit(what, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    np.savez(question["answer"], text=np.frombuffer(encoded, dtype=np.uint8), **arrays)
 
 
 def _read(question: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -108,7 +83,3 @@ def _check(found: Any, name: str) -> None:
         code = properties.get_filter(number)[0]
         if code not in _FILTERS:
             raise RefusalError(f"packs '{name}' by filter {code}, which is not read; pack it by gzip, or not at all")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +21,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.site.maps.ledger import Ledger
 from sitetwin.site.maps.readers import vector_child
 from sitetwin.untrusted.arrays import read_npz
+from sitetwin.untrusted.limited import ANSWER, ask
 
 _ENVIRONMENT = {
     "GDAL_SKIP": vector_child.SKIPPED,
@@ -35,14 +32,10 @@ _ENVIRONMENT = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "YES",
     "SHAPE_RESTORE_SHX": "YES",
     "PROJ_NETWORK": "OFF",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "LC_ALL": "C.UTF-8",
 }
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "GDAL_DATA", "PROJ_DATA", "PROJ_LIB")  # where the libraries and their data lie
+_KEPT = ("GDAL_DATA", "PROJ_DATA", "PROJ_LIB")  # where the libraries' data lie
 _SECONDS, _BYTES_A_SECOND = 6, 2**21
 _MEMORY, _COPIES = 2**30, 12  # bytes of the process itself, and copies of the file that it may hold
-_LATER = 6  # times the seconds of work after which the process is ended on a busy machine
 _LONGEST_REFERENCE = 20_000
 _OPENS_FILES = re.compile(r"PARAMETERFILE|EXTENSION|grids|BOUNDCRS|PROJ4|://", re.IGNORECASE)
 _CODE = re.compile(r"(EPSG|ESRI|OGC|IGNF):[A-Za-z0-9]{1,12}")
@@ -117,29 +110,17 @@ def _ask(
             "folder": folder,
             "sources": [_put(Path(folder), k, name, parts) for k, (name, parts) in enumerate(sources.items())],
             "wanted": None if wanted is None else list(wanted),
-            "seconds": seconds,
-            "memory": _MEMORY + _COPIES * size,
-            "path": sys.path,
         }
         try:
-            done = subprocess.run(
-                [sys.executable, "-I", vector_child.__file__],
-                input=json.dumps(question).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ENVIRONMENT,
-                cwd=folder,
-                timeout=_LATER * seconds,
-                check=False,
-            )
+            ended = ask(vector_child.__file__, question, seconds, _MEMORY + _COPIES * size, _ENVIRONMENT, _KEPT)
         except subprocess.TimeoutExpired:
             _refuse(where, "takes too long to read; export the layer that is wanted")
-        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        if ended == "too long":
             _refuse(where, f"takes more than {seconds} s to read; export the layer that is wanted")
-        if done.returncode != 0:
+        if ended == "broken":
             _refuse(where, "is damaged, or needs far more memory than its size; export it again")
         mend = "export it again"
-        arrays = read_npz(Path(folder) / vector_child.ANSWER, f"what was read of '{where}'", mend)
+        arrays = read_npz(Path(folder) / ANSWER, f"what was read of '{where}'", mend)
     text = untrusted.parse_json(arrays["text"].tobytes(), f"what was read of '{where}'", mend, half_characters=True)
     if "refused" in text:
         _refuse(where, text["refused"])

@@ -1,20 +1,15 @@
 """Read shapefiles and GeoPackages by GDAL, as a program of its own: files of strangers get little time and memory.
 
-The program takes a question in JSON on its standard input and writes `ANSWER` into the folder that the question names.
-It imports nothing of the package, so that it starts quickly. `vector.py` asks the question and checks the answer.
+`sitetwin.untrusted.limited` lets this program run. It imports nothing of the package, so that it starts quickly.
+`vector.py` asks the question and checks the answer.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
-
-ANSWER = "answer.npz"
-"""The answer: `text`, JSON of all layers, and for layer k the arrays `wkb{k}` and `ends{k}`."""
 
 MOST_LAYERS = 200
 MOST_FIELDS = 1000
@@ -35,20 +30,13 @@ class RefusalError(Exception):
     """What is wrong with a file, and how to mend it."""
 
 
-def main() -> None:
-    """Answer the question on standard input, within limits."""
-    question = json.load(sys.stdin)
-    sys.path[:] = question["path"]
-    _limit(question["seconds"], question["memory"])
-    answer(question)
-
-
 def answer(question: dict[str, Any]) -> None:
-    """Read what the question names and write `ANSWER` into its folder.
+    """Read what the question names and write the answer.
 
     Args:
-        question: `folder`; `sources`, each with its `file` in the folder, the `name` of its layer ("" where the file
-            has names) and perhaps an `encoding`; and `wanted`, names of layers or None.
+        question: `folder`; `answer`, the file to write; `sources`, each with its `file` in the folder, the
+            `name` of its layer ("" where the file has names) and perhaps an `encoding`; and
+            `wanted`, names of layers or None.
     """
     import numpy as np
 
@@ -70,19 +58,7 @@ def answer(question: dict[str, Any]) -> None:
     except Exception as error:  # whatever GDAL and its wrapper meet, this process ends here
         text, arrays = {"refused": f"is damaged ({_short(error) or type(error).__name__}); export it again"}, {}
     encoded = json.dumps(text, allow_nan=False).encode()
-    np.savez(Path(question["folder"]) / ANSWER, text=np.frombuffer(encoded, dtype=np.uint8), **arrays)
-
-
-def _limit(seconds: int, memory: int) -> None:
-    """Let the system end this process where it takes more time or memory, or writes more than that."""
-    import resource
-
-    for what, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, memory)):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of the address space
-            resource.setrlimit(what, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    np.savez(question["answer"], text=np.frombuffer(encoded, dtype=np.uint8), **arrays)
 
 
 def _layers(question: dict[str, Any], arrays: dict[str, Any]) -> list[dict[str, Any]]:
@@ -168,7 +144,3 @@ def _rows_of_table(file: Path, layer: str) -> int:
 
 def _short(error: object) -> str:
     return " ".join(str(error).split())[-100:]
-
-
-if __name__ == "__main__":
-    main()
