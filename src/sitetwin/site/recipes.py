@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sitetwin.errors import SiteTwinError, said_of
+from sitetwin.errors import SiteTwinError
 from sitetwin.site.places.pose import Pose
 from sitetwin.site.site import Site
 from sitetwin.site.variants.distort import GeometryError
@@ -25,7 +25,7 @@ from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.values import MaterialValues
 from sitetwin.site.variants.vehicles import ParkedVehicles
 from sitetwin.site.vegetation import Vegetation
-from sitetwin.untrusted import parse_toml, read_bytes
+from sitetwin.untrusted.models import read_model
 
 LARGEST_RECIPE = 2**20
 """Bytes of a recipe file."""
@@ -127,19 +127,8 @@ def read_recipe(path: str | Path) -> VariantRecipe:
     Raises:
         SiteTwinError: The file cannot be read, is not TOML, or has an unknown key or a wrong value.
     """
-    where = f"recipe {path}"
-    content = parse_toml(read_bytes(Path(path), where, LARGEST_RECIPE), where)
-    try:
-        with said_of(where):
-            return VariantRecipe.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            raise SiteTwinError(
-                f"{where}: '{key}' is unknown; see docs/how-to/variants.md for what a recipe holds"
-            ) from error
-        raise SiteTwinError(f"{where}: '{key}': {problem['msg'][:200]}; mend it") from error
+    keys = "see docs/how-to/variants.md for what a recipe holds"
+    return read_model(path, VariantRecipe, f"recipe {path}", LARGEST_RECIPE, keys)
 
 
 def _lod(number: int, accuracy: float) -> VariantRecipe:

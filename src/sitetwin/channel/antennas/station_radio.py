@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray
 from sitetwin.channel.antennas.names import named_array, named_pattern
 from sitetwin.channel.antennas.patterns import PATTERNS, Pattern, Tr38901, same_pattern
 from sitetwin.channel.antennas.radio import Radio
-from sitetwin.errors import SiteTwinError, said_of
+from sitetwin.errors import SiteTwinError
 from sitetwin.site.mesh import LARGEST_COORDINATE
-from sitetwin.untrusted import parse_toml, read_bytes
+from sitetwin.untrusted.models import read_model
 
 _LARGEST_FILE = 2**16
 _Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
@@ -109,18 +109,8 @@ def read_station_radio(path: str | Path) -> StationRadio:
     Raises:
         SiteTwinError: The file cannot be read, is no TOML, or has an unknown key or a wrong value.
     """
-    where = f"station {path}"
-    content = parse_toml(read_bytes(Path(path), where, _LARGEST_FILE), where)
-    try:
-        with said_of(where):
-            return StationRadio.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(StationRadio.model_fields)
-            raise SiteTwinError(f"{where}: '{key}' is unknown; it may hold {known}") from error
-        raise SiteTwinError(f"{where}: '{key}': {problem['msg'][:200]}; mend it") from error
+    keys = f"it may hold {', '.join(StationRadio.model_fields)}"
+    return read_model(path, StationRadio, f"station {path}", _LARGEST_FILE, keys)
 
 
 def _array_name(array: AntennaArray) -> str | None:
