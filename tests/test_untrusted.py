@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import tomllib
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -349,3 +350,14 @@ def test_a_closed_folder_is_not_taken_for_one_without_the_file(monkeypatch, tmp_
         TileStore.open(tmp_path)
     with pytest.raises(SiteTwinError, match="damaged"):
         read_model(tmp_path / "codec.model", "codec")
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    (file := tmp_path / "small.json").write_bytes(b"{}")
+    tracemalloc.start()
+    assert untrusted.read_bytes(file, "it", 2**28) == b"{}"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+    with pytest.raises(SiteTwinError, match="it is larger than 1 byte"):
+        untrusted.read_bytes(file, "it", 1)

@@ -28,9 +28,12 @@ def read_bytes(path: Path, what: str, largest: int, mend: str = "check the path"
         SiteTwinError: The file is missing, no regular file, larger than the limit, or cannot be read.
     """
     with opened(path, what, mend) as stream:
-        data = stream.read(largest + 1)
-    if len(data) > largest:
-        raise SiteTwinError(f"{what} is larger than {size_text(largest)}, which no such file is; {mend}")
+        size = os.fstat(stream.fileno()).st_size
+        if size > largest:
+            raise SiteTwinError(f"{what} is larger than {size_text(largest)}, which no such file is; {mend}")
+        data = stream.read(size + 1)  # memory for what is there, not for the limit
+    if len(data) > size:
+        raise SiteTwinError(f"{what} grows while it is read; read it again when it is whole")
     return data
 
 
