@@ -17,7 +17,7 @@ from sitetwin.studies.vision.reflectors import ADAPTED, REFLECTED
 from sitetwin.studies.vision.results import read_vision_results
 from sitetwin.studies.vision.scenario import read_scenarios
 from sitetwin.studies.vision.study import run_vision_study
-from sitetwin.vision import Camera, Detection
+from sitetwin.vision import Camera, Detection, PerfectDetector
 from sitetwin.vision.cuboids import outlines
 
 SMALL = VisionStudy(
@@ -74,6 +74,8 @@ def test_positions_predict_beams_of_drives_that_were_not_seen(folder):
         assert row.wide_top1 <= row.wide_top2
         assert row.p50_top1 <= row.p95_top1
     assert END_TO_END not in {method for method, _ in rows}  # there are no images
+    assert rows["mapping M, descent as printed", 40].converged is False  # twenty steps are not enough
+    assert rows["mapping M, ridge", 40].converged is None
 
 
 def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(folder, inputs, tmp_path):
@@ -91,6 +93,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(folder, inputs,
 
 def test_the_page_has_the_printed_tables_beside_ours(folder):
     page = write_vision_report(folder).read_text()
+    assert page.count("not converged") >= 2  # two rows of the mapping by descent
     for text in ("Table I:", "Table II:", "Table III:", "measured powers", "not to be compared digit by digit", "9.68"):
         assert text in page
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {"accuracy-explained", "accuracy-predicted"}
@@ -230,6 +233,22 @@ def test_scenarios_that_cannot_be_studied_are_refused(inputs, tmp_path):
         vision_study("fast")
     with pytest.raises(SiteTwinError, match="results"):
         read_vision_results(tmp_path)
+
+
+def test_what_would_change_nothing_is_refused(inputs, tmp_path):
+    scenario, book = inputs
+    with pytest.raises(SiteTwinError, match=r"fixes \('extrapolated'\) is for packages of the challenge"):
+        run_vision_study(SMALL, [scenario], tmp_path / "run", book, fixes="extrapolated")
+    for name, given in (
+        ("codebook", {"codebook": book}),
+        ("power unit", {"power_unit": "dB"}),
+        ("fixes", {"fixes": "stale"}),
+    ):
+        with pytest.raises(SiteTwinError, match=f"option {name} is for scenarios"):
+            run_vision_study(SMALL, [], tmp_path / "run", closed_loop=True, **given)
+    with pytest.raises(SiteTwinError, match="looks at images, and the scenarios have none"):
+        run_vision_study(SMALL, [scenario], tmp_path / "run", book, detector=PerfectDetector())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_detector_without_images_is_said_to_have_found_nothing(tmp_path):

@@ -53,13 +53,13 @@ def vision(
         choice(*POWER_UNITS, help="Unit of the measured powers: linear, or dB. By default the numbers decide."),
     ] = None,
     fixes: Annotated[
-        str,
+        str | None,
         choice(
             *FIXES,
-            help="Positions in packages of the challenge, which give the first two of five: the second as it is, or "
-            "both continued at their speed.",
+            help="Positions in packages of the challenge, which give the first two of five: the second as it is, which "
+            "is the default, or both continued at their speed. Other scenarios have the position of each row.",
         ),
-    ] = "stale",
+    ] = None,
     detector: Annotated[
         str | None,
         choice(

@@ -14,6 +14,16 @@ NOTHING = -1
 """Identity of a pixel that shows no object."""
 
 
+def visible_share(pixels: int, whole: int) -> float:
+    """Share of an object's pixels that are visible; 0 where it lies outside of the image.
+
+    Args:
+        pixels: Visible pixels.
+        whole: Pixels that it would cover in the image if nothing stood before it.
+    """
+    return pixels / whole if whole else 0.0
+
+
 @dataclass(frozen=True)
 class Truth:
     """What a renderer knows of a frame.

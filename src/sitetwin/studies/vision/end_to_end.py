@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
+from sitetwin.learn.beams.metrics import distance_based_accuracy
 from sitetwin.studies.vision.config import VisionStudy
-from sitetwin.studies.vision.measured import folds_of, judged
+from sitetwin.studies.vision.measured import Answer, folds_of, predicted_row
 from sitetwin.studies.vision.scenario import Scenario
 from sitetwin.vision.images import read_image, scaled
-from sitetwin.vision.profiles import ProfileCodebook, Reconstruction, fit_pointing, wide_accuracy
+from sitetwin.vision.profiles import ProfileCodebook, Reconstruction, fit_pointing
 from sitetwin.vision.profiles.end_to_end import Seen, TrainedEndToEnd, Training, train_end_to_end
 
 END_TO_END = "end-to-end network, from random weights"
@@ -34,7 +35,8 @@ def learnt_end_to_end(
     if not settings.runs or not folds or there.sum() < 2 * _FEWEST:
         return
     images = _images(scenario, there, settings.width)
-    parts, runs, converged, seen_rows = [], [], True, 0
+    parts: list[Answer] = []
+    runs, seen_rows = [], 0
     for run in range(settings.runs):
         fold = folds[run % len(folds)]
         pool, test = (np.array([row for row in rows if row in images]) for rows in (fold.pool, fold.test))
@@ -44,24 +46,12 @@ def learnt_end_to_end(
         profiles = trained.profiles(_seen(images, test, azimuth))
         wide = book.wide(study.measured.wide_beams)
         truth = Reconstruction("sum", study.measured.strongest).profiles(scenario.power[test], book)
-        parts.append((book.scores(profiles), wide.scores(profiles), wide.scores(truth), test))
-        runs.append(judged(study, parts[-1][0], scenario.power[test], scenario.drive[test])["dba"]["mean"])
-        converged, seen_rows = converged and trained.converged, max(seen_rows, len(pool[: settings.rows]))
+        parts.append(Answer(test, book.scores(profiles), wide.scores(profiles), wide.scores(truth), trained.converged))
+        runs.append(float(distance_based_accuracy(parts[-1].score, scenario.power[test]).mean()))
+        seen_rows = max(seen_rows, len(pool[: settings.rows]))
         progress((run + 1) / settings.runs)
-    if not parts:
-        return
-    score, wide_score, wide_truth, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-    yield {
-        "task": "predicted",
-        "method": END_TO_END,
-        "calibration_rows": seen_rows,
-        "whole_pool": True,
-        "runs": runs,
-        "converged": converged,
-        "wide_top1": wide_accuracy(wide_score, wide_truth, 1),
-        "wide_top2": wide_accuracy(wide_score, wide_truth, 2),
-        **judged(study, score, scenario.power[rows], scenario.drive[rows]),
-    }
+    if parts:
+        yield predicted_row(study, scenario, END_TO_END, parts, calibration_rows=seen_rows, whole_pool=True, runs=runs)
 
 
 def _images(scenario: Scenario, there: np.ndarray, width: int) -> dict[int, np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -76,25 +77,17 @@ def predicted(
     folds = folds_of(study, scenario)
     if not folds:
         return
-    answers: dict[tuple[str, int], list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
+    answers: dict[tuple[str, int], list[Answer]] = {}
     for number, fold in enumerate(folds):
         for rows in study.measured.calibration_rows:
             pool = fold.pool[:rows] if rows else fold.pool
             if len(pool) >= max(rows, _FEWEST):
                 for method, answer in _profiles_of(study, scenario, pool, fold.test).items():
-                    answers.setdefault((method, rows), []).append((*answer, fold.test))
+                    answers.setdefault((method, rows), []).append(answer)
         progress((number + 1) / (len(folds) + 1))
     for (method, rows), parts in answers.items():
-        score, wide, truth, test = (np.concatenate(column) for column in zip(*parts, strict=True))
-        yield {
-            "task": "predicted",
-            "method": method,
-            "calibration_rows": rows or int(np.mean([len(f.pool) for f in folds])),
-            "whole_pool": rows == 0,
-            "wide_top1": wide_accuracy(wide, truth, 1),
-            "wide_top2": wide_accuracy(wide, truth, 2),
-            **judged(study, score, scenario.power[test], scenario.drive[test]),
-        }
+        seen = rows or int(np.mean([len(f.pool) for f in folds]))
+        yield predicted_row(study, scenario, method, parts, calibration_rows=seen, whole_pool=rows == 0)
     yield from _structured(study, scenario, folds)
     progress(1.0)
 
@@ -108,10 +101,46 @@ def folds_of(study: VisionStudy, scenario: Scenario) -> list[BeamSplit]:
     return [f for deal in range(study.measured.deals) for f in drive_folds(scenario.drive, dealt, study.seed + deal)]
 
 
-def _profiles_of(
-    study: VisionStudy, scenario: Scenario, pool: np.ndarray, test: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Scores of narrow and wide beams on test rows, and the wide beams' truth, for each method fitted to a pool."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one method says of rows that it was not fitted to.
+
+    Attributes:
+        rows: (n,) their numbers.
+        score: (n, beams).
+        wide: (n, wide beams).
+        wide_truth: (n, wide beams) powers of the wide beams, from the measured profiles.
+        converged: Whether a fit by descent ended before its steps did; None for what is not fitted so.
+    """
+
+    rows: np.ndarray
+    score: np.ndarray
+    wide: np.ndarray
+    wide_truth: np.ndarray
+    converged: bool | None = None
+
+
+def predicted_row(
+    study: VisionStudy, scenario: Scenario, method: str, parts: Sequence[Answer], **facts: Any
+) -> dict[str, Any]:
+    """One method's row of the tables, from its answers fold by fold; one unconverged fit makes the row unconverged."""
+    rows, score, wide, truth = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "score", "wide", "wide_truth")
+    )
+    ended = [part.converged for part in parts if part.converged is not None]
+    return {
+        "task": "predicted",
+        "method": method,
+        "wide_top1": wide_accuracy(wide, truth, 1),
+        "wide_top2": wide_accuracy(wide, truth, 2),
+        **({"converged": all(ended)} if ended else {}),
+        **facts,
+        **judged(study, score, scenario.power[rows], scenario.drive[rows]),
+    }
+
+
+def _profiles_of(study: VisionStudy, scenario: Scenario, pool: np.ndarray, test: np.ndarray) -> dict[str, Answer]:
+    """What each method, fitted to a pool, says of test rows."""
     found = {}
     place, velocity, power = scenario.east_north, scenario.velocity, scenario.power
     for name, lagged in (("GPS line of sight", False), ("GPS line of sight, lag fitted", True)):
@@ -124,7 +153,7 @@ def _profiles_of(
         measured = model.profiles(power, book)
         truth = wide.scores(measured[test])
         azimuth = pointing.azimuth_deg(place, velocity if lagged else None)
-        found[name] = (sight_scores(book, azimuth[test]), sight_scores(wide, azimuth[test]), truth)
+        found[name] = Answer(test, sight_scores(book, azimuth[test]), sight_scores(wide, azimuth[test]), truth)
         if not lagged:
             continue
         simulated = sight_profiles(pointing, scenario)
@@ -135,7 +164,8 @@ def _profiles_of(
             mapped[name] = fit_map(simulated[pool], measured[pool], scenario.drive[pool], "sgd", descent=descent)
         for name, mapping in mapped.items():
             profile = mapping(simulated[test])
-            found[name] = (book.scores(profile), wide.scores(profile), truth)
+            ended = mapping.converged if mapping.by == "sgd" else None
+            found[name] = Answer(test, book.scores(profile), wide.scores(profile), truth, ended)
     return found
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import Pose
 from sitetwin.studies.vision.config import VisionStudy
-from sitetwin.studies.vision.measured import folds_of, judged
+from sitetwin.studies.vision.measured import Answer, folds_of, predicted_row
 from sitetwin.studies.vision.scenario import Scenario
 from sitetwin.vision import Camera, Detection, Detector, flags, frame_from_file
 from sitetwin.vision.contact import contact_points
@@ -31,7 +31,6 @@ from sitetwin.vision.profiles import (
     fit_map,
     fit_pointing,
     in_array_frame,
-    wide_accuracy,
 )
 from sitetwin.vision.profiles.reflectors import REFLECTANCES
 
@@ -76,7 +75,7 @@ def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[
     there = np.isin(np.arange(len(scenario.drive)), list(boxes))
     if not folds or there.sum() < 2 * _FEWEST:
         return
-    parts: dict[str, list[tuple[np.ndarray, ...]]] = {REFLECTED: [], ADAPTED: []}
+    parts: dict[str, list[Answer]] = {REFLECTED: [], ADAPTED: []}
     fitted = seen = 0
     for fold in folds:
         pool, test = fold.pool[there[fold.pool]], fold.test[there[fold.test]]
@@ -98,7 +97,7 @@ def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[
         plain = np.stack([profiles[row] for row in test.tolist()])
         truth = wide.scores(measured[test])
         for name, found in ((REFLECTED, plain), (ADAPTED, mapping(plain))):
-            parts[name].append((book.scores(found), wide.scores(found), truth, test))
+            parts[name].append(Answer(test, book.scores(found), wide.scores(found), truth))
     if fitted < len(folds):
         warnings.warn(
             f"in {len(folds) - fitted} of {len(folds)} folds no camera agrees with the boxes of the user's car; one "
@@ -108,17 +107,9 @@ def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[
         )
     for name, answers in parts.items():
         if answers:
-            score, wide_score, wide_truth, rows = (np.concatenate(column) for column in zip(*answers, strict=True))
-            yield {
-                "task": "predicted",
-                "method": name,
-                "calibration_rows": seen,
-                "whole_pool": True,
-                "cameras_fitted": fitted,
-                "wide_top1": wide_accuracy(wide_score, wide_truth, 1),
-                "wide_top2": wide_accuracy(wide_score, wide_truth, 2),
-                **judged(study, score, scenario.power[rows], scenario.drive[rows]),
-            }
+            yield predicted_row(
+                study, scenario, name, answers, calibration_rows=seen, whole_pool=True, cameras_fitted=fitted
+            )
 
 
 def camera_of(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.measured import is_challenge
 from sitetwin.measured.plausible import PowerUnit
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
 from sitetwin.studies.records import checked_record
@@ -43,7 +44,7 @@ def run_vision_study(
     folder: str | Path,
     codebook: str | Path | None = None,
     power_unit: PowerUnit | None = None,
-    fixes: Fixes = "stale",
+    fixes: Fixes | None = None,
     progress: Progress = silent,
     detector: Detector | None = None,
     closed_loop: bool = False,
@@ -58,7 +59,8 @@ def run_vision_study(
         codebook: Folder of the measured codebook; ``codebook_beams`` in or beside each scenario by default. An ideal
             array stands for a codebook that is nowhere.
         power_unit: "linear" or "dB", the unit of the measured powers; by default the numbers decide.
-        fixes: "stale" or "extrapolated": which position stands for the user's in packages of the challenge.
+        fixes: "stale" or "extrapolated": which position stands for the user's in packages of the challenge; "stale" by
+            default.
         progress: Called with the stage and its finished share.
         detector: Finds the objects of the paper's own twin in the images of scenarios that have some; without it the
             rows DT and DT-Adapt are left out. It is the closed loop's perception, too. Without it the loop fetches the
@@ -71,8 +73,9 @@ def run_vision_study(
         Path of results.json.
 
     Raises:
-        SiteTwinError: Nothing was given to be studied, a scenario cannot be used or was given twice, recordings cannot
-            be used, or the folder holds another study or one that other code began.
+        SiteTwinError: Nothing was given to be studied, an argument has no effect on what was given, a scenario cannot
+            be used or was given twice, recordings cannot be used, or the folder holds another study or one that other
+            code began.
     """
     started, folder = time.perf_counter(), Path(folder)
     taken = None if recordings is None else Path(recordings)
@@ -83,7 +86,13 @@ def run_vision_study(
             "ask for the loop"
         )
     book = None if codebook is None else Path(codebook)
-    read = [one for path in scenarios for one in read_scenarios(Path(path), book, power_unit, fixes)]
+    _refuse_idle(scenarios, codebook, power_unit, fixes)
+    read = [one for path in scenarios for one in read_scenarios(Path(path), book, power_unit, fixes or "stale")]
+    if detector is not None and not looped and all(one.image is None for one in read):
+        raise SiteTwinError(
+            "a detector looks at images, and the scenarios have none; leave the detector out, or give the folder of a "
+            "scenario with a camera"
+        )
     if len({one.identity for one in read}) < len(read):
         raise SiteTwinError("one scenario was given twice; give each once")
     torch.set_num_threads(1)
@@ -109,6 +118,27 @@ def run_vision_study(
         document["loop"], run["loop_seconds"] = _loop(study, taken, folder, key, detector, progress)
     checked = checked_record(VisionResults, document)
     return write_results(folder, checked, {"seconds": time.perf_counter() - started, **run})
+
+
+def _refuse_idle(
+    scenarios: Sequence[str | Path], codebook: str | Path | None, power_unit: PowerUnit | None, fixes: Fixes | None
+) -> None:
+    """Refuse arguments that would change nothing.
+
+    Raises:
+        SiteTwinError: One of them is for scenarios, or packages of the challenge, that are not given.
+    """
+    for name, value in (("codebook", codebook), ("power unit", power_unit), ("fixes", fixes)):
+        if value is not None and not scenarios:
+            raise SiteTwinError(
+                f"the option {name} is for scenarios with measured powers, and the closed loop alone has none; leave "
+                "it out, or give a scenario"
+            )
+    if fixes is not None and not any(is_challenge(path) for path in scenarios):
+        raise SiteTwinError(
+            f"the option fixes ('{fixes}') is for packages of the challenge, which give the first two of five "
+            "positions; each row of these scenarios has its own: leave the option out"
+        )
 
 
 def _loop(

@@ -20,7 +20,7 @@ from sitetwin.backend import find_llvm
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.vision.camera import Camera
-from sitetwin.vision.frames import NOTHING, Frame, Truth
+from sitetwin.vision.frames import NOTHING, Frame, Truth, visible_share
 from sitetwin.vision.render.develop import exposed, joined_ambient
 from sitetwin.vision.render.light import DAY, Lamp, Light
 from sitetwin.vision.render.street_looks import site_surfaces
@@ -58,7 +58,7 @@ class Seen:
     @property
     def share(self) -> float:
         """Visible share of its pixels; 0 where it lies outside of the image."""
-        return self.pixels / self.whole if self.whole else 0.0
+        return visible_share(self.pixels, self.whole)
 
 
 @dataclass(frozen=True)

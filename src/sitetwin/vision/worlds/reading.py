@@ -17,7 +17,7 @@ from sitetwin.untrusted import naming, read_json
 from sitetwin.untrusted.arrays import read_npz
 from sitetwin.untrusted.texts import read_table
 from sitetwin.vision.camera import Camera
-from sitetwin.vision.frames import Frame, Truth
+from sitetwin.vision.frames import Frame, Truth, visible_share
 from sitetwin.vision.images import frame_from_file
 from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
 
@@ -57,7 +57,7 @@ class TrueBox:
     @property
     def share(self) -> float:
         """Visible share."""
-        return self.pixels / self.whole if self.whole else 0.0
+        return visible_share(self.pixels, self.whole)
 
 
 @dataclass(frozen=True, eq=False)
