@@ -182,7 +182,7 @@ def test_the_page_of_limits_says_what_holds():
     for number, unit, module, name in rows:
         assert getattr(importlib.import_module(module), name) == int(number) * (2**20 if unit else 1), name
     named = {(module, name) for _, _, module, name in rows}
-    for module in ("files", "packed", "texts", "arrays", "tars", "images"):
+    for module in ("files", "packed", "texts", "arrays", "tars", "images", "video"):
         for name in vars(importlib.import_module(f"sitetwin.untrusted.{module}")):
             if name.startswith(("LARGEST_", "MOST_", "FREE_")) and name != "LARGEST_WHOLE":
                 assert any(name == other for _, other in named), f"{name} is not on the page"

@@ -251,7 +251,7 @@ def test_folders_without_images_are_refused_and_idle_images_are_said(tmp_path):
     (tmp_path / "gps.csv").write_text("time_s,frame,east_m,north_m\n0,1,1,2\n")
     with pytest.raises(SiteTwinError, match="no images"):
         read_shots(tmp_path, tmp_path / "gps.csv", SITE)
-    with pytest.raises(SiteTwinError, match="videos are not read"):
+    with pytest.raises(SiteTwinError, match="does not begin as a video"):
         read_shots(tmp_path / "gps.csv", tmp_path / "gps.csv", SITE)
     with pytest.raises(SiteTwinError, match="cannot be read"):
         read_shots(tmp_path / "nothing", tmp_path / "gps.csv", SITE)

@@ -60,6 +60,7 @@ READERS: dict[str, str] = {
     "vision.camera_files": "camera",
     "vision.images": "image",
     "vision.live.reading": "shots",
+    "vision.live.videos": "video",
     "vision.worlds.campaign": "campaign",
     "vision.worlds.reading": "drive",
     "vision.worlds.recording": "drive",

@@ -8,12 +8,14 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from sitetwin.site import Site, with_georeference
 from sitetwin.site.places.pose import Pose
+from sitetwin.untrusted.video import VideoClock, video_clock
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.live import Shot, read_shots
 from sitetwin.vision.street import CanyonPlan, make_canyon
@@ -21,6 +23,7 @@ from sitetwin.vision.worlds.campaign import read_campaign
 from sitetwin.vision.worlds.reading import Recording, read_recording
 from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
 from tests.fuzz.judge import Target
+from tests.vision.videos import write_video
 
 _BEAMS = 4
 
@@ -102,7 +105,27 @@ def _moments(shots: list[Shot]) -> None:
         assert shot.fix is None or np.isfinite(shot.fix).all()
 
 
+def _videos() -> list[dict[str, bytes]]:
+    seeds = []
+    with TemporaryDirectory() as folder:
+        for name, code in (("drive.avi", "MJPG"), ("drive.mp4", "mp4v"), ("drive.mkv", "mp4v")):
+            write_video(Path(folder) / name, 3, code)
+            seeds.append({name: (Path(folder) / name).read_bytes()})
+    return seeds
+
+
+def _clock(clock: VideoClock) -> None:
+    assert len(clock.times) > 0, "no frames"
+    assert np.isfinite(clock.times).all()
+
+
+def _read_video(folder: Path) -> VideoClock:
+    file = next(iter(sorted(folder.iterdir())))
+    return video_clock(file, f"video '{file}'")
+
+
 TARGETS = (
+    Target("video", _read_video, _videos, (b"RIFF", b"idx1", b"moov", b"stts", b"\x1a\x45\xdf\xa3"), _clock, 0.1),
     Target("drive", read_recording, _seeds, (b"frames", b"sight"), _sound),
     Target("shots", _read_shots, _shots, (b"time_s", b"latitude", b"frame"), _moments, named=False),
     Target("campaign", read_campaign, _campaigns, (b"drives",), _shared),

@@ -1,11 +1,11 @@
-"""The moments of a drive: a table of GPS fixes beside a folder of images."""
+"""The moments of a drive: a table of GPS fixes beside a folder of images, or a video."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.site import Site
 from sitetwin.site.latlon import to_local
 from sitetwin.untrusted.texts import read_table
+from sitetwin.vision.live.videos import frames_of_video
 
 IMAGES = (".jpg", ".jpeg", ".png")
-"""How names of images end. Videos are not read: their decoders are not made for files that nobody vouches for."""
+"""How names of images end."""
 
 _LARGEST = 64 * 2**20
 _METRES, _DEGREES = ("east_m", "north_m"), ("latitude", "longitude")
@@ -33,15 +34,17 @@ class Shot:
         image: The image; None where there is none.
         time: Seconds.
         fix: (2,) GPS fix, metres east and north in the site; None where there is none.
+        kept: What must last as long as the image: the folder of the frames of a video.
     """
 
     name: str
     image: Path | None
     time: float
     fix: Float[np.ndarray, " 2"] | None
+    kept: object = field(default=None, repr=False)
 
 
-def read_shots(frames: str | Path, gps: str | Path, site: Site) -> list[Shot]:
+def read_shots(frames: str | Path, gps: str | Path, site: Site, *, fps: float | None = None) -> list[Shot]:
     """Read the moments of a drive.
 
     The table has a heading with ``time_s`` and either ``east_m`` and ``north_m``, or ``latitude`` and ``longitude``;
@@ -49,20 +52,27 @@ def read_shots(frames: str | Path, gps: str | Path, site: Site) -> list[Shot]:
     without its ending, or by its number (12 is 00012.jpg). Without it, rows and images in the order of their names
     belong together. A row without a position has no fix.
 
+    In a video, ``frame`` is the number of a frame from 0. Without that column, a row takes the frame of its time, where
+    ``time_s`` counts from the first frame; see `sitetwin.vision.live.videos`.
+
     Args:
-        frames: Folder of JPEG and PNG images.
+        frames: Folder of JPEG and PNG images, or a video (AVI, MP4, MOV, MKV, WebM).
         gps: The table, as comma-separated values.
         site: The site in which positions lie; it needs a georeference for degrees.
+        fps: Frames per second of a video whose container tells wrong times; by default its own times count.
 
     Raises:
-        SiteTwinError: The folder holds no images, the table cannot be read, lacks a column, has a cell that is no
-            number, names none of the images, or, without names of frames, has another number of rows than there are
-            images.
+        SiteTwinError: The folder holds no images, the video cannot be read whole, the table cannot be read, lacks a
+            column, has a cell that is no number, names none of the images, or, without names of frames, has another
+            number of rows than there are images in the folder, or times of which none lies within the video.
 
     Warns:
         SiteTwinWarning: Images belong to no row. A row without an image is flagged when its moment comes.
     """
-    images, what = _images(Path(frames)), f"GPS table '{gps}'"
+    what = f"GPS table '{gps}'"
+    images = None if Path(frames).is_file() else _images(Path(frames))
+    if images is not None and fps is not None:
+        raise SiteTwinError("frames per second are those of a video; images in a folder have the times of their rows")
     rows = [row for row in read_table(Path(gps), what, _LARGEST) if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise SiteTwinError(f"{what} has no row below its heading; give one for each frame")
@@ -75,26 +85,29 @@ def read_shots(frames: str | Path, gps: str | Path, site: Site) -> list[Shot]:
     if not np.isfinite(times).all():
         raise SiteTwinError(f"row {int(np.argmin(np.isfinite(times))) + 2} of {what} has no time; give seconds")
     fixes = _fixes(rows, columns, what, site)
-    if "frame" in columns:
-        names = [row[columns["frame"]].strip() for row in rows[1:]]
+    names = [row[columns["frame"]].strip() for row in rows[1:]] if "frame" in columns else None
+    kept: object = None
+    of: Sequence[Path | None]
+    if images is None:
+        of, kept = frames_of_video(Path(frames), names, times, what, fps)
+        names = names or [image.stem if image else "" for image in of]
+    elif names is not None:
         of = _by_name(images, names)
+        _warn(images, of)
     elif len(images) == len(times):
         names, of = [image.name for image in images], list(images)
     else:
         raise SiteTwinError(
             f"{what} has {len(times)} rows and '{frames}' {len(images)} images; give one for each, or a column 'frame'"
         )
-    _warn(images, of)
     return [
-        Shot(name, image, float(time), fix if np.isfinite(fix).all() else None)
+        Shot(name, image, float(time), fix if np.isfinite(fix).all() else None, kept)
         for name, image, time, fix in zip(names, of, times, fixes, strict=True)
     ]
 
 
 def _images(folder: Path) -> list[Path]:
     """The images of a folder by name."""
-    if folder.is_file():
-        raise SiteTwinError(f"'{folder}' is a file; videos are not read: cut it into images in a folder")
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
     except OSError as error:
@@ -166,7 +179,7 @@ def _counts(text: str) -> bool:
 
 
 def _warn(images: Sequence[Path], of: Sequence[Path | None]) -> None:
-    """Refuse a table of another folder, and say which images belong to nothing."""
+    """Refuse a table of another folder, and say how many images belong to nothing."""
     if all(image is None for image in of):
         raise SiteTwinError(
             "no row of the GPS table names an image of the folder; 'frame' is a file's name or its number"
