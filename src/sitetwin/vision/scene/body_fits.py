@@ -149,7 +149,7 @@ class BodyFits:
         for number, ground in enumerate(self._grounds):
             rows = slice(self._first[number], self._first[number + 1])
             above = np.column_stack([state[rows, :2], np.full(rows.stop - rows.start, self._from[number])])
-            foot[rows], normal = ground.meet(above, np.array([0.0, 0.0, -1.0]))
+            foot[rows], normal = ground.meet(above, np.tile([0.0, 0.0, -1.0], (len(above), 1)))
             rise[rows] = -normal[:, :2] / normal[:, 2:]
         return foot, rise
 
