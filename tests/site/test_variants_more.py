@@ -310,6 +310,21 @@ def test_vehicles_line_the_street_and_keep_the_lanes_free(town: Site) -> None:
     assert np.array_equal(full.facet_normal[: bare.num_facets], bare.facet_normal)  # facets keep their numbers
 
 
+def test_parked_bodies_have_the_outlines_of_cars(town: Site) -> None:
+    street = ParkedVehicles(count=12, streets=(STREET,), vans=0.5, bodies="vehicles")
+    full = town.variant(vehicles=street, rng=rng(1))
+    check_whole(full)
+    rows = parked(full)
+    assert said(full, "parked vehicles")["bodies"] == "vehicles"
+    corners = full.vertices[full.triangles]
+    outlines = [shapely.union_all(plan_shapes(corners[full.triangle_object == k]), grid_size=1e-6) for k in rows]
+    assert all(one.distance(other) >= 0.29 for k, one in enumerate(outlines) for other in outlines[k + 1 :])
+    extent = full.object_bounds[rows][:, 1] - full.object_bounds[rows][:, 0]
+    assert {int((np.unique(full.triangles[full.triangle_object == k])).size) for k in rows} <= {48, 56, 64}
+    assert ((extent[:, 0] > 3.5) & (extent[:, 0] < 6.2)).all()
+    assert "bodies" not in said(town.variant(vehicles=ParkedVehicles(count=2), rng=rng(1)), "parked vehicles")
+
+
 def test_more_vehicles_than_room_are_said(town: Site) -> None:
     full = town.variant(vehicles=ParkedVehicles(count=5000), rng=rng())
     entry = said(full, "parked vehicles")
@@ -323,6 +338,7 @@ def test_more_vehicles_than_room_are_said(town: Site) -> None:
         {"streets": (((0, 0),),)},
         {"streets": (((-1e7, 0), (0, 0)),)},
         {"street_width": math.nan},
+        {"bodies": "bikes"},
     ):
         with pytest.raises(SiteTwinError):
             ParkedVehicles(**bad)

@@ -13,13 +13,16 @@ from sitetwin.backend import mitsuba
 from sitetwin.errors import SiteTwinError
 from sitetwin.rays.caster import RayCaster
 from sitetwin.rays.device import to_device
-from sitetwin.site import build_site, itu_material, place_objects
+from sitetwin.site import ParkedVehicles, build_site, itu_material, place_objects
 from sitetwin.site.places.pose import Pose
+from sitetwin.site.plan import PARKED
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.frames import NOTHING
 from sitetwin.vision.render import DAY, NIGHT, Lamp, Light, Renderer
 from sitetwin.vision.render.develop import LUMINANCE, joined_ambient
+from sitetwin.vision.render.street_looks import PARKED_METAL, site_surfaces
 from sitetwin.vision.street import SHAPES, CanyonPlan, Vehicle, make_canyon, pole_body, vehicle_body
+from sitetwin.vision.street.bodies import vehicle_of_body
 
 STREET = make_canyon(CanyonPlan(trees=0.0, half_length=40.0, seed=3))
 LENS = (-0.08, 0.01, 0.001, -0.001, 0.0)
@@ -51,6 +54,29 @@ def ranges(site, camera):
     with np.errstate(divide="ignore"):
         distance = (offset - normal @ camera.position) / np.einsum("ij,ij->i", normal, rays)
     return np.where(facet < 0, np.inf, distance).reshape(camera.height, camera.width)
+
+
+def test_parked_bodies_are_seen_as_the_vehicles_that_they_are():
+    rng = np.random.default_rng(2)
+    lines = (((-30.0, 0.0), (30.0, 0.0)),)
+    kinds = [ParkedVehicles(count=6, streets=lines, bodies=bodies) for bodies in ("vehicles", "boxes")]
+    bodies, boxes = (STREET.ground.variant(vehicles=one, rng=rng) for one in kinds)
+    numbers = [k for k, name in enumerate(bodies.objects) if name.startswith(PARKED)]
+    assert len(numbers) == 6
+    for number in numbers:
+        vehicle = vehicle_of_body(bodies, number)
+        body, own = (
+            vehicle_body(vehicle),
+            bodies.vertices[np.unique(bodies.triangles[bodies.triangle_object == number])],
+        )
+        assert np.abs(body.vertices - own).max() < 1e-6
+    for number in range(len(boxes.objects)):
+        assert vehicle_of_body(boxes, number) is None
+    seen = site_surfaces(bodies, CAMERA.position)
+    assert set(seen.identity.tolist()) == {NOTHING}
+    assert len(seen.triangles) > len(site_surfaces(boxes, CAMERA.position).triangles) + 6 * 200  # wheels, lamps, panes
+    paints = {tuple(colour) for colour in seen.colour.tolist()}
+    assert tuple(PARKED_METAL.colour) not in paints
 
 
 def test_depth_is_that_of_the_tracers_geometry(picture):

@@ -1,4 +1,4 @@
-"""Park vehicles along streets or buildings: boxes of metal in the mesh, which the map does not know."""
+"""Park vehicles along streets or buildings: bodies of metal in the mesh, which the map does not know."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sitetwin.site.mesh import LARGEST_COORDINATE, AnyMesh, Mesh
 from sitetwin.site.places.placement import ground_height
 from sitetwin.site.plan import PARKED, plan_shapes, standing_buildings
 from sitetwin.site.variants.draws import digest
+from sitetwin.site.vehicle_shapes import SHAPES, sections, shell
 
 VEHICLE_METAL = Material("vehicle_metal", itu="metal")
 """Half-space, as nothing of interest lies within."""
@@ -28,6 +29,7 @@ MOST_VEHICLES = 100_000
 _LONGEST_KERBS = 1e6  # m
 
 _CAR, _VAN = (4.4, 1.8, 1.5), (5.4, 2.0, 2.3)  # length, width, height over the ground, metres
+_CARS = ("sedan", "hatchback", "suv")
 _UNDERSIDE = 0.15  # metres between the ground and a vehicle's body
 _TO_KERB = 0.2  # metres between the wheels and the kerb
 _APART = 0.3  # metres, at least, between a vehicle and whatever else stands there
@@ -54,6 +56,8 @@ class ParkedVehicles:
         street_width: Width of the carriageway with its parking bays, metres.
         setback: Distance of kerbs from buildings where no streets are given, metres.
         vans: Share of vans among the vehicles.
+        bodies: "boxes", or "vehicles" for bodies with the outlines of cars and vans in their own sizes
+            (`sitetwin.site.vehicle_shapes`), as a camera of `sitetwin.vision.render` sees them.
 
     Raises:
         SiteTwinError: A number is out of its range, or a street has fewer than two points.
@@ -67,6 +71,7 @@ class ParkedVehicles:
     street_width: float = 9.0
     setback: float = 2.5
     vans: float = 0.15
+    bodies: str = "boxes"
 
     def __post_init__(self) -> None:
         lines = tuple(tuple((float(x), float(y)) for x, y in line) for line in self.streets)
@@ -86,6 +91,8 @@ class ParkedVehicles:
         ):
             if not low <= value <= high:
                 raise SiteTwinError(f"parked vehicles: {what} = {value} lies outside {low:g} to {high:g}")
+        if self.bodies not in ("boxes", "vehicles"):
+            raise SiteTwinError(f"parked vehicles have no bodies of the kind '{self.bodies}'; give boxes or vehicles")
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,13 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
     bays = _bays(kerbs)
     order = rng.permutation(len(bays.yaw))
     van = rng.random(len(order)) < vehicles.vans
-    size = np.where(van[:, None], _VAN, _CAR) * np.exp(_SIZE_SIGMA * rng.standard_normal((len(order), 1)))
+    grown = np.exp(_SIZE_SIGMA * rng.standard_normal((len(order), 1)))
+    size = np.where(van[:, None], _VAN, _CAR) * grown
     yaw = bays.yaw[order] + _YAW_SIGMA * rng.standard_normal(len(order)) + math.pi * rng.integers(2, size=len(order))
+    shapes: list[str] | None = None
+    if vehicles.bodies == "vehicles":
+        shapes = np.where(van, "van", rng.choice(_CARS, len(order))).tolist()
+        size = np.array([SHAPES[shape].size for shape in shapes]).reshape(-1, 3) * grown
     centre = bays.kerb[order] + bays.inward[order] * (_TO_KERB + size[:, 1:2] / 2)
     outline = rectangles(centre, size, yaw)
     foot = _feet(site, centre, outline)
@@ -149,7 +161,13 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
     chosen = _first_apart(outline, np.flatnonzero(free), wanted)
     number = 0 if site.object_building is None else int((site.object_building < 0).sum())
     bodies = [
-        _body(f"{PARKED}{number + k}", centre[row], foot[row], size[row], float(yaw[row]))
+        _body(
+            f"{PARKED}{number + k}",
+            np.array([*centre[row], foot[row]]),
+            size[row],
+            float(yaw[row]),
+            shapes and shapes[row],
+        )
         for k, row in enumerate(chosen.tolist(), start=1)
     ]
     difference = {
@@ -159,6 +177,7 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
         "vans": int(van[chosen].sum()),
         "kerb_m": round(length, 3),
         "along": "streets" if vehicles.streets else "buildings",
+        **({"bodies": vehicles.bodies} if shapes else {}),
         "sha256": digest(np.column_stack([centre, foot, size, yaw])[chosen]),
     }
     if not bodies:
@@ -186,9 +205,14 @@ def rectangles(
     return np.asarray(shapely.polygons(np.stack([*corners, corners[0]], axis=1)))
 
 
-def _body(name: str, centre: np.ndarray, foot: float, size: np.ndarray, yaw: float) -> MovingObject:
-    underside = np.array([*centre, foot + _UNDERSIDE])
-    return box_object(name, underside, (size[0], size[1], size[2] - _UNDERSIDE), yaw=yaw, material=VEHICLE_METAL)
+def _body(name: str, foot: np.ndarray, size: np.ndarray, yaw: float, shape: str | None) -> MovingObject:
+    """A body of a type in any of its sizes, or a box."""
+    if shape is None:
+        underside = foot + np.array([0.0, 0.0, _UNDERSIDE])
+        return box_object(name, underside, (size[0], size[1], size[2] - _UNDERSIDE), yaw=yaw, material=VEHICLE_METAL)
+    turn = np.array([[math.cos(yaw), math.sin(yaw), 0.0], [-math.sin(yaw), math.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    corners = sections(shape).reshape(-1, 3) * (size[0] / SHAPES[shape].size[0])
+    return MovingObject(name, corners @ turn + foot, shell(shape)[0], VEHICLE_METAL, np.zeros(3))
 
 
 def _kerbs(site: Mesh, vehicles: ParkedVehicles) -> tuple[list[_Kerb], list[BaseGeometry]]:

@@ -12,7 +12,10 @@ from sitetwin.site import Site
 from sitetwin.site.canopy_meshes import canopy_mesh
 from sitetwin.site.plan import PARKED
 from sitetwin.site.vegetation import Cylinder
+from sitetwin.vision.frames import NOTHING
 from sitetwin.vision.render.surfaces import Builder, Look, Surfaces
+from sitetwin.vision.render.vehicle_looks import vehicle_surfaces
+from sitetwin.vision.street.bodies import vehicle_of_body
 from sitetwin.vision.street.posts import POLE
 
 ASPHALT = Look((0.115, 0.115, 0.12), grain=0.10)
@@ -49,14 +52,14 @@ _DETAIL = 150.0  # metres from the eye
 
 
 def site_surfaces(site: Site, eye: Float[np.ndarray, " 3"], *, lit: bool = False) -> Surfaces:
-    """Return all that is seen of a site at rest, except vehicles: none of it has an identity.
+    """Return all that is seen of a site at rest, parked vehicles too: none of it has an identity.
 
     Args:
         site: The site.
         eye: (3,) from where it is seen, metres: windows are made on the sides of walls that face it, within 150 m.
         lit: Whether a share of the windows is lit.
     """
-    made = Builder()
+    made, parked = Builder(), list[Surfaces]()
     ground = site.is_ground
     if ground.any():
         _add(made, site, ground, ASPHALT)
@@ -67,10 +70,14 @@ def site_surfaces(site: Site, eye: Float[np.ndarray, " 3"], *, lit: bool = False
         if name.startswith(POLE):
             _add(made, site, rows, POLE_GREY)
         elif name.startswith(PARKED):
-            _add(made, site, rows, PARKED_METAL)
+            vehicle = vehicle_of_body(site, number, paint=_seed(name))
+            if vehicle is None:
+                _add(made, site, rows, PARKED_METAL)
+            else:
+                parked.append(vehicle_surfaces(vehicle, NOTHING))
         else:
             _house(site, name, rows, made, eye, lit)
-    return Surfaces.joined([made.done(), _trees(site)])
+    return Surfaces.joined([made.done(), _trees(site), *parked])
 
 
 def painted_ground(rings: list[Float[np.ndarray, "corners 3"]], look: Look) -> Surfaces:

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
+from sitetwin.site.vehicle_shapes import CORNERS, SHAPES, Shape, sections, shell
 from sitetwin.vision.render.surfaces import Builder, Look, Surfaces
-from sitetwin.vision.street.bodies import CORNERS, SHAPES, Shape, Vehicle, sections, shell
+from sitetwin.vision.street.bodies import Vehicle
 
 PAINTS = (
     (0.78, 0.78, 0.77),
