@@ -24,7 +24,7 @@ from sitetwin.vision.networks.lines import poles, segments
 from sitetwin.vision.networks.ssd import anchors, decode, unpack
 from sitetwin.vision.networks.tfjs import to_onnx
 from sitetwin.vision.tiles import from_tile, merge, overlaps, square_tiles
-from sitetwin.vision.voting import HALF, look_at, vote
+from sitetwin.vision.voting import HALF, LARGER, look_at, look_whole, vote
 
 RNG = np.random.default_rng(0)
 
@@ -187,17 +187,21 @@ def test_boxes_of_tiles_become_one_of_each_object():
 
 def test_looks_that_agree_make_a_box_certain():
     one, two = Detection((100.0, 50.0, 160.0, 90.0), "car", 0.2), Detection((104.0, 50.0, 164.0, 90.0), "van", 0.1)
-    alone, both = vote([[one], [], []]), vote([[one], [two], [one]])
+    alone, both = vote([[one], [], []], 540), vote([[one], [two], [one]], 540)
     assert alone[0].box == one.box
     assert both[0].score > alone[0].score
     assert both[0].name == "car"
     assert both[0].box[0] == pytest.approx(100 + 0.4 / 0.5)
     mean = 0.5 / 3
-    assert both[0].score == pytest.approx(mean / (mean + HALF))
+    half = HALF * (50 / math.sqrt(60 * 40)) ** LARGER
+    assert both[0].score == pytest.approx(mean / (mean + half))
+    assert vote([[one]], 1080)[0].score < vote([[one]], 540)[0].score  # small in a large image
     person = replace(one, name="person")
-    assert vote([[person]])[0].score < vote([[one]])[0].score
-    assert len(vote([[one], [person]])) == 2
-    assert vote([[], []]) == []
+    assert vote([[person]], 540)[0].score < vote([[one]], 540)[0].score
+    assert len(vote([[one], [person]], 540)) == 2
+    assert vote([[], []], 540) == []
+    fine = vote([[one], [two]], 540, weights=[1.0, 4.0])
+    assert fine[0].box[0] == pytest.approx(100 + 4 * 0.4 / 0.6)
 
 
 def test_a_mirrored_look_gives_boxes_of_the_image():
@@ -214,6 +218,25 @@ def test_a_mirrored_look_gives_boxes_of_the_image():
         for mirrored in (False, True):
             found = look_at(image, bright, 100, share, mirrored)
             np.testing.assert_allclose(found[0].box, (240, 60, 300, 100), atol=4)
+    for shorter in (100, 150, 300):
+        for mirrored in (False, True):
+            found = look_whole(image, bright, shorter, mirrored)
+            np.testing.assert_allclose(found[0].box, (240, 60, 300, 100), atol=4)
+
+
+def test_a_network_is_shown_whole_images_in_multiples_of_its_cell():
+    shown = []
+
+    def network(image):
+        shown.append(image.shape[:2])
+        return [Detection((0.0, 0.0, float(image.shape[1]), float(image.shape[0])), "car")]
+
+    for height, width in ((540, 960), (375, 1242), (1920, 1080), (20, 3), (40, 8000)):
+        for shorter in (256, 544):
+            (found,) = look_whole(np.zeros((height, width, 3), np.uint8), network, shorter)
+            assert found.box == pytest.approx((0, 0, width, height))
+    assert all(rows % 32 == 0 and columns % 32 == 0 and max(rows, columns) <= 2592 for rows, columns in shown)
+    assert shown[:2] == [(256, 448), (544, 960)]
 
 
 def test_two_edges_are_one_pole_and_a_slanted_line_is_none():

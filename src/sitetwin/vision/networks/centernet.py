@@ -10,21 +10,29 @@ from jaxtyping import Float, UInt8
 from sitetwin.vision.frames import Detection, Frame
 from sitetwin.vision.networks.runtime import need, onnx_session
 from sitetwin.vision.networks.tfjs import to_onnx
-from sitetwin.vision.voting import Look, look_at
+from sitetwin.vision.voting import Look, look_whole
 
 HEAT, SIZE = "tower_0/keypoints", "tower_0/wh"
-SIDE, STRIDE = 512, 4
+STRIDE = 4
 CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 """Numbers of COCO's 80 classes that matter in a street."""
 
 
-LOOKS = (Look(0.0), Look(1.0), Look(0.0, mirrored=True), Look(1.0, mirrored=True))
-LEAST = 0.08
+LOOKS = (
+    Look(shorter=256, weight=0.5),
+    Look(shorter=352),
+    Look(shorter=544, weight=2.0),
+    Look(shorter=352, mirrored=True),
+    Look(shorter=544, mirrored=True, weight=2.0),
+)
+"""The whole image at three scales: the coarse ones see large vehicles, of which the fine ones see parts."""
+
+LEAST = 0.04
 """Score from which a box takes part in the vote."""
 
 
 class CenterNet:
-    """Finds vehicles and people in tiles of an image.
+    """Finds vehicles and people in an image at several scales.
 
     Args:
         graph: The graph of TensorFlow.js, `model.json`.
@@ -43,11 +51,11 @@ class CenterNet:
         self._looks = tuple(looks)
         self._session = onnx_session(to_onnx(graph, weights, [HEAT, SIZE], "the graph of CenterNet"), threads)
 
-    def looks(self, frame: Frame) -> list[list[Detection]]:
+    def looks(self, frame: Frame) -> list[tuple[Look, list[Detection]]]:
         """Return vehicles and people of each look."""
-        return [look_at(frame.image, self._boxes, SIDE, look.share, look.mirrored) for look in self._looks]
+        return [(look, look_whole(frame.image, self._boxes, look.shorter, look.mirrored)) for look in self._looks]
 
-    def _boxes(self, image: UInt8[np.ndarray, "side side 3"]) -> list[Detection]:
+    def _boxes(self, image: UInt8[np.ndarray, "rows columns 3"]) -> list[Detection]:
         heat, size = self._session.run([HEAT, SIZE], {"image": image.astype(np.float32).transpose(2, 0, 1)[None]})
         return peaks(heat[0], size[0], LEAST)
 

@@ -21,8 +21,11 @@ _SMALLEST, _LARGEST = 0.2, 0.95
 _CENTRE_SCALE, _SIZE_SCALE = 10.0, 5.0
 
 
-LOOKS = (Look(0.0), Look(1.0), Look(0.6))
-LEAST = 0.1
+LOOKS = (Look(0.0), Look(1.0), Look(0.6, weight=0.7))
+BESIDE = LOOKS[2:]
+"""Looks beside another network, which sees large objects better."""
+
+LEAST = 0.06
 """Score from which a box takes part in the vote."""
 
 
@@ -52,9 +55,9 @@ class OpenImagesSsd:
             raise SiteTwinError("the network of Objectron has other outputs than boxes and scores; fetch it again")
         self._boxes, self._scores = outputs[4], outputs[len(names)]
 
-    def looks(self, frame: Frame) -> list[list[Detection]]:
+    def looks(self, frame: Frame) -> list[tuple[Look, list[Detection]]]:
         """Return cars and people of each look."""
-        return [look_at(frame.image, self._found, SIDE, look.share, look.mirrored) for look in self._looks]
+        return [(look, look_at(frame.image, self._found, SIDE, look.share, look.mirrored)) for look in self._looks]
 
     def _found(self, image: UInt8[np.ndarray, "side side 3"]) -> list[Detection]:
         self._run.set_tensor(self._input, (image.astype(np.float32) / 127.5 - 1)[None])
