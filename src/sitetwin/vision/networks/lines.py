@@ -10,6 +10,7 @@ from jaxtyping import Float
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.frames import Detection, Frame
 from sitetwin.vision.networks.runtime import onnx_session
+from sitetwin.vision.tiles import square_tiles
 
 SIDE = 512
 LEAST_SCORE = 0.25
@@ -43,15 +44,25 @@ class LineNetwork:
         self._input = self._session.get_inputs()[0].name
 
     def lines(self, frame: Frame) -> tuple[Float[np.ndarray, "lines 4"], Float[np.ndarray, " lines"]]:
-        """Return (N, 4) column and row of both ends of each line, pixels, and (N,) scores, the best first."""
+        """Return (N, 4) column and row of both ends of each line, pixels, and (N,) scores, the best first.
+
+        The image is seen in square tiles as high as it is, because thin poles vanish where it is squeezed; a line in
+        the overlap of two tiles may come twice.
+        """
         import cv2
 
         height, width = frame.image.shape[:2]
-        small = cv2.resize(frame.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-        full = np.concatenate([small, np.ones((SIDE, SIDE, 1), np.float32)], axis=-1)
-        offsets, scores = self._session.run(["offsets", "scores"], {self._input: full[None]})
-        ends, certainty = segments(offsets[0], scores[0, ..., 0], self.threshold)
-        return ends * np.array([width / SIDE, height / SIDE] * 2), certainty
+        ends, certainty = [], []
+        for left, upper, right, lower in square_tiles(width, height, min(width, height)):
+            tile = frame.image[upper:lower, left:right]
+            small = cv2.resize(tile, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+            full = np.concatenate([small, np.ones((SIDE, SIDE, 1), np.float32)], axis=-1)
+            offsets, scores = self._session.run(["offsets", "scores"], {self._input: full[None]})
+            found, sure = segments(offsets[0], scores[0, ..., 0], self.threshold)
+            ends.append(found * (right - left) / SIDE + np.array([left, upper] * 2))
+            certainty.append(sure)
+        order = np.argsort(-np.concatenate(certainty), kind="stable")
+        return np.concatenate(ends)[order], np.concatenate(certainty)[order]
 
 
 def segments(
