@@ -166,7 +166,7 @@ def park_vehicles(site: AnyMesh, vehicles: ParkedVehicles, rng: np.random.Genera
             np.array([*centre[row], foot[row]]),
             size[row],
             float(yaw[row]),
-            shapes and shapes[row],
+            shapes[row] if shapes else None,
         )
         for k, row in enumerate(chosen.tolist(), start=1)
     ]
