@@ -90,6 +90,7 @@ EXAMPLES = [
     "plot_codec_for_your_cell.py",
     "plot_beams_on_a_street.py",
     "plot_precode_with_a_twin.py",
+    "plot_keep_in_step.py",
     "plot_against_sionna.py",
 ]
 sphinx_gallery_conf = {

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 from tests.measured.deepsense_folders import write_camera_scenario, write_challenge, write_codebook, write_gathered
+from typer.testing import CliRunner
 
+from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.report.vision.page import vision_table, write_vision_report
 from sitetwin.site import Pose
@@ -233,6 +235,21 @@ def test_scenarios_that_cannot_be_studied_are_refused(inputs, tmp_path):
         vision_study("fast")
     with pytest.raises(SiteTwinError, match="results"):
         read_vision_results(tmp_path)
+
+
+def test_the_command_writes_what_two_lines_of_python_write(inputs, tmp_path, monkeypatch):
+    scenario, book = inputs
+    monkeypatch.setattr("sitetwin.studies.vision_study", lambda profile: LITTLE)
+    words = ["--scenario", scenario, "--codebook", book, "--power-unit", "linear", "--out", tmp_path / "command"]
+    given = CliRunner().invoke(cli.app, ["study", "vision", *map(str, words)])
+    assert given.exit_code == 0, given.stderr
+    run_vision_study(LITTLE, [scenario], tmp_path / "python", book, power_unit="linear")
+    write_vision_report(tmp_path / "python")
+    for name in ("results.json", "report.html", "configuration.json"):
+        assert (tmp_path / "command" / name).read_bytes() == (tmp_path / "python" / name).read_bytes()
+    refused = CliRunner().invoke(cli.app, ["study", "vision", *map(str, words), "--fixes", "stale"])
+    assert refused.exit_code == 1
+    assert "leave the option out" in " ".join(refused.stderr.split())
 
 
 def test_what_would_change_nothing_is_refused(inputs, tmp_path):

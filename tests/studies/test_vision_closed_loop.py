@@ -13,6 +13,7 @@ from sitetwin.cli import app as cli
 from sitetwin.errors import SiteTwinError
 from sitetwin.report.vision.closed_loop import closed_loop_table
 from sitetwin.report.vision.page import write_vision_report
+from sitetwin.report.vision.printed import printed_table
 from sitetwin.studies.vision import study as running
 from sitetwin.studies.vision.closed_loop.loop import SIGHT, campaign_of
 from sitetwin.studies.vision.closed_loop.scores import (
@@ -26,6 +27,7 @@ from sitetwin.studies.vision.closed_loop.scores import (
 )
 from sitetwin.studies.vision.config import ClosedLoop, VisionStudy, vision_study
 from sitetwin.studies.vision.results import read_vision_results
+from sitetwin.studies.vision.scene_records import read_scenes
 from sitetwin.studies.vision.study import run_vision_study
 from sitetwin.vision.perfect import PerfectDetector
 from sitetwin.vision.street import CanyonPlan
@@ -185,6 +187,13 @@ def test_a_campaign_is_followed_and_its_page_says_that_it_is_synthetic(campaign,
     assert "measured powers</span>" not in page
     assert "Table I" not in page
     assert closed_loop_table(results).row_count == 15
+    assert {row.perception for row in loop.printed.rows} == {"", "true boxes", "networks"}
+    assert {row.split for row in loop.printed.rows} == {""}  # one drive: nothing can be fitted and judged
+    assert printed_table(results).row_count == 5
+    (shown,) = read_scenes(to).drives
+    assert [one.blocked for one in shown.moments] == [True, False]
+    assert "Drives, moment by moment" in page
+    assert "In the form of Table III" in page
     before = (to / "results.json").read_bytes()
     monkeypatch.setattr("sitetwin.studies.vision.closed_loop.loop.follow", None)  # nothing is followed again
     run_vision_study(LITTLE, [], to, detector=Near(300), recordings=campaign)

@@ -71,7 +71,7 @@ def vision(
     ] = None,
 ) -> None:
     """Judge the published vision twin on measured powers, beside its tables, or a traced one in a closed loop."""
-    from sitetwin.report import closed_loop_table, vision_table, write_vision_report
+    from sitetwin.report import closed_loop_table, printed_table, vision_table, write_vision_report
     from sitetwin.studies import run_vision_study, vision_study
     from sitetwin.studies.vision.results import read_vision_results
     from sitetwin.vision import load_detector
@@ -89,4 +89,5 @@ def vision(
         out.print(vision_table(results))
     if results.loop is not None:
         out.print(closed_loop_table(results))
+        out.print(printed_table(results))
     say(str(page))

@@ -5,11 +5,13 @@ from sitetwin.report.csi.table import methods_table
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
 from sitetwin.report.vision.closed_loop import closed_loop_table
 from sitetwin.report.vision.page import vision_table, write_vision_report
+from sitetwin.report.vision.printed import printed_table
 
 __all__ = [
     "closed_loop_table",
     "methods_table",
     "precoding_table",
+    "printed_table",
     "vision_table",
     "write_precoding_report",
     "write_report",

@@ -96,6 +96,12 @@ def mask_objects(
     return found
 
 
+def mask_box(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float, float, float]:
+    """Return left, upper, right and lower edge of a mask's pixels, of which there is at least one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
 def mask_overlap(mask: Bool[np.ndarray, "height width"], box: Detection) -> float:
     """Return the pixels in a mask and a box over those in either; a pixel is in the box if its centre is."""
     height, width = mask.shape

@@ -7,6 +7,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.frames import Detection, Frame, Truth
+from sitetwin.vision.masks import mask_box
 from sitetwin.vision.protocols import DepthMap, Segment
 
 LEAST_PIXELS = 10
@@ -34,9 +35,7 @@ class PerfectDetector:
         truth = truth_of(frame)
         found = []
         for identity, mask in _masks(truth, self.least_pixels):
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-            found.append(Detection(box, truth.names[identity], 1.0, mask, identity))
+            found.append(Detection(mask_box(mask), truth.names[identity], 1.0, mask, identity))
         return found
 
 

@@ -12,11 +12,11 @@ from rich.text import Text
 from sitetwin.drawing.style import figure_style
 from sitetwin.report.frame import inline_svg, interval, page_environment, terminal_table, write_page
 from sitetwin.report.vision.closed_loop import loop_groups
+from sitetwin.report.vision.drives import drives_part
 from sitetwin.report.vision.figures import draw_figures, label
+from sitetwin.report.vision.printed import LOSSES, printed_tables
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_2, TABLE_3
 from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults, read_vision_results
-
-_LOSSES = ("p50_top1", "p50_top2", "p50_top3", "p95_top1", "p95_top2", "p95_top3")
 
 
 def write_vision_report(folder: Path) -> Path:
@@ -34,23 +34,22 @@ def write_vision_report(folder: Path) -> Path:
     results = read_vision_results(folder)
     with figure_style():
         figures = draw_figures(results)
-    page = (
-        page_environment(
-            share=partial(interval, unit="", digits=3),
-            gain=partial(interval, unit="", digits=3, signed=True),
-            loss=partial(interval, unit="", digits=2),
-        )
-        .get_template("vision.html.j2")
-        .render(
-            r=results,
-            table_1=_table_1(results),
-            table_2=_table_2(results),
-            table_3=_table_3(results),
-            scenarios=[(one, _rows(one, "predicted"), _rows(one, "explained")) for one in results.scenarios],
-            loop_groups=loop_groups(results),
-            label=label,
-            figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
-        )
+    environment = page_environment(
+        share=partial(interval, unit="", digits=3),
+        gain=partial(interval, unit="", digits=3, signed=True),
+        loss=partial(interval, unit="", digits=2),
+    )
+    page = environment.get_template("vision.html.j2").render(
+        r=results,
+        table_1=_table_1(results),
+        table_2=_table_2(results),
+        table_3=_table_3(results),
+        scenarios=[(one, _rows(one, "predicted"), _rows(one, "explained")) for one in results.scenarios],
+        loop_groups=loop_groups(results),
+        label=label,
+        figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
+        **printed_tables(results),
+        **drives_part(folder, environment),
     )
     return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name.startswith("accuracy-"))
 
@@ -97,7 +96,12 @@ def _ours(results: VisionResults) -> dict[str, dict[str, Row]]:
 def _table_1(results: VisionResults) -> list[dict[str, Any]]:
     """Distance-based accuracy: printed rows, then ours where scenarios 31 to 34 are there."""
     rows: list[dict[str, Any]] = [
-        {"method": method, "source": "printed", "cells": [*(cells[name] for name in SCENARIOS), cells["overall"], None]}
+        {
+            "method": method,
+            "source": "printed",
+            "converged": None,
+            "cells": [*(cells[name] for name in SCENARIOS), cells["overall"], None],
+        }
         for method, cells in TABLE_1.items()
     ]
     overall = {(one.method, one.whole_pool): one for one in results.overall}
@@ -109,6 +113,7 @@ def _table_1(results: VisionResults) -> list[dict[str, Any]]:
             {
                 "method": name,
                 "source": "ours",
+                "converged": False if any(row.converged is False for row in of.values()) else None,
                 "cells": [*cells, total.weights if total else None, total.samples if total else None],
             }
         )
@@ -118,25 +123,35 @@ def _table_1(results: VisionResults) -> list[dict[str, Any]]:
 def _table_2(results: VisionResults) -> list[dict[str, Any]]:
     """Accuracy of wide beams in per cent: printed rows, then ours on every scenario."""
     rows: list[dict[str, Any]] = [
-        {"method": method, "scenario": "not stated", "source": "printed", "cells": cells}
+        {"method": method, "scenario": "not stated", "source": "printed", "converged": None, "cells": cells}
         for method, cells in TABLE_2.items()
     ]
     for one in results.scenarios:
         for row in _rows(one, "predicted"):
             if row.wide_top1 is not None and row.wide_top2 is not None:
                 cells = (100 * row.wide_top1, 100 * row.wide_top2)
-                rows.append({"method": label(row), "scenario": one.name, "source": "ours", "cells": cells})
+                rows.append(_our_row(row, one.name, cells))
     return rows
+
+
+def _our_row(row: Row, scenario: str, cells: tuple[float, ...]) -> dict[str, Any]:
+    return {
+        "method": label(row),
+        "scenario": scenario,
+        "source": "ours",
+        "converged": row.converged,
+        "cells": cells,
+    }
 
 
 def _table_3(results: VisionResults) -> list[dict[str, Any]]:
     """Lost power: printed rows, then ours on every scenario."""
     rows: list[dict[str, Any]] = [
-        {"method": method, "scenario": name, "source": "printed", "cells": cells}
+        {"method": method, "scenario": name, "source": "printed", "converged": None, "cells": cells}
         for (method, name), cells in TABLE_3.items()
     ]
     for one in results.scenarios:
         for row in _rows(one, "predicted"):
-            cells = tuple(getattr(row, name) for name in _LOSSES)
-            rows.append({"method": label(row), "scenario": one.name, "source": "ours", "cells": cells})
+            cells = tuple(getattr(row, name) for name in LOSSES)
+            rows.append(_our_row(row, one.name, cells))
     return rows

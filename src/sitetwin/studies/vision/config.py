@@ -67,6 +67,7 @@ class ClosedLoop(Frozen):
         clear: Clear moments, at least.
         seed: Chooses streets and drives. The threshold of the ranking was chosen on those of seed 0.
         draws: Draws of the scene that a twin traces for each moment.
+        descent_steps: Most steps of the mapping M of the paper's own twin, which is fitted by descent.
     """
 
     streets: int = Field(default=10, ge=1)
@@ -74,6 +75,7 @@ class ClosedLoop(Frozen):
     clear: int = Field(default=300, ge=1)
     seed: int = Field(default=1, ge=0)
     draws: int = Field(default=6, ge=1)
+    descent_steps: int = Field(default=5000, ge=1)
 
 
 class VisionStudy(Frozen):

@@ -40,21 +40,27 @@ def explained(study: VisionStudy, scenario: Scenario) -> Iterator[dict[str, Any]
     All beams are ranked; of the measured ones the control knows the power itself, so that with all beams measured its
     only errors are those of beams whose peaks coincide.
     """
-    book = ProfileCodebook.of(scenario.book, scenario.dead)
+    yield from explained_powers(study, ProfileCodebook.of(scenario.book, scenario.dead), scenario.power, scenario.drive)
+
+
+def explained_powers(
+    study: VisionStudy, book: ProfileCodebook, power: np.ndarray, drive: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """The same of powers (N, beams) with their drives (N,)."""
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "equations 1 and 2": lambda power: _through(Reconstruction("sum", study.measured.strongest), power, book),
-        "equations 1 and 2, all beams": lambda power: _through(Reconstruction("sum", power.shape[1]), power, book),
-        "equations 1 and 2, floor kept": lambda power: _through(
-            Reconstruction("sum", study.measured.strongest, "none"), power, book
+        "equations 1 and 2": lambda seen: _through(Reconstruction("sum", study.measured.strongest), seen, book),
+        "equations 1 and 2, all beams": lambda seen: _through(Reconstruction("sum", seen.shape[1]), seen, book),
+        "equations 1 and 2, floor kept": lambda seen: _through(
+            Reconstruction("sum", study.measured.strongest, "none"), seen, book
         ),
-        "non-negative least squares": lambda power: _through(Reconstruction("nnls"), power, book),
-        "ridge": lambda power: _through(Reconstruction("ridge"), power, book),
-        CONTROL: lambda power: interpolated_scores(power, book),
+        "non-negative least squares": lambda seen: _through(Reconstruction("nnls"), seen, book),
+        "ridge": lambda seen: _through(Reconstruction("ridge"), seen, book),
+        CONTROL: lambda seen: interpolated_scores(seen, book),
     }
-    order = np.argsort(np.where(scenario.dead, np.inf, book.peak_deg), kind="stable")[: int((~scenario.dead).sum())]
+    order = np.argsort(np.where(book.alive, book.peak_deg, np.inf), kind="stable")[: int(book.alive.sum())]
     for step in study.measured.swept:
-        seen = np.full(scenario.power.shape, np.nan)
-        seen[:, order[::step]] = scenario.power[:, order[::step]]
+        seen = np.full(power.shape, np.nan)
+        seen[:, order[::step]] = power[:, order[::step]]
         kept = np.isfinite(seen).any(axis=1)
         for name, score in methods.items():
             found = score(seen[kept])
@@ -62,7 +68,7 @@ def explained(study: VisionStudy, scenario: Scenario) -> Iterator[dict[str, Any]
                 "task": "explained",
                 "method": name,
                 "beams_measured": len(order[::step]),
-                **judged(study, found, scenario.power[kept], scenario.drive[kept]),
+                **judged(study, found, power[kept], drive[kept]),
             }
 
 
@@ -213,9 +219,14 @@ def agreement(study: VisionStudy, scenario: Scenario) -> dict[str, float]:
     }
 
 
-def judged(study: VisionStudy, score: np.ndarray, power: np.ndarray, drive: np.ndarray) -> dict[str, Any]:
-    """Every figure of a table; the interval of the distance-based accuracy draws whole drives."""
-    row: dict[str, Any] = table_row(score, power)
+def judged(
+    study: VisionStudy, score: np.ndarray, power: np.ndarray, drive: np.ndarray, blocked: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Every figure of a table; the interval of the distance-based accuracy draws whole drives.
+
+    Where it is known which rows are blocked, rows with and without line of sight have figures of their own.
+    """
+    row: dict[str, Any] = table_row(score, power, blocked)
     each = distance_based_accuracy(score, power)
     numbers, place = np.unique(drive, return_inverse=True)
     sums, rows = np.bincount(place, each), np.bincount(place)

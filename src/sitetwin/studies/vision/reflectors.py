@@ -20,7 +20,6 @@ from sitetwin.studies.vision.config import VisionStudy
 from sitetwin.studies.vision.measured import Answer, folds_of, predicted_row
 from sitetwin.studies.vision.scenario import Scenario
 from sitetwin.vision import Camera, Detection, Detector, flags, frame_from_file
-from sitetwin.vision.contact import contact_points
 from sitetwin.vision.fitting import fit_camera
 from sitetwin.vision.ground import Ground
 from sitetwin.vision.profiles import (
@@ -32,7 +31,7 @@ from sitetwin.vision.profiles import (
     fit_pointing,
     in_array_frame,
 )
-from sitetwin.vision.profiles.reflectors import REFLECTANCES
+from sitetwin.vision.profiles.seen import boxed_reflectors
 
 REFLECTED = "point reflectors (DT)"
 ADAPTED = "point reflectors and mapping M (DT-Adapt)"
@@ -40,7 +39,6 @@ ADAPTED = "point reflectors and mapping M (DT-Adapt)"
 _FEWEST = 20  # rows of a pool
 _HEIGHT_M = 3.0  # of the camera, where none can be fitted
 _USER_M = 1.5  # height of the transmitter on the car
-_FARTHEST_M = 150.0  # objects beyond are left out: a pixel there is many metres
 _BEARING_DEG = 12.0  # between the user's bearing and the middle of its box
 _BLANK = (flags.BROKEN_IMAGE, flags.WRONG_SIZE)
 _FREE = (("z", "yaw", "pitch", "roll"), ("yaw", "pitch"))  # what is fitted; fewer where drives tell less
@@ -162,13 +160,8 @@ def profile_of(camera: Camera, found: Sequence[Detection], user: np.ndarray, poi
         user: (2,) metres east and north of the station.
         pointing: Where the array looks.
     """
-    known = [box for box in found if box.name in REFLECTANCES]
-    contact = np.array([box.contact for box in known]).reshape(-1, 2)
-    points, _ = contact_points(camera, contact, Ground())
-    near = np.isfinite(points).all(axis=1) & (np.hypot(points[:, 0], points[:, 1]) < _FARTHEST_M)
+    seen = boxed_reflectors(camera, found, Ground())
     station = np.array([0.0, 0.0, camera.position[2]])
-    objects = in_array_frame(points[near], station, pointing.boresight_rad)
+    objects = in_array_frame(seen.points, station, pointing.boresight_rad)
     place = in_array_frame(np.array([[*user, _USER_M]]), station, pointing.boresight_rad)[0]
-    return PointReflectors().profile(
-        place, objects, [box.name for box, is_near in zip(known, near, strict=True) if is_near]
-    )
+    return PointReflectors().profile(place, objects, seen.names)

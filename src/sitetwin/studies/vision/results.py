@@ -165,6 +165,48 @@ class BlockageRow(Record):
     precision_natural: Number = None
 
 
+class PrintedRow(Row):
+    """One method of the published chain on rendered moments, in the form of the paper's tables.
+
+    Attributes:
+        perception: What saw: "true boxes" for the true masks, depth and boxes, or "networks"; empty for a method that
+            uses neither.
+        split: What was held out of its fit: "drives" of streets that it knows, or "streets"; empty for what is not
+            fitted.
+        switched: Whether it reads what the paper leaves open in another way than by default.
+        los_top1: Median of the lost power, dB with factor 20, of moments in line of sight; `nlos_top1` of blocked ones.
+        los_dba: Distance-based accuracy in line of sight; `nlos_dba` of blocked moments.
+        dba_natural: Both, at the natural share of blockage.
+    """
+
+    perception: str
+    split: Literal["drives", "streets", ""]
+    switched: bool
+    los_top1: Number = None
+    nlos_top1: Number = None
+    los_dba: Number = None
+    nlos_dba: Number = None
+    dba_natural: Number = None
+
+
+class PrintedChain(Record):
+    """The published chain on the rendered moments.
+
+    Attributes:
+        moments: Moments.
+        folds: Folds of each split; 0 where there is too little to fit to.
+        rows: The methods.
+        explained: How well profiles give back the powers that they were found from.
+        notes: What a reader must know.
+    """
+
+    moments: int
+    folds: dict[str, int]
+    rows: list[PrintedRow]
+    explained: list[Row]
+    notes: list[str]
+
+
 class LoopResults(Record):
     """The closed loop on synthetic streets.
 
@@ -180,6 +222,7 @@ class LoopResults(Record):
         blockage: What they say of blockage.
         off_m: Median error of the tracked user's place for each perception, metres.
         notes: What a reader must know.
+        printed: The published chain on the same moments.
     """
 
     streets: int
@@ -193,6 +236,7 @@ class LoopResults(Record):
     blockage: list[BlockageRow]
     off_m: dict[str, float]
     notes: list[str]
+    printed: PrintedChain | None = None
 
 
 class VisionResults(Record):

@@ -28,8 +28,9 @@ from sitetwin.studies.vision.published import SCENARIOS
 from sitetwin.studies.vision.reflectors import detected, reflected
 from sitetwin.studies.vision.results import SCHEMA, VisionResults
 from sitetwin.studies.vision.scenario import Scenario, read_scenarios
-from sitetwin.vision import Detector, load_detector
+from sitetwin.vision import Detector, load_detector, load_lines
 from sitetwin.vision.models import fetch_model
+from sitetwin.vision.networks.lines import LineNetwork
 from sitetwin.vision.profiles import overall_accuracy
 from sitetwin.vision.profiles.line_of_sight import Fixes
 
@@ -59,12 +60,12 @@ def run_vision_study(
         codebook: Folder of the measured codebook; ``codebook_beams`` in or beside each scenario by default. An ideal
             array stands for a codebook that is nowhere.
         power_unit: "linear" or "dB", the unit of the measured powers; by default the numbers decide.
-        fixes: "stale" or "extrapolated": which position stands for the user's in packages of the challenge; "stale" by
-            default.
+        fixes: "stale" (the default) or "extrapolated": the user's position in packages of the challenge.
         progress: Called with the stage and its finished share.
         detector: Finds the objects of the paper's own twin in the images of scenarios that have some; without it the
             rows DT and DT-Adapt are left out. It is the closed loop's perception, too. Without it the loop fetches the
-            networks "both"; where no registry answers, it runs on true boxes alone, and says so.
+            networks "both", and the one of lines that finds poles; where no registry answers, it runs on true boxes
+            alone, and says so.
         closed_loop: Run the closed loop on synthetic streets, whose drives are recorded into ``folder/campaign``.
         recordings: Folder that `sitetwin.vision.worlds.record_campaign` has filled: the closed loop is run on its
             drives, and none are recorded.
@@ -145,7 +146,7 @@ def _loop(
     study: VisionStudy, recordings: Path | None, folder: Path, key: str, detector: Detector | None, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The closed loop, and how long its stages took; the networks are fetched unless a detector was named."""
-    absent = ""
+    absent, lines = "", None
     if detector is None:
         try:
             for name in ("ssd-open-images", "centernet"):
@@ -153,11 +154,24 @@ def _loop(
             detector = load_detector("both")
         except SiteTwinError as error:
             absent = f"No networks were to be had: {error}."
+        else:
+            lines = _line_network()
     drives = drives_of(study, folder, recordings, progress)
-    found, seconds = run_loop(study, drives, folder, key, detector, progress)
+    found, seconds = run_loop(study, drives, folder, key, detector, progress, lines)
     found["detector"] = "" if detector is None else detector.name
     found["notes"] += [absent] if absent else []
+    if detector is not None and lines is None:
+        found["printed"]["notes"].append("No network of lines was used: with networks, poles are missing, too.")
     return found, seconds
+
+
+def _line_network() -> LineNetwork | None:
+    """The network that finds poles; None where no registry answers."""
+    try:
+        fetch_model("mlsd")
+        return load_lines()
+    except SiteTwinError:
+        return None
 
 
 def _scenario(

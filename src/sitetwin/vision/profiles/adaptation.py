@@ -145,6 +145,7 @@ def _descended(x: np.ndarray, y: np.ndarray, drive: np.ndarray, descent: Descent
     inputs, wanted = (torch.from_numpy(np.ascontiguousarray(part[~held])) for part in (x, y))
     matrix = torch.eye(ANGLES, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.SGD([matrix], lr=descent.rate)
+    judged, sought = x[held], y[held]
     best, kept, since, taken = np.inf, np.eye(ANGLES), 0, 0
     while taken < descent.steps and (not held.any() or since < descent.patience):
         for rows in torch.from_numpy(rng.permutation(len(inputs))).split(descent.batch):
@@ -154,7 +155,7 @@ def _descended(x: np.ndarray, y: np.ndarray, drive: np.ndarray, descent: Descent
             optimiser.step()
             taken, since = taken + 1, since + 1
             now = matrix.detach().numpy()
-            error = float(((x[held] @ now.T - y[held]) ** 2).sum()) if held.any() else -float(taken)
+            error = float(((judged @ now.T - sought) ** 2).sum()) if len(judged) else -float(taken)
             if error < best:
                 best, kept, since = error, now.copy(), 0
             if taken == descent.steps:

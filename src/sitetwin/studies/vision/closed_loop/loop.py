@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.studies.frame import Progress, read_part, write_part
+from sitetwin.store.files import disk_errors
+from sitetwin.studies.frame import Progress, read_part, write_json, write_part
 from sitetwin.studies.vision.closed_loop.scores import Answers, Moments, Resampling, blockage_row, judged_rows
 from sitetwin.studies.vision.config import ClosedLoop, VisionStudy
+from sitetwin.studies.vision.printed.chain import run_printed
+from sitetwin.studies.vision.printed.eyes import kept_moment
+from sitetwin.studies.vision.printed.moments import rendered_moments
+from sitetwin.studies.vision.scene_records import SCENES
+from sitetwin.studies.vision.scenes import scenes_of
 from sitetwin.untrusted import is_missing, read_bytes, read_json
 from sitetwin.vision import Detector, PerfectDetector
+from sitetwin.vision.networks.lines import LineNetwork
 from sitetwin.vision.scene import sight_powers
 from sitetwin.vision.scene.street_twin import AHEAD_S, TwinOptions
 from sitetwin.vision.worlds import (
@@ -33,6 +40,7 @@ from sitetwin.vision.worlds import (
 SIGHT = "GPS line of sight"
 TRACKED = "line of sight to the tracked user"
 TWIN = "traced twin"
+TRUE = "true boxes"
 
 _DEVELOPMENT = frozenset(range(10))  # seeds of the streets on which the ranking's threshold was chosen
 _LARGEST = 64 * 2**20
@@ -111,7 +119,13 @@ def _finished(folder: Path, made_here: bool) -> Drives:
 
 
 def closed_loop(
-    study: VisionStudy, drives: Drives, folder: Path, key: str, detector: Detector | None, progress: Progress
+    study: VisionStudy,
+    drives: Drives,
+    folder: Path,
+    key: str,
+    detector: Detector | None,
+    progress: Progress,
+    lines: LineNetwork | None = None,
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     """Follow all drives and judge the beams.
 
@@ -122,6 +136,7 @@ def closed_loop(
         key: Of the parts.
         detector: Networks for real perception; None leaves it out.
         progress: Is told the stage and its share.
+        lines: Finds poles for the published chain, beside the detector; None leaves them out.
 
     Returns:
         The results, and the median seconds of each stage for each perception, which do not repeat.
@@ -129,28 +144,48 @@ def closed_loop(
     Raises:
         SiteTwinError: Blocked or clear moments are missing.
     """
-    eyes = {"true boxes": PerfectDetector()} | ({} if detector is None else {"networks": detector})
+    eyes: dict[str, Detector] = {TRUE: PerfectDetector()} | ({} if detector is None else {"networks": detector})
     worlds: dict[str, World] = {}
     parts: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in eyes}
     jobs = [(name, number) for number in range(len(drives.recordings)) for name in eyes]
     for done, (name, number) in enumerate(jobs):
         progress("following", done / len(jobs))
         recording = drives.recordings[number]
-        plan = json.dumps(recording.world, sort_keys=True)
         path = folder / "parts" / f"drive-{number:04d}-{name.replace(' ', '-')}.json"
-        held = f"{key} {eyes[name].name}"
+        held = f"{key} {eyes[name].name}" + (" and poles" if lines is not None and name != TRUE else "")
         kept = read_part(path, held)
         if kept is None:
-            if plan not in worlds:
-                worlds[plan] = recorded_world(recording)
-            kept = list(_followed(study, recording, worlds[plan], eyes[name]))
+            world = _world_of(recording, worlds)
+            kept = list(_followed(study, recording, world, eyes[name], lines, name == TRUE))
             write_part(path, held, kept)
         parts[name].append(kept)
     progress("following", 1.0)
-    return _judged(study, drives, parts), _seconds(parts)
+    found = _judged(study, drives, parts)
+    made = [_world_of(one, worlds) for one in drives.recordings]
+    moments = rendered_moments(drives.recordings, made, drives.share, parts, TwinOptions().antenna)
+    found["printed"], said = run_printed(study, moments, folder, key, progress)
+    shown = scenes_of(drives.recordings, made, moments, parts, said, study.measured.strongest)
+    with disk_errors("writing the drives for the page", folder):
+        write_json(folder / SCENES, shown)
+    return found, _seconds(parts)
 
 
-def _followed(study: VisionStudy, recording: Recording, world: World, detector: Detector) -> Iterator[dict[str, Any]]:
+def _world_of(recording: Recording, made: dict[str, World]) -> World:
+    """The world of a recording, made once for all drives through it."""
+    plan = json.dumps(recording.world, sort_keys=True)
+    if plan not in made:
+        made[plan] = recorded_world(recording)
+    return made[plan]
+
+
+def _followed(
+    study: VisionStudy,
+    recording: Recording,
+    world: World,
+    detector: Detector,
+    lines: LineNetwork | None,
+    perfect: bool,
+) -> Iterator[dict[str, Any]]:
     """What a twin says of each judged moment of a drive, as plain values."""
     options = TwinOptions(draws=study.loop.draws)
     for one in follow(recording, world.known, world.station, detector, options=options, seed=study.seed):
@@ -168,6 +203,7 @@ def _followed(study: VisionStudy, recording: Recording, world: World, detector: 
             "off_m": float(np.linalg.norm(one.moment.user.position - recording.true_places[one.row, :2])),
             "flags": list(one.moment.flags),
             "seconds": one.seconds,
+            "scene": kept_moment(recording, world, one, lines, perfect),
         }
 
 

@@ -1,0 +1,1 @@
+"""The published chain, as printed, on the rendered moments of the closed loop."""
