@@ -189,7 +189,7 @@ def test_a_campaign_is_followed_and_its_page_says_that_it_is_synthetic(campaign,
     assert closed_loop_table(results).row_count == 15
     assert {row.perception for row in loop.printed.rows} == {"", "true boxes", "networks"}
     assert {row.split for row in loop.printed.rows} == {""}  # one drive: nothing can be fitted and judged
-    assert printed_table(results).row_count == 5
+    assert printed_table(results).row_count == 6
     (shown,) = read_scenes(to).drives
     assert [one.blocked for one in shown.moments] == [True, False]
     assert "Drives, moment by moment" in page

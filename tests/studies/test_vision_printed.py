@@ -151,6 +151,17 @@ def test_an_object_in_the_way_of_its_user_draws_algorithm_1_to_it():
     assert (found[:, at] > bare[:, at]).all()
 
 
+def test_a_linear_array_sees_the_angle_to_its_axis():
+    """Points of one angle to the array's axis are one to it, however high they stand; distances stay."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(40, 3)) * [9, 9, 3]
+    flat = chain._flat(points)
+    np.testing.assert_allclose(np.linalg.norm(flat, axis=1), np.linalg.norm(points, axis=1))
+    np.testing.assert_allclose(flat[:, 1] / np.linalg.norm(flat, axis=1), points[:, 1] / np.linalg.norm(points, axis=1))
+    assert (np.sign(flat[:, 0]) == np.sign(points[:, 0])).all()
+    assert (flat[:, 2] == 0).all()
+
+
 def test_a_broken_image_is_black(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     moments = SimpleNamespace(images=(tmp_path / "a.jpg",))

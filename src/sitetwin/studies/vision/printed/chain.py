@@ -7,7 +7,7 @@ stand for the paper's seen and unseen scenarios.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from sitetwin.studies.frame import Progress
 from sitetwin.studies.vision.config import VisionStudy
 from sitetwin.studies.vision.measured import explained_powers, judged
 from sitetwin.studies.vision.printed.moments import RenderedMoments, Sightings
-from sitetwin.studies.vision.printed.names import DESCENT, END_TO_END, PRINTED, RIDGE, SIGHT, TRACED
+from sitetwin.studies.vision.printed.names import DESCENT, END_TO_END, PRINTED, RIDGE, SIGHT, SIGHT_CONE, TRACED
 from sitetwin.studies.vision.printed.network import learnt
 from sitetwin.vision.profiles import (
     AngleMap,
     Descent,
     PointReflectors,
     Reconstruction,
+    azimuth_deg,
     fit_map,
     sight_scores,
     wide_accuracy,
@@ -37,6 +38,9 @@ SWITCHES = {
     "Algorithm 1, own car kept": PointReflectors(own_car="kept"),
 }
 """What the paper leaves open, read the other way."""
+
+CONES = "Algorithm 1, angles of the linear array"
+"""Printed are azimuths. A linear array sees the angle to its axis: of a user who stands lower, some degrees less."""
 
 FEWEST = 20
 """Moments to which anything is fitted."""
@@ -125,13 +129,24 @@ def _unfitted(study: VisionStudy, moments: RenderedMoments) -> Iterator[Said]:
     """What nothing is fitted for: the line of sight, Algorithm 1 with its switches, and the traced twin."""
     book, wide = moments.book, moments.book.wide(study.measured.wide_beams)
     rows, azimuth = np.arange(len(moments.drive)), moments.azimuth_deg
+    cone = azimuth_deg(_flat(moments.user))
     yield Said(SIGHT, "", "", rows, sight_scores(book, azimuth), sight_scores(wide, azimuth))
+    yield Said(SIGHT_CONE, "", "", rows, sight_scores(book, cone), sight_scores(wide, cone))
     for perception, seen in moments.seen.items():
         for name, model in {PRINTED: PointReflectors(), **SWITCHES}.items():
             found = profiles_of(model, moments, seen)
             yield Said(name, perception, "", rows, book.scores(found), wide.scores(found), found)
+        turned = replace(moments, user=_flat(moments.user))
+        found = profiles_of(PointReflectors(), turned, replace(seen, points=tuple(_flat(one) for one in seen.points)))
+        yield Said(CONES, perception, "", rows, book.scores(found), wide.scores(found), found)
         traced = Reconstruction("sum", study.measured.strongest).profiles(seen.traced, book)
         yield Said(TRACED, perception, "", rows, _as_scores(seen.order), wide.scores(traced), traced)
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    """Points turned about the array's axis into its horizontal plane: their azimuth is the angle that it sees."""
+    ahead = np.copysign(np.hypot(points[:, 0], points[:, 2]), points[:, 0])
+    return np.column_stack([ahead, points[:, 1], np.zeros(len(points))])
 
 
 def profiles_of(model: PointReflectors, moments: RenderedMoments, seen: Sightings) -> np.ndarray:
@@ -226,7 +241,7 @@ def _row(study: VisionStudy, moments: RenderedMoments, said: Said, wide_truth: n
         "method": said.method,
         "perception": said.perception,
         "split": said.split,
-        "switched": said.method in SWITCHES,
+        "switched": said.method in (*SWITCHES, CONES),
         "wide_top1": wide_accuracy(said.wide, wide_truth[rows], 1),
         "wide_top2": wide_accuracy(said.wide, wide_truth[rows], 2),
         **figures,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SIGHT = "GPS line of sight"
+SIGHT_CONE = "GPS line of sight, angle of the linear array"
 PRINTED = "Algorithm 1 (DT)"
 RIDGE = "Algorithm 1 and M, ridge (DT-Adapt)"
 DESCENT = "Algorithm 1 and M, descent as printed (DT-Adapt)"
