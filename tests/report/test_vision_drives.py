@@ -40,6 +40,7 @@ SCENES = {
         {
             "name": "street</script><script>alert(1)</script>",
             "perception": "true boxes",
+            "synthetic": True,
             "size": [960, 540],
             "horizon": [[0, 200], [960, 200]],
             "station": [0, 0, 6],

@@ -14,10 +14,12 @@ from sitetwin.site import Pose
 from sitetwin.studies.vision.config import MeasuredScenarios, NetworkTraining, VisionStudy, vision_study
 from sitetwin.studies.vision.end_to_end import END_TO_END
 from sitetwin.studies.vision.measured import CONTROL
+from sitetwin.studies.vision.printed.names import MEASURED, PRINTED, RIDGE
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_3
 from sitetwin.studies.vision.reflectors import ADAPTED, REFLECTED
 from sitetwin.studies.vision.results import read_vision_results
 from sitetwin.studies.vision.scenario import read_scenarios
+from sitetwin.studies.vision.scene_records import read_scenes
 from sitetwin.studies.vision.study import run_vision_study
 from sitetwin.vision import Camera, Detection, PerfectDetector
 from sitetwin.vision.cuboids import outlines
@@ -222,6 +224,15 @@ def test_the_papers_own_twin_runs_where_there_are_images_and_a_detector(tmp_path
     assert rows[REFLECTED].rows == 60
     assert rows[REFLECTED].dba.mean > 0.9  # the own car is out, and the post is weak
     assert rows[ADAPTED].dba.mean > 0.9
+    shown = read_scenes(to)
+    assert shown.moments == 60
+    assert 2 <= shown.shown <= 30
+    drive = shown.drives[0]
+    assert not drive.synthetic
+    assert drive.moments[0].blocked is None
+    assert set(drive.moments[0].picks) == {MEASURED, PRINTED, RIDGE}
+    assert abs(drive.moments[0].picks[PRINTED] - drive.moments[0].picks[MEASURED]) < 6
+    assert "photographs and measured powers" in write_vision_report(to).read_text()
 
 
 def test_scenarios_that_cannot_be_studied_are_refused(inputs, tmp_path):

@@ -101,9 +101,9 @@
       line(pen, [...foot, foot[0]], colourOf(name));
     }
     for (const [name, numbers] of one.reflectors) dot(pen, ...at(numbers), 3.5, colourOf(name), ink("--ink"));
-    line(pen, [mast, at(one.place)], one.blocked ? ink("--bad") : ink("--good"));
+    line(pen, [mast, at(one.place)], sightColour(one));
     dot(pen, ...mast, 5, ink("--ink"));
-    dot(pen, ...at(one.tracked), 4, ink("--accent"));
+    if (one.tracked) dot(pen, ...at(one.tracked), 4, ink("--accent"));
     const [x, y] = at(one.fix);
     line(pen, [[x - 5, y - 5], [x + 5, y + 5]], ink("--ink"));
     line(pen, [[x - 5, y + 5], [x + 5, y - 5]], ink("--ink"));
@@ -174,7 +174,7 @@
       if (p[2] > near) dot(pen, ...flat(p), radius, fill, ink("--ink"));
     };
     for (const [name, numbers] of one.reflectors) mark(numbers, 4, colourOf(name));
-    stroke([sx, sy, sz], one.place, one.blocked ? ink("--bad") : ink("--good"));
+    stroke([sx, sy, sz], one.place, sightColour(one));
     stroke([sx, sy, 0], [sx, sy, sz], ink("--ink"));
     mark([sx, sy, sz], 5, ink("--ink"));
     mark(one.place, 5, ink("--accent"));
@@ -216,15 +216,22 @@
     drawProfiles();
   }
 
+  /* A scenario has no clock: its moments are counted. */
+  const when = (one) => (drive().synthetic ? `${one.time_s.toFixed(2)} s` : `row ${one.time_s + 1} of those shown`);
+
+  /* The colour of the line of sight. */
+  const sightColour = (one) => ink(one.blocked === null ? "--soft" : one.blocked ? "--bad" : "--good");
+
   function tell() {
     const one = moment(), best = one.picks[CURVES[0][0]];
     const rest = CURVES.slice(1).filter(([name]) => name in one.picks)
       .map(([name]) => `${name} ${one.picks[name].toFixed(0)}°`).join(", ");
-    $("said").textContent = `Moment ${Number($("moment").value) + 1} of ${drive().moments.length}, ${one.time_s.toFixed(2)} s: `
-      + `${one.blocked ? "a vehicle stands in the line of sight" : "line of sight"}; the twin told blockage with `
-      + `${(100 * one.told).toFixed(0)} %. Best measured beam at ${best.toFixed(0)}°; first picks: ${rest}.`
+    $("said").textContent = `Moment ${Number($("moment").value) + 1} of ${drive().moments.length}, ${when(one)}: `
+      + (one.blocked === null ? "" : one.blocked ? "a vehicle stands in the line of sight. " : "line of sight. ")
+      + (one.told === null ? "" : `The twin told blockage with ${(100 * one.told).toFixed(0)} %. `)
+      + `Best measured beam at ${best.toFixed(0)}°; first picks: ${rest}.`
       + (one.flags.length ? ` Flags: ${one.flags.join(", ")}.` : "");
-    $("moment").setAttribute("aria-valuetext", `${one.time_s.toFixed(2)} seconds`);
+    $("moment").setAttribute("aria-valuetext", when(one));
   }
 
   function show() {
@@ -259,7 +266,7 @@
     const chosen = drive();
     $("moment").max = chosen.moments.length - 1;
     $("moment").value = 0;
-    $("eyes").textContent = chosen.perception;
+    $("eyes").textContent = `${chosen.synthetic ? "synthetic" : "photographs and measured powers"}, seen by ${chosen.perception}`;
     show();
   }
 

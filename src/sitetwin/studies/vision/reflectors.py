@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from sitetwin.vision import Camera, Detection, Detector, flags, frame_from_file
 from sitetwin.vision.fitting import fit_camera
 from sitetwin.vision.ground import Ground
 from sitetwin.vision.profiles import (
+    AngleMap,
+    Descent,
     Pointing,
     PointReflectors,
     ProfileCodebook,
@@ -35,6 +38,7 @@ from sitetwin.vision.profiles.seen import boxed_reflectors
 
 REFLECTED = "point reflectors (DT)"
 ADAPTED = "point reflectors and mapping M (DT-Adapt)"
+DESCENDED = "point reflectors and mapping M, descent as printed (DT-Adapt)"
 
 _FEWEST = 20  # rows of a pool
 _HEIGHT_M = 3.0  # of the camera, where none can be fitted
@@ -67,35 +71,79 @@ def detected(scenario: Scenario, detector: Detector, progress: Callable[[float],
     return found
 
 
-def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[dict[str, Any]]:
-    """The twin as printed and with the mapping M, on drives that were not seen; nothing where there are no boxes."""
-    folds = folds_of(study, scenario)
+@dataclass(frozen=True, eq=False)
+class SeenFold:
+    """What is made of the images of one fold.
+
+    Attributes:
+        pool: Rows that may be seen.
+        test: Rows that are judged.
+        users: (N, 2) metres east and north of the station, at the time of the image.
+        pointing: Where the array looks.
+        book: The beams.
+        camera: The camera beside the array.
+        was_fitted: Whether the camera agrees with the boxes of the user's car; else it is a nominal one.
+        measured: (N, 180) profiles of the measured powers.
+        profiles: By row, profiles of Algorithm 1.
+    """
+
+    pool: np.ndarray
+    test: np.ndarray
+    users: np.ndarray
+    pointing: Pointing
+    book: ProfileCodebook
+    camera: Camera
+    was_fitted: bool
+    measured: np.ndarray
+    profiles: dict[int, np.ndarray]
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """(n, 180) profiles of Algorithm 1 of some rows."""
+        return np.stack([self.profiles[row] for row in rows.tolist()])
+
+    def mapping(self, scenario: Scenario, descent: Descent | None = None) -> AngleMap:
+        """M of the rows that may be seen: by ridge, or by descent as printed."""
+        pairs = self.of(self.pool), self.measured[self.pool], scenario.drive[self.pool]
+        return fit_map(*pairs) if descent is None else fit_map(*pairs, "sgd", descent=descent)
+
+
+def seen_folds(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[SeenFold]:
+    """What is made of the images, fold by fold; nothing where there are few."""
     there = np.isin(np.arange(len(scenario.drive)), list(boxes))
-    if not folds or there.sum() < 2 * _FEWEST:
+    if there.sum() < 2 * _FEWEST:
         return
-    parts: dict[str, list[Answer]] = {REFLECTED: [], ADAPTED: []}
-    fitted = seen = 0
-    for fold in folds:
+    place, velocity, power = scenario.east_north, scenario.velocity, scenario.power
+    for fold in folds_of(study, scenario):
         pool, test = fold.pool[there[fold.pool]], fold.test[there[fold.test]]
         if len(pool) < _FEWEST or not len(test):
             continue
-        place, velocity, power = scenario.east_north, scenario.velocity, scenario.power
         pointing = fit_pointing(scenario.book, scenario.dead, place[pool], power[pool], velocity[pool])
         book = ProfileCodebook.of(scenario.book, scenario.dead, pointing.scale)
-        wide = book.wide(study.measured.wide_beams)
         users = place + pointing.lag * velocity
         camera, was_fitted = camera_of(scenario, boxes, users, pool, pointing)
-        fitted, seen = fitted + was_fitted, max(seen, len(pool))
-        profiles = {
-            row: profile_of(camera, boxes[row], users[row], pointing) for row in [*pool.tolist(), *test.tolist()]
-        }
+        rows = [*pool.tolist(), *test.tolist()]
+        profiles = {row: profile_of(camera, boxes[row], users[row], pointing) for row in rows}
         measured = Reconstruction("sum", study.measured.strongest).profiles(power, book)
-        simulated = np.stack([profiles[row] for row in pool.tolist()])
-        mapping = fit_map(simulated, measured[pool], scenario.drive[pool])
-        plain = np.stack([profiles[row] for row in test.tolist()])
-        truth = wide.scores(measured[test])
-        for name, found in ((REFLECTED, plain), (ADAPTED, mapping(plain))):
-            parts[name].append(Answer(test, book.scores(found), wide.scores(found), truth))
+        yield SeenFold(pool, test, users, pointing, book, camera, was_fitted, measured, profiles)
+
+
+def reflected(study: VisionStudy, scenario: Scenario, folds: Sequence[SeenFold]) -> Iterator[dict[str, Any]]:
+    """The twin as printed and with the mapping M, on drives that were not seen."""
+    parts: dict[str, list[Answer]] = {REFLECTED: [], ADAPTED: [], DESCENDED: []}
+    descent = Descent(steps=study.measured.descent_steps, seed=study.seed) if study.measured.descent_steps else None
+    for fold in folds:
+        wide, plain = fold.book.wide(study.measured.wide_beams), fold.of(fold.test)
+        truth = wide.scores(fold.measured[fold.test])
+        found: dict[str, tuple[np.ndarray, bool | None]] = {
+            REFLECTED: (plain, None),
+            ADAPTED: (fold.mapping(scenario)(plain), None),
+        }
+        if descent is not None:
+            by_descent = fold.mapping(scenario, descent)
+            found[DESCENDED] = by_descent(plain), by_descent.converged
+        for name, (profile, converged) in found.items():
+            parts[name].append(Answer(fold.test, fold.book.scores(profile), wide.scores(profile), truth, converged))
+    fitted = sum(fold.was_fitted for fold in folds)
     if fitted < len(folds):
         warnings.warn(
             f"in {len(folds) - fitted} of {len(folds)} folds no camera agrees with the boxes of the user's car; one "
@@ -103,6 +151,7 @@ def reflected(study: VisionStudy, scenario: Scenario, boxes: Boxes) -> Iterator[
             SiteTwinWarning,
             stacklevel=2,
         )
+    seen = max((len(fold.pool) for fold in folds), default=0)
     for name, answers in parts.items():
         if answers:
             yield predicted_row(

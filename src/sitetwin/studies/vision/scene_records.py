@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, StringConstraints
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.studies.records import Record, parsed_record, read_json
+from sitetwin.studies.records import Number, Record, parsed_record, read_json
 from sitetwin.untrusted import is_missing
 
 SCENES = "scenes.json"
@@ -28,8 +28,8 @@ class SceneMoment(Record):
 
     Attributes:
         time_s: Seconds of the drive.
-        blocked: Whether a vehicle stands in the line of sight.
-        told: Probability of it that the twin told.
+        blocked: Whether a vehicle stands in the line of sight; None where nobody knows.
+        told: Probability of it that the twin told, where there is one.
         image: The frame as JPEG in base64.
         boxes: Class, and left, upper, right and lower edge in pixels of the camera.
         marks: Where the points of Algorithm 1 are seen, column and row; its own are `reflectors`.
@@ -37,16 +37,16 @@ class SceneMoment(Record):
         objects: The twin's objects: class, then x, y, heading (radians), length, width and height, metres.
         vehicles: The true ones in the same numbers; that of the user has the class "user".
         fix: x and y of the fix.
-        tracked: x and y of the tracked user.
-        place: x, y and z of the user's antenna.
+        tracked: x and y of the tracked user, where it is tracked.
+        place: x, y and z of the user's antenna, or of the fix where the truth is not known.
         profiles: By method, per cent of the peak for each degree from -`SHOWN_DEG`.
         picks: By method, azimuth of its first beam; that of the best measured beam is among them.
         flags: What was wrong.
     """
 
     time_s: float
-    blocked: bool
-    told: float
+    blocked: bool | None = None
+    told: Number = None
     image: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/=]*$")]
     boxes: list[Named]
     marks: list[Numbers]
@@ -54,7 +54,7 @@ class SceneMoment(Record):
     objects: list[Named]
     vehicles: list[Named]
     fix: Numbers
-    tracked: Numbers
+    tracked: Numbers | None = None
     place: Numbers
     profiles: dict[str, list[int]]
     picks: dict[str, float]
@@ -67,6 +67,7 @@ class SceneDrive(Record):
     Attributes:
         name: Its folder.
         perception: What saw.
+        synthetic: Whether frames and powers are made up.
         size: Columns and rows of the camera.
         horizon: Columns and rows of points of the horizon in the image.
         station: x, y and z, metres.
@@ -78,6 +79,7 @@ class SceneDrive(Record):
 
     name: str
     perception: str
+    synthetic: bool
     size: Numbers
     horizon: list[Numbers]
     station: Numbers

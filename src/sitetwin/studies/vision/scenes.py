@@ -16,7 +16,7 @@ from sitetwin.studies.vision.printed.names import END_TO_END, MEASURED, PRINTED,
 from sitetwin.studies.vision.scene_records import SCHEMA, SHOWN_DEG, Scenes
 from sitetwin.vision import Camera
 from sitetwin.vision.images import scaled
-from sitetwin.vision.profiles import AZIMUTH_DEG, Reconstruction, peak_one
+from sitetwin.vision.profiles import AZIMUTH_DEG, ProfileCodebook, Reconstruction, peak_one
 from sitetwin.vision.scene.objects import CLASS_SIZES
 from sitetwin.vision.worlds import Recording, World
 
@@ -36,8 +36,8 @@ def scenes_of(
     parts: Parts,
     said: Sequence[Said],
     strongest: int,
-) -> dict[str, Any]:
-    """Collect what the page shows.
+) -> list[dict[str, Any]]:
+    """Collect what the page shows of the closed loop.
 
     Args:
         recordings: The drives.
@@ -62,7 +62,18 @@ def scenes_of(
             break
         drives.append(drive)
         left, used = left - size, used + len(rows)
-    document = {"schema": SCHEMA, "shown": used, "moments": len(moments.drive), "drives": drives}
+    return drives
+
+
+def scenes_document(drives: Sequence[dict[str, Any]], moments: int) -> dict[str, Any]:
+    """The content of `scenes.json`.
+
+    Args:
+        drives: From `scenes_of` and `scenario_scenes`.
+        moments: Moments that there are in all.
+    """
+    shown = sum(len(drive["moments"]) for drive in drives)
+    document = {"schema": SCHEMA, "shown": shown, "moments": moments, "drives": list(drives)}
     return as_document(Scenes.model_validate(document))
 
 
@@ -107,8 +118,9 @@ def _drive(recording: Recording, world: World, perception: str) -> dict[str, Any
     return {
         "name": f"{recording.folder.parent.name}/{recording.folder.name}",
         "perception": perception,
+        "synthetic": True,
         "size": [float(camera.width), float(camera.height)],
-        "horizon": _horizon(camera),
+        "horizon": horizon(camera),
         "station": [float(v) for v in station.pose.position],
         "boresight_deg": math.degrees(station.pose.yaw),
         "half_span_deg": math.degrees(station.half_span),
@@ -116,7 +128,7 @@ def _drive(recording: Recording, world: World, perception: str) -> dict[str, Any
     }
 
 
-def _horizon(camera: Camera) -> list[list[float]]:
+def horizon(camera: Camera) -> list[list[float]]:
     """Points of the horizon that the image shows, from left to right."""
     angle = camera.pose.yaw + np.radians(np.arange(80, -81, -2.0))
     far = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(len(angle))]) * _FAR
@@ -135,17 +147,12 @@ def _moment(
     own, scene = int(kept["row"]), kept["scene"]
     points = np.array([one[1:] for one in scene["reflectors"]], dtype=np.float64).reshape(-1, 3)
     marks, _ = recording.camera.project(points)
-    low, high = np.searchsorted(AZIMUTH_DEG, [-SHOWN_DEG, SHOWN_DEG])
-    profiles, picks = {}, {}
-    for name, (profile, score) in curves.items():
-        if np.isfinite(profile[row]).all():
-            profiles[name] = np.clip(np.rint(100 * profile[row, low : high + 1]), 0, 100).astype(int).tolist()
-            picks[name] = float(moments.book.peak_deg[int(score[row].argmax())])
+    said = {name: (profile[row], score[row]) for name, (profile, score) in curves.items()}
     return {
         "time_s": float(recording.times[own]),
         "blocked": bool(recording.blocked[own]),
         "told": round(float(kept["blocked"]), 3),
-        "image": _jpeg(recording, own),
+        "image": jpeg(recording.frame(own).image),
         "boxes": [[one[0], [float(v) for v in one[2:]]] for one in scene["boxes"]],
         "marks": np.round(marks[np.isfinite(marks).all(axis=1)], 1).tolist(),
         "reflectors": [[one[0], [float(v) for v in one[1:]]] for one in scene["reflectors"]],
@@ -157,17 +164,33 @@ def _moment(
         "fix": np.round(recording.fixes[own], 2).tolist(),
         "tracked": [float(v) for v in scene["user"]],
         "place": np.round(recording.true_places[own], 2).tolist(),
-        "profiles": profiles,
-        "picks": picks,
+        **profiles_and_picks(said, moments.book),
         "flags": list(kept["flags"]),
     }
 
 
-def _jpeg(recording: Recording, row: int) -> str:
-    """The frame, small, in base64."""
+def profiles_and_picks(
+    said: Mapping[str, tuple[np.ndarray, np.ndarray]], book: ProfileCodebook
+) -> dict[str, dict[str, Any]]:
+    """Profiles of one moment in per cent of the peak 1, and azimuths of first beams; what is not finite is left out.
+
+    Args:
+        said: By method, a profile (180,) and scores (beams,); NaN and -inf are of beams that are never first.
+        book: The beams.
+    """
+    low, high = np.searchsorted(AZIMUTH_DEG, [-SHOWN_DEG, SHOWN_DEG])
+    profiles, picks = {}, {}
+    for name, (profile, score) in said.items():
+        if np.isfinite(profile).all():
+            profiles[name] = np.clip(np.rint(100 * profile[low : high + 1]), 0, 100).astype(int).tolist()
+            picks[name] = float(book.peak_deg[int(np.nanargmax(score))])
+    return {"profiles": profiles, "picks": picks}
+
+
+def jpeg(image: np.ndarray) -> str:
+    """An image, small, as JPEG in base64."""
     import cv2
 
-    camera = recording.camera
-    image = scaled(recording.frame(row).image, _WIDTH, round(_WIDTH * camera.height / camera.width))
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    small = scaled(image, _WIDTH, round(_WIDTH * image.shape[0] / image.shape[1]))
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return base64.b64encode(data.tobytes()).decode("ascii")

@@ -17,7 +17,17 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured import is_challenge
 from sitetwin.measured.plausible import PowerUnit
-from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
+from sitetwin.store.files import disk_errors
+from sitetwin.studies.frame import (
+    Progress,
+    claim_folder,
+    read_part,
+    silent,
+    versions,
+    write_json,
+    write_part,
+    write_results,
+)
 from sitetwin.studies.records import checked_record
 from sitetwin.studies.vision.closed_loop.loop import closed_loop as run_loop
 from sitetwin.studies.vision.closed_loop.loop import drives_of, identity_of
@@ -25,9 +35,12 @@ from sitetwin.studies.vision.config import VisionStudy
 from sitetwin.studies.vision.end_to_end import learnt_end_to_end
 from sitetwin.studies.vision.measured import agreement, explained, predicted
 from sitetwin.studies.vision.published import SCENARIOS
-from sitetwin.studies.vision.reflectors import detected, reflected
+from sitetwin.studies.vision.reflectors import detected, reflected, seen_folds
 from sitetwin.studies.vision.results import SCHEMA, VisionResults
 from sitetwin.studies.vision.scenario import Scenario, read_scenarios
+from sitetwin.studies.vision.scenario_scenes import scenario_scenes
+from sitetwin.studies.vision.scene_records import SCENES
+from sitetwin.studies.vision.scenes import scenes_document
 from sitetwin.vision import Detector, load_detector, load_lines
 from sitetwin.vision.models import fetch_model
 from sitetwin.vision.networks.lines import LineNetwork
@@ -101,24 +114,43 @@ def run_vision_study(
     held = ["" if taken is None else identity_of(taken)] if looped else []
     identity = hashlib.sha256(" ".join([*(one.identity for one in read), seen_by, *held]).encode()).hexdigest()
     key = claim_folder(folder, study, (*_ROOMS, *(_ROOMS_OF_LOOP if looped else ())), identity)
-    found = [_scenario(study, one, folder, key, progress, detector) for one in read]
-    document: dict[str, Any] = {
+    kept = [_scenario(study, one, folder, key, progress, detector) for one in read]
+    shown = [drive for one in kept for drive in one["drives"]]
+    document = _document(study, read, [one["results"] for one in kept], key, detector)
+    run: dict[str, Any] = {}
+    if looped:
+        document["loop"], run["loop_seconds"], drives = _loop(study, taken, folder, key, detector, progress)
+        shown += drives
+    checked = checked_record(VisionResults, document)
+    _write_scenes(folder, shown, checked)
+    return write_results(folder, checked, {"seconds": time.perf_counter() - started, **run})
+
+
+def _document(
+    study: VisionStudy, read: list[Scenario], found: list[dict[str, Any]], key: str, detector: Detector | None
+) -> dict[str, Any]:
+    """The results without the closed loop."""
+    return {
         "schema": SCHEMA,
         "title": "The vision twin " + ("on measured powers" if read else "in closed loop, on synthetic streets"),
         "profile": study.profile,
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": key,
         "versions": versions(*_LIBRARIES),
-        "detector": seen_by,
+        "detector": "" if detector is None else detector.name,
         "scenarios": found,
         "overall": _overall(found),
         "notes": _notes(read, detector),
     }
-    run: dict[str, Any] = {}
-    if looped:
-        document["loop"], run["loop_seconds"] = _loop(study, taken, folder, key, detector, progress)
-    checked = checked_record(VisionResults, document)
-    return write_results(folder, checked, {"seconds": time.perf_counter() - started, **run})
+
+
+def _write_scenes(folder: Path, drives: list[dict[str, Any]], results: VisionResults) -> None:
+    """Keep what the page shows of drives, where there are some."""
+    moments = sum(one.facts.images for one in results.scenarios) if results.detector else 0
+    moments += results.loop.moments if results.loop is not None else 0
+    if drives:
+        with disk_errors("writing the drives for the page", folder):
+            write_json(folder / SCENES, scenes_document(drives, moments))
 
 
 def _refuse_idle(
@@ -144,8 +176,11 @@ def _refuse_idle(
 
 def _loop(
     study: VisionStudy, recordings: Path | None, folder: Path, key: str, detector: Detector | None, progress: Progress
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The closed loop, and how long its stages took; the networks are fetched unless a detector was named."""
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """The closed loop, how long its stages took, and what the page shows of it.
+
+    The networks are fetched unless a detector was named.
+    """
     absent, lines = "", None
     if detector is None:
         try:
@@ -157,12 +192,12 @@ def _loop(
         else:
             lines = _line_network()
     drives = drives_of(study, folder, recordings, progress)
-    found, seconds = run_loop(study, drives, folder, key, detector, progress, lines)
+    found, seconds, shown = run_loop(study, drives, folder, key, detector, progress, lines)
     found["detector"] = "" if detector is None else detector.name
     found["notes"] += [absent] if absent else []
     if detector is not None and lines is None:
         found["printed"]["notes"].append("No network of lines was used: with networks, poles are missing, too.")
-    return found, seconds
+    return found, seconds, shown
 
 
 def _line_network() -> LineNetwork | None:
@@ -177,19 +212,21 @@ def _line_network() -> LineNetwork | None:
 def _scenario(
     study: VisionStudy, scenario: Scenario, folder: Path, key: str, progress: Progress, detector: Detector | None
 ) -> dict[str, Any]:
-    """What was found on a scenario, read back if a stopped run has finished it."""
+    """The results of a scenario and the drives that the page shows, read back if a stopped run has finished them."""
     path = folder / "parts" / f"{scenario.identity[:16]}.json"
     kept = read_part(path, key)
     if kept is None:
         stage = f"scenario {scenario.name}"
         progress(stage, 0.0)
-        rows = [*explained(study, scenario)]
+        rows, drives = [*explained(study, scenario)], []
         rows += predicted(study, scenario, lambda share: progress(stage, share / 2))
         if detector is not None and scenario.image is not None:
             boxes = detected(scenario, detector, lambda share: progress(f"{stage}, images", share))
-            rows += reflected(study, scenario, boxes)
+            folds = list(seen_folds(study, scenario, boxes))
+            rows += reflected(study, scenario, folds)
+            drives += scenario_scenes(scenario, boxes, folds[0], detector.name) if folds else []
         rows += learnt_end_to_end(study, scenario, lambda share: progress(stage, 0.5 + share / 2))
-        kept = {
+        results = {
             "name": scenario.name,
             "fixes": scenario.fixes,
             "measured_codebook": scenario.measured_book,
@@ -204,6 +241,7 @@ def _scenario(
             "wide_agreement": agreement(study, scenario),
             "rows": rows,
         }
+        kept = {"results": results, "drives": drives}
         write_part(path, key, kept)
         progress(stage, 1.0)
     assert isinstance(kept, dict)

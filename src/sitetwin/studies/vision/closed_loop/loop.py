@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.store.files import disk_errors
-from sitetwin.studies.frame import Progress, read_part, write_json, write_part
+from sitetwin.studies.frame import Progress, read_part, write_part
 from sitetwin.studies.vision.closed_loop.scores import Answers, Moments, Resampling, blockage_row, judged_rows
 from sitetwin.studies.vision.config import ClosedLoop, VisionStudy
 from sitetwin.studies.vision.printed.chain import run_printed
 from sitetwin.studies.vision.printed.eyes import kept_moment
 from sitetwin.studies.vision.printed.moments import rendered_moments
-from sitetwin.studies.vision.scene_records import SCENES
 from sitetwin.studies.vision.scenes import scenes_of
 from sitetwin.untrusted import is_missing, read_bytes, read_json
 from sitetwin.vision import Detector, PerfectDetector
@@ -126,7 +124,7 @@ def closed_loop(
     detector: Detector | None,
     progress: Progress,
     lines: LineNetwork | None = None,
-) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+) -> tuple[dict[str, Any], dict[str, dict[str, float]], list[dict[str, Any]]]:
     """Follow all drives and judge the beams.
 
     Args:
@@ -139,7 +137,8 @@ def closed_loop(
         lines: Finds poles for the published chain, beside the detector; None leaves them out.
 
     Returns:
-        The results, and the median seconds of each stage for each perception, which do not repeat.
+        The results; the median seconds of each stage for each perception, which do not repeat; and the drives that the
+        page shows.
 
     Raises:
         SiteTwinError: Blocked or clear moments are missing.
@@ -165,9 +164,7 @@ def closed_loop(
     moments = rendered_moments(drives.recordings, made, drives.share, parts, TwinOptions().antenna)
     found["printed"], said = run_printed(study, moments, folder, key, progress)
     shown = scenes_of(drives.recordings, made, moments, parts, said, study.measured.strongest)
-    with disk_errors("writing the drives for the page", folder):
-        write_json(folder / SCENES, shown)
-    return found, _seconds(parts)
+    return found, _seconds(parts), shown
 
 
 def _world_of(recording: Recording, made: dict[str, World]) -> World:
