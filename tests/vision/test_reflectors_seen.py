@@ -16,7 +16,7 @@ from sitetwin.vision.worlds.standing import boxes_of, standing_masks
 
 @pytest.fixture(scope="module")
 def world():
-    return make_world(WorldPlan("test", CanyonPlan(half_length=40.0, trees=0.8, seed=3), height=5.2, back=1.5))
+    return make_world(WorldPlan("test", CanyonPlan(half_length=40.0, trees=1.0, seed=1), height=5.2, back=1.5))
 
 
 def through(camera, middle, radius, low, top):
