@@ -185,7 +185,7 @@ def test_a_campaign_is_followed_and_its_page_says_that_it_is_synthetic(campaign,
     page = write_vision_report(to).read_text()
     assert "synthetic" in page
     assert "measured powers</span>" not in page
-    assert "Table I:" not in page  # that of measured scenarios; the chain on these moments has tables of its form
+    assert "<h2>Table I:" not in page  # that of measured scenarios; the chain on these moments has tables of its form
     assert closed_loop_table(results).row_count == 15
     assert {row.perception for row in loop.printed.rows} == {"", "true boxes", "networks"}
     assert {row.split for row in loop.printed.rows} == {""}  # one drive: nothing can be fitted and judged
