@@ -109,7 +109,7 @@ def own_cars(plan: CanyonPlan, rng: np.random.Generator) -> list[Vehicle]:
     found: list[Vehicle] = []
     for lane in range(2 * plan.lanes):
         y, heading = plan.lane_of(lane)
-        for x in np.arange(-40 + rng.uniform(0, 12), 40, 13.0):
+        for x in np.arange(-36 + rng.uniform(0, 9), 36, 9.0):
             place = (float(x), y + rng.uniform(-0.3, 0.3), 0.0)
             found.append(Vehicle(f"u{len(found)}", "sedan", place, heading + rng.normal(0, 0.02), paint=3))
     return found
