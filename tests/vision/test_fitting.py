@@ -78,6 +78,16 @@ def test_cut_boxes_are_left_out():
     assert not found.used[:5].any()
 
 
+def test_cars_that_the_lower_edge_cuts_count_by_their_roofs():
+    boxes, places, headings = drive(np.random.default_rng(6), gps=0.0, pixel=(0, 0))
+    boxes[:30, 3] = 540.0
+    found = fit_camera(START, boxes, places, headings, LEVEL)
+    np.testing.assert_allclose(errors(found), 0, atol=1e-6)
+    assert found.used.all()
+    with pytest.raises(SiteTwinError, match="0 pairs"):
+        fit_camera(START, boxes * (1, 0, 1, 0) + np.array([0.0, 0.0, 0.0, 540.0]), places, headings, LEVEL)
+
+
 def seen_at(places, headings, rng):
     """Boxes of a car at places, and what GPS tells of them."""
     boxes = outlines(

@@ -24,6 +24,9 @@ LOOSEST = {"x": 2.0, "y": 2.0, "z": 1.0, "yaw": 0.05, "pitch": 0.05, "roll": 0.0
 CAR = (4.45, 1.82, 1.5)
 """Length, width and height of the user's car where nothing else is known, metres."""
 
+HEIGHT_SHARE = 0.1
+"""Standard deviation of an upper edge as a share of the box's height, for the car's height."""
+
 OUTLIER = 4.0
 """Standard deviations beyond which a pair is taken for one of another object."""
 
@@ -70,7 +73,8 @@ def fit_camera(
 ) -> FittedCamera:
     """Fit a camera to boxes of the user's car and the places that GPS told at the same moments.
 
-    The box that the car would leave is compared with the one that was seen: its middle across and its lower edge.
+    The box that the car would leave is compared with the one that was seen: its middle across and its lower edge, or
+    its upper edge where the image's edge cuts the lower one.
     Errors of GPS count as what they move in the image, independently from pair to pair; an error that all pairs share
     moves the camera by as much and is not seen here. Pairs beyond `OUTLIER` are left out, and the fit is repeated.
 
@@ -91,7 +95,8 @@ def fit_camera(
     """
     _check(boxes, positions, headings, free, gps_sigma, pixel_sigma)
     feet = np.column_stack([positions, ground.height(positions)])
-    whole = _whole(boxes, start) & np.isfinite(feet[:, 2])
+    inside = _inside(boxes, start)
+    whole = inside[:, [0, 2]].all(axis=1) & inside[:, [1, 3]].any(axis=1) & np.isfinite(feet[:, 2])
     least = 3 * len(free)
     if whole.sum() < least:
         raise SiteTwinError(
@@ -99,7 +104,13 @@ def fit_camera(
             f"{len(free)} parameters; give {least} or more"
         )
     pairs = _Pairs(
-        boxes[whole], feet[whole], headings[whole], np.tile(size, (int(whole.sum()), 1)), gps_sigma, tuple(pixel_sigma)
+        boxes[whole],
+        feet[whole],
+        headings[whole],
+        np.tile(size, (int(whole.sum()), 1)),
+        ~inside[whole, 3],
+        gps_sigma,
+        tuple(pixel_sigma),
     )
     fits = [fit for step in _starts(start, pairs, free) if (fit := _settled(start, step, pairs, free)) is not None]
     if not fits or min(fits, key=lambda fit: fit.cost).good.sum() < max(least, 0.5 * len(pairs.boxes)):
@@ -162,18 +173,26 @@ class _Pairs:
     feet: np.ndarray
     headings: np.ndarray
     sizes: np.ndarray
+    cut: np.ndarray
     gps_sigma: float
     pixel_sigma: tuple[float, ...]
 
     def __post_init__(self) -> None:
         self.lowest = float(np.median(self.feet[:, 2])) + _LOWEST
-        self.seen = np.column_stack([0.5 * (self.boxes[:, 0] + self.boxes[:, 2]), self.boxes[:, 3]])
-        self.root = np.tile(np.diag(1 / np.array(self.pixel_sigma)), (len(self.boxes), 1, 1))
+        self.edge = np.where(self.cut, 1, 3)
+        self.seen = self._compared(self.boxes)
+        self.sigma = np.tile(np.array(self.pixel_sigma, dtype=np.float64), (len(self.boxes), 1))
+        tall = HEIGHT_SHARE * (self.boxes[:, 3] - self.boxes[:, 1])
+        self.sigma[:, 1] = np.where(self.cut, np.hypot(self.sigma[:, 1], tall), self.sigma[:, 1])
+        self.root = np.zeros((len(self.boxes), 2, 2))
+        self.root[:, [0, 1], [0, 1]] = 1 / self.sigma
 
     def expected(self, camera: Camera, moved: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """(N, 2) middle across and lower edge of the boxes that a camera would see."""
-        box = outlines(camera, self.feet + np.array([*moved, 0.0]), self.headings, self.sizes)
-        return np.column_stack([0.5 * (box[:, 0] + box[:, 2]), box[:, 3]])
+        """(N, 2) middle across and lower or upper edge of the boxes that a camera would see."""
+        return self._compared(outlines(camera, self.feet + np.array([*moved, 0.0]), self.headings, self.sizes))
+
+    def _compared(self, box: np.ndarray) -> np.ndarray:
+        return np.column_stack([0.5 * (box[:, 0] + box[:, 2]), box[np.arange(len(box)), self.edge]])
 
     def weigh(self, camera: Camera) -> None:
         """Take the weights from what errors of pixels and of GPS do in the image of a camera."""
@@ -183,7 +202,7 @@ class _Pairs:
             for x, y in ((1, 0), (0, 1))
         ]
         spread = np.stack(slopes, axis=-1) * self.gps_sigma
-        covariance = spread @ spread.transpose(0, 2, 1) + np.diag(np.square(self.pixel_sigma))
+        covariance = spread @ spread.transpose(0, 2, 1) + np.square(self.sigma)[:, :, None] * np.eye(2)
         known = np.isfinite(covariance).all(axis=(1, 2))
         self.root[known] = np.linalg.inv(np.linalg.cholesky(covariance[known]))
 
@@ -287,15 +306,11 @@ def _judged(start: Camera, fit: _Fit, pairs: _Pairs, free: Sequence[str], whole:
     return FittedCamera(camera, covariance, used, scale)
 
 
-def _whole(boxes: np.ndarray, camera: Camera) -> np.ndarray:
-    """Which boxes do not touch the image's edge."""
+def _inside(boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """(N, 4) which edges of boxes the image's edge does not cut."""
     margin = 2.0
-    return np.asarray(
-        (boxes[:, 0] > margin)
-        & (boxes[:, 1] > margin)
-        & (boxes[:, 2] < camera.width - margin)
-        & (boxes[:, 3] < camera.height - margin)
-    )
+    low, high = np.array([margin] * 2), np.array([camera.width, camera.height]) - margin
+    return np.concatenate([boxes[:, :2] > low, boxes[:, 2:] < high], axis=1)
 
 
 def _check(
