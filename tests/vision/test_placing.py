@@ -9,6 +9,7 @@ import pytest
 from sitetwin.site import Pose
 from sitetwin.vision import Camera, Detection, Ground
 from sitetwin.vision.cuboids import outlines
+from sitetwin.vision.scene.edges import hidden_edges
 from sitetwin.vision.scene.objects import CLASS_SIZES
 from sitetwin.vision.scene.placing import EDGE_SIGMA, Placing, place_boxes
 
@@ -32,6 +33,32 @@ def test_a_true_box_gives_the_true_place(name, place):
     found = placed(box_of(name, place), name)
     assert np.linalg.norm(found.position - place) < 0.06 * math.hypot(*place)
     assert found.name == name
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_what_a_nearer_object_hides_moves_no_place(side):
+    """A bus stands before half a car: the visible half's box would put the car aside."""
+    car, bus = box_of("car", (0.0, 9.0)), box_of("bus", (6.4 * side, 3.0))
+    seen = car.copy()
+    seen[0 if side < 0 else 2] = bus[2 if side < 0 else 0]
+    assert 0.3 < (seen[2] - seen[0]) / (car[2] - car[0]) < 0.8
+    boxes = [Detection(tuple(map(float, box)), name) for box, name in ((seen, "car"), (bus, "bus"))]
+    assert hidden_edges(boxes).tolist() == [[side < 0, False, side > 0, False], [False] * 4]
+    found, blocker = place_boxes(CAMERA, boxes, Ground(), STREET)
+    alone = placed(seen, "car")
+    assert np.linalg.norm(found.position - (0.0, 9.0)) < 0.5 < np.linalg.norm(alone.position - (0.0, 9.0))
+    assert np.linalg.norm(blocker.position - (6.4 * side, 3.0)) < 0.6
+
+
+def test_what_stands_before_the_whole_width_leaves_the_sides():
+    car, bus = box_of("car", (0.0, 12.0)), box_of("bus", (0.0, 6.5))
+    seen = car.copy()
+    seen[3] = 0.6 * car[1] + 0.4 * car[3]
+    bus[1] = seen[3]
+    boxes = [Detection(tuple(map(float, box)), name) for box, name in ((seen, "car"), (bus, "bus"))]
+    assert hidden_edges(boxes)[0].tolist() == [False, False, False, True]
+    assert np.linalg.norm(place_boxes(CAMERA, boxes, Ground(), STREET)[0].position - (0.0, 12.0)) < 1.0
+    assert not hidden_edges(boxes[:1]).any()
 
 
 def test_the_covariance_is_that_of_many_boxes():

@@ -257,6 +257,8 @@ def test_a_bus_takes_the_line_of_sight_away_and_draws_say_so():
     hidden = trace_scene(STREET.site, [bus], STATION, user, rng)
     assert clear.in_sight.all()
     assert not hidden.in_sight.any()
+    assert (hidden.reflected == hidden.powers).all()
+    assert 0 < clear.reflected.max() < 0.1 * clear.powers.max()
     assert hidden.mean.max() < clear.mean.max()
     assert hidden.probability.sum() == pytest.approx(1.0)
     sites = scene_site(STREET.site, [bus], 2, rng)
@@ -266,9 +268,9 @@ def test_a_bus_takes_the_line_of_sight_away_and_draws_say_so():
 def test_draws_without_a_path_do_not_vote():
     powers = np.zeros((3, 4))
     powers[1, 2], powers[2, 1] = 2.0, 5.0
-    traced = Traced(powers, np.array([False, True, True]))
+    traced = Traced(powers, powers)
+    assert not traced.in_sight.any()
     assert traced.probability == pytest.approx([0, 0.5, 0.5, 0])
-    assert traced.relative == pytest.approx([0, 1 / 3, 1 / 3, 0])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sitetwin.channel import AntennaArray
 from sitetwin.errors import SiteTwinError
@@ -20,6 +22,7 @@ from sitetwin.vision.scene import (
     rank_beams,
     sight_powers,
 )
+from sitetwin.vision.scene.blockage import with_sighting
 from sitetwin.vision.street import CanyonPlan, make_canyon
 
 STATION = Station(Pose((0.0, -7.5, 5.0), math.pi / 2), AntennaArray.ula(16))
@@ -58,29 +61,55 @@ def test_before_the_first_fix_there_is_no_moment():
     assert twin.step(0.0, None, [thing(0, 5)]) is None
     moment = twin.step(0.25, np.array([1.0, 5.0]), [thing(0.5, 5)])
     assert moment.objects == ()
-    assert moment.blocked == 0.0
+    assert moment.blocked < 0.05  # nothing that is known; a vehicle that nobody saw may stand there
     with pytest.raises(SiteTwinError):
         twin.step(0.0, None)
 
 
-def test_each_draw_has_one_vote():
-    powers = np.zeros((3, 64))
-    powers[0, 10], powers[1, 40], powers[2, 40] = 1e-6, 1e-9, 2e-9
-    place = np.tile([0.0, 5.0, 1.6], (3, 1))
-    ranking = rank_beams(Traced(powers, np.array([True, False, False])), STATION, place, 0.7)
-    assert ranking.order[:2].tolist() == [40, 10]  # the sum of powers would say 10
-    clear = rank_beams(Traced(powers, np.array([True, False, False])), STATION, place, 0.1)
-    assert clear.order[0] == 10
-    assert ranking.probability.sum() == pytest.approx(1.0)
-    assert ranking.sweep == 2  # two thirds of the votes are not nine tenths
-    assert ranking.source == "traced"
-    sure = rank_beams(Traced(powers[1:], np.array([False, False])), STATION, place[1:], 0.7)
-    assert sure.sweep == 1
+def test_beams_are_a_mixture_of_what_is_best_in_sight_and_without_it():
+    reflected = np.zeros((3, 64))
+    reflected[0, 10], reflected[1, 40], reflected[2, 40] = 1e-6, 1e-9, 2e-9
+    powers = reflected.copy()
+    powers[:, 20] = 1e-3  # the line of sight, far over the rest
+    place = np.tile([8.0, 5.0, 1.6], (5, 1))
+    towards = int(sight_powers(STATION, place)[0].argmax())
+    traced = Traced(powers, reflected)
+    assert traced.in_sight.all()
+    hidden = rank_beams(traced, STATION, place, 0.9)
+    assert hidden.order[0] == 40  # each draw has one vote, however strong its paths are
+    assert hidden.probability[40] == pytest.approx(2 * hidden.probability[10], rel=1e-3)
+    clear = rank_beams(traced, STATION, place, 0.1)
+    assert clear.order[0] == towards  # and not 20, which the traced scene says: the user's places decide
+    assert clear.probability[towards] == pytest.approx(9 * hidden.probability[towards], rel=1e-3)
+    assert hidden.probability.sum() == pytest.approx(1.0)
+    assert hidden.source == "traced"
+    sure = rank_beams(traced, STATION, place, 0.0)
+    assert sure.sweep < rank_beams(traced, STATION, place, 0.5).sweep
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_to_see_the_users_car_makes_a_blockage_less_probable(one, other):
+    low, high = sorted((one, other))
+    for blocked in (low, high):
+        assert 0.0 < with_sighting(blocked, 0) < with_sighting(blocked, 1) < with_sighting(blocked, 2) < 1.0
+    for unseen in range(4):
+        assert with_sighting(low, unseen) <= with_sighting(high, unseen)
+    assert with_sighting(low, 7) == with_sighting(low, 2)
+
+
+def test_a_car_that_hid_the_user_is_not_lost_for_good():
+    """A bus is taken for the user's car once, when it is at the user's place; it blocks all the same."""
+    twin = StreetTwin(STREET.houses, STATION, OPTIONS, np.random.default_rng(1))
+    twin.step(0.0, np.array([0.0, 4.95]), [thing(0.0, 4.2, "van", 0.6)])
+    for k in range(1, 4):
+        moment = twin.step(0.25 * k, np.array([0.0, 4.95]), [thing(0.0, 1.65, "van", 0.1)])
+    assert any(one.name == "van" for one in moment.objects)
 
 
 def test_without_a_path_beams_look_at_the_user():
     place = np.array([[5.0, 4.0, 1.6]])
-    ranking = rank_beams(Traced(np.zeros((1, 64)), np.array([False])), STATION, place, 1.0)
+    ranking = rank_beams(Traced(np.zeros((1, 64)), np.zeros((1, 64))), STATION, place, 1.0)
     azimuth = math.degrees(math.atan2(11.5, 5.0) - math.pi / 2)
     assert ranking.source == "line-of-sight"
     # A linear array sees sin(azimuth) cos(elevation), so that a user below it is seen nearer to the boresight.

@@ -65,15 +65,15 @@ class ClosedLoop(Frozen):
         streets: Streets through which drives are recorded.
         blocked: Blocked moments, at least.
         clear: Clear moments, at least.
-        seed: Chooses streets and drives. The threshold of the ranking was chosen on those of seed 0.
+        seed: Chooses streets and drives. Ranking and blockage were worked out on those of seed 0; seed 1 was looked at.
         draws: Draws of the scene that a twin traces for each moment.
         descent_steps: Most steps of the mapping M of the paper's own twin, which is fitted by descent.
     """
 
     streets: int = Field(default=10, ge=1)
-    blocked: int = Field(default=300, ge=1)
-    clear: int = Field(default=300, ge=1)
-    seed: int = Field(default=1, ge=0)
+    blocked: int = Field(default=250, ge=1)
+    clear: int = Field(default=250, ge=1)
+    seed: int = Field(default=2, ge=0)
     draws: int = Field(default=6, ge=1)
     descent_steps: int = Field(default=5000, ge=1)
 
@@ -105,7 +105,7 @@ def vision_study(profile: str) -> VisionStudy:
 
     Args:
         profile: "quick" takes minutes: one deal of the drives, no descent, one training of the network, some 60
-            moments of the closed loop. "paper" is the published protocol with ten trainings, and 600 moments. "full"
+            moments of the closed loop. "paper" is the published protocol with ten trainings, and 500 moments. "full"
             deals the drives five times.
 
     Raises:

@@ -29,6 +29,7 @@ from sitetwin.studies.frame import (
     write_results,
 )
 from sitetwin.studies.records import checked_record
+from sitetwin.studies.vision.closed_loop.following import Follower
 from sitetwin.studies.vision.closed_loop.loop import closed_loop as run_loop
 from sitetwin.studies.vision.closed_loop.loop import drives_of, identity_of
 from sitetwin.studies.vision.config import VisionStudy
@@ -191,8 +192,9 @@ def _loop(
             absent = f"No networks were to be had: {error}."
         else:
             lines = _line_network()
-    drives = drives_of(study, folder, recordings, progress)
-    found, seconds, shown = run_loop(study, drives, folder, key, detector, progress, lines)
+    follower = Follower(study, folder, key, detector, lines)
+    drives = drives_of(study, folder, recordings, progress, follower)
+    found, seconds, shown = run_loop(study, drives, follower, progress)
     found["detector"] = "" if detector is None else detector.name
     found["notes"] += [absent] if absent else []
     if detector is not None and lines is None:

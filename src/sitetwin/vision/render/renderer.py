@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.ndimage import find_objects
 
 from sitetwin.backend import find_llvm
 from sitetwin.errors import SiteTwinError
@@ -144,8 +145,7 @@ class Renderer:
         luminance = answer.direct.reshape(*shape, 3) + answer.colour.reshape(*shape, 3) * ambient / math.pi
         image = exposed(luminance, rng if rng is not None else np.random.default_rng(0))
         truth = Truth(depth, identity.astype(np.int32), tuple(v.kind for v in vehicles))
-        seen = tuple(_seen(v, k, identity, int(answer.whole[k])) for k, v in enumerate(vehicles))
-        return Picture(Frame(image, time, truth=truth), seen, luminance)
+        return Picture(Frame(image, time, truth=truth), _seen(vehicles, identity, answer.whole), luminance)
 
     def _lamps_of(self, vehicles: Sequence[Vehicle]) -> tuple[Lamp, ...]:
         """Street lamps and the headlamps of vehicles, the nearest to the camera."""
@@ -198,11 +198,20 @@ class Renderer:
             self._pipe.send((centre, np.stack(rays), self.camera.width))
 
 
-def _seen(vehicle: Vehicle, identity: int, identities: np.ndarray, whole: int) -> Seen:
-    rows, columns = np.nonzero(identities == identity)
-    if not len(rows):
-        return Seen(vehicle, identity, None, 0, whole, False)
+def _seen(
+    vehicles: Sequence[Vehicle], identities: Int[np.ndarray, "height width"], whole: Int[np.ndarray, " vehicles"]
+) -> tuple[Seen, ...]:
+    """What is true of all vehicles, in one pass over the image."""
     height, width = identities.shape
-    left, right, upper, lower = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
-    cut = bool(left == 0 or upper == 0 or right == width or lower == height)
-    return Seen(vehicle, identity, (float(left), float(upper), float(right), float(lower)), len(rows), whole, cut)
+    counts = np.bincount(identities[identities >= 0], minlength=len(vehicles))
+    spans = find_objects(identities.astype(np.int64) - NOTHING, max_label=len(vehicles))
+    found = []
+    for number, (vehicle, span) in enumerate(zip(vehicles, spans, strict=True)):
+        if span is None:
+            found.append(Seen(vehicle, number, None, 0, int(whole[number]), False))
+            continue
+        rows, columns = span
+        cut = bool(columns.start == 0 or rows.start == 0 or columns.stop == width or rows.stop == height)
+        box = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
+        found.append(Seen(vehicle, number, box, int(counts[number]), int(whole[number]), cut))
+    return tuple(found)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.cuboids import outlines
@@ -17,10 +17,8 @@ from sitetwin.vision.scene.objects import CLASS_SIZES, SIZE_SIGMA
 EDGE_SHARE = 0.05
 """Standard deviation of each edge as a share of the box's size, which is added: detectors round large boxes, too."""
 
-CUT_MARGIN = 3.0
-"""Pixels from the edge of the image within which an edge of a box says only where the image ends."""
-
 _ROUNDS, _STEP, _FAR_OFF = 12, 1e-3, 1e6
+_LEAST_INFORMATION = 1e-4  # what nothing determines has a variance of 1e4
 _ABOVE = 1e3  # metres over a box's contact from which the ground is looked for
 
 
@@ -41,9 +39,8 @@ class Hypothesis:
     extra: float
 
 
-def tells(camera: Camera, box: Detection) -> bool:
-    """Whether enough edges of a box lie within the image to say where its body stands."""
-    known = _known(camera, np.array(box.box))
+def tells(known: Bool[np.ndarray, " 4"]) -> bool:
+    """Whether enough edges of a box are known to say where its body stands."""
     return bool(known.sum() >= 2 and (known[1] or known[3]))
 
 
@@ -51,11 +48,13 @@ class BodyFits:
     """Boxes against bodies of the classes and headings that each may have.
 
     The state (hypotheses, 5) is x and y in metres, the logarithms of the plan's and of the height's growth, and the
-    turn in radians. Edges that the image's edge cuts count for nothing.
+    turn in radians. Edges that are not known count for nothing.
 
     Args:
         camera: The camera.
         boxes: B boxes.
+        known: (B, 4) which of the left, upper, right and lower edges are those of the objects: the image's edge cuts
+            some, and nearer objects hide some.
         grounds: The ground about each box.
         hypotheses: What each box may be, those of one box together and in the order of the boxes.
         sigma: Standard deviation of the left, upper, right and lower edge at 960 pixels across, pixels, and of the
@@ -66,6 +65,7 @@ class BodyFits:
         self,
         camera: Camera,
         boxes: Sequence[Detection],
+        known: Bool[np.ndarray, "boxes 4"],
         grounds: Sequence[Ground],
         hypotheses: Sequence[Hypothesis],
         sigma: Sequence[float],
@@ -80,7 +80,7 @@ class BodyFits:
         sides = np.tile(seen[:, 2:] - seen[:, :2], 2)
         edges = np.hypot(np.array(sigma[:4]) * camera.width / 960, EDGE_SHARE * sides)
         self._seen, self._sigma = seen[self._owner], edges[self._owner]
-        self._known = _known(camera, self._seen)
+        self._known = known[self._owner]
         self._prior = np.array([SIZE_SIGMA, SIZE_SIGMA, sigma[4]])
 
     def solve(
@@ -128,7 +128,8 @@ class BodyFits:
         """Return (B, 2, 2) of the places of the chosen hypotheses, m2."""
         _, slope = self._rest_and_slopes(state)
         slope = slope[best]
-        inverse = np.linalg.pinv(slope.transpose(0, 2, 1) @ slope)[:, :2, :2]
+        information = slope.transpose(0, 2, 1) @ slope + _LEAST_INFORMATION * np.eye(5)
+        inverse = np.linalg.inv(information)[:, :2, :2]
         foot, _ = self._feet(state)
         up = np.array([0.0, 0.0, _STEP])
         lift = (self._rest(state, foot + up) - self._rest(state, foot - up))[best] / (2 * _STEP)
@@ -177,12 +178,6 @@ class BodyFits:
         )
         rest = self._rest(state + steps, moved)
         return rest[0], np.nan_to_num((rest[1:6] - rest[6:]) / (2 * _STEP)).transpose(1, 2, 0)
-
-
-def _known(camera: Camera, boxes: np.ndarray) -> np.ndarray:
-    """(..., 4) which edges of boxes (..., 4) lie within the image."""
-    low, high = np.array([CUT_MARGIN] * 2), np.array([camera.width, camera.height]) - CUT_MARGIN
-    return np.concatenate([boxes[..., :2] > low, boxes[..., 2:] < high], axis=-1)
 
 
 def _cost(rest: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from sitetwin.vision.contact import camera_slopes, checked_covariance, contact_p
 from sitetwin.vision.frames import Detection
 from sitetwin.vision.ground import Ground
 from sitetwin.vision.scene.body_fits import BodyFits, Hypothesis, tells
+from sitetwin.vision.scene.edges import known_edges
 from sitetwin.vision.scene.objects import CLASS_SIZES, StreetObject
 
 EDGE_SIGMA = (2.5, 4.0, 2.5, 2.0)
@@ -28,6 +29,7 @@ CONFUSED: Mapping[str, Mapping[str, float]] = {
 """Classes that a box of a class may be, each with what it adds to the sum of squares (detectors know no vans)."""
 
 _REACH = 25.0  # metres about a box's contact within which its body stands
+_VAGUE = 10.0  # metres of standard deviation that are no place
 _HEADING_SIGMA = math.radians(3.0)
 
 
@@ -59,8 +61,9 @@ def place_boxes(
     """Find where the objects of boxes stand.
 
     A body of the class's size is moved over the ground, grown and turned until its outline fits the box: edges that
-    the image's edge cuts count for nothing. Of the classes that a detector confuses and of the headings, the best
-    fit is taken. The covariance is that of the fit, from edges, size, heading and ground, and of the camera's errors.
+    the image's edge cuts or a nearer object hides count for nothing. Of the classes that a detector confuses and of
+    the headings, the best fit is taken. The covariance is that of the fit, from edges, size, heading and ground, and
+    of the camera's errors.
 
     Args:
         camera: The camera.
@@ -71,16 +74,15 @@ def place_boxes(
 
     Returns:
         An object for each box; None for a box of another class than those of `CLASS_SIZES`, one whose lower edge shows
-        no ground, and one of which too little lies in the image.
+        no ground, and one of which too little is seen to tell its place within ten metres.
     """
     placing = placing or Placing()
     headings = placing.headings or tuple(np.arange(6) * math.pi / 6)
     spread = None if camera_covariance is None else checked_covariance(camera_covariance)
     start, _ = contact_points(camera, np.array([box.contact for box in boxes]).reshape(-1, 2), ground)
+    known = known_edges(camera, boxes)
     names = [CONFUSED.get(box.name, {box.name: 0.0} if box.name in CLASS_SIZES else {}) for box in boxes]
-    tried = [
-        row for row, box in enumerate(boxes) if names[row] and np.isfinite(start[row]).all() and tells(camera, box)
-    ]
+    tried = [row for row in range(len(boxes)) if names[row] and np.isfinite(start[row]).all() and tells(known[row])]
     placed: list[StreetObject | None] = [None] * len(boxes)
     if not tried:
         return placed
@@ -93,6 +95,7 @@ def place_boxes(
     fits = BodyFits(
         camera,
         [boxes[row] for row in tried],
+        known[tried],
         [ground.near(start[row, :2], _REACH) for row in tried],
         hypotheses,
         (*placing.edge_sigma, max(placing.heading_sigma, 1e-6)),
@@ -104,7 +107,7 @@ def place_boxes(
         slopes = camera_slopes(camera, lambda other: fits.moved_by(other, state, best))
         covariance = covariance + slopes @ spread @ slopes.transpose(0, 2, 1)
     for place, (row, chosen) in enumerate(zip(tried, best.tolist(), strict=True)):
-        if math.isfinite(cost[chosen]):
+        if math.isfinite(cost[chosen]) and np.trace(covariance[place]) < _VAGUE**2:
             turned = math.remainder(hypotheses[chosen].heading + float(state[chosen, 4]), 2 * math.pi)
             even = 0.5 * (covariance[place] + covariance[place].T)
             placed[row] = StreetObject(

@@ -17,9 +17,6 @@ SWEEP_SHARE = 0.9
 _NEIGHBOURS = 1.5
 """Beams over which a vote is spread (standard deviation): an error of the boresight moves all draws alike."""
 
-CLEAR_BELOW = 0.3
-"""Probability of blockage below which the mean power ranks. Chosen on drives of the made-up streets."""
-
 Source = Literal["traced", "line-of-sight"]
 
 
@@ -59,33 +56,39 @@ def sight_powers(station: Station, user: Float[np.ndarray, "draws 3"]) -> Float[
     return np.abs(station.responses(step / length)) ** 2
 
 
-def rank_beams(traced: Traced, station: Station, user: Float[np.ndarray, "draws 3"], blocked: float) -> Ranking:
-    """Rank beams over draws of a scene.
+def rank_beams(traced: Traced, station: Station, user: Float[np.ndarray, "places 3"], blocked: float) -> Ranking:
+    """Rank beams by the probability that each is the best one: a mixture of what is best in sight and without it.
 
-    Where the line of sight is probably clear, by their mean power. Else by their mean power over that of the best beam
-    of each draw, so that each draw has one vote: a mean of powers would follow the draws in which the line of sight is
-    clear, however few they are, as it is 20 dB over the rest.
+    In sight the best beam looks at the user: each of its places has one vote. Where something stands in the line of
+    sight, the traced paths without it decide, in each draw by its own strongest path, whether the draw itself had a
+    clear line of sight or not. The two are weighed by the probability of blockage, and spread over the neighbours.
 
     Args:
         traced: Beams over draws of the scene.
         station: The station.
-        user: (draws, 3) the user's antenna in each draw, metres: beams towards it follow where no path was found.
+        user: (places, 3) draws of the user's antenna, metres; more of them than were traced cost next to nothing.
         blocked: Probability that the line of sight is blocked.
     """
-    found = traced.powers.max(axis=1) > 0
-    powers = traced.powers[found] if found.any() else sight_powers(station, user)
-    votes = Traced(powers, np.ones(len(powers), dtype=bool))
-    score = votes.mean if blocked < CLEAR_BELOW else votes.relative
-    probability = _spread(votes.probability, score)
-    order = np.argsort(-score, kind="stable")
+    best = sight_powers(station, user).argmax(axis=1)
+    sight = np.bincount(best, minlength=station.beams) / len(best)
+    top = traced.reflected.max(axis=1, keepdims=True)
+    found = top[:, 0] > 0
+    if found.any():
+        shares = (traced.reflected[found] / top[found]) ** 2
+        hidden = shares.sum(axis=0) / shares.sum()
+        mixed = (1.0 - blocked) * sight + blocked * hidden
+    else:
+        mixed = sight
+    probability = _spread(mixed)
+    order = np.argsort(-probability, kind="stable")
     reached = np.cumsum(probability[order])
     sweep = int(np.searchsorted(reached, SWEEP_SHARE - 1e-9)) + 1
     return Ranking(order, probability, min(sweep, len(order)), blocked, "traced" if found.any() else "line-of-sight")
 
 
-def _spread(share: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Votes of few draws, spread over the neighbours of the beams that won; beams without power get nothing."""
+def _spread(share: np.ndarray) -> np.ndarray:
+    """Probabilities, spread over the neighbours of the beams."""
     beams = np.arange(len(share))
     kernel = np.exp(-0.5 * ((beams[:, None] - beams) / _NEIGHBOURS) ** 2)
-    wide = (kernel / kernel.sum(axis=0)) @ share * (score > 0)
+    wide = (kernel / kernel.sum(axis=0)) @ share
     return np.asarray(wide / wide.sum())

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from sitetwin.rays import TraceSettings
 from sitetwin.site import Site
 from sitetwin.site.places.placement import ground_height
-from sitetwin.vision.scene.blockage import blockage_probability
+from sitetwin.vision.scene.blockage import blockage_probability, with_sighting
 from sitetwin.vision.scene.objects import StreetObject
 from sitetwin.vision.scene.ranking import Ranking, rank_beams
 from sitetwin.vision.scene.tracks import Tracker, TrackOptions
@@ -22,6 +22,9 @@ from sitetwin.vision.scene.user import UserOptions, UserPlace, UserTrack
 AHEAD_S = 0.5
 """Seconds ahead for which blockage is told."""
 
+SIGHT_DRAWS = 64
+"""Draws of the user's place for the beams of a clear line of sight; the first of them are traced, too."""
+
 _OWN_REACH = 0.5  # metres beyond an object's box within which it is the user's own car
 
 
@@ -30,7 +33,7 @@ class TwinOptions:
     """How the twin works.
 
     Attributes:
-        draws: Draws of the scene that are traced.
+        draws: Draws of the scene that are traced, at most `SIGHT_DRAWS`.
         antenna: Height of the user's antenna over the ground, metres.
         farthest: Objects farther from the station than this are left out of the traced scene, metres.
         user: How the user's place is found.
@@ -56,8 +59,9 @@ class Moment:
         time: Seconds.
         user: Where the user is.
         objects: All tracked objects except the user's own car.
-        blocked: Probability that one of them stands in the line of sight.
-        blocked_ahead: The same, `AHEAD_S` later.
+        blocked: Probability that something stands in the line of sight: by the objects, and by whether the user's own
+            car is seen.
+        blocked_ahead: Probability that one of the objects stands in it, `AHEAD_S` later.
     """
 
     time: float
@@ -90,7 +94,8 @@ class StreetTwin:
         self._place = np.array(station.pose.position)
         self._tracker = Tracker(self.options.tracks)
         self._user = UserTrack(self._place[:2], self.options.user)
-        self._own_tracks: set[int] = set()
+        self._unseen = 0  # frames since the user's car was seen
+        self._own_hits: dict[int, int] = {}  # how often each track was taken for the user's own car
         ground = float(ground_height(base, self._place[None, :2])[0])
         self._ground = float(base.bounds[0, 2]) if math.isnan(ground) else ground
 
@@ -115,8 +120,10 @@ class StreetTwin:
         user = self._user.step(time, fix, sightings)
         if user is None:
             return None
+        self._unseen = 0 if user.own is not None else self._unseen + 1
         if user.own is not None:
-            self._own_tracks |= {t.number for t in self._tracker.tracks if t.sighting is sightings[user.own]}
+            own = [t.number for t in self._tracker.tracks if t.sighting is sightings[user.own]]
+            self._own_hits.update({number: self._own_hits.get(number, 0) + 1 for number in own})
         objects = self._others(self._tracker.objects(), user.position)
         ahead = self._user.ahead(AHEAD_S)
         later = self._others(self._tracker.ahead(AHEAD_S), ahead.position)
@@ -124,23 +131,26 @@ class StreetTwin:
             time,
             user,
             tuple(objects),
-            self._blocked(objects, user.position, user.covariance),
+            with_sighting(self._blocked(objects, user.position, user.covariance), self._unseen),
             self._blocked(later, ahead.position, ahead.position_covariance),
         )
 
-    def trace(self, moment: Moment) -> tuple[Traced, Ranking]:
-        """Trace the scene of a moment over draws, and rank the beams."""
-        place = np.tile([*moment.user.position, self._ground + self.options.antenna], (self.options.draws, 1))
-        if self.options.draws > 1:
-            place[1:, :2] = self._rng.multivariate_normal(
-                moment.user.position, moment.user.covariance, self.options.draws - 1, method="eigh"
-            )
+    def trace(self, moment: Moment, base: Site | None = None) -> tuple[Traced, Ranking]:
+        """Trace the scene of a moment over draws, and rank the beams.
+
+        Args:
+            moment: What is known.
+            base: Another site in the place of the twin's own.
+        """
+        mean, covariance = moment.user.position, moment.user.covariance
+        place = np.tile([*mean, self._ground + self.options.antenna], (SIGHT_DRAWS, 1))
+        place[1:, :2] = self._rng.multivariate_normal(mean, covariance, SIGHT_DRAWS - 1, method="eigh")
         near = [one for one in moment.objects if np.linalg.norm(one.position - self._place[:2]) < self.options.farthest]
         traced = trace_scene(
-            self.base,
+            base or self.base,
             near,
             self.station,
-            place,
+            place[: self.options.draws],
             self._rng,
             settings=self.options.settings,
             carrier_hz=self.options.carrier_hz,
@@ -152,8 +162,13 @@ class StreetTwin:
         return blockage_probability(objects, self._place, antenna, covariance, self._rng, ground=self._ground)
 
     def _others(self, objects: Sequence[StreetObject], user: np.ndarray) -> list[StreetObject]:
-        """Objects without the user's own car: those tracked as it, and those within whose box the user is."""
-        return [one for one in objects if one.track not in self._own_tracks and not _holds(one, user)]
+        """Objects without the user's own car: tracks that were it in half of their frames, and cars the user is in.
+
+        A track that was taken for the user's car once is not lost for it: the next one may be of what hides the car.
+        """
+        hits = {track.number: track.hits for track in self._tracker.tracks}
+        own = {number for number, count in self._own_hits.items() if 2 * count >= hits.get(number, 0)}
+        return [one for one in objects if one.track not in own and not _holds(one, user)]
 
 
 def _holds(thing: StreetObject, place: np.ndarray) -> bool:

@@ -11,9 +11,10 @@ from scipy.optimize import linear_sum_assignment
 
 from sitetwin.vision.scene.fusion import GATE_2, mahalanobis_2
 from sitetwin.vision.scene.kalman import Motion
-from sitetwin.vision.scene.objects import StreetObject
+from sitetwin.vision.scene.objects import CLASS_SIZES, StreetObject
 
 _REFUSED = 1e6
+_UNLIKE, _CONFUSED = 0.4, 4.0  # logarithms of lengths that differ by more; what the other class adds to the distance
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,8 @@ class Tracker:
         """
         moved = [replace(track, motion=track.motion.at(time, self.options.acceleration)) for track in self.tracks]
         floor = self.options.position_floor**2 * np.eye(2)
-        cost = np.full((len(moved), len(sightings)), _REFUSED)
-        for row, track in enumerate(moved):
-            for column, sighting in enumerate(sightings):
-                spread = track.motion.position_covariance + sighting.covariance + floor
-                distance = float(mahalanobis_2(sighting.position - track.motion.position, spread))
-                if distance <= self.options.gate:
-                    cost[row, column] = distance
+        cost = _distances(moved, sightings, floor)
+        cost[cost > self.options.gate] = _REFUSED
         pairs = [(r, c) for r, c in zip(*linear_sum_assignment(cost), strict=True) if cost[r, c] < _REFUSED]
         for row, column in pairs:
             moved[row] = _seen(moved[row], sightings[column], floor, time)
@@ -146,6 +142,20 @@ class Tracker:
             replace(track.as_object(self.options), since_seen=old.motion.time - old.last_seen)
             for track, old in zip(later, self.tracks, strict=True)
         ]
+
+
+def _distances(tracks: Sequence[Track], sightings: Sequence[StreetObject], floor: np.ndarray) -> np.ndarray:
+    """(tracks, sightings) squared Mahalanobis distances; a car that would have become a bus stands further away."""
+    if not (tracks and sightings):
+        return np.zeros((len(tracks), len(sightings)))
+    places = np.array([track.motion.position for track in tracks])
+    spreads = np.array([track.motion.position_covariance for track in tracks])
+    seen = np.array([sighting.position for sighting in sightings])
+    errors = np.array([sighting.covariance for sighting in sightings]) + floor
+    old = np.log([CLASS_SIZES[max(track.names, key=track.names.__getitem__)][0] for track in tracks])
+    new = np.log([sighting.size[0] for sighting in sightings])
+    other = np.abs(old[:, None] - new) > _UNLIKE
+    return mahalanobis_2(seen[None] - places[:, None], spreads[:, None] + errors[None]) + _CONFUSED * other
 
 
 def _seen(track: Track, sighting: StreetObject, floor: np.ndarray, time: float) -> Track:

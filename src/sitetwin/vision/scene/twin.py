@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 
 from sitetwin.channel import AntennaArray, Radio
 from sitetwin.channel.antennas.codebooks import angular_codebook, steering_weights
@@ -100,7 +100,7 @@ def scene_site(
 
 
 def beam_powers(
-    paths: Paths, site: Site, station: Station, carrier_hz: float = CARRIER_HZ
+    paths: Paths, site: Site, station: Station, carrier_hz: float = CARRIER_HZ, *, direct: bool = True
 ) -> Float[np.ndarray, "users beams"]:
     """Expected received power of each beam over transmitted power: the powers of the paths add up.
 
@@ -111,9 +111,11 @@ def beam_powers(
         site: The site they were traced in.
         station: The station.
         carrier_hz: Hz.
+        direct: Whether the line of sight counts.
     """
     gains = path_gains(paths, site, carrier_hz, tx=station.radio).values.reshape(-1).abs().square().numpy()
-    each = gains[:, None] * np.abs(station.responses(paths.departure.astype(np.float64))) ** 2
+    counted = gains if direct else np.where(paths.depth > 0, gains, 0.0)
+    each = counted[:, None] * np.abs(station.responses(paths.departure.astype(np.float64))) ** 2
     powers = np.zeros((paths.num_users, station.beams))
     np.add.at(powers, paths.user_of_path, each)
     return powers
@@ -125,11 +127,16 @@ class Traced:
 
     Attributes:
         powers: (draws, beams) received over transmitted power.
-        in_sight: (draws,) whether the line of sight was clear in each.
+        reflected: (draws, beams) the same without the line of sight: what is left if something stands in it.
     """
 
     powers: Float[np.ndarray, "draws beams"]
-    in_sight: np.ndarray
+    reflected: Float[np.ndarray, "draws beams"]
+
+    @property
+    def in_sight(self) -> Bool[np.ndarray, " draws"]:
+        """(draws,) whether the line of sight was clear in each."""
+        return np.asarray((self.powers > self.reflected).any(axis=1))
 
     @property
     def mean(self) -> Float[np.ndarray, " beams"]:
@@ -142,12 +149,6 @@ class Traced:
         found = self.powers.max(axis=1) > 0
         best = np.bincount(self.powers[found].argmax(axis=1), minlength=self.powers.shape[1])
         return best / max(int(found.sum()), 1)
-
-    @property
-    def relative(self) -> Float[np.ndarray, " beams"]:
-        """(beams,) mean over the draws of each beam's power over that of the draw's best beam."""
-        top = self.powers.max(axis=1, keepdims=True)
-        return np.divide(self.powers, top, out=np.zeros_like(self.powers), where=top > 0).mean(axis=0)
 
 
 def trace_scene(
@@ -174,9 +175,10 @@ def trace_scene(
     Raises:
         SiteTwinError: The tracer refuses the station's place.
     """
-    powers, sight = [], []
+    powers, reflected = [], []
     for site, place in zip(scene_site(base, objects, len(user), rng), user, strict=True):
         paths = trace(site, np.array(station.pose.position), place[None], settings)
         powers.append(beam_powers(paths, site, station, carrier_hz)[0])
-        sight.append(bool((paths.depth == 0).any()))
-    return Traced(np.stack(powers), np.array(sight))
+        in_sight = bool((paths.depth == 0).any())
+        reflected.append(beam_powers(paths, site, station, carrier_hz, direct=False)[0] if in_sight else powers[-1])
+    return Traced(np.stack(powers), np.stack(reflected))

@@ -2,7 +2,8 @@
 
 Errors of fixes are alike for seconds, so that their mean does not help as independent ones' would. The filter therefore
 estimates, beside place and velocity, the error that GPS has at the time (a Gauss-Markov process). The camera's bearings
-tell the two apart.
+tell the two apart. They are those of the middle of the user's car, from which the antenna stands some way off: that way
+is constant and is estimated, too, so that many looks are not taken for independent ones.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class UserTrack:
         self._station = np.asarray(station, dtype=np.float64)
         self.options = options or UserOptions()
         self._time = -math.inf
-        self._mean, self._covariance = np.zeros(0), np.zeros((0, 0))  # place, velocity, lasting error of GPS
+        # Place, velocity, lasting error of GPS, and the way from the antenna to the middle of the car.
+        self._mean, self._covariance = np.zeros(0), np.zeros((0, 0))
         self._refused: list[np.ndarray] = []
 
     def step(
@@ -159,12 +161,13 @@ class UserTrack:
         lasting, passing = self._variances()
         one = np.eye(2)
         self._time, self._refused = time, []
-        self._mean = np.concatenate([fix, np.zeros(4)])
-        self._covariance = np.zeros((6, 6))
+        self._mean = np.concatenate([fix, np.zeros(6)])
+        self._covariance = np.zeros((8, 8))
         self._covariance[:2, :2] = (lasting + passing) * one
         self._covariance[2:4, 2:4] = self.options.speed_sigma**2 * one
-        self._covariance[4:, 4:] = lasting * one
-        self._covariance[:2, 4:] = self._covariance[4:, :2] = -lasting * one
+        self._covariance[4:6, 4:6] = lasting * one
+        self._covariance[:2, 4:6] = self._covariance[4:6, :2] = -lasting * one
+        self._covariance[6:, 6:] = self.options.antenna_sigma**2 * one
 
     def _variances(self) -> tuple[float, float]:
         lasting = self.options.gps_lasting * self.options.gps_sigma**2
@@ -172,15 +175,15 @@ class UserTrack:
 
     def _predict(self, time: float) -> None:
         step = time - self._time
-        moved = Motion(self._time, self._mean[:4], self._covariance[:4, :4]).at(time, self.options.acceleration)
-        change = np.eye(4)
-        change[:2, 2:] = step * np.eye(2)
         kept = math.exp(-step / self.options.gps_seconds)
-        across = kept * change @ self._covariance[:4, 4:]
-        lasting, _ = self._variances()
-        error = kept**2 * self._covariance[4:, 4:] + (1 - kept**2) * lasting * np.eye(2)
-        self._covariance = np.block([[moved.covariance, across], [across.T, error]])
-        self._mean = np.concatenate([moved.mean, kept * self._mean[4:]])
+        still = Motion(self._time, np.zeros(4), np.zeros((4, 4))).at(time, self.options.acceleration)
+        move, noise = np.eye(8), np.zeros((8, 8))
+        move[:2, 2:4] = step * np.eye(2)
+        move[4:6, 4:6] = kept * np.eye(2)
+        noise[:4, :4] = still.covariance
+        noise[4:6, 4:6] = (1 - kept**2) * self._variances()[0] * np.eye(2)
+        self._mean = move @ self._mean
+        self._covariance = move @ self._covariance @ move.T + noise
         self._time = time
 
     def _take(self, time: float, fix: np.ndarray | None, flags: list[str]) -> None:
@@ -188,7 +191,7 @@ class UserTrack:
         if fix is None:
             flags.append(NO_FIX)
             return
-        shown = np.hstack([np.eye(2), np.zeros((2, 2)), np.eye(2)])
+        shown = np.hstack([np.eye(2), np.zeros((2, 2)), np.eye(2), np.zeros((2, 2))])
         spread = shown @ self._covariance @ shown.T + self._variances()[1] * np.eye(2)
         off = fix - shown @ self._mean
         if mahalanobis_2(off, spread) <= self.options.gate:
@@ -219,12 +222,22 @@ class UserTrack:
         return best
 
     def _look(self, own: StreetObject) -> None:
-        """Correct by the direction to the user's own car."""
+        """Correct by the direction to the middle of the user's own car."""
         east, north = (own.position - self._station).tolist()
         distance = math.hypot(east, north)
         if distance == 0.0:
             return
-        sigma = math.hypot(self.options.bearing_sigma, self.options.antenna_sigma / distance)
-        self._mean, self._covariance = with_bearing(
-            self._mean, self._covariance, self._station, math.atan2(north, east), sigma
+        across = np.array([-north, east]) / distance
+        placed = math.sqrt(float(across @ own.covariance @ across)) / distance
+        sigma = math.hypot(self.options.bearing_sigma, placed)
+        middle = np.eye(8)
+        middle[:2, 6:] = np.eye(2)  # the state with the middle of the car in the place of the antenna
+        mean, covariance = with_bearing(
+            middle @ self._mean,
+            middle @ self._covariance @ middle.T,
+            self._station,
+            math.atan2(north, east),
+            sigma,
         )
+        back = np.linalg.inv(middle)
+        self._mean, self._covariance = back @ mean, back @ covariance @ back.T

@@ -2,7 +2,7 @@
 
 from sitetwin.vision.worlds.campaign import Campaign, read_campaign, record_campaign
 from sitetwin.vision.worlds.drives import Drive, Schedule, make_drive, natural_share, natural_weights
-from sitetwin.vision.worlds.following import Followed, follow, recorded_world
+from sitetwin.vision.worlds.following import Followed, MapFree, follow, recorded_world
 from sitetwin.vision.worlds.reading import Recording, TrueBox, read_recording
 from sitetwin.vision.worlds.recording import Choices, gps_fixes, record_drive
 from sitetwin.vision.worlds.traffic import Traffic, make_traffic
@@ -15,6 +15,7 @@ __all__ = [
     "Drive",
     "Followed",
     "LinkBudget",
+    "MapFree",
     "Recording",
     "Schedule",
     "Traffic",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sitetwin.vision.worlds.reading import Recording, read_recording
 from sitetwin.vision.worlds.recording import Choices, record_drive, replace_file
 from sitetwin.vision.worlds.world import World, WorldPlan, default_worlds, make_world
 
-_MOST_DRIVES = 400  # of one world
+_MOST_DRIVES, _AT_ONCE = 400, 2  # of one world; and how many of it follow each other, seen by one renderer
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Campaign:
 
 
 def choose_drives(campaign: Campaign, worlds: Sequence[World]) -> tuple[list[tuple[int, Drive]], float]:
-    """Make drives, street by street in turns, until there are enough moments of both kinds.
+    """Make drives, some of each street in turns, until there are enough moments of both kinds.
 
     Drives without any judged moment are made, and count for the natural share, but are not recorded.
 
@@ -61,14 +62,15 @@ def choose_drives(campaign: Campaign, worlds: Sequence[World]) -> tuple[list[tup
     kept: list[tuple[int, Drive]] = []
     every: list[Drive] = []
     blocked = clear = 0
-    for number in range(_MOST_DRIVES):
+    for first in range(0, _MOST_DRIVES, _AT_ONCE):
         for place, world in enumerate(worlds):
-            drive = make_drive(world, number, campaign.schedule)
-            every.append(drive)
-            if drive.judged.any():
-                kept.append((place, drive))
-                blocked += int((drive.judged & drive.blocked).sum())
-                clear += int((drive.judged & ~drive.blocked).sum())
+            for number in range(first, first + _AT_ONCE):
+                drive = make_drive(world, number, campaign.schedule)
+                every.append(drive)
+                if drive.judged.any():
+                    kept.append((place, drive))
+                    blocked += int((drive.judged & drive.blocked).sum())
+                    clear += int((drive.judged & ~drive.blocked).sum())
         if blocked >= campaign.blocked and clear >= campaign.clear:
             return kept, natural_share(every)
     raise SiteTwinError(
@@ -103,10 +105,14 @@ def record_campaign(
         replace_file(folder / "campaign.json", json.dumps(about, indent=1).encode())
     except OSError as error:
         raise SiteTwinError(f"'{folder}' cannot be written: {error.strerror}; choose another folder") from error
-    for done, (name, (place, drive)) in enumerate(zip(names, drives, strict=True)):
-        record_drive(worlds[place], drive, folder / name, campaign.choices)
-        if progress is not None:
-            progress(name, (done + 1) / len(drives))
+    done = 0
+    for place, together in groupby(zip(names, drives, strict=True), key=lambda pair: pair[1][0]):
+        with worlds[place].renderer() as renderer:
+            for name, (_, drive) in together:
+                record_drive(worlds[place], drive, folder / name, campaign.choices, renderer=renderer)
+                done += 1
+                if progress is not None:
+                    progress(name, done / len(drives))
     return [folder / name for name in names]
 
 

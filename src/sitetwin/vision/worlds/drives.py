@@ -101,6 +101,7 @@ def make_drive(world: World, number: int, schedule: Schedule) -> Drive:
     fixed = np.array([kind == "fixed" for kind in sight], dtype=bool)
     window, judged = _windows(blocked, schedule, rng)
     judged &= ~fixed
+    window[~np.isin(window, window[judged])] = -1  # nothing of it would be judged
     return Drive(number, traffic, times, sight, window >= 0, judged, window)
 
 
@@ -164,7 +165,7 @@ def _windows(blocked: np.ndarray, schedule: Schedule, rng: np.random.Generator) 
     for first, last in edges[rng.permutation(len(edges))][: schedule.windows].tolist():
         last = min(last, first + frames(schedule.longest_s))
         spans.append((max(history, first - lead), min(count, last + tail)))
-    wanted = round(schedule.clear_share * max(len(spans), 1))
+    wanted = int(schedule.clear_share * max(len(spans), 1) + rng.random())  # the share itself, over many drives
     length = lead + tail
     for first in rng.permutation(np.arange(history, max(history, count - length))).tolist():
         if wanted == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.vision.camera import Camera
-from sitetwin.vision.frames import Detection
+from sitetwin.vision.frames import Detection, Frame
 from sitetwin.vision.ground import Ground
-from sitetwin.vision.protocols import Detector
+from sitetwin.vision.protocols import Depth, Detector
 from sitetwin.vision.scene import Moment, Ranking, Station, StreetTwin, Traced, TwinOptions
+from sitetwin.vision.scene.facades import facade_site, find_facades
 from sitetwin.vision.scene.placing import Placing, place_boxes
 from sitetwin.vision.street import CanyonPlan
 from sitetwin.vision.worlds.reading import Recording
@@ -22,6 +23,21 @@ from sitetwin.vision.worlds.world import World, WorldPlan, make_world
 
 ALONG_THE_STREET = Placing(headings=(0.0,))
 """Vehicles of made-up streets drive along the x axis; a map's streets say as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapFree:
+    """What a twin without a map works with.
+
+    Attributes:
+        ground: The ground alone.
+        depth: Tells the distance of what the first frame of a window shows; facades are found in it.
+        heading: Direction of the street, radians from east.
+    """
+
+    ground: Site
+    depth: Depth
+    heading: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +50,7 @@ class Followed:
         moment: What the twin knows.
         traced: Beams over draws of the scene.
         ranking: The ranked beams.
+        without_map: The same of a twin that knows of the street what its camera sees; None where none was asked for.
         seconds: Of "detect", "place and track" and "trace".
     """
 
@@ -42,6 +59,7 @@ class Followed:
     moment: Moment
     traced: Traced
     ranking: Ranking
+    without_map: Ranking | None
     seconds: dict[str, float]
 
 
@@ -72,6 +90,7 @@ def follow(
     placing: Placing = ALONG_THE_STREET,
     options: TwinOptions | None = None,
     seed: int = 0,
+    map_free: MapFree | None = None,
 ) -> Iterator[Followed]:
     """Follow the windows of a drive, each with a twin that begins anew.
 
@@ -84,6 +103,7 @@ def follow(
         placing: How boxes become objects.
         options: How the twin works.
         seed: Of the twin's draws.
+        map_free: For a second ranking without a map, of the same boxes and tracks.
 
     Yields:
         The judged moments from which the user had a fix, in their order.
@@ -91,10 +111,13 @@ def follow(
     seen_by, ground = camera or recording.camera, Ground(base.corners[base.is_ground])
     for window in sorted(set(recording.window.tolist())):
         twin = StreetTwin(base, station, options, np.random.default_rng([seed, window]))
+        seen_street: Site | None = None
         for row in np.flatnonzero(recording.window == window).tolist():
             started = time.perf_counter()
             detections = detector.detect(recording.frame(row))
             detected = time.perf_counter()
+            if map_free is not None and seen_street is None:
+                seen_street = _seen_street(seen_by, recording.frame(row), detections, map_free)
             placed = [one for one in place_boxes(seen_by, detections, ground, placing) if one is not None]
             moment = twin.step(float(recording.times[row]), recording.fixes[row], placed)
             tracked = time.perf_counter()
@@ -106,4 +129,16 @@ def follow(
                 "place and track": tracked - detected,
                 "trace": time.perf_counter() - tracked,
             }
-            yield Followed(row, tuple(detections), moment, traced, ranking, seconds)
+            free = None if seen_street is None else twin.trace(moment, seen_street)[1]
+            yield Followed(row, tuple(detections), moment, traced, ranking, free, seconds)
+
+
+def _seen_street(camera: Camera, frame: Frame, detections: Sequence[Detection], how: MapFree) -> Site:
+    """The ground with the facades that a frame shows beside the boxes of vehicles."""
+    moving = np.zeros((camera.height, camera.width), dtype=bool)
+    for one in detections:
+        left, upper, right, lower = (int(edge) for edge in one.box)
+        moving[upper : lower + 1, left : right + 1] = True
+    level = float(how.ground.bounds[0, 2])
+    found = find_facades(camera, how.depth.depth(frame, camera), how.heading, ground=level, moving=moving)
+    return facade_site(how.ground, found, level)

@@ -18,6 +18,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -42,6 +43,9 @@ GPS_LASTING, GPS_SECONDS = 0.8, 10.0
 
 OTHER_ENGINE = 5
 """Every fifth judged frame has its powers from Sionna RT."""
+
+REACH = 75.0
+"""Metres from the middle of the street, beyond which vehicles are neither seen nor traced: they are some pixels."""
 
 _QUALITY = 92
 BOX_COLUMNS = (
@@ -91,7 +95,12 @@ def gps_fixes(
 
 
 def record_drive(
-    world: World, drive: Drive, folder: str | Path, choices: Choices | None = None, progress: Progress | None = None
+    world: World,
+    drive: Drive,
+    folder: str | Path,
+    choices: Choices | None = None,
+    progress: Progress | None = None,
+    renderer: Renderer | None = None,
 ) -> Path:
     """Record a drive, or what is left of it, into a folder.
 
@@ -101,6 +110,7 @@ def record_drive(
         folder: Folder of the drive; made where it is missing.
         choices: What is recorded.
         progress: Called with the stage and its share.
+        renderer: That of the world, which stays open; by default one is started and ended.
 
     Raises:
         SiteTwinError: The folder holds the recording of another drive, or cannot be written.
@@ -113,7 +123,9 @@ def record_drive(
         _claim(folder, _description(world, drive, choices))
         _write_gps(folder, world, drive, choices)
         _write_powers(folder, world, drive, choices, lambda share: tell("powers", share))
-        _write_pictures(folder, world, drive, choices, lambda share: tell("pictures", share))
+        if choices.pictures and not (folder / "boxes.csv").exists():
+            with nullcontext(renderer) if renderer is not None else world.renderer() as camera:
+                _write_pictures(folder, camera, drive, lambda share: tell("pictures", share))
     except OSError as error:
         raise SiteTwinError(
             f"the recording cannot be written to '{folder}': {error.strerror}; free space or choose another folder"
@@ -193,7 +205,7 @@ def _write_powers(
         rng = np.random.default_rng([world.plan.street.seed, drive.number, frame, 4])
         powers = true_powers(
             world.canyon.site,
-            drive.traffic.at(time),
+            drive.traffic.at(time, REACH),
             world.station,
             drive.traffic.antenna_at(time),
             choices.budget,
@@ -205,20 +217,14 @@ def _write_powers(
     _table(path, ("frame", "engine", *(f"beam_{k}" for k in range(world.station.beams))), rows)
 
 
-def _write_pictures(
-    folder: Path, world: World, drive: Drive, choices: Choices, progress: Callable[[float], None]
-) -> None:
+def _write_pictures(folder: Path, renderer: Renderer, drive: Drive, progress: Callable[[float], None]) -> None:
     """Frames one by one; each has its own file of boxes until all are there."""
-    frames = np.flatnonzero(drive.rendered).tolist()
-    if not choices.pictures or (folder / "boxes.csv").exists():
-        return
     need("cv2")
+    frames = np.flatnonzero(drive.rendered).tolist()
     left = [frame for frame in frames if not (folder / "truth" / f"{frame:05d}.json").exists()]
-    if left:
-        with world.renderer() as renderer:
-            for done, frame in enumerate(left):
-                _write_picture(folder, renderer, drive, frame)
-                progress((done + 1) / len(left))
+    for done, frame in enumerate(left):
+        _write_picture(folder, renderer, drive, frame)
+        progress((done + 1) / len(left))
     parts = [folder / "truth" / f"{frame:05d}.json" for frame in frames]
     rows = [row for part in parts for row in read_json(part, f"'{part}'", mend="remove the recording's folder")]
     _table(folder / "boxes.csv", BOX_COLUMNS, rows)
@@ -230,7 +236,8 @@ def _write_picture(folder: Path, renderer: Renderer, drive: Drive, frame: int) -
     import cv2
 
     time = float(drive.times[frame])
-    picture = renderer.picture(drive.traffic.at(time), time=time, rng=np.random.default_rng([drive.number, frame]))
+    rng = np.random.default_rng([drive.number, frame])
+    picture = renderer.picture(drive.traffic.at(time, REACH), time=time, rng=rng)
     _, image = cv2.imencode(".jpg", picture.frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     replace_file(folder / "frames" / f"{frame:05d}.jpg", image.tobytes())
     truth = picture.frame.truth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,9 +36,15 @@ class Traffic:
     vehicles: tuple[Vehicle, ...]
     antenna: tuple[float, float, float]
 
-    def at(self, time: float) -> list[Vehicle]:
-        """Return the vehicles at a time, seconds."""
-        return [vehicle.moved(time) for vehicle in self.vehicles]
+    def at(self, time: float, reach: float = math.inf) -> list[Vehicle]:
+        """Return the vehicles at a time.
+
+        Args:
+            time: Seconds.
+            reach: Metres from x = 0 along the street, beyond which vehicles are left out; the user's car never is.
+        """
+        moved = [vehicle.moved(time) for vehicle in self.vehicles]
+        return [vehicle for k, vehicle in enumerate(moved) if not k or abs(vehicle.position[0]) <= reach]
 
     def antenna_at(self, time: float) -> Float[np.ndarray, " 3"]:
         """(3,) place of the user's antenna at a time, metres."""

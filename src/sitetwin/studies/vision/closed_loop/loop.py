@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,35 @@ from typing import Any
 import numpy as np
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.studies.frame import Progress, read_part, write_part
+from sitetwin.studies.frame import CONFIGURATION, Progress
+from sitetwin.studies.vision.closed_loop.following import TRUE, Follower
 from sitetwin.studies.vision.closed_loop.scores import Answers, Moments, Resampling, blockage_row, judged_rows
 from sitetwin.studies.vision.config import ClosedLoop, VisionStudy
 from sitetwin.studies.vision.printed.chain import run_printed
-from sitetwin.studies.vision.printed.eyes import kept_moment
 from sitetwin.studies.vision.printed.moments import rendered_moments
 from sitetwin.studies.vision.scenes import scenes_of
 from sitetwin.untrusted import is_missing, read_bytes, read_json
-from sitetwin.vision import Detector, PerfectDetector
+from sitetwin.vision import Detector
 from sitetwin.vision.networks.lines import LineNetwork
-from sitetwin.vision.scene import sight_powers
 from sitetwin.vision.scene.street_twin import AHEAD_S, TwinOptions
 from sitetwin.vision.worlds import (
     Campaign,
     Recording,
-    World,
     default_worlds,
-    follow,
     read_campaign,
+    read_recording,
     record_campaign,
-    recorded_world,
 )
 
 SIGHT = "GPS line of sight"
 TRACKED = "line of sight to the tracked user"
 TWIN = "traced twin"
-TRUE = "true boxes"
+MAP_FREE = "traced twin without a map"
 
-_DEVELOPMENT = frozenset(range(10))  # seeds of the streets on which the ranking's threshold was chosen
+_DEVELOPMENT = frozenset(range(2000))  # streets of the seeds 0 and 1, on which ranking and blockage were worked out
+Parts = dict[str, list[list[dict[str, Any]]]]
+"""For each perception and drive what the twin said of each judged moment."""
+
 _LARGEST = 64 * 2**20
 _FILES = ("drive.json", "gps.csv", "powers.csv", "boxes.csv")
 
@@ -85,7 +84,13 @@ def identity_of(folder: Path) -> str:
     return found.hexdigest()
 
 
-def drives_of(study: VisionStudy, folder: Path, recordings: Path | None, progress: Progress) -> Drives:
+def drives_of(
+    study: VisionStudy,
+    folder: Path,
+    recordings: Path | None,
+    progress: Progress,
+    follower: Follower | None = None,
+) -> Drives:
     """Read the drives of a folder, or record those of the study into its own.
 
     Args:
@@ -93,16 +98,26 @@ def drives_of(study: VisionStudy, folder: Path, recordings: Path | None, progres
         folder: The study's folder.
         recordings: Folder of a campaign; None records one.
         progress: Is told the stage and its share.
+        follower: Follows each drive as soon as it is recorded, so that a run that is stopped has results of what it
+            recorded.
 
     Raises:
         SiteTwinError: No drive of the campaign is finished.
     """
-    if recordings is None:
-        own = folder / "campaign"
-        progress("recording", 0.0)
-        record_campaign(campaign_of(study.loop), own, lambda name, share: progress("recording", share))
-        return _finished(own, True)
-    return _finished(recordings, False)
+    if recordings is not None:
+        return _finished(recordings, False)
+    own, done = folder / "campaign", 0
+
+    def recorded(name: str, share: float) -> None:
+        nonlocal done
+        progress("recording", share)
+        if follower is not None:
+            follower.follow(done, read_recording(own / name))
+        done += 1
+
+    progress("recording", 0.0)
+    record_campaign(campaign_of(study.loop), own, recorded)
+    return _finished(own, True)
 
 
 def _finished(folder: Path, made_here: bool) -> Drives:
@@ -117,24 +132,15 @@ def _finished(folder: Path, made_here: bool) -> Drives:
 
 
 def closed_loop(
-    study: VisionStudy,
-    drives: Drives,
-    folder: Path,
-    key: str,
-    detector: Detector | None,
-    progress: Progress,
-    lines: LineNetwork | None = None,
+    study: VisionStudy, drives: Drives, follower: Follower, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]], list[dict[str, Any]]]:
     """Follow all drives and judge the beams.
 
     Args:
         study: The configuration.
         drives: What is followed.
-        folder: The study's folder; each drive and perception is a part of it, so that a stopped run goes on.
-        key: Of the parts.
-        detector: Networks for real perception; None leaves it out.
+        follower: Follows them.
         progress: Is told the stage and its share.
-        lines: Finds poles for the published chain, beside the detector; None leaves them out.
 
     Returns:
         The results; the median seconds of each stage for each perception, which do not repeat; and the drives that the
@@ -143,80 +149,65 @@ def closed_loop(
     Raises:
         SiteTwinError: Blocked or clear moments are missing.
     """
-    eyes: dict[str, Detector] = {TRUE: PerfectDetector()} | ({} if detector is None else {"networks": detector})
-    worlds: dict[str, World] = {}
-    parts: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in eyes}
-    jobs = [(name, number) for number in range(len(drives.recordings)) for name in eyes]
-    for done, (name, number) in enumerate(jobs):
-        progress("following", done / len(jobs))
-        recording = drives.recordings[number]
-        path = folder / "parts" / f"drive-{number:04d}-{name.replace(' ', '-')}.json"
-        held = f"{key} {eyes[name].name}" + (" and poles" if lines is not None and name != TRUE else "")
-        kept = read_part(path, held)
-        if kept is None:
-            world = _world_of(recording, worlds)
-            kept = list(_followed(study, recording, world, eyes[name], lines, name == TRUE))
-            write_part(path, held, kept)
-        parts[name].append(kept)
+    parts: Parts = {name: [] for name in follower.eyes}
+    for number, recording in enumerate(drives.recordings):
+        progress("following", number / len(drives.recordings))
+        for name, said in follower.follow(number, recording).items():
+            parts[name].append(said)
     progress("following", 1.0)
-    found = _judged(study, drives, parts)
-    made = [_world_of(one, worlds) for one in drives.recordings]
+    found = judged(study, drives, parts)
+    made = [follower.world_of(one) for one in drives.recordings]
     moments = rendered_moments(drives.recordings, made, drives.share, parts, TwinOptions().antenna)
-    found["printed"], said = run_printed(study, moments, folder, key, progress)
-    shown = scenes_of(drives.recordings, made, moments, parts, said, study.measured.strongest)
+    found["printed"], printed = run_printed(study, moments, follower.folder, follower.key, progress)
+    shown = scenes_of(drives.recordings, made, moments, parts, printed, study.measured.strongest)
     return found, _seconds(parts), shown
 
 
-def _world_of(recording: Recording, made: dict[str, World]) -> World:
-    """The world of a recording, made once for all drives through it."""
-    plan = json.dumps(recording.world, sort_keys=True)
-    if plan not in made:
-        made[plan] = recorded_world(recording)
-    return made[plan]
+def so_far(folder: Path, detector: Detector | None, lines: LineNetwork | None = None) -> dict[str, Any]:
+    """Judge those drives of a study's own campaign that were followed by now, while it runs or after it was stopped.
+
+    Args:
+        folder: The study's folder.
+        detector: The networks of the study; None leaves them out.
+        lines: Its network of lines, if it had one.
+
+    Returns:
+        The results, and the number of separate blockages.
+
+    Raises:
+        SiteTwinError: The folder holds no study, or no drive was followed, or moments of one kind are missing.
+    """
+    path = folder / CONFIGURATION
+    mend = "give the folder of a vision study"
+    claim = read_json(path, f"'{path}'", mend=mend)
+    try:
+        study, key = VisionStudy.model_validate(claim["configuration"]), str(claim["hash"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SiteTwinError(f"'{path}' is not that of a vision study; {mend}") from error
+    follower = Follower(study, folder, key, detector, lines)
+    drives = _finished(folder / "campaign", True)
+    numbers = [
+        number
+        for number in range(len(drives.recordings))
+        if all(follower.kept(number, name) is not None for name in follower.eyes)
+    ]
+    left = len(drives.recordings) + drives.unfinished - len(numbers)
+    some = Drives(tuple(drives.recordings[number] for number in numbers), drives.share, left, True)
+    parts: Parts = {name: [follower.kept(number, name) or [] for number in numbers] for name in follower.eyes}
+    blockages = sum(len(set(one.window[one.judged & one.blocked].tolist())) for one in some.recordings)
+    return {**judged(study, some, parts), "blockages": blockages}
 
 
-def _followed(
-    study: VisionStudy,
-    recording: Recording,
-    world: World,
-    detector: Detector,
-    lines: LineNetwork | None,
-    perfect: bool,
-) -> Iterator[dict[str, Any]]:
-    """What a twin says of each judged moment of a drive, as plain values."""
-    options = TwinOptions(draws=study.loop.draws)
-    for one in follow(recording, world.known, world.station, detector, options=options, seed=study.seed):
-        fix = np.array([[*recording.fixes[one.row], options.antenna]])  # streets are level, at the height 0
-        tracked = np.array([[*one.moment.user.position, options.antenna]])
-        yield {
-            "row": one.row,
-            "order": one.ranking.order.tolist(),
-            "sweep": one.ranking.sweep,
-            "ranked_by": one.ranking.source,
-            "sight": _ranked(sight_powers(world.station, fix)),
-            "tracked": _ranked(sight_powers(world.station, tracked)),
-            "blocked": one.moment.blocked,
-            "ahead": one.moment.blocked_ahead,
-            "off_m": float(np.linalg.norm(one.moment.user.position - recording.true_places[one.row, :2])),
-            "flags": list(one.moment.flags),
-            "seconds": one.seconds,
-            "scene": kept_moment(recording, world, one, lines, perfect),
-        }
-
-
-def _ranked(powers: np.ndarray) -> list[int]:
-    return [int(beam) for beam in np.argsort(-powers[0], kind="stable")]
-
-
-def _judged(study: VisionStudy, drives: Drives, parts: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
-    """Rows of the tables from what the twins said."""
-    rows = [(number, row["row"]) for number, drive in enumerate(parts["true boxes"]) for row in drive]
+def judged(study: VisionStudy, drives: Drives, parts: Parts) -> dict[str, Any]:
+    """Rows of the tables from what the twins said of each drive."""
+    rows = [(number, row["row"]) for number, drive in enumerate(parts[TRUE]) for row in drive]
     moments = _moments(drives, rows)
     said = {name: [row for drive in parts[name] for row in drive] for name in parts}
-    answers = {SIGHT: Answers(_column(said["true boxes"], "sight"))}
-    for name in [name for name in ("networks", "true boxes") if name in said]:
+    answers = {SIGHT: Answers(_column(said[TRUE], "sight"))}
+    for name in [name for name in ("networks", TRUE) if name in said]:
         answers[f"{TRACKED}, {name}"] = Answers(_column(said[name], "tracked"))
         answers[f"{TWIN}, {name}"] = Answers(_column(said[name], "order"), _column(said[name], "sweep"))
+        answers[f"{MAP_FREE}, {name}"] = Answers(_column(said[name], "order_map_free"))
     drawn = Resampling(moments, study.bootstrap_draws, study.seed)
     streets = {str(one.world.get("name")) for one in drives.recordings}
     return {
@@ -264,7 +255,7 @@ def _column(said: Sequence[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([row[name] for row in said])
 
 
-def _seconds(parts: dict[str, list[list[dict[str, Any]]]]) -> dict[str, dict[str, float]]:
+def _seconds(parts: Parts) -> dict[str, dict[str, float]]:
     """Median seconds of each stage."""
     found = {}
     for name, drives in parts.items():
@@ -281,6 +272,8 @@ def _notes(study: VisionStudy, drives: Drives, networks: bool) -> list[str]:
         "The truth has bodies of vehicles, poles, trees and materials that the twin does not know; its map is off by "
         "0.3 m. Every fifth moment has powers of another ray tracer (Sionna RT).",
         "Blocked moments are sampled more often than they happen. Rows of the natural share weigh them as they happen.",
+        "The twin without a map has the ground, the boxes, and the facades that the camera sees, from the renderer's "
+        "depth: houses beyond the image are missing.",
         "A layer-1 beam is one of six equal runs of the narrow beams; a method's is that of its first narrow beam.",
         "Powers hold the receiver's noise, 28 dB under a user in line of sight 15 m away: losses end there.",
         "Intervals draw whole drives. Blockages of one drive are not independent.",
@@ -290,10 +283,10 @@ def _notes(study: VisionStudy, drives: Drives, networks: bool) -> list[str]:
     seeds = {one.world.get("street", {}).get("seed") for one in drives.recordings}
     if seeds & _DEVELOPMENT:
         notes.append(
-            "Some drives go through streets on which the threshold of the ranking was chosen: figures are optimistic."
+            "Some drives go through streets on which ranking and blockage were worked out: figures are optimistic."
         )
     else:
-        notes.append("The threshold of the ranking was chosen on other streets and drives.")
+        notes.append("Ranking and blockage were worked out on other streets and drives (seed 0).")
     if drives.unfinished:
         notes.append(f"{drives.unfinished} drives of the campaign are not finished, and were left out.")
     if study.profile == "quick" and drives.made_here:
