@@ -271,6 +271,7 @@ def test_draws_without_a_path_do_not_vote():
     traced = Traced(powers, powers)
     assert not traced.in_sight.any()
     assert traced.probability == pytest.approx([0, 0.5, 0.5, 0])
+    assert traced.relative == pytest.approx([0, 1 / 3, 1 / 3, 0])
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,12 @@ class Traced:
         best = np.bincount(self.powers[found].argmax(axis=1), minlength=self.powers.shape[1])
         return best / max(int(found.sum()), 1)
 
+    @property
+    def relative(self) -> Float[np.ndarray, " beams"]:
+        """(beams,) mean over the draws of each beam's power over that of the draw's best beam."""
+        top = self.powers.max(axis=1, keepdims=True)
+        return np.divide(self.powers, top, out=np.zeros_like(self.powers), where=top > 0).mean(axis=0)
+
 
 def trace_scene(
     base: Site,
