@@ -84,6 +84,7 @@ def test_the_page_allows_its_own_script_alone(folder):
     bare = write_vision_report(folder).read_text()
     assert "script" not in bare.partition("<main>")[2]
     assert "script-src" not in bare
+    assert f"const SHOWN = {SHOWN_DEG};" in page
 
 
 def test_the_slider_and_the_keys_work_without_a_network(folder, tmp_path_factory):
@@ -127,6 +128,10 @@ def test_legend_and_script_colour_classes_alike(folder):
         {"drives": 3},
         {"drives": [{**SCENES["drives"][0], "moments": [{**MOMENT, "image": '" onerror="alert(1)'}]}]},
         {"drives": [{**SCENES["drives"][0], "walls": "none"}]},
+        {"drives": []},
+        {"drives": [{**SCENES["drives"][0], "moments": []}]},
+        {"drives": [{**SCENES["drives"][0], "station": [0, 0]}]},
+        {"drives": [{**SCENES["drives"][0], "moments": [{**MOMENT, "profiles": {"measured powers": [1]}}]}]},
     ],
 )
 def test_damaged_drives_are_refused(folder, damage):

@@ -4,6 +4,7 @@
   const $ = (id) => document.getElementById(id);
   const CLASSES = { car: "#e69f00", van: "#d55e00", bus: "#cc79a7", truck: "#cc79a7", pole: "#56b4e9", tree: "#009e73",
     person: "#f0e442", bicycle: "#f0e442", motorcycle: "#f0e442", user: "#ffffff" };
+  const SHOWN = 60;
   const CURVES = JSON.parse($("curves").textContent);
   const hidden = new Set();
   const eye = { turn: 0, rise: 0.55, away: 46 };
@@ -182,7 +183,7 @@
 
   function drawProfiles() {
     const [pen, wide, high] = sheet("profiles"), one = moment(), left = 34, low = high - 40, span = wide - left - 12;
-    const count = Object.values(one.profiles)[0].length, most = (count - 1) / 2;
+    const most = SHOWN;
     /* Azimuth grows to the left, as in the image. */
     const x = (degrees) => left + (span * (most - degrees)) / (2 * most), y = (share) => low - (low - 12) * share;
     pen.fillStyle = ink("--soft");
@@ -229,7 +230,7 @@
     $("said").textContent = `Moment ${Number($("moment").value) + 1} of ${drive().moments.length}, ${when(one)}: `
       + (one.blocked === null ? "" : one.blocked ? "a vehicle stands in the line of sight. " : "line of sight. ")
       + (one.told === null ? "" : `The twin told blockage with ${(100 * one.told).toFixed(0)} %. `)
-      + `Best measured beam at ${best.toFixed(0)}°; first picks: ${rest}.`
+      + (best === undefined ? "" : `Best measured beam at ${best.toFixed(0)}°. `) + (rest ? `First picks: ${rest}.` : "")
       + (one.flags.length ? ` Flags: ${one.flags.join(", ")}.` : "");
     $("moment").setAttribute("aria-valuetext", when(one));
   }

@@ -18,9 +18,13 @@ Schema = Literal["sitetwin.vision-scenes/1"]
 SHOWN_DEG = 60
 """Profiles are shown from minus to plus so many degrees; the beams reach 45."""
 
-Numbers = list[float]
-Named = tuple[str, Numbers]
-"""A class and its numbers."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Two = Annotated[list[Finite], Field(min_length=2, max_length=2)]
+Three = Annotated[list[Finite], Field(min_length=3, max_length=3)]
+Four = Annotated[list[Finite], Field(min_length=4, max_length=4)]
+Six = Annotated[list[Finite], Field(min_length=6, max_length=6)]
+Nine = Annotated[list[Finite], Field(min_length=9, max_length=9)]
+Curve = Annotated[list[int], Field(min_length=2 * SHOWN_DEG + 1, max_length=2 * SHOWN_DEG + 1)]
 
 
 class SceneMoment(Record):
@@ -44,20 +48,20 @@ class SceneMoment(Record):
         flags: What was wrong.
     """
 
-    time_s: float
+    time_s: Finite
     blocked: bool | None = None
     told: Number = None
     image: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/=]*$")]
-    boxes: list[Named]
-    marks: list[Numbers]
-    reflectors: list[Named]
-    objects: list[Named]
-    vehicles: list[Named]
-    fix: Numbers
-    tracked: Numbers | None = None
-    place: Numbers
-    profiles: dict[str, list[int]]
-    picks: dict[str, float]
+    boxes: list[tuple[str, Four]]
+    marks: list[Two]
+    reflectors: list[tuple[str, Three]]
+    objects: list[tuple[str, Six]]
+    vehicles: list[tuple[str, Six]]
+    fix: Two
+    tracked: Two | None = None
+    place: Three
+    profiles: dict[str, Curve]
+    picks: dict[str, Finite]
     flags: list[str] = Field(default_factory=list)
 
 
@@ -80,13 +84,13 @@ class SceneDrive(Record):
     name: str
     perception: str
     synthetic: bool
-    size: Numbers
-    horizon: list[Numbers]
-    station: Numbers
-    boresight_deg: float
-    half_span_deg: float
-    walls: list[Numbers]
-    moments: list[SceneMoment]
+    size: Two
+    horizon: list[Two]
+    station: Three
+    boresight_deg: Finite
+    half_span_deg: Finite
+    walls: list[Nine]
+    moments: Annotated[list[SceneMoment], Field(min_length=1)]
 
 
 class Scenes(Record):
@@ -95,7 +99,7 @@ class Scenes(Record):
     schema_version: Schema = Field(alias="schema")
     shown: int
     moments: int
-    drives: list[SceneDrive]
+    drives: Annotated[list[SceneDrive], Field(min_length=1)]
 
 
 def read_scenes(folder: Path) -> Scenes | None:
