@@ -44,21 +44,20 @@ def label(row: Row) -> str:
 
 
 def _bars(scenarios: Sequence[ScenarioResults], task: str) -> dict[str, bytes]:
-    most = max(sum(row.task == task for row in one.rows) for one in scenarios)
-    figure = new_figure(4.0 + 3.0 * len(scenarios), 1.2 + 0.32 * most)
-    panels = figure.subplots(1, len(scenarios), sharey=False, squeeze=False)[0]
-    methods = list(dict.fromkeys(row.method for one in scenarios for row in one.rows if row.task == task))
-    colour = colours(methods)
-    for axes, one in zip(panels, scenarios, strict=True):
-        rows = [row for row in one.rows if row.task == task]
-        for place, row in enumerate(rows):
-            mean = row.dba.mean or 0.0
-            axes.barh(place, mean, color=colour[row.method], height=0.7)
+    of = [{label(row): row for row in one.rows if row.task == task} for one in scenarios]
+    names = list(dict.fromkeys(name for rows in of for name in rows))
+    figure = new_figure(3.6 + 2.6 * len(scenarios), 1.2 + 0.32 * len(names))
+    panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False)[0]
+    colour = colours(list(dict.fromkeys(row.method for rows in of for row in rows.values())))
+    for axes, one, rows in zip(panels, scenarios, of, strict=True):
+        for name, row in rows.items():
+            place = names.index(name)
+            axes.barh(place, row.dba.mean or 0.0, color=colour[row.method], height=0.7)
             if row.dba.has_interval:
                 axes.plot([row.dba.low, row.dba.high], [place, place], color="black", lw=1)
-        axes.set_yticks(range(len(rows)), [label(row) for row in rows])
-        axes.invert_yaxis()
         axes.set_xlim(0, 1)
         axes.set_xlabel("DBA")
         axes.set_title(one.name)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
     return render(figure)
