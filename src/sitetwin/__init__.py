@@ -29,6 +29,7 @@ _HOMES = {
     "face.channels": ("channel_tensor", "channels", "open_channels", "channels_to_store"),
     "face.datasets": ("ChannelDataset", "torch_dataset"),
     "face.quantities": ("gains",),
+    "face.tap_powers": ("tap_power_law",),
     "face.covering": ("coverage",),
     "face.calibrating": ("calibrate_site",),
     "face.exporting": ("export_channels", "export_paths"),
@@ -113,6 +114,7 @@ __all__ = [
     "site_of_paths",
     "store",
     "studies",
+    "tap_power_law",
     "torch_dataset",
     "trace",
     "transmitters",
@@ -136,6 +138,7 @@ if TYPE_CHECKING:
     from sitetwin.face.exporting import export_channels, export_paths
     from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
+    from sitetwin.face.tap_powers import tap_power_law
     from sitetwin.face.tracing import trace
     from sitetwin.face.transmitters import transmitters
     from sitetwin.face.users import grid, users_along, users_on_streets

@@ -46,6 +46,7 @@ from sitetwin.channel.numerics.rotation import rotation_matrix
 from sitetwin.channel.request import ChannelRequest
 from sitetwin.channel.synthesis.cir import ideal_response, pulse_shape
 from sitetwin.channel.synthesis.delay_angle import angle_transform
+from sitetwin.channel.tap_laws import TapLaw, tap_power_law
 
 __all__ = [
     "POLARISATIONS",
@@ -71,6 +72,7 @@ __all__ = [
     "ShortDipole",
     "StationRadio",
     "Surfaces",
+    "TapLaw",
     "Tr38901",
     "Weissberger",
     "Woodland",
@@ -109,6 +111,7 @@ __all__ = [
     "settled_site",
     "slab",
     "steering_weights",
+    "tap_power_law",
     "transition",
     "trunk_loss_db",
     "write_channels",

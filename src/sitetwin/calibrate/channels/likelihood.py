@@ -1,10 +1,8 @@
 """How likely an observed power of a tap is, given the paths that a twin puts into it.
 
-The phases of paths change within centimetres and are taken as random. The power of a tap is then that of a sum of
-random phasors with powers ``p_i`` and of noise of the mean power N: its mean is ``m = sum p_i + N`` and its variance
-``m^2 - sum p_i^2`` (one strong path: nearly none; many paths, or noise alone: that of an exponential law, 5.57 dB). The
-twin's own errors add ``(tau s)^2``, s being the paths' share of the mean. A gamma law of the same mean and variance
-stands for the law of the sum; it is exact for noise alone, and for many paths.
+The phases of paths are taken as random: mean and variance of the power of a tap are those of
+`sitetwin.channel.tap_power_law`, with the twin's own errors. A gamma law of the same mean and variance stands for the
+law of the sum; it is exact for noise alone, and for many paths.
 
 A share of the taps obeys another law: power that the twin knows nothing of (vehicles, people, trees), or paths that are
 not there. Such taps are as likely at any level between the weakest and the strongest of the data.
@@ -19,39 +17,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln
 
-LEAST_SPREAD = 1e-4
-"""Smallest relative variance of a tap: no receiver is steadier than 0.04 dB."""
+from sitetwin.channel.tap_laws import TapLaw
+
+__all__ = ["Contamination", "Scores", "TapLaw", "log_powers", "outlier_density", "scores"]
 
 _FLOOR = 1e-3  # of the noise: weaker powers are taken as this
-
-
-@dataclass(frozen=True)
-class TapLaw:
-    """What a twin says of taps.
-
-    Attributes:
-        signal: (R,) sum of the powers of the paths; or (R, N) for N hypotheses.
-        squares: (R,) sum of their squares.
-        noise: (R,) mean power of the noise.
-    """
-
-    signal: Float[np.ndarray, "*taps"]
-    squares: Float[np.ndarray, "*taps"]
-    noise: Float[np.ndarray, "*taps"]
-
-    @property
-    def mean(self) -> Float[np.ndarray, "*taps"]:
-        """(R,) mean power."""
-        return self.signal + self.noise
-
-    def relative_variance(self, misfit: float) -> Float[np.ndarray, "*taps"]:
-        """(R,) variance of the power over the square of its mean.
-
-        Args:
-            misfit: Relative standard deviation tau of the twin's own errors.
-        """
-        spread = 1 - (self.squares - (misfit * self.signal) ** 2) / self.mean**2
-        return np.maximum(spread, LEAST_SPREAD)
 
 
 @dataclass(frozen=True)
