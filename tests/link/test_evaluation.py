@@ -19,6 +19,7 @@ from sitetwin.link import (
     q_function,
     semi_analytic,
     snr_loss_db,
+    user_snr_losses_db,
 )
 from tests.link.worlds import complex_normal, ratio, rayleigh
 
@@ -160,3 +161,32 @@ def _line():
 def test_what_cannot_be_is_refused(call, said):
     with pytest.raises(SiteTwinError, match=said):
         call(rayleigh(np.random.default_rng(8), 3))
+
+
+def test_losses_of_users_are_those_of_each_by_itself():
+    rng = np.random.default_rng(11)
+    h, other = rayleigh(rng, 60, subcarriers=8), rayleigh(rng, 60, subcarriers=8)
+    snr_db = np.arange(-14.0, 31.0)
+    genie, twin = (semi_analytic(h, precoder("mrt", known, "subcarrier"), snr_db) for known in (h, h + 0.5 * other))
+    losses = user_snr_losses_db(twin, genie)
+    for user in (0, 17):
+        alone = [LinkCurve(snr_db, curve.per_user[:, [user]], np.ones(1)) for curve in (twin, genie)]
+        assert losses[user] == pytest.approx(snr_loss_db(*alone), abs=0.05)
+    short = [LinkCurve(snr_db[:20], curve.per_user[:20], curve.probabilities) for curve in (twin, genie)]
+    assert np.isinf(user_snr_losses_db(short[0], genie)).any()  # a user who does not get there
+    late = LinkCurve(snr_db[40:], genie.per_user[40:], genie.probabilities)
+    assert np.isnan(late.user_snr_db_at(1e-3)).all()
+    with pytest.raises(SiteTwinError, match="the curves are of 60 users, qpsk, and 1"):
+        user_snr_losses_db(twin, LinkCurve(snr_db, genie.per_user[:, :1], np.ones(1)))
+
+
+@pytest.mark.parametrize("name", ["mrt", "mmse", "mmse-as-printed", "mmse-per-antenna"])
+@pytest.mark.parametrize("normalisation", ["none", "subcarrier", "symbol", "long-term"])
+def test_power_gains_are_those_of_the_weights(name, normalisation):
+    rng = np.random.default_rng(12)
+    h, known = rayleigh(rng, 5, subcarriers=8), rayleigh(rng, 5, subcarriers=8)
+    given = precoder(name, known, normalisation)
+    gains = given.power_gains(h)
+    for snr in (0.1, 30.0):
+        heard = np.abs(np.einsum("utk,utk->uk", h, given.weights(snr))) ** 2
+        np.testing.assert_allclose(gains(snr), heard, rtol=1e-10)

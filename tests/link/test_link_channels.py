@@ -94,10 +94,10 @@ def test_impulse_responses_from_a_notebook(canyon):
 
 def test_other_arrays_are_refused(canyon):
     site, paths = canyon
-    angles = st.channels(paths, site, carrier_hz=3.5e9, radio=st.Radio("ula:4"), quantity="delay-angle")
+    array = st.channels(paths, site, carrier_hz=3.5e9)
+    angles = array.rename(tx_antenna="angle", frequency="delay")  # the axes of delay-angle channels
     with pytest.raises(SiteTwinError, match="give channels of one transmitter with the quantity cfr or cir"):
         link_channels(angles)
-    array = st.channels(paths, site, carrier_hz=3.5e9)
     with pytest.raises(SiteTwinError, match="rx_antenna is 1"):
         link_channels(array, 1)
     with pytest.raises(SiteTwinError, match="none of the 4 users has a path"):

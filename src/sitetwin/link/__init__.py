@@ -22,13 +22,15 @@ from sitetwin.link.closed_forms import (
     mrt_gain_nodes,
     mrt_long_term_error_rate,
 )
+from sitetwin.link.coherence import PositionErrors, phase_coherence
 from sitetwin.link.constellations import MODULATIONS, Modulation, modulation, q_function
 from sitetwin.link.counting import SimulatedCurve, monte_carlo
 from sitetwin.link.covariance import covariance_mrt, covariance_of_responses, covariance_precoder
-from sitetwin.link.curves import LinkCurve, ebn0_db, snr_loss_db
+from sitetwin.link.curves import LinkCurve, ebn0_db, snr_loss_db, user_snr_losses_db
 from sitetwin.link.equalisers import EQUALISERS, Equaliser, effective_gains
 from sitetwin.link.estimation import pilot_precoder
 from sitetwin.link.evaluation import error_rate_of_gains, semi_analytic
+from sitetwin.link.mixtures import PriorMixture
 from sitetwin.link.multiuser import (
     MULTIUSER_PRECODERS,
     MultiUserCurve,
@@ -81,7 +83,9 @@ __all__ = [
     "Modulation",
     "MultiUserCurve",
     "PathPrior",
+    "PositionErrors",
     "Precoder",
+    "PriorMixture",
     "SeparablePrior",
     "SimulatedCurve",
     "awgn_error_rate",
@@ -115,6 +119,7 @@ __all__ = [
     "normalise_power",
     "observe_pilots",
     "path_prior",
+    "phase_coherence",
     "pilot_precoder",
     "pilot_tones",
     "precoder",
@@ -129,5 +134,6 @@ __all__ = [
     "taps_of_response",
     "transmit_power",
     "unit_power",
+    "user_snr_losses_db",
     "with_interference",
 ]

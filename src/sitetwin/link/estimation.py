@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from sitetwin.link.checks import checked_channels
+from sitetwin.link.mixtures import PriorMixture
 from sitetwin.link.precoders import Precoder, precoder
-from sitetwin.link.priors import PathPrior, SeparablePrior, observe_pilots, pilot_tones
+from sitetwin.link.priors import MixedPrior, PathPrior, SeparablePrior, observe_pilots, pilot_tones
 
 
 def pilot_precoder(
     channel: Any,
-    prior: PathPrior | SeparablePrior,
+    prior: PathPrior | SeparablePrior | MixedPrior | PriorMixture,
     pilots: int,
     pilot_snr_db: float,
     rng: np.random.Generator,
@@ -25,7 +26,8 @@ def pilot_precoder(
 
     Args:
         channel: [users, antennas, subcarriers] true channels of unit power, of which the pilots are heard.
-        prior: The twin's paths (`path_prior`, `PathPrior.scaled`), or a law for anywhere (`generic_prior`).
+        prior: The twin's paths (`path_prior`, `PathPrior.scaled`), a law for anywhere (`generic_prior`), or both
+            (`PriorMixture`).
         pilots: Number of pilot tones, evenly spread (`pilot_tones`).
         pilot_snr_db: SNR of a pilot of one antenna in dB.
         rng: Generator of the pilots' noise.

@@ -87,10 +87,13 @@ def semi_analytic(
     kind = modulation(constellation)
     receiver = Equaliser(equaliser, precoder, pilots, draws, rng)
     rates = np.empty((len(ratios), len(true)))
-    for row, snr in enumerate(ratios):
-        weights = precoder.weights(float(snr))
-        gains = effective_gains(true, weights)
-        rates[row] = _rates(gains, weights, float(snr), kind, receiver)
+    if receiver.kind == "true":
+        power = precoder.power_gains(true)
+        for row, snr in enumerate(ratios):
+            rates[row] = kind.error_rate(power(float(snr)) * snr).mean(axis=1)
+    else:
+        for row, snr in enumerate(ratios):
+            rates[row] = _rates_of_divisors(true, precoder.weights(float(snr)), float(snr), kind, receiver)
     label = joined_label([precoder.name, precoder.normalisation, receiver.label])
     return make_curve(names, rates, probabilities, kind.name, label)
 
@@ -113,12 +116,11 @@ def checked_link(channel: Any, precoder: Precoder) -> Weights:
     return true
 
 
-def _rates(
-    gains: np.ndarray, weights: np.ndarray, snr: float, kind: Modulation, receiver: Equaliser
+def _rates_of_divisors(
+    true: Weights, weights: Weights, snr: float, kind: Modulation, receiver: Equaliser
 ) -> Float[np.ndarray, " users"]:
-    """Bit error rate of each user, the mean over subcarriers."""
-    if receiver.kind == "true":
-        return kind.error_rate((gains.real**2 + gains.imag**2) * snr).mean(axis=1)
+    """Bit error rate of each user behind an equaliser that may divide by a wrong channel, the mean over subcarriers."""
+    gains = effective_gains(true, weights)
     total, count = np.zeros(len(gains)), 0
     for divisor in receiver.divisors(gains, weights, snr):
         heard = divisor != 0  # where nothing is believed to arrive, the decision is a guess: ratio 0

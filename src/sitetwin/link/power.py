@@ -52,17 +52,33 @@ def normalise_power(
         return weights
     power = weights.real**2 + weights.imag**2
     per_subcarrier = power.sum(axis=tuple(range(1, power.ndim - 1)), keepdims=True)
+    return weights / np.sqrt(power_scale(per_subcarrier, normalisation, probabilities))
+
+
+def power_scale(
+    per_subcarrier: Float[np.ndarray, "users *streams 1 subcarriers"], normalisation: str, probabilities: Any = None
+) -> Float[np.ndarray, "users *streams 1 last"]:
+    """What the power of weights is divided by, so that the total transmit power is 1.
+
+    Args:
+        per_subcarrier: Power of the weights at each subcarrier, the sum over antennas and streams.
+        normalisation: "subcarrier", "symbol" or "long-term".
+        probabilities: (users,) weight of each user in the mean of "long-term"; equal by default.
+
+    Raises:
+        SiteTwinError: There is no power to scale.
+    """
     if normalisation == "subcarrier":
         scale = per_subcarrier
     else:
         scale = per_subcarrier.mean(axis=-1, keepdims=True)
         if normalisation == "long-term":
-            mean = np.tensordot(checked_probabilities(probabilities, len(weights)), scale, axes=1)
+            mean = np.tensordot(checked_probabilities(probabilities, len(scale)), scale, axes=1)
             scale = np.broadcast_to(mean, scale.shape)
     if not (scale > 0).all():
-        dead = ~(scale > 0).all(axis=tuple(range(1, scale.ndim)))
+        dead = np.asarray(~(scale > 0).all(axis=tuple(range(1, scale.ndim))))
         raise SiteTwinError(
             f"weights of {int(dead.sum())} of {len(dead)} users have no power to normalise by '{normalisation}' (the "
             f"first is number {int(np.argmax(dead))}); leave users whose channel is zero, there, out"
         )
-    return weights / np.sqrt(scale)
+    return scale

@@ -15,7 +15,7 @@ from jaxtyping import Complex, Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.link.checks import checked_channels, checked_choice, checked_ratio, refuse_zero_channels
-from sitetwin.link.power import NORMALISATIONS, normalise_power
+from sitetwin.link.power import NORMALISATIONS, normalise_power, power_scale
 
 AXES = ("users", "antennas", "subcarriers")
 Weights = Complex[np.ndarray, "users antennas subcarriers"]
@@ -69,6 +69,10 @@ def _norm(known: np.ndarray) -> np.ndarray:
     return np.sum(known.real**2 + known.imag**2, axis=-2, keepdims=True)
 
 
+def _squared(gains: np.ndarray) -> Float[np.ndarray, "users subcarriers"]:
+    return np.square(gains.real) + np.square(gains.imag)
+
+
 PRECODERS: dict[str, Callable[[Weights, float], Weights]] = {
     "mrt": mrt,
     "mmse": mmse,
@@ -77,6 +81,13 @@ PRECODERS: dict[str, Callable[[Weights, float], Weights]] = {
     "mmse-per-antenna-as-printed": mmse_per_antenna_as_printed,
 }
 """Precoders that are a function of the known channel, by name."""
+
+_ALONG_MRT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "mrt": lambda norm, xi: np.ones_like(norm),
+    "mmse": lambda norm, xi: 1 / (norm + xi),
+    "mmse-as-printed": lambda norm, xi: norm + xi,
+}
+"""Of precoders in the direction of MRT, the factor beside ``h*`` as a function of ``||h||^2``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +103,8 @@ class Precoder:
         normalisation: "none", "subcarrier", "symbol" or "long-term"; see `sitetwin.link.power`.
         regularisation: xi; None for 1/SNR.
         probabilities: (users,) weight of each user in the mean of "long-term"; equal for None.
+        along_mrt: Where the weights are those of MRT times a positive factor at each subcarrier, that factor as a
+            function of ``||h||^2`` and xi; None for other weights.
     """
 
     name: str
@@ -100,6 +113,7 @@ class Precoder:
     normalisation: str = "symbol"
     regularisation: float | None = None
     probabilities: Float[np.ndarray, " users"] | None = None
+    along_mrt: Callable[[np.ndarray, float], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         checked_choice("normalisation", self.normalisation, NORMALISATIONS)
@@ -139,8 +153,34 @@ class Precoder:
         Raises:
             SiteTwinError: The SNR is not positive, or weights have no power to normalise.
         """
-        xi = 1 / checked_ratio("snr", snr) if self.regularisation is None else self.regularisation
-        return normalise_power(self.raw(xi), self.normalisation, self.probabilities)
+        return normalise_power(self.raw(self._xi(snr)), self.normalisation, self.probabilities)
+
+    def power_gains(self, channel: Weights) -> Callable[[float], Float[np.ndarray, "users subcarriers"]]:
+        """``|sum_t h[t, k] b[t, k]|^2`` in true channels, as a function of the SNR.
+
+        Along MRT, the sum over the antennas is that of MRT at every SNR, and only its factor changes.
+
+        Args:
+            channel: [users, antennas, subcarriers] true channels of the same shape.
+        """
+        if not self.follows_snr:
+            fixed = _squared(np.einsum("utk,utk->uk", channel, self.weights(1.0)))
+            return lambda _snr: fixed
+        if self.known is None or self.along_mrt is None:
+            return lambda snr: _squared(np.einsum("utk,utk->uk", channel, self.weights(snr)))
+        along, norm = self.along_mrt, _norm(self.known)
+        heard = _squared(np.einsum("utk,utk->uk", channel, self.known.conj()))
+
+        def of_snr(snr: float) -> np.ndarray:
+            factor = along(norm, self._xi(snr))
+            if self.normalisation != "none":
+                factor = factor / np.sqrt(power_scale(norm * factor**2, self.normalisation, self.probabilities))
+            return heard * factor[:, 0] ** 2
+
+        return of_snr
+
+    def _xi(self, snr: float) -> float:
+        return 1 / checked_ratio("snr", snr) if self.regularisation is None else self.regularisation
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -179,4 +219,5 @@ def precoder(
     refuse_zero_channels(channel, "known channels")
     if probabilities is not None and np.shape(probabilities) != (len(channel),):
         raise SiteTwinError(f"{np.size(probabilities)} probabilities were given for {len(channel)} users")
-    return Precoder(name, channel, lambda xi: make(channel, xi), normalisation, regularisation, probabilities)
+    along = _ALONG_MRT.get(name)
+    return Precoder(name, channel, lambda xi: make(channel, xi), normalisation, regularisation, probabilities, along)

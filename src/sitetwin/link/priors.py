@@ -23,6 +23,7 @@ from sitetwin.link.checks import (
     refuse_zero_channels,
     snr_of_db,
 )
+from sitetwin.link.coherence import PositionErrors, phase_coherence
 from sitetwin.rays import Paths
 
 Observed = Complex[np.ndarray, "users antennas tones"]
@@ -39,15 +40,21 @@ class PathPrior:
     With independent uniform phases phi the covariance is ``sum_p a[p, t] a[p, t']* e^{-j 2 pi (f_k - f_k') tau_p}``:
     directions, delays and powers of the twin count, its phases do not.
 
+    Where places are off by less than the wavelength, differences of phases between paths that share walls and ends stay
+    known: ``E[e^{j (phi_p - phi_q)}] = r[p, q]``, the coherence of two paths, stands before
+    ``a[p, t] a[q, t']* e^{-j 2 pi (f_k tau_p - f_k' tau_q)}``, and the sum is over all pairs.
+
     Attributes:
         gains: [users, paths, antennas] complex gains of the paths; zero where a user has fewer.
         delays: [users, paths] delays in seconds, counted as those of the channel are.
         offsets_hz: [subcarriers] frequencies from the carrier.
+        coherence: [users, paths, paths] r, 1 of a path with itself; None where no phase is known beside another.
     """
 
     gains: Complex[np.ndarray, "users paths antennas"]
     delays: Float[np.ndarray, "users paths"]
     offsets_hz: Float[np.ndarray, " subcarriers"]
+    coherence: Float[np.ndarray, "users paths paths"] | None = None
 
     def __post_init__(self) -> None:
         gains = checked_channels(self.gains, "gains of the paths", ("users", "paths", "antennas"))
@@ -63,6 +70,16 @@ class PathPrior:
             )
         for name, value in (("gains", gains), ("delays", delays), ("offsets_hz", offsets)):
             object.__setattr__(self, name, value)
+        together = self.coherence
+        if together is not None and (
+            together.shape != (*delays.shape, delays.shape[1])
+            or not np.allclose(np.diagonal(together, axis1=1, axis2=2), 1)
+            or not (np.abs(together) <= 1 + 1e-9).all()
+        ):
+            raise SiteTwinError(
+                f"a coherence of the shape {together.shape} does not fit {delays.shape} paths, or is none; give one "
+                "from -1 to 1 for each pair, 1 on the diagonal"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -71,21 +88,41 @@ class PathPrior:
 
     def scaled(self) -> PathPrior:
         """The prior with a mean power of 1 per antenna for each user."""
-        power = np.sum(np.abs(self.gains) ** 2, axis=(1, 2)) / self.gains.shape[2]
+        if self.coherence is None:
+            power = np.sum(np.abs(self.gains) ** 2, axis=(1, 2)) / self.gains.shape[2]
+        else:
+            power = np.trace(self.covariance(), axis1=1, axis2=2).real / self.gains.shape[2]
         return replace(self, gains=self.gains / np.sqrt(power)[:, None, None])
 
     def select_users(self, users: Any) -> PathPrior:
         """The prior of some users, by numbers or a mask."""
-        return replace(self, gains=self.gains[users], delays=self.delays[users])
+        together = None if self.coherence is None else self.coherence[users]
+        return replace(self, gains=self.gains[users], delays=self.delays[users], coherence=together)
 
     def covariance(self) -> Covariance:
-        """[users, antennas, antennas] ``E[h[t, k] h[t', k]*]``, the same at each subcarrier and over the band."""
-        return np.einsum("upa,upb->uab", self.gains, self.gains.conj())
+        """[users, antennas, antennas] ``E[h[t, k] h[t', k]*]``, the same at each subcarrier and over the band.
+
+        With a coherence it differs a little from one subcarrier to another; this is the mean of eight over the band.
+        """
+        if self.coherence is None:
+            return np.einsum("upa,upb->uab", self.gains, self.gains.conj())
+        found = np.zeros((len(self.gains), *[self.gains.shape[2]] * 2), np.complex128)
+        some = self.offsets_hz[pilot_tones(len(self.offsets_hz), min(8, len(self.offsets_hz)))]
+        for offset in some:
+            turned = self.gains * np.exp(-2j * np.pi * self.delays * offset)[:, :, None]
+            found += turned.transpose(0, 2, 1) @ (self.coherence @ turned.conj())
+        return found / len(some)
 
     def draw(self, rng: np.random.Generator) -> Responses:
-        """[users, antennas, subcarriers] channels with random phases of the paths."""
-        phases = np.exp(2j * np.pi * rng.random(self.delays.shape))
-        return self._responses(phases)
+        """[users, antennas, subcarriers] channels with random phases of the paths.
+
+        With a coherence the weights of the paths are Gaussian numbers with that covariance.
+        """
+        if self.coherence is None:
+            return self._responses(np.exp(2j * np.pi * rng.random(self.delays.shape)))
+        values, vectors = np.linalg.eigh(self.coherence)
+        free = rng.standard_normal((2, *self.delays.shape)) * np.sqrt(np.maximum(values, 0) / 2)
+        return self._responses(np.einsum("upq,uq->up", vectors, free[0] + 1j * free[1]))
 
     def estimate(self, observed: Observed, tones: Integer[np.ndarray, " tones"], noise_variance: float) -> Responses:
         """Linear estimate of least mean square error (LMMSE) of the channel from noisy pilots.
@@ -100,7 +137,7 @@ class PathPrior:
         Raises:
             SiteTwinError: Shapes do not fit, or the variance is not positive.
         """
-        values, tones, variance = _checked_pilots(observed, tones, noise_variance, self.shape)
+        values, tones, variance = checked_pilots(observed, tones, noise_variance, self.shape)
         users, paths, antennas = self.gains.shape
         pilots = antennas * len(tones)
         weights = np.empty((users, paths), np.complex128)
@@ -110,13 +147,31 @@ class PathPrior:
             turns = np.exp(-2j * np.pi * self.delays[some, :, None] * self.offsets_hz[tones])
             v = (self.gains[some, :, :, None] * turns[:, :, None, :]).reshape(-1, paths, pilots)
             y = values[some].reshape(-1, pilots, 1)
-            if pilots <= paths:
+            if self.coherence is not None:
+                both = self.coherence[some] @ v.conj()
+                inner = v.transpose(0, 2, 1) @ both + variance * np.eye(pilots)
+                weights[some] = (both @ np.linalg.solve(inner, y))[..., 0]
+            elif pilots <= paths:
                 inner = v.transpose(0, 2, 1) @ v.conj() + variance * np.eye(pilots)
                 weights[some] = (v.conj() @ np.linalg.solve(inner, y))[..., 0]
             else:
                 inner = v.conj() @ v.transpose(0, 2, 1) + variance * np.eye(paths)
                 weights[some] = np.linalg.solve(inner, v.conj() @ y)[..., 0]
         return self._responses(weights)
+
+    def covariance_with(self, tones: Integer[np.ndarray, " tones"]) -> Complex[np.ndarray, "users channel pilots"]:
+        """[users, antennas * subcarriers, antennas * tones] covariance of the channel with its values at some tones.
+
+        Args:
+            tones: [tones] their subcarriers.
+        """
+        users, antennas, subcarriers = self.shape
+        paths = self.gains.shape[1]
+        heard = (np.arange(antennas)[:, None] * subcarriers + tones).ravel()
+        turns = np.exp(-2j * np.pi * self.delays[:, :, None] * self.offsets_hz)
+        every = (self.gains[:, :, :, None] * turns[:, :, None, :]).reshape(users, paths, antennas * subcarriers)
+        other = every[:, :, heard].conj()
+        return every.transpose(0, 2, 1) @ (other if self.coherence is None else self.coherence @ other)
 
     def _responses(self, weights: np.ndarray) -> Responses:
         """Sum of the paths, each times its weight."""
@@ -138,6 +193,7 @@ def path_prior(
     rx_antenna: int = 0,
     delay_reference: str = "transmission",
     max_paths: int | None = None,
+    errors: PositionErrors | None = None,
 ) -> PathPrior:
     """The prior that a twin's paths give.
 
@@ -148,6 +204,8 @@ def path_prior(
         rx_antenna: Which antenna of the users receives.
         delay_reference: Where delays count from, as in the channel that is estimated.
         max_paths: Number of strongest paths that are kept per user; all by default.
+        errors: How far off places of the twin may be, which tells how far phases of two paths are known beside each
+            other; by default no phase is known.
 
     Raises:
         SiteTwinError: Gains and paths do not belong together, a user has no path, or a choice is unknown.
@@ -161,14 +219,19 @@ def path_prior(
             f"{int((counts == 0).sum())} of {len(counts)} users have no path in the twin; leave them out with "
             "gains.select_users(paths, paths.counts > 0)"
         )
-    a, delay = ideal_response(paths, gains, max_paths=max_paths)
+    a, delay = ideal_response(paths, gains, max_paths=None if errors else max_paths)
     wanted = checked_count("rx_antenna", rx_antenna, 0, a.shape[1] - 1)
     delays = delay.numpy()
     if delay_reference == "first-path":
         delays = delays - first_delays(paths)[:, None]
     values = a[:, wanted].detach().numpy().transpose(0, 2, 1)
     offsets = grid.index.numpy() * grid.spacing_hz
-    return PathPrior(values.astype(np.complex128), np.nan_to_num(delays), offsets)
+    together = None
+    if errors is not None:  # all paths stand in the order of the rows
+        order = np.argsort(-np.sum(np.abs(values) ** 2, axis=2), axis=1, kind="stable")[:, : max_paths or None]
+        values, delays = (np.take_along_axis(v, o, 1) for v, o in ((values, order[:, :, None]), (delays, order)))
+        together = phase_coherence(paths, grid.carrier_hz, errors, order)
+    return PathPrior(values.astype(np.complex128), np.nan_to_num(delays), offsets, together)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +250,7 @@ class SeparablePrior:
         """As `PathPrior.estimate`."""
         antennas, subcarriers = len(self.space), len(self.frequency)
         shape = (len(observed), antennas, subcarriers)
-        values, tones, variance = _checked_pilots(observed, tones, noise_variance, shape)
+        values, tones, variance = checked_pilots(observed, tones, noise_variance, shape)
         pilots = antennas * len(tones)
         own = np.kron(self.space, self.frequency[np.ix_(tones, tones)]) + variance * np.eye(pilots)
         cross = np.kron(self.space, self.frequency[:, tones])
@@ -267,7 +330,7 @@ class MixedPrior:
     def estimate(self, observed: Observed, tones: Integer[np.ndarray, " tones"], noise_variance: float) -> Responses:
         """As `PathPrior.estimate`."""
         shape, share = self.twin.shape, self.generic_share
-        values, tones, variance = _checked_pilots(observed, tones, noise_variance, shape)
+        values, tones, variance = checked_pilots(observed, tones, noise_variance, shape)
         users, antennas, subcarriers = shape
         pilots = antennas * len(tones)
         heard = (np.arange(antennas)[:, None] * subcarriers + tones).ravel()
@@ -277,11 +340,8 @@ class MixedPrior:
         step = max(1, _AT_ONCE // ((paths + pilots) * antennas * subcarriers))
         for first in range(0, users, step):
             some = slice(first, first + step)
-            turns = np.exp(-2j * np.pi * self.twin.delays[some, :, None] * self.twin.offsets_hz)
-            every = (self.twin.gains[some, :, :, None] * turns[:, :, None, :]).reshape(
-                -1, paths, antennas * subcarriers
-            )
-            cross = (1 - share) * (every.transpose(0, 2, 1) @ every[:, :, heard].conj()) + share * generic
+            twin = self.twin.select_users(some).covariance_with(tones)
+            cross = (1 - share) * twin + share * generic
             own = cross[:, heard] + variance * np.eye(pilots)
             out[some] = (cross @ np.linalg.solve(own, values[some].reshape(-1, pilots, 1)))[..., 0]
         return out.reshape(shape)
@@ -337,7 +397,7 @@ def checked_tones(tones: Any, subcarriers: int) -> Integer[np.ndarray, " tones"]
     return values
 
 
-def _checked_pilots(
+def checked_pilots(
     observed: Any, tones: Any, noise_variance: float, shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Pilots, tones and variance that fit a prior of some shape."""
