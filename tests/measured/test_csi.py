@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from sitetwin.channel import OfdmGrid
 from sitetwin.errors import SiteTwinError
-from sitetwin.measured import csi_dataset, on_grid, read_csi, read_dichasus
+from sitetwin.measured import csi_dataset, drives_of, on_grid, read_csi, read_dichasus
 from sitetwin.measured.tfrecords import read_records
 
 SAMPLES, ANTENNAS, CARRIERS = 5, 3, 8
@@ -274,3 +274,43 @@ def test_messages_of_strangers_with_right_checksums_are_read_or_refused(tmp_path
     path.write_bytes(record(message) + record(field(1, field(1, field(1, b"csi") + field(2, message)))))
     with suppress(SiteTwinError):
         list(read_records(path))
+
+
+@pytest.mark.parametrize(
+    ("h", "said"),
+    [
+        (lambda c: np.stack([np.abs(c), np.angle(c)], -1), "look like magnitude and phase in radians; give magnitude"),
+        (lambda c: np.stack([np.abs(c), np.degrees(np.angle(c))], -1), "magnitude and phase in degrees; .*np.radians"),
+        (
+            lambda c: np.stack([20 * np.log10(np.abs(c)) - 80, np.angle(c)], -1),
+            r"look like dB and phase in radians; give 10 \*\* \(dB / 20\)",
+        ),
+        (lambda c: np.abs(c).astype(complex), "no imaginary part: magnitudes have no phase"),
+        (lambda c: c.real.astype(complex), "no imaginary part"),
+    ],
+)
+def test_magnitudes_and_phases_are_told_from_real_and_imaginary_parts(tmp_path, h, said):
+    with pytest.raises(SiteTwinError, match=said):
+        read_csi(archive(tmp_path / "m.npz", h=h(channels(samples=SAMPLES))))
+
+
+def test_drives_are_those_of_the_file_or_of_pauses_in_its_times(tmp_path):
+    count = 40
+    more = {"h": channels(samples=count), "position": positions(count)}
+    time = np.arange(float(count)) + 600.0 * (np.arange(count) >= 25)
+    data = read_csi(archive(tmp_path / "t.npz", **more, time=time[::-1]))
+    number, said = drives_of(data)
+    np.testing.assert_array_equal(number, (np.arange(count) < 15).astype(int))
+    assert "pauses of more than 30 s in the times of the file: 2 drives" in said
+    data = read_csi(archive(tmp_path / "d.npz", **more, time=time, drive=np.repeat([7, 3, 7], [10, 20, 10])))
+    number, said = drives_of(data)
+    np.testing.assert_array_equal(number, np.repeat([1, 0, 1], [10, 20, 10]))
+    assert "that the file numbers: 2 drives" in said
+    number, said = drives_of(read_csi(archive(tmp_path / "n.npz", **more)))
+    assert number is None
+    assert "neither the drive nor the time" in said
+    number, said = drives_of(read_csi(archive(tmp_path / "o.npz", **more, time=np.arange(count) * 1.0)))
+    assert number is None
+    assert "no two of 10 samples" in said
+    with pytest.raises(SiteTwinError, match="drive needs a whole number for each of 40 samples"):
+        read_csi(archive(tmp_path / "w.npz", **more, drive=np.arange(count) + 0.5))

@@ -165,3 +165,28 @@ def test_any_text_is_read_or_refused_in_a_sentence(tmp_path_factory, cells):
     file.write_text("profile,x_m,y_m,z_m,delay_ns,power_db\n" + ",".join(cells) + "\n", encoding="utf-8")
     with pytest.raises(SiteTwinError):
         read_profiles(file)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1e-15, 1e-9, 1.0]), st.integers(8, 40))
+@settings(max_examples=30, deadline=None)
+def test_powers_under_the_name_of_the_other_unit_are_refused(tmp_path_factory, seed, unit, taps):
+    # Receivers' profiles: noise in all taps, and a few paths above it.
+    rng = np.random.default_rng(seed)
+    power = unit * (rng.exponential(1.0, (5, taps)) + 1e4 * (rng.random((5, taps)) < 0.05) * rng.random((5, taps)))
+    rest = {"delay_s": np.arange(taps) * 1e-8, "position": np.zeros((5, 3)) + np.arange(5)[:, None]}
+    path = tmp_path_factory.mktemp("units") / "p.npz"
+    in_db = 10 * np.log10(power)
+    for name, values in (("power", power / power.max()), ("power_db", in_db)):
+        assert read_profiles(archive(path, **{**rest, "power": None, name: values})).sizes["tap"] == taps
+    for name, values, said in (
+        ("power", in_db - in_db.max() + 120, "linear, or dB"),
+        ("power", in_db - in_db.max() - 10, "looks like dB; name it power_db"),
+        ("power_db", power / power.max(), "so that it looks linear; name it power"),
+    ):
+        with pytest.raises(SiteTwinError, match=said):
+            read_profiles(archive(path, **{**rest, "power": None, name: values}))
+
+
+def test_a_linear_noise_that_is_called_db_is_refused(tmp_path):
+    with pytest.raises(SiteTwinError, match="noise_db is 1e-12, so that it looks linear"):
+        read_profiles(archive(tmp_path / "p.npz", noise_db=np.array(1e-12)))

@@ -12,11 +12,14 @@ from typing import Literal, Unpack
 
 import numpy as np
 import xarray as xr
+from scipy.spatial import cKDTree
 
-from sitetwin.calibrate.channels.cell import CalibrationSettings, calibrate_cell
+from sitetwin.calibrate.channels.cell import CalibrationSettings, blocks_of, calibrate_cell
+from sitetwin.calibrate.channels.model import quiet
+from sitetwin.calibrate.channels.orders import order_notes
 from sitetwin.calibrate.channels.outcome import SiteCalibration
 from sitetwin.calibrate.channels.parameters import STAGES, Priors
-from sitetwin.channel import Radio
+from sitetwin.channel import Radio, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.face.places import checked_site
 from sitetwin.face.tracing import TraceChoices, trace_settings
@@ -25,7 +28,7 @@ from sitetwin.hertz import check_carrier
 from sitetwin.measured import profiles_of_csi, profiles_of_table, read_csi, read_profiles, within_site
 from sitetwin.measured.named_arrays import holds_array
 from sitetwin.measured.profiles import Profiles, Window
-from sitetwin.rays import TraceSettings, trace
+from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.site import Site
 
 FITTED = tuple(stage for stage in STAGES if stage != "buildings")
@@ -104,8 +107,35 @@ def calibrate_site(
     tell("trace", 1.0)
     tell("calibrate", 0.0)
     cell = calibrate_cell(site, paths, profiles, radio, user_radio, wanted)
+    if "csi" in data:
+        said = _order_notes(data, profiles, site, paths, radio or Radio(), user_radio or Radio(), wanted)
+        cell = replace(cell, notes=(*cell.notes, *said))
     tell("calibrate", 1.0)
     return SiteCalibration.of(cell, site, positions[0].tolist(), _hash(data))
+
+
+def _order_notes(
+    data: xr.Dataset,
+    profiles: Profiles,
+    site: Site,
+    paths: Paths,
+    radio: Radio,
+    user_radio: Radio,
+    settings: CalibrationSettings,
+) -> list[str]:
+    """Whether the antennas of measured channels stand in another order than the array's."""
+    h = data["csi"].values.astype(np.complex128)
+    if h.shape[1] < 2:
+        return []
+    where = np.stack([data[axis].values for axis in "xyz"], axis=1)
+    number = cKDTree(profiles.positions).query(where)[1]
+    covariance = np.zeros((len(profiles), h.shape[1], h.shape[1]), dtype=np.complex128)
+    np.add.at(covariance, number, np.einsum("uak,ubk->uab", h, h.conj()) / h.shape[2])
+    covariance /= np.bincount(number, minlength=len(profiles))[:, None, None]
+    noise = profiles.noise.mean(axis=1) * profiles.subcarriers
+    with quiet():
+        gains = path_gains(paths, site, profiles.carrier_hz, radio, user_radio)
+    return order_notes(covariance, noise, paths, gains, radio, blocks_of(profiles.positions, settings.block_m))
 
 
 def _settings(own: dict[str, object], *, diffuse: bool) -> CalibrationSettings:

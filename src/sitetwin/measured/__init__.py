@@ -4,6 +4,7 @@ from sitetwin.measured.csi import csi_dataset, on_grid, read_csi
 from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_deepsense, read_lanes
 from sitetwin.measured.deepsense_challenge import is_challenge, read_challenge
 from sitetwin.measured.dichasus import read_dichasus
+from sitetwin.measured.drives import drives_of
 from sitetwin.measured.positions import about_origin, on_site, within_site
 from sitetwin.measured.profile_files import profiles_of_table, read_profiles
 from sitetwin.measured.profiles import Profiles, profiles_of_csi
@@ -12,6 +13,7 @@ __all__ = [
     "Profiles",
     "about_origin",
     "csi_dataset",
+    "drives_of",
     "drives_of_track",
     "is_challenge",
     "on_grid",

@@ -2,7 +2,8 @@
 
 A file holds arrays of these names: ``h`` (samples, antennas, subcarriers), ``frequency`` (subcarriers) in Hz, and
 ``position`` (samples, 3) in metres of the site's frame, or ``latitude`` and ``longitude`` (samples) in degrees;
-``time`` (samples) in seconds if known. Complex numbers are complex, or a last axis of two with real and imaginary part.
+``time`` (samples) in seconds and ``drive`` (samples), a number for each drive, if known. Complex numbers are complex,
+or a last axis of two with real and imaginary part.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from sitetwin.measured.plausible import check_degrees
 from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.untrusted.arrays import as_float64
 
-_FLAT = ("frequency", "latitude", "longitude", "time")
+_FLAT = ("frequency", "latitude", "longitude", "time", "drive")
 _NAMES = ("h", "position", *_FLAT)
 _AXES = ("sample", "antenna", "subcarrier")
 _COORDINATES = {2: (("latitude", "longitude"), "degrees"), 3: (("x", "y", "z"), "m")}
 _NEAR = 0.01  # of a spacing: frequencies that differ by less are one subcarrier
+_ENOUGH = 32  # numbers of which real parts of one sign are no chance
 
 
 def read_csi(path: Path | str) -> xr.Dataset:
@@ -40,7 +42,8 @@ def read_csi(path: Path | str) -> xr.Dataset:
         not finite, or whose position is unknown, are left out; the attribute ``left_out`` counts them.
 
     Raises:
-        SiteTwinError: The file is missing or damaged, lacks an array, or holds something else; no sample is left.
+        SiteTwinError: The file is missing or damaged, lacks an array, or holds something else, such as magnitudes and
+            phases; no sample is left.
     """
     where, what = Path(path), f"the measured channels '{path}'"
     arrays = named_arrays(where, what, _NAMES, _FLAT)
@@ -49,12 +52,13 @@ def read_csi(path: Path | str) -> xr.Dataset:
         raise SiteTwinError(f"{what}: h has {h.ndim} axes, not (samples, antennas, subcarriers); {_MEND}")
     frequency = _real(_wanted(arrays, "frequency", what), what, "frequency")
     time = _real(arrays["time"], what, "time") if "time" in arrays else np.full(len(h), np.nan)
+    drive = _real(arrays["drive"], what, "drive") if "drive" in arrays else None
     if "position" in arrays:
-        return csi_dataset(h, frequency, _real(arrays["position"], what, "position"), time, what)
+        return csi_dataset(h, frequency, _real(arrays["position"], what, "position"), time, what, drive)
     globe = [_real(_wanted(arrays, name, what), what, name) for name in ("latitude", "longitude")]
     if any(one.shape != (len(h),) for one in globe):
         raise SiteTwinError(f"{what}: latitude and longitude need one number for each of {len(h)} samples; {_MEND}")
-    return csi_dataset(h, frequency, np.stack(globe, axis=1), time, what)
+    return csi_dataset(h, frequency, np.stack(globe, axis=1), time, what, drive)
 
 
 def csi_dataset(
@@ -63,6 +67,7 @@ def csi_dataset(
     position: Float[np.ndarray, "positions axes"],
     time: Float[np.ndarray, " times"],
     what: str = "the measured channels",
+    drive: Float[np.ndarray, " drives"] | None = None,
 ) -> xr.Dataset:
     """Put measured channels into one frame, checked; a notebook with arrays of its own starts here.
 
@@ -72,13 +77,14 @@ def csi_dataset(
         position: Metres in the frame of the site (samples, 3), or degrees of latitude and longitude (samples, 2).
         time: Seconds; NaN where unknown.
         what: What they are, for messages.
+        drive: Whole number of each sample's drive, where known.
 
     Returns:
         As `read_csi`.
 
     Raises:
-        SiteTwinError: The lengths do not agree, frequencies are none, positions are radians or far off, or no
-            sample is left.
+        SiteTwinError: The lengths do not agree, frequencies are none, positions are radians or far off, drives are no
+            whole numbers, or no sample is left.
     """
     count = len(csi)
     if len(frequency) != csi.shape[2] or len(position) != count or len(time) != count:
@@ -86,6 +92,8 @@ def csi_dataset(
             f"{what}: {count} samples of {csi.shape[2]} subcarriers go with {len(frequency)} frequencies, "
             f"{len(position)} positions and {len(time)} times; {_MEND}"
         )
+    if drive is not None and (len(drive) != count or (drive != np.round(drive)).any()):
+        raise SiteTwinError(f"{what}: drive needs a whole number for each of {count} samples; {_MEND}")
     if position.ndim != 2 or position.shape[1] not in (2, 3):
         raise SiteTwinError(f"{what}: positions are (samples, 3) in metres or (samples, 2) in degrees; {_MEND}")
     if (np.abs(position[np.isfinite(position)]) > LARGEST_COORDINATE).any():
@@ -107,7 +115,11 @@ def csi_dataset(
     if position.shape[1] == 2:
         check_degrees(position[kept])
     names, units = _COORDINATES[position.shape[1]]
-    columns = {name: ("sample", column, {"units": units}) for name, column in zip(names, position[kept].T, strict=True)}
+    columns: dict[str, tuple[str, np.ndarray, dict[str, str]]] = {
+        name: ("sample", column, {"units": units}) for name, column in zip(names, position[kept].T, strict=True)
+    }
+    if drive is not None:
+        columns["drive"] = ("sample", drive[kept].astype(np.int64), {})
     return data.assign(columns).assign(time=("sample", time[kept], {"units": "s"}))
 
 
@@ -148,10 +160,30 @@ def _wanted(arrays: dict[str, np.ndarray], name: str, what: str) -> np.ndarray:
 
 def _complex(h: Shaped[np.ndarray, "*shape"], what: str) -> np.ndarray:
     if h.dtype.kind == "c":
+        if h.size >= _ENOUGH and not h.imag.any() and np.ptp(h.real) > 0:
+            raise SiteTwinError(f"{what}: h has no imaginary part: magnitudes have no phase; give complex channels")
         return h
     if h.dtype.kind == "f" and h.ndim == 4 and h.shape[3] == 2:
+        _refuse_polar(h, what)
         return h[..., 0] + 1j * h[..., 1]
     raise SiteTwinError(f"{what}: h is neither complex nor has a last axis of real and imaginary part; {_MEND}")
+
+
+def _refuse_polar(h: np.ndarray, what: str) -> None:
+    """Refuse magnitude (or dB) and phase in the place of real and imaginary part: real parts have both signs."""
+    first, second = h[..., 0][np.isfinite(h[..., 0])], h[..., 1][np.isfinite(h[..., 1])]
+    some = first[first != 0]
+    if len(some) < _ENOUGH or ((some > 0).any() and (some < 0).any()) or not second.size or np.ptp(some) == 0:
+        return
+    kind = "magnitude" if some[0] > 0 else "dB"
+    unit = "radians" if np.abs(second).max() <= 2 * np.pi * (1 + 1e-6) else "degrees"
+    mend = {"magnitude": "magnitude", "dB": "10 ** (dB / 20)"}[kind]
+    turn = "phase" if unit == "radians" else "np.radians(phase)"
+    sign = "positive" if kind == "magnitude" else "negative"
+    raise SiteTwinError(
+        f"{what}: the first numbers of h's last axis are all {sign}, which real parts of channels never are: they look "
+        f"like {kind} and phase in {unit}; give {mend} * exp(1j * {turn})"
+    )
 
 
 def _real(values: Shaped[np.ndarray, "*shape"], what: str, name: str) -> np.ndarray:

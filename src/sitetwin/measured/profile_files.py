@@ -36,6 +36,9 @@ _UNEVEN = 1e-3  # of a step by which delays may lie off an even grid
 _LONGEST_S = 1e-3  # 300 km of path: longer delays are of another unit
 _SHORTEST_S = 1e-12
 _STRONGEST_DB, _WEAKEST_DB = 200.0, -400.0
+_FEWEST = 8  # powers of which a unit can be told
+_SAME_DB = 1.0  # all powers within so little: no profile is so even
+_EVEN_DB = 0.2  # from the weakest tenth to the middle: noise alone spreads by 8 dB there
 
 
 def read_profiles(path: Path | str) -> xr.Dataset:
@@ -165,10 +168,38 @@ def _power(arrays: Mapping[str, np.ndarray], what: str) -> Float[np.ndarray, "pr
     if name == "power_db":
         if len(known) and not (known.min() >= _WEAKEST_DB and known.max() <= _STRONGEST_DB):
             raise SiteTwinError(f"{what}: power_db reaches from {known.min():g} to {known.max():g} dB; check its unit")
+        _refuse_linear(known, what)
         return 10.0 ** (power / 10)
     if len(known) and (known < 0).any():
         raise SiteTwinError(f"{what}: power is negative, so that it looks like dB; name it power_db, or give it linear")
+    _refuse_decibels(known, what)
     return power
+
+
+def _refuse_linear(known: np.ndarray, what: str) -> None:
+    """Refuse linear powers that are called dB: small positive numbers would all be the same power, 0 dB."""
+    some = known[known != 0]
+    if len(some) < _FEWEST or (some < 0).any() or np.ptp(some) == 0:
+        return
+    low, middle = np.quantile(some, [0.1, 0.5])
+    if middle < 1 and (np.ptp(some) < _SAME_DB or middle - low < _EVEN_DB):
+        raise SiteTwinError(
+            f"{what}: half of power_db lies between {some.min():.3g} and {middle:.3g} dB, which no receiver's noise "
+            "does, so that it looks linear; name it power, or give dB"
+        )
+
+
+def _refuse_decibels(known: np.ndarray, what: str) -> None:
+    """Refuse positive decibels that are called linear: of linear powers most are far below the strongest."""
+    some = known[known > 0]
+    if len(some) < _FEWEST:
+        return
+    low, middle, high = float(some.min()), float(np.median(some)), float(some.max())
+    if middle >= 1 and low < high <= _STRONGEST_DB:
+        raise SiteTwinError(
+            f"{what}: half of power lies above {middle:.3g} and none above {high:.3g}: linear, or dB? name it power_db "
+            "if it is dB (with a minus sign if it is a loss); linear powers may be scaled by any factor, as 1e-6"
+        )
 
 
 def _delays(arrays: Mapping[str, np.ndarray], what: str, taps: int) -> Float[np.ndarray, " taps"]:
@@ -219,6 +250,9 @@ def _noise(arrays: Mapping[str, np.ndarray], what: str, count: int) -> Float[np.
     if len(noise) not in (1, count):
         raise SiteTwinError(f"{what}: {name} has {len(noise)} numbers; give one, or one for each of {count} profiles")
     if name == "noise_db":
+        some = noise[np.isfinite(noise)]
+        if len(some) and ((some > 0) & (some < 1e-3)).all():
+            raise SiteTwinError(f"{what}: noise_db is {some[0]:g}, so that it looks linear; name it noise, or give dB")
         return np.broadcast_to(10.0 ** (noise / 10), (count,)).copy()
     if (noise[np.isfinite(noise)] <= 0).any():
         raise SiteTwinError(f"{what}: noise is not above zero; give it linear, or as noise_db")
