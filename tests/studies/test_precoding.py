@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.studies.small_precoding import SMALL
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import CorrectorSchedule, MlpSize, UNetSize
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
 from sitetwin.site.recipes import VariantRecipe
 from sitetwin.site.variants import HiddenMaterials
@@ -17,7 +17,6 @@ from sitetwin.studies.precoding.channels import data_subcarriers, measured
 from sitetwin.studies.precoding.config import (
     CANYON,
     MATERIAL_CHOICES,
-    Evaluation,
     Imperfections,
     PrecodedLink,
     precoding_study,
@@ -28,19 +27,6 @@ from sitetwin.studies.precoding.results import read_precoding_results
 from sitetwin.studies.precoding.statistics import umi_delay_spread_s
 from sitetwin.studies.precoding.study import run_precoding_study
 
-SMALL = Evaluation(
-    seeds=(0, 1),
-    users=60,
-    splits=("random", "drives"),
-    ray_users=10,
-    rays=(1000,),
-    calibration_users=0,
-    tap_samples=False,
-    unet=CorrectorSchedule(epochs=2),
-    mlp=CorrectorSchedule(epochs=2),
-    unet_sizes=(UNetSize((8, 8, 8, 8)), UNetSize((8, 8, 8, 8), 5)),
-    mlp_sizes=(MlpSize((16, 16, 16)),),
-)
 NOTHING = Imperfections(
     site=VariantRecipe(name="the same"),
     tree_spacing_m=0,
@@ -143,7 +129,7 @@ def test_the_page_shows_each_figure_and_both_printed_values(folder):
     names = {path.stem for path in (folder / "figures").glob("*.png")}
     assert names == {"fig4-rays", "fig4-mechanisms", "fig5-materials", "fig6-random", "fig6-drives", "statistics"}
     table = precoding_table(json.loads((folder / "results.json").read_text()))
-    assert table.row_count == 2 * 10 + 10
+    assert table.row_count == 2 * 10 + 11
 
 
 def test_errors_of_measurement_have_the_size_that_was_asked_for():

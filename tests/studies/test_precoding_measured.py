@@ -5,40 +5,37 @@ import numpy as np
 import pytest
 import torch
 from tests.measured import test_csi as files
+from tests.studies.small_precoding import SMALL
 
 from sitetwin.channel import AntennaArray, FieldOptions, OfdmGrid, Radio, frequency_response, path_gains
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import CorrectorSchedule, MlpSize, UNetSize
 from sitetwin.link import response_of_taps
 from sitetwin.rays import trace
 from sitetwin.report.precoding.page import write_precoding_report
-from sitetwin.studies.precoding.channels import quiet
-from sitetwin.studies.precoding.config import DrivePlace, Evaluation, RecordsBand, precoding_study
-from sitetwin.studies.precoding.drive_test import read_drive_test
+from sitetwin.studies.precoding.calibrated import SoundedFile
+from sitetwin.studies.precoding.channels import quiet, taps_of
+from sitetwin.studies.precoding.config import DrivePlace, RecordsBand, precoding_study
+from sitetwin.studies.precoding.drive_test import read_drive_test, study_of_drive_test
 from sitetwin.studies.precoding.results import read_precoding_results
 from sitetwin.studies.precoding.study import run_precoding_study
-from sitetwin.studies.precoding.worlds import open_place, settings_of
+from sitetwin.studies.precoding.worlds import open_place, settings_of, twin_world
 
 PLACE = DrivePlace(scene="simple_street_canyon", base_station=(-40.0, 0.0, 12.0))
 USERS, ANTENNAS, CARRIERS, SPACING = 80, 4, 32, 1e6
 FREQUENCY = 3.5e9 + (np.arange(CARRIERS) - CARRIERS // 2) * SPACING
-SMALL = Evaluation(
-    seeds=(0,),
-    splits=("random", "blocks"),
-    ray_users=10,
-    rays=(1000,),
-    calibration_users=0,
-    tap_samples=False,
-    unet=CorrectorSchedule(epochs=2),
-    mlp=CorrectorSchedule(epochs=2),
-    unet_sizes=(UNetSize((8, 8, 8, 8)),),
-    mlp_sizes=(MlpSize((16, 16, 16)),),
+HERE = SMALL.model_copy(
+    update={
+        "seeds": (0,),
+        "splits": ("random", "blocks"),
+        "calibration_users": 40,
+        "unet_sizes": SMALL.unet_sizes[:1],
+    }
 )
 
 
 def small(place=PLACE):
     study = precoding_study("quick", place)
-    return study.model_copy(update={"evaluation": SMALL, "diffraction": False, "max_depth": 1})
+    return study.model_copy(update={"evaluation": HERE, "diffraction": False, "max_depth": 1})
 
 
 def street(users=USERS):
@@ -80,6 +77,10 @@ def test_a_file_goes_through_the_whole_study_and_is_called_measured(tmp_path, re
     assert twin.loss_db.mean == pytest.approx(0, abs=0.15)
     assert twin.nmse_raw_db.mean < -20
     assert "true path powers" not in {row.method for row in results.rows}
+    nmse = {row.method: row.nmse_gain_db.mean for row in results.rows if row.figure == "materials" and row.nmse_gain_db}
+    assert nmse["fitted"] < nmse["MC3"] - 3  # the file is the twin of MC1; its walls are no brick
+    assert twin.user_loss_db.mean == pytest.approx(0, abs=0.15)
+    assert any("no split into drives: the file says neither the drive nor the time" in note for note in results.notes)
     page = write_precoding_report(tmp_path / "run").read_text()
     assert "measured channels" in page
     assert "synthetic" not in page
@@ -150,3 +151,43 @@ def test_a_clock_is_found_to_a_part_of_a_sample_and_a_user_without_a_twin_by_its
 def test_a_place_without_drives_needs_measured_channels(tmp_path):
     with pytest.raises(SiteTwinError, match="has no drives; give drives past the base station, or measured channels"):
         run_precoding_study(small(), tmp_path / "run")
+
+
+def test_drives_of_a_file_make_a_split_and_are_refused_where_they_are_not_there(tmp_path, response):
+    site, _ = open_place(small())
+    halves = (np.arange(USERS) >= USERS // 2).astype(int)
+    told = read_drive_test(files_with(tmp_path / "d.npz", response, drive=halves), small(), site)
+    np.testing.assert_array_equal(told.users.drive, halves)
+    study, said = study_of_drive_test(small(), told)
+    assert study.evaluation.splits == ("random", "blocks", "drives")
+    assert "that the file numbers: 2 drives" in said
+    assert study_of_drive_test(small(), told, ("random",))[0].evaluation.splits == ("random",)
+    silent = read_drive_test(files_with(tmp_path / "n.npz", response), small(), site)
+    assert silent.digest != told.digest
+    study, said = study_of_drive_test(small(), silent)
+    assert study.evaluation.splits == ("random", "blocks")
+    with pytest.raises(SiteTwinError, match=r"n.npz' cannot be split into drives: .* give the array 'drive'.*'time'"):
+        study_of_drive_test(small(), silent, ("random", "drives"))
+    mixed = read_drive_test(files_with(tmp_path / "m.npz", response, drive=np.arange(USERS) % 2), small(), site)
+    assert study_of_drive_test(small(), mixed)[0].evaluation.splits == ("random", "blocks")  # neighbours everywhere
+    for splits, match in ((("drive",), "splits are drive; name random, blocks, drives"), ((), "splits are none")):
+        with pytest.raises(SiteTwinError, match=match):
+            run_precoding_study(small(), tmp_path / "run", measured=tmp_path / "n.npz", splits=splits)
+
+
+def test_channels_that_materials_are_fitted_to_have_the_delays_of_the_twin(tmp_path, response):
+    late = np.random.default_rng(1).uniform(0, CARRIERS, USERS)
+    clock = np.exp(-2j * np.pi * late[:, None] * np.arange(CARRIERS) / CARRIERS)
+    site, station = open_place(small())
+    drive = read_drive_test(files_with(tmp_path / "m.npz", response * clock[:, None, :]), small(), site)
+    study, _ = study_of_drive_test(small(), drive)
+    twin = twin_world(study, site, station, drive.users, lambda stage, share: None)
+    timed = drive.timed(drive.link, taps_of(study, twin, 3.5e9))
+    rows = np.flatnonzero(twin.paths.counts)
+    grid = OfdmGrid(3.5e9, CARRIERS, SPACING)
+    heard = SoundedFile(drive.link, twin, timed).response(rows, grid, np.random.default_rng(0))
+    own = response[rows]
+    agreement = np.abs((heard * own.conj()).sum(axis=(1, 2))) / (
+        np.linalg.norm(heard, axis=(1, 2)) * np.linalg.norm(own, axis=(1, 2))
+    )
+    assert np.median(agreement) > 0.99

@@ -33,6 +33,13 @@ def precoding(
             help="Measured channels (npz, h5, mat, tfrecords) at the place of --cell, in the target's stead.",
         ),
     ] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            help="How users are split, separated by commas: random, blocks, drives; all that place or file allow by "
+            "default."
+        ),
+    ] = None,
 ) -> None:
     """Measure what a channel twin is worth to a precoding transmitter, by bit error rates."""
     from sitetwin.report import precoding_table, write_precoding_report
@@ -42,8 +49,9 @@ def precoding(
     if measured is not None and cell is None:
         raise SiteTwinError("measured channels need the place where they were measured; give it with --cell")
     study = precoding_study(profile) if cell is None else precoding_study(profile, read_place(cell))
+    wanted = None if splits is None else [one.strip() for one in splits.split(",")]
     with resumed_again(to), progress_bars() as tell:
-        run_precoding_study(study, to, tell, measured)
+        run_precoding_study(study, to, tell, measured, wanted)
         tell("report", 0.0)
         page = write_precoding_report(to)
         tell("report", 1.0)

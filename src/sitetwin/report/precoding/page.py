@@ -78,7 +78,7 @@ def precoding_table(results: dict[str, Any] | PrecodingResults) -> Table:
     table = terminal_table(f"SNR loss against the genie at a bit error rate of 1e-3 ({kind}; 95 % over seeds)")
     for name in ("MHz", "split", "method"):
         table.add_column(name, overflow="fold")
-    for name in ("loss, dB", "NMSE, dB", "efficiency"):
+    for name in ("loss, dB", "median user, dB", "NMSE, dB", "efficiency"):
         table.add_column(name, justify="right")
     for row in typed.rows:
         if row.figure in ("networks", "statistics"):
@@ -87,14 +87,17 @@ def precoding_table(results: dict[str, Any] | PrecodingResults) -> Table:
                 row.split,
                 Text(row.method),
                 _loss(row.loss_db),
+                _loss(row.user_loss_db),
                 interval(row.nmse_gain_db, unit=""),
                 interval(row.efficiency, unit="", digits=3),
             )
     return table
 
 
-def _loss(estimate: Estimate) -> str:
-    """An SNR loss, or in how many seeds the bit error rate is never reached."""
+def _loss(estimate: Estimate | None) -> str:
+    """An SNR loss, or in how many seeds the bit error rate is never reached; nothing where it was not computed."""
+    if estimate is None:
+        return ""
     if estimate.mean is not None:
         return interval(estimate, unit="", digits=2)
     never = sum(value is None for value in estimate.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,42 +12,104 @@ from torch import Tensor
 from sitetwin.calibrate.channels import CalibrationSettings, calibrate_cell
 from sitetwin.calibrate.channels.parameters import Stage
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains, prepare
+from sitetwin.channel.delay_shares import first_delays
+from sitetwin.errors import SiteTwinError
 from sitetwin.measured import csi_dataset
 from sitetwin.measured.profiles import profiles_of_csi
 from sitetwin.studies.precoding.channels import antenna_errors, quiet, taps_of_gains
-from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.config import PrecodedLink, PrecodingStudy
 from sitetwin.studies.precoding.worlds import World
 
 _STAGES: tuple[Stage, ...] = ("offset", "materials", "buildings")
 
 
+@dataclass(frozen=True, eq=False)
+class SoundedTarget:
+    """What a synchronised sounder measures in a simulated target: with its noise, timing errors and antennas.
+
+    Attributes:
+        study: The configuration.
+        target: The target.
+        seed: Seed of the target, which draws the errors of its antennas.
+    """
+
+    study: PrecodingStudy
+    target: World
+    seed: int
+
+    def reached(self, rows: np.ndarray) -> np.ndarray:
+        """(users) bool, whether a path of the target reaches users."""
+        found: np.ndarray = self.target.paths.counts[rows] > 0
+        return found
+
+    def response(self, rows: np.ndarray, grid: OfdmGrid, rng: np.random.Generator) -> np.ndarray:
+        """(users, antennas, subcarriers) complex64."""
+        return _sounded(self.study, self.target, rows, grid, self.seed, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class SoundedFile:
+    """Channels of a file, each moved to the delay at which it agrees best with the twin's.
+
+    Attributes:
+        link: The link, whose subcarriers are those of the file.
+        twin: The twin.
+        timed: (users, antennas, subcarriers) complex, the first path of the twin at tap `taps_before` of each.
+    """
+
+    link: PrecodedLink
+    twin: World
+    timed: np.ndarray
+
+    def reached(self, rows: np.ndarray) -> np.ndarray:
+        """(users) bool: all of them."""
+        return np.ones(len(rows), dtype=bool)
+
+    def response(self, rows: np.ndarray, grid: OfdmGrid, rng: np.random.Generator) -> np.ndarray:
+        """(users, antennas, subcarriers) complex64, the delay of the twin's first path put back."""
+        late = first_delays(self.twin.paths)[rows] - self.link.taps_before / self.link.sampling_hz
+        index = np.arange(self.link.subcarriers) - self.link.subcarriers // 2
+        turns = np.exp(-2j * np.pi * late[:, None] * index * self.link.sampling_hz / self.link.subcarriers)
+        moved: np.ndarray = (self.timed[rows] * turns[:, None, :]).astype(np.complex64)
+        return moved
+
+
+Sounded = SoundedTarget | SoundedFile
+"""Channels that were measured at users."""
+
+
 def calibrated_taps(
-    study: PrecodingStudy, twin: World, target: World, training: Tensor, carrier_hz: float, seed: int
+    study: PrecodingStudy, twin: World, sounded: Sounded, training: Tensor, carrier_hz: float, seed: int
 ) -> Tensor:
     """Impulse responses of the twin, its materials fitted to channels that were measured at training users.
 
-    The drive test's sounder is synchronised with the base station. Its channels have the noise, the timing errors and
-    the antennas of the target. Geometry, pose and positions stay those of the twin.
+    Geometry, pose and positions stay those of the twin.
 
     Args:
         study: The configuration.
         twin: The twin.
-        target: The target.
+        sounded: Gives the measured channels of users whom the twin reaches.
         training: (users) int64, rows of the users whose channels may be looked at.
         carrier_hz: Carrier frequency, Hz.
         seed: Draws the users who are fitted, and the errors of measurement.
 
     Returns:
         (users, antennas, taps) complex64 of all users, as `taps_of`.
+
+    Raises:
+        SiteTwinError: The channels tell no materials: there are fewer of them than parameters, or no path stands out of
+            their noise.
     """
     rng = np.random.default_rng([seed, 19, round(carrier_hz / 1e3)])
     rows = training.numpy()
-    rows = rows[(twin.paths.counts[rows] > 0) & (target.paths.counts[rows] > 0)]
+    rows = rows[(twin.paths.counts[rows] > 0) & sounded.reached(rows)]
+    if not len(rows):
+        raise SiteTwinError("no training user is reached by a path of the twin")
     rows = np.sort(rng.permutation(rows)[: study.evaluation.calibration_users])
     grid = OfdmGrid(carrier_hz, study.link.subcarriers, study.link.sampling_hz / study.link.subcarriers)
     paths, options = twin.paths.select_users(rows), FieldOptions(foliage=twin.foliage)
     data = csi_dataset(
-        _sounded(study, target, rows, grid, seed, rng),
+        sounded.response(rows, grid, rng),
         grid.frequencies_hz.numpy(),
         np.asarray(paths.users, dtype=np.float64),
         np.full(len(rows), np.nan),

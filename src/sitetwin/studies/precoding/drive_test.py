@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.link import response_of_taps, taps_of_response
-from sitetwin.measured import on_site, read_csi, read_dichasus
+from sitetwin.measured import drives_of, on_site, read_csi, read_dichasus
 from sitetwin.site import Site, inside_building
 from sitetwin.site.places.placement import ground_height, over_ground
 from sitetwin.studies.precoding.config import DrivePlace, PrecodedLink, PrecodingStudy
+from sitetwin.studies.precoding.networks import drive_split
 from sitetwin.studies.precoding.worlds import Users
 from sitetwin.untrusted import naming
 
@@ -38,6 +40,7 @@ class DriveTest:
         users: Where they were measured.
         link: The link with the array and band of the measurement.
         left_out: Samples of the file that are not used: without channel or position, indoors or below the ground.
+        drives: How drives are told apart, or why they cannot be.
     """
 
     name: str
@@ -46,6 +49,7 @@ class DriveTest:
     users: Users
     link: PrecodedLink
     left_out: int
+    drives: str = ""
 
     def facts(self) -> dict[str, Any]:
         """What results say of the measurement."""
@@ -57,10 +61,11 @@ class DriveTest:
             "carrier_hz": self.link.carriers_hz[0],
             "band_hz": self.link.band_hz,
             "antennas": self.link.antennas,
+            "drives": self.drives,
         }
 
-    def taps(self, link: PrecodedLink, twin: Tensor) -> tuple[Tensor, float]:
-        """Impulse responses, whose delays count as those of the twin.
+    def timed(self, link: PrecodedLink, twin: Tensor) -> np.ndarray:
+        """(users, antennas, subcarriers) channels, whose delays count as those of the twin.
 
         A receiver's clock has no common zero with the twin. Each user's channel is moved to the delay at which it
         agrees best with the twin's, whatever the phases of the antennas; where the twin has no path, its strongest tap
@@ -70,8 +75,6 @@ class DriveTest:
             link: The link.
             twin: (users, antennas, taps) complex64, impulse responses of the twin.
 
-        Returns:
-            (users, antennas, taps) complex64, and the share of the median user's power outside the taps.
         """
         known = response_of_taps(twin.numpy(), link.subcarriers)
         first = np.zeros((1, link.antennas, link.taps), np.complex64)
@@ -79,8 +82,20 @@ class DriveTest:
         known[np.abs(known).sum(axis=(1, 2)) == 0] = response_of_taps(first, link.subcarriers)
         late = _delays(self.response, known)
         index = np.arange(link.subcarriers) - link.subcarriers // 2
-        moved = self.response * np.exp(2j * np.pi * late[:, None] * index / link.subcarriers)[:, None, :]
-        every = taps_of_response(moved)
+        moved: np.ndarray = self.response * np.exp(2j * np.pi * late[:, None] * index / link.subcarriers)[:, None, :]
+        return moved
+
+    def taps(self, link: PrecodedLink, twin: Tensor) -> tuple[Tensor, float]:
+        """Impulse responses of the channels as `timed`.
+
+        Args:
+            link: The link.
+            twin: (users, antennas, taps) complex64, impulse responses of the twin.
+
+        Returns:
+            (users, antennas, taps) complex64, and the share of the median user's power outside the taps.
+        """
+        every = taps_of_response(self.timed(link, twin))
         kept = every[..., : link.taps]
         power = (np.abs(every) ** 2).sum(axis=(1, 2))
         outside = 1 - (np.abs(kept) ** 2).sum(axis=(1, 2)) / power
@@ -111,16 +126,20 @@ def read_drive_test(path: Path, study: PrecodingStudy, site: Site) -> DriveTest:
         link = _link(study.link, frequency, place.antennas)
         positions, there = _positions(data, place, site)
     rows = there.nonzero()[0]
+    drive, said = drives_of(data.isel(sample=rows))
     digest = hashlib.sha256()
-    for part in (csi, frequency, positions):
+    told = np.zeros(0, dtype=np.int64) if drive is None else drive
+    for part in (csi, frequency, positions, told):
         digest.update(np.ascontiguousarray(part).tobytes())
+    indoors = int((~there).sum())
     return DriveTest(
         name=path.name,
         digest=digest.hexdigest(),
         response=csi[rows],
-        users=Users(positions[rows], np.zeros(len(rows), dtype=np.int64), int((~there).sum())),
+        users=Users(positions[rows], np.zeros(len(rows), dtype=np.int64) if drive is None else drive, indoors),
         link=link,
-        left_out=int(data.attrs["left_out"]) + int((~there).sum()),
+        left_out=int(data.attrs["left_out"]) + indoors,
+        drives=said,
     )
 
 
@@ -136,11 +155,51 @@ def _delays(response: np.ndarray, known: np.ndarray) -> np.ndarray:
     return found
 
 
-def study_of_drive_test(study: PrecodingStudy, drive: DriveTest) -> PrecodingStudy:
-    """The study at the array, band and users of measured channels; whole drives are not told apart in a file."""
-    splits = tuple(one for one in study.evaluation.splits if one != "drives")
-    evaluation = study.evaluation.model_copy(update={"splits": splits, "users": len(drive.response)})
-    return study.model_copy(update={"link": drive.link, "evaluation": evaluation})
+def study_of_drive_test(
+    study: PrecodingStudy, drive: DriveTest, splits: Sequence[str] | None = None
+) -> tuple[PrecodingStudy, str]:
+    """The study at the array, band, users and drives of measured channels.
+
+    Args:
+        study: The configuration.
+        drive: The measured channels.
+        splits: How users are split; by default as the study says, and into drives where they can be told apart.
+
+    Returns:
+        The study, and a sentence on what was done about drives; empty where they were not wanted.
+
+    Raises:
+        SiteTwinError: A split into drives was asked for and the file's users cannot be split so.
+    """
+    told = drive.drives
+    if splits is None or "drives" in splits:
+        refusal = _no_split_into_drives(study, drive)
+        if splits is not None and refusal:
+            raise SiteTwinError(
+                f"'{drive.name}' cannot be split into drives: {refusal}; give the array 'drive', a whole number "
+                "for each sample, or 'time' in seconds with pauses between the drives, or leave that split out"
+            )
+        if refusal:
+            told = f"no split into drives: {refusal}"
+        rest = tuple(one for one in study.evaluation.splits if one != "drives")
+        splits = splits or (rest if refusal else (*rest, "drives"))
+    else:
+        told = ""
+    evaluation = study.evaluation.model_copy(update={"splits": tuple(splits), "users": len(drive.response)})
+    return study.model_copy(update={"link": drive.link, "evaluation": evaluation}), told
+
+
+def _no_split_into_drives(study: PrecodingStudy, drive: DriveTest) -> str:
+    """Why users cannot be split into whole drives; empty where they can in every seed."""
+    if len(np.unique(drive.users.drive)) < 2:
+        return drive.drives
+    positions, number = (torch.from_numpy(v) for v in (drive.users.positions, drive.users.drive))
+    for seed in study.evaluation.seeds:
+        try:
+            drive_split(study, positions, number, seed)
+        except SiteTwinError as error:
+            return str(error)
+    return ""
 
 
 def _read(path: Path, place: DrivePlace) -> xr.Dataset:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from sitetwin.learn import ChannelScores, channel_scores
-from sitetwin.link import LinkCurve, precoder, semi_analytic, snr_loss_db, unit_power
+from sitetwin.link import LinkCurve, precoder, semi_analytic, snr_loss_db, unit_power, user_snr_losses_db
 from sitetwin.studies.precoding.channels import responses
 from sitetwin.studies.precoding.config import PrecodedLink
 
@@ -24,6 +24,8 @@ class Judgement:
     Attributes:
         ber: Bit error rate at each SNR, mean over the users.
         loss_db: How much more SNR than the genie it needs for a bit error rate of 1e-3; None if it never reaches it.
+        user_loss_db: Median over the users of how much more SNR each needs for a bit error rate of 1e-3 of its own;
+            None where that is no number.
         scores: NMSEs and efficiency; None for a method that finds no channel.
         users: Users who judged.
         silent: Users for whom it found nothing, so that the first antenna sends alone.
@@ -31,6 +33,7 @@ class Judgement:
 
     ber: list[float]
     loss_db: float | None
+    user_loss_db: float | None
     scores: ChannelScores | None
     users: int = 0
     silent: int = 0
@@ -60,7 +63,7 @@ class Judge:
 
     def of_curve(self, curve: LinkCurve) -> Judgement:
         """Judge a curve that no found channel stands behind."""
-        return Judgement(curve.ber.tolist(), self._loss(curve), None, len(self.truth))
+        return Judgement(curve.ber.tolist(), self._loss(curve), self._user_loss(curve), None, len(self.truth))
 
     def of_channels(self, found: Tensor, gain: complex, truth: Tensor | None = None) -> Judgement:
         """Judge found impulse responses.
@@ -77,8 +80,15 @@ class Judge:
         power = np.where(silent, 1 / self.link.antennas, power)
         curve = self.curve(known / np.sqrt(power)[:, None, None])
         scores = channel_scores(self.truth if truth is None else truth, found, gain, self.link.subcarriers)
-        return Judgement(curve.ber.tolist(), self._loss(curve), scores, len(self.truth), int(silent.sum()))
+        losses = self._loss(curve), self._user_loss(curve)
+        return Judgement(curve.ber.tolist(), *losses, scores, len(self.truth), int(silent.sum()))
 
     def _loss(self, curve: LinkCurve) -> float | None:
         loss = snr_loss_db(curve, self.genie, TARGET_BER)
         return loss if math.isfinite(loss) else None
+
+    def _user_loss(self, curve: LinkCurve) -> float | None:
+        losses = user_snr_losses_db(curve, self.genie, TARGET_BER)
+        losses = losses[~np.isnan(losses)]
+        middle = float(np.median(losses)) if len(losses) else math.inf
+        return middle if math.isfinite(middle) else None

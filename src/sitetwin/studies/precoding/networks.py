@@ -84,11 +84,27 @@ def split_users(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: 
         return random_split(users, generator, sizes.train_share)
     if kind == "blocks":
         return block_split(channels.positions, generator, sizes.block_m, sizes.guard_m, 1 - sizes.train_share)
-    drives = channels.drive.unique()
+    return drive_split(study, channels.positions, channels.drive, seed)
+
+
+def drive_split(study: PrecodingStudy, positions: Tensor, drive: Tensor, seed: int) -> Split:
+    """Training and test users in different drives.
+
+    Args:
+        study: The configuration.
+        positions: (users, 3) float64, metres.
+        drive: (users) int64.
+        seed: Draws the drives that are held out.
+
+    Raises:
+        SiteTwinError: One side would be empty.
+    """
+    drives = drive.unique()
+    generator = torch.Generator().manual_seed(seed)
     held = drives[torch.randperm(len(drives), generator=generator)[: max(1, round(len(drives) * 0.3))]]
-    is_test = torch.isin(channels.drive, held)
+    is_test = torch.isin(drive, held)
     test, rest = is_test.nonzero()[:, 0], (~is_test).nonzero()[:, 0]
-    train = rest[nearest_distance(channels.positions[rest], channels.positions[test]) >= sizes.guard_m]
+    train = rest[nearest_distance(positions[rest], positions[test]) >= study.evaluation.guard_m]
     if not len(train) or not len(test):
         raise SiteTwinError("a split into whole drives leaves one side empty; drive lines farther apart")
     return Split(train, test, None, len(rest) - len(train))

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.learn import ChannelPairs, common_gain
 from sitetwin.rays import Paths, TraceSettings, trace
 from sitetwin.rays.referee.sionna import ReferenceSettings, trace_reference
-from sitetwin.studies.precoding.calibrated import calibrated_taps
+from sitetwin.studies.precoding.calibrated import Sounded, calibrated_taps
 from sitetwin.studies.precoding.channels import path_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
 from sitetwin.studies.precoding.judge import Judge, Judgement
 from sitetwin.studies.precoding.networks import SeedChannels, split_users
-from sitetwin.studies.precoding.worlds import World, settings_of, with_fields
+from sitetwin.studies.precoding.worlds import OTHER_ENGINE_PATHS, World, settings_of, with_fields
 
 ShareDone = Callable[[float], None]
 
@@ -64,7 +65,12 @@ def trace_ways(
     count = len(study.evaluation.rays) + len(ways)
     for number, rays in enumerate(study.evaluation.rays):
         shot = ReferenceSettings(
-            max_depth=study.max_depth, samples=rays, diffraction=study.diffraction, batch=50, seed=full.seed
+            max_depth=study.max_depth,
+            samples=rays,
+            batch=50,
+            max_num_paths=OTHER_ENGINE_PATHS,
+            diffraction=study.diffraction,
+            seed=full.seed,
         )
         paths = with_fields(trace_reference(twin.site, station, positions, shot))
         found.append(TracedTwin(f"{rays:,} rays", "Sionna RT", rays, paths))
@@ -108,20 +114,21 @@ def _judged(judge: Judge, taps: Tensor) -> Judgement:
 
 
 def judge_materials(
-    study: PrecodingStudy, twin: World, target: World | None, channels: SeedChannels, kept: Tensor, seed: int
-) -> dict[str, Judgement]:
+    study: PrecodingStudy, twin: World, sounded: Sounded, channels: SeedChannels, kept: Tensor, seed: int
+) -> tuple[dict[str, Judgement], list[str]]:
     """Judge the choices of materials by MMSE, on one trace of the twin, and materials that are fitted.
 
     Args:
         study: The configuration.
         twin: The twin.
-        target: The target; None where channels were measured, to which materials are not fitted here.
+        sounded: Channels that were measured, to which materials are fitted.
         channels: Channels of the users of the seed.
         kept: (users) int64, their rows among the users of the worlds.
         seed: The seed.
 
     Returns:
-        A judgement for "genie" and each choice on the test users of blocks; the training users are for the fit.
+        A judgement for "genie", each choice and the fitted materials on the test users of blocks, the training users
+        being for the fit; and a note where materials cannot be fitted.
     """
     split = split_users(study, channels, "blocks", seed)
     judge = Judge(study.link, channels.truth[split.test])
@@ -129,12 +136,14 @@ def judge_materials(
     for name, surfaces in study.materials.items():
         site = twin.site.variant(surfaces=surfaces)
         found[name] = _judged(judge, taps_of(study, twin, channels.carrier_hz, site)[test])
-    if target is not None and study.evaluation.calibration_users:
-        training = kept[split.train]
-        found["fitted"] = _judged(
-            judge, calibrated_taps(study, twin, target, training, channels.carrier_hz, seed)[test]
-        )
-    return found
+    if not study.evaluation.calibration_users:
+        return found, []
+    try:
+        fitted = calibrated_taps(study, twin, sounded, kept[split.train], channels.carrier_hz, seed)
+    except SiteTwinError as error:
+        return found, [f"materials were not fitted at {channels.carrier_hz / 1e6:g} MHz, seed {seed}: {error}"]
+    found["fitted"] = _judged(judge, fitted[test])
+    return found, []
 
 
 def some_users(count: int, seed: int, most: int) -> Tensor:

@@ -25,6 +25,8 @@ class Row(Record):
         ber: Mean bit error rate at each SNR.
         loss_db: More SNR than the genie needs for a bit error rate of 1e-3, dB; `values` hold None for a seed in which
             it is never reached, and the mean is missing then.
+        user_loss_db: Median over the users of how much more SNR each needs than under the genie for a bit error rate of
+            1e-3 of its own, dB: users in deep fades rule `loss_db`, not this.
         nmse_raw_db: NMSE of the channels as found.
         nmse_gain_db: NMSE with one complex gain of the training users.
         nmse_phase_db: NMSE without the common phase of each link.
@@ -41,6 +43,7 @@ class Row(Record):
     precoder: str
     ber: list[float]
     loss_db: Estimate
+    user_loss_db: Estimate | None = None
     nmse_raw_db: Estimate | None = None
     nmse_gain_db: Estimate | None = None
     nmse_phase_db: Estimate | None = None
@@ -60,6 +63,8 @@ class SeedWorld(Record):
         without_path: Users whom it does not reach; they are left out.
         twin_without_path: Users reached in the target but not in the twin.
         outside_taps: Share of the median user's power that lies outside the taps and is cut off.
+        generic_share: Mean share of covariances for anywhere in the twin's prior at each carrier, as validation users
+            chose it.
     """
 
     seed: int
@@ -69,6 +74,7 @@ class SeedWorld(Record):
     without_path: int
     twin_without_path: int
     outside_taps: float
+    generic_share: dict[str, float] = Field(default_factory=dict)
 
 
 class SizeTried(Record):

@@ -12,6 +12,7 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.studies.frame import Progress
+from sitetwin.studies.precoding.calibrated import Sounded, SoundedFile, SoundedTarget
 from sitetwin.studies.precoding.channels import antenna_errors, measured, outside_taps, taps_of
 from sitetwin.studies.precoding.config import PrecodingStudy
 from sitetwin.studies.precoding.drive_test import DriveTest
@@ -59,6 +60,7 @@ class SeedWorlds:
         kept: (users) int64, rows of the users whom the target reaches at every carrier.
         truths: True channels of these users by carrier, (users, antennas, taps) complex64; or measured ones.
         outside_taps: Share of the median user's power outside the taps.
+        sounded: Channels to which materials are fitted.
     """
 
     shared: SharedTwin
@@ -66,6 +68,7 @@ class SeedWorlds:
     kept: torch.Tensor
     truths: dict[float, torch.Tensor]
     outside_taps: float
+    sounded: Sounded
 
     def channels(self, seed: int, carrier_hz: float) -> SeedChannels:
         """Channels of the users at a carrier, in the target, as measured there, and in the twin."""
@@ -106,12 +109,18 @@ def judge_seed(
     where = shared.users.positions[kept[shown].numpy()]
     ways = trace_ways(study, shared.twin, shared.station, where, lambda x: progress(stage, 0.1 + 0.2 * x))
     rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    shares: dict[str, float] = {}
     silent_twin = 0
     for number, carrier in enumerate(study.link.carriers_hz):
         channels = worlds.channels(seed, carrier)
         silent_twin = int((~reached(channels.twin)).sum())
-        rows += _physics_rows(worlds, channels, ways, shown, seed)
-        rows += _statistics_rows(worlds, channels, carrier, seed)
+        rows += _physics_rows(worlds, channels, ways, shown)
+        judged, said = judge_materials(study, shared.twin, worlds.sounded, channels, kept, seed)
+        rows += [_row("materials", carrier, "blocks", name, "", "mmse", one) for name, one in judged.items()]
+        notes += said
+        statistics, shares[f"{carrier / 1e6:g} MHz"] = _statistics_rows(worlds, channels, carrier, seed)
+        rows += statistics
         if trained:
             unet, mlp = chosen_unet(sizes), chosen_mlp(sizes)
             for split in study.evaluation.splits:
@@ -127,8 +136,9 @@ def judge_seed(
         "without_path": len(shared.users.positions) - len(kept),
         "twin_without_path": silent_twin,
         "outside_taps": worlds.outside_taps,
+        "generic_share": shares,
     }
-    return {"world": world, "sizes": [as_document(one) for one in sizes], "rows": rows}
+    return {"world": world, "sizes": [as_document(one) for one in sizes], "rows": rows, "notes": notes}
 
 
 def _simulated(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
@@ -146,7 +156,8 @@ def _simulated(shared: SharedTwin, seed: int, progress: Progress) -> SeedWorlds:
     if len(kept) < 40:
         raise SiteTwinError(f"the target of seed {seed} reaches {len(kept)} users only; move the drives or the station")
     outside = outside_taps(study, target, max(study.link.carriers_hz))
-    return SeedWorlds(shared, target, kept, {carrier: truth[kept] for carrier, truth in truths.items()}, outside)
+    kept_truths = {carrier: truth[kept] for carrier, truth in truths.items()}
+    return SeedWorlds(shared, target, kept, kept_truths, outside, SoundedTarget(study, target, seed))
 
 
 def _measured(shared: SharedTwin, drive: DriveTest) -> SeedWorlds:
@@ -158,26 +169,27 @@ def _measured(shared: SharedTwin, drive: DriveTest) -> SeedWorlds:
             f"no path of the twin reaches any of the {len(heard)} users of '{drive.name}'; check the site and where "
             "the base station stands"
         )
-    taps, outside = drive.taps(shared.study.link, heard)
-    return SeedWorlds(shared, None, torch.arange(len(taps)), {carrier: taps}, outside)
+    link = shared.study.link
+    taps, outside = drive.taps(link, heard)
+    sounded = SoundedFile(link, shared.twin, drive.timed(link, heard))
+    return SeedWorlds(shared, None, torch.arange(len(taps)), {carrier: taps}, outside, sounded)
 
 
 def _physics_rows(
-    worlds: SeedWorlds, channels: SeedChannels, ways: list[TracedTwin], shown: torch.Tensor, seed: int
+    worlds: SeedWorlds, channels: SeedChannels, ways: list[TracedTwin], shown: torch.Tensor
 ) -> Iterator[dict[str, Any]]:
     study, twin, carrier = worlds.shared.study, worlds.shared.twin, channels.carrier_hz
     for (method, engine, name), one in judge_ways(study, ways, twin, channels.truth[shown], carrier).items():
         yield _row("rays", carrier, "all", method, engine, name, one)
-    for method, one in judge_materials(study, twin, worlds.target, channels, worlds.kept, seed).items():
-        yield _row("materials", carrier, "blocks", method, "", "mmse", one)
 
 
-def _statistics_rows(worlds: SeedWorlds, channels: SeedChannels, carrier: float, seed: int) -> Iterator[dict[str, Any]]:
+def _statistics_rows(
+    worlds: SeedWorlds, channels: SeedChannels, carrier: float, seed: int
+) -> tuple[list[dict[str, Any]], float]:
     shared = worlds.shared
     users = StatisticsUsers(channels.truth, channels.measured, channels.twin, worlds.kept.numpy())
-    found = judge_statistics(shared.study, shared.twin, worlds.target, users, channels.positions, carrier, seed)
-    for method, one in found.items():
-        yield _row("statistics", carrier, "blocks", method, "", "mrt", one)
+    found, share = judge_statistics(shared.study, shared.twin, worlds.target, users, channels.positions, carrier, seed)
+    return [_row("statistics", carrier, "blocks", method, "", "mrt", one) for method, one in found.items()], share
 
 
 def _row(
@@ -188,6 +200,7 @@ def _row(
         "about": [figure, carrier, split, method, engine, precoder],
         "ber": found.ber,
         "loss_db": found.loss_db,
+        "user_loss_db": found.user_loss_db,
         "silent": found.silent,
         "users": found.users,
         **{name: _finite(scores[name]) for name in NMSES if name in scores},

@@ -1,8 +1,9 @@
 """What the paper does not have: the twin as statistics of a channel, with random phases of its paths.
 
 A centimetre turns the phase of a path, so a map cannot know it; directions, delays and powers it can. Nothing here is
-trained but two numbers, the weight of a mixed prior and the delay spread of the generic one; validation users choose
-them. The power of each subcarrier is fixed for all methods, for which MRT and MMSE are one precoder.
+trained but how far the twin's paths are to be trusted: validation users choose the probabilities of a mixture of the
+twin's covariance with those of laws for anywhere, and the delay spread of the generic prior that stands beside it. The
+power of each subcarrier is fixed for all methods, for which MRT and MMSE are one precoder.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from sitetwin.channel import FieldOptions, OfdmGrid, Radio, path_gains
 from sitetwin.learn import block_split
 from sitetwin.link import (
     LinkCurve,
-    MixedPrior,
     PathPrior,
+    PositionErrors,
+    PriorMixture,
     SeparablePrior,
     covariance_precoder,
     generic_prior,
@@ -41,8 +43,14 @@ PILOTS = (1, 4)
 SPREADS_S = (5e-9, 10e-9, 20e-9, 50e-9, 100e-9, 200e-9, 400e-9)
 """Delay spreads that a generic prior chooses from."""
 
-GENERIC_WEIGHTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
-"""Shares of the generic prior that a mixed one chooses from."""
+PLACES = PositionErrors(transmitter_m=0.1, users_m=0.3, walls_m=0.2)
+"""How far places of a good map and survey are off."""
+
+PLACES_TIMES = (0.5, 1.0, 2.0, 4.0)
+"""Factors on these from which validation users choose; beside them no phase at all is known."""
+
+LEARNT_TONES = 8
+"""Subcarriers of validation users whose measured channels tell how far the twin is to be trusted."""
 
 _PATHS = 64  # strongest paths of a user that make its statistics
 _VALIDATION_SHARE = 0.2
@@ -77,7 +85,7 @@ def judge_statistics(
     positions: Tensor,
     carrier_hz: float,
     seed: int,
-) -> dict[str, Judgement]:
+) -> tuple[dict[str, Judgement], float]:
     """Judge precoders that use the twin as statistics, alone or with pilots, on blocks of space.
 
     Args:
@@ -90,7 +98,8 @@ def judge_statistics(
         seed: Draws the blocks of validation and the noise of the pilots.
 
     Returns:
-        A judgement of each method on the users outside the blocks of validation.
+        A judgement of each method on the users outside the blocks of validation; and the mean share of covariances for
+        anywhere in the twin's prior, as validation users chose it.
     """
     worlds = [twin] if target is None else [twin, target]
     traced = np.logical_and.reduce([one.paths.counts[users.rows] > 0 for one in worlds])
@@ -105,26 +114,44 @@ def judge_statistics(
     prior = _prior(study, twin, test.rows, carrier_hz)
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin's channel"] = judge.of_channels(test.heard, 1.0, test.truth)
-    found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, prior))
+    errors = _places(study, twin, validation, carrier_hz)
+    known_phases = prior if errors is None else _prior(study, twin, test.rows, carrier_hz, errors)
+    found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, known_phases))
+    found["twin's covariance, random phases"] = judge.of_curve(_beamed(judge, channel, prior))
     if target is not None:
         true = _prior(study, target, test.rows, carrier_hz)
         found["true path powers"] = judge.of_curve(_beamed(judge, channel, true))
-    known = unit_power(responses(study.link, validation.measured)), _prior(study, twin, validation.rows, carrier_hz)
+    known = unit_power(responses(study.link, validation.measured))
     generator = np.random.default_rng([seed, 18, round(carrier_hz / 1e3)])
+    generics = [_generic(study.link, twin.radio, spread) for spread in SPREADS_S]
+    tones = pilot_tones(channel.shape[2], min(LEARNT_TONES, channel.shape[2]))
+    mixture = PriorMixture.even(_prior(study, twin, validation.rows, carrier_hz), generics)
+    mixture = mixture.fitted(*_heard(known, tones, generator)).of_users(prior)
+    umi = _generic(study.link, twin.radio, umi_delay_spread_s(carrier_hz))
     for pilots in PILOTS:
         tones = pilot_tones(channel.shape[2], pilots)
-        generic, weight = _chosen(study.link, twin.radio, *known, tones, generator)
-        observed, variance = observe_pilots(channel, tones, PILOT_SNR_DB, generator)
-        estimates = {
-            "twin's prior": MixedPrior(prior, generic, weight).estimate(observed, tones, variance),
-            "generic prior": generic.estimate(observed, tones, variance),
-            "3GPP UMi prior": _generic(study.link, twin.radio, umi_delay_spread_s(carrier_hz)).estimate(
-                observed, tones, variance
-            ),
-        }
-        for label, estimate in estimates.items():
-            found[f"{label}, {pilots} pilot{'s' if pilots > 1 else ''}"] = judge.of_curve(judge.curve(estimate))
-    return found
+        generic = _best(generics, known, tones, generator)
+        observed = _heard(channel, tones, generator)
+        for label, one in (("twin's prior", mixture), ("generic prior", generic), ("3GPP UMi prior", umi)):
+            curve = judge.curve(one.estimate(*observed))
+            found[f"{label}, {pilots} pilot{'s' if pilots > 1 else ''}"] = judge.of_curve(curve)
+    return found, mixture.generic_share
+
+
+def _places(
+    study: PrecodingStudy, twin: World, validation: StatisticsUsers, carrier_hz: float
+) -> PositionErrors | None:
+    """Errors of places whose covariance beams serve validation users best; None for random phases of all paths."""
+    judge = Judge(study.link, validation.measured, "mrt", "subcarrier")
+    channel = unit_power(responses(study.link, validation.measured))
+    tried: list[PositionErrors | None] = [None, *(PLACES.times(factor) for factor in PLACES_TIMES)]
+
+    def loss(errors: PositionErrors | None) -> float:
+        prior = _prior(study, twin, validation.rows, carrier_hz, errors)
+        found = judge.of_curve(_beamed(judge, channel, prior)).loss_db
+        return np.inf if found is None else found
+
+    return min(tried, key=loss)
 
 
 def umi_delay_spread_s(carrier_hz: float) -> float:
@@ -132,22 +159,18 @@ def umi_delay_spread_s(carrier_hz: float) -> float:
     return float(10 ** (-0.24 * np.log10(1 + max(carrier_hz / 1e9, 2.0)) - 7.14))
 
 
-def _chosen(
-    link: PrecodedLink,
-    radio: Radio,
-    measured: np.ndarray,
-    prior: PathPrior,
-    tones: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[SeparablePrior, float]:
-    """The generic prior and its weight beside the twin's that estimate measured channels of validation users best."""
-    observed, variance = observe_pilots(measured, tones, PILOT_SNR_DB, rng)
+def _heard(channel: np.ndarray, tones: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """What is heard of pilots at some tones, these tones, and the variance of the noise."""
+    observed, variance = observe_pilots(channel, tones, PILOT_SNR_DB, rng)
+    return observed, tones, variance
 
-    def error(one: SeparablePrior | MixedPrior) -> float:
-        return float((np.abs(one.estimate(observed, tones, variance) - measured) ** 2).mean())
 
-    generic = min((_generic(link, radio, spread) for spread in SPREADS_S), key=error)
-    return generic, min(GENERIC_WEIGHTS, key=lambda weight: error(MixedPrior(prior, generic, weight)))
+def _best(
+    generics: list[SeparablePrior], measured: np.ndarray, tones: np.ndarray, rng: np.random.Generator
+) -> SeparablePrior:
+    """The generic prior that estimates measured channels of validation users best."""
+    observed = _heard(measured, tones, rng)
+    return min(generics, key=lambda one: float((np.abs(one.estimate(*observed) - measured) ** 2).mean()))
 
 
 def _beamed(judge: Judge, channel: np.ndarray, prior: PathPrior) -> LinkCurve:
@@ -156,13 +179,16 @@ def _beamed(judge: Judge, channel: np.ndarray, prior: PathPrior) -> LinkCurve:
     return semi_analytic(channel, given, judge.snr_db, judge.link.constellation)
 
 
-def _prior(study: PrecodingStudy, world: World, users: np.ndarray, carrier_hz: float) -> PathPrior:
+def _prior(
+    study: PrecodingStudy, world: World, users: np.ndarray, carrier_hz: float, errors: PositionErrors | None = None
+) -> PathPrior:
     """Statistics of a world's paths over the data subcarriers, scaled to unit power, delays counted as the taps are."""
     link = study.link
     paths = world.paths.select_users(users)
     with quiet():
         gains = path_gains(paths, world.site, carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage))
-        prior = path_prior(paths, gains, _grid(link, carrier_hz), delay_reference="first-path", max_paths=_PATHS)
+        grid = _grid(link, carrier_hz)
+        prior = path_prior(paths, gains, grid, delay_reference="first-path", max_paths=_PATHS, errors=errors)
     late = link.taps_before / link.sampling_hz
     return replace(prior, delays=prior.delays + late, offsets_hz=prior.offsets_hz[data_subcarriers(link)]).scaled()
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
+from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site, itu_material
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
-from sitetwin.studies.precoding.config import PrecodingStudy
+from sitetwin.studies.precoding.config import PrecodingStudy, Split
 from sitetwin.studies.precoding.drive_test import DriveTest, read_drive_test, study_of_drive_test
 from sitetwin.studies.precoding.judge import TARGET_BER
 from sitetwin.studies.precoding.results import PrecodingResults, SizeTried, of_seeds
@@ -29,11 +30,15 @@ from sitetwin.studies.precoding.worlds import Users, open_place, place_users, tw
 from sitetwin.studies.records import checked_record
 
 _LIBRARIES = ("numpy", "scipy", "torch", "mitsuba", "drjit", "sionna-rt")
-_ROOMS = ("backend.py", "site", "rays", "channel", "link", "learn", "studies/precoding")
+_ROOMS = ("backend.py", "site", "rays", "channel", "link", "learn", "calibrate", "measured", "studies/precoding")
 
 
 def run_precoding_study(
-    study: PrecodingStudy, folder: str | Path, progress: Progress = silent, measured: str | Path | None = None
+    study: PrecodingStudy,
+    folder: str | Path,
+    progress: Progress = silent,
+    measured: str | Path | None = None,
+    splits: Sequence[str] | None = None,
 ) -> Path:
     """Run the study into a folder, or finish one that was interrupted there.
 
@@ -43,20 +48,26 @@ def run_precoding_study(
         progress: Is told the stage and the share of it that is done.
         measured: File of measured channels at the study's place. They stand in the place of the simulated target; their
             array and band are those of the link.
+        splits: How users are split: "random", "blocks", "drives"; by default as the study says, and of measured
+            channels into drives wherever their file tells them apart.
 
     Returns:
         Path of results.json.
 
     Raises:
         SiteTwinError: The folder holds another study or one that other code began, it cannot be written, a world is
-            impossible, or the measured channels cannot be those of the place.
+            impossible, the measured channels cannot be those of the place, or a split is unknown or impossible.
     """
     folder, started = Path(folder), time.perf_counter()
+    _check_splits(study, splits, measured is not None)
     site, station = open_place(study)  # before the claim: a place that was refused may be mended and tried again
     drive = None if measured is None else read_drive_test(Path(measured), study, site)
     users = place_users(study, site) if drive is None else drive.users
+    told = ""
     if drive is not None:
-        study = study_of_drive_test(study, drive)
+        study, told = study_of_drive_test(study, drive, splits)
+    elif splits is not None:
+        study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"splits": tuple(splits)})})
     key = claim_folder(folder, study, _ROOMS, None if drive is None else drive.digest)
     seeds = study.evaluation.seeds
     parts = [read_part(_part(folder, seed), f"{key} {seed}") for seed in seeds]
@@ -70,8 +81,20 @@ def run_precoding_study(
                     parts[place] = judge_seed(world, seed, progress, trained, sizes)
                     write_part(_part(folder, seed), f"{key} {seed}", parts[place])
     document = _document(study, site, users, [part for part in parts if part is not None], drive)
+    document["notes"] += [told] if told else []
     checked_record(PrecodingResults, document)
     return write_results(folder, document, {"seconds": time.perf_counter() - started})
+
+
+def _check_splits(study: PrecodingStudy, splits: Sequence[str] | None, measured: bool) -> None:
+    """Refuse splits that are unknown, or into drives where simulated users have no two."""
+    if splits is None:
+        return
+    unknown = [one for one in splits if one not in get_args(Split)]
+    if unknown or not splits or len(set(splits)) < len(splits):
+        raise SiteTwinError(f"splits are {', '.join(splits) or 'none'}; name {', '.join(get_args(Split))}, each once")
+    if "drives" in splits and not measured and len(study.place.drives) < 2:
+        raise SiteTwinError("a split into whole drives needs two or more drives; add one to the place")
 
 
 def _sizes(first: dict[str, Any] | None) -> list[SizeTried]:
@@ -113,7 +136,7 @@ def _document(
         "target_ber": TARGET_BER,
         "site_hash": site.hash,
         "indoors": users.indoors,
-        "notes": _notes(study, site),
+        "notes": [*_notes(study, site), *dict.fromkeys(note for part in parts for note in part["notes"])],
         "sizes": parts[0]["sizes"],
         "worlds": [part["world"] for part in parts],
         "rows": _over_seeds([row for part in parts for row in part["rows"]]),
@@ -135,6 +158,7 @@ def _over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "precoder": precoder,
             "ber": np.mean([one["ber"] for one in members], axis=0).tolist(),
             "loss_db": of_seeds([one["loss_db"] for one in members]).model_dump(mode="json"),
+            "user_loss_db": of_seeds([one["user_loss_db"] for one in members]).model_dump(mode="json"),
             "silent_users": float(np.mean([one["silent"] for one in members])),
             "users": float(np.mean([one["users"] for one in members])),
         }

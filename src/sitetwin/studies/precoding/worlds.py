@@ -28,6 +28,9 @@ from sitetwin.site.places.pose import Pose
 from sitetwin.studies.precoding.config import PrecodingStudy
 
 Progress = Callable[[str, float], None]
+OTHER_ENGINE_PATHS = 4_000_000
+"""Slots of the other engine's table: a hundred users of a street fill far fewer, and a call takes the time of all."""
+
 _TREES_BEYOND = 20.0  # metres around the drives within which trees are planted
 
 
@@ -195,7 +198,10 @@ def _by_other_engine(
         return np.zeros(0, dtype=np.int64), None
     other = np.sort(np.random.default_rng([seed, 14]).choice(covered, size=count, replace=False))
     settings = ReferenceSettings(
-        max_depth=study.max_depth, samples=wrong.other_engine_rays, diffraction=study.diffraction
+        max_depth=study.max_depth,
+        samples=wrong.other_engine_rays,
+        max_num_paths=OTHER_ENGINE_PATHS,
+        diffraction=study.diffraction,
     )
     found = with_fields(trace_reference(target, np.asarray(pose.position), places[other], settings))
     return other, add_vegetation(target, found, settings_of(study).canopy_paths)
