@@ -1,12 +1,12 @@
 """What the camera's bearing adds to GPS for beams towards a user in sight, at several errors of GPS.
 
     python benchmarks/bearing_fusion.py --drives 6 --json
-    python benchmarks/bearing_fusion.py --frames CAMPAIGN --detector both --json
+    python benchmarks/bearing_fusion.py --run runs/loop --json
 
-Without `--frames`, sightings are simulated: the outline of each vehicle of which enough is visible, with a detector's
+Without `--run`, sightings are simulated: the outline of each vehicle of which enough is visible, with a detector's
 errors of the edges, found with the share `FOUND`; places come from these boxes as from any. With it, they are those of
-a detector in the rendered frames of a campaign that `record_campaign` has written. The fixes are drawn anew for each
-error of GPS, with errors that last, as the recordings have them; the track is told that error.
+networks in the rendered frames of a closed loop, of which the boxes are taken that the study has kept. The fixes are
+drawn anew for each error of GPS, with errors that last, as the recordings have them; the track is told that error.
 The best beam is that of free space towards the true place, in frames with a clear line of sight. The gain in
 distance-based accuracy (DBA) is over beams towards the fix on the same frames. Intervals draw whole drives.
 The bounds are a gain of 0.08 at 1 m and of 0.17 at 2 m.
@@ -22,6 +22,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from sitetwin.studies.vision.closed_loop.boxes import Remembering
+from sitetwin.untrusted import read_json
 from sitetwin.vision import Detection, Detector, Ground, load_detector
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.cuboids import outlines
@@ -98,13 +100,18 @@ def simulated(streets: int, drives: int, seed: int) -> Iterator[list[Stretch]]:
             yield stretches
 
 
-def recorded(folder: Path, detector: Detector) -> Iterator[list[Stretch]]:
-    """The windows of recorded drives, with what a detector finds in their frames."""
-    for one in read_campaign(folder)[0]:
+def recorded(run: Path, detector: Detector) -> Iterator[list[Stretch]]:
+    """The windows of the drives of a closed loop, with what its networks have found in their frames."""
+    key = str(read_json(run / "configuration.json", "the run")["hash"])
+    for number, one in enumerate(read_campaign(run / "campaign")[0]):
+        path = run / "parts" / f"boxes-{number:04d}-networks.json"
+        if not path.exists():
+            continue
         station, stretches = recorded_world(one).station, []
+        seen = Remembering(detector, path, key)
         for window in sorted(set(one.window.tolist())):
             rows = np.flatnonzero(one.window == window)
-            boxes = [detector.detect(one.frame(row)) for row in rows.tolist()]
+            boxes = [seen.detect(one.frame(row)) for row in rows.tolist()]
             stretches.append((one.camera, station, one.times[rows], one.true_places[rows], ~one.blocked[rows], boxes))
         yield stretches
 
@@ -153,17 +160,15 @@ def judged(drives: list[list[Stretch]], sigma: float) -> dict[str, Any]:
 
 
 def main(
-    frames: Annotated[
-        Path | None, typer.Option(help="A recorded campaign; without it, sightings are simulated.")
-    ] = None,
-    detector: Annotated[str, typer.Option(help="With --frames: what finds the boxes.")] = "both",
-    streets: Annotated[int, typer.Option(help="Without --frames.")] = 8,
-    drives: Annotated[int, typer.Option(help="Of each street, without --frames.")] = 4,
+    run: Annotated[Path | None, typer.Option(help="A closed loop's folder; sightings are simulated without.")] = None,
+    detector: Annotated[str, typer.Option(help="With --run: its networks.")] = "both",
+    streets: Annotated[int, typer.Option(help="Without --run.")] = 8,
+    drives: Annotated[int, typer.Option(help="Of each street, without --run.")] = 4,
     seed: Annotated[int, typer.Option(help="Of the streets.")] = 3,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print the gain at each error of GPS."""
-    source = simulated(streets, drives, seed) if frames is None else recorded(frames, load_detector(detector))
+    source = simulated(streets, drives, seed) if run is None else recorded(run, load_detector(detector))
     taken = list(source)
     found = [judged(taken, sigma) for sigma in ERRORS]
     for row in found:
