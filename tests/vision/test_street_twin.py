@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sitetwin.channel import AntennaArray
 from sitetwin.errors import SiteTwinError
 from sitetwin.site.places.pose import Pose
+from sitetwin.vision.camera import Camera
 from sitetwin.vision.scene import (
     Station,
     StreetObject,
@@ -96,6 +97,23 @@ def test_to_see_the_users_car_makes_a_blockage_less_probable(one, other):
     for unseen in range(4):
         assert with_sighting(low, unseen) <= with_sighting(high, unseen)
     assert with_sighting(low, 7) == with_sighting(low, 2)
+
+
+def test_a_frame_that_is_missing_or_shows_another_place_says_nothing():
+    fix = np.array([0.0, 4.95])
+    camera = Camera.from_view(Pose(STATION.pose.position, math.pi / 2, 0.1))
+    away = Camera.from_view(Pose(STATION.pose.position, -math.pi / 2, 0.1))
+
+    def after(camera, frames):
+        twin = StreetTwin(STREET.houses, STATION, OPTIONS, np.random.default_rng(1), camera)
+        return [twin.step(0.25 * k, fix, frame).blocked for k, frame in enumerate(frames)][-1]
+
+    unknown = with_sighting(0.0, None)
+    assert after(camera, [(), ()]) == pytest.approx(with_sighting(0.0, 2))
+    assert after(None, [(), ()]) == pytest.approx(with_sighting(0.0, 2))
+    assert after(camera, [(), None]) == after(away, [(), ()]) == pytest.approx(unknown)
+    assert after(camera, [None, None, ()]) == pytest.approx(with_sighting(0.0, 1))
+    assert with_sighting(0.0, 0) < unknown < with_sighting(0.0, 2)
 
 
 def test_a_car_that_hid_the_user_is_not_lost_for_good():

@@ -115,7 +115,7 @@ def _followed(
 ) -> Iterator[Watched]:
     assert how.station is not None
     rng = np.random.default_rng(how.seed)
-    twin, last = StreetTwin(site, how.station, how.options, rng), -math.inf
+    twin, last = StreetTwin(site, how.station, how.options, rng, camera.camera), -math.inf
     for shot in shots:
         clock = [time.perf_counter()]
         frame = frame_from_file(shot.image, camera.camera, shot.time)
@@ -124,17 +124,18 @@ def _followed(
         detections = () if unseen else tuple(detector.detect(frame))
         clock.append(time.perf_counter())
         flagged = [*frame.flags, *([] if detections or unseen else [words.NO_DETECTION])]
-        fix, now, used, gap = shot.fix, shot.time, detections, shot.time - last
+        fix, now, gap = shot.fix, shot.time, shot.time - last
+        used = None if unseen else detections
         if gap <= 0:
             flagged.append(words.CLOCK)
         if math.isfinite(gap) and abs(gap) > LONGEST_GAP:
-            twin = StreetTwin(site, how.station, how.options, rng)
+            twin = StreetTwin(site, how.station, how.options, rng, camera.camera)
             flagged.append(TRACK_RESTARTED)
         elif gap <= 0:  # a clock that disagrees says nothing of when and where
-            fix, now, used = None, last, ()
+            fix, now, used = None, last, None
         last = now
-        placed = place_boxes(camera.camera, used, ground, how.placing, camera.covariance)
-        moment = twin.step(now, fix, [one for one in placed if one is not None])
+        placed = place_boxes(camera.camera, used or (), ground, how.placing, camera.covariance)
+        moment = twin.step(now, fix, None if used is None else [one for one in placed if one is not None])
         clock.append(time.perf_counter())
         flagged += _of_place(site, how.station, moment)
         ranking = None

@@ -91,15 +91,17 @@ def blockage_probability(
     return float(hit.any(axis=1).mean())
 
 
-def with_sighting(blocked: float, unseen: int) -> float:
+def with_sighting(blocked: float, unseen: int | None) -> float:
     """Probability of blockage when it is known, too, whether the camera, at the station's place, sees the user's car.
 
     Bayes' rule on the odds. A detector misses some of the vehicles that block, and some cars in sight.
 
     Args:
         blocked: Probability by the objects that are known.
-        unseen: Frames since the user's car was seen; 0 if it is seen in this one.
+        unseen: Frames since the user's car was seen; 0 if it is seen in this one, None if this one does not show its
+            place.
     """
     prior = min(max(1.0 - (1.0 - blocked) * (1.0 - UNKNOWN), 0.01), 0.99)
-    odds = prior / (1.0 - prior) * (SEEN, NOT_SEEN, STILL_NOT_SEEN)[min(unseen, 2)]
+    told = 1.0 if unseen is None else (SEEN, NOT_SEEN, STILL_NOT_SEEN)[min(unseen, 2)]
+    odds = prior / (1.0 - prior) * told
     return odds / (1.0 + odds)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from sitetwin.rays import TraceSettings
 from sitetwin.site import Site
 from sitetwin.site.places.placement import ground_height
+from sitetwin.vision.camera import Camera
 from sitetwin.vision.scene.blockage import blockage_probability, with_sighting
 from sitetwin.vision.scene.objects import StreetObject
 from sitetwin.vision.scene.ranking import Ranking, rank_beams
@@ -84,12 +85,18 @@ class StreetTwin:
         station: The station, with the camera at its place.
         options: How it works.
         rng: Source of all draws.
+        camera: The camera; with it, a user beyond its image is not missed. Without it, all users are taken to be in it.
     """
 
     def __init__(
-        self, base: Site, station: Station, options: TwinOptions | None = None, rng: np.random.Generator | None = None
+        self,
+        base: Site,
+        station: Station,
+        options: TwinOptions | None = None,
+        rng: np.random.Generator | None = None,
+        camera: Camera | None = None,
     ) -> None:
-        self.base, self.station, self.options = base, station, options or TwinOptions()
+        self.base, self.station, self.options, self._camera = base, station, options or TwinOptions(), camera
         self._rng = rng or np.random.default_rng(0)
         self._place = np.array(station.pose.position)
         self._tracker = Tracker(self.options.tracks)
@@ -100,14 +107,14 @@ class StreetTwin:
         self._ground = float(base.bounds[0, 2]) if math.isnan(ground) else ground
 
     def step(
-        self, time: float, fix: Float[np.ndarray, " 2"] | None, sightings: Sequence[StreetObject] = ()
+        self, time: float, fix: Float[np.ndarray, " 2"] | None, sightings: Sequence[StreetObject] | None = ()
     ) -> Moment | None:
         """Go on to the next moment.
 
         Args:
             time: Seconds, not before the last.
             fix: (2,) GPS fix, metres; None where there is none.
-            sightings: The objects that the camera sees, the user's own car among them; none in a frame that is missing.
+            sightings: The objects that the camera sees, the user's own car among them; None where there is no frame.
 
         Returns:
             What is known; None before the first fix.
@@ -115,12 +122,13 @@ class StreetTwin:
         Raises:
             SiteTwinError: The time lies before the last.
         """
-        sightings = list(sightings)
+        looked, sightings = sightings is not None, list(sightings or ())
         self._tracker.step(time, sightings)
         user = self._user.step(time, fix, sightings)
         if user is None:
             return None
-        self._unseen = 0 if user.own is not None else self._unseen + 1
+        looked = looked and self._in_image(user.position)
+        self._unseen = 0 if user.own is not None else self._unseen + looked
         if user.own is not None:
             own = [t.number for t in self._tracker.tracks if t.sighting is sightings[user.own]]
             self._own_hits.update({number: self._own_hits.get(number, 0) + 1 for number in own})
@@ -131,7 +139,7 @@ class StreetTwin:
             time,
             user,
             tuple(objects),
-            with_sighting(self._blocked(objects, user.position, user.covariance), self._unseen),
+            with_sighting(self._blocked(objects, user.position, user.covariance), self._unseen if looked else None),
             self._blocked(later, ahead.position, ahead.position_covariance),
         )
 
@@ -156,6 +164,13 @@ class StreetTwin:
             carrier_hz=self.options.carrier_hz,
         )
         return traced, rank_beams(traced, self.station, place, moment.blocked)
+
+    def _in_image(self, user: np.ndarray) -> bool:
+        """Whether the camera shows the place of the user's antenna."""
+        if self._camera is None:
+            return True
+        (column, row), _ = self._camera.project(np.array([*user, self._ground + self.options.antenna]))
+        return bool(0 <= column < self._camera.width and 0 <= row < self._camera.height)  # NaN is not
 
     def _blocked(self, objects: Sequence[StreetObject], user: np.ndarray, covariance: np.ndarray) -> float:
         antenna = np.array([*user, self._ground + self.options.antenna])

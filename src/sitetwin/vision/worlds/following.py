@@ -11,6 +11,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.site import Site
 from sitetwin.vision.camera import Camera
+from sitetwin.vision.camera_files import CameraFile
 from sitetwin.vision.frames import Detection, Frame
 from sitetwin.vision.ground import Ground
 from sitetwin.vision.protocols import Depth, Detector
@@ -86,7 +87,7 @@ def follow(
     station: Station,
     detector: Detector,
     *,
-    camera: Camera | None = None,
+    camera: CameraFile | None = None,
     placing: Placing = ALONG_THE_STREET,
     options: TwinOptions | None = None,
     seed: int = 0,
@@ -99,7 +100,7 @@ def follow(
         base: What the twin knows of the site: `World.known`, or `World.bare` for a twin without a map.
         station: The station.
         detector: Finds vehicles in the frames.
-        camera: The camera as it was fitted; that of the recording by default.
+        camera: The camera as it was fitted, with its covariance; that of the recording, which is known, by default.
         placing: How boxes become objects.
         options: How the twin works.
         seed: Of the twin's draws.
@@ -108,9 +109,11 @@ def follow(
     Yields:
         The judged moments from which the user had a fix, in their order.
     """
-    seen_by, ground = camera or recording.camera, Ground(base.corners[base.is_ground])
+    seen_by = recording.camera if camera is None else camera.camera
+    unsure = None if camera is None else camera.covariance
+    ground = Ground(base.corners[base.is_ground])
     for window in sorted(set(recording.window.tolist())):
-        twin = StreetTwin(base, station, options, np.random.default_rng([seed, window]))
+        twin = StreetTwin(base, station, options, np.random.default_rng([seed, window]), seen_by)
         seen_street: Site | None = None
         for row in np.flatnonzero(recording.window == window).tolist():
             started = time.perf_counter()
@@ -118,7 +121,7 @@ def follow(
             detected = time.perf_counter()
             if map_free is not None and seen_street is None:
                 seen_street = _seen_street(seen_by, recording.frame(row), detections, map_free)
-            placed = [one for one in place_boxes(seen_by, detections, ground, placing) if one is not None]
+            placed = [one for one in place_boxes(seen_by, detections, ground, placing, unsure) if one is not None]
             moment = twin.step(float(recording.times[row]), recording.fixes[row], placed)
             tracked = time.perf_counter()
             if moment is None or not recording.judged[row]:
