@@ -21,7 +21,7 @@ import typer
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.vision.closed_loop.loop import SIGHT, TRACKED, TWIN, so_far
 from sitetwin.studies.vision.closed_loop.scores import NATURAL
-from sitetwin.vision import load_detector
+from sitetwin.vision import load_detector, load_lines
 
 
 def said(estimate: dict[str, Any] | None) -> str:
@@ -60,11 +60,13 @@ def bounds(found: dict[str, Any], eyes: str) -> dict[str, Any]:
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of a study that records its own drives.")],
     detector: Annotated[str, typer.Option(help="The networks of the study; 'none' leaves them out.")] = "both",
+    poles: Annotated[bool, typer.Option(help="Whether the study had a network of lines, as it has by default.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="All rows.")] = False,
 ) -> None:
     """Print tables and bounds of what was followed by now."""
     try:
-        found = so_far(folder, None if detector == "none" else load_detector(detector))
+        none = detector == "none"
+        found = so_far(folder, None if none else load_detector(detector), None if none or not poles else load_lines())
     except SiteTwinError as error:
         raise SystemExit(f"error: {error}") from None
     if as_json:
