@@ -139,6 +139,17 @@ def test_too_few_drives_leave_out_what_is_fitted_and_say_so(tmp_path):
     assert sum("Too few" in note for note in document["notes"]) == 2
 
 
+def test_where_no_path_is_traced_the_line_of_sight_stands_in():
+    moments = made(streets=1, drives=1, each=4)
+    seen = moments.seen["true boxes"]
+    dark = replace(seen, traced=np.where(np.arange(4)[:, None] == 2, 0.0, seen.traced))
+    found = chain.traced_profiles(STUDY, moments, dark)
+    whole = chain.traced_profiles(STUDY, moments, seen)
+    np.testing.assert_array_equal(np.delete(found, 2, axis=0), np.delete(whole, 2, axis=0))
+    assert abs(found[2].argmax() - 90 - moments.azimuth_deg[2]) < 1
+    assert np.isfinite(chain.traced_profiles(STUDY, moments, replace(seen, traced=0 * seen.traced))).all()
+
+
 def test_an_object_in_the_way_of_its_user_draws_algorithm_1_to_it():
     """As printed a car beside the line of sight weighs as a mirror: with its reflectance 1 it takes half a profile."""
     moments = made(streets=1, drives=1, each=4)

@@ -139,8 +139,19 @@ def _unfitted(study: VisionStudy, moments: RenderedMoments) -> Iterator[Said]:
         turned = replace(moments, user=_flat(moments.user))
         found = profiles_of(PointReflectors(), turned, replace(seen, points=tuple(_flat(one) for one in seen.points)))
         yield Said(CONES, perception, "", rows, book.scores(found), wide.scores(found), found)
-        traced = Reconstruction("sum", study.measured.strongest).profiles(seen.traced, book)
+        traced = traced_profiles(study, moments, seen)
         yield Said(TRACED, perception, "", rows, _as_scores(seen.order), wide.scores(traced), traced)
+
+
+def traced_profiles(study: VisionStudy, moments: RenderedMoments, seen: Sightings) -> np.ndarray:
+    """(N, 180) equation 1 of the traced beams; the line of sight where no path was found, as the ranking does it."""
+    found = np.nanmax(seen.traced, axis=1, initial=0.0) > 0
+    nothing = np.zeros((0, 3))
+    profiles = np.stack([PointReflectors().profile(user, nothing, ()) for user in moments.user])
+    if found.any():
+        model = Reconstruction("sum", study.measured.strongest)
+        profiles[found] = model.profiles(seen.traced[found], moments.book)
+    return profiles
 
 
 def _flat(points: np.ndarray) -> np.ndarray:
