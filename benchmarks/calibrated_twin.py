@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,14 +26,21 @@ import typer
 
 from sitetwin.calibrate.channels import CalibrationSettings, CellCalibration, calibrate_cell
 from sitetwin.calibrate.channels.cell import blocks_of
-from sitetwin.calibrate.channels.model import Geometry
+from sitetwin.calibrate.channels.geometry import Geometry
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains
 from sitetwin.measured import csi_dataset
-from sitetwin.measured.profiles import profiles_of_csi
-from sitetwin.rays import Paths
+from sitetwin.measured.profiles import Profiles, profiles_of_csi
+from sitetwin.rays import Paths, trace
 from sitetwin.site import Site, Vegetation, open_site
 from sitetwin.studies.precoding.config import DrivePlace, Evaluation, Imperfections, PrecodingStudy
-from sitetwin.studies.precoding.worlds import World, open_place, place_users, target_world, twin_world
+from sitetwin.studies.precoding.worlds import (
+    World,
+    open_place,
+    place_users,
+    settings_of,
+    target_world,
+    twin_world,
+)
 
 CARRIER, RATE, SUBCARRIERS, SNR_DB = 3.5e9, 122.88e6, 256, 25.0
 PROFILES, BLOCK = 200, 10.0
@@ -94,8 +101,35 @@ def channels(world: World, site: Site) -> np.ndarray:
     return response
 
 
-def judge(seed: int) -> dict[str, Any]:
-    """Make a target, calibrate the twin, and compare errors of power in the squares that were not measured."""
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A target world with its measurements, and the twin.
+
+    Attributes:
+        config: The study.
+        site: The twin's site with the first choice of materials.
+        twin: The twin.
+        target: The target; its materials are those of `hidden`.
+        hidden: The target's site with its materials.
+        training: Users that were measured.
+        test: Users of other squares.
+        profiles: What was measured.
+        measured_db: (U,) power of each user in the target without noise, mean over band and antennas, dB.
+    """
+
+    config: PrecodingStudy
+    site: Site
+    twin: World
+    target: World
+    hidden: Site
+    training: np.ndarray
+    test: np.ndarray
+    profiles: Profiles
+    measured_db: np.ndarray
+
+
+def make_case(seed: int) -> Case:
+    """Draw a target, and measure in some squares."""
     rng = np.random.default_rng([seed, 77])
     config = study()
     site, station = open_place(config)
@@ -126,42 +160,82 @@ def judge(seed: int) -> dict[str, Any]:
     data = csi_dataset(noisy, grid.frequencies_hz.numpy(), positions, np.full(len(training), np.nan))
     profiles = profiles_of_csi(data, twin.radio.array, taps=(-2, 160))
     with np.errstate(divide="ignore"):
-        wanted = 10 * np.log10(total)
-    choices = {name: site.variant(surfaces=surfaces) for name, surfaces in config.materials.items()}
-    rows = {name: powers_db(twin.paths, one, twin.radio, None) for name, one in choices.items()}
-    start = min(choices, key=lambda name: spread_db((wanted - rows[name])[training]))
-    begun = time.perf_counter()
+        measured = 10 * np.log10(total)
+    return Case(config, site, twin, target, hidden, training, test, profiles, measured)
+
+
+def fixed_rows(case: Case) -> dict[str, np.ndarray]:
+    """(U,) powers in dB with fixed choices of materials, and with more and more of the target's truth."""
+    paths, radio, target = case.twin.paths, case.twin.radio, case.target
+    rows = {
+        name: powers_db(paths, case.site.variant(surfaces=surfaces), radio, None)
+        for name, surfaces in case.config.materials.items()
+    }
+    nominal, true = open_nominal(case.config), with_materials(case.site, case.hidden)
+    rows["nominal"] = powers_db(paths, nominal, radio, None)
+    rows["true materials"] = powers_db(paths, true, radio, None)
+    station = np.asarray(target.paths.transmitter)
+    moved = trace(case.site, station, target.paths.users, settings_of(case.config))
+    rows["nominal, true pose and positions"] = powers_db(moved, nominal, target.radio, None)
+    rows["true materials, pose and positions"] = powers_db(moved, true, target.radio, None)
+    rows["all true but fading"] = powers_db(target.paths, case.hidden, target.radio, target.foliage)
+    return rows
+
+
+def judge(seed: int) -> dict[str, Any]:
+    """Make a target, calibrate the twin, and compare errors of power in the squares that were not measured."""
+    case = make_case(seed)
+    rows = fixed_rows(case)
+    training, test, twin = case.training, case.test, case.twin
+    choices = tuple(case.config.materials)
+    start = min(choices, key=lambda name: spread_db((case.measured_db - rows[name])[training]))
+    begun, worked = time.perf_counter(), time.process_time()
     found = calibrate_cell(
-        choices[start],
+        case.site.variant(surfaces=case.config.materials[start]),
         twin.paths.select_users(training),
-        profiles,
+        case.profiles,
         twin.radio,
         settings=CalibrationSettings(),
         options=FieldOptions(foliage=None),
     )
-    taken = time.perf_counter() - begun
+    taken, worked = time.perf_counter() - begun, time.process_time() - worked
     rows["calibrated"] = calibrated_powers_db(found, twin.paths)
-    rows["nominal"] = powers_db(twin.paths, open_nominal(config), twin.radio, None)
-    rows["true materials"] = powers_db(twin.paths, with_materials(site, hidden), twin.radio, None)
     hidden_users = test[direct(twin.paths)[test] == 0]
-    errors = {}
-    for name, power in rows.items():
-        away = wanted - power
-        for users_of, among in (("", hidden_users), (", all users", test)):
-            error = away[among] - np.median(away[training])
-            errors[name + users_of] = {"median": spread_db(error, 0.0), "rmse": float(np.sqrt(np.mean(error**2)))}
+    judged: dict[str, np.ndarray] = {"": case.measured_db, ", without fading": rows["all true but fading"]}
+    groups = {"without sight": hidden_users, "all": test}
+    errors = {
+        f"{group}{against}": {name: error_of(wanted - power, training, among) for name, power in rows.items()}
+        for group, among in groups.items()
+        for against, wanted in judged.items()
+    }
     return {
         "seed": seed,
+        "start": start,
         "seconds": taken,
+        "cpu_seconds": worked,
         "profiles": len(training),
         "test": len(test),
         "without_sight": len(hidden_users),
-        "stages": found.stages,
+        "trials": [vars(trial) for trial in found.trials],
         "misfit": found.fit.nuisance.misfit,
         "outliers": found.fit.nuisance.share,
+        "held_out_db": found.held_out.errors_db,
         "errors": errors,
-        "ratio": errors["calibrated"]["median"] / min(errors[name]["median"] for name in config.materials),
+        "ratio": {
+            name: known["calibrated"]["median"] / min(known[choice]["median"] for choice in choices)
+            for name, known in errors.items()
+        },
         "notes": found.notes,
+    }
+
+
+def error_of(away: np.ndarray, training: np.ndarray, among: np.ndarray) -> dict[str, float]:
+    """Errors of some users' powers about the constant that fits the training users best, dB."""
+    error = away[among] - np.median(away[training])
+    return {
+        "median": spread_db(error, 0.0),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "middle": float(np.median(error)),
     }
 
 
@@ -204,14 +278,33 @@ def open_nominal(config: PrecodingStudy) -> Site:
     return rough(scene, np.full(len(scene.materials), ROUGHNESS))
 
 
-def sentence(one: dict[str, Any]) -> str:
+def table(one: dict[str, Any]) -> str:
     """What was found in one world."""
-    errors = ", ".join(f"{k} {v['median']:.2f} / {v['rmse']:.2f}" for k, v in one["errors"].items())
-    return (
-        f"world {one['seed']}: {one['profiles']} profiles, {one['seconds']:.1f} s, {one['test']} test users "
-        f"({one['without_sight']} without sight), median / RMSE dB: {errors}; ratio {one['ratio']:.2f}; "
-        f"misfit {one['misfit']:.2f}, outliers {one['outliers']:.2f}, stages {' '.join(one['stages'])}"
-    )
+    stages = " ".join(trial["stage"] if trial["kept"] else f"({trial['stage']})" for trial in one["trials"])
+    lines = [
+        f"world {one['seed']}: {one['profiles']} profiles, {one['seconds']:.1f} s ({one['cpu_seconds']:.1f} s of "
+        f"processor time), {one['test']} test users, {one['without_sight']} without sight; begun at {one['start']}, "
+        f"stages {stages}, misfit {one['misfit']:.2f}, outliers {one['outliers']:.2f}; power of users held out within "
+        f"the training squares {one['held_out_db'][0]:.2f} -> {one['held_out_db'][1]:.2f} dB",
+        f"  ratios to the best of MC1-MC3: {', '.join(f'{k} {v:.2f}' for k, v in one['ratio'].items())}",
+        f"  {'dB; users without sight':36s}median  RMSE  middle | without fading: median  RMSE | all: median  RMSE",
+    ]
+    known = one["errors"]
+    for name in known["all"]:
+        sight, calm, whole = (known[group][name] for group in ("without sight", "without sight, without fading", "all"))
+        lines.append(
+            f"  {name:36s}{sight['median']:6.2f}{sight['rmse']:6.2f}{sight['middle']:+8.2f} |{calm['median']:23.2f}"
+            f"{calm['rmse']:6.2f} |{whole['median']:12.2f}{whole['rmse']:6.2f}"
+        )
+    return "\n".join(lines)
+
+
+MEANING = """
+What is not materials': "all true but fading" is the target's own paths, summed without phases: paths that share a tap
+fade, and no twin of powers follows that. "True materials" differ from it by walls, heights, vehicles, trees, pose and
+positions; "true materials, pose and positions" by walls, heights, vehicles and trees. "Middle" is what users without
+sight are off together, beside the constant that is mostly that of users in sight: leaves and vehicles that the twin
+lacks. A calibrated twin below "true materials" has let its materials stand in for some of that."""
 
 
 def main(
@@ -227,11 +320,20 @@ def main(
         for seed in range(first, first + worlds):
             found.append(judge(seed))
             if not as_json:
-                print(sentence(found[-1]), flush=True)
+                print(table(found[-1]), flush=True)
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    print(f"median ratio to the best of MC1-MC3: {np.median([one['ratio'] for one in found]):.2f}")
+    print(MEANING)
+    for name in found[0]["ratio"]:
+        each = [one["ratio"][name] for one in found]
+        print(f"users {name}: median ratio to the best of MC1-MC3 {np.median(each):.2f}")
+    for name in found[0]["errors"]["all"]:
+        each = [one["errors"]["without sight"][name] for one in found]
+        middle, rmse = (np.median([e[what] for e in each]) for what in ("median", "rmse"))
+        print(f"  {name:36s} median over worlds of median {middle:.2f} dB, of RMSE {rmse:.2f} dB")
+    longest, worked = (max(one[name] for one in found) for name in ("seconds", "cpu_seconds"))
+    print(f"longest calibration: {longest:.1f} s, {worked:.1f} s of processor time")
 
 
 if __name__ == "__main__":

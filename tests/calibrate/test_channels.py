@@ -8,7 +8,7 @@ import torch
 from tests.calibrate.street import STATION, channels, moved, street, traced, users
 
 from sitetwin.calibrate.channels import CalibrationSettings, Priors, calibrate_cell
-from sitetwin.calibrate.channels.model import Geometry
+from sitetwin.calibrate.channels.geometry import Geometry
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.profiles import profiles_of_csi

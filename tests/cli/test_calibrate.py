@@ -69,6 +69,12 @@ def test_the_planted_permittivity_comes_out_with_its_account(calibrated):
     assert nats["held_out_after"] < nats["held_out_before"]
     assert document["held_out"]["users"] > 5
     assert document["held_out"]["median_error_after_db"] < 1  # fading of the paths that share a tap
+    assert document["held_out"]["rmse_after_db"] < document["held_out"]["rmse_before_db"]
+    trials = {trial["stage"]: trial for trial in document["stage_trials"]}
+    assert trials["materials"]["kept"]
+    assert trials["materials"]["nats_per_tap"] > 0
+    assert [name for name, trial in trials.items() if trial["kept"]] == document["stages"]
+    assert ("buildings was not kept" in said) == (not trials.get("buildings", {"kept": True})["kept"])
     site = st.open_site(folder / "site")
     assert site.hash == document["hashes"]["calibrated_site"]
     assert {m.relative_permittivity for m in site.materials} != {5.0}
@@ -76,6 +82,7 @@ def test_the_planted_permittivity_comes_out_with_its_account(calibrated):
     assert document["differences"] == site.provenance["differences"]
     page = (folder / "summary.md").read_text()
     assert "| relative_permittivity of north stone |" in page
+    assert "| materials | yes |" in page
     assert (folder / "calibration.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -144,6 +144,9 @@ def _print(found: SiteCalibration) -> None:
     for row in found.cell.rows():
         table.add_row(*(plain(text) for text in _cells(row)))
     out.print(table)
+    for trial in found.cell.trials:
+        if not trial.kept:
+            say(f"stage {trial.stage} was not kept: {trial.why}")
     held = found.cell.held_out
     if len(held.measured_db):
         before, after = held.errors_db

@@ -53,13 +53,17 @@ def write_calibration(found: SiteCalibration, folder: str | Path) -> Path:
 def calibration_document(found: SiteCalibration, station: StationRadio) -> dict[str, Any]:
     """All numbers of a calibration, JSON-serialisable; equal calibrations give equal documents."""
     cell, held = found.cell, found.cell.held_out
-    before, after = held.errors_db
+    (before, after), (before_rmse, after_rmse) = held.errors_db, held.rmse_db
     return {
         "format": "sitetwin calibration",
         "carrier_hz": found.carrier_hz,
         "parameters": cell.rows(),
         "identified_below": IDENTIFIED,
         "stages": list(cell.stages),
+        "stage_trials": [
+            {name: _number(value) if isinstance(value, float) else value for name, value in vars(trial).items()}
+            for trial in cell.trials
+        ],
         "misfit": cell.fit.nuisance.misfit,
         "share_of_outliers": cell.fit.nuisance.share,
         "dispersion": cell.fit.dispersion,
@@ -68,6 +72,8 @@ def calibration_document(found: SiteCalibration, station: StationRadio) -> dict[
             "users": len(held.measured_db),
             "median_error_before_db": _number(before),
             "median_error_after_db": _number(after),
+            "rmse_before_db": _number(before_rmse),
+            "rmse_after_db": _number(after_rmse),
         },
         "station": station.model_dump(mode="json"),
         "offset_db": found.offset_db,
@@ -107,6 +113,7 @@ def summary(found: SiteCalibration, document: dict[str, Any]) -> str:
         f"![Powers of held-out users, and posteriors against priors]({FIGURE}.png)",
         "",
         *_held_out_lines(held, document["nats_per_tap"]),
+        *_stage_lines(found),
         "## Station",
         "",
         f"- It stands at {', '.join(f'{v:.2f}' for v in station['position'])} m, turned to {station['yaw_deg']:.2f} "
@@ -134,11 +141,39 @@ def _held_out_lines(held: dict[str, Any], nats: dict[str, Any]) -> list[str]:
     before, after = held["median_error_before_db"], held["median_error_after_db"]
     return [
         f"On {held['users']:,} users of held-out blocks, the median error of the power was {before:.2f} dB with the "
-        f"offset alone, and is {after:.2f} dB after calibration to the other blocks. Paths that share a tap fade, "
-        f"which no sum of their powers follows; the log-likelihood of a tap, which knows of it, changed by "
+        f"offset alone, and is {after:.2f} dB after calibration to the other blocks (root of the mean square: "
+        f"{held['rmse_before_db']:.2f} and {held['rmse_after_db']:.2f} dB). Paths that share a tap fade, which no sum "
+        "of their powers follows; the log-likelihood of a tap, which knows of it, changed by "
         f"{nats['held_out_before'] - nats['held_out_after']:+.3f} nats.",
         "",
     ]
+
+
+def _stage_lines(found: SiteCalibration) -> list[str]:
+    """Which stages were kept, and why."""
+    return [
+        "## Stages",
+        "",
+        "A stage is kept if users of blocks that were left out of its fit agree. Powers are mean absolute errors of "
+        "those users without and with the stage.",
+        "",
+        "| stage | kept | log-likelihood of a tap (nats) | power (dB) | why |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {trial.stage} | {'yes' if trial.kept else 'no'} | {_signed(trial.nats_per_tap)} | "
+            f"{_two(trial.power_before_db)} → {_two(trial.power_after_db)} | {trial.why} |"
+            for trial in found.cell.trials
+        ),
+        "",
+    ]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if math.isfinite(value) else ""
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "unknown"
 
 
 def _row(row: dict[str, Any]) -> str:

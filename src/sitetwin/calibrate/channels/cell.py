@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from sitetwin.calibrate.channels.checks import checked_inputs
-from sitetwin.calibrate.channels.model import ChannelTwin, Geometry
-from sitetwin.calibrate.channels.modes import among_modes, scanned
+from sitetwin.calibrate.channels.geometry import Geometry
+from sitetwin.calibrate.channels.model import ChannelTwin
+from sitetwin.calibrate.channels.modes import among_modes
 from sitetwin.calibrate.channels.notes import notes_of
 from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Priors, Stage
 from sitetwin.calibrate.channels.properties import MaterialTable, facets_met
 from sitetwin.calibrate.channels.result import CellCalibration, HeldOutPowers, Losses, estimates
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
+from sitetwin.calibrate.channels.stages import HELD, ROUNDS, climb
 from sitetwin.channel.antennas.patterns import Tr38901
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields import FieldOptions
@@ -34,16 +35,6 @@ AUDIBLE = 0.03
 _FEWEST_BLOCKS = 5
 _LATE = 1.5  # taps by which profiles must lie off for it to be said
 _LATEST = 12  # of all taps, a quarter is searched: three deviations of a twelfth
-_ROUNDS = 6  # of each stage; all parameters are fitted together afterwards
-_HELD: dict[Stage, tuple[Stage, ...]] = {
-    "offset": ("pose",),
-    "pose": ("scattering",),
-    "pattern": ("scattering",),
-    "scattering": ("pose", "pattern"),
-    "materials": ("pose", "pattern"),
-    "buildings": ("pose", "pattern"),
-}
-"""Stages that are held while another one is fitted, for speed; those that come later have no parameters yet."""
 
 
 @dataclass(frozen=True)
@@ -109,62 +100,42 @@ def calibrate_cell(
     if clock:
         twin = ChannelTwin(paths, table, profiles, tx, rx, options, clock)
     notes += _late(twin, settings.priors.clock_ns)
+    begin = first_offset(twin)
+    twin.keep(10 ** (begin / 10) * twin.law([], np.zeros(0)).signal > AUDIBLE * twin.noise)
+    if not len(twin.rows):
+        raise SiteTwinError("no path stands out of the noise at any position: are the profiles those of another site?")
+    twin = twin.lighter(begin)
     parameters = [*pose_parameters(settings.priors, tx, clock), *table.parameters(settings.priors)]
     parameters = [p for p in parameters if p.stage in stages]
-    free = [p for p in parameters if not p.entries or table.touched[list(p.entries)].any()]
+    heard = np.zeros(len(table.touched), dtype=bool)
+    heard[table.site.facet_material[facets_met(twin.paths, table.site)]] = True
+    free = [p for p in parameters if not p.entries or heard[list(p.entries)].any()]
     if len(free) > len(profiles):
         raise SiteTwinError(
             f"{len(profiles)} profiles cannot tell {len(free)} parameters; give more profiles, or fewer stages"
         )
     block = blocks_of(profiles.positions, settings.block_m)
     training = ~held_out(block, settings.seed)
-    begin = first_offset(twin)
-    twin.keep(10 ** (begin / 10) * twin.law([], np.zeros(0)).signal > AUDIBLE * twin.noise)
-    if not len(twin.rows):
-        raise SiteTwinError("no path stands out of the noise at any position: are the profiles those of another site?")
-    whole, chosen = climb(twin, free, stages, training, block)
-    losses = Losses.of(twin, whole, training, block)
-    judged = HeldOutPowers.of(twin, whole, ~training)
+    found = climb(Scorer(twin, training, block), free, stages, begin, settings.seed)
+    losses = Losses.of(twin, found.fit, found.plain, training, block)
+    judged = HeldOutPowers.of(twin, found.fit, found.plain, ~training)
     everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
-    final, modes = among_modes(everyone, everyone.fit(whole.parameters, whole.theta, whole.nuisance, rounds=_ROUNDS))
-    notes += notes_of(final, modes, twin)
+    final, modes = among_modes(everyone, of_everyone(everyone, found.fit))
+    notes += [*notes_of(final, modes, twin), *judged.notes()]
     return CellCalibration(
-        estimates(parameters, final), final, table, tx, losses, chosen, tuple(notes), judged, everyone
+        estimates(parameters, final), final, table, tx, losses, found.trials, tuple(notes), judged, everyone
     )
 
 
-def climb(
-    twin: ChannelTwin, free: Sequence[Parameter], stages: Sequence[Stage], training: np.ndarray, block: np.ndarray
-) -> tuple[Fit, tuple[Stage, ...]]:
-    """Fit stage after stage; buildings are taken back if they explain held-out users worse than their classes do."""
-    scorer, test = Scorer(twin, training, block), Scorer(twin, ~training, block)
-    judged = len(test.observed) > 0
-    known: list[Parameter] = []
-    best: Fit | None = None
-    kept: list[Stage] = []
-    for stage in STAGES:
-        new = [p for p in free if p.stage == stage]
-        if stage not in stages or not new:
-            continue
-        tried = [*known, *new]
-        start = np.zeros(len(tried))
-        nuisance = scorer.nuisance()
-        if best is None:
-            start[:] = [first_offset(twin) if p.what == "offset_db" else 0.0 for p in tried]
-        else:
-            start[: len(known)], nuisance = best.theta, best.nuisance
-        if stage in ("materials", "buildings"):
-            start = scanned(scorer, tried, start, nuisance, 1.0 if best is None else best.dispersion, stage)
-        fit = scorer.fit(tried, start, nuisance, _HELD[stage], _ROUNDS)
-        if best is not None and judged and stage == "buildings":
-            before = test.loss(best.parameters, best.theta, best.nuisance)
-            if test.loss(fit.parameters, fit.theta, best.nuisance) > before:
-                continue
-        best, known = fit, tried
-        kept.append(stage)
-    if best is None:
-        raise SiteTwinError("no parameter is free: all priors have no width, or no path meets a material")
-    return best, tuple(kept)
+def of_everyone(scorer: Scorer, fit: Fit) -> Fit:
+    """A fit of some users fitted to all: the pose, then the materials, and how wide the posterior of both together is.
+
+    Pose and materials are not climbed together: where walls and trees differ, each would make up for the other.
+    """
+    of_materials: tuple[Stage, ...] = ("scattering", "materials", "buildings")
+    for held in (of_materials, HELD["materials"]):
+        fit = scorer.fit(fit.parameters, fit.theta, fit.nuisance, held, ROUNDS)
+    return scorer.fit(fit.parameters, fit.theta, fit.nuisance, rounds=0)
 
 
 def first_offset(twin: ChannelTwin) -> float:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from scipy.sparse import csr_array
 
+from sitetwin.calibrate.channels.geometry import MATERIALS, Geometry
 from sitetwin.calibrate.channels.likelihood import TapLaw
 from sitetwin.calibrate.channels.parameters import Parameter
-from sitetwin.calibrate.channels.properties import PROPERTIES, MaterialTable, paths_meeting
+from sitetwin.calibrate.channels.pose_slopes import PoseSlopes
+from sitetwin.calibrate.channels.properties import MaterialTable, paths_meeting
 from sitetwin.calibrate.channels.spread import LAGS, Neighbours, PathTaps, neighbours
-from sitetwin.channel.antennas.patterns import Tr38901
+from sitetwin.channel.antennas.patterns import Isotropic, Tr38901
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields import Evaluator, FieldOptions, prepare
 from sitetwin.channel.fields.moved import Images
@@ -32,56 +34,14 @@ LEAK = 0.005
 STEP = 1e-3
 """Step of central differences on the scales of materials."""
 
+_SMALL_STEP = 1e-6  # of differences to one side on those scales
+
 _KEPT = 16  # sets of powers that are not computed again
-POSE = ("yaw_deg", "tilt_deg", "station_x", "station_y", "station_z", "users_x", "users_y")
-_MATERIALS = {one.what for one in PROPERTIES}
 _NEPERS = math.log(10) / 10
 _FINEST = {"clock_ns": 0.02, "beamwidth_deg": 1e-3, "yaw_deg": 0.02, "tilt_deg": 0.02}
 _FINEST_METRES = 0.005
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where the ends of the paths are and how the array is turned.
-
-    Attributes:
-        clock_ns: Constant of the delays, ns.
-        yaw_deg: Turn of the array about the vertical, degrees.
-        tilt_deg: More downtilt, degrees.
-        station: (x, y, z) offset of the station, metres.
-        users: (x, y) bias of all positions, metres: users stand that far from where the data say.
-        beamwidth: Logarithm of the factor on the beam width.
-    """
-
-    clock_ns: float = 0.0
-    yaw_deg: float = 0.0
-    tilt_deg: float = 0.0
-    station: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    users: tuple[float, float] = (0.0, 0.0)
-    beamwidth: float = 0.0
-
-    @classmethod
-    def of(cls, parameters: Sequence[Parameter], theta: np.ndarray) -> Geometry:
-        """The geometry at changes of the parameters."""
-        known = {p.what: float(v) for p, v in zip(parameters, theta, strict=True) if p.what not in _MATERIALS}
-        return cls(
-            known.get("clock_ns", 0.0),
-            known.get("yaw_deg", 0.0),
-            known.get("tilt_deg", 0.0),
-            (known.get("station_x", 0.0), known.get("station_y", 0.0), known.get("station_z", 0.0)),
-            (known.get("users_x", 0.0), known.get("users_y", 0.0)),
-            known.get("beamwidth_deg", 0.0),
-        )
-
-    @property
-    def bias(self) -> tuple[float, float, float]:
-        """(x, y, z) offset of the users, metres."""
-        return (*self.users, 0.0)
-
-    @property
-    def moves(self) -> bool:
-        """Whether an end of the paths is moved."""
-        return any(self.station) or any(self.users)
+_FAINT = 0.01  # of a tap's power: paths below it in all their taps are not followed
+_STEEPEST = 2.0  # nepers of power for a metre: free space at a metre; fields are steeper only where they vanish
 
 
 class ChannelTwin:
@@ -121,6 +81,10 @@ class ChannelTwin:
         self._powers: dict[tuple[Any, ...], np.ndarray] = {}
         self._lagged: dict[Geometry, list[csr_array]] = {}
         self._spreads: dict[Geometry, csr_array] = {}
+        self._ratios: dict[Geometry, np.ndarray] = {}
+        self._anchor: dict[str, np.ndarray] = table.values([], np.zeros(0))
+        self._by_move: dict[str, np.ndarray] = {}
+        self._pose: dict[Geometry, PoseSlopes] = {}
         self._images = Images(paths, table.site)
         self.rows = np.zeros(0, dtype=np.int64)
         self.rows = np.flatnonzero(np.diff(self.spread(Geometry()).indptr))
@@ -142,9 +106,32 @@ class ChannelTwin:
         self._spreads.clear()
         self._lagged.clear()
 
+    def lighter(self, offset_db: float) -> ChannelTwin:
+        """The same without the paths that are faint in all of their taps; their power goes to the noise and stays.
+
+        Many faint paths of random phases are as noise is. They are most of the paths, and cost as much as others.
+
+        Args:
+            offset_db: Received over traced power, dB.
+        """
+        ports, geometry = self.tx.array.num_ports, Geometry()
+        power = 10 ** (offset_db / 10) * self.powers(self.table.values([], np.zeros(0)), geometry)
+        spread = self.spread(geometry)
+        mean = spread @ power + self.noise
+        share = spread.multiply(power[None, :]).multiply(1 / mean[:, None]).tocsr().max(axis=0).toarray()
+        kept = share.reshape(-1, ports).max(axis=1) >= _FAINT
+        if kept.all() or not kept.any():
+            return self
+        rest = spread @ np.where(np.repeat(kept, ports), 0.0, power)
+        paths = self.paths.take(np.flatnonzero(kept))
+        found = ChannelTwin(paths, self.table, self.profiles, self.tx, self.rx, self._options, self.clock_ns)
+        found.rows, found.user, found.noise = self.rows, self.user, self.noise + rest
+        found._spreads.clear()
+        return found
+
     def law(self, parameters: Sequence[Parameter], theta: np.ndarray) -> TapLaw:
         """What the twin says of its taps at changes of the parameters."""
-        power = self._power(parameters, theta)
+        power = self.power(parameters, theta)
         spread = self.spread(Geometry.of(parameters, theta))
         squared = csr_array((spread.data**2, spread.indices, spread.indptr), shape=spread.shape)
         return TapLaw(spread @ power, squared @ power**2, self.noise)
@@ -155,7 +142,7 @@ class ChannelTwin:
             _NEPERS * sum(v for p, v in zip(parameters, theta.tolist(), strict=True) if p.what == "offset_db")
         )
 
-    def _power(self, parameters: Sequence[Parameter], theta: np.ndarray) -> np.ndarray:
+    def power(self, parameters: Sequence[Parameter], theta: np.ndarray) -> Float[np.ndarray, " entries"]:
         """(P * ports,) power of each path as received."""
         powers = self.powers(self.table.values(parameters, theta), Geometry.of(parameters, theta))
         return self.received(parameters, theta) * powers
@@ -178,44 +165,89 @@ class ChannelTwin:
             free: (J,) which parameters are asked about; all by default, others get zero.
         """
         found = np.zeros((len(self.rows), len(parameters)))
+        inner = [_deviations(parameters, at) for at in range(len(parameters))]
         for at, parameter in enumerate(parameters):
             if parameter.what == "offset_db":
                 found[:, at] = _NEPERS * law.signal
-            elif free is None or free[at]:
+            elif (free is None or free[at]) and not inner[at]:
                 least = 0.0 if steps is None else float(steps[at])
                 step = max(step_of(parameter), least)
-                if parameter.what in _MATERIALS:
-                    found[:, at] = self._by_material(parameters, theta, at, step)
-                else:
+                if parameter.what in MATERIALS:
+                    one_sided = least == 0
+                    step = _SMALL_STEP if one_sided else step
+                    found[:, at] = self._by_material(parameters, theta, at, step, both=not one_sided)
+                elif least > 0 or parameter.what in ("clock_ns", "beamwidth_deg"):
                     found[:, at] = self._by_pose(parameters, theta, at, step, law)
+                else:
+                    found[:, at] = self._by_small_pose(parameters, theta, at, step)
+        for at, own in enumerate(inner):
+            if own:  # a class moves all its buildings at once
+                found[:, at] = found[:, own].sum(axis=1)
         return found
 
     def _by_pose(
         self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float, law: TapLaw
     ) -> np.ndarray:
-        """(R,) slope of the signal with what moves or turns the ends, from one side: such fields are not prepared."""
+        """(R,) slope of the signal with what moves or turns the ends, over a wide step, from one side."""
         slope: np.ndarray = (self.law(parameters, _moved(theta, at, step)).signal - law.signal) / step
         return slope
 
-    def _by_material(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
-        """(R,) slope of the signal with a material; only paths that meet it are evaluated.
+    def _by_small_pose(self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float) -> np.ndarray:
+        """(R,) the same over a small step: paths move over taps and beams; powers change as they do where traced."""
+        geometry = Geometry.of(parameters, theta)
+        there = Geometry.of(parameters, _moved(theta, at, step))
+        power = self.power(parameters, theta)
+        what = parameters[at].what
+        if what == "yaw_deg" and isinstance(self.tx.array.pattern, Isotropic):  # a turn about its axis
+            change = np.zeros_like(power)
+        elif what in ("yaw_deg", "tilt_deg"):
+            values = self.table.values(parameters, theta)
+            change = self.received(parameters, theta) * self.powers(values, there) - power
+        else:
+            change = step * power * self._relative_by_move(what)
+        if geometry not in self._pose:
+            self._pose = {geometry: PoseSlopes(self.taps(geometry))}
+        whole = self._pose[geometry].change(self.taps(there), power, change) / step
+        return whole[self.rows]
 
-        Where ends are moved, relative slopes are those of the ends as traced, which are prepared: angles of incidence
-        change little, and slopes only weigh what is observed, so that they move no estimate on average.
+    def _relative_by_move(self, what: str) -> np.ndarray:
+        """(P * ports,) slope of the logarithm of each path's power with a move of an end, where it was traced, 1/m."""
+        if what not in self._by_move:
+            moved = Geometry.of([Parameter(what, what, "m", "pose", 0.0, 1.0, "linear", -1.0, 1.0, "")], np.ones(1))
+            step = _FINEST_METRES
+            station, users = (tuple(step * v for v in end) for end in (moved.station, moved.users))
+            values = self.table.values([], np.zeros(0))
+            ends = [
+                _square(self._gains(self._evaluate, values, one)).reshape(-1)
+                for one in (Geometry(), Geometry(station=station, users=users))  # type: ignore[arg-type]
+            ]
+            slope = (ends[1] - ends[0]) / step / np.maximum(ends[0], np.finfo(float).tiny)
+            self._by_move[what] = np.clip(slope, -_STEEPEST, _STEEPEST)
+        return self._by_move[what]
+
+    def _by_material(
+        self, parameters: Sequence[Parameter], theta: np.ndarray, at: int, step: float, *, both: bool
+    ) -> np.ndarray:
+        """(R,) slope of the signal with a material, over a step to both sides or to one.
+
+        Only paths that meet it are evaluated. Where ends are moved, relative slopes are those of the ends as traced,
+        which are prepared: angles of incidence change little, and slopes only weigh what is observed, so that they move
+        no estimate on average.
         """
         geometry = Geometry.of(parameters, theta)
         still = replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0))
         rows, evaluate = self._meeting(parameters[at].entries)
+        ports = self.tx.array.num_ports
+        now = self.powers(self.table.values(parameters, theta), geometry).reshape(-1, ports)[rows]
         ends = [
             _square(self._gains(evaluate, self.table.values(parameters, _moved(theta, at, sign * step)), still))
-            for sign in (1.0, -1.0)
+            for sign in ((1.0, -1.0) if both else (1.0,))
         ]
-        slopes = (ends[0] - ends[1]) / (2 * step)
         if geometry.moves:
-            there = self.powers(self.table.values(parameters, theta), geometry).reshape(self.paths.num_paths, -1)[rows]
-            slopes = slopes / np.maximum((ends[0] + ends[1]) / 2, np.finfo(float).tiny) * there
-        power = np.zeros((self.paths.num_paths, self.tx.array.num_ports))
-        power[rows] = slopes
+            factor = self._ratio(geometry).reshape(-1, ports)[rows]
+            ends = [factor * one for one in ends]
+        power = np.zeros((self.paths.num_paths, ports))
+        power[rows] = (ends[0] - ends[1]) / (2 * step) if both else (ends[0] - now) / step
         slope: np.ndarray = self.received(parameters, theta) * (self.spread(geometry) @ power.reshape(-1))
         return slope
 
@@ -241,8 +273,32 @@ class ChannelTwin:
         return self._powers[key]
 
     def gains(self, values: dict[str, np.ndarray], geometry: Geometry) -> Complex[np.ndarray, "paths ports"]:
-        """(P, ports) gain of each path from each port of the station."""
-        return self._gains(self._evaluate, values, geometry)
+        """(P, ports) gain of each path from each port of the station.
+
+        Prepared fields are those of the ends as traced. Where ends are moved, each path's power is multiplied by what
+        the move does to it at the materials of `anchored`: exact there, and nearly so at materials that are near.
+        """
+        still = replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0))
+        found = self._gains(self._evaluate, values, still)
+        return found * np.sqrt(self._ratio(geometry)).reshape(found.shape) if geometry.moves else found
+
+    def anchored(self, values: dict[str, np.ndarray]) -> None:
+        """Take these values of the materials as those at which moves of the ends are exact."""
+        if any(not np.array_equal(v, self._anchor[name]) for name, v in values.items()):
+            self._anchor = values
+            self._ratios.clear()
+            for key in [k for k in self._powers if k[0].moves]:
+                del self._powers[key]
+
+    def _ratio(self, geometry: Geometry) -> np.ndarray:
+        """(P * ports,) power of each path with moved ends over that as traced."""
+        if geometry not in self._ratios:
+            if len(self._ratios) >= _KEPT:
+                del self._ratios[next(iter(self._ratios))]
+            here = self.powers(self._anchor, replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0)))
+            there = _square(self._gains(self._evaluate, self._anchor, geometry)).reshape(-1)
+            self._ratios[geometry] = np.where(here > 0, there / np.maximum(here, np.finfo(float).tiny), 1.0)
+        return self._ratios[geometry]
 
     def _gains(self, evaluate: Evaluator, values: dict[str, np.ndarray], geometry: Geometry) -> np.ndarray:
         tensors: dict[str, Any] = {
@@ -286,7 +342,7 @@ class ChannelTwin:
     def neighbours(self, parameters: Sequence[Parameter], theta: np.ndarray, misfit: float) -> Neighbours:
         """How the powers of neighbouring taps vary together at changes of the parameters."""
         law = self.law(parameters, theta)
-        power = self._power(parameters, theta)
+        power = self.power(parameters, theta)
         geometry = Geometry.of(parameters, theta)
         if geometry not in self._lagged:
             taps = self.taps(geometry)
@@ -320,6 +376,13 @@ def step_of(parameter: Parameter) -> float:
     if parameter.what.startswith(("station", "users")):
         return _FINEST_METRES
     return min(_FINEST.get(parameter.what, STEP), parameter.sd)
+
+
+def _deviations(parameters: Sequence[Parameter], at: int) -> list[int]:
+    """Numbers of the parameters of the buildings of a class; none unless all of its buildings have one."""
+    one = parameters[at]
+    own = [i for i, p in enumerate(parameters) if one.entries and p.within == one.name]
+    return own if {e for i in own for e in parameters[i].entries} == set(one.entries) else []
 
 
 def _moved(theta: np.ndarray, at: int, step: float) -> np.ndarray:

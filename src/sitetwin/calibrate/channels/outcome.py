@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sitetwin.calibrate.channels.model import Geometry
+from sitetwin.calibrate.channels.geometry import Geometry
 from sitetwin.calibrate.channels.result import CellCalibration
 from sitetwin.channel.antennas.radio import Radio
 from sitetwin.channel.fields.options import FieldOptions

@@ -13,6 +13,7 @@ from sitetwin.calibrate.channels.model import ChannelTwin
 from sitetwin.calibrate.channels.parameters import Parameter, Stage
 from sitetwin.calibrate.channels.properties import MaterialTable
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
+from sitetwin.calibrate.channels.stages import StageTrial
 from sitetwin.channel.antennas.radio import Radio
 
 IDENTIFIED = 0.7
@@ -73,16 +74,15 @@ class Losses:
     held_out_after: float
 
     @classmethod
-    def of(cls, twin: ChannelTwin, fit: Fit, training: np.ndarray, block: np.ndarray) -> Losses:
-        """Losses of a fit to the training users."""
+    def of(cls, twin: ChannelTwin, fit: Fit, plain: Fit, training: np.ndarray, block: np.ndarray) -> Losses:
+        """Losses of a fit to the training users, and of a plain one of the offset alone."""
         found = []
         for users in (training, ~training):
             scorer = Scorer(twin, users, block)
             if not len(scorer.observed):
                 found += [float("nan")] * 2
                 continue
-            offset = np.where([p.what == "offset_db" for p in fit.parameters], fit.theta, 0.0)
-            found += [scorer.loss(fit.parameters, theta, fit.nuisance) for theta in (offset, fit.theta)]
+            found += [scorer.loss(one.parameters, one.theta, fit.nuisance) for one in (plain, fit)]
         return cls(*found)
 
 
@@ -101,12 +101,18 @@ class HeldOutPowers:
     after_db: Float[np.ndarray, " users"]
 
     @classmethod
-    def of(cls, twin: ChannelTwin, fit: Fit, users: np.ndarray) -> HeldOutPowers:
-        """Powers of some users (U,) bool; those whose measured power is lost in noise are left out."""
+    def of(cls, twin: ChannelTwin, fit: Fit, plain: Fit, users: np.ndarray) -> HeldOutPowers:
+        """Powers of some users (U,) bool; those whose measured power is lost in noise are left out.
+
+        Args:
+            twin: The twin.
+            fit: The fit to the other users.
+            plain: The fit of the offset alone to them.
+            users: Which users.
+        """
         count = len(users)
         power = twin.profiles.power.reshape(-1)[twin.rows] - twin.noise
-        offset = np.where([p.what == "offset_db" for p in fit.parameters], fit.theta, 0.0)
-        traced = [twin.law(fit.parameters, theta).signal for theta in (offset, fit.theta)]
+        traced = [twin.law(one.parameters, one.theta).signal for one in (plain, fit)]
         sums = np.stack([np.bincount(twin.user, values, count) for values in (power, *traced)])
         kept = users & (sums > 0).all(axis=0)
         return cls(*(10 * np.log10(sums[:, kept])))
@@ -119,6 +125,26 @@ class HeldOutPowers:
         before, after = (float(np.median(np.abs(v - self.measured_db))) for v in (self.before_db, self.after_db))
         return before, after
 
+    @property
+    def rmse_db(self) -> tuple[float, float]:
+        """Root of the mean square error before and after; NaN without users."""
+        if not len(self.measured_db):
+            return float("nan"), float("nan")
+        before, after = (
+            float(np.sqrt(np.mean(np.square(v - self.measured_db)))) for v in (self.before_db, self.after_db)
+        )
+        return before, after
+
+    def notes(self) -> list[str]:
+        """Say so where calibration does not help the powers of held-out users."""
+        (before, after), (rough, fine) = self.errors_db, self.rmse_db
+        if not len(self.measured_db) or after <= before or fine <= rough:
+            return []
+        return [
+            f"calibration does not help here: the median error of the power of held-out users is {after:.2f} dB, and "
+            f"was {before:.2f} dB with the offset alone; use the uncalibrated twin where powers count"
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class CellCalibration:
@@ -129,10 +155,15 @@ class CellCalibration:
     table: MaterialTable
     radio: Radio
     losses: Losses
-    stages: tuple[Stage, ...]
+    trials: tuple[StageTrial, ...]
     notes: tuple[str, ...]
     held_out: HeldOutPowers
     scorer: Any
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that were kept."""
+        return tuple(trial.stage for trial in self.trials if trial.kept)
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of parameters, JSON-serialisable."""

@@ -138,6 +138,7 @@ class Scorer:
         limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
         spread = 1.0
         for _ in range(rounds):
+            self.twin.anchored(self.twin.table.values(parameters, theta))
             nuisance = self.refit_nuisance(parameters, theta, nuisance)
             slopes = self._slopes(parameters, theta, nuisance, free=free)
             spread, _ = self._dispersion(slopes, sd)
@@ -147,12 +148,38 @@ class Scorer:
             theta, gained = self._line(parameters, theta, step, limits, nuisance, spread)
             if gained < _ENOUGH:
                 break
+        self.twin.anchored(self.twin.table.values(parameters, theta))
         if held:
             covariance = np.diag(sd**2)
         else:
             covariance, spread = self._width(parameters, theta, nuisance)
         whole = self.objective(parameters, theta, nuisance, spread)
         return Fit(tuple(parameters), theta, covariance, nuisance, spread, whole)
+
+    def without(
+        self, fit: Fit, held: Sequence[Stage], folds: Sequence[np.ndarray]
+    ) -> list[Float[np.ndarray, " parameters"]]:
+        """Changes of the parameters that a fit without each fold of blocks would find: one step of Newton's away.
+
+        Args:
+            fit: The fit of all blocks.
+            held: Stages that were held in it.
+            folds: Numbers of the blocks of each fold.
+        """
+        parameters, sd = fit.parameters, _sd(fit.parameters)
+        free = np.array([p.stage not in held for p in parameters])
+        limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
+        slopes = self._slopes(parameters, fit.theta, fit.nuisance, free=free)
+        spread, found = fit.dispersion, []
+        for fold in folds:
+            own = np.isin(self.block, fold)
+            told = slopes.information - slopes.roots[own].T @ slopes.roots[own]
+            gradient = (slopes.gradient - slopes.by_block[fold].sum(axis=0)) / spread - fit.theta / sd**2
+            curvature = (told / spread + np.diag(sd**-2.0))[np.ix_(free, free)]
+            theta = fit.theta.copy()
+            theta[free] += np.linalg.solve(curvature, gradient[free])
+            found.append(np.clip(theta, *limits))
+        return found
 
     def _line(
         self,
