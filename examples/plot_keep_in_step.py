@@ -81,7 +81,7 @@ for thing in moment.objects:
 middle.plot(*world.station.pose.position[:2], "k^", label="station")
 middle.plot(*moment.user.position, "o", label="tracked user")
 middle.plot(*places[hidden, :2], "x", label="true user")
-middle.set(aspect="equal", xlim=(-40, 40), xlabel="east, m", ylabel="north, m", title="objects")
+middle.set(aspect="equal", xlim=(-40, 40), ylim=(-12, 36), xlabel="east, m", ylabel="north, m", title="objects")
 middle.legend(loc="upper left", fontsize="small")
 
 azimuth = np.degrees(np.linspace(world.station.half_span, -world.station.half_span, world.station.beams))

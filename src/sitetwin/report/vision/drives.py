@@ -48,13 +48,14 @@ def drives_part(folder: Path, environment: jinja2.Environment) -> dict[str, Any]
     scenes = read_scenes(folder)
     if scenes is None:
         return {"scenes": None, "script_hash": ""}
+    there = {name for drive in scenes.drives for moment in drive.moments for name in moment.profiles}
     assert environment.loader is not None
     script = environment.loader.get_source(environment, _SCRIPT)[0]
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return {
         "scenes": scenes,
         "drives": scenes.model_dump(mode="json", include={"drives"}),
-        "curves": CURVES,
+        "curves": [one for one in CURVES if one[0] == MEASURED or one[0] in there],
         "classes": CLASSES,
         "script": Markup(script),  # the package's own file
         "script_hash": f"sha256-{digest}",
