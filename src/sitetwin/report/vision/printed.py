@@ -48,10 +48,10 @@ def _table_1(rows: Sequence[PrintedRow]) -> list[dict[str, Any]]:
     for row in rows:
         of.setdefault(name_of(row), {})[row.split] = row
     for name, by_split in of.items():
-        unseen, seen = (by_split.get(split, by_split.get("")) for split in ("streets", "drives"))
-        dba = [None if one is None else one.dba.mean for one in (unseen, seen)]
+        elsewhere, here = (by_split.get(split, by_split.get("")) for split in ("streets", "drives"))
+        dba = [None if one is None else one.dba.mean for one in (elsewhere, here)]
         overall = None if dba[0] is None or dba[1] is None else 0.5 * dba[0] + 0.5 * dba[1]
-        found.append(_cells(name, "ours, synthetic", unseen or seen, dba[0], dba[1], overall))
+        found.append(_cells(name, "ours, synthetic", elsewhere or here, dba[0], dba[1], overall))
     return found
 
 
