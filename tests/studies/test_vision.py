@@ -287,6 +287,21 @@ def test_a_detector_without_images_is_said_to_have_found_nothing(tmp_path):
     assert any("Of 33 there are no images" in note for note in results.notes)
 
 
+def test_images_that_are_too_few_are_said_to_be(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    scenario = write_camera_scenario(tmp_path / "scenario33", 30)
+    for n in range(12):
+        cv2.imwrite(str(scenario / f"unit1/camera_data/image_{n}.jpg"), np.zeros((54, 96, 3), dtype=np.uint8))
+    trained = LITTLE.model_copy(update={"network": NetworkTraining(runs=1)})
+    with pytest.warns(SiteTwinWarning, match="no number"):
+        run_vision_study(trained, [scenario], tmp_path / "run", detector=KnowsTheCar(scenario))
+    (one,) = read_vision_results(tmp_path / "run").scenarios
+    said = [note for note in one.facts.notes if "is left out" in note]
+    assert len(said) == 2
+    assert all("40 rows with images" in note for note in said)
+    assert read_scenes(tmp_path / "run") is None
+
+
 def test_paths_of_images_that_leave_the_folder_name_no_image(tmp_path):
     scenario = write_camera_scenario(tmp_path / "s")
     (tmp_path / "secret.jpg").write_bytes(b"x")
