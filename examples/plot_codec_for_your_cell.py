@@ -84,4 +84,5 @@ plt.show()
 # %%
 # These test users stand two metres from users that the twin was trained on, and a target that is simulated is kinder
 # than the world. The study ``sitetwin study csi`` keeps test users in blocks apart, counts every bit, and gives
-# intervals.
+# intervals. ``sitetwin codec`` fits such a codec, keeps it in a file and updates it with channels of your own, in bits
+# in place of real numbers.

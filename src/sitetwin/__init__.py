@@ -32,6 +32,7 @@ _HOMES = {
     "face.tap_powers": ("tap_power_law",),
     "face.covering": ("coverage",),
     "face.calibrating": ("calibrate_site",),
+    "face.fitting_codecs": ("fit_codec", "open_csi"),
     "face.exporting": ("export_channels", "export_paths"),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays.jobs.scene": ("site_of_paths",),
@@ -95,6 +96,7 @@ __all__ = [
     "export_channels",
     "export_paths",
     "fetch_site",
+    "fit_codec",
     "gains",
     "grid",
     "itu_material",
@@ -103,6 +105,7 @@ __all__ = [
     "load_paths",
     "measured",
     "open_channels",
+    "open_csi",
     "open_site",
     "plots",
     "rays",
@@ -136,6 +139,7 @@ if TYPE_CHECKING:
     from sitetwin.face.covering import coverage
     from sitetwin.face.datasets import ChannelDataset, torch_dataset
     from sitetwin.face.exporting import export_channels, export_paths
+    from sitetwin.face.fitting_codecs import fit_codec, open_csi
     from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
     from sitetwin.face.tap_powers import tap_power_law

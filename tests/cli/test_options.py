@@ -17,9 +17,13 @@ from sitetwin.channel.fields.foliage import MODELS, SEASONS
 from sitetwin.channel.request import Quantity
 from sitetwin.channel.synthesis.cfr import Steering, Wavefront
 from sitetwin.cli import app as cli
-from sitetwin.cli import channels, trace
+from sitetwin.cli import channels, codec_fit, trace
+from sitetwin.cli import codec as codec_commands
 from sitetwin.cli.options import fields, radios, single
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
+from sitetwin.learn.cell.codec import Rule
+from sitetwin.learn.cell.link import DelayReference
+from sitetwin.learn.cell.methods import METHODS
 from sitetwin.rays.jobs.engines import ENGINES
 from sitetwin.site.importers.mesh_files import UNITS
 from sitetwin.site.materials import OutOfRange
@@ -53,11 +57,11 @@ def test_every_command_helps(words: tuple[str, ...], command: Any) -> None:
 
 
 def test_there_are_as_many_commands_as_the_page_names() -> None:
-    assert len([words for words, command in COMMANDS if not hasattr(command, "commands")]) == 23
+    assert len([words for words, command in COMMANDS if not hasattr(command, "commands")]) == 30
 
 
 def test_no_command_has_many_parameters() -> None:
-    for group in (cli.app, cli.site_app, cli.store_app, cli.study_app, cli.vision_app, cli.models_app):
+    for group in (cli.app, cli.codec_app, cli.site_app, cli.store_app, cli.study_app, cli.vision_app, cli.models_app):
         for info in group.registered_commands:
             command = getattr(info.callback, "__command__", info.callback)  # as it was written, with its groups
             assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS, info.name
@@ -111,6 +115,9 @@ def test_an_option_stands_once() -> None:
         (channels.QUANTITIES, tuple(q for q in get_args(Quantity) if q != "cir")),  # it needs a pulse: in Python alone
         (channels.WAVEFRONTS, get_args(Wavefront)),
         (channels.STEERINGS, get_args(Steering)),
+        (codec_fit.METHODS, tuple(METHODS)),
+        (codec_fit.DELAY_REFERENCES, get_args(DelayReference)),
+        (codec_commands.RULES, get_args(Rule)),
         (trace.ENGINES, ENGINES),
         (single.PROFILES, get_args(BeamProfile)),
         (single.PROFILES, get_args(Profile)),
@@ -138,6 +145,8 @@ def complete(*words: str, shell: str = "bash") -> list[str]:
 def test_shells_complete_commands_options_and_choices() -> None:
     assert complete("sitetwin", "cov") == ["coverage"]
     assert set(complete("sitetwin", "site", "")) == {"import", "fetch", "export", "check", "variant"}
+    assert complete("sitetwin", "codec", "e") == ["eval", "encode", "export"]
+    assert complete("sitetwin", "codec", "update", "c", "--select", "k") == ["k-centre"]
     assert complete("sitetwin", "trace", "munich", "--diffuse-t") == ["--diffuse-tile"]
     assert complete("sitetwin", "channels", "p", "--season", "w") == ["winter"]
     assert complete("sitetwin", "channels", "p", "--season", "spring", "--wavefront", "s") == ["spherical"]

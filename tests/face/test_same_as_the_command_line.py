@@ -106,6 +106,16 @@ def write_drive(file):
     np.savez(file, h=h.values[:, 0] + noise, frequency=h["frequency"].values, position=users)
 
 
+def write_users(file):
+    """Channels of 60 users over 8 antennas and 64 subcarriers, from a few paths each."""
+    rng = np.random.default_rng(2)
+    frequency = 3.5e9 + (np.arange(64) - 32) * 2e6
+    delay, turn = rng.uniform(30e-9, 200e-9, (60, 3, 1, 1)), rng.uniform(-0.5, 0.5, (60, 3, 1, 1))
+    gain = rng.standard_normal((60, 3, 1, 1)) + 1j * rng.standard_normal((60, 3, 1, 1))
+    waves = np.exp(2j * np.pi * (turn * np.arange(8)[:, None] - delay * (frequency - 3.5e9)))
+    np.savez(file, h=(gain * waves).sum(axis=1), frequency=frequency)
+
+
 def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -124,6 +134,7 @@ def both(tmp_path_factory):
             write_models(top / way)
             write_walk(top / way / "walk.gpx")
             write_drive(top / way / "drive.npz")
+            write_users(top / way / "users.npz")
             (top / way / "runs").mkdir()
             (top / way / "sites").mkdir()
         for command, python in PAIRS:

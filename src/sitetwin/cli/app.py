@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli import store, study_beams, study_csi, study_precoding, study_vision
+from sitetwin.cli import codec, store, study_beams, study_csi, study_precoding, study_vision
 from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli.channels import channels
+from sitetwin.cli.codec_fit import fit
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
 from sitetwin.cli.coverage import coverage
@@ -47,6 +48,19 @@ store_app = typer.Typer(help="Look after stores of paths and data sets.", no_arg
 for name, command in (("verify", store.verify), ("compact", store.compact), ("info", store.info)):
     store_app.command(name)(command)
 app.add_typer(store_app, name="store")
+
+codec_app = typer.Typer(help="A codec of CSI feedback for your own cell.", no_args_is_help=True)
+for name, command in (
+    ("fit", fit),
+    ("update", codec.update),
+    ("eval", codec.evaluate),
+    ("encode", codec.encode),
+    ("decode", codec.decode),
+    ("export", codec.export),
+    ("info", codec.info),
+):
+    codec_app.command(name)(command)
+app.add_typer(codec_app, name="codec")
 
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 study_app.command("csi")(study_csi.csi)

@@ -24,6 +24,11 @@ from sitetwin.learn.beams.data import BeamData, BeamSet
 from sitetwin.learn.beams.emulator import BeamPowerEmulator
 from sitetwin.learn.beams.predictors import GeometricBeams, LookupBeams, MajorityBeams, NearestBeams
 from sitetwin.learn.beams.trained import NetworkBeams, SharedLayerBeams
+from sitetwin.learn.cell.codec import CellCodec
+from sitetwin.learn.cell.coder import CellCoder
+from sitetwin.learn.cell.link import CellLink
+from sitetwin.learn.cell.onnx_export import export_onnx
+from sitetwin.learn.cell.reports import Reports
 from sitetwin.learn.correctors.base import ChannelCorrector
 from sitetwin.learn.correctors.controls import (
     GainCorrector,
@@ -88,6 +93,9 @@ __all__ = [
     "BeamPredictor",
     "BeamSet",
     "Budget",
+    "CellCodec",
+    "CellCoder",
+    "CellLink",
     "ChannelCorrector",
     "ChannelPairs",
     "ChannelScores",
@@ -121,6 +129,7 @@ __all__ = [
     "PositionCorrector",
     "Predictor",
     "RefinementConfig",
+    "Reports",
     "Schedule",
     "Selection",
     "SharedLayerBeams",
@@ -143,6 +152,7 @@ __all__ = [
     "check_disjoint",
     "common_gain",
     "data_hash",
+    "export_onnx",
     "nearest_distance",
     "nmse",
     "nmse_untruncated",

@@ -5,6 +5,7 @@ from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_dee
 from sitetwin.measured.deepsense_challenge import is_challenge, read_challenge
 from sitetwin.measured.dichasus import read_dichasus
 from sitetwin.measured.drives import drives_of
+from sitetwin.measured.named_csi import read_named_csi, write_named_csi
 from sitetwin.measured.positions import about_origin, on_site, within_site
 from sitetwin.measured.profile_files import profiles_of_table, read_profiles
 from sitetwin.measured.profiles import Profiles, profiles_of_csi
@@ -26,6 +27,8 @@ __all__ = [
     "read_deepsense",
     "read_dichasus",
     "read_lanes",
+    "read_named_csi",
     "read_profiles",
     "within_site",
+    "write_named_csi",
 ]

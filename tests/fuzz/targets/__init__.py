@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import drives, images, layers, maps, models, numbers, radios, studies
+from tests.fuzz.targets import cells, drives, images, layers, maps, models, numbers, radios, studies
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for room in (drives, maps, layers, models, radios, numbers, studies, images)
+    for room in (cells, drives, maps, layers, models, radios, numbers, studies, images)
     for target in room.TARGETS
 }
 """By name."""
@@ -20,12 +20,16 @@ READERS: dict[str, str] = {
     "channel.formats.sionna_cir": "sionna-cir",
     "channel.stations": "stations-toml",
     "face.transmitter_texts": "transmitters",
+    "learn.cell.codec_file": "cell-codec",
+    "learn.cell.link": "named-channels",
+    "learn.cell.reports": "csi-reports",
     "learn.model_files": "codecs",
     "measured.csi": "measured-channels",
     "measured.deepsense_layouts": "deepsense-official",
     "measured.dichasus": "dichasus",
     "measured.tfrecords": "dichasus",
     "measured.named_arrays": "measured-channels",
+    "measured.named_csi": "named-channels",
     "measured.profile_files": "measured-profiles",
     "rays.referee.insite_paths": "insite-paths",
     "report.beams.released": "published-curves",

@@ -85,7 +85,7 @@ class Front(nn.Module):
 
     def project(self, x: Float[Tensor, "users 2 taps beams"]) -> Float[Tensor, "users front 2"]:
         """Coordinates of matrices."""
-        products = (x.flatten(2).flatten(0, 1) @ self.basis).view(len(x), 2, 2, self.rank)
+        products = (x.flatten(2).flatten(0, 1) @ self.basis).view(-1, 2, 2, self.rank)
         real = products[:, 0, 0] + products[:, 1, 1]
         imaginary = products[:, 1, 0] - products[:, 0, 1]
         return torch.stack([real, imaginary], dim=2)
@@ -120,10 +120,10 @@ class BasisGenerator(nn.Module):
         return self.output(self.body(state)).unflatten(1, (self.size, 2 * self.rank))
 
 
-def coefficients(
+def normal_equations(
     basis: Float[Tensor, "users front reals"], y: Float[Tensor, "users front 2"]
-) -> Float[Tensor, "users reals"]:
-    """Least-squares coefficients of coordinates in a basis, real parts first in both."""
+) -> tuple[Float[Tensor, "users reals reals"], Float[Tensor, "users reals"]]:
+    """Positive definite system and right side of least-squares coefficients, real parts first."""
     d = basis.shape[2] // 2
     gram = basis.transpose(1, 2) @ basis
     real = gram[:, :d, :d] + gram[:, d:, d:]
@@ -133,6 +133,14 @@ def coefficients(
     system = system + ridge[:, None, None] * torch.eye(2 * d)
     product = basis.transpose(1, 2) @ y
     right = torch.cat([product[:, :d, 0] + product[:, d:, 1], product[:, :d, 1] - product[:, d:, 0]], dim=1)
+    return system, right
+
+
+def coefficients(
+    basis: Float[Tensor, "users front reals"], y: Float[Tensor, "users front 2"]
+) -> Float[Tensor, "users reals"]:
+    """Least-squares coefficients of coordinates in a basis, real parts first in both."""
+    system, right = normal_equations(basis, y)
     return torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(system))[:, :, 0]
 
 

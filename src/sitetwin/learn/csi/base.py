@@ -111,6 +111,15 @@ class CsiCodec(ABC):
         Raises:
             SiteTwinError: The codec is not fitted, or the disk cannot be written.
         """
+        parameters, arrays = self.content()
+        write_model(Path(path), self.kind, parameters, arrays)
+
+    def content(self) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
+        """What a file holds of the fitted codec: parameters, JSON-serialisable, and plain numbers.
+
+        Raises:
+            SiteTwinError: The codec is not fitted.
+        """
         taps, beams = self.fitted_shape
         about: dict[str, Any] = {
             "shape": [taps, beams],
@@ -118,7 +127,7 @@ class CsiCodec(ABC):
             "bits_per_real": self.budget.bits_per_real,
         }
         about |= {"facts": self.facts} if self.facts else {}
-        write_model(Path(path), self.kind, {**about, **self._parameters()}, self._arrays())
+        return {**about, **self._parameters()}, self._arrays()
 
     @classmethod
     def load(cls: type[Some], path: Path | str) -> Some:
@@ -127,19 +136,41 @@ class CsiCodec(ABC):
         Raises:
             SiteTwinError: The file is missing, damaged, or holds something else.
         """
-        file = read_model(Path(path), cls.kind)
+        return cls.of_file(read_model(Path(path), cls.kind))
+
+    @classmethod
+    def of_file(cls: type[Some], file: ModelFile) -> Some:
+        """The codec of a file's content, all of which is checked.
+
+        Raises:
+            SiteTwinError: The content makes no codec of this kind.
+        """
         shape, reals = file.parameter("shape", tuple[int, int]), file.parameter("reals", int)
         bits = file.parameter("bits_per_real", int)
         if not (min(shape) > 0 and max(shape) <= 1 << 16 and 0 < reals <= 1 << 20 and 0 < bits <= 64):
             raise file.refusal("its sizes are out of range")
         try:
-            with said_of(f"the model {path}"):
+            with said_of(f"the model {file.path}"):
                 codec = cls._restored(file, Budget(reals, bits), shape)
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise file.refusal("its numbers do not fit together") from error
         codec.shape = shape
         codec.facts = file.parameter("facts", Facts) if "facts" in file.parameters else {}
         return codec
+
+    @property
+    def report_sizes(self) -> tuple[int, int | None]:
+        """Reals of one code, and how many values its index can have; None without an index.
+
+        Raises:
+            SiteTwinError: The codec is not fitted yet.
+        """
+        _ = self.fitted_shape
+        return self._report()
+
+    def training_matrices(self) -> Complex[Tensor, "samples taps beams"] | None:
+        """The matrices that the codec keeps of its training; None where it keeps none."""
+        return None
 
     @property
     def fitted_shape(self) -> tuple[int, int]:

@@ -262,14 +262,27 @@ class UniformQuantiser:
                 f"the quantiser was fitted to codes of {len(self.bits)} values, and this one has "
                 f"{code.values.shape[1]}; fit a quantiser to this codec"
             )
-        return Code(_quantise(code.values, self.bits, self.low, self.high), code.index)
+        return Code(self.centres(self.cells(code.values)), code.index)
+
+    def cells(self, values: Float[Tensor, "users reals"]) -> Float[Tensor, "users reals"]:
+        """Number of the cell in which each value lies: a whole number from 0 to 2^bits - 1."""
+        return _cells(values, self.bits, self.low, self.high)
+
+    def centres(self, cells: Float[Tensor, "users reals"]) -> Float[Tensor, "users reals"]:
+        """Value in the middle of each cell."""
+        return self.low + (cells + 0.5) * _step(self.bits, self.low, self.high)
+
+
+def _step(bits: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return ((high - low) / 2.0**bits).clamp_min(1e-12)
+
+
+def _cells(values: Tensor, bits: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.minimum(((values - low) / _step(bits, low, high)).floor().clamp_min(0), 2.0**bits - 1)
 
 
 def _quantise(values: Tensor, bits: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    levels = 2.0**bits
-    step = ((high - low) / levels).clamp_min(1e-12)
-    cell = torch.minimum(((values - low) / step).floor().clamp_min(0), levels - 1)
-    return low + (cell + 0.5) * step
+    return low + (_cells(values, bits, low, high) + 0.5) * _step(bits, low, high)
 
 
 def _allocate(values: Tensor, total: int, allocation: str) -> Tensor:

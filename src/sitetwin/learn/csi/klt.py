@@ -90,6 +90,10 @@ class KltCodec(CsiCodec):
         mixture = self.mixture.update(self._matrices(data), weight, new_zones)
         return self._with(mixture)
 
+    def training_matrices(self) -> Complex[Tensor, "samples taps beams"]:
+        """The samples that updates need, without what the common front-end leaves out."""
+        return (self.mixture.samples @ self.mixture.front.T).unflatten(1, self.mixture.shape)
+
     def _with(self, mixture: Mixture) -> KltCodec:
         codec = KltCodec(mixture.config, mixture.budget)
         codec._mixture, codec.shape, codec.facts = mixture, mixture.shape, self.facts

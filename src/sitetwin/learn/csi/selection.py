@@ -96,7 +96,19 @@ def select_highest_nmse(codec: Codec, pool: Complex[Tensor, "pool taps beams"], 
         SiteTwinError: The pool is smaller than `count`.
     """
     _check(count, pool)
-    error = nmse(pool, reconstruct(codec, pool))
+    return highest_nmse_of(pool, reconstruct(codec, pool), count)
+
+
+def highest_nmse_of(
+    pool: Complex[Tensor, "pool taps beams"], recovered: Complex[Tensor, "pool taps beams"], count: int
+) -> Selection:
+    """As `select_highest_nmse`, from what was recovered of the pool.
+
+    Raises:
+        SiteTwinError: The pool is smaller than `count`.
+    """
+    _check(count, pool)
+    error = nmse(pool, recovered)
     check_finite(error, "the NMSE with this codec", "samples")
     return _selection(error.argsort(descending=True, stable=True)[:count], "highest-nmse", pool, len(pool))
 
@@ -133,7 +145,19 @@ def select_k_centre(codec: Codec, pool: Complex[Tensor, "pool taps beams"], coun
         SiteTwinError: The pool is smaller than `count`.
     """
     _check(count, pool)
-    residual = (pool - reconstruct(codec, pool)).flatten(1)
+    return k_centre_of(pool, reconstruct(codec, pool), count)
+
+
+def k_centre_of(
+    pool: Complex[Tensor, "pool taps beams"], recovered: Complex[Tensor, "pool taps beams"], count: int
+) -> Selection:
+    """As `select_k_centre`, from what was recovered of the pool.
+
+    Raises:
+        SiteTwinError: The pool is smaller than `count`.
+    """
+    _check(count, pool)
+    residual = (pool - recovered).flatten(1)
     check_finite(residual, "what this codec recovers", "samples")
     energy = residual.abs().square().sum(dim=1)
     distance = energy.clone()

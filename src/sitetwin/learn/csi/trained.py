@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
@@ -94,6 +95,10 @@ class NeuralCodec(CsiCodec):
         codec = self._like(network.eval(), self._samples)
         codec.history = outcome.history
         return codec
+
+    def training_matrices(self) -> Complex[Tensor, "samples taps beams"] | None:
+        """The matrices of the first fit, on which a rehearsal trains again."""
+        return self._samples
 
     def _like(self: Trained, network: CodecNetwork, samples: Tensor | None) -> Trained:
         """A codec of the same parameters around another network."""

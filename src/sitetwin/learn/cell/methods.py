@@ -1,0 +1,60 @@
+"""The methods by which a codec of a cell can be fitted, by name, and the coders that files can hold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.cell.coder import CellCoder, Fit
+from sitetwin.learn.cell.fixed_rate import FixedRateCoder
+from sitetwin.learn.csi.adaptive import AdaptiveCodec
+from sitetwin.learn.csi.base import CsiCodec
+from sitetwin.learn.csi.codec import Budget
+from sitetwin.learn.csi.controls import TwinLookupCodec
+from sitetwin.learn.csi.csinet import CsiNetPlus
+from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
+
+REALS = 32
+"""Real numbers of a report of equal length: the published M."""
+
+_NAMED: dict[str, type[CsiCodec]] = {
+    "klt": KltCodec,
+    "global-klt": GlobalKltCodec,
+    "lookup": TwinLookupCodec,
+    "adaptive": AdaptiveCodec,
+    "csinet+": CsiNetPlus,
+}
+
+CODERS: dict[str, type[CellCoder]] = {coder.kind: coder for coder in (FixedRateCoder,)}
+"""Coders that files can hold, by kind."""
+
+
+def fit_of(codec: CsiCodec) -> Fit:
+    """How a codec that is not fitted becomes a coder; the bits are those of its budget."""
+
+    def fit(x: Tensor, bits: int, rng: torch.Generator) -> CellCoder:
+        if bits != codec.budget.bits:
+            raise SiteTwinError(
+                f"the codec has {codec.budget.bits} bits for a report and {bits} are asked for; give it the budget, "
+                "as KltCodec(budget=Budget(reals=32, bits_per_real=6))"
+            )
+        return FixedRateCoder.fit(codec, x, rng)
+
+    return fit
+
+
+def _by_kind(kind: type[CsiCodec]) -> Fit:
+    def fit(x: Tensor, bits: int, rng: torch.Generator) -> CellCoder:
+        each, rest = divmod(bits, REALS)
+        if rest or each < 1:
+            raise SiteTwinError(
+                f"a report of {bits} bits cannot be shared by {REALS} numbers; give a multiple of {REALS}"
+            )
+        return FixedRateCoder.fit(kind(budget=Budget(REALS, each)), x, rng)
+
+    return fit
+
+
+METHODS: dict[str, Fit] = {name: _by_kind(kind) for name, kind in _NAMED.items()}
+"""Methods by name: each makes a coder of training matrices, the bits of one report and random numbers."""
