@@ -142,7 +142,7 @@ def fit(
     say(str(to))
 
 
-def _given(ctx: Context, options: dict[str, tuple[str, int]]) -> dict[str, int]:
+def _given(ctx: Context, options: dict[str, tuple[str, int]]) -> dict[str, Any]:
     """Those of some options that were given, by their names in Python."""
     found = {}
     for name, (parameter, value) in options.items():

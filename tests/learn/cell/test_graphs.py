@@ -58,6 +58,7 @@ def test_graphs_do_what_the_codec_does(fitted, others):
     assert float((to_complex(recovered) - codec.decode(Code(values, index))).abs().max()) < 1e-5
 
 
+@pytest.mark.slow  # five seconds a codec; tests/cli/test_codec.py exports one each time
 def test_onnxruntime_gives_the_same(fitted, others, tmp_path):
     checks = export_onnx(fitted, tmp_path / "onnx")
     assert all(one.same_index >= 0.999 and one.largest_error <= 1e-5 for one in checks.values())

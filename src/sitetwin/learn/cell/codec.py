@@ -81,6 +81,11 @@ class CellCodec:
         self.bits = bits if bits is not None else method.budget.bits if isinstance(method, CsiCodec) else Budget().bits
         if self.bits < 1:
             raise SiteTwinError(f"a report of {self.bits} bits says nothing; give at least one bit")
+        share = METHODS[method].multiple if isinstance(method, str) else 1
+        if self.bits % share:
+            raise SiteTwinError(
+                f"{self.bits} bits are not shared evenly by {share} numbers of '{method}'; give a multiple of {share}"
+            )
         self.version, self.parents = 0, ()
         self.training: dict[str, Any] = {}
         self._link: CellLink | None = None
@@ -128,9 +133,7 @@ class CellCodec:
             chosen = link
         x = h.csi.x
         x = x[different(x, "training matrices")]
-        make = METHODS[self.method] if isinstance(self.method, str) else self.method
-        make = fit_of(make) if isinstance(make, CsiCodec) else make
-        self._coder = make(x, self.bits, _generator(seed))
+        self._coder = _fit(self.method)(x, self.bits, _generator(seed))
         self._link, self.version, self.parents, self._made_by = chosen, 1, (), __version__
         self.training = {"matrices": len(x), "seed": seed, "updates": []}
         self._hash = content_hash(*self._content())
@@ -419,6 +422,13 @@ class CellCodec:
             **self.coder.facts(),
             "training": self.training,
         }
+
+
+def _fit(method: str | CsiCodec | Fit) -> Fit:
+    """What makes the coder."""
+    if isinstance(method, str):
+        return METHODS[method].fit
+    return fit_of(method) if isinstance(method, CsiCodec) else method
 
 
 def _generator(seed: int) -> torch.Generator:

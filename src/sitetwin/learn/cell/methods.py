@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -44,17 +46,25 @@ def fit_of(codec: CsiCodec) -> Fit:
     return fit
 
 
+@dataclass(frozen=True)
+class Method:
+    """A way to fit a coder.
+
+    Attributes:
+        fit: Makes a coder of training matrices, the bits of one report and random numbers.
+        multiple: The bits of a report are a multiple of this number.
+    """
+
+    fit: Fit
+    multiple: int = 1
+
+
 def _by_kind(kind: type[CsiCodec]) -> Fit:
     def fit(x: Tensor, bits: int, rng: torch.Generator) -> CellCoder:
-        each, rest = divmod(bits, REALS)
-        if rest or each < 1:
-            raise SiteTwinError(
-                f"a report of {bits} bits cannot be shared by {REALS} numbers; give a multiple of {REALS}"
-            )
-        return FixedRateCoder.fit(kind(budget=Budget(REALS, each)), x, rng)
+        return FixedRateCoder.fit(kind(budget=Budget(REALS, bits // REALS)), x, rng)
 
     return fit
 
 
-METHODS: dict[str, Fit] = {name: _by_kind(kind) for name, kind in _NAMED.items()}
-"""Methods by name: each makes a coder of training matrices, the bits of one report and random numbers."""
+METHODS: dict[str, Method] = {name: Method(_by_kind(kind), REALS) for name, kind in _NAMED.items()}
+"""Methods by name. A new one needs an entry here, and its coder one in `CODERS`."""

@@ -29,6 +29,11 @@ MOST_ERROR, LEAST_SAME = 1e-5, 0.999
 """How far numbers may lie from torch's, and the least share of users with the same index."""
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
+_PHASE = {
+    "corner": " and by the phase of its element [0, 0]",
+    "largest": " and by the phase of its largest element",
+    "none": "",
+}
 _CHECKED = 256  # users
 _USERS = "users"
 
@@ -187,6 +192,6 @@ def _outside(codec: CellCodec) -> dict[str, Any]:
     """What the ends do outside of the graphs."""
     return {
         "input": "csi (users, 2, taps, beams) float32: real and imaginary part of the delay-angle matrix, divided by "
-        "its Frobenius norm and by the phase of its element [0, 0]",
+        f"its Frobenius norm{_PHASE[codec.link.phase_reference]}",
         "outside_of_graphs": codec.coder.outside_of_graphs(),
     }
