@@ -49,7 +49,8 @@ def scenes_of(
     """
     perception = "networks" if "networks" in parts else next(iter(parts))
     curves = _curves(moments, said, perception, strongest)
-    drives, left, used = [], MOST_BYTES, 0
+    drives: list[dict[str, Any]] = []
+    left, used = MOST_BYTES, 0
     for number in _order(moments):
         rows = np.flatnonzero(moments.drive == number).tolist()
         drive = _drive(recordings[number], worlds[number], perception)
