@@ -35,7 +35,7 @@ STATION = np.array([-33.0, 0.0, 12.0])
 SPREAD = {"relative_permittivity": 0.4, "conductivity": 0.7, "thickness": 0.3}
 """Standard deviations of the planted constants: logarithms of (permittivity - 1), of conductivity, of thickness."""
 
-FINER = 3
+FINER = 4
 """Times by which the grid that judges a scan is finer in each direction."""
 
 JUDGED = 40

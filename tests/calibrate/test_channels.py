@@ -188,7 +188,7 @@ def test_another_array_is_refused(planted):
 @pytest.mark.slow
 def test_widths_of_the_posterior_are_those_of_the_scatter():
     errors = []
-    for seed in range(20):
+    for seed in range(10):
         twin = street()
         paths = traced(twin, count=60, seed=100 + seed)
         profiles = profiles_of_csi(channels(street(7.0, south=4.0), paths, 200 + seed), taps=(-2, 80))

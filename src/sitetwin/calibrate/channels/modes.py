@@ -7,19 +7,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sitetwin.calibrate.channels.climbs import Climb, Peak, peaks_of
 from sitetwin.calibrate.channels.likelihood import Contamination
 from sitetwin.calibrate.channels.parameters import Parameter, Stage
 from sitetwin.calibrate.channels.properties import paths_meeting
+from sitetwin.calibrate.channels.samples import sampled
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
-from sitetwin.calibrate.channels.slabs import PairAxes, Peak, SlabScan, placed
+from sitetwin.calibrate.channels.slabs import PairAxes, SlabScan, placed
 
-_MOST = 5  # peaks of a slab that are weighed
+_MOST = 8  # peaks of a slab that are weighed
 _WITHIN = 12.0  # nats below the highest
 _SAME = 0.5  # posterior standard deviations within which a peak is the one that was found
 _BETTER = 0.5  # nats by which another peak must be higher to begin anew from there
 _RESTARTS = 2
 _SEARCHED = ("relative_permittivity", "thickness", "conductivity")
-_SWEEPS = {"materials": 2, "buildings": 1}  # buildings begin near their classes
+_SWEEPS: dict[Stage, int] = {"materials": 3, "buildings": 1}  # buildings begin near their classes
+_ENOUGH = 1.0  # nats that a sweep must gain for another one
+_FLATTEST = 2.0
+"""Largest dispersion of a search. Wrong slabs make errors that neighbours share, and a dispersion that is estimated
+with them lets the prior decide; the misfit flattens the likelihood as far as the twin is wrong already."""
+
+_KEPT: tuple[Stage, ...] = ("pose", "pattern", "scattering")  # between sweeps, for speed
+_ROUNDS = 2  # of the climb after a sweep
+_TRIED = 3  # peaks of a slab that are compared with all taps
+_NEAR = 8.0  # nats of the mass of the found peak below which a pair is not worth its time
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,11 @@ class Slab:
     thickness: int | None
     conductivity: int | None
     name: str
+
+    @property
+    def searched(self) -> list[int]:
+        """Numbers of the parameters that are searched."""
+        return [at for at in (self.permittivity, self.thickness, self.conductivity) if at is not None]
 
 
 @dataclass(frozen=True)
@@ -86,66 +102,165 @@ def scanned(
     dispersion: float,
     stage: Stage,
 ) -> np.ndarray:
-    """Changes with the most likely pair of each slab of a stage, one slab after the other."""
-    moved = theta.copy()
+    """Changes with the most likely pairs of the slabs of a stage.
+
+    One slab is scanned after the other, again and again as long as that gains: pairs of one slab are judged well only
+    when the others are right. A scan knows some taps; of its peaks the one is taken that all taps find most likely.
+    """
+    moved, spread = theta.copy(), min(dispersion, _FLATTEST)
     slabs = slabs_of(scorer, parameters, stage)
-    for _ in range(_SWEEPS[stage] if len(slabs) > 1 else 1):
+    if not slabs:
+        return moved
+    here, nuisance = _height(scorer, parameters, moved, nuisance, spread)
+    for _ in range(_SWEEPS[stage]):
+        began = here
         for slab in slabs:
-            peaks = _peaks(scorer, parameters, moved, nuisance, dispersion, slab, 1)
-            if peaks:
-                moved = _with(parameters, moved, slab, peaks[0])
+            for peak in _peaks(scorer, parameters, moved, nuisance, spread, slab)[:_TRIED]:
+                tried = _with(parameters, moved, slab, peak)
+                there, found = _height(scorer, parameters, tried, nuisance, spread)
+                if there > here:
+                    moved, here, nuisance = tried, there, found
+        fit = scorer.fit(parameters, moved, nuisance, _KEPT, _ROUNDS)
+        there, found = _height(scorer, parameters, fit.theta, fit.nuisance, spread)
+        if there > here:
+            moved, here, nuisance = fit.theta, there, found
+        if here < began + _ENOUGH:
+            break
     return moved
 
 
-def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
-    """Compare a fit with the other likely pairs of its slabs; begin anew from a better one, and widen the posterior.
+def _height(
+    scorer: Scorer, parameters: Sequence[Parameter], theta: np.ndarray, nuisance: Contamination, dispersion: float
+) -> tuple[float, Contamination]:
+    """Log-posterior with the most likely misfit and outliers, and these."""
+    found = scorer.refit_nuisance(parameters, theta, nuisance)
+    return scorer.objective(parameters, theta, found, dispersion), found
 
-    A slab's pair is then a mixture: the variance about the best pair is that of its own peak, and the weighted squares
-    of the distances of the others.
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """Another mode of the posterior, in which one slab lies elsewhere.
+
+    Attributes:
+        theta: (J,) changes.
+        gain: Nats by which it is higher than the mode that was found.
+        share: Its share of the posterior.
     """
-    better, modes, spread = _compare(scorer, fit)
+
+    theta: np.ndarray
+    gain: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What one slab's posterior holds beside the normal law at the mode that was found.
+
+    Attributes:
+        slab: The slab.
+        modes: Its other modes.
+        moment: (K, K) mean squares of the changes about the mode that was found, of the parameters that are searched.
+        own: (K, K) covariance of that mode's peak, all other parameters kept.
+    """
+
+    slab: Slab
+    modes: tuple[Mode, ...]
+    moment: np.ndarray
+    own: np.ndarray
+
+
+def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
+    """Compare a fit with the other likely pairs of its slabs; begin anew from a higher one, and widen the posterior.
+
+    All other parameters follow each other pair. The posterior is then a mixture of these modes, each weighed by
+    its height and its volume; the values remain those of the highest, and the covariance is the mixture's about it.
+    """
+    around = _around(scorer, fit)
     for _ in range(_RESTARTS):
-        if better is None:
+        best = max((mode for one in around for mode in one.modes), key=lambda mode: mode.gain, default=None)
+        if best is None or best.gain < _BETTER:
             break
-        again = scorer.fit(fit.parameters, better, fit.nuisance)
-        if again.log_posterior <= fit.log_posterior:
+        again = scorer.fit(fit.parameters, best.theta, fit.nuisance)
+        if not _higher(scorer, again, fit):
             break
         fit = again
-        better, modes, spread = _compare(scorer, fit)
-    return replace(fit, covariance=fit.covariance + spread), tuple(modes)
+        around = _around(scorer, fit)
+    return mixture(fit, around)
 
 
-def _compare(scorer: Scorer, fit: Fit) -> tuple[np.ndarray | None, list[OtherMode], np.ndarray]:
-    """A better start, or None; the other modes; and (J, J) what they add to the covariance."""
-    parameters = list(fit.parameters)
-    spread, modes = np.zeros_like(fit.covariance), []
-    here = scorer.objective(parameters, fit.theta, fit.nuisance, fit.dispersion)
-    best, start = here + _BETTER, None
-    stages = {p.stage for p in parameters}
-    for stage in ("materials", "buildings"):
-        for slab in slabs_of(scorer, parameters, stage) if stage in stages else []:
-            others = []
-            for peak in _peaks(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion, slab, _MOST):
-                moved = _with(parameters, fit.theta, slab, peak)
-                away = ((moved - fit.theta) / np.sqrt(np.diag(fit.covariance)))[_pair(slab)]
-                if np.abs(away).max() < _SAME:
-                    continue
-                there = scorer.objective(parameters, moved, fit.nuisance, fit.dispersion)
-                others.append((peak, moved - fit.theta, there - here))
-                if there > best:
-                    best, start = there, moved
-            weights = np.exp(np.array([0.0, *(min(o[2], 50.0) for o in others)]))
-            weights /= weights.sum()
-            for (peak, away, _gain), weight in zip(others, weights[1:].tolist(), strict=True):
-                spread += weight * np.outer(away, away)
-                modes.append(OtherMode(slab.name, peak.permittivity, peak.thickness, weight))
-    return start, modes, spread
+def _higher(scorer: Scorer, one: Fit, other: Fit) -> bool:
+    """Whether a fit is more likely than another, both judged with the smaller of their dispersions."""
+    spread = min(one.dispersion, other.dispersion)
+    heights = [scorer.objective(f.parameters, f.theta, f.nuisance, spread) for f in (one, other)]
+    return heights[0] > heights[1]
+
+
+def _around(scorer: Scorer, fit: Fit) -> list[Surroundings]:
+    """The other modes of each slab, and how wide its posterior is."""
+    parameters, found = list(fit.parameters), []
+    here, _ = _height(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion)
+    slabs = [slab for stage in _SWEEPS for slab in slabs_of(scorer, parameters, stage)]
+    slopes = scorer.signal_slopes(parameters, fit.theta) if slabs else np.zeros((0, 0))
+    for slab in slabs:
+        scan = SlabScan(scorer, parameters, fit.theta, fit.nuisance, list(slab.entries))
+        if not len(scan.observed):
+            continue
+        climb = Climb(scan, axes_of(parameters, fit.theta, slab), fit.dispersion)
+        peaks = peaks_of(climb, _MOST, _WITHIN)
+        places = [_with(parameters, fit.theta, slab, peak) for peak in peaks]
+        away = [_away(fit, slab, place) for place in places]
+        own = peaks[int(np.argmin(away))]
+        changes, others = np.zeros(len(peaks)), {}
+        for i, (peak, place) in enumerate(zip(peaks, places, strict=True)):
+            if peak is own or away[i] < _SAME or peak.log_mass < own.log_mass - _NEAR:
+                continue
+            theta = scorer.settled(parameters, place, fit.nuisance, fit.dispersion, slopes, slab.searched)
+            gain = _height(scorer, parameters, theta, fit.nuisance, fit.dispersion)[0] - here
+            changes[i] = np.clip(gain - (peak.log_posterior - own.log_posterior), -_WITHIN, _WITHIN)
+            others[i] = theta, gain
+        sample = sampled(climb, peaks)
+        weight = sample.weights(changes)
+        far = sample.at - (fit.theta[slab.searched] + _classes(parameters, fit.theta, slab))
+        modes = tuple(Mode(theta, gain, float(weight[sample.peak == i].sum())) for i, (theta, gain) in others.items())
+        found.append(Surroundings(slab, modes, (far.T * weight) @ far, own.covariance))
+    return found
+
+
+def _classes(parameters: Sequence[Parameter], theta: np.ndarray, slab: Slab) -> np.ndarray:
+    """(K,) changes that the class of a building gives already."""
+    return np.array([_of_class(parameters, theta, parameters[at]) for at in slab.searched])
 
 
 def _pair(slab: Slab) -> list[int]:
     """Numbers of the parameters that tell one mode from another."""
     pair = [at for at in (slab.permittivity, slab.thickness) if at is not None]
-    return pair or [at for at in (slab.conductivity,) if at is not None]
+    return pair or slab.searched
+
+
+def _away(fit: Fit, slab: Slab, theta: np.ndarray) -> float:
+    """How far the pair of a slab lies from that of a fit, in standard deviations."""
+    return float((np.abs(theta - fit.theta) / np.sqrt(np.diag(fit.covariance)))[_pair(slab)].max())
+
+
+def mixture(fit: Fit, around: Sequence[Surroundings]) -> tuple[Fit, tuple[OtherMode, ...]]:
+    """The fit with the covariance of the whole posterior about its values; slabs are taken as independent."""
+    covariance, modes = fit.covariance.copy(), []
+    for one in around:
+        told = np.zeros_like(covariance)
+        for mode in one.modes:
+            told += mode.share * np.outer(mode.theta - fit.theta, mode.theta - fit.theta)
+            modes.append(OtherMode(one.slab.name, *_pair_values(fit.parameters, one.slab, mode.theta), mode.share))
+        block = np.ix_(one.slab.searched, one.slab.searched)
+        told[block] += _positive(one.moment - one.own - told[block])
+        covariance += told
+    return replace(fit, covariance=covariance), tuple(modes)
+
+
+def _positive(matrix: np.ndarray) -> np.ndarray:
+    """A symmetric matrix without its negative part."""
+    size, axes = np.linalg.eigh(matrix)
+    kept: np.ndarray = (axes * np.maximum(size, 0.0)) @ axes.T
+    return kept
 
 
 def _peaks(
@@ -155,12 +270,20 @@ def _peaks(
     nuisance: Contamination,
     dispersion: float,
     slab: Slab,
-    most: int,
 ) -> list[Peak]:
     scan = SlabScan(scorer, parameters, theta, nuisance, list(slab.entries))
     if not len(scan.observed):
         return []
-    return scan.peaks(axes_of(parameters, theta, slab), dispersion, most, _WITHIN)
+    return peaks_of(Climb(scan, axes_of(parameters, theta, slab), dispersion), _MOST, _WITHIN)
+
+
+def _pair_values(parameters: Sequence[Parameter], slab: Slab, theta: np.ndarray) -> tuple[float, float]:
+    """Permittivity and thickness of a slab; NaN for one that is held."""
+    values = []
+    for at in (slab.permittivity, slab.thickness):
+        change = np.nan if at is None else float(theta[at]) + _of_class(parameters, theta, parameters[at])
+        values.append(np.nan if at is None else parameters[at].value(change))
+    return values[0], values[1]
 
 
 def axes_of(parameters: Sequence[Parameter], theta: np.ndarray, slab: Slab) -> PairAxes:

@@ -44,23 +44,34 @@ def _tied(fit: Fit) -> list[str]:
 
 
 def _other_pairs(modes: Sequence[OtherMode]) -> list[str]:
-    return [
-        f"the slab of {mode.slab} may as well have the permittivity {mode.permittivity:.3g} and the thickness "
-        f"{mode.thickness:.3g} m (probability {mode.weight:.2g}); its standard deviations hold this"
-        for mode in modes
-        if mode.weight > _NOTED
-    ]
+    said = []
+    for mode in modes:
+        known = [
+            text
+            for text, value in (
+                (f"the permittivity {mode.permittivity:.3g}", mode.permittivity),
+                (f"the thickness {mode.thickness:.3g} m", mode.thickness),
+            )
+            if not np.isnan(value)
+        ]
+        if known and mode.weight > _NOTED:
+            said.append(
+                f"the slab of {mode.slab} may as well have {' and '.join(known)} (probability {mode.weight:.2g}); its "
+                "standard deviations hold this"
+            )
+    return said
 
 
 def _slabs(fit: Fit, twin: ChannelTwin) -> list[str]:
-    """Widths of slabs are too small in planted worlds (benchmarks/planted_materials.py), which must be said."""
+    """What the widths of slabs leave out (benchmarks/planted_materials.py --slabs shows how often that matters)."""
     depth = twin.table.values([], np.zeros(0))["thickness"]
-    fitted = [p for p in fit.parameters if p.what in ("relative_permittivity", "thickness")]
-    if not any(np.isfinite(depth[list(p.entries)]).any() for p in fitted):
+    searched = {p.entries for p in fit.parameters if p.what in ("relative_permittivity", "thickness")}
+    slabs = [entries for entries in searched if np.isfinite(depth[list(entries)]).any()]
+    if len(slabs) < 2:
         return []
     return [
-        "standard deviations of slabs are too small: in planted worlds some values lie farther than three of them off; "
-        "do not rely on a slab's permittivity or thickness alone"
+        "standard deviations of slabs hold the other pairs of one slab at a time: where the pairs of several slabs are "
+        "wrong together, values may lie farther than three of them off"
     ]
 
 

@@ -26,6 +26,7 @@ _ROUNDS = 12
 _ENOUGH = 0.1  # nats of the log-posterior that a round must gain
 _HALVINGS = 6
 _NUISANCE_ROUNDS = 2
+_SETTLING = 3  # rounds with slopes that are not computed again
 _INFORMED = 1.0  # of the prior's precision: directions with more information tell how far the errors are correlated
 _FEWEST_BLOCKS = 5  # that tell how errors of the twin vary
 _FEWEST_USERS = 3.0  # where Student's t has a variance
@@ -180,6 +181,47 @@ class Scorer:
             theta[free] += np.linalg.solve(curvature, gradient[free])
             found.append(np.clip(theta, *limits))
         return found
+
+    def settled(
+        self,
+        parameters: Sequence[Parameter],
+        theta: Float[np.ndarray, " parameters"],
+        nuisance: Contamination,
+        dispersion: float,
+        slopes: Float[np.ndarray, "taps parameters"],
+        held: Sequence[int],
+    ) -> Float[np.ndarray, " parameters"]:
+        """Changes after some rounds with known slopes of the taps, which are not computed again; where they gain.
+
+        Args:
+            parameters: J parameters.
+            theta: (J,) their changes.
+            nuisance: Misfit and outliers.
+            dispersion: Factor that lowers the information of the taps.
+            slopes: (R, J) of the paths' powers in the taps that are compared, at changes nearby.
+            held: Numbers of the parameters that stay.
+        """
+        free = np.setdiff1d(np.arange(len(parameters)), held)
+        limits = np.array([p.limits() for p in parameters]).reshape(-1, 2).T
+        prior = _sd(parameters) ** -2.0
+        for _ in range(_SETTLING):
+            law = self.law(parameters, theta)
+            found = scores(self.observed, law, nuisance)
+            by_mean = slopes[:, free] / law.mean[:, None]
+            gradient = by_mean.T @ found.by_mean / dispersion - (prior * theta)[free]
+            told = (by_mean * (found.inlier * found.shape)[:, None]).T @ by_mean / dispersion
+            step = np.zeros(len(theta))
+            step[free] = np.linalg.solve(told + np.diag(prior[free]), gradient)
+            theta, gained = self._line(parameters, theta, step, limits, nuisance, dispersion)
+            if gained < _ENOUGH:
+                break
+        return theta
+
+    def signal_slopes(
+        self, parameters: Sequence[Parameter], theta: Float[np.ndarray, " parameters"]
+    ) -> Float[np.ndarray, "taps parameters"]:
+        """Slopes of the paths' powers in the taps that are compared."""
+        return self.twin.derivatives(parameters, theta, self.twin.law(parameters, theta))[self.kept]
 
     def _line(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from sitetwin.calibrate.channels.parameters import Parameter, to_scale
 from sitetwin.calibrate.channels.properties import paths_meeting
 from sitetwin.calibrate.channels.scoring import Scorer
 from sitetwin.channel.fields.materials import complex_permittivity
-from sitetwin.channel.fields.reflection import half_space, slab_reflection
+from sitetwin.channel.fields.reflection import Layer
 from sitetwin.rays.paths import SPEED_OF_LIGHT, Interaction
 
 _ROWS = 200
@@ -33,17 +33,18 @@ _ROWS = 200
 _FEW_ROWS = 80  # of them on the coarse grid
 _DOMINANT = 0.03  # share of a tap's power from which a path moves on the coarse grid
 
-_PERIOD = 5  # points of the grid for one period of the interference in the slab
+_PERIOD = 4  # points of the grid for one period of the interference in the slab
 _FINER = 8  # times as many where only one of both is searched: peaks are then much narrower than a period
 _MOST = (100, 200)  # points of permittivity and of thickness
 _WIDTH = 2.5  # standard deviations of the prior that the grid covers where both are searched, or about a class
 _LOSSES = 7  # conductivities of a grid with one other axis
-_FACTORS = 5  # conductivities of a round of a climb
+_LOSS_CHANGES = (-1.5, 0.0, 1.5)  # of a grid with two others, standard deviations of the prior
 _AT_ONCE = 512  # pairs
 _TOLERANCE = 0.02  # relative error up to which a path's field is two reflection coefficients
 _FOREIGN = 0.2  # share of a tap's power from paths that meet the material otherwise, above which it is left out
-_FINE, _ROUNDS, _NARROWER = 9, 4, 3.0  # points, repetitions and narrowing of the grids around a peak
-_COARSE = 30.0  # nats by which the grid may miss the top of a peak
+BROAD = 0.3
+"""Least misfit of a grid: peaks of well-known taps are narrower than its steps, and would be missed."""
+
 _TRIALS = ((1.0, 1e7), (4.0, 1e-6))  # permittivity and conductivity of the two evaluations
 
 
@@ -73,23 +74,6 @@ class Pairs:
         at = np.argwhere(fine)
         order = np.argsort(-self.log_posterior[fine], kind="stable")[:most]
         return [(float(self.permittivity[i]), float(self.thickness[j])) for i, j in at[order]]
-
-
-@dataclass(frozen=True)
-class Peak:
-    """A likely pair.
-
-    Attributes:
-        permittivity: Relative permittivity.
-        thickness: Metres.
-        log_posterior: Nats, up to a constant.
-        conductivity: S/m, with which the pair is that likely.
-    """
-
-    permittivity: float
-    thickness: float
-    log_posterior: float
-    conductivity: float
 
 
 @dataclass(frozen=True)
@@ -125,16 +109,24 @@ class PairAxes:
         """Whether at most one of permittivity and thickness is searched."""
         return self.permittivity is None or self.thickness is None
 
+    @property
+    def free(self) -> tuple[tuple[int, Parameter, float], ...]:
+        """Number, parameter and centre of each axis that is searched: 0 permittivity, 1 thickness, 2 conductivity."""
+        axes = ((self.permittivity, self.centre[0]), (self.thickness, self.centre[1]), (self.conductivity, 0.0))
+        return tuple((number, one, centre) for number, (one, centre) in enumerate(axes) if one is not None)
+
     def conductivities(self, held: float) -> np.ndarray:
-        """(S,) conductivities to search, S/m; the one that is held, or where permittivity and thickness are searched.
+        """(S,) conductivities of the grids, S/m: losses decide how much of the second face is seen.
 
         Args:
-            held: That one.
+            held: The one that is held.
         """
-        if self.conductivity is None or not self.alone:
+        one = self.conductivity
+        if one is None:
             return np.array([held])
-        low, high = self.conductivity.low, self.conductivity.high
-        return np.unique([*np.geomspace(low, high, _LOSSES + 2)[1:-1], min(max(held, low), high)])
+        if not self.alone:
+            return np.unique([one.value(change * one.sd) for change in _LOSS_CHANGES])
+        return np.unique([*np.geomspace(one.low, one.high, _LOSSES + 2)[1:-1], min(max(held, one.low), one.high)])
 
     def log_prior(self, permittivity: np.ndarray, thickness: np.ndarray, conductivity: float) -> np.ndarray:
         """(N,) logarithm of the prior of pairs, up to a constant."""
@@ -184,7 +176,8 @@ class SlabScan:
         self.permittivity, self.depth, self.sigma = (float(self.values[n][entries[0]]) for n in (*_AXES, _LOSS))
         parts = self._parts(fields)
         own = math.sqrt(scale) * twin.gains(self.values, geometry)[once]
-        now = self._fields(parts, np.array([self.permittivity]), np.array([self.depth]))[0]
+        faces = self._faces(np.array([self.permittivity]), np.array([self.sigma]))
+        now = self._fields(parts, faces, np.array([self.depth]))[0]
         fine = np.abs(now - own).max(axis=1) <= _TOLERANCE * (np.abs(own).max(axis=1) + 1e-300)
         self.parts, self.cosine = [p[fine] for p in parts], self.cosine[torch.from_numpy(fine)]
         self._choose_rows(scorer, parameters, theta, geometry, once[fine], alone)
@@ -244,28 +237,65 @@ class SlabScan:
         self,
         permittivity: Float[np.ndarray, " pairs"],
         thickness: Float[np.ndarray, " pairs"],
-        conductivity: float | None = None,
+        conductivity: Float[np.ndarray, " pairs"] | float | None = None,
+        misfit: float | None = None,
     ) -> Float[np.ndarray, " pairs"]:
-        """(N,) log-likelihood of pairs, nats, as if taps were independent."""
-        signals, squares, noises = (v[:, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
+        """(N,) log-likelihood of pairs, nats, as if taps were independent.
+
+        Args:
+            permittivity: (N,) values.
+            thickness: (N,) metres.
+            conductivity: S/m, one or (N,); the present one by default.
+            misfit: Relative error of the paths' power; that of the fit by default.
+        """
         found = []
+        sigma = np.broadcast_to(self.sigma if conductivity is None else conductivity, permittivity.shape)
         for start in range(0, len(permittivity), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            fields = self._fields(self.parts, permittivity[some], thickness[some], conductivity)
-            power = np.square(np.abs(fields)).reshape(len(fields), -1).T
-            signal = self.own @ power + signals
-            law = TapLaw(signal, self.own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
-            observed = np.broadcast_to(self.observed[:, None], signal.shape)
-            found.append(scores(observed, law, self.nuisance).each.sum(axis=0))
+            law = self.law(self._faces(permittivity[some], sigma[some]), thickness[some])
+            found.append(self._told(law, misfit))
         return np.concatenate(found)
 
-    def grid(self, axes: PairAxes, dispersion: float, conductivity: float | None = None) -> Pairs:
+    def _told(self, law: TapLaw, misfit: float | None) -> np.ndarray:
+        """(N,) log-likelihood of N laws."""
+        nuisance = self.nuisance if misfit is None else replace(self.nuisance, misfit=misfit)
+        observed = np.broadcast_to(self.observed[:, None], law.signal.shape)
+        told: np.ndarray = scores(observed, law, nuisance).each.sum(axis=0)
+        return told
+
+    def at(
+        self,
+        permittivity: Float[np.ndarray, " pairs"],
+        thickness: Float[np.ndarray, " pairs"],
+        conductivity: Float[np.ndarray, " pairs"],
+    ) -> TapLaw:
+        """What the twin says of the taps at N pairs, each (R, N)."""
+        return self.law(self._faces(permittivity, conductivity), thickness)
+
+    def law(self, faces: Faces, thickness: Float[np.ndarray, "*pairs"]) -> TapLaw:
+        """What the twin says of the taps at N pairs, each (R, N).
+
+        Args:
+            faces: Of the permittivities and conductivities of the pairs, or of some that all thicknesses have.
+            thickness: (N,) or (1, D) metres.
+        """
+        signals, squares, noises = (v[:, None] for v in (self.rest.signal, self.rest.squares, self.rest.noise))
+        fields = self._fields(self.parts, faces, thickness)
+        power = np.square(fields.real) + np.square(fields.imag)
+        power = power.reshape(-1, power.shape[-2] * power.shape[-1]).T
+        signal = self.own @ power + signals
+        return TapLaw(signal, self.own_squared @ power**2 + squares, np.broadcast_to(noises, signal.shape))
+
+    def grid(
+        self, axes: PairAxes, dispersion: float, conductivity: float | None = None, misfit: float | None = None
+    ) -> Pairs:
         """The log-posterior on a grid that is fine enough for the interference in the slab.
 
         Args:
             axes: The parameters.
             dispersion: Factor that lowers the information of the taps.
             conductivity: S/m; the present one by default.
+            misfit: Relative error of the paths' power; that of the fit by default.
         """
         (low_e, high_e), (low_d, high_d) = axes.ranges(self.permittivity, self.depth)
         wave, finer = SPEED_OF_LIGHT / self.carrier_hz, _FINER if axes.alone else 1
@@ -274,7 +304,7 @@ class SlabScan:
         steps = math.ceil(_PERIOD * 2 * (high_d - low_d) * math.sqrt(high_e) / wave)
         depth = _spaced(low_d, high_d, finer * steps, finer * _MOST[1])
         scan = self if axes.alone else self.few
-        return scan.on(axes, index**2, depth, dispersion, conductivity)
+        return scan.on(axes, index**2, depth, dispersion, conductivity, misfit)
 
     def on(
         self,
@@ -283,90 +313,70 @@ class SlabScan:
         thickness: np.ndarray,
         dispersion: float,
         conductivity: float | None = None,
+        misfit: float | None = None,
     ) -> Pairs:
         """The log-posterior of all pairs of some permittivities and thicknesses."""
-        e, d = (v.reshape(-1) for v in np.meshgrid(permittivity, thickness, indexing="ij"))
         sigma = self.sigma if conductivity is None else conductivity
-        posterior = self.log_likelihood(e, d, sigma) / dispersion + axes.log_prior(e, d, sigma)
+        rows, found = max(1, _AT_ONCE // len(thickness)), []
+        for start in range(0, len(permittivity), rows):
+            some = permittivity[start : start + rows]
+            faces = [v[:, None] for v in self._faces(some, np.full(len(some), sigma))]
+            found.append(self._told(self.law((faces[0], faces[1], faces[2]), thickness[None]), misfit))
+        e, d = (v.reshape(-1) for v in np.meshgrid(permittivity, thickness, indexing="ij"))
+        posterior = np.concatenate(found) / dispersion + axes.log_prior(e, d, sigma)
         return Pairs(permittivity, thickness, posterior.reshape(len(permittivity), len(thickness)))
 
-    def peaks(self, axes: PairAxes, dispersion: float, most: int, within: float) -> list[Peak]:
-        """The highest peaks of the grids, each climbed on finer and finer ones; best first."""
-        places: list[tuple[float, float, float, float]] = []
-        steps, losses = (0.0, 0.0), axes.conductivities(self.sigma)
-        for sigma in losses.tolist():
-            coarse = self.grid(axes, dispersion, sigma)
-            steps = _largest_step(coarse.permittivity), _largest_step(coarse.thickness)
-            for e, d in coarse.peaks(2 * most, within + _COARSE):
-                at = np.searchsorted(coarse.permittivity, e), np.searchsorted(coarse.thickness, d)
-                places.append((-float(coarse.log_posterior[at]), e, d, sigma))
-        tried = sorted(places)[: (4 if len(losses) > 1 else 2) * most]
-        found = [self._climbed(axes, dispersion, place[1:], steps) for place in tried]
-        found.sort(key=lambda peak: -peak.log_posterior)
-        steps = (_FINER * steps[0], _FINER * steps[1]) if axes.alone else steps
-        kept: list[Peak] = []
-        for peak in found:
-            apart = all(
-                abs(peak.permittivity - o.permittivity) > 0.3 * steps[0]
-                or abs(peak.thickness - o.thickness) > 0.3 * steps[1]
-                or (not any(steps) and peak.conductivity != o.conductivity)
-                for o in kept
-            )
-            if apart and peak.log_posterior > found[0].log_posterior - within:
-                kept.append(peak)
-        return kept[:most]
-
-    def _climbed(
-        self, axes: PairAxes, dispersion: float, place: tuple[float, float, float], steps: tuple[float, float]
-    ) -> Peak:
-        """Climb from a place of the grid; with its conductivity, where that is searched."""
-        (e, d, sigma), (half_e, half_d) = place, steps
-        bounds, losses = axes.ranges(self.permittivity, self.depth), axes.conductivities(self.sigma)
-        ratio = math.log(losses[-1] / losses[0]) / _LOSSES if len(losses) > 1 else 0.0
-        best = -np.inf
-        for _ in range(_ROUNDS):
-            near = [
-                np.unique(np.clip(at + half * np.linspace(-1, 1, _FINE), *limits))
-                for at, half, limits in ((e, half_e, bounds[0]), (d, half_d, bounds[1]))
-            ]
-            around = np.unique(np.clip(sigma * np.exp(ratio * np.linspace(-1, 1, _FACTORS)), losses[0], losses[-1]))
-            grids = [self.on(axes, near[0], near[1], dispersion, conductivity=s).log_posterior for s in around.tolist()]
-            at = np.unravel_index(int(np.argmax(grids)), (len(around), len(near[0]), len(near[1])))
-            sigma, e, d = (float(values[i]) for values, i in zip((around, *near), at, strict=True))
-            best = float(grids[at[0]][at[1], at[2]])
-            half_e, half_d, ratio = half_e / _NARROWER, half_d / _NARROWER, ratio / _NARROWER
-        return Peak(e, d, best, sigma)
+    def places(self, axes: PairAxes, dispersion: float, most: int) -> list[tuple[float, float, float]]:
+        """Permittivity, thickness and conductivity of the highest maxima of the grids of all conductivities."""
+        losses = axes.conductivities(self.sigma)
+        misfit = max(self.nuisance.misfit, BROAD)
+        grids = [self.grid(axes, dispersion, sigma, misfit) for sigma in losses.tolist()]
+        heights = np.stack([one.log_posterior for one in grids])
+        if heights[0].size == 1:
+            return [(float(grids[0].permittivity[0]), float(grids[0].thickness[0]), v) for v in losses.tolist()]
+        highest = replace(grids[0], log_posterior=heights.max(axis=0))
+        found = []
+        for e, d in highest.peaks(most, np.inf):
+            at = np.searchsorted(highest.permittivity, e), np.searchsorted(highest.thickness, d)
+            found.append((e, d, float(losses[heights[:, at[0], at[1]].argmax()])))
+        return found
 
     def _parts(self, fields: list[Complex[np.ndarray, "paths ports"]]) -> list[np.ndarray]:
         """A and B (P, ports) of the fields of the two trials; along the normal only their difference is known."""
-        rows = [np.stack(self._coefficients(e, s, np.array([self.depth])), axis=-1)[0] for e, s in _TRIALS]
-        matrix = np.stack(rows, axis=1)  # (P, 2 trials, 2 parts)
+        trials = [
+            self._coefficients(self._faces(*(np.array([v]) for v in one)), np.array([self.depth])) for one in _TRIALS
+        ]
+        matrix = np.stack([np.stack(one, axis=-1)[0] for one in trials], axis=1)  # (P, 2 trials, 2 parts)
         solved = np.linalg.pinv(matrix, rcond=1e-6) @ np.stack(fields, axis=1)
         return [solved[:, 0], solved[:, 1]]
 
-    def _fields(
-        self,
-        parts: list[np.ndarray],
-        permittivity: np.ndarray,
-        thickness: np.ndarray,
-        conductivity: float | None = None,
-    ) -> np.ndarray:
-        """(N, P, ports) fields of the paths at pairs."""
-        te, tm = self._coefficients(permittivity, self.sigma if conductivity is None else conductivity, thickness)
-        return te[:, :, None] * parts[0] + tm[:, :, None] * parts[1]
+    def _fields(self, parts: list[np.ndarray], faces: Faces, thickness: np.ndarray) -> np.ndarray:
+        """(..., P, ports) fields of the paths at pairs."""
+        te, tm = self._coefficients(faces, thickness)
+        fields: np.ndarray = te[..., None] * parts[0] + tm[..., None] * parts[1]
+        return fields
 
-    def _coefficients(
-        self, permittivity: np.ndarray | float, sigma: float, thickness: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """r_te and r_tm (N, P)."""
-        e = torch.as_tensor(np.broadcast_to(permittivity, thickness.shape).copy(), dtype=torch.float64)
-        eta = complex_permittivity(e, torch.full_like(e, sigma), self.carrier_hz)
-        depth = torch.from_numpy(thickness) * (2 * math.pi * self.carrier_hz / SPEED_OF_LIGHT)
+    def _faces(self, permittivity: np.ndarray, conductivity: np.ndarray) -> Faces:
+        """Wave number across the layer over that of air, and r_te and r_tm of one face, each (N, P)."""
+        e, loss = (torch.tensor(v, dtype=torch.float64) for v in (permittivity, conductivity))
+        eta = complex_permittivity(e, loss, self.carrier_hz)
         shape = (len(e), len(self.cosine))
-        cosine, eta, depth = (v.expand(shape).reshape(-1) for v in (self.cosine[None, :], eta[:, None], depth[:, None]))
-        te, tm = half_space(cosine, eta) if math.isinf(self.depth) else slab_reflection(cosine, eta, depth)
-        return te.reshape(shape).numpy(), tm.reshape(shape).numpy()
+        cosine, eta = (v.expand(shape).reshape(-1) for v in (self.cosine[None, :], eta[:, None]))
+        face = Layer(cosine, eta, None)
+        return tuple(v.reshape(shape).numpy() for v in (face.root, *face.single))
 
+    def _coefficients(self, faces: Faces, thickness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """r_te and r_tm (..., P) of the layer; of a half-space, those of its face."""
+        root, *single = faces
+        if math.isinf(self.depth):
+            return single[0], single[1]
+        twice = np.exp((-4j * math.pi * self.carrier_hz / SPEED_OF_LIGHT) * thickness[..., None] * root)
+        te, tm = (r * (1 - twice) / (1 - r * r * twice) for r in single)
+        return te, tm
+
+
+Faces = tuple[np.ndarray, ...]
+"""Wave number across a layer over that of air, r_te and r_tm of one of its faces."""
 
 _AXES, _LOSS = ("relative_permittivity", "thickness"), "conductivity"
 
@@ -407,10 +417,6 @@ def _range(parameter: Parameter | None, centre: float, held: float, *, whole: bo
 
 def _spaced(low: float, high: float, steps: int, most: int) -> np.ndarray:
     return np.linspace(low, high, int(np.clip(steps, 24, most))) if high > low else np.array([low])
-
-
-def _largest_step(values: np.ndarray) -> float:
-    return float(np.diff(values).max(initial=0.0))
 
 
 def _log_prior(parameter: Parameter, values: np.ndarray, centre: float) -> np.ndarray:
