@@ -111,7 +111,7 @@ def test_export_is_what_torch_says(cell, tmp_path):
         ({"h": np.ones((20, 16, 64), complex), "frequency": FREQUENCY * 2}, [], "are not among those"),
         ({"h": np.ones((0, 16, 64), complex), "frequency": FREQUENCY}, [], "no users"),
         ({"h": np.ones((20, 16, 64), complex) * np.nan, "frequency": FREQUENCY}, [], "are not finite"),
-        ({"g": np.ones((20, 16, 64), complex)}, [], "lack the array 'h'"),
+        ({"g": np.ones((20, 16, 64), complex)}, [], "lacks the array 'h'"),
         (
             {"h": np.ones((20, 16, 64), complex), "frequency": FREQUENCY[:9]},
             ["--axes", "user,antenna,subcarrier"],

@@ -48,7 +48,7 @@ def read_named_csi(path: Path | str, axes: Sequence[str] | None = None) -> xr.Da
         SiteTwinError: The file is missing, damaged or has no channels, or its axes are not told: an array of square
             shape is never guessed.
     """
-    where, what = Path(path), f"the channels '{path}'"
+    where, what = Path(path), f"the file of channels '{path}'"
     arrays = named_arrays(where, what, _NAMES, _VECTORS)
     exported = [name for name in _EXPORTED if name in arrays]
     if exported and not {"h", "h_re", "h_im"} & set(arrays):
@@ -79,7 +79,7 @@ def _channels(arrays: dict[str, np.ndarray], what: str) -> Shaped[np.ndarray, "*
             raise SiteTwinError(f"{what}: h_re and h_im are not the two parts of one array; {MEND}")
         h = real + 1j * imaginary
     else:
-        raise SiteTwinError(f"{what} lack the array 'h' (or 'h_re' and 'h_im'); {MEND}")
+        raise SiteTwinError(f"{what} lacks the array 'h' (or 'h_re' and 'h_im'); {MEND}")
     if h.dtype.kind not in "fiuc":
         raise SiteTwinError(f"{what}: h holds other than numbers; {MEND}")
     return h
@@ -130,7 +130,7 @@ def _by_sizes(arrays: dict[str, np.ndarray], h: np.ndarray, what: str) -> list[s
 def _of_export(arrays: dict[str, np.ndarray], name: str, axes: Sequence[str] | None, what: str) -> xr.DataArray:
     """Channels of a file that `sitetwin export` wrote: its axes are fixed."""
     if axes is not None:
-        raise SiteTwinError(f"{what} are of sitetwin's own export, whose axes are known; leave the names out")
+        raise SiteTwinError(f"{what} is of sitetwin's own export, whose axes are known; leave the names out")
     values, dims = arrays[name], _EXPORTED[name]
     if values.ndim != len(dims) or values.dtype.kind != "c":
         raise SiteTwinError(f"{what}: the array {name} has not the axes {', '.join(dims)}; export it again")

@@ -199,6 +199,17 @@ class TestRefusals:
         with pytest.raises(SiteTwinError, match=r"32 of the codec's 64 subcarriers, .* are not among"):
             codec.encode(h)
 
+    @pytest.mark.parametrize("unit", [1e-9, 1e-6])
+    def test_another_unit(self, codec, others, unit):
+        h = xr.DataArray(others, {"frequency": GRID.frequencies_hz.numpy() * unit}, ("user", "antenna", "frequency"))
+        with pytest.raises(SiteTwinError, match=r"which is none in Hz; give Hz"):
+            codec.encode(h)
+        h = xr.DataArray(
+            np.ones((2, 12, 16), np.complex64), {"delay": LINK.delays_s / unit}, ("user", "delay", "angle")
+        )
+        with pytest.raises(SiteTwinError, match=r"stand elsewhere than the codec's"):
+            codec.encode(h)
+
     def test_delays_of_another_bandwidth(self, codec):
         h = xr.DataArray(np.ones((2, 12, 16), np.complex64), {"delay": LINK.delays_s / 2}, ("user", "delay", "angle"))
         with pytest.raises(SiteTwinError, match=r"stand elsewhere than the codec's"):

@@ -172,7 +172,7 @@ def test_reports_that_are_none(codec, others, tmp_path):
         Reports.load(tmp_path / "other.npz")
     text = np.frombuffer(b'{"format": "sitetwin.csi-reports/1", "codec": "x", "version": 1}', np.uint8)
     np.savez(tmp_path / "who.npz", about=text, payload=np.zeros(3, np.uint8), bits=np.zeros(3, np.int64))
-    with pytest.raises(SiteTwinError, match=r"do not say whose"):
+    with pytest.raises(SiteTwinError, match=r"does not say whose"):
         Reports.load(tmp_path / "who.npz")
     text = np.frombuffer(
         json.dumps({"format": "sitetwin.csi-reports/1", "codec": "a" * 64, "version": 1}).encode(), np.uint8

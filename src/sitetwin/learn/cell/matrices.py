@@ -37,7 +37,7 @@ LAYOUTS = (
 
 _KNOWN = {name: axis for axis, names in NAMES.items() for name in names}
 _NEAR = 0.01  # of a subcarrier spacing: frequencies that differ by less are one
-_LOWEST_HZ = 1e6  # below it, numbers along the subcarriers count them
+_LOWEST_HZ = 1e6  # of the band of a radio
 _LOST = 0.5  # share of the median user's energy outside of the taps, from which on it is said
 _ALIKE = 1e-4  # distance of two matrices of unit norm that are one measurement written twice
 
@@ -211,10 +211,9 @@ def _renamed(h: xr.DataArray, axes: list[str]) -> xr.DataArray:
     """The array under the names of its axes here, with frequencies and delays as its only coordinates."""
     coordinates = {}
     for dim, axis in zip(h.dims, axes, strict=True):
-        names = {"subcarrier": ("frequency", "subcarrier"), "delay": ("delay", "tap")}.get(axis, ())
-        stated = next((h.coords[name] for name in names if name in h.coords and h.coords[name].dims == (dim,)), None)
-        if stated is not None and stated.dtype.kind in "fiu":
-            coordinates[names[0]] = (axis, stated.values.astype(np.float64))
+        name = {"subcarrier": "frequency", "delay": "delay"}.get(axis)  # others count: "subcarrier", "tap"
+        if name in h.coords and h.coords[name].dims == (dim,) and h.coords[name].dtype.kind in "fiu":
+            coordinates[name] = (axis, h.coords[name].values.astype(np.float64))
     return xr.DataArray(h.data, coordinates, axes, h.name, h.attrs)
 
 
@@ -285,13 +284,17 @@ def _subcarriers(h: xr.DataArray, link: CellLink) -> tuple[Int[np.ndarray, " sub
     """Places of the codec's subcarriers among the measured ones, and whether their frequencies are known."""
     stated = h.coords.get("frequency")
     values = None if stated is None else stated.values
-    if values is None or not len(values) or (np.isfinite(values).all() and values.max() < _LOWEST_HZ):  # not in Hz
+    if values is None or not len(values):
         if h.sizes["subcarrier"] != link.subcarriers:
             raise SiteTwinError(
                 f"the codec is for {link.subcarriers} subcarriers, and these channels have {h.sizes['subcarrier']}; "
                 "give channels of the codec's band, or their frequencies beside them"
             )
         return None, False
+    if not values.min() >= _LOWEST_HZ:  # not a number, too
+        raise SiteTwinError(
+            f"the frequencies of these channels begin at {values.min():g}, which is none in Hz; give Hz, or none"
+        )
     wanted, order = link.grid.frequencies_hz.numpy(), np.argsort(values, kind="stable")
     rising = values[order]
     places = np.clip(np.searchsorted(rising, wanted - _NEAR * link.spacing_hz), 0, len(rising) - 1)
@@ -328,11 +331,11 @@ def _checked_delays(h: xr.DataArray, link: CellLink) -> list[str]:
             f"the codec is for {link.taps} delay taps, and these channels have {h.sizes['delay']}; give its taps"
         )
     stated = h.coords.get("delay")
-    if stated is None or (stated.values >= 1).any():  # counted, not in seconds
+    if stated is None:
         return ["delays of the taps"]
     if not np.allclose(stated.values, link.delays_s, rtol=1e-6, atol=1e-3 / link.grid.bandwidth_hz):
         raise SiteTwinError(
-            "the delay taps of these channels stand elsewhere than the codec's, as those of another bandwidth do; give "
-            "channels of the codec's band"
+            "the delay taps of these channels stand elsewhere than the codec's, as of another bandwidth or unit; "
+            "give channels of the codec's band, delays in seconds"
         )
     return []

@@ -66,15 +66,15 @@ class Reports:
         Raises:
             SiteTwinError: The file is missing, damaged, or holds something else.
         """
-        what = f"the reports '{path}'"
+        what = f"the file of reports '{path}'"
         arrays = read_npz(Path(path), what, _MEND, ("about", "payload", "bits"))
         about, payload, bits = arrays["about"], arrays["payload"], arrays["bits"]
         if (about.dtype, payload.dtype, bits.dtype) != (np.uint8, np.uint8, np.int64) or payload.ndim * bits.ndim != 1:
-            raise SiteTwinError(f"{what} hold arrays of other types; {_MEND}")
+            raise SiteTwinError(f"{what} holds arrays of other types; {_MEND}")
         facts = parse_json(about.tobytes(), what, _MEND, largest=_LARGEST_ABOUT)
         known = isinstance(facts, dict) and facts.get("format") == FORMAT
         if not known or type(facts.get("version")) is not int or not is_hash(facts.get("codec")):
-            raise SiteTwinError(f"{what} do not say whose codec's they are; {_MEND}")
+            raise SiteTwinError(f"{what} does not say whose codec's they are; {_MEND}")
         try:
             return cls(payload, bits, facts["codec"], facts["version"])
         except SiteTwinError as error:
