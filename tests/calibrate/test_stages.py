@@ -11,7 +11,7 @@ from sitetwin.calibrate.channels.geometry import Geometry
 from sitetwin.calibrate.channels.model import ChannelTwin
 from sitetwin.calibrate.channels.properties import MaterialTable, facets_met
 from sitetwin.calibrate.channels.scoring import Scorer
-from sitetwin.calibrate.channels.stages import climb
+from sitetwin.calibrate.channels.stages import _judged, _LeftOut, climb
 from sitetwin.channel import AntennaArray, FieldOptions, Radio, path_gains
 from sitetwin.measured.profiles import profiles_of_csi
 
@@ -121,3 +121,30 @@ def test_faint_paths_leave_powers_and_what_is_found_nearly_as_they_were():
     fits = [one.fit(own, np.zeros(len(own)), one.nuisance()) for one in (scorer, other)]
     sd = np.sqrt(np.diag(fits[0].covariance))
     assert (np.abs(fits[1].theta - fits[0].theta) < 0.5 * sd).all()
+
+
+@pytest.mark.parametrize(
+    ("stage", "nats", "power", "kept"),
+    [
+        ("materials", 0.02, 0.0, True),
+        ("materials", -0.001, 0.0, True),  # within what blocks differ
+        ("buildings", -0.001, 0.0, False),
+        ("materials", -0.05, -0.5, False),
+        ("materials", 0.02, 0.5, False),  # likelier taps, but powers are worse
+        ("materials", 0.02, 0.03, True),
+        ("pose", -0.05, 0.5, True),
+    ],
+)
+def test_taps_and_powers_of_left_out_blocks_decide(stage, nats, power, kept):
+    rng = np.random.default_rng(5)
+    ten, uneven = np.full(8, 10.0), 0.003 * (rng.random(8) - 0.5)
+    before = _LeftOut(np.zeros(8), np.full(8, 2.0), ten)
+    after = _LeftOut(nats + uneven - uneven.mean() + np.tile([0.01, -0.01], 4), 2.0 + power + uneven, ten)
+    assert _judged(stage, before, after).kept == kept
+
+
+def test_where_no_power_stands_out_of_the_noise_nothing_judges():
+    silent = _LeftOut(np.zeros(8), np.zeros(8), np.zeros(8))
+    trial = _judged("materials", silent, silent)
+    assert trial.kept
+    assert "too few" in trial.why

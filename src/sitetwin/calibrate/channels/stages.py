@@ -197,8 +197,8 @@ def _judged(stage: Stage, before: _LeftOut | None, after: _LeftOut | None) -> St
     say what is told of them; they are kept.
     """
     none = math.nan
-    if after is None:
-        return StageTrial(stage, True, none, none, none, "users stand in too few blocks to judge it")
+    if after is None or not after.users.any():
+        return StageTrial(stage, True, none, none, none, "too few users and blocks judge it")
     if before is None:
         return StageTrial(stage, True, none, none, _mean(after.error_db, after.users)[0], "it is always fitted")
     gain, noise = _mean(after.nats - before.nats, after.users)
@@ -215,7 +215,9 @@ def _judged(stage: Stage, before: _LeftOut | None, after: _LeftOut | None) -> St
 
 
 def _mean(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Weighted mean over blocks and its standard error."""
+    """Weighted mean over blocks and its standard error; NaN where no user's power stands out of the noise."""
+    if not weight.any():
+        return math.nan, math.nan
     share = weight / weight.sum()
     mean = float(share @ values)
     return mean, float(np.sqrt((share**2) @ np.square(values - mean) * len(values) / (len(values) - 1)))
