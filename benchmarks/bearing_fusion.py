@@ -29,7 +29,8 @@ from sitetwin.vision.camera import Camera
 from sitetwin.vision.cuboids import outlines
 from sitetwin.vision.profiles import accuracy_of_picks
 from sitetwin.vision.scene import Station, UserOptions, UserTrack, sight_powers
-from sitetwin.vision.scene.placing import EDGE_SHARE, EDGE_SIGMA, place_boxes
+from sitetwin.vision.scene.body_fits import EDGE_SHARE
+from sitetwin.vision.scene.placing import EDGE_SIGMA, place_boxes
 from sitetwin.vision.street import Vehicle
 from sitetwin.vision.worlds import (
     Schedule,

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sitetwin.site import Pose
 from sitetwin.vision import Camera, Detection, Ground
@@ -59,6 +61,25 @@ def test_what_stands_before_the_whole_width_leaves_the_sides():
     assert hidden_edges(boxes)[0].tolist() == [False, False, False, True]
     assert np.linalg.norm(place_boxes(CAMERA, boxes, Ground(), STREET)[0].position - (0.0, 12.0)) < 1.0
     assert not hidden_edges(boxes[:1]).any()
+
+
+edge = st.floats(0.0, 1.0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(edge, edge, edge, edge, st.sampled_from(["car", "van", "bus", "truck", "person"])), max_size=8)
+)
+def test_any_boxes_have_sound_places_or_none(drawn):
+    """Bodies that reach behind the camera, slivers and boxes that hide each other: an object checks its covariance."""
+    boxes = []
+    for one, two, three, four, name in drawn:
+        left, right = sorted((CAMERA.width * one, CAMERA.width * two))
+        upper, lower = sorted((CAMERA.height * three, CAMERA.height * four))
+        if right > left and lower > upper:
+            boxes.append(Detection((left, upper, right, lower), name))
+    for found in place_boxes(CAMERA, boxes, Ground(), STREET):
+        assert found is None or 0 < np.linalg.eigvalsh(found.covariance)[0] <= 1e2
 
 
 def test_the_covariance_is_that_of_many_boxes():

@@ -265,6 +265,16 @@ def test_a_bus_takes_the_line_of_sight_away_and_draws_say_so():
     assert all(site.num_facets == STREET.site.num_facets + 6 for site in sites)
 
 
+def test_users_that_share_a_scene_get_what_they_get_alone():
+    user = np.array([[4.0, 4.9, 1.6], [-6.0, 4.9, 1.6], [9.0, 1.6, 1.6]])
+    bus = StreetObject("bus", np.array([3.0, 1.65]), np.zeros((2, 2)), 0.0, 0.0)
+    one = trace_scene(STREET.site, [bus], STATION, user, np.random.default_rng(0), scenes=1)
+    for row in range(3):
+        alone = trace_scene(STREET.site, [bus], STATION, user[row : row + 1], np.random.default_rng(0))
+        assert one.reflected[row] == pytest.approx(alone.reflected[0], rel=1e-6)
+        assert one.in_sight[row] == alone.in_sight[0]
+
+
 def test_draws_without_a_path_do_not_vote():
     powers = np.zeros((3, 4))
     powers[1, 2], powers[2, 1] = 2.0, 5.0

@@ -128,8 +128,10 @@ class BodyFits:
         """Return (B, 2, 2) of the places of the chosen hypotheses, m2."""
         _, slope = self._rest_and_slopes(state)
         slope = slope[best]
-        information = slope.transpose(0, 2, 1) @ slope + _LEAST_INFORMATION * np.eye(5)
-        inverse = np.linalg.inv(information)[:, :2, :2]
+        values, vectors = np.linalg.eigh(slope.transpose(0, 2, 1) @ slope)
+        # Rounding leaves small and even negative values where the slopes are steep; all are kept positive.
+        spread = vectors / np.maximum(values, _LEAST_INFORMATION)[:, None, :]
+        inverse = (spread @ vectors.transpose(0, 2, 1))[:, :2, :2]
         foot, _ = self._feet(state)
         up = np.array([0.0, 0.0, _STEP])
         lift = (self._rest(state, foot + up) - self._rest(state, foot - up))[best] / (2 * _STEP)

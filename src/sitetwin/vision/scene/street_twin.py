@@ -34,7 +34,8 @@ class TwinOptions:
     """How the twin works.
 
     Attributes:
-        draws: Draws of the scene that are traced, at most `SIGHT_DRAWS`.
+        draws: Draws of the user's place that are traced, at most `SIGHT_DRAWS`.
+        scenes: Draws of the objects' places; those of the user are shared out among them.
         antenna: Height of the user's antenna over the ground, metres.
         farthest: Objects farther from the station than this are left out of the traced scene, metres.
         user: How the user's place is found.
@@ -44,6 +45,7 @@ class TwinOptions:
     """
 
     draws: int = 6
+    scenes: int = 3
     antenna: float = 1.65
     farthest: float = 60.0
     user: UserOptions = field(default_factory=UserOptions)
@@ -162,6 +164,7 @@ class StreetTwin:
             self._rng,
             settings=self.options.settings,
             carrier_hz=self.options.carrier_hz,
+            scenes=self.options.scenes,
         )
         return traced, rank_beams(traced, self.station, place, moment.blocked)
 

@@ -166,6 +166,7 @@ def trace_scene(
     *,
     settings: TraceSettings = TWIN_SETTINGS,
     carrier_hz: float = CARRIER_HZ,
+    scenes: int | None = None,
 ) -> Traced:
     """Trace a scene for draws of the places of its objects.
 
@@ -177,14 +178,17 @@ def trace_scene(
         rng: Source of the objects' draws.
         settings: What is traced.
         carrier_hz: Hz.
+        scenes: Draws of the objects; several draws of the user share one, which is traced once for all of them. By
+            default each has its own.
 
     Raises:
         SiteTwinError: The tracer refuses the station's place.
     """
-    powers, reflected = [], []
-    for site, place in zip(scene_site(base, objects, len(user), rng), user, strict=True):
-        paths = trace(site, np.array(station.pose.position), place[None], settings)
-        powers.append(beam_powers(paths, site, station, carrier_hz)[0])
-        in_sight = bool((paths.depth == 0).any())
-        reflected.append(beam_powers(paths, site, station, carrier_hz, direct=False)[0] if in_sight else powers[-1])
-    return Traced(np.stack(powers), np.stack(reflected))
+    count = min(scenes or len(user), len(user))
+    powers, reflected = np.zeros((len(user), station.beams)), np.zeros((len(user), station.beams))
+    for number, site in enumerate(scene_site(base, objects, count, rng)):
+        rows = np.arange(number, len(user), count)
+        paths = trace(site, np.array(station.pose.position), user[rows], settings)
+        powers[rows] = beam_powers(paths, site, station, carrier_hz)
+        reflected[rows] = beam_powers(paths, site, station, carrier_hz, direct=False)
+    return Traced(powers, reflected)
