@@ -64,12 +64,11 @@ def test_what_stands_before_the_whole_width_leaves_the_sides():
 
 
 edge = st.floats(0.0, 1.0)
+name = st.sampled_from(["car", "van", "bus", "truck", "person"])
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(edge, edge, edge, edge, st.sampled_from(["car", "van", "bus", "truck", "person"])), max_size=8)
-)
+@given(st.lists(st.tuples(edge, edge, edge, edge, name), max_size=8))
 def test_any_boxes_have_sound_places_or_none(drawn):
     """Bodies that reach behind the camera, slivers and boxes that hide each other: an object checks its covariance."""
     boxes = []
