@@ -129,7 +129,7 @@ def test_the_page_shows_each_figure_and_both_printed_values(folder):
     names = {path.stem for path in (folder / "figures").glob("*.png")}
     assert names == {"fig4-rays", "fig4-mechanisms", "fig5-materials", "fig6-random", "fig6-drives", "statistics"}
     table = precoding_table(json.loads((folder / "results.json").read_text()))
-    assert table.row_count == 2 * 10 + 11
+    assert table.row_count == 2 * 10 + 10
 
 
 def test_errors_of_measurement_have_the_size_that_was_asked_for():

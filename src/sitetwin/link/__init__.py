@@ -22,7 +22,6 @@ from sitetwin.link.closed_forms import (
     mrt_gain_nodes,
     mrt_long_term_error_rate,
 )
-from sitetwin.link.coherence import PositionErrors, phase_coherence
 from sitetwin.link.constellations import MODULATIONS, Modulation, modulation, q_function
 from sitetwin.link.counting import SimulatedCurve, monte_carlo
 from sitetwin.link.covariance import covariance_mrt, covariance_of_responses, covariance_precoder
@@ -83,7 +82,6 @@ __all__ = [
     "Modulation",
     "MultiUserCurve",
     "PathPrior",
-    "PositionErrors",
     "Precoder",
     "PriorMixture",
     "SeparablePrior",
@@ -119,7 +117,6 @@ __all__ = [
     "normalise_power",
     "observe_pilots",
     "path_prior",
-    "phase_coherence",
     "pilot_precoder",
     "pilot_tones",
     "precoder",

@@ -23,7 +23,6 @@ from sitetwin.link.checks import (
     refuse_zero_channels,
     snr_of_db,
 )
-from sitetwin.link.coherence import PositionErrors, phase_coherence
 from sitetwin.rays import Paths
 
 Observed = Complex[np.ndarray, "users antennas tones"]
@@ -40,21 +39,15 @@ class PathPrior:
     With independent uniform phases phi the covariance is ``sum_p a[p, t] a[p, t']* e^{-j 2 pi (f_k - f_k') tau_p}``:
     directions, delays and powers of the twin count, its phases do not.
 
-    Where places are off by less than the wavelength, differences of phases between paths that share walls and ends stay
-    known: ``E[e^{j (phi_p - phi_q)}] = r[p, q]``, the coherence of two paths, stands before
-    ``a[p, t] a[q, t']* e^{-j 2 pi (f_k tau_p - f_k' tau_q)}``, and the sum is over all pairs.
-
     Attributes:
         gains: [users, paths, antennas] complex gains of the paths; zero where a user has fewer.
         delays: [users, paths] delays in seconds, counted as those of the channel are.
         offsets_hz: [subcarriers] frequencies from the carrier.
-        coherence: [users, paths, paths] r, 1 of a path with itself; None where no phase is known beside another.
     """
 
     gains: Complex[np.ndarray, "users paths antennas"]
     delays: Float[np.ndarray, "users paths"]
     offsets_hz: Float[np.ndarray, " subcarriers"]
-    coherence: Float[np.ndarray, "users paths paths"] | None = None
 
     def __post_init__(self) -> None:
         gains = checked_channels(self.gains, "gains of the paths", ("users", "paths", "antennas"))
@@ -70,16 +63,6 @@ class PathPrior:
             )
         for name, value in (("gains", gains), ("delays", delays), ("offsets_hz", offsets)):
             object.__setattr__(self, name, value)
-        together = self.coherence
-        if together is not None and (
-            together.shape != (*delays.shape, delays.shape[1])
-            or not np.allclose(np.diagonal(together, axis1=1, axis2=2), 1)
-            or not (np.abs(together) <= 1 + 1e-9).all()
-        ):
-            raise SiteTwinError(
-                f"a coherence of the shape {together.shape} does not fit {delays.shape} paths, or is none; give one "
-                "from -1 to 1 for each pair, 1 on the diagonal"
-            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -88,41 +71,21 @@ class PathPrior:
 
     def scaled(self) -> PathPrior:
         """The prior with a mean power of 1 per antenna for each user."""
-        if self.coherence is None:
-            power = np.sum(np.abs(self.gains) ** 2, axis=(1, 2)) / self.gains.shape[2]
-        else:
-            power = np.trace(self.covariance(), axis1=1, axis2=2).real / self.gains.shape[2]
+        power = np.sum(np.abs(self.gains) ** 2, axis=(1, 2)) / self.gains.shape[2]
         return replace(self, gains=self.gains / np.sqrt(power)[:, None, None])
 
     def select_users(self, users: Any) -> PathPrior:
         """The prior of some users, by numbers or a mask."""
-        together = None if self.coherence is None else self.coherence[users]
-        return replace(self, gains=self.gains[users], delays=self.delays[users], coherence=together)
+        return replace(self, gains=self.gains[users], delays=self.delays[users])
 
     def covariance(self) -> Covariance:
-        """[users, antennas, antennas] ``E[h[t, k] h[t', k]*]``, the same at each subcarrier and over the band.
-
-        With a coherence it differs a little from one subcarrier to another; this is the mean of eight over the band.
-        """
-        if self.coherence is None:
-            return np.einsum("upa,upb->uab", self.gains, self.gains.conj())
-        found = np.zeros((len(self.gains), *[self.gains.shape[2]] * 2), np.complex128)
-        some = self.offsets_hz[pilot_tones(len(self.offsets_hz), min(8, len(self.offsets_hz)))]
-        for offset in some:
-            turned = self.gains * np.exp(-2j * np.pi * self.delays * offset)[:, :, None]
-            found += turned.transpose(0, 2, 1) @ (self.coherence @ turned.conj())
-        return found / len(some)
+        """[users, antennas, antennas] ``E[h[t, k] h[t', k]*]``, the same at each subcarrier and over the band."""
+        return np.einsum("upa,upb->uab", self.gains, self.gains.conj())
 
     def draw(self, rng: np.random.Generator) -> Responses:
-        """[users, antennas, subcarriers] channels with random phases of the paths.
-
-        With a coherence the weights of the paths are Gaussian numbers with that covariance.
-        """
-        if self.coherence is None:
-            return self._responses(np.exp(2j * np.pi * rng.random(self.delays.shape)))
-        values, vectors = np.linalg.eigh(self.coherence)
-        free = rng.standard_normal((2, *self.delays.shape)) * np.sqrt(np.maximum(values, 0) / 2)
-        return self._responses(np.einsum("upq,uq->up", vectors, free[0] + 1j * free[1]))
+        """[users, antennas, subcarriers] channels with random phases of the paths."""
+        phases = np.exp(2j * np.pi * rng.random(self.delays.shape))
+        return self._responses(phases)
 
     def estimate(self, observed: Observed, tones: Integer[np.ndarray, " tones"], noise_variance: float) -> Responses:
         """Linear estimate of least mean square error (LMMSE) of the channel from noisy pilots.
@@ -147,11 +110,7 @@ class PathPrior:
             turns = np.exp(-2j * np.pi * self.delays[some, :, None] * self.offsets_hz[tones])
             v = (self.gains[some, :, :, None] * turns[:, :, None, :]).reshape(-1, paths, pilots)
             y = values[some].reshape(-1, pilots, 1)
-            if self.coherence is not None:
-                both = self.coherence[some] @ v.conj()
-                inner = v.transpose(0, 2, 1) @ both + variance * np.eye(pilots)
-                weights[some] = (both @ np.linalg.solve(inner, y))[..., 0]
-            elif pilots <= paths:
+            if pilots <= paths:
                 inner = v.transpose(0, 2, 1) @ v.conj() + variance * np.eye(pilots)
                 weights[some] = (v.conj() @ np.linalg.solve(inner, y))[..., 0]
             else:
@@ -170,8 +129,7 @@ class PathPrior:
         heard = (np.arange(antennas)[:, None] * subcarriers + tones).ravel()
         turns = np.exp(-2j * np.pi * self.delays[:, :, None] * self.offsets_hz)
         every = (self.gains[:, :, :, None] * turns[:, :, None, :]).reshape(users, paths, antennas * subcarriers)
-        other = every[:, :, heard].conj()
-        return every.transpose(0, 2, 1) @ (other if self.coherence is None else self.coherence @ other)
+        return every.transpose(0, 2, 1) @ every[:, :, heard].conj()
 
     def _responses(self, weights: np.ndarray) -> Responses:
         """Sum of the paths, each times its weight."""
@@ -193,7 +151,6 @@ def path_prior(
     rx_antenna: int = 0,
     delay_reference: str = "transmission",
     max_paths: int | None = None,
-    errors: PositionErrors | None = None,
 ) -> PathPrior:
     """The prior that a twin's paths give.
 
@@ -204,8 +161,6 @@ def path_prior(
         rx_antenna: Which antenna of the users receives.
         delay_reference: Where delays count from, as in the channel that is estimated.
         max_paths: Number of strongest paths that are kept per user; all by default.
-        errors: How far off places of the twin may be, which tells how far phases of two paths are known beside each
-            other; by default no phase is known.
 
     Raises:
         SiteTwinError: Gains and paths do not belong together, a user has no path, or a choice is unknown.
@@ -219,19 +174,14 @@ def path_prior(
             f"{int((counts == 0).sum())} of {len(counts)} users have no path in the twin; leave them out with "
             "gains.select_users(paths, paths.counts > 0)"
         )
-    a, delay = ideal_response(paths, gains, max_paths=None if errors else max_paths)
+    a, delay = ideal_response(paths, gains, max_paths=max_paths)
     wanted = checked_count("rx_antenna", rx_antenna, 0, a.shape[1] - 1)
     delays = delay.numpy()
     if delay_reference == "first-path":
         delays = delays - first_delays(paths)[:, None]
     values = a[:, wanted].detach().numpy().transpose(0, 2, 1)
     offsets = grid.index.numpy() * grid.spacing_hz
-    together = None
-    if errors is not None:  # all paths stand in the order of the rows
-        order = np.argsort(-np.sum(np.abs(values) ** 2, axis=2), axis=1, kind="stable")[:, : max_paths or None]
-        values, delays = (np.take_along_axis(v, o, 1) for v, o in ((values, order[:, :, None]), (delays, order)))
-        together = phase_coherence(paths, grid.carrier_hz, errors, order)
-    return PathPrior(values.astype(np.complex128), np.nan_to_num(delays), offsets, together)
+    return PathPrior(values.astype(np.complex128), np.nan_to_num(delays), offsets)
 
 
 @dataclass(frozen=True, eq=False)

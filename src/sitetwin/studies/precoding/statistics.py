@@ -19,7 +19,6 @@ from sitetwin.learn import block_split
 from sitetwin.link import (
     LinkCurve,
     PathPrior,
-    PositionErrors,
     PriorMixture,
     SeparablePrior,
     covariance_precoder,
@@ -42,12 +41,6 @@ PILOTS = (1, 4)
 
 SPREADS_S = (5e-9, 10e-9, 20e-9, 50e-9, 100e-9, 200e-9, 400e-9)
 """Delay spreads that a generic prior chooses from."""
-
-PLACES = PositionErrors(transmitter_m=0.1, users_m=0.3, walls_m=0.2)
-"""How far places of a good map and survey are off."""
-
-PLACES_TIMES = (0.5, 1.0, 2.0, 4.0)
-"""Factors on these from which validation users choose; beside them no phase at all is known."""
 
 LEARNT_TONES = 8
 """Subcarriers of validation users whose measured channels tell how far the twin is to be trusted."""
@@ -114,10 +107,7 @@ def judge_statistics(
     prior = _prior(study, twin, test.rows, carrier_hz)
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin's channel"] = judge.of_channels(test.heard, 1.0, test.truth)
-    errors = _places(study, twin, validation, carrier_hz)
-    known_phases = prior if errors is None else _prior(study, twin, test.rows, carrier_hz, errors)
-    found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, known_phases))
-    found["twin's covariance, random phases"] = judge.of_curve(_beamed(judge, channel, prior))
+    found["twin's covariance"] = judge.of_curve(_beamed(judge, channel, prior))
     if target is not None:
         true = _prior(study, target, test.rows, carrier_hz)
         found["true path powers"] = judge.of_curve(_beamed(judge, channel, true))
@@ -136,22 +126,6 @@ def judge_statistics(
             curve = judge.curve(one.estimate(*observed))
             found[f"{label}, {pilots} pilot{'s' if pilots > 1 else ''}"] = judge.of_curve(curve)
     return found, mixture.generic_share
-
-
-def _places(
-    study: PrecodingStudy, twin: World, validation: StatisticsUsers, carrier_hz: float
-) -> PositionErrors | None:
-    """Errors of places whose covariance beams serve validation users best; None for random phases of all paths."""
-    judge = Judge(study.link, validation.measured, "mrt", "subcarrier")
-    channel = unit_power(responses(study.link, validation.measured))
-    tried: list[PositionErrors | None] = [None, *(PLACES.times(factor) for factor in PLACES_TIMES)]
-
-    def loss(errors: PositionErrors | None) -> float:
-        prior = _prior(study, twin, validation.rows, carrier_hz, errors)
-        found = judge.of_curve(_beamed(judge, channel, prior)).loss_db
-        return np.inf if found is None else found
-
-    return min(tried, key=loss)
 
 
 def umi_delay_spread_s(carrier_hz: float) -> float:
@@ -179,16 +153,13 @@ def _beamed(judge: Judge, channel: np.ndarray, prior: PathPrior) -> LinkCurve:
     return semi_analytic(channel, given, judge.snr_db, judge.link.constellation)
 
 
-def _prior(
-    study: PrecodingStudy, world: World, users: np.ndarray, carrier_hz: float, errors: PositionErrors | None = None
-) -> PathPrior:
+def _prior(study: PrecodingStudy, world: World, users: np.ndarray, carrier_hz: float) -> PathPrior:
     """Statistics of a world's paths over the data subcarriers, scaled to unit power, delays counted as the taps are."""
     link = study.link
     paths = world.paths.select_users(users)
     with quiet():
         gains = path_gains(paths, world.site, carrier_hz, world.radio, Radio(), FieldOptions(foliage=world.foliage))
-        grid = _grid(link, carrier_hz)
-        prior = path_prior(paths, gains, grid, delay_reference="first-path", max_paths=_PATHS, errors=errors)
+        prior = path_prior(paths, gains, _grid(link, carrier_hz), delay_reference="first-path", max_paths=_PATHS)
     late = link.taps_before / link.sampling_hz
     return replace(prior, delays=prior.delays + late, offsets_hz=prior.offsets_hz[data_subcarriers(link)]).scaled()
 
