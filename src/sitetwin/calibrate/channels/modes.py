@@ -20,6 +20,7 @@ _WITHIN = 12.0  # nats below the highest
 _SAME = 0.5  # posterior standard deviations within which a peak is the one that was found
 _BETTER = 0.5  # nats by which another peak must be higher to begin anew from there
 _RESTARTS = 2
+_STILL: tuple[Stage, ...] = ("pose", "pattern")  # held while a fit begins anew, as when materials were fitted
 _SEARCHED = ("relative_permittivity", "thickness", "conductivity")
 _SWEEPS: dict[Stage, int] = {"materials": 3, "buildings": 1}  # buildings begin near their classes
 _ENOUGH = 1.0  # nats that a sweep must gain for another one
@@ -180,7 +181,8 @@ def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
         best = max((mode for one in around for mode in one.modes), key=lambda mode: mode.gain, default=None)
         if best is None or best.gain < _BETTER:
             break
-        again = scorer.fit(fit.parameters, best.theta, fit.nuisance)
+        again = scorer.fit(fit.parameters, best.theta, fit.nuisance, _STILL)
+        again = scorer.fit(again.parameters, again.theta, again.nuisance, rounds=0)
         if not _higher(scorer, again, fit):
             break
         fit = again
