@@ -176,6 +176,7 @@ def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
     All other parameters follow each other pair. The posterior is then a mixture of these modes, each weighed by
     its height and its volume; the values remain those of the highest, and the covariance is the mixture's about it.
     """
+    fit = _scanned_again(scorer, fit)
     around = _around(scorer, fit)
     for _ in range(_RESTARTS):
         best = max((mode for one in around for mode in one.modes), key=lambda mode: mode.gain, default=None)
@@ -188,6 +189,21 @@ def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
         fit = again
         around = _around(scorer, fit)
     return mixture(fit, around)
+
+
+def _scanned_again(scorer: Scorer, fit: Fit) -> Fit:
+    """A fit from the pairs of another scan, as long as that is higher: the first one knew misfit and poses badly."""
+    parameters = list(fit.parameters)
+    for _ in range(_RESTARTS):
+        start = scanned(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion, "materials")
+        heights = [_height(scorer, parameters, at, fit.nuisance, fit.dispersion)[0] for at in (fit.theta, start)]
+        if heights[1] < heights[0] + _BETTER:
+            break
+        again = scorer.fit(parameters, start, fit.nuisance)
+        if not _higher(scorer, again, fit):
+            break
+        fit = again
+    return fit
 
 
 def _higher(scorer: Scorer, one: Fit, other: Fit) -> bool:
