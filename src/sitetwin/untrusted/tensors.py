@@ -64,7 +64,8 @@ def _parsed(content: bytes, what: str, mend: str) -> tuple[dict[str, str], dict[
     texts = header.pop(_METADATA, {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("its texts are none")
-    data, found, end = memoryview(content)[8 + length :], {}, 0
+    data, end = memoryview(content)[8 + length :], 0
+    found: dict[str, np.ndarray] = {}
     for name, about in sorted(header.items(), key=_begins):
         dtype, shape, (begin, stop) = _described(about)
         if begin != end or stop > len(data) or stop - begin != math.prod(shape) * dtype.itemsize:
