@@ -199,7 +199,8 @@ def _scanned_again(scorer: Scorer, fit: Fit) -> Fit:
         heights = [_height(scorer, parameters, at, fit.nuisance, fit.dispersion)[0] for at in (fit.theta, start)]
         if heights[1] < heights[0] + _BETTER:
             break
-        again = scorer.fit(parameters, start, fit.nuisance)
+        again = scorer.fit(parameters, start, fit.nuisance, _STILL)
+        again = scorer.fit(parameters, again.theta, again.nuisance, rounds=0)
         if not _higher(scorer, again, fit):
             break
         fit = again
