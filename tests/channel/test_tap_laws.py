@@ -75,6 +75,8 @@ def test_moments_in_db_are_those_of_drawn_sums(paths, noise):
     limits = (0.3, 0.6) if len(powers) == 1 else (0.1, 0.12)  # what the docstring says of one path in noise
     assert float(mean[0]) == pytest.approx(level.mean(), abs=limits[0])
     assert float(sd[0]) == pytest.approx(level.std(), abs=limits[1])
+    if (paths, noise) == ([1.0], 0.0):
+        assert float(sd[0]) < 1e-4  # one path alone does not fade
     if not paths:
         assert float(sd[0]) == pytest.approx(10 / math.log(10) * math.pi / math.sqrt(6))
         assert float(mean[0]) == pytest.approx(-10 / math.log(10) * np.euler_gamma)

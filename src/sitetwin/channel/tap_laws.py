@@ -31,6 +31,7 @@ LEAST_SPREAD = 1e-4
 DB_PER_NEPER = 10 / math.log(10)
 """Decibels of a power whose natural logarithm is 1."""
 
+_ROUNDING = 1e-12  # of a relative variance that is 0 but for rounding: 0.000004 dB
 _AT_ONCE = 1 << 22  # numbers of the largest intermediate
 
 
@@ -70,8 +71,7 @@ class TapLaw:
             misfit: Relative standard deviation tau of the twin's own errors; they add ``(tau s)^2``, s being the paths'
                 share of the mean.
         """
-        spread = 1 - (self.squares - (misfit * self.signal) ** 2) / self.mean**2
-        return np.maximum(spread, LEAST_SPREAD)
+        return np.maximum(self._spread(misfit), LEAST_SPREAD)
 
     def log_moments_db(self, misfit: float = 0.0) -> tuple[Float[np.ndarray, "*taps"], Float[np.ndarray, "*taps"]]:
         """Mean of the power in dB, and its standard deviation in dB; minus infinity and NaN in taps without power.
@@ -84,10 +84,15 @@ class TapLaw:
             misfit: As for `relative_variance`.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            shape = 1 / self.relative_variance(misfit)
+            shape = 1 / np.maximum(self._spread(misfit), _ROUNDING)
             middle = np.where(self.mean > 0, np.log(self.mean) + digamma(shape) - np.log(shape), -np.inf)
             spread = np.where(self.mean > 0, np.sqrt(polygamma(1, shape)), np.nan)
         return DB_PER_NEPER * middle, DB_PER_NEPER * spread
+
+    def _spread(self, misfit: float) -> Float[np.ndarray, "*taps"]:
+        """(...) variance of the power over the square of its mean."""
+        spread: np.ndarray = 1 - (self.squares - (misfit * self.signal) ** 2) / self.mean**2
+        return spread
 
 
 def tap_power_law(
