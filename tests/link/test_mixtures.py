@@ -98,6 +98,11 @@ def test_what_is_no_mixture_is_refused():
         PriorMixture.even(twin, [])
     with pytest.raises(SiteTwinError, match="that add up to 1"):
         replace(PriorMixture.even(twin, GENERICS), probabilities=np.ones((2, 5)))
+    with pytest.raises(SiteTwinError, match=r"the twin's prior has a mean power of 4 per antenna, not 1; scale it"):
+        PriorMixture.even(replace(twin, gains=2 * twin.gains), GENERICS)
+    strong = SeparablePrior(3 * GENERICS[0].space, GENERICS[0].frequency)
+    with pytest.raises(SiteTwinError, match="a generic prior has a mean power of 3 per antenna"):
+        PriorMixture.even(twin, [GENERICS[0], strong])
     mixture = PriorMixture.even(twin, GENERICS)
     with pytest.raises(SiteTwinError, match="the prior is of 2 users"):
         mixture.estimate(np.zeros((3, 4, 1), complex), np.array([0]), 0.1)

@@ -21,6 +21,7 @@ SHARES = (0.01, 0.05, 0.2, 0.5, 1.0)
 """Shares of a covariance for anywhere beside that of the twin's paths; 1 is that for anywhere alone."""
 
 _AT_ONCE = 1 << 22  # complex numbers of the largest intermediate
+_POWER_OFF = 1e-3  # of unit power: rounding
 _ROUNDS = 200  # of expectation and maximisation
 _PSEUDO_USERS = 1.0  # who have every part alike: no part becomes impossible
 
@@ -36,8 +37,8 @@ class PriorMixture:
         probabilities: [generics, shares] probability of each, which add up to 1.
 
     Raises:
-        SiteTwinError: A share lies outside (0, 1], the priors have different antennas or subcarriers, or the
-            probabilities are none.
+        SiteTwinError: A share lies outside (0, 1], the priors have different antennas or subcarriers or no unit power,
+            or the probabilities are none.
     """
 
     twin: PathPrior
@@ -55,10 +56,23 @@ class PriorMixture:
                 f"the twin's prior is of {own} antennas and subcarriers, the generic ones of {sizes}; make all for one "
                 "array and grid"
             )
+        self._check_power()
         given = self.probabilities
         wanted = (len(self.generics), len(self.shares))
         if given.shape != wanted or not (given >= 0).all() or abs(float(given.sum()) - 1) > 1e-9:
             raise SiteTwinError(f"probabilities of the shape {given.shape} are none; give {wanted} that add up to 1")
+
+    def _check_power(self) -> None:
+        """Refuse priors of other powers: shares would not be what they say, and the pilots would decide wrongly."""
+        twin = np.square(np.abs(self.twin.gains)).sum(axis=(1, 2)) / self.twin.gains.shape[2]
+        others = [float(np.diagonal(g.space).real.mean() * np.diagonal(g.frequency).real.mean()) for g in self.generics]
+        for name, powers in (("the twin's prior", twin), ("a generic prior", np.array(others))):
+            wrong = ~(np.abs(powers - 1) <= _POWER_OFF)
+            if wrong.any():
+                raise SiteTwinError(
+                    f"{name} has a mean power of {powers[wrong][0]:.3g} per antenna, not 1; scale it "
+                    "(`PathPrior.scaled`), and the channels that are heard alike"
+                )
 
     @classmethod
     def even(
