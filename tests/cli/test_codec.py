@@ -111,6 +111,16 @@ def test_export_is_what_torch_says(cell, tmp_path):
         ({"h": np.ones((20, 16, 64), complex), "frequency": FREQUENCY * 2}, [], "are not among those"),
         ({"h": np.ones((0, 16, 64), complex), "frequency": FREQUENCY}, [], "no users"),
         ({"h": np.ones((20, 16, 64), complex) * np.nan, "frequency": FREQUENCY}, [], "are not finite"),
+        (
+            {"h_re": 1 + np.random.default_rng(0).random((20, 16, 64)), "h_im": np.ones((20, 16, 64)) * 3},
+            ["--axes", "user,antenna,subcarrier"],
+            "look like magnitude and phase in radians",
+        ),
+        (
+            {"h": np.random.default_rng(0).random((20, 16, 64, 2)) * [1, 360], "frequency": FREQUENCY},
+            [],
+            "look like magnitude and phase in degrees",
+        ),
         ({"g": np.ones((20, 16, 64), complex)}, [], "lacks the array 'h'"),
         (
             {"h": np.ones((20, 16, 64), complex), "frequency": FREQUENCY[:9]},

@@ -285,6 +285,11 @@ def test_messages_of_strangers_with_right_checksums_are_read_or_refused(tmp_path
             lambda c: np.stack([20 * np.log10(np.abs(c)) - 80, np.angle(c)], -1),
             r"look like dB and phase in radians; give 10 \*\* \(dB / 20\)",
         ),
+        (
+            lambda c: np.stack([np.angle(c), np.abs(c)], -1),
+            "imaginary parts are all positive.* look like phase in radians and magnitude; .* or complex numbers if",
+        ),
+        (lambda c: np.stack([c.real, 0 * c.real], -1), "no imaginary part"),
         (lambda c: np.abs(c).astype(complex), "no imaginary part: magnitudes have no phase"),
         (lambda c: c.real.astype(complex), "no imaginary part"),
     ],
@@ -292,6 +297,17 @@ def test_messages_of_strangers_with_right_checksums_are_read_or_refused(tmp_path
 def test_magnitudes_and_phases_are_told_from_real_and_imaginary_parts(tmp_path, h, said):
     with pytest.raises(SiteTwinError, match=said):
         read_csi(archive(tmp_path / "m.npz", h=h(channels(samples=SAMPLES))))
+
+
+def test_complex_channels_of_nearly_one_phase_are_lawful(tmp_path):
+    h = 1 + 0.2 * channels(samples=SAMPLES) / np.abs(channels(samples=SAMPLES)).max()
+    np.testing.assert_allclose(read_csi(archive(tmp_path / "m.npz", h=h))["csi"].values, h, rtol=1e-6)
+
+
+@pytest.mark.parametrize("drive", [np.inf, np.nan, 0.5, 1e300])
+def test_drives_are_whole_numbers(tmp_path, drive):
+    with pytest.raises(SiteTwinError, match="drive needs a whole number for each of 5 samples"):
+        read_csi(archive(tmp_path / "m.npz", drive=np.array([0, 1, drive, 1, 2])))
 
 
 def test_drives_are_those_of_the_file_or_of_pauses_in_its_times(tmp_path):

@@ -18,7 +18,7 @@ from sitetwin.channel.grid import OfdmGrid
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.named_arrays import MEND as _MEND
 from sitetwin.measured.named_arrays import named_arrays
-from sitetwin.measured.plausible import check_degrees
+from sitetwin.measured.plausible import check_degrees, check_parts
 from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.untrusted.arrays import as_float64
 
@@ -27,7 +27,8 @@ _NAMES = ("h", "position", *_FLAT)
 _AXES = ("sample", "antenna", "subcarrier")
 _COORDINATES = {2: (("latitude", "longitude"), "degrees"), 3: (("x", "y", "z"), "m")}
 _NEAR = 0.01  # of a spacing: frequencies that differ by less are one subcarrier
-_ENOUGH = 32  # numbers of which real parts of one sign are no chance
+_ENOUGH = 32  # numbers that have no imaginary part by no chance
+_LARGEST_DRIVE = 2**53  # beyond it float64 does not hold each whole number
 
 
 def read_csi(path: Path | str) -> xr.Dataset:
@@ -92,7 +93,7 @@ def csi_dataset(
             f"{what}: {count} samples of {csi.shape[2]} subcarriers go with {len(frequency)} frequencies, "
             f"{len(position)} positions and {len(time)} times; {_MEND}"
         )
-    if drive is not None and (len(drive) != count or (drive != np.round(drive)).any()):
+    if drive is not None and (len(drive) != count or not (np.abs(drive) < _LARGEST_DRIVE).all() or (drive % 1).any()):
         raise SiteTwinError(f"{what}: drive needs a whole number for each of {count} samples; {_MEND}")
     if position.ndim != 2 or position.shape[1] not in (2, 3):
         raise SiteTwinError(f"{what}: positions are (samples, 3) in metres or (samples, 2) in degrees; {_MEND}")
@@ -159,31 +160,17 @@ def _wanted(arrays: dict[str, np.ndarray], name: str, what: str) -> np.ndarray:
 
 
 def _complex(h: Shaped[np.ndarray, "*shape"], what: str) -> np.ndarray:
-    if h.dtype.kind == "c":
-        if h.size >= _ENOUGH and not h.imag.any() and np.ptp(h.real) > 0:
-            raise SiteTwinError(f"{what}: h has no imaginary part: magnitudes have no phase; give complex channels")
-        return h
     if h.dtype.kind == "f" and h.ndim == 4 and h.shape[3] == 2:
-        _refuse_polar(h, what)
-        return h[..., 0] + 1j * h[..., 1]
-    raise SiteTwinError(f"{what}: h is neither complex nor has a last axis of real and imaginary part; {_MEND}")
-
-
-def _refuse_polar(h: np.ndarray, what: str) -> None:
-    """Refuse magnitude (or dB) and phase in the place of real and imaginary part: real parts have both signs."""
-    first, second = h[..., 0][np.isfinite(h[..., 0])], h[..., 1][np.isfinite(h[..., 1])]
-    some = first[first != 0]
-    if len(some) < _ENOUGH or ((some > 0).any() and (some < 0).any()) or not second.size or np.ptp(some) == 0:
-        return
-    kind = "magnitude" if some[0] > 0 else "dB"
-    unit = "radians" if np.abs(second).max() <= 2 * np.pi * (1 + 1e-6) else "degrees"
-    mend = {"magnitude": "magnitude", "dB": "10 ** (dB / 20)"}[kind]
-    turn = "phase" if unit == "radians" else "np.radians(phase)"
-    sign = "positive" if kind == "magnitude" else "negative"
-    raise SiteTwinError(
-        f"{what}: the first numbers of h's last axis are all {sign}, which real parts of channels never are: they look "
-        f"like {kind} and phase in {unit}; give {mend} * exp(1j * {turn})"
-    )
+        check_parts(h[..., 0], h[..., 1], what)
+        h = h[..., 0] + 1j * h[..., 1]
+    elif h.dtype.kind != "c":
+        raise SiteTwinError(f"{what}: h is neither complex nor has a last axis of real and imaginary part; {_MEND}")
+    if h.size >= _ENOUGH and not h.imag.any() and np.ptp(h.real) > 0:
+        raise SiteTwinError(
+            f"{what}: h has no imaginary part: magnitudes have no phase, nor have real parts alone; give complex "
+            "channels"
+        )
+    return h
 
 
 def _real(values: Shaped[np.ndarray, "*shape"], what: str, name: str) -> np.ndarray:

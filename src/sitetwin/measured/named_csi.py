@@ -18,6 +18,7 @@ from jaxtyping import Shaped
 from sitetwin.channel.stored import VALUES
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.named_arrays import MEND, named_arrays
+from sitetwin.measured.plausible import check_parts
 from sitetwin.store.outputs import ATTRIBUTES, new_file
 from sitetwin.untrusted import parse_json
 from sitetwin.untrusted.arrays import as_float64
@@ -46,7 +47,7 @@ def read_named_csi(path: Path | str, axes: Sequence[str] | None = None) -> xr.Da
 
     Raises:
         SiteTwinError: The file is missing, damaged or has no channels, or its axes are not told: an array of square
-            shape is never guessed.
+            shape is never guessed. Magnitudes and phases stand in the place of real and imaginary parts.
     """
     where, what = Path(path), f"the file of channels '{path}'"
     arrays = named_arrays(where, what, _NAMES, _VECTORS)
@@ -55,6 +56,9 @@ def read_named_csi(path: Path | str, axes: Sequence[str] | None = None) -> xr.Da
         return _of_export(arrays, exported[0], axes, what)
     h = _channels(arrays, what)
     names = _axes(arrays, h, axes, what)
+    parts = next((names.index(name) for name in ("re_im", "part") if name in names), None)
+    if parts is not None and h.shape[parts] == 2 and h.dtype.kind in "fiu":
+        check_parts(*np.moveaxis(h, parts, 0), what)
     coordinates = {}
     for name, over in _OVER.items():
         if name in arrays:
@@ -77,6 +81,7 @@ def _channels(arrays: dict[str, np.ndarray], what: str) -> Shaped[np.ndarray, "*
         real, imaginary = arrays["h_re"], arrays["h_im"]
         if real.shape != imaginary.shape or real.dtype.kind not in "fiu" or imaginary.dtype.kind not in "fiu":
             raise SiteTwinError(f"{what}: h_re and h_im are not the two parts of one array; {MEND}")
+        check_parts(real, imaginary, what)
         h = real + 1j * imaginary
     else:
         raise SiteTwinError(f"{what} lacks the array 'h' (or 'h_re' and 'h_im'); {MEND}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.stats import spearmanr
 
 from sitetwin.errors import SiteTwinError
@@ -23,6 +23,7 @@ _NEGATIVE = 0.01
 _LARGEST_DB = 200.0
 _MASKED = 0.1  # share of powers without a number from which it is said
 _FEWEST = 10  # rows from which order and bearing can be judged
+_PARTS = 32  # numbers that all have one sign by no chance
 _LONG_STEP, _LONG_STEPS = 0.2, 1 / 3  # of the length of a drive; share of such steps that no order in time gives
 _CORRELATED = 0.3
 
@@ -74,6 +75,33 @@ def check_degrees(position: Float[np.ndarray, "rows 2"]) -> None:
         raise SiteTwinError(
             f"all positions lie within 1.6 degrees of latitude and 3.2 of longitude of (0, 0), in the sea, such as "
             f"({known[0, 0]:g}, {known[0, 1]:g}); they look like radians: give degrees"
+        )
+
+
+def check_parts(real: Shaped[np.ndarray, "*shape"], imaginary: Shaped[np.ndarray, "*shape"], what: str) -> None:
+    """Refuse magnitude (or dB) and phase in the place of real and imaginary part, which have both signs.
+
+    Args:
+        real: What is taken as the real parts of channels.
+        imaginary: What is taken as their imaginary parts.
+        what: What they are, for messages.
+
+    Raises:
+        SiteTwinError: All numbers of one of the two have one sign.
+    """
+    for order, (level, turns) in enumerate(((real, imaginary), (imaginary, real))):
+        some, phase = level[np.isfinite(level) & (level != 0)], turns[np.isfinite(turns)]
+        if len(some) < _PARTS or some.min() < 0 < some.max() or not phase.any() or np.ptp(some) == 0:
+            continue
+        sign, kind, mend = (
+            ("positive", "magnitude", "magnitude") if some[0] > 0 else ("negative", "dB", "10 ** (dB / 20)")
+        )
+        radians = np.abs(phase).max() <= 2 * np.pi * (1 + 1e-6)
+        pair = (kind, f"phase in {'radians' if radians else 'degrees'}")
+        raise SiteTwinError(
+            f"{what}: the {('real', 'imaginary')[order]} parts are all {sign}, which those of channels hardly are: the "
+            f"parts look like {' and '.join(pair if order == 0 else pair[::-1])}; give {mend} * exp(1j * "
+            f"{'phase' if radians else 'np.radians(phase)'}), or complex numbers if they are real and imaginary parts"
         )
 
 
