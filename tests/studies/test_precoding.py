@@ -22,8 +22,9 @@ from sitetwin.studies.precoding.config import (
     precoding_study,
     read_place,
 )
-from sitetwin.studies.precoding.networks import SeedChannels, split_sides, split_users
+from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, split_sides, split_users
 from sitetwin.studies.precoding.results import read_precoding_results
+from sitetwin.studies.precoding.sizes import choose_sizes, chosen_mlp, chosen_unet
 from sitetwin.studies.precoding.statistics import umi_delay_spread_s
 from sitetwin.studies.precoding.study import run_precoding_study
 
@@ -185,6 +186,18 @@ def test_sizes_are_chosen_on_validation_users_once_and_written_down(folder):
     assert unets[0].parameters < unets[1].parameters
     first, second = (json.loads((folder / "parts" / f"seed-{seed}.json").read_text()) for seed in (0, 1))
     assert first["content"]["sizes"] == second["content"]["sizes"]
+
+
+def test_networks_that_chose_the_sizes_are_those_that_training_again_would_give():
+    generator = torch.Generator().manual_seed(3)
+    truth, twin = torch.randn(2, 60, 4, 16, dtype=torch.complex64, generator=generator)
+    positions = torch.rand(60, 3, dtype=torch.float64, generator=generator) * 60
+    channels = SeedChannels(truth, truth, twin, positions, torch.zeros(60, dtype=torch.int64))
+    tried, chosen = choose_sizes(small(), channels, 0)
+    assert set(chosen) == {"U-Net", "MLP"}
+    choice = "random", 0, chosen_unet(tried), chosen_mlp(tried)
+    again, known = (judge_networks(small(), channels, *choice, fitted=fitted) for fitted in ({}, chosen))
+    assert {name: one.ber for name, one in known.items()} == {name: one.ber for name, one in again.items()}
 
 
 def test_seeds_beyond_those_that_train_judge_the_rest(folder, tmp_path, monkeypatch):

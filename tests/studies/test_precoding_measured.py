@@ -1,5 +1,7 @@
 """Measured channels in the place of the target: end to end on a small file, and what cannot be theirs is refused."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -170,6 +172,11 @@ def test_drives_of_a_file_make_a_split_and_are_refused_where_they_are_not_there(
         study_of_drive_test(small(), silent, ("random", "drives"))
     mixed = read_drive_test(files_with(tmp_path / "m.npz", response, drive=np.arange(USERS) % 2), small(), site)
     assert study_of_drive_test(small(), mixed)[0].evaluation.splits == ("random", "blocks")  # neighbours everywhere
+    parked = np.where(halves[:, None] == 1, [30.0, 3.0, 1.5], [-20.0, 3.0, 1.5]) + 0.01 * np.arange(USERS)[:, None]
+    alone = replace(told, users=replace(told.users, positions=parked))  # no users to learn from and to validate
+    study, said = study_of_drive_test(small(), alone)
+    assert study.evaluation.splits == ("random", "blocks")
+    assert "no split into drives: splitting 40 users in 1 blocks" in said
     for splits, match in ((("drive",), "splits are drive; name random, blocks, drives"), ((), "splits are none")):
         with pytest.raises(SiteTwinError, match=match):
             run_precoding_study(small(), tmp_path / "run", measured=tmp_path / "n.npz", splits=splits)

@@ -19,7 +19,7 @@ from sitetwin.measured import drives_of, on_site, read_csi, read_dichasus
 from sitetwin.site import Site, inside_building
 from sitetwin.site.places.placement import ground_height, over_ground
 from sitetwin.studies.precoding.config import DrivePlace, PrecodedLink, PrecodingStudy
-from sitetwin.studies.precoding.networks import drive_split
+from sitetwin.studies.precoding.networks import drive_split, validation_split
 from sitetwin.studies.precoding.worlds import Users
 from sitetwin.untrusted import naming
 
@@ -194,9 +194,10 @@ def _no_split_into_drives(study: PrecodingStudy, drive: DriveTest) -> str:
     if len(np.unique(drive.users.drive)) < 2:
         return drive.drives
     positions, number = (torch.from_numpy(v) for v in (drive.users.positions, drive.users.drive))
-    for seed in study.evaluation.seeds:
+    for seed in study.evaluation.seeds[: study.evaluation.trained_seeds]:
         try:
-            drive_split(study, positions, number, seed)
+            train = drive_split(study, positions, number, seed).train
+            validation_split(study, positions[train], "drives", seed)
         except SiteTwinError as error:
             return str(error)
     return ""

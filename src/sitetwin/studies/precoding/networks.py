@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -125,6 +127,24 @@ class Sides:
     test: ChannelPairs
 
 
+def validation_split(study: PrecodingStudy, positions: Tensor, kind: str, seed: int) -> Split:
+    """Split training users into those who are learnt from and those who validate.
+
+    Args:
+        study: The configuration.
+        positions: (users, 3) float64, metres, of the training users.
+        kind: How training and test users were split.
+        seed: Draws the validation users.
+
+    Raises:
+        SiteTwinError: One side would be empty.
+    """
+    generator, sizes = torch.Generator().manual_seed(seed + 1000), study.evaluation
+    if kind == "random":
+        return random_split(len(positions), generator, 1 - sizes.validation_share)
+    return block_split(positions, generator, sizes.block_m, sizes.guard_m, sizes.validation_share)
+
+
 def split_sides(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: int) -> Sides:
     """Training, validation and test users of one seed; validation users are as far from training as test users are.
 
@@ -134,12 +154,7 @@ def split_sides(study: PrecodingStudy, channels: SeedChannels, kind: str, seed: 
     split = split_users(study, channels, kind, seed)
     seen = ChannelPairs(channels.twin, channels.measured, channels.positions).scaled("link").phase_aligned()
     clean = ChannelPairs(channels.twin, channels.truth, channels.positions).scaled("link").phase_aligned()
-    generator, sizes = torch.Generator().manual_seed(seed + 1000), study.evaluation
-    if kind == "random":
-        held = random_split(len(split.train), generator, 1 - sizes.validation_share)
-    else:
-        places = channels.positions[split.train]
-        held = block_split(places, generator, sizes.block_m, sizes.guard_m, sizes.validation_share)
+    held = validation_split(study, channels.positions[split.train], kind, seed)
     return Sides(seen.take(split.train[held.train]), seen.take(split.train[held.test]), clean.take(split.test))
 
 
@@ -151,6 +166,7 @@ def judge_networks(
     unet: UNetSize,
     mlp: MlpSize,
     single_taps: bool = False,
+    fitted: Mapping[str, ChannelCorrector] = MappingProxyType({}),
 ) -> dict[str, Judgement]:
     """Fit every method on training users, and judge it on test users.
 
@@ -162,6 +178,7 @@ def judge_networks(
         unet: Kernels of the U-Net.
         mlp: Neurons of the perceptrons.
         single_taps: Whether networks of single taps are run too.
+        fitted: Methods that were fitted to these training users already, by the names of `correctors`.
 
     Returns:
         A judgement for "genie", "twin" and each corrector.
@@ -172,9 +189,11 @@ def judge_networks(
     found = {"genie": judge.of_curve(judge.genie)}
     found["twin"] = judge.of_channels(test.twin, common_gain(train.measured, train.twin))
     for name, corrector in correctors(study, unet, mlp, single_taps).items():
-        corrector.fit(train, torch.Generator().manual_seed(seed), sides.validation)
-        gain = common_gain(train.measured, corrector.predict(train.twin, train.positions))
-        found[name] = judge.of_channels(corrector.predict(test.twin, test.positions), gain)
+        ready = fitted.get(name)
+        if ready is None:
+            ready = corrector.fit(train, torch.Generator().manual_seed(seed), sides.validation)
+        gain = common_gain(train.measured, ready.predict(train.twin, train.positions))
+        found[name] = judge.of_channels(ready.predict(test.twin, test.positions), gain)
     return found
 
 

@@ -20,7 +20,7 @@ from sitetwin.studies.precoding.judge import Judgement
 from sitetwin.studies.precoding.networks import SeedChannels, judge_networks, reached
 from sitetwin.studies.precoding.physics import TracedTwin, judge_materials, judge_ways, some_users, trace_ways
 from sitetwin.studies.precoding.results import SizeTried
-from sitetwin.studies.precoding.sizes import choose_sizes, chosen_mlp, chosen_unet
+from sitetwin.studies.precoding.sizes import CHOSEN_ON, choose_sizes, chosen_mlp, chosen_unet
 from sitetwin.studies.precoding.statistics import StatisticsUsers, judge_statistics
 from sitetwin.studies.precoding.worlds import Users, World, target_world
 from sitetwin.studies.records import as_document
@@ -103,8 +103,9 @@ def judge_seed(
     worlds = _simulated(shared, seed, progress) if shared.drive is None else _measured(shared, shared.drive)
     kept = worlds.kept
     progress(stage, 0.0)
+    lowest, chosen = min(study.link.carriers_hz), {}
     if sizes is None:
-        sizes = choose_sizes(study, worlds.channels(seed, min(study.link.carriers_hz)), seed)
+        sizes, chosen = choose_sizes(study, worlds.channels(seed, lowest), seed)
     shown = some_users(len(kept), seed, study.evaluation.ray_users)
     where = shared.users.positions[kept[shown].numpy()]
     ways = trace_ways(study, shared.twin, shared.station, where, lambda x: progress(stage, 0.1 + 0.2 * x))
@@ -124,8 +125,9 @@ def judge_seed(
         if trained:
             unet, mlp = chosen_unet(sizes), chosen_mlp(sizes)
             for split in study.evaluation.splits:
-                taps = study.evaluation.tap_samples and split == "random" and carrier == min(study.link.carriers_hz)
-                for method, one in judge_networks(study, channels, split, seed, unet, mlp, taps).items():
+                first = split == CHOSEN_ON and carrier == lowest
+                taps, known = study.evaluation.tap_samples and first, chosen if first else {}
+                for method, one in judge_networks(study, channels, split, seed, unet, mlp, taps, known).items():
                     rows.append(_row("networks", carrier, split, method, "", "mmse", one))
         progress(stage, 0.3 + 0.7 * (number + 1) / len(worlds.truths))
     world = {

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from sitetwin.learn import MlpCorrector, MlpSize, UNetCorrector, UNetSize, channel_scores
+from sitetwin.learn import ChannelCorrector, MlpCorrector, MlpSize, UNetCorrector, UNetSize, channel_scores
 from sitetwin.studies.precoding.config import PrecodingStudy
 from sitetwin.studies.precoding.networks import SeedChannels, Sides, split_sides
 from sitetwin.studies.precoding.results import SizeTried
 
+CHOSEN_ON = "random"
+"""Split on which sizes are chosen."""
 
-def choose_sizes(study: PrecodingStudy, channels: SeedChannels, seed: int) -> list[SizeTried]:
+
+def choose_sizes(
+    study: PrecodingStudy, channels: SeedChannels, seed: int
+) -> tuple[list[SizeTried], dict[str, ChannelCorrector]]:
     """Train every size on training users of the random split, and compare them on its validation users.
 
     Args:
@@ -19,13 +24,20 @@ def choose_sizes(study: PrecodingStudy, channels: SeedChannels, seed: int) -> li
         seed: The seed.
 
     Returns:
-        Each size with its NMSE on validation users; of each network the best is marked as chosen.
+        Each size with its NMSE on validation users; of each network the best is marked as chosen. And the two chosen
+        networks as they were trained here, by the names of `correctors`.
     """
-    sides = split_sides(study, channels, "random", seed)
+    sides = split_sides(study, channels, CHOSEN_ON, seed)
     trained = study.evaluation
-    unets = [_tried(sides, one, UNetCorrector(trained.unet, size=one), seed) for one in trained.unet_sizes]
-    mlps = [_tried(sides, one, MlpCorrector(trained.mlp, size=one), seed) for one in trained.mlp_sizes]
-    return [*_best_marked(unets), *_best_marked(mlps)]
+    unets = [UNetCorrector(trained.unet, size=one) for one in trained.unet_sizes]
+    mlps = [MlpCorrector(trained.mlp, size=one) for one in trained.mlp_sizes]
+    tried: list[SizeTried] = []
+    chosen: dict[str, ChannelCorrector] = {}
+    for networks in (unets, mlps):
+        found = _best_marked([_tried(sides, one, seed) for one in networks])
+        chosen |= {said.network: one for said, one in zip(found, networks, strict=True) if said.chosen}
+        tried += found
+    return tried, chosen
 
 
 def chosen_unet(tried: list[SizeTried]) -> UNetSize:
@@ -43,9 +55,9 @@ def _chosen(tried: list[SizeTried], network: str) -> SizeTried:
     return next(one for one in tried if one.network == network and one.chosen)
 
 
-def _tried(sides: Sides, size: UNetSize | MlpSize, corrector: UNetCorrector | MlpCorrector, seed: int) -> SizeTried:
+def _tried(sides: Sides, corrector: UNetCorrector | MlpCorrector, seed: int) -> SizeTried:
     corrector.fit(sides.train, torch.Generator().manual_seed(seed), sides.validation)
-    other = sides.validation
+    other, size = sides.validation, corrector.size
     scores = channel_scores(other.measured, corrector.predict(other.twin, other.positions), 1.0)
     return SizeTried(
         network="U-Net" if isinstance(size, UNetSize) else "MLP",
