@@ -190,3 +190,17 @@ def test_powers_under_the_name_of_the_other_unit_are_refused(tmp_path_factory, s
 def test_a_linear_noise_that_is_called_db_is_refused(tmp_path):
     with pytest.raises(SiteTwinError, match="noise_db is 1e-12, so that it looks linear"):
         read_profiles(archive(tmp_path / "p.npz", noise_db=np.array(1e-12)))
+
+
+def test_a_noise_above_all_powers_is_of_another_unit(tmp_path):
+    assert read_profiles(archive(tmp_path / "p.npz", noise=POWER.max(axis=1) / 2)).sizes["sample"] == 3
+    with pytest.raises(SiteTwinError, match="noise is above the strongest power in 3 of 3 profiles; check the units"):
+        read_profiles(archive(tmp_path / "p.npz", noise=np.array(90.0)))
+
+
+def test_decibels_next_to_the_noise_are_taken_over_another_reference(tmp_path):
+    above = np.tile([0.05, 0.1, 0.15, 0.2, 0.2, 0.3, 12.0, 30.0], (3, 1))  # of averaged profiles, clipped at the noise
+    with pytest.raises(SiteTwinError, match="or subtract 100 from all if it is dB"):
+        read_profiles(archive(tmp_path / "p.npz", power=None, power_db=above))
+    data = read_profiles(archive(tmp_path / "q.npz", power=None, power_db=above - 100))
+    np.testing.assert_allclose(10 * np.log10(data["power"]), above - 100)

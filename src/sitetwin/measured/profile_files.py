@@ -65,6 +65,7 @@ def read_profiles(path: Path | str) -> xr.Dataset:
     noise = _noise(arrays, what, len(power))
     fine = np.isfinite(power).all(axis=1) & (power >= 0).all(axis=1) & (power.sum(axis=1) > 0)
     placed = np.isfinite(position).all(axis=1)
+    _refuse_loud_noise(power[fine], noise[fine], what)
     kept = fine & placed
     if not kept.any():
         raise SiteTwinError(
@@ -185,7 +186,7 @@ def _refuse_linear(known: np.ndarray, what: str) -> None:
     if middle < 1 and (np.ptp(some) < _SAME_DB or middle - low < _EVEN_DB):
         raise SiteTwinError(
             f"{what}: half of power_db lies between {some.min():.3g} and {middle:.3g} dB, which no receiver's noise "
-            "does, so that it looks linear; name it power, or give dB"
+            "does, so that it looks linear; name it power, or subtract 100 from all if it is dB (any reference will do)"
         )
 
 
@@ -257,6 +258,18 @@ def _noise(arrays: Mapping[str, np.ndarray], what: str, count: int) -> Float[np.
     if (noise[np.isfinite(noise)] <= 0).any():
         raise SiteTwinError(f"{what}: noise is not above zero; give it linear, or as noise_db")
     return np.broadcast_to(noise, (count,)).copy()
+
+
+def _refuse_loud_noise(
+    power: Float[np.ndarray, "profiles delays"], noise: Float[np.ndarray, " profiles"], what: str
+) -> None:
+    """Refuse a mean power of noise that most profiles do not reach anywhere: it is in another unit than the powers."""
+    loud = noise > power.max(axis=1, initial=0.0)
+    if loud.size and loud.mean() > 0.5:
+        raise SiteTwinError(
+            f"{what}: the noise is above the strongest power in {int(loud.sum())} of {len(loud)} profiles; check the "
+            "units of noise and power, and give the mean noise of one delay"
+        )
 
 
 def _either(arrays: Mapping[str, np.ndarray], one: str, other: str, what: str) -> str:
