@@ -55,6 +55,13 @@ def test_every_usual_order_that_moves_beams_is_said_and_the_right_one_is_not(wor
         assert "taken as they stand" in sentence
 
 
+def test_some_of_many_users_tell_it(worlds, monkeypatch):
+    monkeypatch.setattr("sitetwin.calibrate.channels.orders._MOST", 30)
+    assert said(worlds["ula"], np.arange(4)) == []
+    (sentence,) = said(worlds["ula"], np.arange(4)[::-1])
+    assert "the columns from the other end" in sentence
+
+
 def test_orders_are_different_and_whole():
     for array in ARRAYS.values():
         orders = [tuple(order) for order in other_orders(array).values()]

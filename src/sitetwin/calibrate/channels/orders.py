@@ -25,6 +25,7 @@ _MISFIT, _SHARE = 0.5, 0.1  # of powers that a twin with errors gives
 _NATS = 1.0  # a user, by which another order must be better
 _DEVIATIONS = 4.0  # of the mean over the blocks
 _FEWEST = 5  # blocks
+_MOST = 1000  # users, evenly among all: more of them take minutes for large arrays and say the same
 _AXES = ("port", "row", "column")
 _FLIPPED = ("the ports exchanged", "the rows from the bottom", "the columns from the other end")
 
@@ -80,15 +81,17 @@ def order_notes(
     heard = np.flatnonzero(np.asarray(paths.counts) > 0)
     if tx.array.num_antennas < 2 or len(np.unique(block[heard])) < _FEWEST:
         return []
+    heard = heard[:: -(-len(heard) // _MOST)]
+    covariance, noise, block = covariance[heard], noise[heard], block[heard]
     orders = {"": np.arange(tx.array.num_antennas), **other_orders(tx.array)}
     fit = dict.fromkeys(orders, np.zeros(len(heard)))
     for beams in _beams(tx.array):
-        signal, squares = _of_twin(paths, gains, tx, beams)
+        signal, squares = (sums[heard] for sums in _of_twin(paths, gains, tx, beams))
         for name, order in orders.items():
-            fit[name] = fit[name] + _likelihood(covariance, noise, beams, signal, squares, order)[heard] / 2
+            fit[name] = fit[name] + _likelihood(covariance, noise, beams, signal, squares, order) / 2
     best = max(fit, key=lambda name: float(fit[name].mean()))
     gained = fit[best] - fit[""]
-    each = np.array([gained[block[heard] == one].mean() for one in np.unique(block[heard])])
+    each = np.array([gained[block == one].mean() for one in np.unique(block)])
     sure = each.mean() > _DEVIATIONS * each.std(ddof=1) / math.sqrt(len(each)) if len(each) > 1 else False
     if not best or gained.mean() < _NATS or not sure:
         return []
@@ -130,9 +133,8 @@ def _likelihood(
     order: np.ndarray,
 ) -> Float[np.ndarray, " users"]:
     """Log-likelihood of the powers of all beams of each user, whose sum is that of the twin."""
-    place = np.argsort(order)
-    known = covariance[:, place][:, :, place]
-    power = np.maximum(np.einsum("ba,uac,bc->ub", beams.conj(), known, beams).real, 0.0)
+    turned = beams[:, order]  # the beams in the order of the antennas that measured
+    power = np.maximum(((turned.conj() @ covariance) * turned).sum(axis=2).real, 0.0)
     level = np.maximum(noise, 1e-12 * power.mean(axis=1))[:, None]
     scale = np.maximum(power.sum(axis=1) - len(beams) * level[:, 0], 0) / np.maximum(signal.sum(axis=1), 1e-300)
     flat = np.broadcast_to(level, power.shape)
