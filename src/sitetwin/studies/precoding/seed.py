@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import ChannelCorrector
 from sitetwin.site import Site
 from sitetwin.studies.frame import Progress
 from sitetwin.studies.precoding.calibrated import Sounded, SoundedFile, SoundedTarget
@@ -103,7 +104,8 @@ def judge_seed(
     worlds = _simulated(shared, seed, progress) if shared.drive is None else _measured(shared, shared.drive)
     kept = worlds.kept
     progress(stage, 0.0)
-    lowest, chosen = min(study.link.carriers_hz), {}
+    lowest = min(study.link.carriers_hz)
+    chosen: dict[str, ChannelCorrector] = {}
     if sizes is None:
         sizes, chosen = choose_sizes(study, worlds.channels(seed, lowest), seed)
     shown = some_users(len(kept), seed, study.evaluation.ray_users)

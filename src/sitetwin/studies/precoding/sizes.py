@@ -29,8 +29,8 @@ def choose_sizes(
     """
     sides = split_sides(study, channels, CHOSEN_ON, seed)
     trained = study.evaluation
-    unets = [UNetCorrector(trained.unet, size=one) for one in trained.unet_sizes]
-    mlps = [MlpCorrector(trained.mlp, size=one) for one in trained.mlp_sizes]
+    unets: list[UNetCorrector | MlpCorrector] = [UNetCorrector(trained.unet, size=one) for one in trained.unet_sizes]
+    mlps: list[UNetCorrector | MlpCorrector] = [MlpCorrector(trained.mlp, size=one) for one in trained.mlp_sizes]
     tried: list[SizeTried] = []
     chosen: dict[str, ChannelCorrector] = {}
     for networks in (unets, mlps):
