@@ -58,7 +58,8 @@ def read_named_csi(path: Path | str, axes: Sequence[str] | None = None) -> xr.Da
     names = _axes(arrays, h, axes, what)
     parts = next((names.index(name) for name in ("re_im", "part") if name in names), None)
     if parts is not None and h.shape[parts] == 2 and h.dtype.kind in "fiu":
-        check_parts(*np.moveaxis(h, parts, 0), what)
+        real, imaginary = np.moveaxis(h, parts, 0)
+        check_parts(real, imaginary, what)
     coordinates = {}
     for name, over in _OVER.items():
         if name in arrays:
