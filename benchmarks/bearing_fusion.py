@@ -7,8 +7,8 @@ Without `--run`, sightings are simulated: the outline of each vehicle of which e
 errors of the edges, found with the share `FOUND`; places come from these boxes as from any. With it, they are those of
 networks in the rendered frames of a closed loop, of which the boxes are taken that the study has kept. The fixes are
 drawn anew for each error of GPS, with errors that last, as the recordings have them; the track is told that error.
-The best beam is that of free space towards the true place, in frames with a clear line of sight. The gain in
-distance-based accuracy (DBA) is over beams towards the fix on the same frames. Intervals draw whole drives.
+The best beam is that of free space towards the true place, in frames without a vehicle in the line of sight. The gain
+in distance-based accuracy (DBA) is over beams towards the fix on the same frames. Intervals draw whole drives.
 The bounds are a gain of 0.08 at 1 m and of 0.17 at 2 m.
 """
 

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from tests.measured.deepsense_folders import write_camera_scenario, write_challenge, write_codebook, write_gathered
 from typer.testing import CliRunner
 
@@ -12,7 +15,7 @@ from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.report.vision.page import vision_table, write_vision_report
 from sitetwin.site import Pose
 from sitetwin.studies.vision.config import MeasuredScenarios, NetworkTraining, VisionStudy, vision_study
-from sitetwin.studies.vision.end_to_end import END_TO_END
+from sitetwin.studies.vision.end_to_end import END_TO_END, rows_that_choose
 from sitetwin.studies.vision.measured import CONTROL
 from sitetwin.studies.vision.printed.names import MEASURED, PRINTED, RIDGE
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_3
@@ -252,8 +255,8 @@ def test_the_command_writes_what_two_lines_of_python_write(inputs, tmp_path, mon
     scenario, book = inputs
     monkeypatch.setattr("sitetwin.studies.vision_study", lambda profile: LITTLE)
     words = ["--scenario", scenario, "--codebook", book, "--power-unit", "linear", "--out", tmp_path / "command"]
-    given = CliRunner().invoke(cli.app, ["study", "vision", *map(str, words)])
-    assert given.exit_code == 0, given.stderr
+    said = CliRunner().invoke(cli.app, ["study", "vision", *map(str, words)])
+    assert said.exit_code == 0, said.stderr
     run_vision_study(LITTLE, [scenario], tmp_path / "python", book, power_unit="linear")
     write_vision_report(tmp_path / "python")
     for name in ("results.json", "report.html", "configuration.json"):
@@ -267,13 +270,13 @@ def test_what_would_change_nothing_is_refused(inputs, tmp_path):
     scenario, book = inputs
     with pytest.raises(SiteTwinError, match=r"fixes \('extrapolated'\) is for packages of the challenge"):
         run_vision_study(SMALL, [scenario], tmp_path / "run", book, fixes="extrapolated")
-    for name, given in (
+    for name, options in (
         ("codebook", {"codebook": book}),
         ("power unit", {"power_unit": "dB"}),
         ("fixes", {"fixes": "stale"}),
     ):
         with pytest.raises(SiteTwinError, match=f"option {name} is for scenarios"):
-            run_vision_study(SMALL, [], tmp_path / "run", closed_loop=True, **given)
+            run_vision_study(SMALL, [], tmp_path / "run", closed_loop=True, **options)
     with pytest.raises(SiteTwinError, match="looks at images, and the scenarios have none"):
         run_vision_study(SMALL, [scenario], tmp_path / "run", book, detector=PerfectDetector())
     assert not (tmp_path / "run").exists()
@@ -285,6 +288,39 @@ def test_a_detector_without_images_is_said_to_have_found_nothing(tmp_path):
         run_vision_study(LITTLE, [scenario], tmp_path / "run", detector=KnowsTheCar(scenario))
     results = read_vision_results(tmp_path / "run")
     assert any("Of 33 there are no images" in note for note in results.notes)
+
+
+@pytest.mark.filterwarnings("ignore:.*no number")
+def test_other_images_are_another_scenario_which_a_stopped_run_does_not_go_on_with(tmp_path):
+    scenario, to = write_camera_scenario(tmp_path / "scenario33"), tmp_path / "run"
+    image = scenario / "unit1/camera_data/image_3.jpg"
+    found = []
+    for content in (None, b"first", b"later", b""):
+        if content is not None:
+            image.write_bytes(content)
+        found += [one.identity for one in read_scenarios(scenario, None)]
+    image.write_bytes(b"first")
+    assert read_scenarios(scenario, None)[0].identity == found[1]
+    assert len(set(found)) == 4
+    run_vision_study(LITTLE, [scenario], to)
+    image.write_bytes(b"later")
+    with pytest.raises(SiteTwinError, match="holds another study"):
+        run_vision_study(LITTLE, [scenario], to)
+
+
+@given(
+    drive=arrays(np.int64, st.integers(0, 40), elements=st.integers(0, 6)),
+    seed=st.integers(0, 99),
+)
+def test_whole_drives_choose_an_epoch_and_others_train(drive, seed):
+    chosen = rows_that_choose(drive, seed)
+    if chosen is None:
+        counts = np.unique(drive, return_counts=True)[1]
+        assert len(counts) < 2 or (counts.min() < 2 and len(counts) == 2)
+        return
+    assert 1 <= len(np.unique(drive[chosen])) <= max(1, len(np.unique(drive)) // 5)
+    assert np.intersect1d(drive[chosen], drive[~chosen]).size == 0
+    assert (~chosen).sum() >= 2
 
 
 def test_images_that_are_too_few_are_said_to_be(tmp_path):

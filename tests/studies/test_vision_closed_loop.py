@@ -201,6 +201,10 @@ def test_a_campaign_is_followed_and_its_page_says_that_it_is_synthetic(campaign,
     monkeypatch.setattr("sitetwin.studies.vision.closed_loop.following.follow", None)  # nothing is followed again
     run_vision_study(LITTLE, [], to, detector=Near(300), recordings=campaign)
     assert (to / "results.json").read_bytes() == before
+    monkeypatch.setattr("sitetwin.studies.vision.scenes.MOST_BYTES", 1)  # a drive that is too long for the page
+    run_vision_study(LITTLE, [], to, detector=Near(300), recordings=campaign)
+    assert read_scenes(to).shown == 1
+    assert "told with a probability over 0.4" in write_vision_report(to).read_text()
     with pytest.raises(SiteTwinError, match="holds another study"):
         run_vision_study(LITTLE, [], to, recordings=campaign)
 

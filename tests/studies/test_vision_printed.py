@@ -139,6 +139,14 @@ def test_too_few_drives_leave_out_what_is_fitted_and_say_so(tmp_path):
     assert sum("Too few" in note for note in document["notes"]) == 2
 
 
+def test_one_drive_for_a_fit_leaves_out_the_network_alone_and_says_so(tmp_path):
+    moments = made(drives=2, streets=1, each=24)
+    document, _ = chain.run_printed(STUDY, moments, tmp_path, "key", lambda stage, share: None)
+    found = PrintedChain.model_validate(document)
+    assert {row.method for row in found.rows if row.split == "drives"} == {RIDGE, DESCENT}
+    assert sum("Too few drives for the network" in note for note in found.notes) == 1
+
+
 def test_where_no_path_is_traced_the_line_of_sight_stands_in():
     moments = made(streets=1, drives=1, each=4)
     seen = moments.seen["true boxes"]

@@ -15,6 +15,7 @@ from sitetwin.report.vision.closed_loop import loop_groups
 from sitetwin.report.vision.drives import drives_part
 from sitetwin.report.vision.figures import draw_figures, label
 from sitetwin.report.vision.printed import LOSSES, printed_tables
+from sitetwin.studies.vision.closed_loop.scores import TOLD
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_2, TABLE_3
 from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults, read_vision_results
 
@@ -47,6 +48,7 @@ def write_vision_report(folder: Path) -> Path:
         scenarios=[(one, _rows(one, "predicted"), _rows(one, "explained")) for one in results.scenarios],
         loop_groups=loop_groups(results),
         label=label,
+        told=TOLD,
         figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         **printed_tables(results),
         **drives_part(folder, environment),

@@ -40,18 +40,35 @@ def learnt_end_to_end(
     for run in range(settings.runs):
         fold = folds[run % len(folds)]
         pool, test = (np.array([row for row in rows if row in images]) for rows in (fold.pool, fold.test))
-        if len(pool) < _FEWEST or not len(test) or len(np.unique(scenario.drive[pool])) < 2:
+        choosing = rows_that_choose(scenario.drive[pool[: settings.rows]], study.seed + run)
+        if len(pool) < _FEWEST or not len(test) or choosing is None:
             continue
-        trained, book, azimuth = _trained(study, scenario, images, pool[: settings.rows], run)
+        pool = pool[: settings.rows]
+        trained, book, azimuth = _trained(study, scenario, images, pool, choosing, run)
         profiles = trained.profiles(_seen(images, test, azimuth))
         wide = book.wide(study.measured.wide_beams)
         truth = Reconstruction("sum", study.measured.strongest).profiles(scenario.power[test], book)
         parts.append(Answer(test, book.scores(profiles), wide.scores(profiles), wide.scores(truth), trained.converged))
         runs.append(float(distance_based_accuracy(parts[-1].score, scenario.power[test]).mean()))
-        seen_rows = max(seen_rows, len(pool[: settings.rows]))
+        seen_rows = max(seen_rows, len(pool))
         progress((run + 1) / settings.runs)
     if parts:
         yield predicted_row(study, scenario, END_TO_END, parts, calibration_rows=seen_rows, whole_pool=True, runs=runs)
+
+
+def rows_that_choose(drive: np.ndarray, seed: int) -> np.ndarray | None:
+    """Rows of whole drives, a fifth of them, by which an epoch is chosen; the others train.
+
+    Args:
+        drive: (n,) drive of each row that may be seen.
+        seed: Of the choice.
+
+    Returns:
+        (n,) bool; None where there is one drive, or too little is left to train on.
+    """
+    drives = np.random.default_rng(seed).permutation(np.unique(drive))
+    chosen = np.isin(drive, drives[: max(1, len(drives) // 5)])
+    return chosen if (~chosen).sum() >= 2 else None
 
 
 def _images(scenario: Scenario, there: np.ndarray, width: int) -> dict[int, np.ndarray]:
@@ -74,7 +91,12 @@ def _seen(images: dict[int, np.ndarray], rows: np.ndarray, azimuth: np.ndarray) 
 
 
 def _trained(
-    study: VisionStudy, scenario: Scenario, images: dict[int, np.ndarray], pool: np.ndarray, run: int
+    study: VisionStudy,
+    scenario: Scenario,
+    images: dict[int, np.ndarray],
+    pool: np.ndarray,
+    choosing: np.ndarray,
+    run: int,
 ) -> tuple[TrainedEndToEnd, ProfileCodebook, np.ndarray]:
     """The network of one run, the codebook that its profiles are of, and the azimuths of all rows."""
     pointing = fit_pointing(
@@ -82,10 +104,8 @@ def _trained(
     )
     azimuth = pointing.azimuth_deg(scenario.east_north, scenario.velocity)
     book = ProfileCodebook.of(scenario.book, scenario.dead, pointing.scale)
-    drives = np.random.default_rng(study.seed + run).permutation(np.unique(scenario.drive[pool]))
-    held_out = np.isin(scenario.drive[pool], drives[: max(1, len(drives) // 5)])
     wanted = Reconstruction("sum", study.measured.strongest).profiles(scenario.power[pool], book)
     settings = study.network
     training = Training(settings.epochs, settings.patience, settings.rate, settings.batch)
     seen = _seen(images, pool, azimuth)
-    return train_end_to_end(seen, wanted, held_out, study.seed + run, training), book, azimuth
+    return train_end_to_end(seen, wanted, choosing, study.seed + run, training), book, azimuth

@@ -40,9 +40,11 @@ REFLECTED = "point reflectors (DT)"
 ADAPTED = "point reflectors and mapping M (DT-Adapt)"
 DESCENDED = "point reflectors and mapping M, descent as printed (DT-Adapt)"
 
+USER_M = 1.5
+"""Height of the transmitter on the user's car, metres, by judgement: no data set states it."""
+
 _FEWEST = 20  # rows of a pool
 _HEIGHT_M = 3.0  # of the camera, where none can be fitted
-_USER_M = 1.5  # height of the transmitter on the car
 _BEARING_DEG = 12.0  # between the user's bearing and the middle of its box
 _BLANK = (flags.BROKEN_IMAGE, flags.WRONG_SIZE)
 _FREE = (("z", "yaw", "pitch", "roll"), ("yaw", "pitch"))  # what is fitted; fewer where drives tell less
@@ -212,5 +214,5 @@ def profile_of(camera: Camera, found: Sequence[Detection], user: np.ndarray, poi
     seen = boxed_reflectors(camera, found, Ground())
     station = np.array([0.0, 0.0, camera.position[2]])
     objects = in_array_frame(seen.points, station, pointing.boresight_rad)
-    place = in_array_frame(np.array([[*user, _USER_M]]), station, pointing.boresight_rad)[0]
+    place = in_array_frame(np.array([[*user, USER_M]]), station, pointing.boresight_rad)[0]
     return PointReflectors().profile(place, objects, seen.names)

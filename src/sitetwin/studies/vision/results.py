@@ -144,7 +144,7 @@ class LoopRow(Record):
 
 
 class BlockageRow(Record):
-    """How well blockage is told, from a probability of one half.
+    """How well blockage is told: with a probability over `TOLD` of the closed loop's scores.
 
     Attributes:
         perception: What saw.

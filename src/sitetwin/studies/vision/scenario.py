@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from sitetwin.measured import drives_of_track, is_challenge, read_challenge, rea
 from sitetwin.measured.deepsense import DEAD_BEAMS
 from sitetwin.measured.deepsense_layouts import member
 from sitetwin.measured.plausible import PowerUnit, check_order
+from sitetwin.untrusted import LARGEST_IMAGE, read_bytes
 from sitetwin.vision.profiles import last_position
 from sitetwin.vision.profiles.line_of_sight import Fixes
 
@@ -66,13 +68,25 @@ class Scenario:
             return None
         return path if path.is_file() else None
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """SHA-256 of everything that goes into the results."""
+        """SHA-256 of everything that goes into the results, as it is when it is first asked for; images, too."""
         digest = hashlib.sha256(f"{self.name} {self.fixes} {self.measured_book}".encode())
         for values in (self.power, self.east_north, self.drive, self.dead, self.book.values, self.book.azimuth.values):
             digest.update(f"{values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+        for row in range(len(self.drive)) if self.image is not None else ():
+            digest.update(_content(self.file(row)))
         return digest.hexdigest()
+
+
+def _content(image: Path | None) -> bytes:
+    """SHA-256 of an image; alike for all that are missing, and for all that cannot be read: they show nothing."""
+    if image is None:
+        return hashlib.sha256(b"missing").digest()
+    try:
+        return hashlib.sha256(read_bytes(image, f"image '{image}'", LARGEST_IMAGE)).digest()
+    except SiteTwinError:
+        return hashlib.sha256(b"unreadable").digest()
 
 
 def read_scenarios(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sitetwin.studies.vision.printed.names import MEASURED, PRINTED, RIDGE
-from sitetwin.studies.vision.reflectors import Boxes, SeenFold
+from sitetwin.studies.vision.reflectors import USER_M, Boxes, SeenFold
 from sitetwin.studies.vision.scenario import Scenario
-from sitetwin.studies.vision.scenes import horizon, jpeg, profiles_and_picks
+from sitetwin.studies.vision.scenes import horizon, jpeg, profiles_and_picks, spread
 from sitetwin.vision import Ground, frame_from_file
 from sitetwin.vision.profiles import AngleMap, peak_one
 from sitetwin.vision.profiles.seen import boxed_reflectors
@@ -32,8 +32,7 @@ def scenario_scenes(scenario: Scenario, boxes: Boxes, fold: SeenFold, detector: 
     mapping, drives = fold.mapping(scenario), []
     for number in numbers:
         rows = np.sort(fold.test[scenario.drive[fold.test] == number])
-        most = min(len(rows), MOST_MOMENTS // len(numbers))
-        chosen = rows[np.unique(np.rint(np.linspace(0, len(rows) - 1, most)).astype(int))]
+        chosen = spread(rows.tolist(), MOST_MOMENTS // len(numbers))
         drives.append(
             {
                 "name": f"scenario {scenario.name}, drive {number}",
@@ -45,9 +44,7 @@ def scenario_scenes(scenario: Scenario, boxes: Boxes, fold: SeenFold, detector: 
                 "boresight_deg": math.degrees(fold.pointing.boresight_rad),
                 "half_span_deg": float(np.nanmax(np.abs(fold.book.peak_deg))),
                 "walls": [],
-                "moments": [
-                    _moment(scenario, boxes, fold, row, float(k), mapping) for k, row in enumerate(chosen.tolist())
-                ],
+                "moments": [_moment(scenario, boxes, fold, row, float(k), mapping) for k, row in enumerate(chosen)],
             }
         )
     return drives
@@ -75,7 +72,7 @@ def _moment(
         "objects": [],
         "vehicles": [],
         "fix": fix,
-        "place": [*fix, 1.5],
+        "place": [*fix, USER_M],
         **profiles_and_picks(said, fold.book),
         "flags": list(frame.flags),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ MOST_BYTES = 2_500_000
 _WIDTH, _QUALITY = 480, 72
 _FAR = 1e6  # metres: where the horizon is
 _AROUND = 70.0  # metres about the station within which walls are shown
+
+Item = TypeVar("Item")
 
 
 def scenes_of(
@@ -53,17 +55,24 @@ def scenes_of(
     left, used = MOST_BYTES, 0
     for number in _order(moments):
         rows = np.flatnonzero(moments.drive == number).tolist()
+        pairs = spread(list(zip(rows, parts[perception][number], strict=True)), MOST_MOMENTS)
         drive = _drive(recordings[number], worlds[number], perception)
-        drive["moments"] = [
-            _moment(recordings[number], kept, row, moments, curves)
-            for row, kept in zip(rows, parts[perception][number], strict=True)
-        ]
-        size = sum(len(one["image"]) for one in drive["moments"])
-        if drives and (used + len(rows) > MOST_MOMENTS or size > left):
+        shown = [_moment(recordings[number], kept, row, moments, curves) for row, kept in pairs]
+        size = sum(len(one["image"]) for one in shown)
+        if drives and (used + len(shown) > MOST_MOMENTS or size > left):
             break
-        drives.append(drive)
-        left, used = left - size, used + len(rows)
+        if size > left:  # one long drive
+            shown = spread(shown, max(1, len(shown) * left // size))
+            size = left
+        drives.append({**drive, "moments": shown})
+        left, used = left - size, used + len(shown)
     return drives
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """Choose some items, evenly from the first to the last: all where they are no more than the most."""
+    places = np.linspace(0, len(items) - 1, min(len(items), most))
+    return [items[place] for place in np.unique(np.rint(places).astype(int)).tolist()]
 
 
 def scenes_document(drives: Sequence[dict[str, Any]], moments: int) -> dict[str, Any]:

@@ -261,7 +261,10 @@ def _facts_left_out(scenario: Scenario, names: list[str]) -> dict[str, Any]:
     """The notes of a scenario with what its images are too few for."""
     notes = scenario.facts["notes"]
     assert isinstance(notes, list)
-    why = "; it needs 40 rows with images of two drives or more, 20 of them in the drives of each fit"
+    why = (
+        "; it needs 40 rows with images of two drives or more (the network: of three), 20 of them in the drives of "
+        "each fit"
+    )
     return {"notes": [*notes, *(f"{name} is left out{why}" for name in names)]}
 
 

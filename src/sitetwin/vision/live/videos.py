@@ -76,7 +76,7 @@ def _check_numbers(clock: VideoClock, said: str) -> None:
 
 def _nearest(times: np.ndarray, taken: np.ndarray, said: str) -> list[int | None]:
     """The frame of each time, where one lies within half a frame."""
-    if (np.diff(taken) <= 0).any():
+    if not (np.diff(taken) > 0).all():  # NaN does not rise
         raise SiteTwinError(f"the times that {said} states do not rise; give its frames per second")
     if len(taken) < 2:
         return [0 if abs(time - taken[0]) < 1e-3 else None for time in times]
@@ -89,7 +89,7 @@ def _nearest(times: np.ndarray, taken: np.ndarray, said: str) -> list[int | None
 def _compare(times: np.ndarray, taken: np.ndarray, said: str, what: str) -> None:
     """Say where rows and frames in their order have other times."""
     apart = float(np.abs((times - times[0]) - taken).max())
-    if len(taken) > 1 and apart > 0.5 * float(np.median(np.diff(taken))):
+    if len(taken) > 1 and not apart <= 0.5 * float(np.median(np.diff(taken))):  # NaN is apart, too
         warnings.warn(
             f"{what} has a row for each frame of {said}, taken in their order; by its clock they lie up to "
             f"{apart:.2f} s apart",

@@ -110,7 +110,7 @@ def run_printed(
         "folds": {split: len(folds) for split, folds in splits.items()},
         "rows": [_row(study, moments, one, wide_truth) for one in said],
         "explained": list(explained_powers(study, moments.book, moments.power, moments.drive)),
-        "notes": _notes(splits),
+        "notes": _notes(study, splits, {one.split for one in said if one.method == END_TO_END}),
     }
     return document, said
 
@@ -268,7 +268,7 @@ def _row(study: VisionStudy, moments: RenderedMoments, said: Said, wide_truth: n
     return row
 
 
-def _notes(splits: dict[str, list[BeamSplit]]) -> list[str]:
+def _notes(study: VisionStudy, splits: dict[str, list[BeamSplit]], learnt_on: set[str]) -> list[str]:
     notes = [
         "These moments are synthetic; the paper's are measured. Tables of the same form are not of the same street.",
         "The direction of the array is known here, and fixes have the error of the recording: no filter has seen them. "
@@ -281,4 +281,9 @@ def _notes(splits: dict[str, list[BeamSplit]]) -> list[str]:
     for split, folds in splits.items():
         if not folds:
             notes.append(f"Too few {split} for a fit that is judged on others: M and the network are left out there.")
+        elif study.network.runs and split not in learnt_on:
+            notes.append(
+                f"Too few drives for the network where other {split} are judged: one drive chooses its epoch, and "
+                "others must be left to train on. It is left out there."
+            )
     return notes

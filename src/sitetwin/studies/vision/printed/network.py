@@ -14,6 +14,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.studies.frame import read_part, write_part
 from sitetwin.studies.vision.config import NetworkTraining, VisionStudy
+from sitetwin.studies.vision.end_to_end import rows_that_choose
 from sitetwin.studies.vision.printed.moments import RenderedMoments
 from sitetwin.vision.images import read_image, scaled
 from sitetwin.vision.profiles import peak_one
@@ -62,22 +63,28 @@ def learnt(
         progress: Is told the share that is done.
 
     Returns:
-        The trainings; none where the configuration has none, or there are no folds.
+        The trainings; none where the configuration has none, there are no folds, or one of them leaves a single drive
+        or less than two moments to train on beside those that choose the epoch.
     """
     settings = study.network
     if not settings.runs or not folds:
         return []
     count = len(folds) * math.ceil(settings.runs / len(folds))
+    pools = [folds[run % len(folds)].pool[: settings.rows] for run in range(count)]
+    choosing = [rows_that_choose(moments.drive[pool], study.seed + run) for run, pool in enumerate(pools)]
+    given = [(pool, chosen) for pool, chosen in zip(pools, choosing, strict=True) if chosen is not None]
+    if len(given) < count:
+        return []
     images: np.ndarray | None = None
     found = []
-    for run in range(count):
+    for run, (pool, chosen) in enumerate(given):
         fold = folds[run % len(folds)]
         path = folder / "parts" / f"end-to-end-{split}-{run:03d}.json"
         kept = read_part(path, key)
         if kept is None:
             if images is None:
                 images = _images(moments, settings)
-            kept = _trained(study, moments, images, measured, fold, run)
+            kept = _trained(study, moments, images, measured, (pool, chosen, fold.test), run)
             write_part(path, key, kept)
         profile = np.array(kept["profile"], dtype=np.float64).reshape(len(fold.test), -1)
         found.append(Trained(fold.test, profile, int(kept["fitted_to"]), bool(kept["converged"])))
@@ -103,16 +110,15 @@ def _trained(
     moments: RenderedMoments,
     images: np.ndarray,
     measured: np.ndarray,
-    fold: BeamSplit,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
     run: int,
 ) -> dict[str, Any]:
-    settings, pool = study.network, fold.pool[: study.network.rows]
-    drives = np.random.default_rng(study.seed + run).permutation(np.unique(moments.drive[pool]))
-    held_out = np.isin(moments.drive[pool], drives[: max(1, len(drives) // 5)])
+    """One training. `rows` are those that may be seen, which of them choose the epoch, and those that are judged."""
+    settings, (pool, choosing, test) = study.network, rows
     training = Training(settings.epochs, settings.patience, settings.rate, settings.batch)
     seen = Seen(images[pool], moments.azimuth_deg[pool])
-    trained = train_end_to_end(seen, measured[pool], held_out, study.seed + run, training)
-    profile = peak_one(trained.profiles(Seen(images[fold.test], moments.azimuth_deg[fold.test])))
+    trained = train_end_to_end(seen, measured[pool], choosing, study.seed + run, training)
+    profile = peak_one(trained.profiles(Seen(images[test], moments.azimuth_deg[test])))
     return {
         "profile": np.round(profile, _DIGITS).tolist(),
         "fitted_to": len(pool),
