@@ -121,6 +121,8 @@ def scanned(
                 there, found = _height(scorer, parameters, tried, nuisance, spread)
                 if there > here:
                     moved, here, nuisance = tried, there, found
+        if here == began:
+            break
         fit = scorer.fit(parameters, moved, nuisance, _KEPT, _ROUNDS)
         there, found = _height(scorer, parameters, fit.theta, fit.nuisance, spread)
         if there > here:
@@ -173,8 +175,9 @@ class Surroundings:
 def among_modes(scorer: Scorer, fit: Fit) -> tuple[Fit, tuple[OtherMode, ...]]:
     """Compare a fit with the other likely pairs of its slabs; begin anew from a higher one, and widen the posterior.
 
-    All other parameters follow each other pair. The posterior is then a mixture of these modes, each weighed by
-    its height and its volume; the values remain those of the highest, and the covariance is the mixture's about it.
+    All other parameters but pose and pattern follow the likeliest other pairs of a slab. The posterior is then a
+    mixture of these modes, each weighed by its height and its volume; the values remain those of the highest, and the
+    covariance is the mixture's about it.
     """
     fit = _scanned_again(scorer, fit)
     around = _around(scorer, fit)
@@ -220,6 +223,7 @@ def _around(scorer: Scorer, fit: Fit) -> list[Surroundings]:
     here, _ = _height(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion)
     slabs = [slab for stage in _SWEEPS for slab in slabs_of(scorer, parameters, stage)]
     slopes = scorer.signal_slopes(parameters, fit.theta) if slabs else np.zeros((0, 0))
+    still = [at for at, one in enumerate(parameters) if one.stage in _STILL]
     for slab in slabs:
         scan = SlabScan(scorer, parameters, fit.theta, fit.nuisance, list(slab.entries))
         if not len(scan.observed):
@@ -230,10 +234,14 @@ def _around(scorer: Scorer, fit: Fit) -> list[Surroundings]:
         away = [_away(fit, slab, place) for place in places]
         own = peaks[int(np.argmin(away))]
         changes, others = np.zeros(len(peaks)), {}
-        for i, (peak, place) in enumerate(zip(peaks, places, strict=True)):
-            if peak is own or away[i] < _SAME or peak.log_mass < own.log_mass - _NEAR:
-                continue
-            theta = scorer.settled(parameters, place, fit.nuisance, fit.dispersion, slopes, slab.searched)
+        far_off = [i for i, peak in enumerate(peaks) if peak is not own and away[i] >= _SAME]
+        for i in sorted(far_off, key=lambda i: -peaks[i].log_mass)[:_TRIED]:
+            peak = peaks[i]
+            if peak.log_mass < own.log_mass - _NEAR:
+                break
+            theta = scorer.settled(
+                parameters, places[i], fit.nuisance, fit.dispersion, slopes, [*still, *slab.searched]
+            )
             gain = _height(scorer, parameters, theta, fit.nuisance, fit.dispersion)[0] - here
             changes[i] = np.clip(gain - (peak.log_posterior - own.log_posterior), -_WITHIN, _WITHIN)
             others[i] = theta, gain
