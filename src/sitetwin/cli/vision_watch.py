@@ -9,12 +9,25 @@ from typing import Annotated
 import typer
 
 from sitetwin.cli.console import print_facts, say
+from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.single import SITE_HELP, Carrier, check_range, choice, number
 from sitetwin.cli.study_vision import DETECTORS
 
 
+@option_group("Images")
+class _Images:
+    """What the camera saw."""
+
+    frames: Annotated[Path, typer.Option(help="Folder of the camera's images (JPEG or PNG), or a video.")]
+    fps: Annotated[
+        float | None,
+        number(0.01, 1000, "frames", "Frames per second of a video whose container tells wrong times."),
+    ] = None
+
+
+@takes_groups
 def watch(
-    frames: Annotated[Path, typer.Option(help="Folder of the camera's images (JPEG or PNG), or a video.")],
+    images: _Images,
     gps: Annotated[
         Path,
         typer.Option(
@@ -41,10 +54,6 @@ def watch(
     ] = None,
     carrier: Carrier = 60e9,
     gps_sigma: Annotated[float, number(0.01, 100, "metres", "Standard deviation of a fix in metres.")] = 0.5,
-    fps: Annotated[
-        float | None,
-        number(0.01, 1000, "frames", "Frames per second of a video whose container tells wrong times."),
-    ] = None,
 ) -> None:
     """Follow a drive: boxes, scene, ranked beams and blockage of each frame, and how long each stage took."""
     for one in street_yaw or ():
@@ -58,7 +67,7 @@ def watch(
     from sitetwin.vision.scene.placing import Placing
 
     seen_by, scene = read_camera(camera), open_site(site)
-    shots, pose = read_shots(frames, gps, scene, fps=fps), seen_by.camera.pose
+    shots, pose = read_shots(images.frames, gps, scene, fps=images.fps), seen_by.camera.pose
     yaw = pose.yaw if array_yaw is None else math.radians(array_yaw)
     how = Watching(
         station=Station(Pose(pose.position, yaw), AntennaArray.ula(16)),

@@ -84,5 +84,7 @@ ELSEWHERE = {
     "vision.models.fetching": "tests/vision",  # packages whose checksums are pinned
     "vision.networks.tfjs": "tests/vision",
     "studies.beams.study": "tests/studies",  # the site's own files, hashed
+    "studies.vision.scenario": "tests/studies",  # images, hashed
+    "studies.vision.scene_records": "tests/studies",  # looks whether an image is there
 }
 """Modules whose damaged files other tests try."""

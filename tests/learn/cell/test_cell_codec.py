@@ -376,3 +376,14 @@ def test_a_codec_needs_an_encoder_to_keep(channels):
 def test_the_same_matrix_up_to_a_phase_counts_once(others):
     x = matrices(np.concatenate([others[:5], 2j * others[:3], others[5:9]])).x
     assert different(x, "matrices").tolist() == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+
+
+def test_taps_without_delays_are_those_of_the_codec(codec):
+    rng = np.random.default_rng(3)
+    taps = (rng.normal(size=(5, *codec.coder.shape, 2)) @ [1, 1j]).astype(np.complex64)
+    labelled = xr.DataArray(taps, dims=("user", "delay", "angle"))
+    plain = codec.encode(taps, axes=("user", "delay", "angle"))
+    assert np.array_equal(codec.decode(plain).values, codec.decode(codec.encode(labelled)).values)
+    counted = labelled.assign_coords(delay=np.arange(taps.shape[1]))
+    with pytest.raises(SiteTwinError, match="delays in seconds"):
+        codec.encode(counted)

@@ -15,9 +15,8 @@ from sitetwin.report.vision.closed_loop import loop_groups
 from sitetwin.report.vision.drives import drives_part
 from sitetwin.report.vision.figures import draw_figures, label
 from sitetwin.report.vision.printed import LOSSES, printed_tables
-from sitetwin.studies.vision.closed_loop.scores import TOLD
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_2, TABLE_3
-from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults, read_vision_results
+from sitetwin.studies.vision.results import TOLD, Row, ScenarioResults, VisionResults, read_vision_results
 
 
 def write_vision_report(folder: Path) -> Path:

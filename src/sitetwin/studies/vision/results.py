@@ -11,6 +11,10 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
 from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
 
+TOLD = 0.4
+"""Probability over which a blockage counts as told; chosen on drives through the streets of seed 0, as the constants of
+`sitetwin.vision.scene.blockage` were."""
+
 Schema = Literal["sitetwin.vision/1"]
 (SCHEMA,) = get_args(Schema)
 

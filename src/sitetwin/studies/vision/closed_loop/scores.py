@@ -11,14 +11,11 @@ from jaxtyping import Bool, Float, Int
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import best_beams
+from sitetwin.studies.vision.results import TOLD
 from sitetwin.vision.profiles import accuracy_of_picks
 
 WIDE_BEAMS = 6
 """Layer-1 beams: equal runs of the narrow beams, whose angles are equally spaced."""
-
-TOLD = 0.4
-"""Probability over which a blockage counts as told; chosen on drives through the streets of seed 0, as the constants of
-`sitetwin.vision.scene.blockage` were."""
 
 NATURAL = "natural share"
 
