@@ -116,7 +116,7 @@ def test_an_option_stands_once() -> None:
         (channels.WAVEFRONTS, get_args(Wavefront)),
         (channels.STEERINGS, get_args(Steering)),
         (codec_fit.METHODS, tuple(METHODS)),
-        (codec_fit.DELAY_REFERENCES, get_args(DelayReference)),
+        (single.DELAY_REFERENCES, get_args(DelayReference)),
         (codec_commands.RULES, get_args(Rule)),
         (trace.ENGINES, ENGINES),
         (single.PROFILES, get_args(BeamProfile)),

@@ -25,7 +25,7 @@ def inside(command, **given):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("sitetwin.untrusted.hdf5.subprocess.run", inside)
+    monkeypatch.setattr("sitetwin.untrusted.limited.subprocess.run", inside)
 
 
 def store(path, **changed):
@@ -147,7 +147,7 @@ def test_missing_arrays_and_files_that_are_no_hdf5_are_named(tmp_path):
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(at=some.floats(0, 1))
 def test_a_truncated_file_is_refused(tmp_path, monkeypatch, at):
-    monkeypatch.setattr("sitetwin.untrusted.hdf5.subprocess.run", inside)
+    monkeypatch.setattr("sitetwin.untrusted.limited.subprocess.run", inside)
     whole = store(tmp_path / "m.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: int(at * (len(whole) - 1))])
     with pytest.raises(SiteTwinError, match="damaged or no HDF5 file"):
@@ -158,7 +158,7 @@ def test_a_process_that_dies_or_hangs_is_a_sentence(tmp_path, monkeypatch):
     path = store(tmp_path / "m.h5")
     for code, said in ((-11, "is damaged, or needs far more memory"), (-9, "s to read")):
         monkeypatch.setattr(
-            "sitetwin.untrusted.hdf5.subprocess.run", lambda *a, code=code, **k: SimpleNamespace(returncode=code)
+            "sitetwin.untrusted.limited.subprocess.run", lambda *a, code=code, **k: SimpleNamespace(returncode=code)
         )
         with pytest.raises(SiteTwinError, match=said):
             read_csi(path)
@@ -166,7 +166,7 @@ def test_a_process_that_dies_or_hangs_is_a_sentence(tmp_path, monkeypatch):
     def late(*given, **named):
         raise subprocess.TimeoutExpired("python", 1)
 
-    monkeypatch.setattr("sitetwin.untrusted.hdf5.subprocess.run", late)
+    monkeypatch.setattr("sitetwin.untrusted.limited.subprocess.run", late)
     with pytest.raises(SiteTwinError, match="cannot be read by a process of Python"):
         read_csi(path)
 

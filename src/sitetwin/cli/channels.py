@@ -13,7 +13,7 @@ from sitetwin.cli.failures import Context, refuse_idle, writing_store
 from sitetwin.cli.options.fields import FieldChoices
 from sitetwin.cli.options.groups import option_group, takes_groups
 from sitetwin.cli.options.radios import ArrayChoices
-from sitetwin.cli.options.single import Carrier, SiteOfPaths, choice, spacing_option
+from sitetwin.cli.options.single import Carrier, DelayReference, FirstTap, SiteOfPaths, choice, spacing_option
 from sitetwin.errors import SiteTwinError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("cfr", "delay-angle", "gains")
 WAVEFRONTS = ("plane", "spherical")
-DELAY_REFERENCES = ("transmission", "first-path")
 STEERINGS = ("carrier", "per-subcarrier")
 _MOST_SUBCARRIERS = 2**20
 
@@ -46,13 +45,8 @@ class ChannelChoices:
             help="Delay taps that delay-angle channels keep; auto keeps as many as the paths of all users need.",
         ),
     ] = "32"
-    first_tap: Annotated[
-        int, typer.Option(help="Index of the first delay tap; negative to keep side lobes before delay 0.")
-    ] = 0
-    delay_reference: Annotated[
-        str,
-        choice(*DELAY_REFERENCES, help="Where delay 0 lies: at the transmission, or at the first path of each user."),
-    ] = "transmission"
+    first_tap: FirstTap = 0
+    delay_reference: DelayReference = "transmission"
     wavefront: Annotated[
         str, choice(*WAVEFRONTS, help="Wavefront over an array: plane, or spherical for users nearby.")
     ] = "plane"

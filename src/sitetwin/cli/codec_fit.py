@@ -13,7 +13,7 @@ from sitetwin.cli.options.fields import FieldChoices
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
 from sitetwin.cli.options.places import UserPlaces
 from sitetwin.cli.options.radios import ArrayChoices
-from sitetwin.cli.options.single import Carrier, choice, spacing_option
+from sitetwin.cli.options.single import Carrier, DelayReference, FirstTap, choice, spacing_option
 from sitetwin.cli.options.tracing import TracingOptions
 from sitetwin.errors import SiteTwinError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sitetwin.learn.cell.codec import CellCodec
 
 METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+")
-DELAY_REFERENCES = ("transmission", "first-path")
 
 
 @option_group("Codec")
@@ -49,13 +48,8 @@ class LinkChoices:
     subcarriers: Annotated[int, typer.Option(min=1, max=2**20, help="Number of subcarriers.")] = 256
     subcarrier_spacing: Annotated[float, spacing_option("Subcarrier spacing in Hz.")] = 30e3
     taps: Annotated[int, typer.Option(min=1, help="Delay taps that a matrix keeps.")] = 32
-    first_tap: Annotated[
-        int, typer.Option(help="Index of the first delay tap; negative to keep side lobes before delay 0.")
-    ] = 0
-    delay_reference: Annotated[
-        str,
-        choice(*DELAY_REFERENCES, help="Where delay 0 lies: at the transmission, or at the first path of each user."),
-    ] = "transmission"
+    first_tap: FirstTap = 0
+    delay_reference: DelayReference = "transmission"
 
 
 _OF_SITES = (

@@ -5,7 +5,6 @@ A damaged file can end the process that libhdf5 runs in, and a sound one can poi
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -15,11 +14,9 @@ import numpy as np
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import hdf5_child
-from sitetwin.untrusted.arrays import read_npz
 from sitetwin.untrusted.files import regular_size
-from sitetwin.untrusted.limited import ANSWER, ask
+from sitetwin.untrusted.limited import answered
 from sitetwin.untrusted.packed import largest_unpacked
-from sitetwin.untrusted.texts import parse_json
 
 _ENVIRONMENT = {
     "HDF5_PLUGIN_PRELOAD": "::",  # no filter of anybody's is loaded
@@ -59,18 +56,15 @@ def read_hdf5(path: Path, what: str, mend: str, names: Sequence[str], largest: i
             "names": list(names),
             "largest": most,
         }
-        try:
-            ended = ask(hdf5_child.__file__, question, seconds, _MEMORY + _COPIES * most, _ENVIRONMENT)
-        except (subprocess.TimeoutExpired, OSError) as error:
-            raise SiteTwinError(
-                f"{what} cannot be read by a process of Python ({type(error).__name__}); {mend}"
-            ) from error
-        if ended == "too long":
-            raise SiteTwinError(f"{what}: the file takes more than {seconds} s to read; {mend}")
-        if ended == "broken":
-            raise SiteTwinError(f"{what}: the file is damaged, or needs far more memory than its size; {mend}")
-        arrays = read_npz(Path(folder) / ANSWER, f"what was read of {what}", mend)
-    text = parse_json(arrays.pop("text").tobytes(), f"what was read of {what}", mend)
-    if "refused" in text:
-        raise SiteTwinError(f"{what}: the file {text['refused']}")
-    return arrays
+        return answered(
+            hdf5_child.__file__,
+            question,
+            seconds,
+            _MEMORY + _COPIES * most,
+            _ENVIRONMENT,
+            what=what,
+            kind="file",
+            mend=mend,
+            too_long=f"takes more than {seconds} s to read; {mend}",
+            broken=f"is damaged, or needs far more memory than its size; {mend}",
+        )[0]

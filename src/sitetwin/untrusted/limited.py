@@ -8,9 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import limited_child
+from sitetwin.untrusted.arrays import read_npz
+from sitetwin.untrusted.texts import parse_json
 
 ANSWER = "answer.npz"
 """File in the question's folder that holds the answer."""
@@ -63,3 +69,48 @@ def ask(
     if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return "too long"
     return "broken" if done.returncode else "answered"
+
+
+def answered(
+    program: str,
+    question: Mapping[str, Any],
+    seconds: int,
+    memory: int,
+    environment: Mapping[str, str],
+    *,
+    what: str,
+    kind: str,
+    mend: str,
+    too_long: str,
+    broken: str,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of an answer, and what its `text` says; its file is taken away.
+
+    Args:
+        program: As of `ask`.
+        question: As of `ask`.
+        seconds: As of `ask`.
+        memory: As of `ask`.
+        environment: As of `ask`.
+        what: Kind and name of the file, for messages.
+        kind: What it is, for messages: "file".
+        mend: What the user can do.
+        too_long: What is said, with the mend, where the work takes longer.
+        broken: What is said, with the mend, where the process crashes or lacks memory.
+
+    Raises:
+        SiteTwinError: The process cannot be started, takes longer, crashes or refuses the file.
+    """
+    try:
+        ended = ask(program, question, seconds, memory, environment)
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise SiteTwinError(f"{what} cannot be read by a process of Python ({type(error).__name__}); {mend}") from error
+    if ended != "answered":
+        raise SiteTwinError(f"{what}: the {kind} {too_long if ended == 'too long' else broken}")
+    answer = Path(question["folder"]) / ANSWER
+    arrays = read_npz(answer, f"what was read of {what}", mend)
+    answer.unlink()
+    text = parse_json(arrays.pop("text").tobytes(), f"what was read of {what}", mend)
+    if "refused" in text:
+        raise SiteTwinError(f"{what}: the {kind} {text['refused']}")
+    return arrays, text

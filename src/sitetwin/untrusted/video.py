@@ -7,7 +7,6 @@ name others (playlists, lists of files) are not among those that are opened.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -20,11 +19,9 @@ from jaxtyping import Float
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import video_child
-from sitetwin.untrusted.arrays import read_npz
 from sitetwin.untrusted.files import read_head, regular_size, size_text
 from sitetwin.untrusted.images import MOST_PIXELS
-from sitetwin.untrusted.limited import ANSWER, ask
-from sitetwin.untrusted.texts import parse_json
+from sitetwin.untrusted.limited import answered
 
 LARGEST_VIDEO = 2**32
 """Bytes of a video."""
@@ -146,21 +143,16 @@ def _asked(path: Path, what: str, keep: list[int] | None, folder: str) -> VideoC
         "most_bytes": LARGEST_FRAMES,
     }
     seconds = min(_SECONDS + size // _BYTES_A_SECOND, _MOST_SECONDS)
-    memory = _MEMORY + _COPIES * _LARGEST_FRAME
-    try:
-        ended = ask(video_child.__file__, question, seconds, memory, _ENVIRONMENT)
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise SiteTwinError(
-            f"{what} cannot be read by a process of Python ({type(error).__name__}); {_MEND}"
-        ) from error
-    if ended == "too long":
-        raise SiteTwinError(f"{what}: the video takes more than {seconds} s to decode; cut it into shorter ones")
-    if ended == "broken":
-        raise SiteTwinError(f"{what}: the video is damaged, or needs far more memory than one of its kind; {_MEND}")
-    answer = Path(folder) / ANSWER
-    arrays = read_npz(answer, f"what was read of {what}", _MEND)
-    answer.unlink()
-    text = parse_json(arrays["text"].tobytes(), f"what was read of {what}", _MEND)
-    if "refused" in text:
-        raise SiteTwinError(f"{what}: the video {text['refused']}")
+    arrays, text = answered(
+        video_child.__file__,
+        question,
+        seconds,
+        _MEMORY + _COPIES * _LARGEST_FRAME,
+        _ENVIRONMENT,
+        what=what,
+        kind="video",
+        mend=_MEND,
+        too_long=f"takes more than {seconds} s to decode; cut it into shorter ones",
+        broken=f"is damaged, or needs far more memory than one of its kind; {_MEND}",
+    )
     return VideoClock(arrays["times"].astype(np.float64), float(text["rate"]), float(text["stated"]))

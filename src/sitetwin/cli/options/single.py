@@ -119,6 +119,16 @@ Indoors = Annotated[
     bool, typer.Option("--indoors", help="Allow transmitters and users inside buildings, as rooms need it.")
 ]
 Carrier = Annotated[float, carrier_option("Carrier in Hz.")]
+
+DELAY_REFERENCES = ("transmission", "first-path")
+
+FirstTap = Annotated[
+    int, typer.Option(help="Index of the first delay tap; negative to keep side lobes before delay 0.")
+]
+
+DelayReference = Annotated[
+    str, choice(*DELAY_REFERENCES, help="Where delay 0 lies: at the transmission, or at the first path of each user.")
+]
 Transmissions = Annotated[
     int, typer.Option(min=0, max=16, help="Most slabs that a path may pass straight through; an outer wall is one.")
 ]
