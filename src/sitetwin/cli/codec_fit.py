@@ -20,7 +20,7 @@ from sitetwin.errors import SiteTwinError
 if TYPE_CHECKING:
     from sitetwin.learn.cell.codec import CellCodec
 
-METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+")
+METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+", "omp", "etype2")
 
 
 @option_group("Codec")
@@ -31,11 +31,11 @@ class CodecChoices:
         str,
         choice(
             *METHODS,
-            help="Mixture of local KLTs, one KLT, a table of the twin's matrices, or a network: adaptive, or CSINet+, "
-            "which takes hours.",
+            help="Mixture of local KLTs, one KLT, a table of the twin's matrices, a network (adaptive, or CSINet+, "
+            "which takes hours), or what knows no site: matching pursuit, or 3GPP's enhanced Type II.",
         ),
     ] = "klt"
-    bits: Annotated[int, typer.Option(min=1, help="Bits of one report, a multiple of 32.")] = 128
+    bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first five.")] = 128
     samples: Annotated[int, typer.Option(min=1, help="Most users that the codec is fitted to, drawn at random.")] = 5120
     draw_seed: Annotated[int, typer.Option(min=0, help="Seed of the draw of users and of the fit.")] = 0
 

@@ -40,18 +40,19 @@ def _labels() -> dict[str, Any]:
 
 
 @cache
-def _codecs() -> tuple[CellCodec, CellCodec]:
-    """A codec and its second version."""
+def _codecs() -> tuple[CellCodec, ...]:
+    """A codec and its second version, and codecs that know no site."""
     link = CellLink.of_radio(Radio(f"ula:{ANTENNAS}"), _GRID, TAPS)
     first = CellCodec(KltCodec(KltConfig(zones=4), Budget(8, 4))).fit(_channels(), axes=_AXES, link=link)
-    return first, first.update(_channels(), 4, axes=_AXES)
+    siteless = (CellCodec(name, 64).fit(_channels(), axes=_AXES, link=link) for name in ("omp", "etype2"))
+    return first, first.update(_channels(), 4, axes=_AXES), *siteless
 
 
 def _codec_files() -> list[dict[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         for number, codec in enumerate(_codecs()):
             codec.save(Path(folder) / f"{number}.codec")
-        return [{"cell.codec": (Path(folder) / f"{number}.codec").read_bytes()} for number in range(2)]
+        return [{"cell.codec": (Path(folder) / f"{number}.codec").read_bytes()} for number in range(len(_codecs()))]
 
 
 def _forged(folder: Path) -> CellCodec:
@@ -110,6 +111,7 @@ def _channel_files() -> list[dict[str, bytes]]:
 
 _WORDS = (b"F32", b"F64", b"I64", b"data_offsets", b"shape", b"dtype", b"__metadata__", b"sitetwin", b"complex")
 _WORDS += (b"parents", b"version", b"klt", b"fixed-rate", b"csinet+", b"adaptive", b"rows_columns", b"zones", b"taps")
+_WORDS += (b"omp", b"etype2", b"sizes", b"combination", b"oversampling")
 _NUMPY = (b"descr", b"<f4", b"<c8", b"<U4", b"|O", b"fortran_order", b"True", b"shape", b"h_re", b"axes", b"delay")
 
 TARGETS = (

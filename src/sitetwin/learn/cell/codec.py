@@ -56,7 +56,7 @@ class CellCodec:
     Norm and common phase of a channel are not fed back: what is recovered has unit norm.
 
     Args:
-        method: Name of a method ("klt", "global-klt", "lookup", "adaptive", "csinet+"), a codec of `sitetwin.learn`
+        method: Name of a method (one of `sitetwin.learn.cell.methods.METHODS`), a codec of `sitetwin.learn`
             that is not fitted, or a function that makes a coder.
         bits: Bits of one report; with a codec those of its budget are taken.
 
@@ -133,7 +133,7 @@ class CellCodec:
             chosen = link
         x = h.csi.x
         x = x[different(x, "training matrices")]
-        self._coder = _fit(self.method)(x, self.bits, _generator(seed))
+        self._coder = _fit(self.method, chosen)(x, self.bits, _generator(seed))
         self._link, self.version, self.parents, self._made_by = chosen, 1, (), __version__
         self.training = {"matrices": len(x), "seed": seed, "updates": []}
         self._hash = content_hash(*self._content())
@@ -424,10 +424,10 @@ class CellCodec:
         }
 
 
-def _fit(method: str | CsiCodec | Fit) -> Fit:
+def _fit(method: str | CsiCodec | Fit, link: CellLink) -> Fit:
     """What makes the coder."""
     if isinstance(method, str):
-        return METHODS[method].fit
+        return METHODS[method].fit_for(link)
     return fit_of(method) if isinstance(method, CsiCodec) else method
 
 

@@ -157,5 +157,16 @@ class FixedRateCoder(CellCoder):
 
 def _quantiser(codec: CsiCodec, x: Tensor) -> UniformQuantiser:
     """The quantiser of a codec's numbers; bits that a few numbers cannot use are saved."""
+    if codec.value_bounds is not None:
+        return _bounded(codec, *codec.value_bounds)
     found = UniformQuantiser.fit(codec, x, "variance")
     return UniformQuantiser(found.bits.clamp_max(_MOST_BITS), found.low, found.high)
+
+
+def _bounded(codec: CsiCodec, low: float, high: float) -> UniformQuantiser:
+    """A quantiser between known bounds, the same bits for each number."""
+    numbers, choices = codec.report_sizes
+    index_bits = 0 if choices is None else codec.budget.index_bits(choices)
+    each = min((codec.budget.bits - index_bits) // numbers, _MOST_BITS)
+    ends = (torch.full((numbers,), end) for end in (low, high))
+    return UniformQuantiser(torch.full((numbers,), each, dtype=torch.int64), *ends)

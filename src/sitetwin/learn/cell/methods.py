@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.cell.coder import CellCoder, Fit
 from sitetwin.learn.cell.fixed_rate import FixedRateCoder
+from sitetwin.learn.cell.generic.etype2 import EnhancedType2Coder, etype2
+from sitetwin.learn.cell.generic.omp import OmpCoder, fit_omp
+from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.csi.adaptive import AdaptiveCodec
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget
@@ -28,7 +32,7 @@ _NAMED: dict[str, type[CsiCodec]] = {
     "csinet+": CsiNetPlus,
 }
 
-CODERS: dict[str, type[CellCoder]] = {coder.kind: coder for coder in (FixedRateCoder,)}
+CODERS: dict[str, type[CellCoder]] = {coder.kind: coder for coder in (FixedRateCoder, OmpCoder, EnhancedType2Coder)}
 """Coders that files can hold, by kind."""
 
 
@@ -53,10 +57,22 @@ class Method:
     Attributes:
         fit: Makes a coder of training matrices, the bits of one report and random numbers.
         multiple: The bits of a report are a multiple of this number.
+        learns: Whether training matrices decide more than sizes: a coder that knows no site does not learn.
+        of_array: Gives what makes it for an array's rows, columns and ports, where the coder must know these; `fit` is
+            then that of one row of antennas.
     """
 
     fit: Fit
     multiple: int = 1
+    learns: bool = True
+    of_array: Callable[[int, int, int], Fit] | None = None
+
+    def fit_for(self, link: CellLink) -> Fit:
+        """How a coder for the array of a link is made."""
+        if self.of_array is None:
+            return self.fit
+        rows, columns = link.array["rows_columns"]
+        return self.of_array(rows, columns, len(link.array["port_slants_deg"]))
 
 
 def _by_kind(kind: type[CsiCodec]) -> Fit:
@@ -66,5 +82,9 @@ def _by_kind(kind: type[CsiCodec]) -> Fit:
     return fit
 
 
-METHODS: dict[str, Method] = {name: Method(_by_kind(kind), REALS) for name, kind in _NAMED.items()}
+METHODS: dict[str, Method] = {
+    **{name: Method(_by_kind(kind), REALS) for name, kind in _NAMED.items()},
+    "omp": Method(fit_omp, learns=False),
+    "etype2": Method(etype2(), learns=False, of_array=etype2),
+}
 """Methods by name. A new one needs an entry here, and its coder one in `CODERS`."""

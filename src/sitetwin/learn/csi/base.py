@@ -168,6 +168,11 @@ class CsiCodec(ABC):
         _ = self.fitted_shape
         return self._report()
 
+    @property
+    def value_bounds(self) -> tuple[float, float] | None:
+        """Bounds that every real of a code keeps by construction; None where training codes tell the range."""
+        return None
+
     def training_matrices(self) -> Complex[Tensor, "samples taps beams"] | None:
         """The matrices that the codec keeps of its training; None where it keeps none."""
         return None

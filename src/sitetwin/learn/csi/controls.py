@@ -112,6 +112,11 @@ class TwinLookupCodec(CsiCodec):
             raise SiteTwinError(f"the lookup table needs at least one training matrix, not {most}; None takes all")
         self.most = most
 
+    @property
+    def value_bounds(self) -> tuple[float, float]:
+        """A gain between matrices of unit norm; the table's own matrices, which find themselves, all have the gain 1."""
+        return -1.0, 1.0
+
     def _report(self) -> tuple[int, int | None]:
         return 2, len(self.entries)
 
