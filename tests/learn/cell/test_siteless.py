@@ -1,4 +1,4 @@
-"""Coders that know no site: laws of matching pursuit and of the enhanced Type II codebook, and a hand-computed report."""
+"""Coders that know no site: laws of matching pursuit and of enhanced Type II, and a report computed by hand."""
 
 import math
 
@@ -54,7 +54,8 @@ def x() -> torch.Tensor:
 def test_reports_keep_within_their_bits_and_more_bits_serve_better(name: str, bits: int, x: torch.Tensor) -> None:
     coder = METHODS[name].fit(x, bits, _rng())
     payload, used = coder.encode(x)
-    assert used.max() <= bits and len(payload) == ((used + 7) // 8).sum()
+    assert used.max() <= bits
+    assert len(payload) == ((used + 7) // 8).sum()
     error = nmse(x, coder.decode(payload, used)).mean()
     assert error < 0.7
     assert nmse(x, METHODS[name].fit(x, 2 * bits, _rng()).recovered(x)).mean() < error
@@ -170,7 +171,8 @@ def test_a_dual_polarised_panel_is_told_from_its_link_and_survives_a_file(tmp_pa
     h = rng.normal(size=(30, 16, 16)) + 1j * rng.normal(size=(30, 16, 16))
     axes = ("user", "delay", "angle")
     codec = CellCodec("etype2", 96).fit(h, axes=axes, link=link)
-    assert codec.coder.sizes.ports == 2 and codec.coder.sizes.rows == 2
+    assert codec.coder.sizes.ports == 2
+    assert codec.coder.sizes.rows == 2
     codec.save(tmp_path / "cell.codec")
     again = CellCodec.load(tmp_path / "cell.codec")
     assert np.array_equal(again.decode(codec.encode(h, axes=axes)), codec.decode(again.encode(h, axes=axes)))

@@ -114,7 +114,7 @@ class TwinLookupCodec(CsiCodec):
 
     @property
     def value_bounds(self) -> tuple[float, float]:
-        """A gain between matrices of unit norm; the table's own matrices, which find themselves, all have the gain 1."""
+        """A gain between matrices of unit norm; those of the table, which find themselves, all have the gain 1."""
         return -1.0, 1.0
 
     def _report(self) -> tuple[int, int | None]:

@@ -153,7 +153,8 @@ class EnhancedType2Coder(SitelessCoder):
 
     def _refusal(self, user: int) -> SiteTwinError:
         return SiteTwinError(
-            f"the report of user {user} is none of {self.in_words} with these sizes; decode it with the codec that made it"
+            f"the report of user {user} is none of {self.in_words} with these sizes; decode it with the "
+            "codec that made it"
         )
 
     def _rebuilt(
@@ -228,7 +229,7 @@ class EnhancedType2Coder(SitelessCoder):
         return rotations.numpy(), beams.numpy(), y
 
     def _chosen_delays(self, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the best window begins (0 or before), and the delays in it, ascending from there on; 0 is among them."""
+        """Where the best window begins (0 or before), and the delays in it from there on; 0 is among them."""
         s, users = self.sizes, np.arange(len(strength))
         best, window = np.full(len(strength), -1.0), np.zeros(len(strength), np.int64)
         delays = np.zeros((len(strength), s.delays), np.int64)
@@ -245,7 +246,7 @@ class EnhancedType2Coder(SitelessCoder):
         return window, delays
 
     def _coefficients(self, c: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
-        """Bitmap, phase of the strongest, reference of the weaker polarisation, and numbers of amplitudes and phases."""
+        """Bitmap, phase of the strongest, reference of the weaker polarisation, numbers of amplitudes and phases."""
         s, users = self.sizes, np.arange(len(c))
         strongest = c[users, first]
         phase = _phase_numbers(np.angle(strongest))

@@ -68,9 +68,9 @@ class OmpSizes:
 class OmpCoder(SitelessCoder):
     """The strongest atoms of an oversampled DFT over delay and angle, by orthogonal matching pursuit.
 
-    A report names the atoms, each in the bits of its number, and holds amplitude and phase of each, from a least-squares
-    fit of all. An atom is the response of a path at one delay and one angle of a linear array, over a band that is far
-    wider than a subcarrier; without oversampling it is one element of the matrix, for every array. Oversampling and the
+    A report names the atoms, each in the bits of its number, and holds amplitude and phase of each, fitted to all by
+    least squares. An atom is the response of a path at one delay and one angle of a linear array, over a band far wider
+    than a subcarrier; without oversampling it is one element of the matrix, for every array. Oversampling and the
     split of the bits are those of least error on training matrices.
 
     Args:
