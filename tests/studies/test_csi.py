@@ -16,9 +16,18 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn import Split, block_split
 from sitetwin.report import write_report
 from sitetwin.site import Ellipsoid, Site, Vegetation, open_site, save_site
-from sitetwin.studies import Cell, CsiStudy, claim_folder, csi_study, read_cell, run_csi_study
-from sitetwin.studies.csi.config import Evaluation, Imperfections, Trees
-from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, target_users
+from sitetwin.studies import (
+    Cell,
+    CsiStudy,
+    claim_folder,
+    csi_study,
+    read_cell,
+    read_cells,
+    run_csi_study,
+    write_csi_sets,
+)
+from sitetwin.studies.csi.config import Evaluation, Imperfections, RadioLink, Trees
+from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, source_set, target_set, target_users
 from sitetwin.studies.csi.registry import ADAPTIVE, CSINET, HEADLINE_CASE, KLT, Plan
 from sitetwin.studies.csi.summary import estimate
 from sitetwin.studies.csi.worlds import Worlds, build_worlds
@@ -293,6 +302,72 @@ def test_a_cell_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
             read_cell(file)
     with pytest.raises(SiteTwinError, match="cannot be read"):
         read_cell(tmp_path / "nowhere.toml")
+
+
+def test_a_cell_names_its_wrong_site(tmp_path: Path) -> None:
+    file = tmp_path / "cell.toml"
+    text = 'scene = "x"\nbase_station = [1, 2, 3]\narea = [0, 0, 10, 10]\n'
+    for wrong, scene in (("", "florence"), ('wrong_site = "munich"\n', "munich")):
+        file.write_text(text + wrong)
+        assert [cell.scene for cell in read_cells(file)] == ["x", scene]
+    file.write_text(text + '[wrong_site]\nscene = "y"\nbase_station = [4, 5, 6]\narea = [0, 0, 9, 9]\n')
+    assert read_cells(file)[1] == Cell(scene="y", base_station=(4, 5, 6), area=(0, 0, 9, 9))
+    for wrong, words in (
+        ('wrong_site = "paris"\n', "wrong_site"),
+        ('[wrong_site]\nscene = "y"\n', "wrong_site"),
+        ('[wrong_site]\nscene = "x"\nbase_station = [4, 5, 6]\narea = [0, 0, 9, 9]\n', "same scene"),
+    ):
+        file.write_text(text + wrong)
+        with pytest.raises(SiteTwinError, match=words):
+            read_cells(file)
+
+
+@pytest.mark.parametrize("name", ["boston", "boston-roof"])
+def test_the_cells_that_come_with_the_project_are_read(name: str) -> None:
+    cell, wrong = read_cells(Path(__file__).parents[2] / "studies" / f"{name}.toml")
+    xmin, ymin, xmax, ymax = cell.area
+    assert (xmax - xmin, ymax - ymin, cell.spacing) == (200, 230, 0.37)  # the published area and grid
+    assert wrong.scene == "munich"
+
+
+def test_matrices_in_files_are_those_of_the_study(tmp_path: Path) -> None:
+    """Also without target B, whose tracing is left out where no case asks for it."""
+    study = small_study()
+    files = write_csi_sets(study, tmp_path / "sets", 1, (("target_a", "random"),))
+    assert [file.stem for file in files] == ["twin", "wrong_site", "target_a-random-train", "target_a-random-test"]
+    worlds = build_worlds(study, lambda stage, share: None)
+    with np.load(files[3]) as kept:
+        assert str(kept["axes"]) == "user,delay,angle"
+        expected = target_set(study, worlds, "target_a", "random", 1)
+        np.testing.assert_array_equal(kept["x"], expected.test.x.numpy())
+    with np.load(files[0]) as kept:
+        np.testing.assert_array_equal(kept["x"], source_set(study, worlds.worlds["twin"], 1).x.numpy())
+    for seed, case, words in ((7, ("target_a", "random"), "no seed 7"), (1, ("target_c", "random"), "no case")):
+        with pytest.raises(SiteTwinError, match=words):
+            write_csi_sets(study, tmp_path / "sets", seed, (case,))
+
+
+def test_no_more_than_the_strongest_paths_of_a_user_count_except_in_reality() -> None:
+    study = small_study(imperfections=Imperfections(other_engine_users=0))
+    study = study.model_copy(update={"site": study.site.model_copy(update={"spacing": 2.0})})
+    worlds = build_worlds(study, lambda stage, share: None)
+    few = study.model_copy(update={"link": RadioLink(paths=1)})
+    for key, same in (("twin", False), ("target_a", False), ("target_b", True)):
+        world = worlds.worlds[key]
+        users = np.flatnonzero(world.covered)[:50]
+        x, one = (delay_angle_matrices(s, world, users) for s in (study, few))
+        assert torch.equal(x, one) is same
+        if not same:  # one plane wave: a matrix of rank one
+            values = torch.linalg.svdvals(one)
+            assert (values[:, 1] < 1e-5 * values[:, 0]).all()
+
+
+def test_a_random_split_tests_a_fifth_and_pools_the_rest() -> None:
+    evaluation = small_study().evaluation.model_copy(update={"pool": None})
+    study = small_study(imperfections=Imperfections(other_engine_users=0), evaluation=evaluation)
+    users = target_users(study, build_worlds(study, lambda stage, share: None), "target_a", "random", 0)
+    assert len(users.train_users) == 1200  # four fifths of the 1500 that were drawn
+    assert len(users.test_users) == 300
 
 
 def test_a_site_keeps_its_own_trees() -> None:

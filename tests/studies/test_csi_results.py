@@ -63,7 +63,8 @@ def test_every_codec_has_a_part_in_every_profile(profile: str) -> None:
         assert entry.family in FAMILIES
         assert entry.compared in [refinement.method for refinement in entry.refinements(study.plan(entry))]
         assert study.train_sizes(entry)[-1] <= largest
-        assert set(study.refine_sizes(entry)) <= set(range(study.evaluation.pool + 1))
+        pool = study.evaluation.pool
+        assert pool is None or set(study.refine_sizes(entry)) <= set(range(pool + 1))
         assert set(study.plan(entry).cases or ()) <= set(study.evaluation.cases)
         assert study.seeds_of(entry)[0] == study.evaluation.seeds[0]
     assert study.plan(HEADLINE_CODEC).cases is None

@@ -64,6 +64,7 @@ app.add_typer(codec_app, name="codec")
 
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 study_app.command("csi")(study_csi.csi)
+study_app.command("csi-sets")(study_csi.csi_sets)
 study_app.command("beams")(study_beams.beams)
 study_app.command("precoding")(study_precoding.precoding)
 study_app.command("vision")(study_vision.vision)

@@ -29,10 +29,10 @@ def csi(
 ) -> None:
     """Measure what a digital twin of a city is worth to CSI feedback, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
-    from sitetwin.studies import csi_study, read_cell, run_csi_study
+    from sitetwin.studies import csi_study, read_cells, run_csi_study
     from sitetwin.studies.records import read_json
 
-    study = csi_study(profile) if cell is None else csi_study(profile, read_cell(cell))
+    study = csi_study(profile) if cell is None else csi_study(profile, *read_cells(cell))
     with resumed_again(to), progress_bars() as tell:
         run_csi_study(study, to, tell, workers)
         tell("report", 0.0)
@@ -42,3 +42,28 @@ def csi(
     out.print(methods_table(results))
     out.print(results["headline"]["text"], markup=False)
     say(str(page))
+
+
+def csi_sets(
+    to: StudyFolder,
+    profile: Annotated[str, choice(*PROFILES, checked=False, help="Profile of the study whose matrices these are.")] = (
+        "paper"
+    ),
+    cell: Annotated[
+        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="One of the study's seeds.")] = 0,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Target and split, as target_a/random; may be given several times. All by default."),
+    ] = None,
+) -> None:
+    """Write the matrices that a seed of the CSI study trains and tests with, for a codec that is trained elsewhere."""
+    from sitetwin.studies import csi_study, read_cells, write_csi_sets
+
+    study = csi_study(profile) if cell is None else csi_study(profile, *read_cells(cell))
+    wanted = None if case is None else tuple((one.partition("/")[0], one.partition("/")[2]) for one in case)
+    with progress_bars() as tell:
+        files = write_csi_sets(study, to, seed, wanted, tell)
+    for file in files:
+        say(str(file))

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell"),
+    "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell", "read_cells"),
+    "csi.sets": ("write_csi_sets",),
     "csi.study": ("run_csi_study",),
     "frame": ("claim_folder",),
     "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
@@ -30,15 +31,18 @@ __all__ = [
     "csi_study",
     "precoding_study",
     "read_cell",
+    "read_cells",
     "read_place",
     "run_csi_study",
     "run_precoding_study",
     "run_vision_study",
     "vision_study",
+    "write_csi_sets",
 ]
 
 if TYPE_CHECKING:
-    from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell
+    from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell, read_cells
+    from sitetwin.studies.csi.sets import write_csi_sets
     from sitetwin.studies.csi.study import run_csi_study
     from sitetwin.studies.frame import claim_folder
     from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place

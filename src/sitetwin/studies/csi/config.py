@@ -49,12 +49,16 @@ class Cell(Frozen):
 class RadioLink(Frozen):
     """The OFDM link: as in arXiv 2402.19434 and its authors' code.
 
+    There is no pulse shape: eq. 2 has one, the released code leaves it out, and taps are samples of the band as it is.
+
     Attributes:
         carrier_hz: Carrier frequency.
         antennas: Elements of the base station's half-wave uniform linear array; users have one antenna.
         subcarriers: Number K.
         subcarrier_spacing_hz: Spacing of neighbouring subcarriers, Hz.
         taps: Delay taps kept of the K.
+        paths: Most paths of a user in twin, target A and wrong site: the strongest count, as in the published data.
+            Target B stands for reality and keeps all of its paths.
     """
 
     carrier_hz: float = 3.5e9
@@ -62,6 +66,7 @@ class RadioLink(Frozen):
     subcarriers: int = 256
     subcarrier_spacing_hz: float = 30e3
     taps: int = 32
+    paths: int = Field(default=25, ge=1)
 
 
 class Trees(Frozen):
@@ -112,8 +117,9 @@ class Evaluation(Frozen):
         block_m: Side of the spatial blocks.
         guard_m: Least distance between training and test users.
         test_share: Share of the sampled users in test blocks.
+        random_test_share: Share of the sampled users that a random split tests, as published.
         train_sizes: Training set sizes of the curves.
-        pool: Target users from whom samples for refinement are chosen.
+        pool: Target users from whom samples for refinement are chosen; None for all training users, as published.
         refine_sizes: Numbers of target samples in refinement.
     """
 
@@ -123,13 +129,14 @@ class Evaluation(Frozen):
     )
     refined: tuple[tuple[str, str], ...] = (("target_b", "blocks"),)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    sampled_users: int = 40_000
+    sampled_users: int = 50_000
     test_users: int = 10_000
     block_m: float = 25.0
     guard_m: float = 10.0
     test_share: float = 0.3
+    random_test_share: float = 0.2
     train_sizes: tuple[int, ...] = (40, 640, 5120)
-    pool: int = 2048
+    pool: int | None = 2048
     refine_sizes: tuple[int, ...] = (40, 640)
 
     @model_validator(mode="after")
@@ -156,7 +163,7 @@ class CsiStudy(Frozen):
         trace_seed: Seed of the discovery of paths.
     """
 
-    schema_version: Literal["sitetwin.csi-configuration/2"] = "sitetwin.csi-configuration/2"
+    schema_version: Literal["sitetwin.csi-configuration/3"] = "sitetwin.csi-configuration/3"
     profile: Profile
     site: Cell
     wrong_site: Cell
@@ -204,13 +211,18 @@ MUNICH = Cell(scene="munich", base_station=(-30.0, 60.0, 15.0), area=(-145.0, -4
 FLORENCE = Cell(scene="florence", base_station=(-60.0, -30.0, 15.0), area=(-175.0, -130.0, 55.0, 70.0))
 """The wrong site: another city, the same grid and array."""
 
+PUBLISHED_SIZES = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240)
+"""Numbers of samples of the published curves, of trainings and of refinements alike."""
+
 _ALL_CASES = (PUBLISHED_CASE, ("target_a", "blocks"), ("target_b", "random"), HEADLINE_CASE)
 _EVALUATION = {
     "quick": Evaluation(),
     "paper": Evaluation(
         refined=(PUBLISHED_CASE, HEADLINE_CASE),
-        train_sizes=(10, 160, 1280, 5120, 10_240),
-        refine_sizes=(40, 160, 1280),
+        seeds=tuple(range(10)),
+        train_sizes=PUBLISHED_SIZES,
+        pool=None,
+        refine_sizes=PUBLISHED_SIZES,
     ),
     "full": Evaluation.model_validate(
         {
@@ -246,8 +258,22 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
     )
 
 
-def read_cell(path: Path) -> Cell:
-    """A cell from a TOML file with the keys of `Cell`.
+CELLS = {"munich": MUNICH, "florence": FLORENCE}
+"""Cells that need no file, by the name of their scene."""
+
+
+class CellFile(Cell):
+    """What a TOML file of a cell says.
+
+    Attributes:
+        wrong_site: The cell elsewhere: "munich", "florence", or a table with the keys of `Cell`.
+    """
+
+    wrong_site: Literal["munich", "florence"] | Cell = "florence"
+
+
+def read_cells(path: Path) -> tuple[Cell, Cell]:
+    """A cell and its wrong site from a TOML file with the keys of `CellFile`.
 
     Raises:
         SiteTwinError: The file cannot be read, is no TOML, or says something that is no cell.
@@ -255,8 +281,24 @@ def read_cell(path: Path) -> Cell:
     where = f"the cell '{path}'"
     content = parse_toml(read_bytes(path, where, LARGEST_TOML), where, "mend the line it names")
     try:
-        return Cell(**content)
+        said = CellFile(**content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise SiteTwinError(f"the cell '{path}': {where}: {first['msg']}; see docs/background/csi-study.md") from error
+    wrong = CELLS[said.wrong_site] if isinstance(said.wrong_site, str) else said.wrong_site
+    cell = Cell(**said.model_dump(exclude={"wrong_site"}))
+    if cell.scene == wrong.scene:
+        raise SiteTwinError(
+            f"the cell '{path}': its wrong site is the same scene '{cell.scene}'; name another city as wrong_site"
+        )
+    return cell, wrong
+
+
+def read_cell(path: Path) -> Cell:
+    """The cell alone of `read_cells`.
+
+    Raises:
+        SiteTwinError: As `read_cells`.
+    """
+    return read_cells(path)[0]

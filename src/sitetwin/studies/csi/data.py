@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains
+from sitetwin.channel import FieldOptions, OfdmGrid, PathGains, Radio, frequency_response, path_gains
+from sitetwin.channel.formats.source import strongest
 from sitetwin.channel.synthesis import delay_angle  # the study tells itself what its taps miss
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn import CsiSet, PhaseReference, block_split, prepare, random_split, spatial_blocks
@@ -72,12 +73,23 @@ def delay_angle_matrices(study: CsiStudy, world: World, users: np.ndarray) -> Te
     options = FieldOptions(foliage=world.foliage)
 
     def matrices(paths: Paths) -> Tensor:
-        gains = path_gains(paths, world.traced, link.carrier_hz, world.radio, Radio(), options)
+        gains = _gains(study, world, paths, options)
         with _plane_waves():
             g = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps)
         return g[:, 0].transpose(1, 2).contiguous()
 
     return _per_user(world, users, matrices)
+
+
+def _gains(study: CsiStudy, world: World, paths: Paths, options: FieldOptions) -> PathGains:
+    """Gains of paths; those beyond a user's strongest ones are zero, except in the world that stands for reality."""
+    gains = path_gains(paths, world.traced, study.link.carrier_hz, world.radio, Radio(), options)
+    if world.key == "target_b":
+        return gains
+    rows, _ = strongest(paths.user_of_path, gains.power.sum((-2, -1)).numpy(), study.link.paths)
+    kept = torch.zeros(paths.num_paths)
+    kept[torch.from_numpy(rows)] = 1.0
+    return replace(gains, values=gains.values * kept[:, None, None])
 
 
 def _per_user(world: World, users: np.ndarray, figures: Callable[[Paths], Tensor]) -> Tensor:
@@ -116,7 +128,7 @@ def kept_energy(study: CsiStudy, world: World, users: np.ndarray) -> Tensor:
     options = FieldOptions(foliage=world.foliage)
 
     def shares(paths: Paths) -> Tensor:
-        gains = path_gains(paths, world.traced, link.carrier_hz, world.radio, Radio(), options)
+        gains = _gains(study, world, paths, options)
         with _plane_waves():
             kept = delay_angle(paths, gains, grid, world.radio, num_taps=link.taps).abs().square().sum((1, 2, 3))
             whole = frequency_response(paths, gains, grid, world.radio).abs().square().sum((1, 2, 3))
@@ -148,10 +160,11 @@ def target_users(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: in
     if split == "blocks":
         parts = block_split(positions, generator, evaluation.block_m, evaluation.guard_m, evaluation.test_share)
     else:
-        parts = random_split(len(sampled), generator, 1 - evaluation.test_share)
+        parts = random_split(len(sampled), generator, 1 - evaluation.random_test_share)
     block = spatial_blocks(positions, evaluation.block_m) if parts.block is None else parts.block
     test = _some(parts.test, evaluation.test_users, generator, "test")
-    train = _some(parts.train, max(*evaluation.train_sizes, evaluation.pool), generator, "training")
+    most = max(*evaluation.train_sizes, evaluation.pool or len(parts.train))
+    train = _some(parts.train, most, generator, "training")
     test_users, train_users = torch.from_numpy(sampled)[test], torch.from_numpy(sampled)[train]
     return TargetUsers(
         test_users=test_users,

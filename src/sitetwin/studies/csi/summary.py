@@ -160,6 +160,7 @@ def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[di
 
 
 def _notes(study: CsiStudy) -> list[str]:
+    pool = study.evaluation.pool or "all"
     notes = [
         "All worlds are simulated; targets stand for reality and are called synthetic.",
         "NMSE is 10 log10 of the linear mean over test users, on the truncated, normalised matrix that is fed back; "
@@ -168,7 +169,7 @@ def _notes(study: CsiStudy) -> list[str]:
         "41 m with 32 half-wave elements at 3.5 GHz).",
         "Norm and common phase of a matrix are not fed back in any method.",
         "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
-        f"each of {study.evaluation.pool} pool users; residual k-centre needs their residual vectors at one place and "
+        f"{pool} users of the pool; residual k-centre needs their residual vectors at one place and "
         "is an upper reference for what diversity can bring.",
         *(entry.note for entry in CODECS if entry.note),
         "The nearest-neighbour control sends an index into the twin's table and one complex gain.",

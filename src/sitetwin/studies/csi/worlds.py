@@ -109,12 +109,13 @@ def check_cells(study: CsiStudy) -> None:
         user_grid(cell.area, cell.spacing, cell.user_height, city)
 
 
-def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
+def build_worlds(study: CsiStudy, progress: Progress, target_b: bool = True) -> Worlds:
     """Make and trace all worlds.
 
     Args:
         study: The configuration.
         progress: Called with a stage's name and the share done.
+        target_b: False leaves target B out, which takes most of the time; users and the other worlds stay the same.
 
     Raises:
         SiteTwinError: A scene is missing, the base station stands in a wall, or no user has a path.
@@ -149,15 +150,17 @@ def build_worlds(study: CsiStudy, progress: Progress) -> Worlds:
     worlds = {
         "twin": twin,
         "target_a": target_a,
-        "target_b": _target_b(study, distorted, station, users, settings, progress),
     }
+    if target_b:
+        worlds["target_b"] = _target_b(study, distorted, station, users, settings, progress)
+    reality = worlds["target_b" if target_b else "target_a"]
     wrong, wrong_users = _wrong_site(study, settings, progress)
     counts = {
         "grid": len(users) + indoors + int((~outdoors).sum()),
         "dropped_indoors": indoors + int((~outdoors).sum()),
         "traced": len(users),
-        "without_path": int((~worlds["target_b"].covered).sum()),
-        "other_engine": len(worlds["target_b"].other_users),
+        "without_path": int((~reality.covered).sum()),
+        "other_engine": len(reality.other_users),
         "trees": planted.vegetation.num_volumes,
     }
     worlds["wrong_site"] = wrong
