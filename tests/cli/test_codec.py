@@ -1,6 +1,7 @@
 """`sitetwin codec ...` on files of a user's own, and on data sets of channels."""
 
 import json
+import re
 
 import h5py
 import numpy as np
@@ -168,11 +169,160 @@ def test_a_cell_from_a_site_and_from_its_data_set(tmp_path):
     assert exported == both[1]
     told = run("fit", tmp_path / "set", "--bs-array", "ula:8", "--out", tmp_path / "no.codec", code=1)
     assert "--bs-array says nothing to" in told.stderr
-    assert (
-        "holds paths, and a codec takes channels"
-        in run("fit", tmp_path / "paths", "--out", tmp_path / "no.codec", code=1).stderr
+    run(
+        "fit", tmp_path / "paths", *band, "--subcarrier-spacing", 120e3, "--out", tmp_path / "paths.codec", "--bits", 64
     )
+    assert CellCodec.load(tmp_path / "paths.codec").hash == CellCodec.load(tmp_path / "set.codec").hash
     assert (
         "a site needs its station"
         in run("fit", "munich", "--area=0,0,1,1", "--out", tmp_path / "no.codec", code=1).stderr
     )
+
+
+# Fits to measured channels, to paths, and of users with several antennas
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Files with 200 measured channels, with and without their frequencies."""
+    folder = tmp_path_factory.mktemp("measured")
+    h = cell_channels(200)
+    np.savez(folder / "frequencies.npz", h=h, frequency=FREQUENCY)
+    np.savez(folder / "plain.npz", h=h)
+    scipy.io.savemat(folder / "a.mat", {"h": h, "frequency": FREQUENCY})
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["h"], file["frequency"] = np.stack([h.real, h.imag], axis=-1), FREQUENCY
+    np.savez(folder / "uneven.npz", h=h, frequency=FREQUENCY + 5e3 * (np.arange(64) == 9))
+    np.savez(folder / "two.npz", h=np.stack([h, np.roll(h, 3, axis=1)], axis=1))
+    return folder
+
+
+BAND = ["--carrier", "3.5e9", "--subcarrier-spacing", "120e3"]
+NAMED = ["--axes", "user,antenna,subcarrier"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("frequencies.npz", []), ("a.mat", []), ("a.h5", []), ("plain.npz", [*NAMED, *BAND])]
+)
+def test_a_codec_is_fitted_to_measured_channels_of_every_format(measured, tmp_path, name, options):
+    run("fit", measured / name, "--bs-array", "ula:16", "--taps", 12, *options, "--out", tmp_path / "c")
+    found = CellCodec.load(tmp_path / "c")
+    expected = CellCodec().fit(cell_channels(200), axes=AXES, link=LINK)
+    assert found.link == expected.link
+    assert found.score(cell_channels(50, 1), axes=AXES) == pytest.approx(
+        expected.score(cell_channels(50, 1), axes=AXES), abs=0.3
+    )
+    assert found.hash == expected.hash or name == "a.mat"  # which holds double precision
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("frequencies.npz", [], "do not say of which array they are"),
+        ("frequencies.npz", ["--bs-array", "ula:8"], "are of 16 antennas, and the array has 8"),
+        ("plain.npz", ["--bs-array", "ula:16"], "the axes of h are not told"),
+        ("plain.npz", ["--bs-array", "ula:16", *NAMED], "do not say their band; give carrier_hz"),
+        ("plain.npz", ["--bs-array", "ula:16", *NAMED, *BAND, "--subcarriers", "32"], "64 subcarriers, not 32"),
+        ("uneven.npz", ["--bs-array", "ula:16"], "not evenly spaced"),
+        (
+            "frequencies.npz",
+            ["--bs-array", "ula:16", "--carrier", "3.6e9"],
+            "say carrier_hz = 3.5e",
+        ),
+        ("frequencies.npz", ["--bs-array", "ula:16", "--tx", "0,0,9"], "--tx says nothing to measured channels"),
+        ("frequencies.npz", ["--bs-array", "ula:16", "--season", "winter"], "--season says nothing"),
+        ("missing.npz", ["--bs-array", "ula:16"], "missing.npz"),
+        ("frequencies.npz", ["--bs-array", "ula:16", "--epochs", "3"], "'klt' is not trained by epochs"),
+        (
+            "two.npz",
+            ["--bs-array", "ula:16", "--axes", "user,rx_antenna,antenna,subcarrier", *BAND],
+            "one antenna of the user, and these channels have 2; choose one, or take the layers",
+        ),
+        (
+            "two.npz",
+            ["--bs-array", "ula:16", "--axes", "user,rx_antenna,antenna,subcarrier", *BAND, "--layers", "3"],
+            "3 layers are asked for, and these users have 2 antennas",
+        ),
+    ],
+)
+def test_measured_channels_that_make_no_codec_are_refused_as_such(measured, tmp_path, name, options, said):
+    told = run("fit", measured / name, *options, "--out", tmp_path / "c", code=1).stderr
+    assert re.search(said, " ".join(told.split())), told
+    assert "scene" not in told
+    assert not (tmp_path / "c").exists()
+
+
+def test_layers_of_users_with_two_antennas(measured, tmp_path):
+    axes = ["--axes", "user,rx_antenna,antenna,subcarrier", "--layers", "2"]
+    source = measured / "two.npz"
+    run("fit", source, "--bs-array", "ula:16", *BAND, *axes, "--taps", 12, "--out", tmp_path / "c")
+    told = json.loads(run("eval", tmp_path / "c", source, *axes, "--json").stdout)
+    assert [one["layer"] for one in told["layers"]] == [1, 2]
+    assert all(one["users"] == 200 and one["sgcs"] > 0.5 for one in told["layers"])
+    assert "sgcs of layer 2" in run("eval", tmp_path / "c", source, *axes).stdout
+    run("encode", tmp_path / "c", source, *axes, "--out", tmp_path / "r.npz")
+    assert len(Reports.load(tmp_path / "r.npz")) == 400
+
+
+def test_epochs_are_those_of_the_training(measured, tmp_path):
+    options = ["--bs-array", "ula:16", "--taps", 12, "--method", "adaptive", "--epochs", 2]
+    run("fit", measured / "a.mat", *options, "--out", tmp_path / "c")
+    assert CellCodec.load(tmp_path / "c").coder.codec.schedule.epochs == 2
+
+
+def test_a_codec_of_a_store_of_paths_is_that_of_its_channels(tmp_path):
+    site, users = st.open_site("simple_street_canyon"), [(float(x), 0.0, 1.5) for x in range(-10, 30)]
+    st.trace(site, tx=(-33.0, 0.0, 12.0), users=users, max_depth=1).save(tmp_path / "paths")
+    options = ["--site", "simple_street_canyon", "--bs-array", "ula:8", "--subcarriers", 64, "--taps", 16]
+    run("fit", tmp_path / "paths", *options, "--subcarrier-spacing", "240e3", "--out", tmp_path / "c")
+    h = st.channels(
+        tmp_path / "paths",
+        site,
+        carrier_hz=3.5e9,
+        spacing_hz=240e3,
+        subcarriers=64,
+        num_taps=16,
+        radio=st.Radio("ula:8"),
+        quantity="delay-angle",
+    )
+    assert CellCodec.load(tmp_path / "c").hash == st.fit_codec(h).hash
+    told = run("fit", tmp_path / "paths", "--tx", "0,0,9", "--out", tmp_path / "d", code=1).stderr
+    assert "--tx says nothing to a store of paths" in told
+
+
+# The maintenance loop
+
+
+def test_a_monitor_notices_updates_and_goes_on(cell, tmp_path):
+    codec, state = tmp_path / "cell.codec", tmp_path / "state"
+    CellCodec(bits=64).fit(cell_channels(60), axes=AXES, link=LINK).save(codec)
+    np.savez(tmp_path / "before.npz", h=cell_channels(300, seed=3), frequency=FREQUENCY)
+    np.savez(tmp_path / "after.npz", h=np.roll(cell_channels(900, seed=4), 5, axis=1), frequency=FREQUENCY)
+    told = run("monitor", codec, tmp_path / "before.npz", "--state", state, "--keep", 30, "--check", 5, "--json")
+    first = json.loads(told.stdout)
+    assert (first["events"], first["reports"], first["version"]) == ([], 300, 1)
+    assert (
+        "--keep says nothing"
+        in run("monitor", codec, tmp_path / "after.npz", "--state", state, "--keep", 9, code=1).stderr
+    )
+    told = run("monitor", codec, tmp_path / "after.npz", "--state", state)
+    assert "users are served worse than before" in told.stderr
+    assert "version 2 came into use" in told.stderr
+    second = CellCodec.load(tmp_path / "cell-v2.codec")
+    assert second.version == 2
+    told = run("monitor", codec, tmp_path / "after.npz", "--state", state, code=1).stderr
+    assert "looks after version" in told
+
+
+def test_a_monitor_takes_errors_alone(cell, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "e.npz", nmse_db=np.concatenate([rng.normal(-15, 2, 400), rng.normal(-9, 2, 200)]))
+    told = run("monitor", cell / "cell.codec", tmp_path / "e.npz", "--state", tmp_path / "s", "--json")
+    found = json.loads(told.stdout)
+    assert [event["direction"] for event in found["events"]] == ["worse"]
+    assert "channels of users whose NMSE is" in found["asked"]
+    assert found["uploads"] == 0
+    np.savez(tmp_path / "bad.npz", nmse_db=np.array([-3.0, np.nan]))
+    said = run("monitor", cell / "cell.codec", tmp_path / "bad.npz", "--state", tmp_path / "t", code=1).stderr
+    assert "report 1 has nan, which is no NMSE in dB" in said
+    assert not (tmp_path / "t").exists()

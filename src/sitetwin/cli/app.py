@@ -12,10 +12,11 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli import codec, store, study_beams, study_csi, study_precoding, study_vision
+from sitetwin.cli import codec, store, study_beams, study_csi, study_precoding, study_upkeep, study_vision
 from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli.channels import channels
 from sitetwin.cli.codec_fit import fit
+from sitetwin.cli.codec_monitor import monitor
 from sitetwin.cli.console import out
 from sitetwin.cli.convergence import convergence
 from sitetwin.cli.coverage import coverage
@@ -53,6 +54,7 @@ codec_app = typer.Typer(help="A codec of CSI feedback for your own cell.", no_ar
 for name, command in (
     ("fit", fit),
     ("update", codec.update),
+    ("monitor", monitor),
     ("eval", codec.evaluate),
     ("encode", codec.encode),
     ("decode", codec.decode),
@@ -67,6 +69,7 @@ study_app.command("csi")(study_csi.csi)
 study_app.command("csi-sets")(study_csi.csi_sets)
 study_app.command("beams")(study_beams.beams)
 study_app.command("precoding")(study_precoding.precoding)
+study_app.command("upkeep")(study_upkeep.upkeep)
 study_app.command("vision")(study_vision.vision)
 app.add_typer(study_app, name="study")
 

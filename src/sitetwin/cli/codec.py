@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,9 @@ Axes = Annotated[
 OtherWorld = Annotated[
     bool, typer.Option("--other-world", help="The channels are of the same cell in another state, as with trees.")
 ]
+Layers = Annotated[
+    int | None, typer.Option(min=1, help="Layers of users with several antennas, in the place of the users.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
@@ -46,6 +49,7 @@ def update(
     ] = "high-nmse",
     axes: Axes = None,
     other_world: OtherWorld = False,
+    layers: Layers = None,
     to: Annotated[
         Path | None,
         typer.Option("--out", help="File of the next version; by default beside the codec, as cell-v2.codec."),
@@ -59,7 +63,7 @@ def update(
     known = CellCodec.load(codec)
     where = next_file(codec, known.version + 1) if to is None else to
     refuse_existing(where)
-    given = _matrices(known, measured, axes, other_world, skip_silent=True)
+    given = matrices(known, measured, axes, other_world, skip_silent=True, layers=layers)
     found = known.update(given, keep, select, seed=seed)
     found.save(where)
     print_codec(found)
@@ -67,16 +71,28 @@ def update(
 
 
 def evaluate(
-    codec: CodecFile, source: Source, axes: Axes = None, other_world: OtherWorld = False, as_json: AsJson = False
+    codec: CodecFile,
+    source: Source,
+    axes: Axes = None,
+    other_world: OtherWorld = False,
+    layers: Layers = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how well a codec serves some users: NMSE, cosine similarity, bits."""
+    """Say how well a codec serves some users: NMSE, cosine similarity, bits; of several antennas for each layer."""
     from sitetwin.learn.cell.codec import CellCodec
+    from sitetwin.learn.cell.layers import evaluate_layers
 
     known = CellCodec.load(codec)
-    found = known.evaluate(_matrices(known, source, axes, other_world, skip_silent=True))
+    given = matrices(known, source, axes, other_world, skip_silent=True, layers=layers)
+    found: dict[str, Any] = known.evaluate(given)
+    if layers is not None:
+        found["layers"] = evaluate_layers(known, given, layers)
     if as_json:
         print(json.dumps(found, indent=1))
         return
+    for one in found.pop("layers", []):
+        number = one.pop("layer")
+        found |= {f"{name}_of_layer_{number}": value for name, value in one.items()}
     print_facts(
         (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
         for name, value in found.items()
@@ -89,14 +105,15 @@ def encode(
     to: Annotated[Path, typer.Option("--out", help="File of the reports to write (.npz).")],
     axes: Axes = None,
     other_world: OtherWorld = False,
+    layers: Layers = None,
 ) -> None:
-    """Write the reports of users: the bits that they feed back."""
+    """Write the reports of users: the bits that they feed back; of several antennas one for each layer."""
     from sitetwin.learn.cell.codec import CellCodec
     from sitetwin.store.outputs import refuse_existing
 
     refuse_existing(to)
     known = CellCodec.load(codec)
-    reports = known.encode(_matrices(known, source, axes, other_world))
+    reports = known.encode(matrices(known, source, axes, other_world, layers=layers))
     reports.save(to)
     say(f"{len(reports):,} reports, {reports.bits.mean():.4g} bits each: {to}")
 
@@ -160,15 +177,21 @@ def _names(axes: str | None) -> list[str] | None:
     return None if axes is None else [name.strip() for name in axes.split(",")]
 
 
-def _matrices(
-    codec: CellCodec, source: Path, axes: str | None, other_world: bool = False, skip_silent: bool = False
+def matrices(
+    codec: CellCodec,
+    source: Path,
+    axes: str | None,
+    other_world: bool = False,
+    skip_silent: bool = False,
+    layers: int | None = None,
 ) -> CellMatrices:
     """Matrices of a source, with a note of what it does not say."""
     import sitetwin as st
+    from sitetwin.learn.cell.layers import layer_channels
 
-    found = codec.matrices(
-        st.open_csi(source, _names(axes)).compute(), other_world=other_world, skip_silent=skip_silent
-    )
+    h = st.open_csi(source, _names(axes)).compute()
+    h = h if layers is None else layer_channels(h, layers)
+    found = codec.matrices(h, other_world=other_world, skip_silent=skip_silent)
     if found.assumed:
         note(f"{source} does not say its {', '.join(found.assumed)}: taken to be the codec's")
     if found.silent.any():

@@ -13,7 +13,7 @@ from sitetwin.cli.options.fields import FieldChoices
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
 from sitetwin.cli.options.places import UserPlaces
 from sitetwin.cli.options.radios import ArrayChoices
-from sitetwin.cli.options.single import Carrier, DelayReference, FirstTap, choice, spacing_option
+from sitetwin.cli.options.single import Carrier, DelayReference, FirstTap, SiteOfPaths, choice, spacing_option
 from sitetwin.cli.options.tracing import TracingOptions
 from sitetwin.errors import SiteTwinError
 
@@ -37,6 +37,13 @@ class CodecChoices:
     ] = "klt"
     bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first five.")] = 128
     samples: Annotated[int, typer.Option(min=1, help="Most users that the codec is fitted to, drawn at random.")] = 5120
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the training of adaptive or csinet+; their own by default.")
+    ] = None
+    layers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Layers of users with several antennas; one codec is fitted to all of them."),
+    ] = None
     draw_seed: Annotated[int, typer.Option(min=0, help="Seed of the draw of users and of the fit.")] = 0
 
 
@@ -52,11 +59,45 @@ class LinkChoices:
     delay_reference: DelayReference = "transmission"
 
 
-_OF_SITES = (
-    "tx",
-    *(name for name in option_names(LinkChoices) if name not in ("taps", "first_tap")),
-    *option_names(UserPlaces, ArrayChoices, TracingOptions, FieldChoices),
-)
+@option_group("Source")
+class SourceChoices:
+    """What belongs to one kind of source: a station to a site, a site to paths, axes to measured channels."""
+
+    tx: Annotated[
+        str | None,
+        typer.Option(
+            "--tx",
+            "--transmitter",
+            help="Station of a site: X,Y,Z in metres, latlon:LAT,LON,HEIGHT, or its file.",
+        ),
+    ] = None
+    site: SiteOfPaths = None
+    axes: Annotated[
+        str | None,
+        typer.Option(help="Names of the axes of a file's array h in order, as user,antenna,subcarrier."),
+    ] = None
+
+
+_BAND = tuple(name for name in option_names(LinkChoices) if name not in ("taps", "first_tap"))
+_OF_SITES = ("tx", *option_names(UserPlaces, TracingOptions))
+_OF_FIELDS = option_names(FieldChoices)
+_OF_USERS = ("ue_array", "ue_pattern")
+_TURNS = ("bs_yaw", "bs_azimuth", "bs_downtilt", "pattern")
+_IDLE = {
+    "site": (("site", "axes"), "to a site"),
+    "paths": ((*_OF_SITES, "axes"), "to a store of paths, which were traced with their own"),
+    "channels": (
+        (*_OF_SITES, *_OF_FIELDS, *_BAND, *option_names(ArrayChoices), "site", "axes"),
+        "to a data set of channels, which was made with its own",
+    ),
+    "file": (
+        (*_OF_SITES, *_OF_FIELDS, *_OF_USERS, *_TURNS, "site"),
+        "to measured channels",
+    ),
+}
+"""Options that say nothing to a kind of source, and why."""
+
+_FILES = (".npz", ".mat", ".h5", ".hdf5")
 
 
 @takes_groups
@@ -65,70 +106,69 @@ def fit(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SITE|STORE", help="Site whose paths are traced, or data set of channels, as `channels` wrote it."
+            metavar="SITE|STORE|FILE",
+            help="Site whose paths are traced; paths, as `trace` wrote them; a data set, as `channels` wrote it; or a "
+            "file of measured channels (.npz, .mat, .h5).",
         ),
     ],
     to: Annotated[Path, typer.Option("--out", help="File of the codec to write.")],
+    given: SourceChoices,
     codec: CodecChoices,
     link: LinkChoices,
     places: UserPlaces,
     arrays: ArrayChoices,
     tracing: TracingOptions,
     how: FieldChoices,
-    tx: Annotated[
-        str | None,
-        typer.Option(
-            "--tx", "--transmitter", help="Station of a site: X,Y,Z in metres, latlon:LAT,LON,HEIGHT, or its file."
-        ),
-    ] = None,
 ) -> None:
-    """Fit a codec to a cell: to a site's traced users, or to channels that were made."""
-    is_store = (Path(source) / "manifest.json").is_file() or any(Path(source).glob("tx[0-9]*/manifest.json"))
-    if is_store:
-        refuse_idle(ctx, _OF_SITES, f"to {source}, a data set that was made with its own; leave it out")
-    else:
+    """Fit a codec to a cell: to a site's traced users, to paths, or to channels that were made or measured."""
+    kind = _kind(source)
+    idle, why = _IDLE[kind]
+    refuse_idle(ctx, idle, f"{why}; leave it out")
+    if kind == "site":
         tracing.check(ctx)
         places.check()
-        if tx is None:
+        if given.tx is None:
             raise SiteTwinError("a site needs its station; give --tx, or a data set of channels in place of the site")
 
     import sitetwin as st
+    from sitetwin.learn.cell.methods import trained_for
     from sitetwin.store.outputs import refuse_existing
 
     refuse_existing(to)
+    method = codec.method if codec.epochs is None else trained_for(codec.method, codec.bits, codec.epochs)
     chosen: dict[str, Any] = {
-        "method": codec.method,
+        "method": method,
         "bits": codec.bits,
         "samples": codec.samples,
+        "layers": codec.layers,
         "seed": codec.draw_seed,
     }
+    band = {
+        "carrier_hz": ("carrier", link.carrier),
+        "subcarriers": ("subcarriers", link.subcarriers),
+        "spacing_hz": ("subcarrier_spacing", link.subcarrier_spacing),
+        "delay_reference": ("delay_reference", link.delay_reference),
+    }
+    taps = _given(ctx, {"num_taps": ("taps", link.taps), "first_tap": ("first_tap", link.first_tap)})
     try:
         with progress_bars() as tell:
-            if is_store:
-                taps = _given(ctx, {"num_taps": ("taps", link.taps), "first_tap": ("first_tap", link.first_tap)})
-                found = st.fit_codec(source, progress=tell, **chosen, **taps)
+            chosen["progress"] = tell
+            if kind == "channels":
+                found = st.fit_codec(source, **chosen, **taps)
+            elif kind == "file":
+                found = _of_file(ctx, source, given, arrays, chosen, {**_given(ctx, band), **taps})
             else:
-                site = how.roughened(st.open_site(source))
-                how.note_assumptions(site, [link.carrier], vars(tracing.settings()))
-                users, _ = places.users(site)
                 radio, user_radio = arrays.radios()
-                found = st.fit_codec(
-                    site,
-                    tx,
-                    users,
-                    settings=tracing.settings(),
-                    progress=tell,
-                    carrier_hz=link.carrier,
-                    subcarriers=link.subcarriers,
-                    spacing_hz=link.subcarrier_spacing,
-                    num_taps=link.taps,
-                    first_tap=link.first_tap,
-                    delay_reference=link.delay_reference,  # type: ignore[arg-type]  # checked as it was read
-                    radio=radio,
-                    user_radio=user_radio,
-                    **chosen,
-                    **how.keywords(),
-                )
+                wanted: dict[str, Any] = {name: value for name, (_, value) in band.items()}
+                wanted |= {"num_taps": link.taps, "first_tap": link.first_tap, "radio": radio, "user_radio": user_radio}
+                if kind == "paths":
+                    found = _of_paths(ctx, source, given, how, chosen, wanted)
+                else:
+                    site = how.roughened(st.open_site(source))
+                    how.note_assumptions(site, [link.carrier], vars(tracing.settings()))
+                    users, _ = places.users(site)
+                    chosen["settings"] = tracing.settings()
+                    found = st.fit_codec(site, given.tx, users, **chosen, **wanted, **how.keywords())
         found.save(to)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; nothing was written to {to}") from error
@@ -136,7 +176,56 @@ def fit(
     say(str(to))
 
 
-def _given(ctx: Context, options: dict[str, tuple[str, int]]) -> dict[str, Any]:
+def _kind(source: str) -> str:
+    """What a source is: a site, paths, channels or a file of channels."""
+    path = Path(source)
+    if path.suffix.lower() in _FILES and not path.is_dir():
+        return "file"
+    store = path if (path / "manifest.json").is_file() else next(iter(sorted(path.glob("tx[0-9]*"))), None)
+    if store is None or not (store / "manifest.json").is_file():
+        return "site"
+    from sitetwin.store import TileStore
+
+    return "channels" if TileStore.open(store).configuration.get("kind") == "channels" else "paths"
+
+
+def _of_file(
+    ctx: Context, source: str, given: SourceChoices, arrays: ArrayChoices, chosen: dict[str, Any], said: dict[str, Any]
+) -> CellCodec:
+    """A codec of measured channels."""
+    import sitetwin as st
+
+    h = st.open_csi(source, None if given.axes is None else [name.strip() for name in given.axes.split(",")])
+    if _given(ctx, {"radio": ("bs_array", None), "file": ("bs_file", None)}):
+        said["radio"] = arrays.radios()[0]
+    return st.fit_codec(h, **chosen, **said)
+
+
+def _of_paths(
+    ctx: Context,
+    source: str,
+    given: SourceChoices,
+    how: FieldChoices,
+    chosen: dict[str, Any],
+    wanted: dict[str, Any],
+) -> CellCodec:
+    """A codec of a store of paths of one transmitter."""
+    import sitetwin as st
+    from sitetwin.face.sources import stores_in
+    from sitetwin.rays.jobs.io import open_paths
+
+    several = stores_in(source)
+    if several:
+        raise SiteTwinError(f"{source} holds paths of several transmitters; give those of one, as {source}/tx000")
+    store = open_paths(source)
+    how.check_traced(ctx, store)
+    site = how.site_of(store, given.site)
+    how.note_assumptions(site, [wanted["carrier_hz"]], store.configuration.get("settings", {}))
+    h = st.channels(source, site, quantity="delay-angle", **wanted, **how.keywords())
+    return st.fit_codec(h, **chosen)
+
+
+def _given(ctx: Context, options: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     """Those of some options that were given, by their names in Python."""
     found = {}
     for name, (parameter, value) in options.items():

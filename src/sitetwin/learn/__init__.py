@@ -26,6 +26,7 @@ from sitetwin.learn.beams.predictors import GeometricBeams, LookupBeams, Majorit
 from sitetwin.learn.beams.trained import NetworkBeams, SharedLayerBeams
 from sitetwin.learn.cell.codec import CellCodec
 from sitetwin.learn.cell.coder import CellCoder
+from sitetwin.learn.cell.layers import evaluate_layers, layer_channels
 from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.cell.onnx_export import export_onnx
 from sitetwin.learn.cell.reports import Reports
@@ -80,6 +81,11 @@ from sitetwin.learn.csi.training import (
 )
 from sitetwin.learn.splits import Split, block_split, nearest_distance, random_split, spatial_blocks
 from sitetwin.learn.statistics import Interval, bootstrap_blocks, bootstrap_users, paired_difference_db, seed_interval
+from sitetwin.learn.upkeep.ageing import LinearPrediction, aged, in_one_phase
+from sitetwin.learn.upkeep.detector import ChangeDetector
+from sitetwin.learn.upkeep.levels import ErrorLevels
+from sitetwin.learn.upkeep.monitor import CodecMonitor, Event, MonitorSettings
+from sitetwin.learn.upkeep.monitor_file import load_monitor, save_monitor
 
 __all__ = [
     "COSINE",
@@ -96,17 +102,21 @@ __all__ = [
     "CellCodec",
     "CellCoder",
     "CellLink",
+    "ChangeDetector",
     "ChannelCorrector",
     "ChannelPairs",
     "ChannelScores",
     "Code",
     "Codec",
+    "CodecMonitor",
     "CorrectorSchedule",
     "Costs",
     "CsiCodec",
     "CsiData",
     "CsiNetPlus",
     "CsiSet",
+    "ErrorLevels",
+    "Event",
     "GainCorrector",
     "GeometricBeams",
     "GlobalKltCodec",
@@ -114,12 +124,14 @@ __all__ = [
     "Interval",
     "KltCodec",
     "KltConfig",
+    "LinearPrediction",
     "LookupBeams",
     "MajorityBeams",
     "MeanCodec",
     "MeanCorrector",
     "MlpCorrector",
     "MlpSize",
+    "MonitorSettings",
     "NearestBeams",
     "NearestMeasurement",
     "NetworkBeams",
@@ -141,6 +153,7 @@ __all__ = [
     "WienerCorrector",
     "ZeroCodec",
     "ZeroCorrector",
+    "aged",
     "aligned",
     "beamforming_efficiency",
     "block_split",
@@ -152,7 +165,11 @@ __all__ = [
     "check_disjoint",
     "common_gain",
     "data_hash",
+    "evaluate_layers",
     "export_onnx",
+    "in_one_phase",
+    "layer_channels",
+    "load_monitor",
     "nearest_distance",
     "nmse",
     "nmse_untruncated",
@@ -161,6 +178,7 @@ __all__ = [
     "random_split",
     "rate_share",
     "reconstruct",
+    "save_monitor",
     "seed_interval",
     "select_above_threshold",
     "select_highest_nmse",

@@ -9,6 +9,7 @@ from sitetwin.measured.named_csi import read_named_csi, write_named_csi
 from sitetwin.measured.positions import about_origin, on_site, within_site
 from sitetwin.measured.profile_files import profiles_of_table, read_profiles
 from sitetwin.measured.profiles import Profiles, profiles_of_csi
+from sitetwin.measured.reported_errors import read_reported_errors
 
 __all__ = [
     "Profiles",
@@ -29,6 +30,7 @@ __all__ = [
     "read_lanes",
     "read_named_csi",
     "read_profiles",
+    "read_reported_errors",
     "within_site",
     "write_named_csi",
 ]

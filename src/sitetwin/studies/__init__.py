@@ -16,6 +16,8 @@ _HOMES = {
     "frame": ("claim_folder",),
     "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
     "precoding.study": ("run_precoding_study",),
+    "upkeep.config": ("UpkeepStudy", "upkeep_study"),
+    "upkeep.study": ("run_upkeep_study",),
     "vision.config": ("VisionStudy", "vision_study"),
     "vision.study": ("run_vision_study",),
 }
@@ -26,6 +28,7 @@ __all__ = [
     "CsiStudy",
     "DrivePlace",
     "PrecodingStudy",
+    "UpkeepStudy",
     "VisionStudy",
     "claim_folder",
     "csi_study",
@@ -35,7 +38,9 @@ __all__ = [
     "read_place",
     "run_csi_study",
     "run_precoding_study",
+    "run_upkeep_study",
     "run_vision_study",
+    "upkeep_study",
     "vision_study",
     "write_csi_sets",
 ]
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
     from sitetwin.studies.frame import claim_folder
     from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place
     from sitetwin.studies.precoding.study import run_precoding_study
+    from sitetwin.studies.upkeep.config import UpkeepStudy, upkeep_study
+    from sitetwin.studies.upkeep.study import run_upkeep_study
     from sitetwin.studies.vision.config import VisionStudy, vision_study
     from sitetwin.studies.vision.study import run_vision_study
 

@@ -31,6 +31,7 @@ READERS: dict[str, str] = {
     "measured.named_arrays": "measured-channels",
     "measured.named_csi": "named-channels",
     "measured.profile_files": "measured-profiles",
+    "measured.reported_errors": "reported-errors",
     "rays.referee.insite_paths": "insite-paths",
     "report.beams.released": "published-curves",
     "report.csi.results": "csi-study",

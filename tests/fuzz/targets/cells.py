@@ -14,10 +14,21 @@ import scipy.io
 
 from sitetwin.channel import ChannelRequest, OfdmGrid, Radio
 from sitetwin.errors import said_of
-from sitetwin.learn import Budget, CellCodec, CellLink, KltCodec, KltConfig, Reports
+from sitetwin.learn import (
+    Budget,
+    CellCodec,
+    CellLink,
+    CodecMonitor,
+    KltCodec,
+    KltConfig,
+    MonitorSettings,
+    Reports,
+    load_monitor,
+    save_monitor,
+)
 from sitetwin.learn.cell import codec_file
 from sitetwin.learn.cell.matrices import matrices_of, named
-from sitetwin.measured import read_named_csi
+from sitetwin.measured import read_named_csi, read_reported_errors
 from tests.fuzz.judge import Target
 from tests.fuzz.targets.properties import finite
 
@@ -109,6 +120,40 @@ def _channel_files() -> list[dict[str, bytes]]:
     return files
 
 
+def _error_files() -> list[dict[str, bytes]]:
+    values = np.linspace(-20.0, -5.0, 12)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        np.savez(place / "a.npz", nmse_db=values)
+        scipy.io.savemat(place / "b.mat", {"nmse_db": values})
+        return [{f"errors{file.suffix}": file.read_bytes()} for file in sorted(place.iterdir())]
+
+
+def _check_errors(found: np.ndarray) -> None:
+    assert found.ndim == 1
+    assert len(found)
+    assert (np.isfinite(found) & (found >= 0)).all()
+
+
+def _monitor_files() -> list[dict[str, bytes]]:
+    """A monitor that waits for a change, and one that collects uploads."""
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, ask in enumerate((False, True)):
+            monitor = CodecMonitor(_codecs()[0], MonitorSettings(recent=8))
+            if ask:
+                monitor.ask()
+            monitor.observe(_channels(), axes=_AXES)
+            save_monitor(monitor, Path(folder) / f"{number}.state")
+            files.append({"cell.state": (Path(folder) / f"{number}.state").read_bytes()})
+    return files
+
+
+def _check_monitor(monitor: CodecMonitor) -> None:
+    monitor.observe(_channels()[:4], axes=_AXES)
+    assert json.dumps(monitor.facts(), allow_nan=False)
+
+
 _WORDS = (b"F32", b"F64", b"I64", b"data_offsets", b"shape", b"dtype", b"__metadata__", b"sitetwin", b"complex")
 _WORDS += (b"parents", b"version", b"klt", b"fixed-rate", b"csinet+", b"adaptive", b"rows_columns", b"zones", b"taps")
 _WORDS += (b"omp", b"etype2", b"sizes", b"combination", b"oversampling")
@@ -118,5 +163,15 @@ TARGETS = (
     Target("cell-codec", lambda f: CellCodec.load(f / "cell.codec"), _codec_files, _WORDS, _check_codec),
     Target("forged-codec", _forged, _codec_files, _WORDS, _check_codec),
     Target("csi-reports", _decoded, _report_files, _NUMPY, finite),
+    Target(
+        "reported-errors", lambda f: read_reported_errors(next(iter(f.iterdir()))), _error_files, _NUMPY, _check_errors
+    ),
+    Target(
+        "codec-monitor",
+        lambda f: load_monitor(f / "cell.state", _codecs()[0]),
+        _monitor_files,
+        (b"codec monitor", b"settings", b"levels", b"threshold", b"keep", b"waited", b"null", b"recent"),
+        _check_monitor,
+    ),
     Target("named-channels", _matrices, _channel_files, _NUMPY, finite),
 )

@@ -57,16 +57,15 @@ class CellMatrices:
     silent: Bool[np.ndarray, " users"]
 
 
-def named(h: xr.DataArray | Shaped[np.ndarray, "*axes"], axes: Sequence[str] | None = None) -> xr.DataArray:
-    """Channels with the axis names of `NAMES`, complex.
+def with_axes(h: xr.DataArray | Shaped[np.ndarray, "*axes"], axes: Sequence[str] | None = None) -> xr.DataArray:
+    """Channels with the axis names of `NAMES`, complex; users may have several antennas.
 
     Args:
         h: Labelled channels, or an array with the names of its axes beside it.
         axes: Names of the axes of an array without labels, in its order.
 
     Raises:
-        SiteTwinError: The axes have no names or unknown ones, one is missing or stands twice, a user has several
-            antennas, or the numbers are no channels.
+        SiteTwinError: The axes have no names or unknown ones, one stands twice, or the numbers are no channels.
     """
     if not isinstance(h, xr.DataArray):
         if not isinstance(h, np.ndarray):
@@ -87,12 +86,26 @@ def named(h: xr.DataArray | Shaped[np.ndarray, "*axes"], axes: Sequence[str] | N
     twice = [axis for axis in found if found.count(axis) > 1]
     if twice:
         raise SiteTwinError(f"two axes are named for the {twice[0]}; name each axis once")
-    h = _renamed(h, found)
+    return _complex(_renamed(h, found))
+
+
+def named(h: xr.DataArray | Shaped[np.ndarray, "*axes"], axes: Sequence[str] | None = None) -> xr.DataArray:
+    """Channels with the axis names of `NAMES`, complex, of one antenna of the user.
+
+    Args:
+        h: Labelled channels, or an array with the names of its axes beside it.
+        axes: Names of the axes of an array without labels, in its order.
+
+    Raises:
+        SiteTwinError: As for `with_axes`; an axis is missing, or users have several antennas.
+    """
+    h = with_axes(h, axes)
     if h.sizes.get("rx_antenna", 1) != 1:
         raise SiteTwinError(
-            f"a codec is for one antenna of the user, and these channels have {h.sizes['rx_antenna']}; choose one"
+            f"a codec is for one antenna of the user, and these channels have {h.sizes['rx_antenna']}; choose one, or "
+            "take the layers that the user's antennas make (--layers, layer_channels)"
         )
-    h = _complex(h.isel(rx_antenna=0) if "rx_antenna" in h.dims else h)
+    h = h.isel(rx_antenna=0) if "rx_antenna" in h.dims else h
     if not any(set(h.dims) == set(layout) for layout in LAYOUTS):
         raise SiteTwinError(
             f"these channels have the axes {', '.join(map(str, h.dims))}; a codec takes user, antenna or angle, and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -80,6 +80,41 @@ def _by_kind(kind: type[CsiCodec]) -> Fit:
         return FixedRateCoder.fit(kind(budget=Budget(REALS, bits // REALS)), x, rng)
 
     return fit
+
+
+TRAINED = {"adaptive": AdaptiveCodec, "csinet+": CsiNetPlus}
+"""Methods that are trained epoch by epoch."""
+
+
+def trained_for(method: str, bits: int, epochs: int) -> CsiCodec:
+    """A codec of a method that trains for so many epochs; its learning rate falls at the same shares of them.
+
+    Args:
+        method: Name of a method of `TRAINED`.
+        bits: Bits of one report, a multiple of `REALS`.
+        epochs: Passes over the training matrices.
+
+    Raises:
+        SiteTwinError: The method is not trained by epochs, or bits or epochs are none.
+    """
+    if method not in TRAINED:
+        raise SiteTwinError(
+            f"the method '{method}' is not trained by epochs; leave them out, or choose {' or '.join(TRAINED)}"
+        )
+    if epochs < 1 or bits < REALS or bits % REALS:
+        raise SiteTwinError(
+            f"a codec of {bits} bits that trains for {epochs} epochs is none; give a multiple of {REALS} bits and at "
+            "least one epoch"
+        )
+    kind = TRAINED[method]
+    codec = kind(budget=Budget(REALS, bits // REALS))
+    usual = codec.schedule
+    whole = usual.total_epochs(5120)
+    falls = tuple(round(milestone * epochs / whole) for milestone in usual.milestones)
+    codec.schedule = replace(
+        usual, epochs=epochs, steps=None, milestones=falls, score_epochs=min(usual.score_epochs, epochs)
+    )
+    return codec
 
 
 METHODS: dict[str, Method] = {
