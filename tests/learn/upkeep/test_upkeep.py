@@ -159,6 +159,16 @@ def test_an_update_that_is_no_better_stays_out_of_use(poor, monkeypatch):
     assert monitor.counts["uploads"] == 35
 
 
+def test_a_codec_that_learns_nothing_is_watched_and_says_why_it_stays():
+    monitor = CodecMonitor(CellCodec("omp", 96).fit(cell_channels(60), axes=AXES, link=LINK), quick())
+    monitor.ask(0)
+    monitor.observe(cell_channels(60, 3), axes=AXES)
+    (event,) = monitor.events
+    assert event.after_db is None
+    assert "no update was made" in event.in_words
+    assert "learns nothing" in event.in_words
+
+
 def test_errors_that_fall_cost_no_upload(poor):
     monitor = CodecMonitor(poor, quick())
     rng = np.random.default_rng(0)

@@ -19,6 +19,7 @@ from sitetwin.learn.cell.codec import CellCodec
 from sitetwin.learn.cell.matrices import CellMatrices, different, with_axes
 from sitetwin.learn.csi.metrics import nmse, sgcs, to_db
 
+_EMPTY = 1e-8  # share of the first layer's energy, below which a layer is but the rounding of numbers
 USER_ANTENNA = "rx_antenna"
 
 
@@ -34,7 +35,8 @@ def layer_channels(
 
     Returns:
         The channels with the axes user, then the others in their order, without that of the users' antennas. Row
-        ``u * layers + l`` is layer l of user u; layers are in order of energy. Labels stay, but those of the users.
+        ``u * layers + l`` is layer l of user u; layers are in order of energy. A layer that a channel does not have is
+        zero. Labels stay, but those of the users.
 
     Raises:
         SiteTwinError: The axes are not named, or users have fewer antennas than there are layers.
@@ -57,7 +59,10 @@ def layer_channels(
         raise SiteTwinError("the channels of some users are not finite; leave these users out")
     _, vectors = torch.linalg.eigh(whole @ whole.mH)  # ascending
     combiners = vectors.flip(-1)[..., :layers]
-    seen = (combiners.mH @ whole).reshape(-1, *(ordered.sizes[dim] for dim in rest))
+    seen = combiners.mH @ whole
+    energy = seen.abs().square().sum(dim=2, keepdim=True)
+    seen = torch.where(energy > _EMPTY * energy[:, :1], seen, torch.zeros_like(seen))
+    seen = seen.reshape(-1, *(ordered.sizes[dim] for dim in rest))
     coordinates = {
         name: (one.dims, one.values, one.attrs) for name, one in ordered.coords.items() if set(one.dims) <= set(rest)
     }

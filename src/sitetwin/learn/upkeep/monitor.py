@@ -89,6 +89,7 @@ class Event:
             on the uploads for the check.
         after_db: NMSE of the next version on the uploads for the check; None at an alarm.
         uploads: Whole channels that were asked for; None at an alarm.
+        reason: Why no next version could be made, where that is so.
     """
 
     report: int
@@ -98,6 +99,7 @@ class Event:
     before_db: float
     after_db: float | None = None
     uploads: int | None = None
+    reason: str = ""
 
     @property
     def in_words(self) -> str:
@@ -105,6 +107,10 @@ class Event:
         if self.what == "alarm":
             change = "served worse" if self.direction == "worse" else "served better"
             return f"report {self.report:,}: users are {change} than before ({self.before_db:.1f} dB of late)"
+        if self.after_db is None:
+            return (
+                f"report {self.report:,}: no update was made ({self.reason}), and version {self.version} stays in use"
+            )
         judged = f"{self.after_db:.1f} dB against {self.before_db:.1f} dB on the uploads for the check"
         if self.what == "updated":
             return f"report {self.report:,}: version {self.version} came into use, {judged}"
@@ -336,20 +342,25 @@ class CodecMonitor:
     def _updated(self, now: Uploads) -> Event:
         """The next version, in use if it serves the users of the check better."""
         train, check = torch.stack(now.train), torch.stack(now.check)
-        train = train[different(train, "uploads")]
-        given = CellMatrices(_prepared(train, self.codec), (), np.zeros(len(train), bool))
-        new = self.codec.update(given, len(train), seed=self.settings.seed)
-        before, after = (float(nmse(check, codec.coder.recovered(check)).mean()) for codec in (self.codec, new))
+        before = float(nmse(check, self.codec.coder.recovered(check)).mean())
+        uploads = len(now.train) + len(now.check)
+        self.collecting = None
+        self.latest.clear()
+        self.detector.restart()
+        try:
+            train = train[different(train, "uploads")]
+            given = CellMatrices(_prepared(train, self.codec), (), np.zeros(len(train), bool))
+            new = self.codec.update(given, len(train), seed=self.settings.seed)
+        except SiteTwinError as error:  # a codec that learns nothing, as a table, is still watched
+            version = self.codec.version
+            return Event(self.counts["reports"], "kept", "", version, _db(before), None, uploads, str(error))
+        after = float(nmse(check, new.coder.recovered(check)).mean())
         better = after < before
         if better:
             self.codec = new
             self.versions.append(new)
             self.counts["downloads"] += 1
             self.counts["download_bits"] += 8 * model_bytes(new)
-        uploads = len(now.train) + len(now.check)
-        self.collecting = None
-        self.latest.clear()
-        self.detector.restart()
         what: What = "updated" if better else "kept"
         return Event(self.counts["reports"], what, "", self.codec.version, _db(before), _db(after), uploads)
 

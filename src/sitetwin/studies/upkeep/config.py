@@ -41,6 +41,9 @@ class Leaves(Frozen):
         fall: Day on which the first trees drop their leaves.
         spring: Day on which the first trees come into leaf again.
         takes: Days from the first tree to the last.
+        model: Model of the loss in crowns with and without leaves, see `sitetwin.channel.FieldOptions`. FITU-R (10 to
+            40 GHz) is taken beyond its range: its crowns lose most of their loss with their leaves, as measured at
+            lower frequencies, too; those of ITU-R P.833 keep 85 % of it.
         seed: Seed of the trees' days.
     """
 
@@ -48,6 +51,7 @@ class Leaves(Frozen):
     fall: _Day = 35
     spring: _Day = 80
     takes: int = Field(default=14, ge=1, le=365)
+    model: Literal["default", "woodland", "nzg", "weissberger", "fitu-r", "cost235"] = "fitu-r"
     seed: int = Field(default=5, ge=0)
 
     @model_validator(mode="after")

@@ -46,6 +46,7 @@ class Happened(Record):
     before_db: float
     after_db: Number = None
     uploads: int | None = None
+    reason: str = ""
 
 
 class SeasonRun(Record):

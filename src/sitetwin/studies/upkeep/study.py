@@ -123,7 +123,7 @@ def _document(
             "report_bits_per_second": study.bits / motion.period_s,
             "prediction_multiply_adds_per_second": LinearPrediction(motion.pairs).multiply_adds(bins) / motion.period_s,
         },
-        "notes": list(_NOTES),
+        "notes": [*_NOTES, f"Loss in crowns, with and without leaves: model '{study.leaves.model}'."],
     }
 
 

@@ -109,7 +109,10 @@ class UpkeepWorld:
         """Gains of paths in the target on a day of the run."""
         site = _leaved(self.target, self.days.in_leaf(day))
         radio = self.radio(self.study.errors.yaw_deg)
-        return path_gains(paths, site, self.grid.carrier_hz, radio, Radio(), FieldOptions(season="winter"))
+        options = FieldOptions(season="winter", foliage=self.study.leaves.model)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="foliage model", category=SiteTwinWarning)  # said in the notes
+            return path_gains(paths, site, self.grid.carrier_hz, radio, Radio(), options)
 
     def of_paths(self, paths: Paths, gains: PathGains) -> Complex[Tensor, "users taps beams"]:
         """Delay-angle matrices of paths in the target."""
