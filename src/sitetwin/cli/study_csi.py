@@ -67,3 +67,29 @@ def csi_sets(
         files = write_csi_sets(study, to, seed, wanted, tell)
     for file in files:
         say(str(file))
+
+
+def csi_network(
+    sets: Annotated[Path, typer.Option(help="Folder that `sitetwin study csi-sets` wrote.")],
+    to: StudyFolder,
+    source: Annotated[str, choice("twin", "wrong_site", "target", help="What it is trained on.")] = "twin",
+    size: Annotated[int, typer.Option(min=1, help="Training samples.")] = 5120,
+    refine: Annotated[
+        str | None, choice("naive", "rehearsal", help="Refine the network of the twin with target samples.")
+    ] = None,
+    rule: Annotated[str, choice("random", "high-nmse", help="How target samples are chosen.")] = "high-nmse",
+    count: Annotated[int, typer.Option(min=0, help="Target samples of a refinement.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Samples per step: 32 (journal's code) or 4 (conference's).")] = 32,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the training; fewer than 160 are a trial.")] = 160,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and choice.")] = 0,
+) -> None:
+    """Train CSINet+ once by the published recipe, from matrices in files; a run that was stopped goes on."""
+    from sitetwin.studies import NetworkRun, train_network
+    from sitetwin.studies.records import read_json
+
+    run = NetworkRun(source, size, refine, rule, count, batch=batch, epochs=epochs, seed=seed)  # type: ignore[arg-type]  # checked as read
+    with progress_bars() as tell:
+        path = train_network(sets, to, run, tell)
+    row = read_json(path)
+    out.print(f"{run.name}: score {row['score_db']} dB over {row['score_epochs']} epochs, final {row['nmse_db']} dB")
+    say(str(path))

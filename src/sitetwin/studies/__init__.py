@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell", "read_cells"),
+    "csi.networks": ("NetworkRun", "train_network"),
     "csi.sets": ("write_csi_sets",),
     "csi.study": ("run_csi_study",),
     "frame": ("claim_folder",),
@@ -27,6 +28,7 @@ __all__ = [
     "Cell",
     "CsiStudy",
     "DrivePlace",
+    "NetworkRun",
     "PrecodingStudy",
     "UpkeepStudy",
     "VisionStudy",
@@ -40,6 +42,7 @@ __all__ = [
     "run_precoding_study",
     "run_upkeep_study",
     "run_vision_study",
+    "train_network",
     "upkeep_study",
     "vision_study",
     "write_csi_sets",
@@ -47,6 +50,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell, read_cells
+    from sitetwin.studies.csi.networks import NetworkRun, train_network
     from sitetwin.studies.csi.sets import write_csi_sets
     from sitetwin.studies.csi.study import run_csi_study
     from sitetwin.studies.frame import claim_folder

@@ -48,6 +48,7 @@ def refine(
     folder: Path | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    validate_last: int | None = None,
 ) -> tuple[CodecNetwork, TrainingResult]:
     """Return a refined copy of a trained codec; the codec itself is not changed.
 
@@ -61,6 +62,7 @@ def refine(
         folder: Folder of the checkpoints.
         progress: Called after each epoch.
         should_stop: Asked after each epoch.
+        validate_last: Validate after this many last epochs only; after all by default.
 
     Raises:
         SiteTwinError: Rehearsal without twin samples, no measured samples, or fewer than one repeat.
@@ -85,5 +87,6 @@ def refine(
         frozen_batchnorm=config.frozen_batchnorm,
         progress=progress,
         should_stop=should_stop,
+        validate_last=validate_last,
     )
     return refined, result

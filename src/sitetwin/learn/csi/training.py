@@ -159,6 +159,7 @@ def train(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     save_every_s: float = 60.0,
+    validate_last: int | None = None,
 ) -> TrainingResult:
     """Train a codec in place.
 
@@ -175,6 +176,7 @@ def train(
         progress: Called after each epoch.
         should_stop: Asked after each epoch; True saves and returns.
         save_every_s: Least time between checkpoints, seconds.
+        validate_last: Validate after this many last epochs only, which is all that a score needs; after all by default.
 
     Raises:
         SiteTwinError: No training samples, a loss that is not finite, or an unreadable checkpoint.
@@ -183,7 +185,8 @@ def train(
         raise SiteTwinError("the training set is empty; give at least one CSI matrix")
     data = (x,) if validation is None else (x, validation)
     start = generator.get_state()
-    key = configuration_key(codec, schedule, *data, start, frozen_batchnorm=frozen_batchnorm)
+    validated = validate_last if validate_last is not None else schedule.total_epochs(len(x))
+    key = configuration_key(codec, schedule, *data, start, torch.tensor(validated), frozen_batchnorm=frozen_batchnorm)
     run = _Run(codec, schedule, len(x), generator, frozen_batchnorm)
     path = None if folder is None else Path(folder) / f"{key}.pt"
     if path is not None and path.exists():
@@ -191,7 +194,7 @@ def train(
     real, total, saved = codec.training_inputs(x), run.epochs, time.monotonic()
     while run.done < total:
         run.epoch(real)
-        if validation is not None:
+        if validation is not None and run.done > total - validated:
             run.history.validation.append(mean_nmse(codec, validation))
         if progress is not None:
             progress(run.done, total, run.latest())

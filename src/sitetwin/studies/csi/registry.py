@@ -20,6 +20,7 @@ from sitetwin.learn import (
     PAPER,
     PAPER_REFINEMENT,
     AdaptiveCodec,
+    Codec,
     CsiCodec,
     CsiNetPlus,
     KltCodec,
@@ -129,7 +130,7 @@ class CodecEntry:
         return self.converged(plan) and plan.refine_effort >= self.full_refine_effort
 
 
-def choose(rule: str, base: CsiCodec, pool: Tensor, count: int, generator: torch.Generator) -> Selection:
+def choose(rule: str, base: Codec, pool: Tensor, count: int, generator: torch.Generator) -> Selection:
     """Choose target samples by the rule of that name.
 
     Args:
@@ -144,7 +145,7 @@ def choose(rule: str, base: CsiCodec, pool: Tensor, count: int, generator: torch
     return {WORST: select_highest_nmse, SPREAD: select_k_centre}[rule](base, pool, count)
 
 
-def _with_epochs(schedule: Schedule, epochs: int) -> Schedule:
+def with_epochs(schedule: Schedule, epochs: int) -> Schedule:
     """The published schedule, its milestones kept at their share of a shorter run."""
     milestones = tuple(max(1, round(m * epochs / schedule.epochs)) for m in schedule.milestones)
     return replace(schedule, epochs=epochs, milestones=milestones, score_epochs=min(schedule.score_epochs, epochs))
@@ -223,8 +224,8 @@ CSINET = CodecEntry(
             cases=(HEADLINE_CASE,),
         ),
     },
-    build=lambda plan, folder: CsiNetPlus(_with_epochs(PAPER, plan.effort), checkpoints=folder),
-    refinements=lambda plan: _by_training(_with_epochs(PAPER_REFINEMENT, plan.refine_effort), batch_norm=True),
+    build=lambda plan, folder: CsiNetPlus(with_epochs(PAPER, plan.effort), checkpoints=folder),
+    refinements=lambda plan: _by_training(with_epochs(PAPER_REFINEMENT, plan.refine_effort), batch_norm=True),
     compared=f"rehearsal, {WORST}",
     unit="epochs",
     full_effort=PAPER.epochs,

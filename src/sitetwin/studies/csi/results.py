@@ -16,6 +16,9 @@ from sitetwin.studies.records import Estimate, Number, Record, as_document, chec
 SCHEMA = "sitetwin.csi/1"
 """The schema of `results.json` that this version writes and reads."""
 
+NETWORK_SCHEMA = "sitetwin.csi-network/1"
+"""The schema of the row of a single training."""
+
 UNREFINED = "none"
 """Name of the refinement that does nothing."""
 
@@ -138,6 +141,36 @@ class Headline(Record):
     reference: str | None = None
     reference_nmse_db: Estimate | None = None
     met: bool | None = None
+
+
+class NetworkRow(Record):
+    """One training of a network by itself.
+
+    Attributes:
+        method: How it was refined; empty for a training alone.
+        n_real: Target samples of the refinement.
+        nmse_db: NMSE of the final network over the test users, dB.
+        score_db: The published score: linear mean of that NMSE over the last `score_epochs` epochs, dB.
+        seconds: Training time without the score.
+    """
+
+    codec: str
+    source: str
+    n_train: int
+    method: str = ""
+    n_real: int = 0
+    target: str
+    split: str
+    nmse_db: Number = None
+    score_db: Number = None
+    score_epochs: int = 1
+    batch: int = 32
+    epochs: int = 0
+    converged: bool = False
+    seed: int = 0
+    test_users: int = 0
+    data: str = ""
+    seconds: Number = None
 
 
 class Results(Record):
