@@ -34,6 +34,7 @@ _HOMES = {
     "face.calibrating": ("calibrate_site",),
     "face.fitting_codecs": ("fit_codec", "open_csi"),
     "face.exporting": ("export_channels", "export_paths"),
+    "face.statistical": ("statistical_channels",),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
     "rays.jobs.scene": ("site_of_paths",),
     "rays": ("Interaction", "Paths", "TraceJob", "TraceSettings", "load_paths", "save_paths"),
@@ -115,6 +116,7 @@ __all__ = [
     "save_site",
     "site",
     "site_of_paths",
+    "statistical_channels",
     "store",
     "studies",
     "tap_power_law",
@@ -142,6 +144,7 @@ if TYPE_CHECKING:
     from sitetwin.face.fitting_codecs import fit_codec, open_csi
     from sitetwin.face.places import fetch_site, open_site
     from sitetwin.face.quantities import gains
+    from sitetwin.face.statistical import statistical_channels
     from sitetwin.face.tap_powers import tap_power_law
     from sitetwin.face.tracing import trace
     from sitetwin.face.transmitters import transmitters

@@ -94,10 +94,15 @@ _IDLE = {
         (*_OF_SITES, *_OF_FIELDS, *_OF_USERS, *_TURNS, "site"),
         "to measured channels",
     ),
+    "statistical": (
+        (*_OF_SITES, *_OF_FIELDS, "bs_yaw", "bs_azimuth", "site", "axes"),
+        "to statistical channels, which know no site",
+    ),
 }
 """Options that say nothing to a kind of source, and why."""
 
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
+_STATISTICAL = "tr38901:"
 
 
 @takes_groups
@@ -106,9 +111,9 @@ def fit(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SITE|STORE|FILE",
-            help="Site whose paths are traced; paths, as `trace` wrote them; a data set, as `channels` wrote it; or a "
-            "file of measured channels (.npz, .mat, .h5).",
+            metavar="SITE|STORE|FILE|tr38901:MODEL",
+            help="Site whose paths are traced; paths, as `trace` wrote them; a data set, as `channels` wrote it; a "
+            "file of measured channels (.npz, .mat, .h5); or tr38901:umi, tr38901:cdl-a to cdl-e, which know no site.",
         ),
     ],
     to: Annotated[Path, typer.Option("--out", help="File of the codec to write.")],
@@ -163,6 +168,8 @@ def fit(
                 wanted |= {"num_taps": link.taps, "first_tap": link.first_tap, "radio": radio, "user_radio": user_radio}
                 if kind == "paths":
                     found = _of_paths(ctx, source, given, how, chosen, wanted)
+                elif kind == "statistical":
+                    found = _of_model(source, chosen, wanted)
                 else:
                     site = how.roughened(st.open_site(source))
                     how.note_assumptions(site, [link.carrier], vars(tracing.settings()))
@@ -178,6 +185,8 @@ def fit(
 
 def _kind(source: str) -> str:
     """What a source is: a site, paths, channels or a file of channels."""
+    if source.startswith(_STATISTICAL):
+        return "statistical"
     path = Path(source)
     if path.suffix.lower() in _FILES and not path.is_dir():
         return "file"
@@ -187,6 +196,15 @@ def _kind(source: str) -> str:
     from sitetwin.store import TileStore
 
     return "channels" if TileStore.open(store).configuration.get("kind") == "channels" else "paths"
+
+
+def _of_model(source: str, chosen: dict[str, Any], wanted: dict[str, Any]) -> CellCodec:
+    """A codec of statistical channels."""
+    import sitetwin as st
+
+    model, tell = source.removeprefix(_STATISTICAL), chosen["progress"]
+    wanted |= {"quantity": "delay-angle", "progress": lambda share: tell("draw", share)}
+    return st.fit_codec(st.statistical_channels(model, chosen["samples"], chosen["seed"], **wanted), **chosen)
 
 
 def _of_file(
