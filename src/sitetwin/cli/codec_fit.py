@@ -20,7 +20,7 @@ from sitetwin.errors import SiteTwinError
 if TYPE_CHECKING:
     from sitetwin.learn.cell.codec import CellCodec
 
-METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+", "omp", "etype2")
+METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+", "omp", "etype2", "hybrid", "klt-entropy", "paths")
 
 
 @option_group("Codec")
@@ -32,7 +32,8 @@ class CodecChoices:
         choice(
             *METHODS,
             help="Mixture of local KLTs, one KLT, a table of the twin's matrices, a network (adaptive, or CSINet+, "
-            "which takes hours), or what knows no site: matching pursuit, or 3GPP's enhanced Type II.",
+            "which takes hours), what knows no site (matching pursuit, 3GPP's enhanced Type II), or entropy-coded reports: "
+            "zones, free paths and coefficients (hybrid), zones alone (klt-entropy), paths alone, which know no site.",
         ),
     ] = "klt"
     bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first five.")] = 128

@@ -133,7 +133,8 @@ def read_codec(path: Path) -> CodecContent:
         if name in about.complex:
             if tensor.dtype != torch.float32 or tensor.shape[-1:] != (2,):
                 raise SiteTwinError(f"{what}: the tensor {name[:40]} has no real and imaginary parts; {_MEND}")
-            tensor = torch.view_as_complex(tensor)
+            empty = torch.zeros(tensor.shape[:-1], dtype=torch.complex64)  # torch takes no view of it
+            tensor = torch.view_as_complex(tensor) if tensor.numel() else empty
         tensors[name] = tensor
     if content_hash(about, tensors) != about.hash:
         raise SiteTwinError(f"{what} was altered since it was written: its hash is another; {_MEND}")

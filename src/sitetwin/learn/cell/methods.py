@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from sitetwin.learn.cell.coder import CellCoder, Fit
 from sitetwin.learn.cell.fixed_rate import FixedRateCoder
 from sitetwin.learn.cell.generic.etype2 import EnhancedType2Coder, etype2
 from sitetwin.learn.cell.generic.omp import OmpCoder, fit_omp
+from sitetwin.learn.cell.hybrid_coder import HybridCoder, hybrid_fit
 from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.csi.adaptive import AdaptiveCodec
 from sitetwin.learn.csi.base import CsiCodec
@@ -32,7 +34,9 @@ _NAMED: dict[str, type[CsiCodec]] = {
     "csinet+": CsiNetPlus,
 }
 
-CODERS: dict[str, type[CellCoder]] = {coder.kind: coder for coder in (FixedRateCoder, OmpCoder, EnhancedType2Coder)}
+CODERS: dict[str, type[CellCoder]] = {
+    coder.kind: coder for coder in (FixedRateCoder, OmpCoder, EnhancedType2Coder, HybridCoder)
+}
 """Coders that files can hold, by kind."""
 
 
@@ -60,15 +64,19 @@ class Method:
         learns: Whether training matrices decide more than sizes: a coder that knows no site does not learn.
         of_array: Gives what makes it for an array's rows, columns and ports, where the coder must know these; `fit` is
             then that of one row of antennas.
+        linked: Whether `fit` takes the link, too, as ``link=``.
     """
 
-    fit: Fit
+    fit: Callable[..., CellCoder]
     multiple: int = 1
     learns: bool = True
     of_array: Callable[[int, int, int], Fit] | None = None
+    linked: bool = False
 
     def fit_for(self, link: CellLink) -> Fit:
         """How a coder for the array of a link is made."""
+        if self.linked:
+            return partial(self.fit, link=link)
         if self.of_array is None:
             return self.fit
         rows, columns = link.array["rows_columns"]
@@ -121,5 +129,8 @@ METHODS: dict[str, Method] = {
     **{name: Method(_by_kind(kind), REALS) for name, kind in _NAMED.items()},
     "omp": Method(fit_omp, learns=False),
     "etype2": Method(etype2(), learns=False, of_array=etype2),
+    "hybrid": Method(hybrid_fit("hybrid"), linked=True),
+    "klt-entropy": Method(hybrid_fit("klt-entropy"), linked=True),
+    "paths": Method(hybrid_fit("paths"), learns=False, linked=True),
 }
 """Methods by name. A new one needs an entry here, and its coder one in `CODERS`."""

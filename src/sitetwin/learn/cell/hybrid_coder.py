@@ -1,0 +1,134 @@
+"""The coder of hybrid reports: zone, free paths and coefficients, entropy-coded into reports of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int, UInt8
+from torch import Tensor
+
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn.cell.coder import CellCoder, Graph, refuse_bits
+from sitetwin.learn.cell.link import CellLink
+from sitetwin.learn.csi.hybrid.fitting import fit_model, updated_model
+from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel
+from sitetwin.learn.csi.hybrid.report import read_reports, write_reports
+from sitetwin.learn.csi.hybrid.saved import arrays_of, model_of, parameters_of
+from sitetwin.learn.csi.hybrid.waves import Waves
+from sitetwin.learn.model_files import ModelFile
+
+_CONFIGS = {
+    "hybrid": HybridConfig(),
+    "klt-entropy": HybridConfig(paths=0),
+    "paths": HybridConfig(zones=0, learned=False),
+}
+
+
+class HybridCoder(CellCoder):
+    """Reports of a zone, free paths and coefficients, all of `bits` bits.
+
+    Args:
+        model: The fitted model.
+        training: Matrices that it was fitted to, which updates need.
+        weights: Their weights.
+    """
+
+    kind: ClassVar[str] = "hybrid"
+
+    def __init__(
+        self, model: HybridModel, training: Complex[Tensor, "users taps beams"], weights: Float[Tensor, " users"]
+    ) -> None:
+        self.model, self.training, self.weights = model, training, weights
+        self.shape = (model.waves.taps, model.waves.beams)
+
+    def encode(
+        self, x: Complex[Tensor, "users taps beams"]
+    ) -> tuple[UInt8[np.ndarray, " bytes"], Int[np.ndarray, " users"]]:
+        """See `CellCoder.encode`."""
+        symbols, _ = self.model.searched(x)
+        reports = np.zeros((len(x), (self.model.bits + 7) // 8), np.uint8)
+        fits = write_reports(self.model.tables, symbols, self.model.bits, reports)
+        if not fits.all():  # lengths are summed in single precision: one report in very many is longer than its sum
+            symbols[~fits] = self.model.silence
+            write_reports(self.model.tables, symbols, self.model.bits, reports)
+        return reports.ravel(), np.full(len(x), self.model.bits, np.int64)
+
+    def decode(
+        self, payload: UInt8[np.ndarray, " bytes"], bits: Int[np.ndarray, " users"]
+    ) -> Complex[Tensor, "users taps beams"]:
+        """See `CellCoder.decode`. Any bits of the right number are a report, damaged ones that of another matrix."""
+        refuse_bits(bits, self.model.bits, "this codec")
+        symbols = np.zeros((len(bits), self.model.symbols), np.int64)
+        reports = payload.reshape(len(bits), (self.model.bits + 7) // 8)
+        read_reports(self.model.tables, reports, self.model.bits, symbols)
+        return self.model.rebuilt(symbols)
+
+    def update(self, x: Complex[Tensor, "users taps beams"], rng: torch.Generator) -> HybridCoder:
+        """See `CellCoder.update`."""
+        if not self.model.config.zones:
+            raise SiteTwinError("this codec of paths knows no site and learns none; update a hybrid codec")
+        return HybridCoder(*updated_model(self.model, self.training, self.weights, x, rng))
+
+    def encoder_graph(self) -> Graph:
+        """See `CellCoder.encoder_graph`."""
+        raise SiteTwinError("the search of a hybrid codec is no graph; export a codec of the method klt")
+
+    def decoder_graph(self) -> Graph:
+        """See `CellCoder.decoder_graph`."""
+        raise SiteTwinError("the reader of a hybrid codec is no graph; export a codec of the method klt")
+
+    def facts(self) -> dict[str, Any]:
+        """See `CellCoder.facts`."""
+        config, zones = self.model.config, self.model.zones
+        return {
+            "codec": next((name for name, one in _CONFIGS.items() if one == config), self.kind),
+            "bits": self.model.bits,
+            "zones": len(zones.bases),
+            "most_paths": config.paths,
+            "most_coefficients": zones.bases.shape[2],
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        """See `CellCoder.parameters`."""
+        return parameters_of(self.model)
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        """See `CellCoder.arrays`."""
+        return {**arrays_of(self.model), "training": self.training, "weights": self.weights}
+
+    @classmethod
+    def restored(cls, file: ModelFile, shape: tuple[int, int]) -> HybridCoder:
+        """See `CellCoder.restored`."""
+        model = model_of(file, shape)
+        training = file.array("training", "users taps beams", torch.complex64)
+        weights = file.array("weights", "users", torch.float32)
+        if training.shape[1:] != shape or bool((weights <= 0).any()):
+            raise file.refusal("its training matrices are not of the size of its matrices")
+        return cls(model, training, weights)
+
+
+def hybrid_fit(name: str) -> Callable[..., CellCoder]:
+    """How a method of this coder is fitted: as a `Fit`, and with the link.
+
+    Args:
+        name: "hybrid"; "klt-entropy", its zones and coefficients without free paths; or "paths", free paths alone,
+            which know no site.
+    """
+    config = _CONFIGS[name]
+
+    def fit(x: Tensor, bits: int, rng: torch.Generator, link: CellLink) -> CellCoder:
+        rows, columns = link.array["rows_columns"]
+        if rows != 1 or len(link.array["port_slants_deg"]) != 1:
+            raise SiteTwinError(
+                f"the method '{name}' knows linear arrays of one polarisation, and this one is {link.array_name}; "
+                "choose the method klt"
+            )
+        waves = Waves(link.taps, columns, link.subcarriers, link.first_tap)
+        model = fit_model(config, waves, bits, x, torch.ones(len(x)), rng)
+        kept = x if config.zones else x[:0]
+        return HybridCoder(model, kept, torch.ones(len(kept)))
+
+    return fit

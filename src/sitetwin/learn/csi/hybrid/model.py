@@ -1,0 +1,247 @@
+"""The fitted model of a hybrid codec, and what it makes of matrices: symbols of reports, and matrices again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float32, Int64
+from torch import Tensor
+
+from sitetwin.learn.csi.hybrid.frequencies import amplitude_tables, coefficient_tables, cumulative, lengths
+from sitetwin.learn.csi.hybrid.paths import Grid
+from sitetwin.learn.csi.hybrid.report import (
+    EACH,
+    FIRST,
+    KEPT,
+    LARGEST,
+    OCTAVE,
+    PATHS,
+    STEP,
+    STEPS,
+    ZONE,
+    Tables,
+    cells_of,
+    level_of,
+    phases_of,
+    step_of,
+)
+from sitetwin.learn.csi.hybrid.search import Best, Prices, Task, search
+from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
+from sitetwin.learn.csi.hybrid.zones import Zones
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """How a hybrid codec is fitted and used.
+
+    Attributes:
+        zones: Most zones; 0 for none, which leaves paths alone.
+        members: Training matrices for each zone, at least and on average.
+        rank: Most coefficients of a report.
+        chosen: Directions by which a zone is chosen, and beside which paths are sought.
+        paths: Most free paths of a report; 0 for none.
+        candidates: Zones that are tried for each matrix.
+        floor: Share of the training energy that the common front-end may lose.
+        learned: Whether the frequencies of steps, counts and places are those of the training matrices, in place of
+            equal ones.
+    """
+
+    zones: int = 256
+    members: int = 16
+    rank: int = 40
+    chosen: int = 15
+    paths: int = 8
+    candidates: int = 2
+    floor: float = 1e-4
+    learned: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class HybridModel:
+    """What both ends hold.
+
+    Attributes:
+        config: How it was fitted.
+        waves: The grid of taps and beams.
+        bits: Bits of a report.
+        zones: Subspaces in which paths are real, see `Waves.turned`.
+        tables: Frequencies.
+    """
+
+    config: HybridConfig
+    waves: Waves
+    bits: int
+    zones: Zones
+    tables: Tables
+
+    @cached_property
+    def task(self) -> Task:
+        """What the search needs."""
+        t = self.tables
+        alphabets = (t.steps, t.zones, t.paths, t.kept, t.first, t.next, t.places, t.coefficients)
+        cells = [2 * math.log2(cells_of(q)) + math.log2(phases_of(q)) for q in range(1, LARGEST + 1)]
+        prices = Prices(*(lengths(edges) for edges in alphabets), np.array([0.0, *cells], np.float32))
+        grid = Grid(self.waves.subcarriers, *self.waves.tables())
+        return Task(grid, t, prices, self.bits, self.config.paths, self.config.chosen)
+
+    @property
+    def silence(self) -> Int64[np.ndarray, " symbols"]:
+        """The symbols of the report that says nothing: no zone and no path."""
+        symbols = np.zeros(self.symbols, np.int64)
+        symbols[ZONE] = len(self.zones.bases)
+        return symbols
+
+    @property
+    def least_bits(self) -> float:
+        """Bits of that report."""
+        prices = self.task.prices
+        return float(prices.steps[0] + prices.zones[-1] + prices.paths[1, 0])
+
+    @property
+    def symbols(self) -> int:
+        """Places for the symbols of one report."""
+        return FIRST + EACH * self.config.paths + 2 * self.zones.bases.shape[2]
+
+    def searched(
+        self, x: Complex[Tensor, "users taps beams"]
+    ) -> tuple[Int64[np.ndarray, "users symbols"], Float32[np.ndarray, " users"]]:
+        """The symbols of the best reports, and their squared errors."""
+        flat = self.waves.turned(x).flatten(1)
+        parts = np.ascontiguousarray(np.stack([flat.real.numpy(), flat.imag.numpy()], axis=1).astype(np.float32))
+        energy = (parts.astype(np.float64) ** 2).sum((1, 2))
+        best = Best((energy * (1 + 1e-6) + 1e-12).astype(np.float32), np.tile(self.silence, (len(x), 1)))
+        everyone = np.arange(len(x))
+        none = np.zeros((0, flat.shape[1]), np.float32)
+        if self.config.paths:
+            search(self.task, parts, everyone, len(self.zones.bases), none, none, best)
+        if len(self.zones.bases):
+            near = self.zones.nearest(self.zones.coordinates(flat), self.config.chosen, self.config.candidates).numpy()
+            for zone in np.unique(near):
+                basis = self.zones.basis(int(zone))
+                real, imaginary = (np.ascontiguousarray(part.numpy()) for part in (basis.real, basis.imag))
+                search(self.task, parts, everyone[(near == zone).any(axis=1)], int(zone), real, imaginary, best)
+        return best.symbols, best.error
+
+    def rebuilt(self, symbols: Int64[np.ndarray, "users symbols"]) -> Complex[Tensor, "users taps beams"]:
+        """The matrices of symbols."""
+        paths = torch.from_numpy(self.paths_of(symbols))
+        flat = paths.flatten(1)
+        coefficients = torch.from_numpy(self.coefficients_of(symbols))
+        for zone in np.unique(symbols[:, ZONE]).tolist():
+            if zone < len(self.zones.bases):
+                rows = torch.from_numpy((symbols[:, ZONE] == zone).nonzero()[0])
+                flat[rows] += coefficients[rows] @ self.zones.basis(zone)
+        return self.waves.turned_back(flat.unflatten(1, (self.waves.taps, self.waves.beams)))
+
+    def paths_of(self, symbols: Int64[np.ndarray, "users symbols"]) -> np.ndarray:
+        """(users, taps, beams) complex64, the sum of the paths of reports."""
+        waves = self.waves
+        x = np.zeros((len(symbols), waves.taps, waves.beams), np.complex64)
+        d, b = np.zeros((3, waves.taps)), np.zeros((3, waves.beams))
+        for user, one in enumerate(symbols):
+            for path in range(one[PATHS]):
+                q, place, delay, angle, phase = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
+                cells = cells_of(q)
+                row, column = divmod(place, waves.angle_bins)
+                kernel((row + (delay + 0.5) / cells) / BINS_PER_TAP - MARGIN, waves.subcarriers, *d)
+                kernel((column + (angle + 0.5) / cells) / BINS_PER_TAP, waves.beams, *b)
+                gain = q * step_of(one[STEP]) * np.exp(2j * np.pi * phase / phases_of(q))
+                x[user] += (gain * d[0][:, None] * b[0]).astype(np.complex64)
+        return x
+
+    def coefficients_of(self, symbols: Int64[np.ndarray, "users symbols"]) -> np.ndarray:
+        """(users, rank) complex64, the coefficients of reports."""
+        rank, at = self.zones.bases.shape[2], FIRST + EACH * self.config.paths
+        values = np.zeros((len(symbols), rank, 2), np.float32)
+        for user, one in enumerate(symbols):
+            size = step_of(one[STEP])
+            for k in range(one[KEPT]):
+                level = level_of(self.tables, one[ZONE], one[PATHS], k, one[STEP])
+                values[user, k] = self.tables.points[level, one[at + 2 * k : at + 2 * k + 2] + LARGEST] * size
+        return values.view(np.complex64)[..., 0]
+
+
+def first_tables(config: HybridConfig, waves: Waves, zones: Zones) -> Tables:
+    """Tables before anything was learned of reports: equal frequencies, but those of zones and coefficients."""
+    count, rank = zones.levels.shape
+    coefficients, points = coefficient_tables()
+    usage = np.concatenate([zones.usage.double().numpy() + 1, [max(1.0, 0.02 * float(zones.usage.sum()))]])
+    levels = np.round(OCTAVE / 2 * np.log2(np.maximum(zones.levels.double().numpy() / 2, 1e-12))).astype(np.int64)
+    return Tables(
+        steps=cumulative(np.ones(STEPS)),
+        zones=cumulative(usage),
+        paths=cumulative(np.ones((2, config.paths + 1))),
+        kept=cumulative(np.ones((config.paths + 1, rank + 1))),
+        first=amplitude_tables(0.0),
+        next=amplitude_tables(0.5),
+        places=cumulative(np.ones(waves.delay_bins * waves.angle_bins)),
+        coefficients=coefficients,
+        points=points,
+        levels=levels.reshape(count, rank),
+        shifts=np.zeros((config.paths + 1, rank), np.int64),
+    )
+
+
+def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> HybridModel:
+    """The model with the frequencies that reports of some matrices have."""
+    symbols, _ = model.searched(x)
+    t, config, waves = model.tables, model.config, model.waves
+    count = len(model.zones.bases)
+    bare = (symbols[:, ZONE] == count).astype(np.int64)
+    steps = np.convolve(np.bincount(symbols[:, STEP], minlength=STEPS), (1, 2, 1), "same") + 0.5
+    paths = np.full((2, config.paths + 1), 0.5)
+    np.add.at(paths, (bare, symbols[:, PATHS]), 1)
+    rank = t.levels.shape[1]
+    kept = np.full((config.paths + 1, rank + 1), 0.05)
+    within = bare == 0
+    np.add.at(kept, (symbols[within, PATHS], symbols[within, KEPT]), 1.0)
+    kept += kept.sum(axis=0) * (4 / max(within.sum(), 4))
+    kernel_ = np.array([1, 2, 3, 2, 1]) / 9
+    kept = np.apply_along_axis(lambda row: np.convolve(row, kernel_, "same") + 1e-3, 1, kept)
+    zones = np.diff(t.zones).astype(np.float64)
+    zones = zones / zones[:-1].sum() * (1 - bare.mean()) if count else zones
+    zones[-1] = max(bare.mean(), 0.005) if count else 1.0
+    places = np.zeros((waves.delay_bins, waves.angle_bins))
+    for one in symbols:
+        for path in range(one[PATHS]):
+            places[divmod(one[FIRST + EACH * path + 1], waves.angle_bins)] += 1
+    places = _smoothed(places)
+    places = 0.85 * places / max(places.sum(), 1e-9) + 0.15 / places.size
+    tables = t._replace(
+        steps=cumulative(steps),
+        zones=cumulative(zones),
+        paths=cumulative(paths),
+        kept=cumulative(kept),
+        places=cumulative(places.ravel()),
+        shifts=_shifts(model, x, symbols),
+    )
+    return replace(model, tables=tables)
+
+
+def _smoothed(places: np.ndarray) -> np.ndarray:
+    k = np.array([1, 2, 3, 2, 1]) / 9
+    places = np.apply_along_axis(lambda row: np.convolve(row, k, "same"), 0, places)
+    return np.apply_along_axis(lambda row: np.convolve(np.pad(row, 2, "wrap"), k, "valid"), 1, places)
+
+
+def _shifts(model: HybridModel, x: Tensor, symbols: np.ndarray) -> np.ndarray:
+    """By how many levels coefficients beside so many paths are stronger than the zone's."""
+    levels = model.tables.levels
+    count, rank = levels.shape
+    sums, weights = np.zeros((model.config.paths + 1, rank)), np.zeros(model.config.paths + 1)
+    left = model.waves.turned(x).flatten(1) - torch.from_numpy(model.paths_of(symbols)).flatten(1)
+    for zone in np.unique(symbols[:, ZONE]).tolist():
+        if zone == count:
+            continue
+        rows = (symbols[:, ZONE] == zone).nonzero()[0]
+        power = (left[torch.from_numpy(rows)] @ model.zones.basis(zone).conj().T).abs().square().double().numpy() / 2
+        ratio = power / 2.0 ** (2 * levels[zone] / OCTAVE)
+        np.add.at(sums, symbols[rows, PATHS], np.minimum(ratio, 50.0))
+        np.add.at(weights, symbols[rows, PATHS], 1.0)
+    whole = (sums.sum(0) + 4) / (weights.sum() + 4)
+    ratios = (sums + 8 * whole) / (weights[:, None] + 8)
+    return np.round(OCTAVE / 2 * np.log2(ratios)).astype(np.int64).clip(-40, 40)

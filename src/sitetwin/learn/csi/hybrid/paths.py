@@ -1,0 +1,266 @@
+"""Free paths of a matrix, found one after another beside a zone's subspace, and their gains by joint least squares."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from sitetwin.compiled import compiled
+from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, kernel
+
+_ROUNDS = 2  # of Newton's steps for each path, each time that the paths are looked at
+_RIDGE = 1e-3
+
+
+class Grid(NamedTuple):
+    """The grid of taps and beams, and kernels at the centres of all bins.
+
+    Attributes:
+        subcarriers: Subcarriers.
+        delays: Kernels of delay.
+        angles: Kernels of angle.
+    """
+
+    subcarriers: int
+    delays: Float32[np.ndarray, "delay_bins taps"]
+    angles: Float32[np.ndarray, "angle_bins beams"]
+
+
+class Found(NamedTuple):
+    """Paths of one matrix, and room to work.
+
+    Attributes:
+        place: Delay in taps and angle in beams.
+        delay: Kernel of each path over the taps.
+        angle: Kernel of each path over the beams.
+        inside: Coefficients of each path within the zone's subspace, real and imaginary part.
+        gain: Complex gains.
+        gram: Products of the paths outside the subspace.
+        right: Products of the paths with the matrix there.
+    """
+
+    place: Float64[np.ndarray, "paths 2"]
+    delay: Float32[np.ndarray, "paths taps"]
+    angle: Float32[np.ndarray, "paths beams"]
+    inside: Float32[np.ndarray, "2 paths rank"]
+    gain: np.ndarray
+    gram: np.ndarray
+    right: np.ndarray
+
+
+@compiled(divisions_checked=False)
+def room(paths, taps, beams, rank):
+    """Room for the paths of one matrix."""
+    return Found(
+        np.zeros((paths, 2)),
+        np.zeros((paths, taps), np.float32),
+        np.zeros((paths, beams), np.float32),
+        np.zeros((2, paths, rank), np.float32),
+        np.zeros(paths, np.complex128),
+        np.zeros((paths, paths), np.complex128),
+        np.zeros(paths, np.complex128),
+    )
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def project(real, imaginary, rank, x, found):
+    """Write ``U^H x`` for the first `rank` directions (rows of their conjugates' real and imaginary parts)."""
+    for j in range(rank):
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for k in range(x.shape[1]):
+            a += real[j, k] * x[0, k]
+            b += imaginary[j, k] * x[1, k]
+            c += real[j, k] * x[1, k]
+            d += imaginary[j, k] * x[0, k]
+        found[0, j], found[1, j] = a + b, c - d
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def project_path(real, imaginary, rank, delay, angle, wave, found):
+    """Write ``U^H a`` of a path with real kernels; `wave` takes the path itself."""
+    beams = len(angle)
+    for n in range(len(delay)):
+        for m in range(beams):
+            wave[n * beams + m] = delay[n] * angle[m]
+    for j in range(rank):
+        a, b = np.float32(0), np.float32(0)
+        for k in range(len(wave)):
+            a += real[j, k] * wave[k]
+            b += imaginary[j, k] * wave[k]
+        found[0, j], found[1, j] = a, -b
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def subtract(real, imaginary, weights, x):
+    """Take ``U w`` off a matrix."""
+    for j in range(weights.shape[1]):
+        a, b = weights[0, j], weights[1, j]
+        for k in range(x.shape[1]):
+            x[0, k] -= real[j, k] * a - imaginary[j, k] * b
+            x[1, k] -= real[j, k] * b + imaginary[j, k] * a
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def add_path(delay, angle, gain, x):
+    """Add a path to a matrix."""
+    a, b, beams = np.float32(gain.real), np.float32(gain.imag), len(angle)
+    for n in range(len(delay)):
+        p, q = a * delay[n], b * delay[n]
+        for m in range(beams):
+            x[0, n * beams + m] += p * angle[m]
+            x[1, n * beams + m] += q * angle[m]
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def overlap(delay, angle, x):
+    """``a^T x`` of a path and a matrix."""
+    real, imaginary, beams = 0.0, 0.0, len(angle)
+    for n in range(len(delay)):
+        a, b = np.float32(0), np.float32(0)
+        for m in range(beams):
+            a += angle[m] * x[0, n * beams + m]
+            b += angle[m] * x[1, n * beams + m]
+        real += delay[n] * a
+        imaginary += delay[n] * b
+    return complex(real, imaginary)
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def strongest(grid, x, place):
+    """Write delay and angle of the bin where a matrix has most of a path."""
+    taps, beams = grid.delays.shape[1], grid.angles.shape[1]
+    best, at = np.float32(-1), 0
+    count = len(grid.angles)
+    first = np.dot(grid.delays, x[0].reshape(taps, beams))
+    second = np.dot(grid.delays, x[1].reshape(taps, beams))
+    a, b = np.dot(first, grid.angles.T).ravel(), np.dot(second, grid.angles.T).ravel()
+    for k in range(len(a)):
+        power = a[k] * a[k] + b[k] * b[k]
+        if power > best:
+            best, at = power, k
+    place[0] = (at // count + 0.5) / BINS_PER_TAP - MARGIN
+    place[1] = (at % count + 0.5) / BINS_PER_TAP
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def refine(grid, x, place):
+    """Move a path to where a matrix has most of it, by Newton's steps on the power, each within half a bin."""
+    taps, beams = grid.delays.shape[1], grid.angles.shape[1]
+    d, b = np.zeros((3, taps), np.float32), np.zeros((3, beams), np.float32)
+    rows = np.zeros((6, taps), np.float32)  # x b, x b', x b''
+    for _ in range(_ROUNDS):
+        kernel(place[0], grid.subcarriers, d[0], d[1], d[2])
+        kernel(place[1], beams, b[0], b[1], b[2])
+        for n in range(taps):
+            for part in range(2):
+                s0, s1, s2 = np.float32(0), np.float32(0), np.float32(0)
+                for m in range(beams):
+                    value = x[part, n * beams + m]
+                    s0 += value * b[0, m]
+                    s1 += value * b[1, m]
+                    s2 += value * b[2, m]
+                rows[3 * part, n], rows[3 * part + 1, n], rows[3 * part + 2, n] = s0, s1, s2
+        s, st, stt = _along(d, 0, rows, 0), _along(d, 1, rows, 0), _along(d, 2, rows, 0)
+        su, suu, stu = _along(d, 0, rows, 1), _along(d, 0, rows, 2), _along(d, 1, rows, 1)
+        # power P = |s|^2 and its derivatives
+        gt, gu = 2 * (s.conjugate() * st).real, 2 * (s.conjugate() * su).real
+        htt = 2 * ((s.conjugate() * stt).real + abs(st) ** 2)
+        huu = 2 * ((s.conjugate() * suu).real + abs(su) ** 2)
+        htu = 2 * ((s.conjugate() * stu).real + (st.conjugate() * su).real)
+        turn = htt * huu - htu * htu
+        if htt < 0 and turn > 0:
+            dt, du = -(huu * gt - htu * gu) / turn, -(htt * gu - htu * gt) / turn
+        else:
+            size = max(abs(gt), abs(gu), 1e-30)
+            dt, du = 0.1 * gt / size, 0.1 * gu / size
+        place[0] += min(max(dt, -0.25), 0.25)
+        place[1] += min(max(du, -0.25), 0.25)
+        place[0] = min(max(place[0], -MARGIN + 1e-3), taps + MARGIN - 1e-3)
+        place[1] = place[1] % beams
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def _along(d, order, rows, which):
+    a, b = np.float32(0), np.float32(0)
+    for n in range(d.shape[1]):
+        a += d[order, n] * rows[which, n]
+        b += d[order, n] * rows[3 + which, n]
+    return complex(a, b)
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def equations(found, paths, rank, matrix_inside, x):
+    """Write the normal equations of the gains of paths beside the first `rank` directions of a subspace."""
+    inside = found.inside
+    for i in range(paths):
+        right = overlap(found.delay[i], found.angle[i], x)
+        for j in range(rank):
+            a, b = inside[0, i, j], inside[1, i, j]
+            c, d = matrix_inside[0, j], matrix_inside[1, j]
+            right -= complex(a * c + b * d, a * d - b * c)
+        found.right[i] = right
+        for k in range(i + 1):
+            p, q = 0.0, 0.0
+            for n in range(found.delay.shape[1]):
+                p += found.delay[i, n] * found.delay[k, n]
+            for m in range(found.angle.shape[1]):
+                q += found.angle[i, m] * found.angle[k, m]
+            value = complex(p * q, 0.0)
+            for j in range(rank):
+                a, b = inside[0, i, j], inside[1, i, j]
+                c, d = inside[0, k, j], inside[1, k, j]
+                value -= complex(a * c + b * d, a * d - b * c)
+            found.gram[i, k] = value
+            found.gram[k, i] = value.conjugate()
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def remainder(found, paths, x):
+    """Energy of a matrix without its paths."""
+    error = 0.0
+    for k in range(x.shape[1]):
+        error += x[0, k] * x[0, k] + x[1, k] * x[1, k]
+    for i in range(paths):
+        gain = found.gain[i]
+        error -= 2 * (gain.conjugate() * overlap(found.delay[i], found.angle[i], x)).real
+        for k in range(paths):
+            p, q = 0.0, 0.0
+            for n in range(found.delay.shape[1]):
+                p += found.delay[i, n] * found.delay[k, n]
+            for m in range(found.angle.shape[1]):
+                q += found.angle[i, m] * found.angle[k, m]
+            error += p * q * (gain.conjugate() * found.gain[k]).real
+    return error
+
+
+@compiled(divisions_checked=False)
+def solve(gram, right, begin, paths, gain):
+    """Write the gains from number `begin` on that solve the normal equations with the earlier ones as they are."""
+    size = paths - begin
+    a = np.zeros((size, size), np.complex128)
+    b = np.zeros(size, np.complex128)
+    for i in range(size):
+        b[i] = right[begin + i]
+        for k in range(begin):
+            b[i] -= gram[begin + i, k] * gain[k]
+        for k in range(size):
+            a[i, k] = gram[begin + i, begin + k]
+        a[i, i] += _RIDGE
+    for i in range(size):  # Cholesky
+        for k in range(i + 1):
+            value = a[i, k]
+            for j in range(k):
+                value -= a[i, j] * a[k, j].conjugate()
+            if k == i:
+                a[i, i] = complex(np.sqrt(max(value.real, 1e-9)), 0.0)
+            else:
+                a[i, k] = value / a[k, k].real
+    for i in range(size):
+        for j in range(i):
+            b[i] -= a[i, j] * b[j]
+        b[i] /= a[i, i].real
+    for i in range(size - 1, -1, -1):
+        for j in range(i + 1, size):
+            b[i] -= a[j, i].conjugate() * b[j]
+        b[i] /= a[i, i].real
+        gain[begin + i] = b[i]

@@ -1,0 +1,88 @@
+"""A hybrid model as plain numbers, and back; nothing of a file is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel, first_tables
+from sitetwin.learn.csi.hybrid.range_coder import TOTAL
+from sitetwin.learn.csi.hybrid.report import STEPS
+from sitetwin.learn.csi.hybrid.waves import Waves
+from sitetwin.learn.csi.hybrid.zones import Zones
+from sitetwin.learn.model_files import ModelFile
+
+_MOST = {"bits": 1 << 14, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
+
+
+def parameters_of(model: HybridModel) -> dict[str, Any]:
+    """Parameters, JSON-serialisable."""
+    waves = {"subcarriers": model.waves.subcarriers, "first_tap": model.waves.first_tap}
+    return {"config": asdict(model.config), "bits": model.bits, **waves}
+
+
+def arrays_of(model: HybridModel) -> Mapping[str, Tensor]:
+    """Numbers of the subspaces and the frequencies that are not the same for all models."""
+    zones, tables = model.zones, model.tables
+    named = {name: getattr(tables, name) for name in ("steps", "zones", "paths", "kept", "places", "levels", "shifts")}
+    return {
+        "front": zones.front,
+        "bases": zones.bases,
+        "powers": zones.levels,
+        "usage": zones.usage,
+        **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in named.items()},
+    }
+
+
+def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
+    """The model of a file.
+
+    Raises:
+        SiteTwinError: The content makes no model.
+    """
+    config = file.parameter("config", HybridConfig)
+    bits, subcarriers, first = (file.parameter(name, int) for name in ("bits", "subcarriers", "first_tap"))
+    sizes = {**{name: getattr(config, name) for name in ("paths", "rank", "chosen", "candidates")}, "bits": bits}
+    if any(not 0 <= size <= _MOST[name] for name, size in sizes.items()) or min(bits, config.candidates) < 1:
+        raise file.refusal("its sizes are out of range")
+    if not (max(shape) <= subcarriers <= _MOST["subcarriers"] and abs(first) <= subcarriers) and shape[0] > subcarriers:
+        raise file.refusal("its taps are not those of its subcarriers")
+    waves = Waves(*shape, subcarriers, first)
+    zones = Zones(
+        file.array("front", "size front", torch.complex64),
+        file.array("bases", "zones front rank", torch.complex64),
+        file.array("powers", "zones rank", torch.float32),
+        file.array("usage", "zones", torch.float32),
+    )
+    count, rank = zones.levels.shape
+    if len(zones.front) != shape[0] * shape[1] or rank > config.rank:
+        raise file.refusal("its subspaces are not of the size of the matrices")
+    found = {name: file.arrays.get(name) for name in ("steps", "zones", "paths", "kept", "places", "levels", "shifts")}
+    expected = {
+        "steps": (STEPS + 1,),
+        "zones": (count + 2,),
+        "paths": (2, config.paths + 2),
+        "kept": (config.paths + 1, rank + 2),
+        "places": (waves.delay_bins * waves.angle_bins + 1,),
+        "levels": (count, rank),
+        "shifts": (config.paths + 1, rank),
+    }
+    for name, size in expected.items():
+        tensor = found[name]
+        if tensor is None or tensor.dtype != torch.int64 or tuple(tensor.shape) != size:
+            raise file.refusal(f"the array {name} is missing or of another size")
+        if name not in ("levels", "shifts"):
+            rising = bool((tensor[..., 1:] > tensor[..., :-1]).all())
+            if not (rising and bool((tensor[..., 0] == 0).all() and (tensor[..., -1] == TOTAL).all())):
+                raise file.refusal(f"the frequencies {name} are none")
+        elif bool((tensor.abs() > 1 << 12).any()):
+            raise file.refusal(f"the array {name} is out of range")
+    tables = first_tables(config, waves, zones)._replace(
+        **{name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
+    )
+    return HybridModel(config, waves, bits, zones, tables)

@@ -1,0 +1,176 @@
+"""Reports of zones, free paths and coefficients: laws of their bits, their errors and their refusals."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from tests.learn.cell.conftest import AXES, GRID, LINK
+
+from sitetwin.channel import Radio
+from sitetwin.errors import SiteTwinError
+from sitetwin.learn import CellCodec, CellLink, Reports, nmse
+from sitetwin.learn.cell.hybrid_coder import HybridCoder
+from sitetwin.learn.csi.hybrid.frequencies import cumulative, lengths
+from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
+from sitetwin.learn.csi.hybrid.waves import Waves, kernel
+
+METHODS = ("hybrid", "klt-entropy", "paths")
+
+
+@pytest.fixture(scope="module")
+def codecs(channels):
+    return {name: CellCodec(name, bits=96).fit(channels, axes=AXES, link=LINK) for name in METHODS}
+
+
+@settings(deadline=None, max_examples=60)
+@given(some.data())
+def test_symbols_come_back_from_bits_alone_and_no_bit_is_lost(data):
+    rng = np.random.default_rng(data.draw(some.integers(0, 2**32)))
+    sizes = data.draw(some.lists(some.integers(1, 40), min_size=1, max_size=40))
+    length = data.draw(some.integers(1, 200))
+    edges = [cumulative(rng.random(size) ** 4 + 1e-9) if size % 3 else None for size in sizes]
+    symbols = [int(rng.integers(size)) for size in sizes]
+    report, state = np.zeros((length + 7) // 8, np.uint8), np.zeros(5, np.int64)
+    begin(state, length)
+    bits = 0.0
+    for size, symbol, known in zip(sizes, symbols, edges, strict=True):
+        if known is None:
+            code_flat(state, report, False, size, symbol)
+        else:
+            code(state, report, False, known, symbol)
+        bits += np.log2(size) if known is None else float(lengths(known)[symbol])
+    fits = finish(state, report)
+    assert fits or bits > length - 0.02
+    if fits:
+        begin_reading(state, length, report)
+        for size, symbol, known in zip(sizes, symbols, edges, strict=True):
+            found = code_flat(state, report, True, size, 0) if known is None else code(state, report, True, known, 0)
+            assert found == symbol
+
+
+def test_a_path_is_a_real_matrix_of_rank_one():
+    turns, delay = 0.213, 3.37
+    response = np.exp(-2j * np.pi * GRID.index.numpy() * delay / 64)[:, None] * np.exp(
+        2j * np.pi * turns * np.arange(16)
+    )
+    x = LINK.beams(LINK.taps_of(torch.from_numpy(response[None].astype(np.complex64))))
+    y = Waves(12, 16, 64, 0).turned(x)[0].numpy()
+    d, b = np.zeros((3, 12)), np.zeros((3, 16))
+    kernel(delay, 64, *d)
+    kernel(16 * turns + 8, 16, *b)
+    wave = d[0][:, None] * b[0]
+    gain = (wave * y).sum() / (wave * wave).sum()
+    assert np.abs(y - gain * wave).max() < 1e-5 * np.abs(y).max()
+
+
+@settings(deadline=None, max_examples=50)
+@given(place=some.floats(-3, 19), size=some.integers(19, 300))
+def test_slopes_of_kernels_are_those_of_differences(place, size):
+    here, after, before = (np.zeros((3, 16)) for _ in range(3))
+    for where, out in ((place, here), (place + 1e-4, after), (place - 1e-4, before)):
+        kernel(where, size, *out)
+    assert np.abs((after[0] - before[0]) / 2e-4 - here[1]).max() < 1e-6
+    assert np.abs((after[1] - before[1]) / 2e-4 - here[2]).max() < 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reports_are_within_their_bits_and_say_what_the_search_found(codecs, others, method):
+    codec = codecs[method]
+    x = codec.matrices(others, axes=AXES).csi.x
+    payload, bits = codec.coder.encode(x)
+    assert set(bits.tolist()) == {96}
+    assert len(payload) == 12 * len(x)
+    found = nmse(x, codec.coder.decode(payload, bits)).numpy()
+    assert found == pytest.approx(codec.coder.model.searched(x)[1], abs=2e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_more_bits_are_never_worse_in_the_mean(channels, others, method):
+    errors = [
+        CellCodec(method, bits=bits).fit(channels, axes=AXES, link=LINK).errors(others[:60], axes=AXES).mean()
+        for bits in (40, 80, 160)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_a_matrix_of_one_path_comes_back_to_the_rounding(codecs):
+    rng = np.random.default_rng(1)
+    delay, turns, phase = rng.uniform(1, 10, 40), rng.uniform(-0.45, 0.45, 40), rng.uniform(0, 6.28, 40)
+    band = np.exp(-2j * np.pi * GRID.index.numpy() * delay[:, None] / 64)
+    array = np.exp(2j * np.pi * turns[:, None] * np.arange(16) + 1j * phase[:, None])
+    errors = codecs["paths"].errors((array[:, :, None] * band[:, None]).astype(np.complex64), axes=AXES)
+    # some 88 bits for four numbers, of which delay and angle count for 1.8 of the others: far below -40 dB
+    assert errors.max() < 1e-4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_common_phase_changes_no_error(codecs, others, method):
+    coder = codecs[method].coder
+    x = codecs[method].matrices(others[:40], axes=AXES).csi.x
+    turned = x * torch.polar(torch.ones(40), torch.linspace(0, 6, 40))[:, None, None]
+    mine, theirs = nmse(x, coder.recovered(x)).mean(), nmse(turned, coder.recovered(turned)).mean()
+    assert float(theirs) == pytest.approx(float(mine), rel=0.1)  # the phases are rounded elsewhere
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_damaged_reports_are_those_of_other_matrices(codecs, method):
+    coder = codecs[method].coder
+    payload = np.random.default_rng(0).integers(0, 256, 12 * 200).astype(np.uint8)
+    found = coder.decode(payload, np.full(200, 96))
+    assert bool(torch.isfinite(torch.view_as_real(found)).all())
+    with pytest.raises(SiteTwinError, match=r"the report of user 1 has 95 bits, and one of this codec has 96"):
+        coder.decode(payload[:24], np.array([96, 95]))
+
+
+def test_the_site_helps(codecs, others):
+    scores = {name: codec.score(others, axes=AXES) for name, codec in codecs.items()}
+    assert scores["hybrid"] > max(scores["paths"], scores["klt-entropy"] - 0.2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_codec_survives_its_file(codecs, others, method, tmp_path):
+    codec = codecs[method]
+    codec.save(tmp_path / "a.codec")
+    again = CellCodec.load(tmp_path / "a.codec")
+    assert (again.hash, again.bits, again.facts()) == (codec.hash, 96, codec.facts())
+    reports = codec.encode(others, axes=AXES)
+    assert np.array_equal(again.encode(others, axes=AXES).payload, reports.payload)
+    assert np.array_equal(again.decode(reports).values, codec.decode(reports).values)
+
+
+def test_an_update_knows_measured_channels_and_refuses_older_reports(codecs, others):
+    old = codecs["hybrid"]
+    new = old.update(others[:60], 40, axes=AXES)
+    assert new.score(others[60:], axes=AXES) > old.score(others[60:], axes=AXES) - 0.5
+    reports = old.encode(others[60:], axes=AXES)
+    with pytest.raises(SiteTwinError, match=r"of version 1 of this codec, and this is version 2"):
+        new.decode(Reports(reports.payload, reports.bits, reports.codec, reports.version))
+    with pytest.raises(SiteTwinError, match=r"codec of paths knows no site"):
+        codecs["paths"].update(others[:60], 40, axes=AXES)
+
+
+def test_too_few_bits_and_planar_arrays_are_refused(channels):
+    with pytest.raises(SiteTwinError, match=r"3 bits are too few for a report of this method; give at least"):
+        CellCodec("paths", bits=3).fit(channels, axes=AXES, link=LINK)
+    planar = CellLink.of_radio(Radio("upa:2x8"), GRID, taps=12)
+    with pytest.raises(SiteTwinError, match=r"knows linear arrays of one polarisation, and this one is upa:2x8"):
+        CellCodec("hybrid").fit(channels, axes=AXES, link=planar)
+
+
+def test_tables_of_a_file_are_checked(codecs, tmp_path):
+    coder = codecs["hybrid"].coder
+    wrong = coder.model.tables.places.copy()
+    wrong[5] = wrong[4]
+    model = dataclasses.replace(coder.model, tables=coder.model.tables._replace(places=wrong))
+    codec = CellCodec.__new__(CellCodec)
+    codec.__dict__.update(codecs["hybrid"].__dict__)
+    codec._coder = HybridCoder(model, coder.training, coder.weights)
+    from sitetwin.learn.cell.codec_file import content_hash
+
+    codec._hash = content_hash(*codec._content())
+    codec.save(tmp_path / "wrong.codec")
+    with pytest.raises(SiteTwinError, match=r"the frequencies places are none"):
+        CellCodec.load(tmp_path / "wrong.codec")
