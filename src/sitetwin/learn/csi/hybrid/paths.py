@@ -144,7 +144,7 @@ def strongest(grid, x, place):
 
 @compiled(fastmath=True, divisions_checked=False)
 def refine(grid, x, place):
-    """Move a path to where a matrix has most of it, by Newton's steps on the power, each within half a bin."""
+    """Move a path to where a matrix has most of it, by Newton steps on the power: half a bin each, at most."""
     taps, beams = grid.delays.shape[1], grid.angles.shape[1]
     d, b = np.zeros((3, taps), np.float32), np.zeros((3, beams), np.float32)
     rows = np.zeros((6, taps), np.float32)  # x b, x b', x b''
@@ -162,21 +162,32 @@ def refine(grid, x, place):
                 rows[3 * part, n], rows[3 * part + 1, n], rows[3 * part + 2, n] = s0, s1, s2
         s, st, stt = _along(d, 0, rows, 0), _along(d, 1, rows, 0), _along(d, 2, rows, 0)
         su, suu, stu = _along(d, 0, rows, 1), _along(d, 0, rows, 2), _along(d, 1, rows, 1)
-        # power P = |s|^2 and its derivatives
-        gt, gu = 2 * (s.conjugate() * st).real, 2 * (s.conjugate() * su).real
-        htt = 2 * ((s.conjugate() * stt).real + abs(st) ** 2)
-        huu = 2 * ((s.conjugate() * suu).real + abs(su) ** 2)
-        htu = 2 * ((s.conjugate() * stu).real + (st.conjugate() * su).real)
-        turn = htt * huu - htu * htu
-        if htt < 0 and turn > 0:
-            dt, du = -(huu * gt - htu * gu) / turn, -(htt * gu - htu * gt) / turn
-        else:
-            size = max(abs(gt), abs(gu), 1e-30)
-            dt, du = 0.1 * gt / size, 0.1 * gu / size
+        dt, du = _newton(s, (st, su), (stt, stu, suu), d)
         place[0] += min(max(dt, -0.25), 0.25)
         place[1] += min(max(du, -0.25), 0.25)
         place[0] = min(max(place[0], -MARGIN + 1e-3), taps + MARGIN - 1e-3)
         place[1] = place[1] % beams
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def _newton(s, first, second, d):
+    """One step in delay and angle towards more of ``|s|^2 / |d|^2``: taps that are cut off must not count."""
+    power, norm, norm1, norm2 = s.real**2 + s.imag**2 + 1e-30, 1e-30, 0.0, 0.0
+    for n in range(d.shape[1]):
+        norm += d[0, n] * d[0, n]
+        norm1 += 2 * d[0, n] * d[1, n]
+        norm2 += 2 * (d[1, n] * d[1, n] + d[0, n] * d[2, n])
+    c = s.conjugate()
+    pt, pu = 2 * (c * first[0]).real / power, 2 * (c * first[1]).real / power
+    gt, gu = pt - norm1 / norm, pu
+    htt = 2 * ((c * second[0]).real + abs(first[0]) ** 2) / power - pt * pt - norm2 / norm + (norm1 / norm) ** 2
+    htu = 2 * ((c * second[1]).real + (first[0].conjugate() * first[1]).real) / power - pt * pu
+    huu = 2 * ((c * second[2]).real + abs(first[1]) ** 2) / power - pu * pu
+    turn = htt * huu - htu * htu
+    if htt < 0 and turn > 0:
+        return -(huu * gt - htu * gu) / turn, -(htt * gu - htu * gt) / turn
+    size = max(abs(gt), abs(gu), 1e-30)
+    return 0.1 * gt / size, 0.1 * gu / size
 
 
 @compiled(fastmath=True, divisions_checked=False)

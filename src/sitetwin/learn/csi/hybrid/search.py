@@ -41,6 +41,7 @@ from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, kernel
 SPARE = 0.02  # bits by which the sum of lengths stays below the report: more than its rounding
 _PRICE = 0.12  # of a bit in squared steps: the slope of the rounding's error over its bits
 _PATIENCE = 2  # more paths are tried so often without gain
+_TRIES = 2  # and other steps: errors of roundings are noisy, those of few paths most
 
 
 class Prices(NamedTuple):
@@ -130,20 +131,8 @@ def search(task, x, users, zone, real, imaginary, best):
         imaginary: Its imaginary part.
         best: Written.
     """
-    rank, size = len(real), x.shape[2]
-    taps, beams = task.grid.delays.shape[1], task.grid.angles.shape[1]
-    desk = Desk(
-        zone,
-        real,
-        imaginary,
-        np.zeros((2, rank), np.float32),
-        room(task.paths, taps, beams, rank),
-        room(task.paths, taps, beams, rank),
-        np.zeros((2, size), np.float32),
-        np.zeros((2, min(task.chosen, rank)), np.float32),
-        np.zeros(size, np.float32),
-        np.zeros(best.symbols.shape[1], np.int64),
-    )
+    rank = len(real)
+    desk = _desk(task, zone, real, imaginary, task.paths, best.symbols.shape[1])
     for user in users:
         own = x[user]
         project(real, imaginary, rank, own, desk.inside)
@@ -155,6 +144,45 @@ def search(task, x, users, zone, real, imaginary, best):
             since = 0 if best.error[user] < before else since + 1
             if since > _PATIENCE:
                 break
+
+
+@compiled(divisions_checked=False)
+def resolve(task, x, places, gains):
+    """Write the paths of matrices, without any zone.
+
+    Args:
+        task: What the search needs.
+        x: (users, 2, taps * beams) float32.
+        places: (users, paths, 2) float64, delay in taps and angle in beams, written.
+        gains: (users, paths) complex128, written.
+    """
+    none = np.zeros((0, x.shape[2]), np.float32)
+    count = places.shape[1]
+    desk = _desk(task, len(task.tables.levels), none, none, count, 0)
+    for user in range(len(x)):
+        for paths in range(1, count + 1):
+            _look(task, desk, x[user], paths)
+        places[user] = desk.continuous.place
+        gains[user] = desk.continuous.gain
+
+
+@compiled(divisions_checked=False)
+def _desk(task, zone, real, imaginary, paths, symbols):
+    """Room for the search of one zone."""
+    rank, size = real.shape
+    taps, beams = task.grid.delays.shape[1], task.grid.angles.shape[1]
+    return Desk(
+        zone,
+        real,
+        imaginary,
+        np.zeros((2, rank), np.float32),
+        room(paths, taps, beams, rank),
+        room(paths, taps, beams, rank),
+        np.zeros((2, size), np.float32),
+        np.zeros((2, min(task.chosen, rank)), np.float32),
+        np.zeros(size, np.float32),
+        np.zeros(symbols, np.int64),
+    )
 
 
 @compiled(divisions_checked=False)
@@ -196,15 +224,16 @@ def _descend(task, desk, own, paths, step, best, user):
     error = _try(task, desk, own, paths, step, best, user)
     at = step
     for direction in (1, -1):
-        tried = step + direction
-        while 0 <= tried < STEPS:
+        tried, worse = step + direction, 0
+        while 0 <= tried < STEPS and worse < (_TRIES if paths > 2 else 2 * _TRIES):
             found = _try(task, desk, own, paths, tried, best, user)
-            if found >= error and not (np.isinf(found) and direction == -1):
-                break
+            if direction == 1 and np.isinf(found):
+                break  # finer ones take more bits
+            worse = worse + 1 if found >= error and not np.isinf(error) else 0
             if found < error:
                 error, at = found, tried
             tried += direction
-        if at != step:
+        if at > step:
             break
     return at
 
