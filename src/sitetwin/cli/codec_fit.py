@@ -32,8 +32,8 @@ class CodecChoices:
         choice(
             *METHODS,
             help="Mixture of local KLTs, one KLT, a table of the twin's matrices, a network (adaptive, or CSINet+, "
-            "which takes hours), what knows no site (matching pursuit, 3GPP's enhanced Type II), or entropy-coded reports: "
-            "zones, free paths and coefficients (hybrid), zones alone (klt-entropy), paths alone, which know no site.",
+            "which takes hours), what knows no site (matching pursuit, 3GPP's Type II), or entropy-coded reports "
+            "of zones, free paths and coefficients (hybrid), without paths (klt-entropy), or of paths alone, siteless.",
         ),
     ] = "klt"
     bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first five.")] = 128
