@@ -217,6 +217,7 @@ def judge(seed: int) -> dict[str, Any]:
         "test": len(test),
         "without_sight": len(hidden_users),
         "trials": [vars(trial) for trial in found.trials],
+        "candidates": [vars(one) for one in found.candidates],
         "misfit": found.fit.nuisance.misfit,
         "outliers": found.fit.nuisance.share,
         "held_out_db": found.held_out.errors_db,
@@ -281,11 +282,14 @@ def open_nominal(config: PrecodingStudy) -> Site:
 def table(one: dict[str, Any]) -> str:
     """What was found in one world."""
     stages = " ".join(trial["stage"] if trial["kept"] else f"({trial['stage']})" for trial in one["trials"])
+    taken = next((c["name"] for c in one["candidates"] if c["chosen"]), "fitted")
+    candidates = ", ".join(f"{c['name']} {c['error_db']:.2f}" for c in one["candidates"])
     lines = [
         f"world {one['seed']}: {one['profiles']} profiles, {one['seconds']:.1f} s ({one['cpu_seconds']:.1f} s of "
         f"processor time), {one['test']} test users, {one['without_sight']} without sight; begun at {one['start']}, "
         f"stages {stages}, misfit {one['misfit']:.2f}, outliers {one['outliers']:.2f}; power of users held out within "
         f"the training squares {one['held_out_db'][0]:.2f} -> {one['held_out_db'][1]:.2f} dB",
+        f"  taken: {taken}; mean error of the power of left-out users, dB: {candidates}",
         f"  ratios to the best of MC1-MC3: {', '.join(f'{k} {v:.2f}' for k, v in one['ratio'].items())}",
         f"  {'dB; users without sight':36s}median  RMSE  middle | without fading: median  RMSE | all: median  RMSE",
     ]

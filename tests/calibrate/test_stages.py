@@ -129,6 +129,9 @@ def test_faint_paths_leave_powers_and_what_is_found_nearly_as_they_were():
         ("materials", 0.02, 0.0, True),
         ("materials", -0.001, 0.0, True),  # within what blocks differ
         ("buildings", -0.001, 0.0, False),
+        ("buildings", 0.005, 0.0, False),  # within what blocks differ: many parameters for little
+        ("buildings", 0.005, -0.5, True),
+        ("buildings", 0.02, 0.0, True),
         ("materials", -0.05, -0.5, False),
         ("materials", 0.02, 0.5, False),  # likelier taps, but powers are worse
         ("materials", 0.02, 0.03, True),

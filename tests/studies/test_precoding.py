@@ -13,6 +13,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
 from sitetwin.site.recipes import VariantRecipe
 from sitetwin.site.variants import HiddenMaterials
+from sitetwin.studies.precoding.calibrated import SoundedTarget, calibrated_taps
 from sitetwin.studies.precoding.channels import data_subcarriers, measured
 from sitetwin.studies.precoding.config import (
     CANYON,
@@ -27,6 +28,7 @@ from sitetwin.studies.precoding.results import read_precoding_results
 from sitetwin.studies.precoding.sizes import choose_sizes, chosen_mlp, chosen_unet
 from sitetwin.studies.precoding.statistics import umi_delay_spread_s
 from sitetwin.studies.precoding.study import run_precoding_study
+from sitetwin.studies.precoding.worlds import open_place, place_users, twin_world
 
 NOTHING = Imperfections(
     site=VariantRecipe(name="the same"),
@@ -240,6 +242,17 @@ def test_drives_through_walls_and_stations_in_walls_are_refused_before_anything_
     with pytest.raises(SiteTwinError, match="stand outdoors; move the drives"):
         run_precoding_study(small(place=inside), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_more_parameters_than_channels_leave_materials_to_their_classes():
+    study = small(evaluation=SMALL.model_copy(update={"calibration_users": 10}))
+    site, station = open_place(study)
+    users = place_users(study, site)
+    twin = twin_world(study, site, station, users, lambda stage, share: None)
+    everyone = torch.arange(len(users.positions))
+    taps, said = calibrated_taps(study, twin, SoundedTarget(study, twin, 0), everyone, 3.5e9, 0)
+    assert len(taps) == len(everyone)
+    assert "by class, not by building: 10 profiles cannot tell" in said[0]
 
 
 @pytest.mark.slow

@@ -147,6 +147,9 @@ def _print(found: SiteCalibration) -> None:
     for trial in found.cell.trials:
         if not trial.kept:
             say(f"stage {trial.stage} was not kept: {trial.why}")
+    for one in found.cell.candidates:
+        behind = "taken" if one.chosen else f"{one.behind_db:+.2f} ± {one.noise_db:.2f} dB against it"
+        say(f"left-out users, mean error of the power with {one.name}: {one.error_db:.2f} dB ({behind})")
     held = found.cell.held_out
     if len(held.measured_db):
         before, after = held.errors_db

@@ -64,6 +64,7 @@ def calibration_document(found: SiteCalibration, station: StationRadio) -> dict[
             {name: _number(value) if isinstance(value, float) else value for name, value in vars(trial).items()}
             for trial in cell.trials
         ],
+        "candidates": [vars(one) for one in cell.candidates],
         "misfit": cell.fit.nuisance.misfit,
         "share_of_outliers": cell.fit.nuisance.share,
         "dispersion": cell.fit.dispersion,
@@ -80,7 +81,7 @@ def calibration_document(found: SiteCalibration, station: StationRadio) -> dict[
         "clock_ns": found.geometry.clock_ns,
         "users_offset_m": list(found.geometry.users),
         "notes": list(cell.notes),
-        "differences": [entry for entry in found.site.provenance["differences"] if entry["what"] in _OURS],
+        "differences": [entry for entry in found.site.provenance["differences"] if _ours(entry, found)],
         "hashes": {
             "site": found.parent_hash,
             "calibrated_site": found.site.hash,
@@ -91,7 +92,12 @@ def calibration_document(found: SiteCalibration, station: StationRadio) -> dict[
     }
 
 
-_OURS = ("split materials", "material values")
+_OURS = ("split materials", "material values", "ground material", "wall material", "roof material")
+
+
+def _ours(entry: dict[str, Any], found: SiteCalibration) -> bool:
+    """Whether a difference of the site comes from the calibration."""
+    return entry["what"] in _OURS and entry not in found.parent_differences
 
 
 def _number(value: float) -> float | None:
@@ -114,6 +120,7 @@ def summary(found: SiteCalibration, document: dict[str, Any]) -> str:
         "",
         *_held_out_lines(held, document["nats_per_tap"]),
         *_stage_lines(found),
+        *_candidate_lines(found),
         "## Station",
         "",
         f"- It stands at {', '.join(f'{v:.2f}' for v in station['position'])} m, turned to {station['yaw_deg']:.2f} "
@@ -163,6 +170,29 @@ def _stage_lines(found: SiteCalibration) -> list[str]:
             f"| {trial.stage} | {'yes' if trial.kept else 'no'} | {_signed(trial.nats_per_tap)} | "
             f"{_two(trial.power_before_db)} → {_two(trial.power_after_db)} | {trial.why} |"
             for trial in found.cell.trials
+        ),
+        "",
+    ]
+
+
+def _candidate_lines(found: SiteCalibration) -> list[str]:
+    """Which materials were taken."""
+    if not found.cell.candidates:
+        return []
+    return [
+        "## Candidates",
+        "",
+        "The fitted materials are taken unless others are clearly better, by two standard errors and 0.1 dB: a part of "
+        "their change from the prior, the site's own, or ready-made ones of ground, walls and roofs. Powers are mean "
+        "absolute errors of users of left-out blocks, about the constant that fits the others. What a candidate is "
+        "behind comes with its standard error over blocks.",
+        "",
+        "| candidate | power (dB) | behind the one that was taken (dB) | taken |",
+        "|---|---|---|---|",
+        *(
+            f"| {one.name} | {one.error_db:.2f} | {one.behind_db:+.2f} ± {one.noise_db:.2f} | "
+            f"{'yes' if one.chosen else 'no'} |"
+            for one in found.cell.candidates
         ),
         "",
     ]

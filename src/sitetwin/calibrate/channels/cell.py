@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from sitetwin.calibrate.channels.candidates import Choice, choose
 from sitetwin.calibrate.channels.checks import checked_inputs
 from sitetwin.calibrate.channels.geometry import Geometry
 from sitetwin.calibrate.channels.model import ChannelTwin
@@ -25,6 +27,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.measured.profiles import Profiles
 from sitetwin.rays.paths import Paths
 from sitetwin.site import Site
+from sitetwin.site.variants import MATERIAL_CHOICES, SurfaceMaterials
 
 HELD_OUT = 0.2
 """Share of the blocks of users that a stage is judged by."""
@@ -37,6 +40,10 @@ _LATE = 1.5  # taps by which profiles must lie off for it to be said
 _LATEST = 12  # of all taps, a quarter is searched: three deviations of a twelfth
 
 
+class TooFewProfilesError(SiteTwinError):
+    """There are fewer profiles than parameters."""
+
+
 @dataclass(frozen=True)
 class CalibrationSettings:
     """How a cell is calibrated.
@@ -47,12 +54,14 @@ class CalibrationSettings:
         priors: Widths of the priors.
         block_m: Side of the squares whose users share their errors, metres.
         seed: Seed of the choice of held-out blocks.
+        ready: Ready-made materials, by name, that are taken where the fit does worse.
     """
 
     stages: tuple[Stage, ...] | None = None
     priors: Priors = field(default_factory=Priors)
     block_m: float = 10.0
     seed: int = 0
+    ready: Mapping[str, SurfaceMaterials] = field(default_factory=lambda: MATERIAL_CHOICES)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.block_m) and self.block_m > 0):
@@ -86,8 +95,9 @@ def calibrate_cell(
         options: Choices of the field computation.
 
     Raises:
-        SiteTwinError: The profiles are those of other users, another array or a refused carrier; there are
-            fewer profiles than parameters; or scattering is asked of paths without diffuse ones.
+        TooFewProfilesError: There are fewer profiles than parameters.
+        SiteTwinError: The profiles are those of other users, another array or a refused carrier; or scattering is
+            asked of paths without diffuse ones.
     """
     settings, tx, rx = settings or CalibrationSettings(), tx or Radio(), rx or Radio()
     options = options or FieldOptions()
@@ -105,26 +115,50 @@ def calibrate_cell(
     if not len(twin.rows):
         raise SiteTwinError("no path stands out of the noise at any position: are the profiles those of another site?")
     twin = twin.lighter(begin)
-    parameters = [*pose_parameters(settings.priors, tx, clock), *table.parameters(settings.priors)]
-    parameters = [p for p in parameters if p.stage in stages]
+    parameters = _parameters(settings.priors, tx, clock, table, stages)
     heard = np.zeros(len(table.touched), dtype=bool)
     heard[table.site.facet_material[facets_met(twin.paths, table.site)]] = True
     free = [p for p in parameters if not p.entries or heard[list(p.entries)].any()]
     if len(free) > len(profiles):
-        raise SiteTwinError(
+        raise TooFewProfilesError(
             f"{len(profiles)} profiles cannot tell {len(free)} parameters; give more profiles, or fewer stages"
         )
     block = blocks_of(profiles.positions, settings.block_m)
     training = ~held_out(block, settings.seed)
-    found = climb(Scorer(twin, training, block), free, stages, begin, settings.seed)
-    losses = Losses.of(twin, found.fit, found.plain, training, block)
-    judged = HeldOutPowers.of(twin, found.fit, found.plain, ~training)
-    everyone = Scorer(twin, np.ones(len(profiles), dtype=bool), block)
-    final, modes = among_modes(everyone, of_everyone(everyone, found.fit))
-    notes += [*notes_of(final, modes, twin), *judged.notes()]
+    scorer = Scorer(twin, training, block)
+    found = climb(scorer, free, stages, begin, settings.seed)
+    choice = Choice(twin, found.fit)
+    if any(p.entries for p in free):
+        choice = choose(scorer, found, site, block, training, settings.ready)
+    told = choice.twin, choice.taken(choice.fit)
+    losses = Losses.of((twin, found.plain), told, training, block)
+    judged = HeldOutPowers.of((twin, found.plain), told, ~training)
+    everyone = Scorer(choice.twin, np.ones(len(profiles), dtype=bool), block)
+    final, modes = among_modes(everyone, of_everyone(everyone, choice.fit))
+    notes += [*notes_of(final, modes, choice.twin), *choice.notes(), *judged.notes()]
+    final = choice.taken(final)
+    if choice.twin is not twin:
+        parameters = _parameters(settings.priors, tx, clock, choice.twin.table, stages)
     return CellCalibration(
-        estimates(parameters, final), final, table, tx, losses, found.trials, tuple(notes), judged, everyone
+        estimates(parameters, final),
+        final,
+        choice.twin.table,
+        tx,
+        losses,
+        found.trials,
+        tuple(notes),
+        judged,
+        everyone,
+        choice.candidates,
     )
+
+
+def _parameters(
+    priors: Priors, tx: Radio, clock_ns: float, table: MaterialTable, stages: Sequence[Stage]
+) -> list[Parameter]:
+    """The parameters of some stages."""
+    found = [*pose_parameters(priors, tx, clock_ns), *table.parameters(priors)]
+    return [p for p in found if p.stage in stages]
 
 
 def of_everyone(scorer: Scorer, fit: Fit) -> Fit:

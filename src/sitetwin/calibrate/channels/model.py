@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 from scipy.sparse import csr_array
 
 from sitetwin.calibrate.channels.geometry import MATERIALS, Geometry
+from sitetwin.calibrate.channels.known import KnownPowers
 from sitetwin.calibrate.channels.likelihood import TapLaw
 from sitetwin.calibrate.channels.parameters import Parameter
 from sitetwin.calibrate.channels.pose_slopes import PoseSlopes
@@ -36,7 +37,7 @@ STEP = 1e-3
 
 _SMALL_STEP = 1e-6  # of differences to one side on those scales
 
-_KEPT = 16  # sets of powers that are not computed again
+_KEPT = 16  # sets of ratios that are not computed again
 _NEPERS = math.log(10) / 10
 _FINEST = {"clock_ns": 0.02, "beamwidth_deg": 1e-3, "yaw_deg": 0.02, "tilt_deg": 0.02}
 _FINEST_METRES = 0.005
@@ -78,9 +79,9 @@ class ChannelTwin:
         self._options = options
         self._evaluate = self._prepared(paths)
         self._parts: dict[tuple[int, ...], tuple[np.ndarray, Evaluator]] = {}
-        self._powers: dict[tuple[Any, ...], np.ndarray] = {}
+        self._known = KnownPowers()
         self._lagged: dict[Geometry, list[csr_array]] = {}
-        self._spreads: dict[Geometry, csr_array] = {}
+        self._spreads: dict[Geometry, tuple[csr_array, csr_array]] = {}
         self._ratios: dict[Geometry, np.ndarray] = {}
         self._anchor: dict[str, np.ndarray] = table.values([], np.zeros(0))
         self._by_move: dict[str, np.ndarray] = {}
@@ -129,11 +130,17 @@ class ChannelTwin:
         found._spreads.clear()
         return found
 
+    def with_materials(self, table: MaterialTable) -> ChannelTwin:
+        """The same paths and taps with other materials."""
+        found = ChannelTwin(self.paths, table, self.profiles, self.tx, self.rx, self._options, self.clock_ns)
+        found.rows, found.user, found.noise = self.rows, self.user, self.noise
+        found._spreads.clear()
+        return found
+
     def law(self, parameters: Sequence[Parameter], theta: np.ndarray) -> TapLaw:
         """What the twin says of its taps at changes of the parameters."""
         power = self.power(parameters, theta)
-        spread = self.spread(Geometry.of(parameters, theta))
-        squared = csr_array((spread.data**2, spread.indices, spread.indptr), shape=spread.shape)
+        spread, squared = self._spread_once(Geometry.of(parameters, theta))
         return TapLaw(spread @ power, squared @ power**2, self.noise)
 
     def received(self, parameters: Sequence[Parameter], theta: np.ndarray) -> float:
@@ -234,18 +241,12 @@ class ChannelTwin:
         which are prepared: angles of incidence change little, and slopes only weigh what is observed, so that they move
         no estimate on average.
         """
-        geometry = Geometry.of(parameters, theta)
-        still = replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0))
-        rows, evaluate = self._meeting(parameters[at].entries)
+        geometry, entries = Geometry.of(parameters, theta), parameters[at].entries
         ports = self.tx.array.num_ports
+        moved = [_moved(theta, at, sign * step) for sign in ((1.0, -1.0) if both else (1.0,))]
+        found = [self.gains_meeting(entries, self.table.values(parameters, one), geometry) for one in moved]
+        rows, ends = found[0][0], [_square(gains) for _, gains in found]
         now = self.powers(self.table.values(parameters, theta), geometry).reshape(-1, ports)[rows]
-        ends = [
-            _square(self._gains(evaluate, self.table.values(parameters, _moved(theta, at, sign * step)), still))
-            for sign in ((1.0, -1.0) if both else (1.0,))
-        ]
-        if geometry.moves:
-            factor = self._ratio(geometry).reshape(-1, ports)[rows]
-            ends = [factor * one for one in ends]
         power = np.zeros((self.paths.num_paths, ports))
         power[rows] = (ends[0] - ends[1]) / (2 * step) if both else (ends[0] - now) / step
         slope: np.ndarray = self.received(parameters, theta) * (self.spread(geometry) @ power.reshape(-1))
@@ -264,13 +265,22 @@ class ChannelTwin:
             return prepare(paths, self.table.site, carrier, self.tx, self.rx, self._options, dtype=torch.complex128)
 
     def powers(self, values: dict[str, np.ndarray], geometry: Geometry) -> Float[np.ndarray, " entries"]:
-        """(P * ports,) power of each path from each port of the station."""
-        key = (geometry, *(v.tobytes() for v in values.values()))
-        if key not in self._powers:
-            if len(self._powers) >= _KEPT:
-                del self._powers[next(iter(self._powers))]
-            self._powers[key] = _square(self.gains(values, geometry)).reshape(-1)
-        return self._powers[key]
+        """(P * ports,) power of each path from each port of the station.
+
+        Where known ones are those of materials that differ in few entries, only paths that meet these are evaluated.
+        """
+        sets = sorted(self._parts, key=lambda entries: len(self._parts[entries][0]))
+        near = self._known.nearest(geometry, values, sets)
+        if near is None:
+            power = _square(self.gains(values, geometry)).reshape(-1)
+        elif not near[1]:
+            return near[0]
+        else:
+            rows, gains = self.gains_meeting(near[1], values, geometry)
+            power = near[0].copy()
+            power.reshape(-1, gains.shape[1])[rows] = _square(gains)
+        self._known.keep(geometry, values, power)
+        return power
 
     def gains(self, values: dict[str, np.ndarray], geometry: Geometry) -> Complex[np.ndarray, "paths ports"]:
         """(P, ports) gain of each path from each port of the station.
@@ -282,13 +292,22 @@ class ChannelTwin:
         found = self._gains(self._evaluate, values, still)
         return found * np.sqrt(self._ratio(geometry)).reshape(found.shape) if geometry.moves else found
 
+    def gains_meeting(
+        self, entries: tuple[int, ...], values: dict[str, np.ndarray], geometry: Geometry
+    ) -> tuple[Int[np.ndarray, " rows"], Complex[np.ndarray, "rows ports"]]:
+        """The paths that meet entries of the materials, ascending, and their gains as `gains` has them."""
+        rows, evaluate = self._meeting(entries)
+        found = self._gains(evaluate, values, replace(geometry, station=(0.0, 0.0, 0.0), users=(0.0, 0.0)))
+        if geometry.moves:
+            found = found * np.sqrt(self._ratio(geometry).reshape(-1, found.shape[1])[rows])
+        return rows, found
+
     def anchored(self, values: dict[str, np.ndarray]) -> None:
         """Take these values of the materials as those at which moves of the ends are exact."""
         if any(not np.array_equal(v, self._anchor[name]) for name, v in values.items()):
             self._anchor = values
             self._ratios.clear()
-            for key in [k for k in self._powers if k[0].moves]:
-                del self._powers[key]
+            self._known.forget_moved()
 
     def _ratio(self, geometry: Geometry) -> np.ndarray:
         """(P * ports,) power of each path with moved ends over that as traced."""
@@ -323,10 +342,16 @@ class ChannelTwin:
 
     def spread(self, geometry: Geometry) -> csr_array:
         """Share of each path's power in each tap of each beam; (taps, paths * ports)."""
+        return self._spread_once(geometry)[0]
+
+    def _spread_once(self, geometry: Geometry) -> tuple[csr_array, csr_array]:
+        """The shares, and their squares."""
         if geometry not in self._spreads:
             if len(self._spreads) > 2:
                 self._spreads.clear()
-            self._spreads[geometry] = self._spread(geometry)
+            found = self._spread(geometry)
+            squared = csr_array((found.data**2, found.indices, found.indptr), shape=found.shape)
+            self._spreads[geometry] = found, squared
         return self._spreads[geometry]
 
     def _spread(self, geometry: Geometry) -> csr_array:

@@ -31,7 +31,8 @@ with them lets the prior decide; the misfit flattens the likelihood as far as th
 _KEPT: tuple[Stage, ...] = ("pose", "pattern", "scattering")  # between sweeps, for speed
 _ROUNDS = 2  # of the climb after a sweep
 _TRIED = 3  # peaks of a slab that are compared with all taps
-_NEAR = 8.0  # nats of the mass of the found peak below which a pair is not worth its time
+_FOLLOWED: dict[Stage, int] = {"materials": 2, "buildings": 1}  # other peaks of a slab that all parameters follow
+_NEAR = 5.0  # nats of the mass of the found peak below which a pair is not worth its time
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,7 @@ def scanned(
     here, nuisance = _height(scorer, parameters, moved, nuisance, spread)
     for _ in range(_SWEEPS[stage]):
         began = here
-        for slab in slabs:
-            for peak in _peaks(scorer, parameters, moved, nuisance, spread, slab)[:_TRIED]:
-                tried = _with(parameters, moved, slab, peak)
-                there, found = _height(scorer, parameters, tried, nuisance, spread)
-                if there > here:
-                    moved, here, nuisance = tried, there, found
+        moved, here, nuisance = _swept(scorer, parameters, (moved, here, nuisance), spread, slabs)
         if here == began:
             break
         fit = scorer.fit(parameters, moved, nuisance, _KEPT, _ROUNDS)
@@ -130,6 +126,22 @@ def scanned(
         if here < began + _ENOUGH:
             break
     return moved
+
+
+_Place = tuple[np.ndarray, float, Contamination]
+"""Changes, their log-posterior, and the most likely misfit and outliers there."""
+
+
+def _swept(scorer: Scorer, parameters: list[Parameter], place: _Place, spread: float, slabs: Sequence[Slab]) -> _Place:
+    """The place with each slab in turn at the pair that all taps find most likely."""
+    for slab in slabs:
+        moved, _, nuisance = place
+        for peak in _peaks(scorer, parameters, moved, nuisance, spread, slab)[:_TRIED]:
+            tried = _with(parameters, place[0], slab, peak)
+            there, found = _height(scorer, parameters, tried, nuisance, spread)
+            if there > place[1]:
+                place = tried, there, found
+    return place
 
 
 def _height(
@@ -199,15 +211,22 @@ def _scanned_again(scorer: Scorer, fit: Fit) -> Fit:
     parameters = list(fit.parameters)
     for _ in range(_RESTARTS):
         start = scanned(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion, "materials")
-        heights = [_height(scorer, parameters, at, fit.nuisance, fit.dispersion)[0] for at in (fit.theta, start)]
-        if heights[1] < heights[0] + _BETTER:
-            break
-        again = scorer.fit(parameters, start, fit.nuisance, _STILL)
-        again = scorer.fit(parameters, again.theta, again.nuisance, rounds=0)
-        if not _higher(scorer, again, fit):
+        again = _begun_anew(scorer, fit, start)
+        if again is fit:
             break
         fit = again
     return fit
+
+
+def _begun_anew(scorer: Scorer, fit: Fit, start: np.ndarray) -> Fit:
+    """A fit from other changes if that is higher, or else the one that is known."""
+    parameters = list(fit.parameters)
+    heights = [_height(scorer, parameters, at, fit.nuisance, fit.dispersion)[0] for at in (fit.theta, start)]
+    if heights[1] < heights[0] + _BETTER:
+        return fit
+    again = scorer.fit(parameters, start, fit.nuisance, _STILL)
+    again = scorer.fit(parameters, again.theta, again.nuisance, rounds=0)
+    return again if _higher(scorer, again, fit) else fit
 
 
 def _higher(scorer: Scorer, one: Fit, other: Fit) -> bool:
@@ -221,10 +240,10 @@ def _around(scorer: Scorer, fit: Fit) -> list[Surroundings]:
     """The other modes of each slab, and how wide its posterior is."""
     parameters, found = list(fit.parameters), []
     here, _ = _height(scorer, parameters, fit.theta, fit.nuisance, fit.dispersion)
-    slabs = [slab for stage in _SWEEPS for slab in slabs_of(scorer, parameters, stage)]
+    slabs = [(slab, most) for stage, most in _FOLLOWED.items() for slab in slabs_of(scorer, parameters, stage)]
     slopes = scorer.signal_slopes(parameters, fit.theta) if slabs else np.zeros((0, 0))
     still = [at for at, one in enumerate(parameters) if one.stage in _STILL]
-    for slab in slabs:
+    for slab, most in slabs:
         scan = SlabScan(scorer, parameters, fit.theta, fit.nuisance, list(slab.entries))
         if not len(scan.observed):
             continue
@@ -235,7 +254,7 @@ def _around(scorer: Scorer, fit: Fit) -> list[Surroundings]:
         own = peaks[int(np.argmin(away))]
         changes, others = np.zeros(len(peaks)), {}
         far_off = [i for i, peak in enumerate(peaks) if peak is not own and away[i] >= _SAME]
-        for i in sorted(far_off, key=lambda i: -peaks[i].log_mass)[:_TRIED]:
+        for i in sorted(far_off, key=lambda i: -peaks[i].log_mass)[:most]:
             peak = peaks[i]
             if peak.log_mass < own.log_mass - _NEAR:
                 break

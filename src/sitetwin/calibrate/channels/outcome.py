@@ -34,6 +34,7 @@ class SiteCalibration:
         measured_hash: SHA-256 of the measurements that were used.
         parent_hash: Hash of the site before calibration.
         carrier_hz: Carrier, Hz.
+        parent_differences: What the site before calibration listed as its differences.
     """
 
     cell: CellCalibration
@@ -45,6 +46,7 @@ class SiteCalibration:
     measured_hash: str
     parent_hash: str
     carrier_hz: float
+    parent_differences: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def of(cls, cell: CellCalibration, parent: Site, position: Sequence[float], measured_hash: str) -> SiteCalibration:
@@ -75,6 +77,7 @@ class SiteCalibration:
             measured_hash,
             parent.hash,
             carrier,
+            tuple(parent.provenance.get("differences", ())),
         )
 
 

@@ -100,6 +100,7 @@ class MaterialTable:
         nominal: For each property (M,) values before calibration.
         touched: (M,) whether a path meets the entry.
         scatters: Whether surfaces scatter in the paths.
+        priors: Give S of surfaces that the site takes as smooth.
     """
 
     site: Site
@@ -108,6 +109,7 @@ class MaterialTable:
     nominal: dict[str, Float[np.ndarray, " entries"]]
     touched: np.ndarray
     scatters: bool
+    priors: Priors
 
     @classmethod
     def of(cls, site: Site, carrier_hz: float, facets_met: np.ndarray, scatters: bool, priors: Priors) -> MaterialTable:
@@ -138,7 +140,7 @@ class MaterialTable:
         }
         touched = np.zeros(count, dtype=bool)
         touched[split.facet_material[facets_met]] = True
-        return cls(split, old, _different([m.name for m in site.materials]), nominal, touched, scatters)
+        return cls(split, old, _different([m.name for m in site.materials]), nominal, touched, scatters, priors)
 
     def values(self, parameters: Sequence[Parameter], theta: np.ndarray) -> dict[str, np.ndarray]:
         """For each property (M,) values at changes of the parameters."""

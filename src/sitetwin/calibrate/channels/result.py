@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from sitetwin.calibrate.channels.candidates import Candidate
 from sitetwin.calibrate.channels.model import ChannelTwin
 from sitetwin.calibrate.channels.parameters import Parameter, Stage
 from sitetwin.calibrate.channels.properties import MaterialTable
@@ -74,15 +75,16 @@ class Losses:
     held_out_after: float
 
     @classmethod
-    def of(cls, twin: ChannelTwin, fit: Fit, plain: Fit, training: np.ndarray, block: np.ndarray) -> Losses:
-        """Losses of a fit to the training users, and of a plain one of the offset alone."""
+    def of(
+        cls, plain: tuple[ChannelTwin, Fit], chosen: tuple[ChannelTwin, Fit], training: np.ndarray, block: np.ndarray
+    ) -> Losses:
+        """Losses of two twins with their fits to the training users: of the offset alone, and what was chosen."""
         found = []
         for users in (training, ~training):
-            scorer = Scorer(twin, users, block)
-            if not len(scorer.observed):
-                found += [float("nan")] * 2
-                continue
-            found += [scorer.loss(one.parameters, one.theta, fit.nuisance) for one in (plain, fit)]
+            for twin, fit in (plain, chosen):
+                scorer = Scorer(twin, users, block)
+                some = len(scorer.observed) > 0
+                found.append(scorer.loss(fit.parameters, fit.theta, chosen[1].nuisance) if some else float("nan"))
         return cls(*found)
 
 
@@ -101,18 +103,17 @@ class HeldOutPowers:
     after_db: Float[np.ndarray, " users"]
 
     @classmethod
-    def of(cls, twin: ChannelTwin, fit: Fit, plain: Fit, users: np.ndarray) -> HeldOutPowers:
+    def of(cls, plain: tuple[ChannelTwin, Fit], chosen: tuple[ChannelTwin, Fit], users: np.ndarray) -> HeldOutPowers:
         """Powers of some users (U,) bool; those whose measured power is lost in noise are left out.
 
         Args:
-            twin: The twin.
-            fit: The fit to the other users.
-            plain: The fit of the offset alone to them.
+            plain: A twin and its fit of the offset alone to the other users.
+            chosen: A twin of the same taps and its fit to them.
             users: Which users.
         """
-        count = len(users)
+        count, twin = len(users), plain[0]
         power = twin.profiles.power.reshape(-1)[twin.rows] - twin.noise
-        traced = [twin.law(one.parameters, one.theta).signal for one in (plain, fit)]
+        traced = [one.law(fit.parameters, fit.theta).signal for one, fit in (plain, chosen)]
         sums = np.stack([np.bincount(twin.user, values, count) for values in (power, *traced)])
         kept = users & (sums > 0).all(axis=0)
         return cls(*(10 * np.log10(sums[:, kept])))
@@ -159,6 +160,7 @@ class CellCalibration:
     notes: tuple[str, ...]
     held_out: HeldOutPowers
     scorer: Any
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 
 from sitetwin.calibrate.channels.likelihood import (
@@ -71,6 +71,12 @@ class Scorer:
         self.observed = log_powers(power, twin.noise)[self.kept]
         _, self.block = np.unique(block[twin.user[self.kept]], return_inverse=True)
         self.blocks = int(self.block.max(initial=-1)) + 1
+
+    def block_of_user(self) -> Int[np.ndarray, " users"]:
+        """(U,) number of each user's block; -1 for users who are not compared."""
+        found = np.full(len(self.twin.profiles), -1)
+        found[self.twin.user[self.kept]] = self.block
+        return found
 
     def nuisance(self) -> Contamination:
         """Where a fit begins."""

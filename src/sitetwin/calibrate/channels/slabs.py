@@ -171,11 +171,17 @@ class SlabScan:
         geometry = Geometry.of(parameters, theta)
         scale = twin.received(parameters, theta)
         once, cosine, alone = _single(twin, entries)
-        fields = [math.sqrt(scale) * twin.gains(v, geometry)[once] for v in _trials(self.values, entries)]
+
+        def fields_at(values: dict[str, np.ndarray]) -> np.ndarray:
+            rows, gains = twin.gains_meeting(tuple(entries), values, geometry)
+            found: np.ndarray = math.sqrt(scale) * gains[np.searchsorted(rows, once)]
+            return found
+
+        fields = [fields_at(values) for values in _trials(self.values, entries)]
         self.cosine = torch.from_numpy(cosine)
         self.permittivity, self.depth, self.sigma = (float(self.values[n][entries[0]]) for n in (*_AXES, _LOSS))
         parts = self._parts(fields)
-        own = math.sqrt(scale) * twin.gains(self.values, geometry)[once]
+        own = fields_at(self.values)
         faces = self._faces(np.array([self.permittivity]), np.array([self.sigma]))
         now = self._fields(parts, faces, np.array([self.depth]))[0]
         fine = np.abs(now - own).max(axis=1) <= _TOLERANCE * (np.abs(own).max(axis=1) + 1e-300)

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 
 from sitetwin.calibrate.channels.likelihood import scores
-from sitetwin.calibrate.channels.model import ChannelTwin
 from sitetwin.calibrate.channels.modes import scanned
 from sitetwin.calibrate.channels.parameters import STAGES, Parameter, Stage
 from sitetwin.calibrate.channels.scoring import Fit, Scorer
@@ -25,6 +24,7 @@ ROUNDS = 6
 """Rounds of each stage; all parameters are fitted together afterwards."""
 
 _FOLDS = 6
+_CLEAR = 2.0  # standard errors of the likelihood by which buildings pay for their many parameters
 _NO_MATTER_DB = 0.05  # of the mean error of powers
 _FEWEST_BLOCKS = 3  # that say how much blocks differ
 HELD: dict[Stage, tuple[Stage, ...]] = {
@@ -36,6 +36,10 @@ HELD: dict[Stage, tuple[Stage, ...]] = {
     "buildings": ("pose", "pattern"),
 }
 """Stages that are held while another one is fitted, for speed; those that come later have no parameters yet."""
+
+
+BARE: tuple[Stage, ...] = ("offset", "pose", "pattern")
+"""Stages without materials."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,19 @@ class Climb:
 
     Attributes:
         fit: The fit of the stages that were kept.
+        held: Stages that were held in it.
         plain: The fit of the offset alone.
+        bare: The fit of the stages before any of materials.
         trials: How each stage did.
+        folds: Numbers of the blocks of each fold that judged them; none where there are too few blocks.
     """
 
     fit: Fit
+    held: tuple[Stage, ...]
     plain: Fit
+    bare: Fit
     trials: tuple[StageTrial, ...]
+    folds: tuple[np.ndarray, ...]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -108,6 +118,8 @@ def climb(scorer: Scorer, free: Sequence[Parameter], stages: Sequence[Stage], st
     spare: list[Parameter] = []
     best: Fit | None = None
     plain: Fit | None = None
+    bare: Fit | None = None
+    held: tuple[Stage, ...] = ()
     before: _LeftOut | None = None
     trials: list[StageTrial] = []
     folds = _folds(scorer.blocks, seed)
@@ -132,12 +144,13 @@ def climb(scorer: Scorer, free: Sequence[Parameter], stages: Sequence[Stage], st
         if trial.kept:
             if spare:
                 trials[-2] = replace(trials[-2], kept=True, why="kept together with buildings, though not alone")
-            best, known, before, spare = fit, tried, after, []
+            best, held, known, before, spare = fit, HELD[stage], tried, after, []
+            bare = fit if bare is None or stage in BARE else bare
         elif stage == "materials":
             spare = new  # buildings vary about their classes, and may be right where all of a class together is not
-    if best is None or plain is None:
+    if best is None or plain is None or bare is None:
         raise SiteTwinError("no parameter is free: all priors have no width, or no path meets a material")
-    return Climb(best, plain, tuple(trials))
+    return Climb(best, held, plain, bare, tuple(trials), tuple(folds))
 
 
 def _slab_stages(stage: Stage, spare: Sequence[Parameter]) -> tuple[Stage, ...]:
@@ -151,7 +164,7 @@ def left_out(scorer: Scorer, fit: Fit, held: Sequence[Stage], folds: Sequence[np
     """Scores of each fold of blocks under the fit without it; None where there are too few blocks."""
     if not folds:
         return None
-    twin, parameters = scorer.twin, list(fit.parameters)
+    parameters, block = list(fit.parameters), scorer.block_of_user()
     nats, error, users = (np.zeros(scorer.blocks) for _ in range(3))
     for fold, theta in zip(folds, scorer.without(fit, held, folds), strict=True):
         law = scorer.law(parameters, theta)
@@ -160,26 +173,23 @@ def left_out(scorer: Scorer, fit: Fit, held: Sequence[Stage], folds: Sequence[np
         count = np.bincount(scorer.block[inside], minlength=scorer.blocks)
         total = np.bincount(scorer.block[inside], each[inside], scorer.blocks)
         nats[fold] = (total / np.maximum(count, 1))[fold]
-        away, block = powers_away(twin, scorer, law.signal, inside)
-        count = np.bincount(block, minlength=scorer.blocks)
-        total = np.bincount(block, np.abs(away), scorer.blocks)
+        away = powers_away(scorer, law.signal)
+        fine = np.isfinite(away) & np.isin(block, fold)
+        count = np.bincount(block[fine], minlength=scorer.blocks)
+        total = np.bincount(block[fine], np.abs(away[fine]), scorer.blocks)
         error[fold], users[fold] = (total / np.maximum(count, 1))[fold], count[fold]
     return _LeftOut(nats, error, users)
 
 
-def powers_away(
-    twin: ChannelTwin, scorer: Scorer, signal: np.ndarray, inside: np.ndarray
-) -> tuple[Float[np.ndarray, " users"], np.ndarray]:
-    """Error in dB of the power of each user with some taps (R,) bool, and the user's block; noise is taken off."""
-    rows = np.flatnonzero(scorer.kept)[inside]
-    count = len(twin.profiles)
-    user = twin.user[rows]
+def powers_away(scorer: Scorer, signal: Float[np.ndarray, " taps"]) -> Float[np.ndarray, " users"]:
+    """(U,) error in dB of each user's power in the taps that are compared; NaN where it is lost in the noise."""
+    twin, rows = scorer.twin, np.flatnonzero(scorer.kept)
+    user, count = twin.user[rows], len(twin.profiles)
     measured = np.bincount(user, twin.profiles.power.reshape(-1)[twin.rows[rows]] - twin.noise[rows], count)
-    traced = np.bincount(user, signal[inside], count)
-    block = np.zeros(count, dtype=np.int64)
-    block[user] = scorer.block[inside]
-    fine = (measured > 0) & (traced > 0)
-    return 10 * np.log10(traced[fine] / measured[fine]), block[fine]
+    traced = np.bincount(user, signal, count)
+    away, fine = np.full(count, math.nan), (measured > 0) & (traced > 0)
+    away[fine] = 10 * np.log10(traced[fine] / measured[fine])
+    return away
 
 
 def _folds(blocks: int, seed: int) -> list[np.ndarray]:
@@ -193,8 +203,8 @@ def _folds(blocks: int, seed: int) -> list[np.ndarray]:
 def _judged(stage: Stage, before: _LeftOut | None, after: _LeftOut | None) -> StageTrial:
     """Whether a stage is kept: neither taps nor powers of left-out users may be clearly worse, by a standard error.
 
-    Buildings have many parameters, and must make left-out taps likelier. Pose and pattern have few, whose posteriors
-    say what is told of them; they are kept.
+    Buildings have many parameters: they must make left-out taps likelier, and that by two standard errors, or powers
+    better by one. Pose and pattern have few, whose posteriors say what is told of them; they are kept.
     """
     none = math.nan
     if after is None or not after.users.any():
@@ -211,6 +221,8 @@ def _judged(stage: Stage, before: _LeftOut | None, after: _LeftOut | None) -> St
         return replace(found, kept=False, why="left-out taps are less likely with it")
     if worse > max(spread, _NO_MATTER_DB):
         return replace(found, kept=False, why="powers of left-out users are worse with it")
+    if stage == "buildings" and gain <= _CLEAR * noise and worse >= -spread:
+        return replace(found, kept=False, why="left-out users are not clearly better explained with it")
     return found if gain > 0 else replace(found, why="left-out users are explained no worse")
 
 

@@ -10,12 +10,13 @@ from sitetwin.site.variants.materials import HiddenMaterials
 from sitetwin.site.variants.missing import MissingBuildings
 from sitetwin.site.variants.pose import PoseError, pose_error
 from sitetwin.site.variants.splitting import split_materials
-from sitetwin.site.variants.surfaces import SurfaceMaterials
+from sitetwin.site.variants.surfaces import MATERIAL_CHOICES, SurfaceMaterials
 from sitetwin.site.variants.trees import TreeError
 from sitetwin.site.variants.values import MaterialValues
 from sitetwin.site.variants.vehicles import ParkedVehicles
 
 __all__ = [
+    "MATERIAL_CHOICES",
     "Changes",
     "GeometryError",
     "HiddenMaterials",

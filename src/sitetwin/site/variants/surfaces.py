@@ -41,6 +41,14 @@ class SurfaceMaterials:
             itu_material(name)
 
 
+MATERIAL_CHOICES = {
+    "MC1": SurfaceMaterials("concrete", "marble", "metal"),
+    "MC2": SurfaceMaterials("concrete", "marble", "wood"),
+    "MC3": SurfaceMaterials("concrete", "brick", "wood"),
+}
+"""Published choices of ground, wall and roof (arXiv 2501.16504, Table II)."""
+
+
 def surface_kinds(site: Mesh) -> dict[str, Bool[np.ndarray, " facets"]]:
     """Which facets are ground, wall or roof; those of vehicles are none of them."""
     ground, of_building = np.zeros(site.num_facets, dtype=bool), np.zeros(site.num_facets, dtype=bool)

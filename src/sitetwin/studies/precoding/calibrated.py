@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sitetwin.calibrate.channels import CalibrationSettings, calibrate_cell
+from sitetwin.calibrate.channels import CalibrationSettings, TooFewProfilesError, calibrate_cell
+from sitetwin.calibrate.channels.candidates import FITTED
 from sitetwin.calibrate.channels.parameters import Stage
 from sitetwin.channel import FieldOptions, OfdmGrid, Radio, frequency_response, path_gains, prepare
 from sitetwin.channel.delay_shares import first_delays
@@ -80,7 +81,7 @@ Sounded = SoundedTarget | SoundedFile
 
 def calibrated_taps(
     study: PrecodingStudy, twin: World, sounded: Sounded, training: Tensor, carrier_hz: float, seed: int
-) -> Tensor:
+) -> tuple[Tensor, list[str]]:
     """Impulse responses of the twin, its materials fitted to channels that were measured at training users.
 
     Geometry, pose and positions stay those of the twin.
@@ -94,7 +95,8 @@ def calibrated_taps(
         seed: Draws the users who are fitted, and the errors of measurement.
 
     Returns:
-        (users, antennas, taps) complex64 of all users, as `taps_of`.
+        (users, antennas, taps) complex64 of all users, as `taps_of`; and what a reader must know: whether the site has
+        too many buildings for values of their own, and whether other materials were taken in place of the fit.
 
     Raises:
         SiteTwinError: The channels tell no materials: there are fewer of them than parameters, or no path stands out of
@@ -114,16 +116,24 @@ def calibrated_taps(
         np.asarray(paths.users, dtype=np.float64),
         np.full(len(rows), np.nan),
     )
+    said: list[str] = []
     with quiet():
         profiles = profiles_of_csi(data, twin.radio.array, carrier_hz=carrier_hz)
-        settings = CalibrationSettings(stages=_STAGES, block_m=study.evaluation.block_m, seed=seed)
-        found = calibrate_cell(twin.site, paths, profiles, twin.radio, Radio(), settings, options)
+        settings = CalibrationSettings(_STAGES, block_m=study.evaluation.block_m, seed=seed, ready=study.materials)
+        try:
+            found = calibrate_cell(twin.site, paths, profiles, twin.radio, Radio(), settings, options)
+        except TooFewProfilesError as error:
+            said.append(f"materials were fitted by class, not by building: {error}")
+            settings = replace(settings, stages=_STAGES[:-1])
+            found = calibrate_cell(twin.site, paths, profiles, twin.radio, Radio(), settings, options)
+        taken = [one.name for one in found.candidates if one.chosen and one.name != FITTED]
+        said += [f"the candidate '{name}' was taken in place of the fit" for name in taken]
         evaluate = prepare(twin.paths, found.table.site, carrier_hz, twin.radio, Radio(), options)
         values = found.table.values(found.fit.parameters, found.fit.theta)
         tensors: dict[str, Any] = {
             name: torch.from_numpy(v) for name, v in values.items() if name != "scattering_coefficient"
         }
-        return taps_of_gains(study.link, twin.paths, evaluate(**tensors))
+        return taps_of_gains(study.link, twin.paths, evaluate(**tensors)), said
 
 
 def _sounded(

@@ -16,6 +16,7 @@ from sitetwin.learn import CorrectorSchedule, MlpSize, UNetSize
 from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.site.recipes import VariantRecipe
 from sitetwin.site.variants import (
+    MATERIAL_CHOICES,
     GeometryError,
     HiddenMaterials,
     ParkedVehicles,
@@ -203,14 +204,6 @@ class Evaluation(Frozen):
     taps: CorrectorSchedule = CorrectorSchedule(epochs=8, batch=1024, patience=3)
     unet_sizes: tuple[UNetSize, ...] = Field(default=_UNETS, min_length=1)
     mlp_sizes: tuple[MlpSize, ...] = Field(default=_MLPS, min_length=1)
-
-
-MATERIAL_CHOICES = {
-    "MC1": SurfaceMaterials("concrete", "marble", "metal"),
-    "MC2": SurfaceMaterials("concrete", "marble", "wood"),
-    "MC3": SurfaceMaterials("concrete", "brick", "wood"),
-}
-"""The published choices of ground, wall and roof (Table II)."""
 
 
 class PrecodingStudy(Frozen):

@@ -139,11 +139,11 @@ def judge_materials(
     if not study.evaluation.calibration_users:
         return found, []
     try:
-        fitted = calibrated_taps(study, twin, sounded, kept[split.train], channels.carrier_hz, seed)
+        fitted, said = calibrated_taps(study, twin, sounded, kept[split.train], channels.carrier_hz, seed)
     except SiteTwinError as error:
         return found, [f"materials were not fitted at {channels.carrier_hz / 1e6:g} MHz, seed {seed}: {error}"]
     found["fitted"] = _judged(judge, fitted[test])
-    return found, []
+    return found, [f"at {channels.carrier_hz / 1e6:g} MHz, seed {seed}: {note}" for note in said]
 
 
 def some_users(count: int, seed: int, most: int) -> Tensor:
