@@ -31,7 +31,7 @@ SAY := @printf '%s\n'
 
 help:
 	@printf '%s\n' \
-	  'make demo        install, check the machine, run the CSI study (quick profile) into $(OUT)' \
+	  'make demo        install, check the machine, run a short CSI study into $(OUT)' \
 	  'make test        install and run the tests' \
 	  'make test-slow   the long tests as well' \
   'make test-data   the checks on real data, from the folder that SITETWIN_DATA names' \
@@ -70,7 +70,7 @@ $(VENV)/.docs: $(VENV)/.torch pyproject.toml
 
 demo: $(VENV)/.package
 	$(BIN)/sitetwin doctor
-	$(BIN)/sitetwin study csi --profile quick --out $(OUT)
+	$(BIN)/sitetwin study csi --profile demo --out $(OUT)
 
 test: $(VENV)/.test
 	$(PYTEST)

@@ -17,9 +17,11 @@ def csi(
     profile: Annotated[
         str,
         choice(
+            "demo",
             *PROFILES,
             checked=False,
-            help="quick (minutes to hours), paper (the published protocol: a day or more) or full (all sizes: days).",
+            help="demo (a minute or two), quick (minutes to hours), paper (the published protocol: a day or more) "
+            "or full (all sizes: days).",
         ),
     ] = "quick",
     cell: Annotated[

@@ -20,8 +20,9 @@ from sitetwin.studies.csi.registry import (
 from sitetwin.studies.frame import Frozen
 from sitetwin.untrusted import LARGEST_TOML, parse_toml, read_bytes
 
-Profile = Literal["quick", "paper", "full"]
-"""How much is run: curves with fast codecs; the published protocol; everything that the bounds need."""
+Profile = Literal["demo", "quick", "paper", "full"]
+"""How much is run: one comparison in a minute or two; curves with fast codecs; the published protocol; everything
+that the bounds need."""
 
 _Metres = Annotated[float, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 
@@ -105,6 +106,10 @@ class Imperfections(Frozen):
     other_engine_samples: int = 100_000
 
 
+FEW = 40
+"""Target samples of the published headline."""
+
+
 class Evaluation(Frozen):
     """Splits and sizes.
 
@@ -138,6 +143,11 @@ class Evaluation(Frozen):
     train_sizes: tuple[int, ...] = (40, 640, 5120)
     pool: int | None = 2048
     refine_sizes: tuple[int, ...] = (40, 640)
+
+    @property
+    def few(self) -> int:
+        """How many target samples the headline speaks of: forty, or the fewest where forty are not among the sizes."""
+        return FEW if FEW in self.refine_sizes else min(self.refine_sizes)
 
     @model_validator(mode="after")
     def _headline_is_there(self) -> Evaluation:
@@ -216,6 +226,9 @@ PUBLISHED_SIZES = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240)
 
 _ALL_CASES = (PUBLISHED_CASE, ("target_a", "blocks"), ("target_b", "random"), HEADLINE_CASE)
 _EVALUATION = {
+    "demo": Evaluation(
+        cases=(HEADLINE_CASE,), sampled_users=24_000, test_users=2_000, train_sizes=(40, 5120), refine_sizes=(40,)
+    ),
     "quick": Evaluation(),
     "paper": Evaluation(
         refined=(PUBLISHED_CASE, HEADLINE_CASE),
@@ -239,9 +252,10 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
     """The frozen configuration of a profile.
 
     Args:
-        profile: "quick" runs all seeds with the fast codecs and trains networks too short to conclude from; "paper" is
-            the published protocol: its sizes, its target and split beside the headline's, CSINet+ by its published
-            schedule at 5120 samples with one seed; "full" is everything that the bounds need, in all cases.
+        profile: "demo" runs the closed-form codec alone in the headline's case; "quick" runs all seeds with the fast
+            codecs and trains networks too short to conclude from; "paper" is the published protocol: its
+            sizes, its target and split beside the headline's, CSINet+ by its published schedule at 5120 samples with
+            one seed; "full" is everything that the bounds need, in all cases.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
 
@@ -251,11 +265,17 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
     plans = plans_of(profile)
     return CsiStudy(
         profile=cast(Profile, profile),
-        site=site,
-        wrong_site=wrong_site,
+        site=_coarser(site) if profile == "demo" else site,
+        wrong_site=_coarser(wrong_site) if profile == "demo" else wrong_site,
+        imperfections=Imperfections(other_engine_users=200) if profile == "demo" else Imperfections(),
         evaluation=_EVALUATION[profile],
         codecs=plans,
     )
+
+
+def _coarser(cell: Cell) -> Cell:
+    """The same cell with users half a metre apart: a demonstration traces no more than it needs."""
+    return cell.model_copy(update={"spacing": max(cell.spacing, 0.5)})
 
 
 CELLS = {"munich": MUNICH, "florence": FLORENCE}

@@ -84,7 +84,7 @@ def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
 
     Codecs that run in all cases come first; one that runs in some cases only is compared with all the others there.
     """
-    head, few = HEADLINE_CODEC, min(study.evaluation.refine_sizes)
+    head, few = HEADLINE_CODEC, study.evaluation.few
     largest = study.train_sizes(head)[-1]
     others = [entry for entry in CODECS if entry.name != head.name]
     everywhere = [entry for entry in others if study.plan(entry).cases is None]

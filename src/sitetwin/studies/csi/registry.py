@@ -55,7 +55,7 @@ class Plan(Frozen):
         refine_sizes: Numbers of target samples in its refinement; empty for none, None for those of the evaluation.
         effort: Length of a training, in the unit that the codec's entry names; 0 for a closed form.
         refine_effort: Length of a refinement.
-        seeds: How many of the study's seeds it runs; None for all.
+        seeds: How many of the study's seeds it runs; None for all, 0 where it takes no part.
         cases: Targets and splits in which it runs; None for all.
     """
 
@@ -177,7 +177,7 @@ KLT = CodecEntry(
     name="KLT mixture",
     in_words="the KLT mixture",
     family="klt",
-    plans={"quick": Plan(), "paper": Plan(), "full": Plan()},
+    plans={"demo": Plan(), "quick": Plan(), "paper": Plan(), "full": Plan()},
     build=lambda plan, folder: KltCodec(),
     refinements=_in_closed_form,
     compared=f"closed form, {WORST}",
@@ -188,6 +188,7 @@ ADAPTIVE = CodecEntry(
     in_words="the adaptive codec",
     family="networks",
     plans={
+        "demo": Plan(seeds=0),
         "quick": Plan(train_sizes=(640, 5120), effort=100, refine_effort=50),
         "paper": Plan(effort=25_600, refine_effort=2_000),
         "full": Plan(effort=25_600, refine_effort=2_000),
@@ -207,6 +208,7 @@ CSINET = CodecEntry(
     in_words="CSINet+",
     family="networks",
     plans={
+        "demo": Plan(seeds=0),
         "quick": Plan(train_sizes=(640,), refine_sizes=(), effort=1, seeds=1, cases=(HEADLINE_CASE,)),
         "paper": Plan(
             train_sizes=(5120,),

@@ -128,8 +128,30 @@ class Distribution(Record):
     probability: list[Number]
 
 
+class Compared(Record):
+    """One model beside the headline's.
+
+    Attributes:
+        what: What it knows, in words.
+        n_real: Measured channels that it was given.
+        nmse_db: Its NMSE in the headline's case.
+        lost_percent: The same as a share of the channel's energy.
+    """
+
+    what: str
+    n_real: int
+    nmse_db: Estimate
+    lost_percent: Number
+
+
 class Headline(Record):
-    """The one statement that was named before the study ran."""
+    """The one statement that was named before the study ran.
+
+    Attributes:
+        text: The statement.
+        compared: The models that it puts side by side.
+        explanation: What a reader may wonder about, or "".
+    """
 
     text: str
     target: str | None = None
@@ -141,6 +163,16 @@ class Headline(Record):
     reference: str | None = None
     reference_nmse_db: Estimate | None = None
     met: bool | None = None
+    compared: list[Compared] = Field(default_factory=list)
+    explanation: str = ""
+
+
+class Kept(Record):
+    """The codec that a study leaves in its folder: file, hash, and what it knows."""
+
+    file: str
+    hash: str
+    what: str
 
 
 class NetworkRow(Record):
@@ -192,6 +224,7 @@ class Results(Record):
     cdf: list[Distribution] = Field(default_factory=list)
     fidelity: dict[str, Any] = Field(default_factory=dict)
     headline: Headline | None = None
+    kept: Kept | None = None
     notes: list[str] = Field(default_factory=list)
 
     def document(self) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class SeedRun:
         error, figures = self._test(codec, data)
         label = refined_label(entry.name, trained, method, count)
         self.errors[label, case] = error
-        if count == min(self.study.evaluation.refine_sizes):
+        if count == self.study.evaluation.few:
             self._note_cdf(label, case, error)
         unrefined = self.errors[refined_label(entry.name, trained, UNREFINED, 0), case]
         self.result.refinement.append(

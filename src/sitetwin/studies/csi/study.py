@@ -29,6 +29,7 @@ from sitetwin.studies.csi.data import (
     target_set,
     target_users,
 )
+from sitetwin.studies.csi.kept import keep_codec, prune
 from sitetwin.studies.csi.measurements import CaseData, SeedData
 from sitetwin.studies.csi.parallel import run_seeds
 from sitetwin.studies.csi.registry import HEADLINE_CASE
@@ -56,7 +57,8 @@ def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = sile
 
     Args:
         study: The configuration.
-        folder: Folder for configuration.json, results.json, run.json and scene.npz.
+        folder: Folder for configuration.json, results.json, run.json, scene.npz and the codec of the headline.
+            Checkpoints of trainings are removed when all is done.
         progress: Is told the stage and the share of it that is done.
         workers: Processes for the seeds; one per core by default.
 
@@ -89,6 +91,8 @@ def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = sile
     shown = target_users(study, worlds, *HEADLINE_CASE, study.evaluation.seeds[0])
     with disk_errors("writing the map of the study", folder):
         _write_scene(study, worlds, shown, folder / "scene.npz")
+    progress("keep the codec", 0.0)
+    kept = keep_codec(study, worlds, folder)
     document = {
         "title": f"CSI feedback with a digital twin of {worlds.worlds['twin'].site.name}",
         "profile": study.profile,
@@ -106,12 +110,15 @@ def run_csi_study(study: CsiStudy, folder: str | Path, progress: Progress = sile
         },
         "fidelity": _fidelity(study, worlds, shown),
         **summarise(study, results),
+        "kept": kept,
     }
     run = {
         "seconds": {**seconds, "training": {f"{r.seed} {r.part}": r.seconds for r in results}},
         "workers": workers,
     }
-    return write_results(folder, checked_document(document), run)
+    written = write_results(folder, checked_document(document), run)
+    prune(folder)
+    return written
 
 
 def _seed_data(study: CsiStudy, worlds: Worlds, seed: int) -> SeedData:

@@ -11,17 +11,9 @@ import torch
 
 from sitetwin.learn import paired_difference_db, seed_interval, to_db
 from sitetwin.studies.csi.config import CsiStudy
+from sitetwin.studies.csi.headline import headline
 from sitetwin.studies.csi.measurements import SeedResult, case_key, compared_pairs
-from sitetwin.studies.csi.registry import CODECS, HEADLINE_CASE, HEADLINE_CODEC, HEADLINE_METHOD
-from sitetwin.studies.csi.results import UNREFINED
-
-HEADLINE = {
-    "target": HEADLINE_CASE[0],
-    "split": HEADLINE_CASE[1],
-    "codec": HEADLINE_CODEC.name,
-    "method": HEADLINE_METHOD,
-}
-"""Named beforehand: the one method whose figure is the headline, at the smallest number of target samples."""
+from sitetwin.studies.csi.registry import CODECS
 
 _FIGURES = ("nmse_db", "median_db", "p95_db", "sgcs", "nmse_other_engine_db", "gain_db")
 
@@ -58,7 +50,7 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
         "paired": _paired(study, results),
         "methods": _methods(results),
         "cdf": [row for r in results if r.seed == first for row in r.cdf],
-        "headline": _headline(study, curves, refinement),
+        "headline": headline(study, curves, refinement),
         "notes": _notes(study),
     }
 
@@ -120,45 +112,6 @@ def _methods(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     return rows
 
 
-def _find(rows: list[dict[str, Any]], **labels: Any) -> dict[str, Any]:
-    return next(row for row in rows if all(row[k] == v for k, v in labels.items()))
-
-
-def _headline(study: CsiStudy, curves: list[dict[str, Any]], refinement: list[dict[str, Any]]) -> dict[str, Any]:
-    few = min(study.evaluation.refine_sizes)
-    least, largest = min(study.evaluation.train_sizes), max(study.evaluation.train_sizes)
-    refined = _find(refinement, **HEADLINE, n_real=few)
-    case = {name: HEADLINE[name] for name in ("target", "split", "codec")}
-    twin = _find(refinement, **case, method=UNREFINED, n_real=0)
-    alone = _find(curves, **case, source="target", n_train=least)
-    full = _find(curves, **case, source="target", n_train=largest)
-    wrong = _find(curves, **case, source="wrong_site", n_train=largest)
-
-    codec = HEADLINE_CODEC.in_words
-
-    def said(row: dict[str, Any]) -> str:
-        value = row["nmse_db"]
-        if value["low"] is None:
-            return f"{value['mean']:.1f} dB (one seed)"
-        return f"{value['mean']:.1f} dB [{value['low']:.1f}, {value['high']:.1f}]"
-
-    text = (
-        f"Synthetic target B, test users in spatial blocks apart from all target samples: {codec} fitted on the twin "
-        f"alone reaches an NMSE of {said(twin)}; updated with {few} target samples, {said(refined)}. Fitted on "
-        f"target samples alone it reaches {said(alone)} with {least} and {said(full)} with {largest}; fitted on "
-        f"another city, {said(wrong)}."
-    )
-    return {
-        "text": text,
-        **HEADLINE,
-        "n_real": few,
-        "nmse_db": refined["nmse_db"],
-        "reference": f"{HEADLINE_CODEC.name} fitted on {largest} target samples",
-        "reference_nmse_db": full["nmse_db"],
-        "met": None,
-    }
-
-
 def _notes(study: CsiStudy) -> list[str]:
     pool = study.evaluation.pool or "all"
     notes = [
@@ -171,10 +124,11 @@ def _notes(study: CsiStudy) -> list[str]:
         "Every target sample used in a refinement is a full CSI upload. High-NMSE selection also reads one number from "
         f"{pool} users of the pool; residual k-centre needs their residual vectors at one place and "
         "is an upper reference for what diversity can bring.",
-        *(entry.note for entry in CODECS if entry.note),
+        *(entry.note for entry in CODECS if entry.note and study.seeds_of(entry)),
         "The nearest-neighbour control sends an index into the twin's table and one complex gain.",
     ]
-    short = [entry for entry in reversed(CODECS) if not entry.converged(study.plan(entry))]
+    running = [entry for entry in reversed(CODECS) if study.seeds_of(entry)]
+    short = [entry for entry in running if not entry.converged(study.plan(entry))]
     if short:
         facts = [f"{e.in_words} for {study.plan(e).effort} {e.unit} instead of {e.full_effort}" for e in short]
         trained = " and ".join([facts[0].replace(" for ", " is trained for ", 1), *facts[1:]])
