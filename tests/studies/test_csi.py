@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import Split, block_split
+from sitetwin.learn import CellCodec, Split, block_split
+from sitetwin.learn.cell.matrices import CellMatrices
 from sitetwin.report import write_report
 from sitetwin.site import Ellipsoid, Site, Vegetation, open_site, save_site
 from sitetwin.studies import (
@@ -28,6 +29,7 @@ from sitetwin.studies import (
 )
 from sitetwin.studies.csi.config import Evaluation, Imperfections, RadioLink, Trees
 from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, source_set, target_set, target_users
+from sitetwin.studies.csi.headline import headline
 from sitetwin.studies.csi.registry import ADAPTIVE, CSINET, HEADLINE_CASE, KLT, Plan
 from sitetwin.studies.csi.summary import estimate
 from sitetwin.studies.csi.worlds import Worlds, build_worlds
@@ -146,9 +148,44 @@ def test_resuming_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     before = (folder / "results.json").read_bytes()
     (folder / "results.json").unlink()
     (folder / "seeds" / "seed-1-klt.json").unlink()
-    shutil.rmtree(folder / "models")
     run_csi_study(small_study(), folder, workers=1)
     assert (folder / "results.json").read_bytes() == before
+
+
+def test_the_codec_of_the_headline_is_kept_and_checkpoints_are_not(finished: Path) -> None:
+    kept = json.loads((finished / "results.json").read_text())["kept"]
+    codec = CellCodec.load(finished / kept["file"])
+    assert (codec.hash, codec.version) == (kept["hash"], 2)
+    assert (codec.training["matrices"], codec.training["updates"][0]["keep"]) == (60, 10)
+    study = small_study()
+    test = target_set(study, build_worlds(study, lambda stage, share: None), *HEADLINE_CASE, 0).test
+    matrices = CellMatrices(test, (), np.zeros(len(test), dtype=bool))
+    assert codec.evaluate(matrices)["nmse_db"] < 0  # it knows something of this street
+    assert not (finished / "models").exists()
+
+
+def test_the_demonstration_runs_the_closed_form_alone() -> None:
+    study = csi_study("demo")
+    assert [entry.name for entry in (KLT, ADAPTIVE, CSINET) if study.seeds_of(entry)] == [KLT.name]
+    assert study.evaluation.few == 40
+    assert len(study.evaluation.seeds) == 5
+
+
+def _row(mean: float, **labels: object) -> dict[str, object]:
+    case = {"target": "target_b", "split": "blocks", "codec": KLT.name}
+    return {**case, "nmse_db": {"mean": mean, "low": mean - 1, "high": mean + 1}, **labels}
+
+
+@pytest.mark.parametrize(("full", "explained"), [(-7.0, True), (-20.0, False)])
+def test_the_headline_says_why_many_measurements_may_be_worse_than_none(full: float, explained: bool) -> None:
+    study = csi_study("demo")
+    curves = [_row(-1.0, source="target", n_train=40), _row(full, source="target", n_train=5120)]
+    curves.append(_row(-6.0, source="wrong_site", n_train=5120))
+    refinement = [_row(-10.0, method="none", n_real=0), _row(-13.0, method=KLT.compared, n_real=40)]
+    told = headline(study, curves, refinement)
+    assert bool(told["explanation"]) is explained
+    assert "5.01 % (NMSE -13.0 dB, -14.0 to -12.0) with the digital twin and 40 measured channels" in told["text"]
+    assert [row["lost_percent"] for row in told["compared"]][:3] == [10.0, 5.01, 79.4]
 
 
 def test_without_differences_the_twin_is_the_target() -> None:
@@ -218,7 +255,7 @@ def test_one_seed_ends_in_results(tmp_path: Path) -> None:
     evaluation = study.evaluation.model_copy(update={"seeds": (0,), "cases": (("target_b", "blocks"),)})
     run_csi_study(small_study(evaluation=evaluation), tmp_path / "out", workers=1)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert "(one seed)" in results["headline"]["text"]
+    assert "dB, one seed)" in results["headline"]["text"]
     assert all(row["difference_db"]["kind"] == "bootstrap over blocks" for row in results["paired"])
 
 

@@ -81,7 +81,7 @@ def test_bounds_are_measured_with_networks_trained_to_their_end() -> None:
 
 
 def test_a_profile_that_is_gone_is_named() -> None:
-    with pytest.raises(SiteTwinError, match="'anchor'; choose one of quick, paper, full"):
+    with pytest.raises(SiteTwinError, match="'anchor'; choose one of demo, quick, paper, full"):
         csi_study("anchor")
 
 
