@@ -120,7 +120,7 @@ def test_an_option_stands_once() -> None:
         (codec_commands.RULES, get_args(Rule)),
         (trace.ENGINES, ENGINES),
         (single.PROFILES, get_args(BeamProfile)),
-        (single.PROFILES, get_args(Profile)),
+        (("demo", *single.PROFILES), get_args(Profile)),
     ],
 )
 def test_the_choices_are_those_of_the_library(listed: tuple[str, ...], known: tuple[str, ...]) -> None:
