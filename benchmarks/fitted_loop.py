@@ -2,77 +2,33 @@
 
     python benchmarks/fitted_loop.py runs/loop --drives 20
 
-The run is that of `sitetwin study vision --profile full`; the boxes of its networks are taken as it has kept them. For
+The run is that of `sitetwin study vision --profile full`, whose camera is known; the boxes of its networks are taken as
+it has kept them. `--camera fitted` of the study does for all its drives and methods what is done here for some. For
 each drive the camera's height and direction are fitted to the boxes of the user's car, and the fixes, of the other
 drives through its street: somebody who mounted it told them with errors of 0.3 m, 1.5 degrees of yaw, 1 of pitch and
-0.5 of roll. A box is taken for the user's if it is the nearest to where this camera would see the fix, whole, and
-with edges within some 30 pixels. Drives whose fit is refused are left out, and counted.
+0.5 of roll. A box is taken for the user's if it is the nearest to where this camera would see the fix, whole, and with
+edges within some 30 pixels. Drives whose fit is refused are left out, and counted.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.vision.closed_loop.boxes import Remembering
+from sitetwin.studies.vision.closed_loop.fitting import fitted_cameras
 from sitetwin.studies.vision.closed_loop.scores import Answers, Moments, Resampling, blockage_row, judged_rows
 from sitetwin.untrusted import read_json
-from sitetwin.vision import Camera, Detection, Ground, fit_camera, load_detector
-from sitetwin.vision.camera import PARAMETERS
+from sitetwin.vision import load_detector
 from sitetwin.vision.camera_files import CameraFile
-from sitetwin.vision.cuboids import outlines
 from sitetwin.vision.scene import sight_powers
-from sitetwin.vision.scene.edges import known_edges
-from sitetwin.vision.scene.objects import CLASS_SIZES
-from sitetwin.vision.tiles import VEHICLES
 from sitetwin.vision.worlds import Recording, follow, read_campaign, recorded_world
 
-MOUNTED = {"z": 0.3, "yaw": math.radians(1.5), "pitch": math.radians(1.0), "roll": math.radians(0.5)}
-REACH = 30.0
 ANTENNA = 1.65
-
-Pairs = list[tuple[tuple[float, float, float, float], np.ndarray]]
-
-
-def pairs_of(recording: Recording, boxes: list[list[Detection]], start: Camera) -> Pairs:
-    """Boxes of the user's car with the fixes of their moments."""
-    found: Pairs = []
-    for row, detections in enumerate(boxes):
-        fix = recording.fixes[row]
-        seen = outlines(start, np.array([[*fix, 0.0]]), np.zeros(1), np.array([CLASS_SIZES["car"]]))[0]
-        known = known_edges(start, detections)
-        away = [
-            float(np.linalg.norm(np.array(one.box) - seen)) / 2 if one.name in VEHICLES and edges.all() else math.inf
-            for one, edges in zip(detections, known, strict=True)
-        ]
-        if away and min(away) < REACH:
-            found.append((detections[int(np.argmin(away))].box, fix))
-    return found
-
-
-def fitted(pairs: Pairs, start: Camera) -> CameraFile:
-    """The camera of a street.
-
-    Raises:
-        SiteTwinError: The fit is refused.
-    """
-    found = fit_camera(
-        start,
-        np.array([box for box, _ in pairs]).reshape(-1, 4),
-        np.array([fix for _, fix in pairs]).reshape(-1, 2),
-        np.zeros(len(pairs)),
-        Ground(),
-        gps_sigma=0.5,
-        pixel_sigma=(6.0, 4.0),
-    )
-    return CameraFile(found.camera, found.covariance)
 
 
 def answers_of(recording: Recording, boxes: Any, camera: CameraFile | None) -> list[dict[str, Any]]:
@@ -97,42 +53,35 @@ def main(
     run: Annotated[Path, typer.Argument(help="A closed loop's folder.")],
     drives: Annotated[int, typer.Option(help="Drives that are followed, at most.")] = 20,
     detector: Annotated[str, typer.Option(help="The networks of the run.")] = "both",
+    seed: Annotated[int, typer.Option(help="Of the errors with which the cameras were mounted.")] = 2024,
 ) -> None:
     """Print rows for the fitted and for the known camera."""
     key = str(read_json(run / "configuration.json", "the run")["hash"])
-    recordings, share = read_campaign(run / "campaign")
+    every, share = read_campaign(run / "campaign")
+    paths = [run / "parts" / f"boxes-{number:04d}-networks.json" for number in range(len(every))]
+    pairs = [(one, path) for one, path in zip(every, paths, strict=True) if path.exists()]
     network = load_detector(detector)
-    kept, paths = {}, {}
-    streets: dict[str, list[int]] = defaultdict(list)
-    for number, one in enumerate(recordings):
-        paths[number] = run / "parts" / f"boxes-{number:04d}-networks.json"
-        if paths[number].exists():
-            seen = Remembering(network, paths[number], key)
-            kept[number] = [seen.detect(one.frame(row)) for row in range(len(one.numbers))]
-            streets[str(one.world["name"])].append(number)
-    starts = {}
-    for place, (name, numbers) in enumerate(streets.items()):
-        rng = np.random.default_rng(place)
-        step = np.array([MOUNTED.get(parameter, 0.0) * rng.standard_normal() for parameter in PARAMETERS])
-        starts[name] = recordings[numbers[0]].camera.moved(step)
+    recordings = [one for one, _ in pairs]
+    eyes = [Remembering(network, path, f"{key} {one.identity}") for one, path in pairs]
+    boxes = [
+        [seen.detect(one.frame(row)) for row in range(len(one.numbers))]
+        for one, seen in zip(recordings, eyes, strict=True)
+    ]
+    cameras = fitted_cameras(recordings, boxes, seed)
+    names = [str(one.world["name"]) for one in recordings]
+    order = sorted(range(len(names)), key=lambda number: (names[:number].count(names[number]), number))
     judged: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
     refused, errors = [], []
-    order = sorted((place, number) for numbers in streets.values() for place, number in enumerate(numbers))
-    for _, number in order[:drives]:
-        one, name = recordings[number], str(recordings[number].world["name"])
-        others = [other for other in streets[name] if other != number]
-        pairs = [pair for other in others for pair in pairs_of(recordings[other], kept[other], starts[name])]
-        try:
-            camera = fitted(pairs, starts[name])
-        except SiteTwinError as error:
-            refused.append(f"{name}: {len(pairs)} pairs, {error}")
+    for number in order[:drives]:
+        one, found = recordings[number], cameras[number]
+        if found.refused:
+            refused.append(f"{names[number]}: {found.pairs} pairs, {found.refused}")
             continue
-        true, found = one.camera.pose, camera.camera.pose
-        errors.append([abs(getattr(found, axis) - getattr(true, axis)) for axis in ("yaw", "pitch", "roll")])
-        seen = Remembering(network, paths[number], key)
-        both = answers_of(one, seen, camera), answers_of(one, seen, None)
+        true, pose = one.camera.pose, found.camera.camera.pose
+        errors.append([abs(getattr(pose, axis) - getattr(true, axis)) for axis in ("yaw", "pitch", "roll")])
+        both = answers_of(one, eyes[number], found.camera), answers_of(one, eyes[number], None)
         judged += [(number, new, old) for new, old in zip(*both, strict=True)]
-        print(json.dumps({"drive": number, "pairs": len(pairs), "moments": len(both[0])}), flush=True)
+        print(json.dumps({"drive": number, "pairs": found.pairs, "moments": len(both[0])}), flush=True)
     print(json.dumps({"refused": refused}))
     if not judged:
         raise SystemExit("every fit was refused: let the run record more drives of each street")

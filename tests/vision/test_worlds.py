@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.rays import TraceSettings, trace
 from sitetwin.site import place_objects
+from sitetwin.vision.frames import Frame, Truth
 from sitetwin.vision.perfect import PerfectDetector
+from sitetwin.vision.render import Picture, Renderer, Seen
 from sitetwin.vision.scene import TwinOptions, beam_powers
 from sitetwin.vision.street import CanyonPlan, vehicle_body
 from sitetwin.vision.worlds import (
@@ -35,7 +38,9 @@ from sitetwin.vision.worlds import (
     record_drive,
     recorded_world,
 )
+from sitetwin.vision.worlds import recording as recording_room
 from sitetwin.vision.worlds.campaign import choose_drives
+from sitetwin.vision.worlds.sums import Sums
 
 PLAN = WorldPlan("test", CanyonPlan(lanes=2, half_length=50.0, trees=0.2, seed=7), height=5.2, back=1.5, turn=0.2)
 WORLD = make_world(PLAN)
@@ -181,6 +186,81 @@ def test_a_recording_comes_back_and_goes_on_where_it_ended(small, tmp_path, monk
         recorded_world(replace(recording, world={"name": "x"}))
     with pytest.raises(SiteTwinError, match="another drive"):
         record_drive(world, drive, folder, replace(choices, gps_sigma=1.0))
+
+
+class Painter(Renderer):
+    """An image of one grey for each frame, and one bus; counts what it was asked for."""
+
+    def __init__(self):
+        self.times = []
+
+    def picture(self, vehicles, *, time, rng):
+        self.times.append(time)
+        depth, identities = np.full((27, 48), 9.0), np.full((27, 48), -1)
+        identities[10:20, 20:30] = 1
+        image = np.full((27, 48, 3), int(40 * time) % 200, np.uint8)
+        frame = Frame(image, time, "", Truth(depth, identities, ("car", "bus")))
+        bus = Seen(replace(vehicles[1], shape="bus"), 1, (20.0, 10.0, 30.0, 20.0), 100, 100, False)
+        return Picture(frame, (bus,), np.zeros((27, 48, 3)))
+
+
+def test_what_was_changed_since_it_was_recorded_is_told_and_made_again(small, tmp_path, monkeypatch):
+    world, drive = small
+    monkeypatch.setattr(recording_room, "true_powers", lambda *given, **more: np.full(64, 1e-9))
+    choices, folder = Choices(budget=LinkBudget(subcarriers=4)), tmp_path / "drive"
+    record_drive(world, drive, folder, choices, renderer=Painter())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    made = {path: path.read_bytes() for path in files}
+    numbers = np.flatnonzero(drive.rendered).tolist()
+    image, truth = folder / f"frames/{numbers[1]:05d}.jpg", folder / f"truth/{numbers[2]:05d}.npz"
+    assert not list(folder.glob("truth/*.json"))
+
+    def again(*words):
+        painter = Painter()
+        with pytest.warns(SiteTwinWarning) as told:
+            record_drive(world, drive, folder, choices, renderer=painter)
+        said = " ".join(str(one.message) for one in told)
+        assert all(word in said for word in words), said
+        assert {path: path.read_bytes() for path in files} == made
+        return painter.times
+
+    image.write_bytes(made[image][:-1])  # cut short
+    truth.unlink()
+    assert again(image.name, truth.name, "made again") == [drive.times[numbers[1]], drive.times[numbers[2]]]
+    (folder / "powers.csv").write_bytes(made[folder / "powers.csv"].replace(b"e-", b"e+"))
+    assert again("powers.csv") == []
+    (folder / "boxes.csv").write_bytes(b"frame\n")
+    assert len(again("boxes.csv")) == 3
+    (folder / "sums.json").write_text("{")
+    assert len(again("sums.json")) == 3
+    (folder / "sums.json").write_text('{"../outside": "0"}')
+    assert len(again("holds no checksums")) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        record_drive(world, drive, folder, choices, renderer=None)  # nothing is left to do, and nothing is told
+    before = read_recording(folder).identity
+    image.write_bytes(made[truth])
+    assert read_recording(folder).identity == before
+    with pytest.raises(SiteTwinError, match="was changed, damaged or removed after it was recorded"):
+        Sums(folder).check()
+
+
+def test_a_recording_says_what_was_chosen_and_what_stands_in_the_way(small, tmp_path):
+    world, drive = small
+    choices = Choices(gps_sigma=1.5, budget=LinkBudget(transmit_dbm=10.0, subcarriers=4), pictures=False)
+    row = int(np.flatnonzero(drive.rendered)[0])
+    hidden = replace(drive, sight=tuple("fixed" if k == row else kind for k, kind in enumerate(drive.sight)))
+    recording = read_recording(record_drive(world, hidden, tmp_path / "d", choices))
+    assert recording.choices == choices
+    assert recording.fixed.tolist() == [True, False, False]
+    assert recording.blocked[2]
+    assert not recording.clear[[0, 2]].any()  # behind a pole nobody is clear
+    path = tmp_path / "d" / "drive.json"
+    about = path.read_text()
+    for old, new in (('"gps_sigma": 1.5', '"gps_sigma": NaN'), ('"transmit_dbm"', '"transmit"'), ('"choices"', '"x"')):
+        path.write_text(about.replace(old, new))
+        with pytest.raises(SiteTwinError, match=r"drive\.json|damaged"):
+            read_recording(tmp_path / "d")
 
 
 def test_without_pictures_a_recording_has_powers_alone(small, tmp_path):

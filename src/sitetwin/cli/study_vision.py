@@ -14,6 +14,7 @@ from sitetwin.cli.study_beams import POWER_UNITS
 
 FIXES = ("stale", "extrapolated")
 DETECTORS = ("ssd-open-images", "centernet", "both")
+CAMERAS = ("known", "fitted")
 
 
 def vision(
@@ -64,10 +65,13 @@ def vision(
         str | None,
         choice(
             *DETECTORS,
-            help="Network that finds objects in the images of scenarios that have some, for the paper's own twin; "
-            "`sitetwin vision models fetch` brings it. Without it that twin is left out. The closed loop takes both "
-            "networks by default, and fetches them.",
+            help="Network that finds objects in images of scenarios, for the paper's own twin, which is left out else; "
+            "`sitetwin vision models fetch` brings it. The closed loop fetches and takes both by default.",
         ),
+    ] = None,
+    camera: Annotated[
+        str | None,
+        choice(*CAMERAS, help="Of the closed loop: known (default), or fitted to boxes and fixes of its other drives."),
     ] = None,
 ) -> None:
     """Judge the published vision twin on measured powers, beside its tables, or a traced one in a closed loop."""
@@ -76,7 +80,7 @@ def vision(
     from sitetwin.studies.vision.results import read_vision_results
     from sitetwin.vision import load_detector
 
-    study = vision_study(profile)
+    study = vision_study(profile) if camera is None else vision_study(profile, camera)
     eyes = None if detector is None else load_detector(detector)
     with resumed_again(to), progress_bars() as tell:
         run_vision_study(

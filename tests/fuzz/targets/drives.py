@@ -21,7 +21,7 @@ from sitetwin.vision.live import Shot, read_shots
 from sitetwin.vision.street import CanyonPlan, make_canyon
 from sitetwin.vision.worlds.campaign import read_campaign
 from sitetwin.vision.worlds.reading import Recording, read_recording
-from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
+from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS, Choices
 from tests.fuzz.judge import Target
 from tests.vision.videos import write_video
 
@@ -42,6 +42,7 @@ def _seeds() -> list[dict[str, bytes]]:
         "camera": asdict(Camera.from_view(Pose((0.0, -8.0, 6.0), 1.5), 96, 54)),
         "station": {"beams": _BEAMS},
         "noise_mw": 2e-9,
+        "choices": asdict(Choices()),
         "frames": [3, 4],
         "times_s": [0.75, 1.0],
         "window": [0, 0],

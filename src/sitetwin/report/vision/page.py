@@ -16,7 +16,7 @@ from sitetwin.report.vision.drives import drives_part
 from sitetwin.report.vision.figures import draw_figures, label
 from sitetwin.report.vision.printed import LOSSES, printed_tables
 from sitetwin.studies.vision.published import SCENARIOS, TABLE_1, TABLE_2, TABLE_3
-from sitetwin.studies.vision.results import TOLD, Row, ScenarioResults, VisionResults, read_vision_results
+from sitetwin.studies.vision.results import TOLD, TOLD_AHEAD, Row, ScenarioResults, VisionResults, read_vision_results
 
 
 def write_vision_report(folder: Path) -> Path:
@@ -47,7 +47,7 @@ def write_vision_report(folder: Path) -> Path:
         scenarios=[(one, _rows(one, "predicted"), _rows(one, "explained")) for one in results.scenarios],
         loop_groups=loop_groups(results),
         label=label,
-        told=TOLD,
+        told=(TOLD, TOLD_AHEAD),
         figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         **printed_tables(results),
         **drives_part(folder, environment),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import Frozen
 
 VisionProfile = Literal["quick", "paper", "full"]
+LoopCamera = Literal["known", "fitted"]
 
 
 class MeasuredScenarios(Frozen):
@@ -68,6 +69,8 @@ class ClosedLoop(Frozen):
         seed: Chooses streets and drives. Ranking and blockage were worked out on those of seed 0; seed 1 was looked at.
         draws: Draws of the scene that a twin traces for each moment.
         descent_steps: Most steps of the mapping M of the paper's own twin, which is fitted by descent.
+        facades: What the twin without a map finds facades by: "depth" of the renderer, or "lines" of its images.
+        camera: "known" as it stands, or "fitted" for each drive to boxes and fixes of the others through its street.
     """
 
     streets: int = Field(default=10, ge=1)
@@ -76,6 +79,8 @@ class ClosedLoop(Frozen):
     seed: int = Field(default=2, ge=0)
     draws: int = Field(default=6, ge=1)
     descent_steps: int = Field(default=5000, ge=1)
+    facades: Literal["depth", "lines"] = "depth"
+    camera: LoopCamera = "known"
 
 
 class VisionStudy(Frozen):
@@ -100,26 +105,30 @@ class VisionStudy(Frozen):
     bootstrap_draws: int = Field(default=2000, ge=100)
 
 
-def vision_study(profile: str) -> VisionStudy:
+def vision_study(profile: str, camera: str = "known") -> VisionStudy:
     """The frozen configuration of a profile.
 
     Args:
         profile: "quick" takes minutes: one deal of the drives, no descent, one training of the network, some 60
             moments of the closed loop. "paper" is the published protocol with ten trainings, and 500 moments. "full"
             deals the drives five times.
+        camera: Of the closed loop: "known", or "fitted" to boxes of the user's car and fixes.
 
     Raises:
-        SiteTwinError: The profile is unknown.
+        SiteTwinError: The profile or the camera is unknown.
     """
+    if camera not in get_args(LoopCamera):
+        raise SiteTwinError(f"there is no camera {camera!r}; choose one of {', '.join(get_args(LoopCamera))}")
     if profile == "quick":
         return VisionStudy(
             profile="quick",
             measured=MeasuredScenarios(descent_steps=0, swept=(1, 2)),
             network=NetworkTraining(runs=1, width=112, epochs=3, rows=300),
-            loop=ClosedLoop(streets=4, blocked=20, clear=20),
+            loop=ClosedLoop(streets=4, blocked=20, clear=20, camera=camera),  # type: ignore[arg-type]  # checked
         )
+    loop = ClosedLoop(camera=camera)  # type: ignore[arg-type]  # checked
     if profile == "paper":
-        return VisionStudy(profile="paper")
+        return VisionStudy(profile="paper", loop=loop)
     if profile == "full":
-        return VisionStudy(profile="full", measured=MeasuredScenarios(deals=5))
+        return VisionStudy(profile="full", measured=MeasuredScenarios(deals=5), loop=loop)
     raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper, full")

@@ -11,9 +11,9 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
 from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
 
-TOLD = 0.4
-"""Probability over which a blockage counts as told; chosen on drives through the streets of seed 0, as the constants of
-`sitetwin.vision.scene.blockage` were."""
+TOLD, TOLD_AHEAD = 0.75, 0.4
+"""Probabilities over which a blockage counts as told, of the moment itself and half a second ahead; chosen on drives of
+development, as the constants of `sitetwin.vision.scene.blockage` were."""
 
 Schema = Literal["sitetwin.vision/1"]
 (SCHEMA,) = get_args(Schema)
@@ -148,7 +148,7 @@ class LoopRow(Record):
 
 
 class BlockageRow(Record):
-    """How well blockage is told: with a probability over `TOLD` of the closed loop's scores.
+    """How well blockage is told: with a probability over `TOLD`, or `TOLD_AHEAD`.
 
     Attributes:
         perception: What saw.

@@ -47,6 +47,7 @@ from sitetwin.vision.models import fetch_model
 from sitetwin.vision.networks.lines import LineNetwork
 from sitetwin.vision.profiles import overall_accuracy
 from sitetwin.vision.profiles.line_of_sight import Fixes
+from sitetwin.vision.voting import Voting
 
 _LIBRARIES = ("numpy", "scipy", "torch", "xarray")
 _ROOMS = ("measured", "learn", "calibrate", "vision", "studies/vision")
@@ -78,8 +79,8 @@ def run_vision_study(
         progress: Called with the stage and its finished share.
         detector: Finds the objects of the paper's own twin in the images of scenarios that have some; without it the
             rows DT and DT-Adapt are left out. It is the closed loop's perception, too. Without it the loop fetches the
-            networks "both", and the one of lines that finds poles; where no registry answers, it runs on true boxes
-            alone, and says so.
+            networks "both"; where no registry answers, it runs on true boxes alone, and says so. Beside networks of
+            `load_detector` the loop takes the one of lines that finds poles, and fetches it.
         closed_loop: Run the closed loop on synthetic streets, whose drives are recorded into ``folder/campaign``.
         recordings: Folder that `sitetwin.vision.worlds.record_campaign` has filled: the closed loop is run on its
             drives, and none are recorded.
@@ -99,6 +100,11 @@ def run_vision_study(
         raise SiteTwinError(
             "the vision study needs a scenario with measured powers, or the closed loop; give the folder of one, or "
             "ask for the loop"
+        )
+    if study.loop.camera != "known" and not looped:
+        raise SiteTwinError(
+            "a fitted camera is for the closed loop, and only scenarios were given; leave the camera out, or give "
+            "recorded drives, too"
         )
     book = None if codebook is None else Path(codebook)
     _refuse_idle(scenarios, codebook, power_unit, fixes)
@@ -190,8 +196,8 @@ def _loop(
             detector = load_detector("both")
         except SiteTwinError as error:
             absent = f"No networks were to be had: {error}."
-        else:
-            lines = _line_network()
+    if isinstance(detector, Voting):  # the networks of `load_detector`, named or not
+        lines = _line_network()
     follower = Follower(study, folder, key, detector, lines)
     drives = drives_of(study, folder, recordings, progress, follower)
     found, seconds, shown = run_loop(study, drives, follower, progress)

@@ -135,7 +135,7 @@ def _followed(
             fix, now, used = None, last, None
         last = now
         placed = place_boxes(camera.camera, used or (), ground, how.placing, camera.covariance)
-        moment = twin.step(now, fix, None if used is None else [one for one in placed if one is not None])
+        moment = twin.step(now, fix, None if used is None else [one for one in placed if one is not None], used)
         clock.append(time.perf_counter())
         flagged += _of_place(site, how.station, moment)
         ranking = None

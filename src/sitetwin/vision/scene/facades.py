@@ -20,7 +20,7 @@ _STEP, _BIN = 1.0, 0.25  # metres along and across the street in which points ar
 _LEAST_AREA = 1.0  # square metres of wall that must be seen in a step
 _SAME_WALL, _GAP = 0.5, 2  # metres across by which steps of one wall differ; steps that may be missing in it
 _THICK = 5.0  # metres of the boxes that stand for houses
-_CUT_HEIGHT = 15.0  # metres, of walls that end over the image
+CUT_HEIGHT = 15.0  # metres, of walls that end over the image
 _SPARSE = 2  # every second pixel of each second row
 
 
@@ -117,10 +117,10 @@ def _steps(along: np.ndarray, across: np.ndarray, area: np.ndarray) -> dict[int,
 def _top(
     height: np.ndarray, along: np.ndarray, across: np.ndarray, cut: np.ndarray, step: int, distance: float
 ) -> float:
-    """Height of a wall in a step; one that the image's upper edge cuts is taken to be `_CUT_HEIGHT` high or more."""
+    """Height of a wall in a step; one that the image's upper edge cuts is taken to be `CUT_HEIGHT` high or more."""
     own = (np.floor(along / _STEP) == step) & (np.abs(across - distance) < _SAME_WALL)
     highest = float(np.percentile(height[own], 99)) if own.any() else _HEIGHTS[0]
-    return max(highest, _CUT_HEIGHT) if cut[own].any() else highest
+    return max(highest, CUT_HEIGHT) if cut[own].any() else highest
 
 
 def _runs(steps: dict[int, float]) -> list[list[int]]:

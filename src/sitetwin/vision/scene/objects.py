@@ -47,6 +47,7 @@ class StreetObject:
         score: Certainty that the object exists, 0 to 1.
         track: Number of its track, or None.
         since_seen: Seconds since it was last seen.
+        box: Left, upper, right and lower edge of the box in which an image showed it, pixels; None where none did.
 
     Raises:
         SiteTwinError: The class is unknown, a number is not finite, or the covariance is none.
@@ -61,6 +62,7 @@ class StreetObject:
     score: float = 1.0
     track: int | None = None
     since_seen: float = 0.0
+    box: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.name not in CLASS_SIZES:

@@ -117,5 +117,6 @@ def place_boxes(
                 turned,
                 placing.heading_sigma,
                 score=boxes[row].score,
+                box=boxes[row].box,
             )
     return placed

@@ -13,7 +13,9 @@ from sitetwin.rays import TraceSettings
 from sitetwin.site import Site
 from sitetwin.site.places.placement import ground_height
 from sitetwin.vision.camera import Camera
-from sitetwin.vision.scene.blockage import blockage_probability, with_sighting
+from sitetwin.vision.frames import Detection
+from sitetwin.vision.scene.blockage import DRAWS, blockage_probability, by_view, with_sighting
+from sitetwin.vision.scene.image_sight import SAME_PLACE, View, view_of_user
 from sitetwin.vision.scene.objects import StreetObject
 from sitetwin.vision.scene.ranking import Ranking, rank_beams
 from sitetwin.vision.scene.tracks import Tracker, TrackOptions
@@ -26,6 +28,7 @@ AHEAD_S = 0.5
 SIGHT_DRAWS = 64
 """Draws of the user's place for the beams of a clear line of sight; the first of them are traced, too."""
 
+_ANTENNA_SIGMA = 0.1  # metres, of the height of antennas on cars
 _OWN_REACH = 0.5  # metres beyond an object's box within which it is the user's own car
 
 
@@ -62,8 +65,8 @@ class Moment:
         time: Seconds.
         user: Where the user is.
         objects: All tracked objects except the user's own car.
-        blocked: Probability that something stands in the line of sight: by the objects, and by whether the user's own
-            car is seen.
+        blocked: Probability that something stands in the line of sight: by what the image shows at the user's place,
+            or, without an image of it, by the objects.
         blocked_ahead: Probability that one of the objects stands in it, `AHEAD_S` later.
     """
 
@@ -87,7 +90,8 @@ class StreetTwin:
         station: The station, with the camera at its place.
         options: How it works.
         rng: Source of all draws.
-        camera: The camera; with it, a user beyond its image is not missed. Without it, all users are taken to be in it.
+        camera: The camera; with it, a user beyond its image is not missed. Without it, all users are taken to be in it,
+            and the camera to stand at the station's place.
     """
 
     def __init__(
@@ -103,13 +107,20 @@ class StreetTwin:
         self._place = np.array(station.pose.position)
         self._tracker = Tracker(self.options.tracks)
         self._user = UserTrack(self._place[:2], self.options.user)
+        at_station = camera is None or bool(np.linalg.norm(camera.position - self._place) <= SAME_PLACE)
+        self._tells_sight = at_station  # what hides the user from the camera hides it from the station
         self._unseen = 0  # frames since the user's car was seen
+        self._heading: float | None = None  # of the user's car
         self._own_hits: dict[int, int] = {}  # how often each track was taken for the user's own car
         ground = float(ground_height(base, self._place[None, :2])[0])
         self._ground = float(base.bounds[0, 2]) if math.isnan(ground) else ground
 
     def step(
-        self, time: float, fix: Float[np.ndarray, " 2"] | None, sightings: Sequence[StreetObject] | None = ()
+        self,
+        time: float,
+        fix: Float[np.ndarray, " 2"] | None,
+        sightings: Sequence[StreetObject] | None = (),
+        detections: Sequence[Detection] | None = None,
     ) -> Moment | None:
         """Go on to the next moment.
 
@@ -117,6 +128,8 @@ class StreetTwin:
             time: Seconds, not before the last.
             fix: (2,) GPS fix, metres; None where there is none.
             sightings: The objects that the camera sees, the user's own car among them; None where there is no frame.
+            detections: All boxes of the frame, those that could not be placed included. With them, and a camera at the
+                station's place, the image itself tells whether something hides the user.
 
         Returns:
             What is known; None before the first fix.
@@ -134,14 +147,22 @@ class StreetTwin:
         if user.own is not None:
             own = [t.number for t in self._tracker.tracks if t.sighting is sightings[user.own]]
             self._own_hits.update({number: self._own_hits.get(number, 0) + 1 for number in own})
+            self._heading = sightings[user.own].heading
         objects = self._others(self._tracker.objects(), user.position)
+        seen = None if user.own is None else sightings[user.own]
+        view = self._view(user, seen, sightings, detections) if looked and detections is not None else None
+        if view is None:
+            told = self._unseen if looked and self._tells_sight else None
+            blocked = with_sighting(self._blocked(objects, user.position, user.covariance), told)
+        else:
+            blocked = by_view(view, self._unseen)
         ahead = self._user.ahead(AHEAD_S)
         later = self._others(self._tracker.ahead(AHEAD_S), ahead.position)
         return Moment(
             time,
             user,
             tuple(objects),
-            with_sighting(self._blocked(objects, user.position, user.covariance), self._unseen if looked else None),
+            blocked,
             self._blocked(later, ahead.position, ahead.position_covariance),
         )
 
@@ -167,6 +188,25 @@ class StreetTwin:
             scenes=self.options.scenes,
         )
         return traced, rank_beams(traced, self.station, place, moment.blocked)
+
+    def _view(
+        self,
+        user: UserPlace,
+        own: StreetObject | None,
+        sightings: Sequence[StreetObject],
+        detections: Sequence[Detection],
+    ) -> View | None:
+        """What the image shows at the user's place, where the camera stands at the station's."""
+        if self._camera is None or not self._tells_sight:
+            return None
+        places, middle = self._user.draws(DRAWS, self._rng)
+        heading = self._heading
+        if heading is None:  # the car was not seen yet: it drives where it goes
+            heading = math.atan2(user.velocity[1], user.velocity[0])
+        height = self.options.antenna + _ANTENNA_SIGMA * self._rng.standard_normal((DRAWS, 1))
+        antenna = np.concatenate([places, self._ground + height], axis=1)
+        foot = np.array([*middle, self._ground])
+        return view_of_user(self._camera, detections, sightings, own, antenna, foot, heading)
 
     def _in_image(self, user: np.ndarray) -> bool:
         """Whether the camera shows the place of the user's antenna."""

@@ -145,14 +145,37 @@ class UserTrack:
             self._look(objects[own])
         return UserPlace(self._mean[:2], self._covariance[:2, :2], self._mean[2:4], own, tuple(flags))
 
+    def draws(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Float[np.ndarray, "draws 2"], Float[np.ndarray, " 2"]]:
+        """Draw places of the antenna, and return the likeliest middle of the car.
+
+        Args:
+            count: Number of draws; the first is the likeliest place.
+            rng: Source of randomness.
+
+        Returns:
+            (count, 2) metres; (2,) metres.
+
+        Raises:
+            SiteTwinError: There was no fix yet.
+        """
+        self._need_fix()
+        places = rng.multivariate_normal(self._mean[:2], self._covariance[:2, :2], count, method="eigh")
+        places[0] = self._mean[:2]
+        return places, self._mean[:2] + self._mean[6:]
+
+    def _need_fix(self) -> None:
+        if not len(self._mean):
+            raise SiteTwinError("the user has no place before the first fix; step with a fix first")
+
     def ahead(self, seconds: float) -> Motion:
         """Return the motion as it will be in so many seconds.
 
         Raises:
             SiteTwinError: There was no fix yet, or the time lies in the past.
         """
-        if not len(self._mean):
-            raise SiteTwinError("the user has no place before the first fix; step with a fix first")
+        self._need_fix()
         now = Motion(self._time, self._mean[:4], self._covariance[:4, :4])
         return now.at(self._time + seconds, self.options.acceleration)
 

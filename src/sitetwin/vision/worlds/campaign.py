@@ -14,7 +14,8 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.untrusted import is_missing, read_json
 from sitetwin.vision.worlds.drives import Drive, Schedule, make_drive, natural_share
 from sitetwin.vision.worlds.reading import Recording, read_recording
-from sitetwin.vision.worlds.recording import Choices, record_drive, replace_file
+from sitetwin.vision.worlds.recording import Choices, record_drive
+from sitetwin.vision.worlds.sums import replace_file
 from sitetwin.vision.worlds.world import World, WorldPlan, default_worlds, make_world
 
 _MOST_DRIVES, _AT_ONCE = 400, 2  # of one world; and how many of it follow each other, seen by one renderer
@@ -94,6 +95,9 @@ def record_campaign(
 
     Raises:
         SiteTwinError: A folder holds another recording, or cannot be written.
+
+    Warns:
+        SiteTwinWarning: A file was changed or damaged after it was recorded, so that it is made again.
     """
     folder = Path(folder)
     worlds = [make_world(plan) for plan in campaign.worlds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from jaxtyping import Bool, Float, Int
 
 from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.site.places.pose import Pose
-from sitetwin.untrusted import naming, read_json
+from sitetwin.untrusted import is_missing, naming, read_bytes, read_json
 from sitetwin.untrusted.arrays import read_npz
 from sitetwin.untrusted.texts import read_table
 from sitetwin.vision.camera import Camera
 from sitetwin.vision.frames import Frame, Truth, visible_share
 from sitetwin.vision.images import frame_from_file
-from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS
+from sitetwin.vision.worlds.recording import BOX_COLUMNS, GPS_COLUMNS, Choices
+from sitetwin.vision.worlds.sums import SUMS
+from sitetwin.vision.worlds.truth import LinkBudget
 
 _LARGEST_TABLE = 64 * 2**20
 _MEND = "record the drive again"
@@ -79,6 +82,9 @@ class Recording:
         other_engine: (N,) bool: the powers are Sionna RT's.
         boxes: For each frame what is true of its vehicles.
         noise_mw: Mean noise in each power.
+        fixed: (N,) bool: a house or a pole stands in the line of sight, and no vehicle.
+        choices: What was recorded, and how.
+        identity: SHA-256 of its description and of its checksums, where it has some.
     """
 
     folder: Path
@@ -95,6 +101,14 @@ class Recording:
     other_engine: Bool[np.ndarray, " frames"]
     boxes: tuple[tuple[TrueBox, ...], ...]
     noise_mw: float
+    fixed: Bool[np.ndarray, " frames"]
+    choices: Choices
+    identity: str
+
+    @property
+    def clear(self) -> Bool[np.ndarray, " frames"]:
+        """(N,) bool: nothing stands in the line of sight."""
+        return ~(self.blocked | self.fixed)
 
     def frame(self, row: int) -> Frame:
         """Read the image and the truth of a frame; a broken image is flagged, as for any camera."""
@@ -164,7 +178,29 @@ def _read(folder: Path, about: dict[str, Any]) -> Recording:
         other,
         _boxes(folder, row_of),
         float(about["noise_mw"]),
+        np.array([kind == "fixed" for kind in about["sight"]], dtype=bool),
+        _choices(about["choices"], folder / "drive.json"),
+        _identity(folder),
     )
+
+
+def _choices(about: dict[str, Any], path: Path) -> Choices:
+    """What was recorded, from plain values that may be anything."""
+    budget = {name: float(value) for name, value in about["budget"].items()}
+    with said_of(f"'{path}'"):
+        link = LinkBudget(**{**budget, "subcarriers": int(budget["subcarriers"])})  # type: ignore[arg-type]  # checked
+    sigma = float(about["gps_sigma"])
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"fixes with an error of {sigma} m")
+    return Choices(sigma, link, bool(about["pictures"]))
+
+
+def _identity(folder: Path) -> str:
+    found = hashlib.sha256()
+    for name in ("drive.json", SUMS):
+        path = folder / name
+        found.update(b"" if is_missing(path) else read_bytes(path, f"'{path}'", _LARGEST_TABLE, _MEND))
+    return found.hexdigest()
 
 
 def _camera(about: dict[str, Any], path: Path) -> Camera:

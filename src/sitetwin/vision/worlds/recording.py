@@ -8,6 +8,7 @@ One folder for each drive::
     boxes.csv         one row for each vehicle and rendered frame: what is true of it
     frames/00012.jpg  the image
     truth/00012.npz   depth along the axis (metres) and number of the vehicle of each pixel
+    sums.json         SHA-256 of powers.csv, boxes.csv, frames and truth: what was changed since is made again
 
 `frames` and `gps.csv` are all that a recording of a real camera needs.
 """
@@ -32,6 +33,7 @@ from sitetwin.untrusted import LARGEST_JSON, read_bytes, read_json
 from sitetwin.vision.networks.runtime import need
 from sitetwin.vision.render import Picture, Renderer
 from sitetwin.vision.worlds.drives import Drive
+from sitetwin.vision.worlds.sums import Sums, replace_file
 from sitetwin.vision.worlds.truth import Engine, LinkBudget, true_powers
 from sitetwin.vision.worlds.world import World
 
@@ -48,6 +50,7 @@ REACH = 75.0
 """Metres from the middle of the street, beyond which vehicles are neither seen nor traced: they are some pixels."""
 
 _QUALITY = 92
+_POWERS, _BOXES = "powers.csv", "boxes.csv"
 BOX_COLUMNS = (
     *("frame", "identity", "name", "kind", "east_m", "north_m", "heading_rad", "speed_m_s"),
     *("length_m", "width_m", "height_m", "left", "upper", "right", "lower", "pixels", "whole", "cut"),
@@ -104,6 +107,8 @@ def record_drive(
 ) -> Path:
     """Record a drive, or what is left of it, into a folder.
 
+    What was made before is used again only if it is as it was made, by its checksum.
+
     Args:
         world: The world.
         drive: The drive.
@@ -114,6 +119,9 @@ def record_drive(
 
     Raises:
         SiteTwinError: The folder holds the recording of another drive, or cannot be written.
+
+    Warns:
+        SiteTwinWarning: A file was changed or damaged after it was recorded, so that it is made again.
     """
     choices, folder = choices or Choices(), Path(folder)
     tell = progress or (lambda stage, share: None)
@@ -122,10 +130,16 @@ def record_drive(
         (folder / "truth").mkdir(exist_ok=True)
         _claim(folder, _description(world, drive, choices))
         _write_gps(folder, world, drive, choices)
-        _write_powers(folder, world, drive, choices, lambda share: tell("powers", share))
-        if choices.pictures and not (folder / "boxes.csv").exists():
+        sums = Sums(folder)
+        if not sums.sound(_POWERS):
+            _write_powers(folder, world, drive, choices, lambda share: tell("powers", share))
+            sums.keep(_POWERS)
+        left = _left(folder, drive, sums) if choices.pictures else []
+        if left:
             with nullcontext(renderer) if renderer is not None else world.renderer() as camera:
-                _write_pictures(folder, camera, drive, lambda share: tell("pictures", share))
+                _write_pictures(folder, camera, drive, left, sums, lambda share: tell("pictures", share))
+        if choices.pictures:
+            _join_boxes(folder, drive, sums)
     except OSError as error:
         raise SiteTwinError(
             f"the recording cannot be written to '{folder}': {error.strerror}; free space or choose another folder"
@@ -164,13 +178,6 @@ def _claim(folder: Path, description: dict[str, Any]) -> None:
     replace_file(path, text.encode())
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole: under another name, then renamed."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
 def _table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     partial = path.with_name(f".{path.name}.part")
     with partial.open("w", newline="", encoding="utf-8") as file:
@@ -195,9 +202,6 @@ def _write_gps(folder: Path, world: World, drive: Drive, choices: Choices) -> No
 def _write_powers(
     folder: Path, world: World, drive: Drive, choices: Choices, progress: Callable[[float], None]
 ) -> None:
-    path = folder / "powers.csv"
-    if path.exists():
-        return
     rows, frames = [], np.flatnonzero(drive.judged)
     for done, frame in enumerate(frames.tolist()):
         time = float(drive.times[frame])
@@ -214,22 +218,51 @@ def _write_powers(
         )
         rows.append([frame, engine, *(f"{power:.6e}" for power in powers)])
         progress((done + 1) / len(frames))
-    _table(path, ("frame", "engine", *(f"beam_{k}" for k in range(world.station.beams))), rows)
+    _table(folder / _POWERS, ("frame", "engine", *(f"beam_{k}" for k in range(world.station.beams))), rows)
 
 
-def _write_pictures(folder: Path, renderer: Renderer, drive: Drive, progress: Callable[[float], None]) -> None:
-    """Frames one by one; each has its own file of boxes until all are there."""
+def _left(folder: Path, drive: Drive, sums: Sums) -> list[int]:
+    """Frames that are to be rendered: the image, the truth or the boxes of each is missing, or is not as it was made.
+
+    Until all are there each frame has its own file of boxes; without the one of all, every frame needs its own.
+    """
+    joined = sums.sound(_BOXES)
+    left = []
+    for frame in np.flatnonzero(drive.rendered).tolist():
+        image, truth, boxes = _files(frame)
+        whole = [sums.sound(image), sums.sound(truth), joined or (sums.sound(boxes) and (folder / boxes).exists())]
+        if not all(whole):
+            left.append(frame)
+    return left
+
+
+def _files(frame: int) -> tuple[str, str, str]:
+    """Image, truth and boxes of a frame, in the folder of its drive."""
+    return f"frames/{frame:05d}.jpg", f"truth/{frame:05d}.npz", f"truth/{frame:05d}.json"
+
+
+def _write_pictures(
+    folder: Path, renderer: Renderer, drive: Drive, left: Sequence[int], sums: Sums, progress: Callable[[float], None]
+) -> None:
+    """Render frames one by one."""
     need("cv2")
-    frames = np.flatnonzero(drive.rendered).tolist()
-    left = [frame for frame in frames if not (folder / "truth" / f"{frame:05d}.json").exists()]
     for done, frame in enumerate(left):
         _write_picture(folder, renderer, drive, frame)
+        sums.keep(*_files(frame))
         progress((done + 1) / len(left))
-    parts = [folder / "truth" / f"{frame:05d}.json" for frame in frames]
-    rows = [row for part in parts for row in read_json(part, f"'{part}'", mend="remove the recording's folder")]
-    _table(folder / "boxes.csv", BOX_COLUMNS, rows)
-    for part in parts:
-        part.unlink()
+
+
+def _join_boxes(folder: Path, drive: Drive, sums: Sums) -> None:
+    """Make one table of the boxes of all frames, unless it is there."""
+    names = [_files(frame)[2] for frame in np.flatnonzero(drive.rendered).tolist()]
+    if not sums.sound(_BOXES):
+        parts = [folder / name for name in names]
+        rows = [row for part in parts for row in read_json(part, f"'{part}'", mend="remove the recording's folder")]
+        _table(folder / _BOXES, BOX_COLUMNS, rows)
+        sums.keep(_BOXES)
+    sums.forget(*names)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_picture(folder: Path, renderer: Renderer, drive: Drive, frame: int) -> None:

@@ -17,6 +17,9 @@ from sitetwin.vision.render.street_looks import MARKING, PAVEMENT
 from sitetwin.vision.scene import Station
 from sitetwin.vision.street import Canyon, CanyonPlan, make_canyon
 
+ELEMENTS = 16
+"""Of the station's array."""
+
 LAMP_CD = 900.0
 _LAMP_HEIGHT = 7.5
 _CLEAR_OF_POLES, _CLEAR_OF_TREES = 1.2, 3.5  # metres along the street
@@ -99,7 +102,7 @@ def make_world(plan: WorldPlan) -> World:
     x, y = _station_x(canyon), -(plan.street.kerb + plan.back)
     yaw = math.pi / 2 + plan.turn
     place = (x, y, plan.height)
-    station = Station(Pose(place, yaw), AntennaArray.ula(16))
+    station = Station(Pose(place, yaw), AntennaArray.ula(ELEMENTS))
     camera = Camera.from_view(Pose(place, yaw, plan.tilt))
     rng = np.random.default_rng([plan.street.seed, 1])
     concrete = {material.name: itu_material("concrete", 0.2) for material in canyon.houses.materials}

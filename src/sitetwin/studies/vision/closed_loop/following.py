@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import numpy as np
 
 from sitetwin.studies.frame import read_part, write_part
 from sitetwin.studies.vision.closed_loop.boxes import Remembering
+from sitetwin.studies.vision.closed_loop.fitting import FittedDrive, camera_note, fitted_cameras
 from sitetwin.studies.vision.config import VisionStudy
 from sitetwin.studies.vision.printed.eyes import kept_moment
-from sitetwin.vision import Detector, PerfectDepth, PerfectDetector
+from sitetwin.vision import Detection, Detector, PerfectDepth, PerfectDetector
+from sitetwin.vision.camera_files import CameraFile
 from sitetwin.vision.networks.lines import LineNetwork
-from sitetwin.vision.scene import sight_powers
+from sitetwin.vision.scene import UserOptions, sight_powers
 from sitetwin.vision.scene.street_twin import TwinOptions
 from sitetwin.vision.worlds import MapFree, Recording, World, follow, recorded_world
 
 TRUE = "true boxes"
+
+_LEAST_GPS = 0.05  # metres: a filter cannot take fixes for exact
 
 
 class Follower:
@@ -46,22 +51,45 @@ class Follower:
         self.folder, self.key = folder, key
         self._study, self._lines = study, lines
         self._worlds: dict[str, World] = {}
+        self._cameras: dict[str, list[FittedDrive]] = {}
 
-    def kept(self, number: int, name: str) -> list[dict[str, Any]] | None:
-        """Return what was said of a drive before; None where it was not followed."""
-        held = read_part(self._path("drive", number, name), self._held(name))
+    @property
+    def fits(self) -> bool:
+        """Whether cameras are fitted, so that drives can be followed only when all of them are there."""
+        return self._study.loop.camera == "fitted"
+
+    def kept(self, number: int, name: str, recording: Recording) -> list[dict[str, Any]] | None:
+        """Return what was said of a drive before; None where it was not followed, or was another recording."""
+        held = read_part(self._path("drive", number, name), self._held(name, recording))
         return None if held is None else list(held)
+
+    def look(self, number: int, recording: Recording) -> dict[str, list[list[Detection]]]:
+        """Return the boxes of each perception in each frame of a drive, and keep them."""
+        found = {}
+        for name in self.eyes:
+            seen = self._remembering(number, name, recording)
+            found[name] = [seen.detect(recording.frame(row)) for row in range(len(recording.numbers))]
+            seen.write()
+        return found
+
+    def fit(self, recordings: Sequence[Recording]) -> list[str]:
+        """Fit the camera of each drive to the others through its street, for each perception; say how well."""
+        boxes = [self.look(number, one) for number, one in enumerate(recordings)]
+        for name in self.eyes:
+            self._cameras[name] = fitted_cameras(recordings, [one[name] for one in boxes], self._study.seed)
+        return [camera_note(name, recordings, self._cameras[name]) for name in self.eyes]
 
     def follow(self, number: int, recording: Recording) -> dict[str, list[dict[str, Any]]]:
         """Return what twins with each perception say of the judged moments of a drive."""
         said = {}
-        for name, detector in self.eyes.items():
-            kept = self.kept(number, name)
+        for name in self.eyes:
+            kept = self.kept(number, name, recording)
             if kept is None:
-                seen = Remembering(detector, self._path("boxes", number, name), self.key)
-                kept = list(self._followed(recording, name, seen))
+                seen = self._remembering(number, name, recording)
+                camera = self._cameras[name][number].camera if self.fits else None
+                kept = list(self._followed(recording, name, seen, camera))
                 seen.write()
-                write_part(self._path("drive", number, name), self._held(name), kept)
+                write_part(self._path("drive", number, name), self._held(name, recording), kept)
             said[name] = kept
         return said
 
@@ -72,22 +100,29 @@ class Follower:
             self._worlds[plan] = recorded_world(recording)
         return self._worlds[plan]
 
-    def _held(self, name: str) -> str:
+    def _remembering(self, number: int, name: str, recording: Recording) -> Remembering:
+        return Remembering(self.eyes[name], self._path("boxes", number, name), f"{self.key} {recording.identity}")
+
+    def _held(self, name: str, recording: Recording) -> str:
         poles = " and poles" if self._lines is not None and name != TRUE else ""
-        return f"{self.key} {self.eyes[name].name}{poles}"
+        return f"{self.key} {self.eyes[name].name}{poles} {recording.identity}"
 
     def _path(self, what: str, number: int, name: str) -> Path:
         return self.folder / "parts" / f"{what}-{number:04d}-{name.replace(' ', '-')}.json"
 
-    def _followed(self, recording: Recording, name: str, detector: Detector) -> Iterator[dict[str, Any]]:
+    def _followed(
+        self, recording: Recording, name: str, detector: Detector, camera: CameraFile | None
+    ) -> Iterator[dict[str, Any]]:
         """What a twin says of each judged moment of a drive, as plain values."""
-        options, world = TwinOptions(draws=self._study.loop.draws), self.world_of(recording)
-        free = MapFree(world.bare, PerfectDepth())
+        user = replace(UserOptions(), gps_sigma=max(recording.choices.gps_sigma, _LEAST_GPS))
+        options, world = TwinOptions(draws=self._study.loop.draws, user=user), self.world_of(recording)
+        free = MapFree(world.bare, PerfectDepth() if self._study.loop.facades == "depth" else None)
         for one in follow(
             recording,
             world.known,
             world.station,
             detector,
+            camera=camera,
             options=options,
             seed=self._study.seed,
             map_free=free,
@@ -106,9 +141,16 @@ class Follower:
                 "blocked": one.moment.blocked,
                 "ahead": one.moment.blocked_ahead,
                 "off_m": float(np.linalg.norm(one.moment.user.position - recording.true_places[one.row, :2])),
-                "flags": list(one.moment.flags),
+                "flags": [*one.moment.flags, *one.street_flags],
                 "seconds": one.seconds,
-                "scene": kept_moment(recording, world, one, self._lines, name == TRUE),
+                "scene": kept_moment(
+                    recording,
+                    world,
+                    one,
+                    self._lines,
+                    name == TRUE,
+                    recording.camera if camera is None else camera.camera,
+                ),
             }
 
 

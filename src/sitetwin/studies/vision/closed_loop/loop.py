@@ -13,6 +13,7 @@ import numpy as np
 from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import CONFIGURATION, Progress
 from sitetwin.studies.vision.closed_loop.following import TRUE, Follower
+from sitetwin.studies.vision.closed_loop.notes import loop_notes
 from sitetwin.studies.vision.closed_loop.scores import Answers, Moments, Resampling, blockage_row, judged_rows
 from sitetwin.studies.vision.config import ClosedLoop, VisionStudy
 from sitetwin.studies.vision.printed.chain import run_printed
@@ -30,13 +31,13 @@ from sitetwin.vision.worlds import (
     read_recording,
     record_campaign,
 )
+from sitetwin.vision.worlds.sums import Sums
 
 SIGHT = "GPS line of sight"
 TRACKED = "line of sight to the tracked user"
 TWIN = "traced twin"
 MAP_FREE = "traced twin without a map"
 
-_DEVELOPMENT = frozenset(range(2000))  # streets of the seeds 0 and 1, on which ranking and blockage were worked out
 Parts = dict[str, list[list[dict[str, Any]]]]
 """For each perception and drive what the twin said of each judged moment."""
 
@@ -70,11 +71,12 @@ def identity_of(folder: Path) -> str:
     """SHA-256 of all files of a campaign of recordings.
 
     Raises:
-        SiteTwinError: The folder holds no campaign, or a file of it is damaged.
+        SiteTwinError: The folder holds no campaign, or a file of it is damaged, or was changed since it was recorded.
     """
     recordings, share = read_campaign(folder)
     found = hashlib.sha256(repr(share).encode())
     for one in recordings:
+        Sums(one.folder).check()
         files = [one.folder / name for name in _FILES]
         for number in one.numbers.tolist():
             files += [one.folder / "frames" / f"{number:05d}.jpg", one.folder / "truth" / f"{number:05d}.npz"]
@@ -99,7 +101,7 @@ def drives_of(
         recordings: Folder of a campaign; None records one.
         progress: Is told the stage and its share.
         follower: Follows each drive as soon as it is recorded, so that a run that is stopped has results of what it
-            recorded.
+            recorded; where cameras are fitted, it finds the boxes alone.
 
     Raises:
         SiteTwinError: No drive of the campaign is finished.
@@ -112,7 +114,7 @@ def drives_of(
         nonlocal done
         progress("recording", share)
         if follower is not None:
-            follower.follow(done, read_recording(own / name))
+            (follower.look if follower.fits else follower.follow)(done, read_recording(own / name))
         done += 1
 
     progress("recording", 0.0)
@@ -150,12 +152,14 @@ def closed_loop(
         SiteTwinError: Blocked or clear moments are missing.
     """
     parts: Parts = {name: [] for name in follower.eyes}
+    fits = follower.fit(drives.recordings) if follower.fits else []
     for number, recording in enumerate(drives.recordings):
         progress("following", number / len(drives.recordings))
         for name, said in follower.follow(number, recording).items():
             parts[name].append(said)
     progress("following", 1.0)
     found = judged(study, drives, parts)
+    found["notes"] += fits
     made = [follower.world_of(one) for one in drives.recordings]
     moments = rendered_moments(drives.recordings, made, drives.share, parts, TwinOptions().antenna)
     found["printed"], printed = run_printed(study, moments, follower.folder, follower.key, progress)
@@ -188,12 +192,15 @@ def so_far(folder: Path, detector: Detector | None, lines: LineNetwork | None = 
     drives = _finished(folder / "campaign", True)
     numbers = [
         number
-        for number in range(len(drives.recordings))
-        if all(follower.kept(number, name) is not None for name in follower.eyes)
+        for number, one in enumerate(drives.recordings)
+        if all(follower.kept(number, name, one) is not None for name in follower.eyes)
     ]
     left = len(drives.recordings) + drives.unfinished - len(numbers)
     some = Drives(tuple(drives.recordings[number] for number in numbers), drives.share, left, True)
-    parts: Parts = {name: [follower.kept(number, name) or [] for number in numbers] for name in follower.eyes}
+    parts: Parts = {
+        name: [follower.kept(number, name, drives.recordings[number]) or [] for number in numbers]
+        for name in follower.eyes
+    }
     blockages = sum(len(set(one.window[one.judged & one.blocked].tolist())) for one in some.recordings)
     return {**judged(study, some, parts), "blockages": blockages}
 
@@ -209,6 +216,7 @@ def judged(study: VisionStudy, drives: Drives, parts: Parts) -> dict[str, Any]:
         answers[f"{TWIN}, {name}"] = Answers(_column(said[name], "order"), _column(said[name], "sweep"))
         answers[f"{MAP_FREE}, {name}"] = Answers(_column(said[name], "order_map_free"))
     drawn = Resampling(moments, study.bootstrap_draws, study.seed)
+    other = sum(bool(drives.recordings[n].other_engine[row]) for n, row in rows)
     streets = {str(one.world.get("name")) for one in drives.recordings}
     return {
         "streets": len(streets),
@@ -216,7 +224,7 @@ def judged(study: VisionStudy, drives: Drives, parts: Parts) -> dict[str, Any]:
         "moments": len(rows),
         "blocked": int(moments.blocked.sum()),
         "natural_share": drives.share,
-        "other_engine": sum(bool(drives.recordings[n].other_engine[row]) for n, row in rows),
+        "other_engine": other,
         "rows": list(judged_rows(moments, answers, SIGHT, drawn)),
         "blockage": [
             {
@@ -228,7 +236,15 @@ def judged(study: VisionStudy, drives: Drives, parts: Parts) -> dict[str, Any]:
             for ahead in (False, True)
         ],
         "off_m": {name: float(np.median(_column(said[name], "off_m"))) for name in said},
-        "notes": _notes(study, drives, "networks" in said),
+        "notes": loop_notes(
+            study,
+            drives.recordings,
+            len(rows),
+            other,
+            unfinished=drives.unfinished,
+            made_here=drives.made_here,
+            networks="networks" in said,
+        ),
     }
 
 
@@ -246,8 +262,8 @@ def _moments(drives: Drives, rows: Sequence[tuple[int, int]]) -> Moments:
 
 
 def _ahead(recording: Recording, row: int) -> int:
-    """Whether the user is blocked half a second later, where a frame was rendered then."""
-    later = np.flatnonzero(np.abs(recording.times - recording.times[row] - AHEAD_S) < 1e-3)
+    """Whether a vehicle blocks half a second later, where a frame was rendered then and no house or pole hides."""
+    later = np.flatnonzero((np.abs(recording.times - recording.times[row] - AHEAD_S) < 1e-3) & ~recording.fixed)
     return int(recording.blocked[later[0]]) if len(later) else -1
 
 
@@ -262,33 +278,3 @@ def _seconds(parts: Parts) -> dict[str, dict[str, float]]:
         rows = [row["seconds"] for drive in drives for row in drive]
         found[name] = {stage: float(np.median([row[stage] for row in rows])) for stage in (rows[0] if rows else ())}
     return found
-
-
-def _notes(study: VisionStudy, drives: Drives, networks: bool) -> list[str]:
-    """What a reader of the closed loop must know."""
-    notes = [
-        "The closed loop is synthetic: streets, traffic, images, positions and powers are made. No recording with "
-        "images, measured powers and a map is public.",
-        "The truth has bodies of vehicles, poles, trees and materials that the twin does not know; its map is off by "
-        "0.3 m. Every fifth moment has powers of another ray tracer (Sionna RT).",
-        "Blocked moments are sampled more often than they happen. Rows of the natural share weigh them as they happen.",
-        "The twin without a map has the ground, the boxes, and the facades that the camera sees, from the renderer's "
-        "depth: houses beyond the image are missing.",
-        "A layer-1 beam is one of six equal runs of the narrow beams; a method's is that of its first narrow beam.",
-        "Powers hold the receiver's noise, 28 dB under a user in line of sight 15 m away: losses end there.",
-        "Intervals draw whole drives. Blockages of one drive are not independent.",
-    ]
-    if not networks:
-        notes.append("Networks are left out: true boxes stand for perception.")
-    seeds = {one.world.get("street", {}).get("seed") for one in drives.recordings}
-    if seeds & _DEVELOPMENT:
-        notes.append(
-            "Some drives go through streets on which ranking and blockage were worked out: figures are optimistic."
-        )
-    else:
-        notes.append("Ranking and blockage were worked out on other streets and drives (seed 0).")
-    if drives.unfinished:
-        notes.append(f"{drives.unfinished} drives of the campaign are not finished, and were left out.")
-    if study.profile == "quick" and drives.made_here:
-        notes.append("Profile quick has about 60 moments: its intervals are wide, and it carries no bound.")
-    return notes

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.beams.metrics import best_beams
-from sitetwin.studies.vision.results import TOLD
+from sitetwin.studies.vision.results import TOLD, TOLD_AHEAD
 from sitetwin.vision.profiles import accuracy_of_picks
 
 WIDE_BEAMS = 6
@@ -191,7 +191,7 @@ def blockage_row(
     """
     known = moments.ahead >= 0 if ahead else np.ones(len(told), dtype=bool)
     true = (moments.ahead == 1) if ahead else moments.blocked
-    said, equal = told > TOLD, drawn.equal
+    said, equal = told > (TOLD_AHEAD if ahead else TOLD), drawn.equal
     hit = (said & true & known).astype(np.float64)
 
     def share(weights: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.vision import Detection, Ground, PerfectDepth, PerfectDetector, PerfectSegments
+from sitetwin.vision import Camera, Detection, Ground, PerfectDepth, PerfectDetector, PerfectSegments
 from sitetwin.vision.networks.lines import LineNetwork, PoleDetector
 from sitetwin.vision.profiles.seen import Reflectors, boxed_reflectors, masked_reflectors
 from sitetwin.vision.worlds import Followed, Recording, World
@@ -14,7 +14,7 @@ from sitetwin.vision.worlds.standing import boxes_of, standing_masks
 
 
 def kept_moment(
-    recording: Recording, world: World, one: Followed, lines: LineNetwork | None, perfect: bool
+    recording: Recording, world: World, one: Followed, lines: LineNetwork | None, perfect: bool, camera: Camera
 ) -> dict[str, Any]:
     """Return a moment as plain values.
 
@@ -24,8 +24,12 @@ def kept_moment(
         one: What a twin says of the moment.
         lines: Finds poles for networks; None leaves poles out.
         perfect: Whether the true masks, depth and boxes stand for perception.
+        camera: The camera by which they are placed: the true one, or a fitted one.
     """
-    boxes, reflectors = _perfect(recording, world, one) if perfect else _found(recording, world, one, lines)
+    if perfect:
+        boxes, reflectors = _perfect(recording, world, one, camera)
+    else:
+        boxes, reflectors = _found(recording, world, one, lines, camera)
     return {
         "boxes": [[box.name, round(box.score, 3), *(round(edge, 1) for edge in box.box)] for box in boxes],
         "reflectors": [
@@ -40,20 +44,20 @@ def kept_moment(
     }
 
 
-def _perfect(recording: Recording, world: World, one: Followed) -> tuple[list[Detection], Reflectors]:
+def _perfect(recording: Recording, world: World, one: Followed, camera: Camera) -> tuple[list[Detection], Reflectors]:
     """True boxes, and the means of true masks: vehicles, poles and trees."""
-    frame, camera = recording.frame(one.row), recording.camera
-    standing = standing_masks(world, camera, frame)
+    frame = recording.frame(one.row)
+    standing = standing_masks(world, recording.camera, frame)
     boxes = [*PerfectDetector().detect(frame), *boxes_of(standing)]
     masks = [*PerfectSegments().segments(frame), *standing]
     return boxes, masked_reflectors(camera, PerfectDepth().depth(frame, camera), masks, boxes, least_overlap=0.0)
 
 
 def _found(
-    recording: Recording, world: World, one: Followed, lines: LineNetwork | None
+    recording: Recording, world: World, one: Followed, lines: LineNetwork | None, camera: Camera
 ) -> tuple[list[Detection], Reflectors]:
     """Boxes of the networks on the ground; no network that was fetched knows trees or depth."""
-    boxes, camera = list(one.detections), recording.camera
+    boxes = list(one.detections)
     if lines is not None:
         boxes += PoleDetector(lines, camera).detect(recording.frame(one.row))
     return boxes, boxed_reflectors(camera, boxes, Ground(world.known.corners[world.known.is_ground]))
