@@ -252,6 +252,13 @@ def test_measured_channels_that_make_no_codec_are_refused_as_such(measured, tmp_
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize("name", ["h.npy", "h.csv", "h.tfrecords"])
+def test_a_file_that_holds_no_site_is_not_taken_for_one(tmp_path, name):
+    (tmp_path / name).write_bytes(b"1,2,3")
+    said = run("fit", tmp_path / name, "--bs-array", "ula:16", "--out", tmp_path / "c", code=1).stderr
+    assert "is no site, and channels are read from .npz" in said
+
+
 def test_layers_of_users_with_two_antennas(measured, tmp_path):
     axes = ["--axes", "user,rx_antenna,antenna,subcarrier", "--layers", "2"]
     source = measured / "two.npz"

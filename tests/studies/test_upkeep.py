@@ -17,7 +17,7 @@ from sitetwin.report import upkeep_tables, write_upkeep_report
 from sitetwin.studies import Cell, UpkeepStudy, run_upkeep_study, upkeep_study
 from sitetwin.studies.csi.config import RadioLink, Trees
 from sitetwin.studies.frame import silent
-from sitetwin.studies.upkeep.config import Leaves, Motion, Upkeep
+from sitetwin.studies.upkeep.config import Leaves, Motion, Turn, Upkeep
 from sitetwin.studies.upkeep.motion import tracks
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, read_upkeep_results
 from sitetwin.studies.upkeep.world import LeafDays, UpkeepWorld, build_upkeep_world
@@ -37,7 +37,8 @@ def small_study(**changes: object) -> UpkeepStudy:
         cell=STREET,
         link=RadioLink(antennas=8, subcarriers=64, subcarrier_spacing_hz=240e3, taps=8),
         trees=Trees(spacing=8.0, margin=0.0),
-        leaves=Leaves(days=12, fall=4, spring=8, takes=2),
+        leaves=Leaves(days=12, fall=4, spring=7, takes=2),
+        turn=Turn(day=10, degrees=4.0),
         upkeep=Upkeep(reports_a_day=40, reports_between_false_alarms=2000.0, keep=10, check=4),
         motion=Motion(speeds=(0.0, 1.4), users=8, steps=2, pairs=3),
         samples=120,
@@ -64,10 +65,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_runs_hold_each_day_and_their_bits_add_up(finished: Path) -> None:
     results = read_upkeep_results(finished)
     changing, summer = results.seasons
-    assert (changing.leaves_change, summer.leaves_change) == (True, False)
+    assert (changing.changes, summer.changes) == (True, False)
     assert [day.day for day in changing.days] == [0, 2, 4, 6, 8, 10]
     assert [day.in_leaf for day in changing.days][::3] == [1.0, 0.0]
     assert {day.in_leaf for day in summer.days} == {1.0}
+    assert [day.turned for day in changing.days] == [False] * 5 + [True]
+    assert not any(day.turned for day in summer.days)
+    assert changing.days[5].nmse_db[NEVER] != changing.days[0].nmse_db[NEVER]
     for run in results.seasons:
         assert run.counts["reports"] == 12 * 40
         assert run.counts["report_bits"] == 12 * 40 * 128 == run.counts["reports"] * run.report_bits
@@ -129,12 +133,12 @@ def test_leaves_fall_and_come_back_on_each_trees_day() -> None:
 
 def test_leaves_change_gains_and_no_path(world: UpkeepWorld) -> None:
     users = world.covered[:30]
-    summer, winter, again = (world.on_day(users, day) for day in (0, 7, 11))
+    summer, winter, again = (world.on_day(users, day) for day in (0, 6, 9))
     assert torch.equal(summer, again)
     gain = (winter.flatten(1).norm(dim=1) / summer.flatten(1).norm(dim=1)).numpy()
     assert (np.abs(gain - 1) > 0.01).any()
     paths = world.target_paths.select_users(users)
-    power = [world.gains(paths, day).power[:, 0, 0].numpy() for day in (0, 7)]
+    power = [world.gains(paths, day).power[:, 0, 0].numpy() for day in (0, 6)]
     crossed = np.diff(paths.crossing_offsets) > 0
     straight = ~crossed & (paths.kinds == Interaction.NONE).all(axis=1)
     np.testing.assert_allclose(power[0][straight], power[1][straight])

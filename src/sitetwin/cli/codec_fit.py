@@ -104,6 +104,7 @@ _IDLE = {
 
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
 _STATISTICAL = "tr38901:"
+_NO_SITES = (".npy", ".csv", ".tsv", ".txt", ".dat", ".nc", ".parquet", ".pkl", ".pt", ".tfrecord", ".tfrecords")
 
 
 @takes_groups
@@ -191,6 +192,10 @@ def _kind(source: str) -> str:
     path = Path(source)
     if path.suffix.lower() in _FILES and not path.is_dir():
         return "file"
+    if path.suffix.lower() in _NO_SITES and path.is_file():
+        raise SiteTwinError(
+            f"{source} is no site, and channels are read from {', '.join(_FILES)}; write them into one, as the array h"
+        )
     store = path if (path / "manifest.json").is_file() else next(iter(sorted(path.glob("tx[0-9]*"))), None)
     if store is None or not (store / "manifest.json").is_file():
         return "site"

@@ -28,10 +28,10 @@ def draw_figures(results: UpkeepResults) -> list[Drawn]:
     """For each codec the days of its first seed, and how its reports age."""
     drawn = []
     for method in dict.fromkeys(run.method for run in results.seasons):
-        run = next(run for run in results.seasons if run.method == method and run.leaves_change)
+        run = next(run for run in results.seasons if run.method == method and run.changes)
         caption = (
             f"{method}, seed {run.seed}: error and cosine similarity of users who never upload. Green: trees in "
-            "leaf. Grey lines: alarms; blue lines: versions that came into use."
+            "leaf. Red dots: the array is turned. Grey lines: alarms; blue lines: versions that came into use."
         )
         drawn.append(Drawn(f"days-{_plain(method)}", caption, _days(run)))
     for method in dict.fromkeys(one.method for one in results.ageing):
@@ -51,8 +51,9 @@ def _days(run: SeasonRun) -> dict[str, bytes]:
     error, similarity = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     days = [one.day for one in run.days]
     for life, colour in _COLOURS.items():
-        error.plot(days, [one.nmse_db[life] for one in run.days], color=colour, label=life)
-        similarity.plot(days, [one.sgcs[life] for one in run.days], color=colour)
+        line = DASHES if life == ONCE else "-"  # as long as there was one update, it lies on the first
+        error.plot(days, [one.nmse_db[life] for one in run.days], color=colour, ls=line, label=life)
+        similarity.plot(days, [one.sgcs[life] for one in run.days], color=colour, ls=line)
     error.set_ylabel("NMSE (dB)")
     similarity.set_ylabel("cosine similarity")
     similarity.set_xlabel("day")
@@ -69,6 +70,9 @@ def _days(run: SeasonRun) -> dict[str, bytes]:
 
 
 def _mark(axes: Axes, run: SeasonRun) -> None:
+    turned = [day.day for day in run.days if day.turned]
+    if turned:
+        axes.axvline(turned[0], color=PALETTE[1], lw=1.2, ls=(0, (1, 1.2)))
     for event in run.events:
         new = event.what == "updated"
         axes.axvline(event.day, color=PALETTE[0] if new else GREY, lw=1.2 if new else 0.8, ls="-" if new else DASHES)

@@ -14,6 +14,8 @@ from sitetwin.report.upkeep.figures import draw_figures
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, SeasonRun, UpkeepResults, read_upkeep_results
 
 LIVES = (LOOKED_AFTER, ONCE, NEVER)
+IN_LEAF, SOME, BARE, TURNED = SPANS = ("all trees in leaf", "some in leaf", "all bare", "array turned")
+CHANGES = "leaves fall"
 _SHOWN_MS = (0.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 _LESS = {0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 
@@ -58,9 +60,10 @@ def amount(value: float, unit: str = "bit") -> str:
 def _season(run: SeasonRun) -> dict[str, Any]:
     """One run over the days, for the page: means over days in leaf, bare and between."""
     spans = {
-        "all trees in leaf": [day for day in run.days if day.in_leaf == 1],
-        "some": [day for day in run.days if 0 < day.in_leaf < 1],
-        "all bare": [day for day in run.days if day.in_leaf == 0],
+        IN_LEAF: [day for day in run.days if day.in_leaf == 1 and not day.turned],
+        SOME: [day for day in run.days if 0 < day.in_leaf < 1 and not day.turned],
+        BARE: [day for day in run.days if day.in_leaf == 0 and not day.turned],
+        TURNED: [day for day in run.days if day.turned],
     }
     means = {
         span: {
@@ -95,19 +98,18 @@ def ageing_rows(results: UpkeepResults) -> list[dict[str, Any]]:
 def upkeep_tables(results: UpkeepResults) -> list[Table]:
     """How codecs serve over the days, and how reports age, to be printed by rich."""
     days = terminal_table("NMSE in dB, mean over days (looked after / updated once / never updated)")
-    for name in ("codec", "seed", "days", "in leaf", "some", "bare", "alarms", "updates", "uploads"):
+    for name in ("codec", "seed", "days", "in leaf", "some", "bare", "turned", "alarms", "updates", "uploads"):
         days.add_column(name, overflow="fold")
     for run in results.seasons:
         means = _season(run)["means"]
         cells = [
-            " / ".join(number(means[span][life][0], 1) for life in LIVES) if span in means else ""
-            for span in ("all trees in leaf", "some", "all bare")
+            " / ".join(number(means[span][life][0], 1) for life in LIVES) if span in means else "" for span in SPANS
         ]
         happened = [event.what for event in run.events]
         days.add_row(
             Text(run.method),
             str(run.seed),
-            "leaves fall" if run.leaves_change else "always summer",
+            CHANGES if run.changes else "always summer",
             *cells,
             str(happened.count("alarm")),
             str(happened.count("updated")),

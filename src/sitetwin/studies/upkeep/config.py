@@ -47,9 +47,9 @@ class Leaves(Frozen):
         seed: Seed of the trees' days.
     """
 
-    days: int = Field(default=120, ge=2, le=3650)
-    fall: _Day = 35
-    spring: _Day = 80
+    days: int = Field(default=130, ge=2, le=3650)
+    fall: _Day = 25
+    spring: _Day = 65
     takes: int = Field(default=14, ge=1, le=365)
     model: Literal["default", "woodland", "nzg", "weissberger", "fitu-r", "cost235"] = "fitu-r"
     seed: int = Field(default=5, ge=0)
@@ -59,6 +59,18 @@ class Leaves(Frozen):
         if not self.fall + self.takes <= self.spring or not self.spring + self.takes <= self.days:
             raise ValueError("leaves have to be down before they come back, and to be back before the run ends")
         return self
+
+
+class Turn(Frozen):
+    """A change that is no season: the array is turned, as by a storm or by whoever works on the mast.
+
+    Attributes:
+        day: Day from which on it stands so.
+        degrees: By how much, counter-clockwise.
+    """
+
+    day: _Day = 100
+    degrees: float = Field(default=2.0, ge=-180, le=180)
 
 
 class Upkeep(Frozen):
@@ -71,7 +83,7 @@ class Upkeep(Frozen):
         check: Uploads that an update is judged by.
     """
 
-    reports_a_day: int = Field(default=200, ge=1)
+    reports_a_day: int = Field(default=300, ge=1)
     reports_between_false_alarms: float = Field(default=100_000.0, ge=1)
     keep: int = Field(default=40, ge=1)
     check: int = Field(default=20, ge=1)
@@ -111,12 +123,14 @@ class UpkeepStudy(Frozen):
         trees: Vegetation of the target.
         errors: What else the twin does not know.
         leaves: When leaves fall and come back.
+        turn: When the array is turned.
         upkeep: How the codec is looked after.
         motion: Users that move.
         methods: Codecs, by the names of `sitetwin codec fit --method`.
         bits: Bits of a report.
         seeds: Each draws users and fits anew.
-        unchanging_too: Whether each run is repeated in a summer that does not end, so that false alarms show.
+        unchanging_too: Whether each run is repeated in a summer that does not end and with an array that stays, so that
+            false alarms show.
         samples: Users of the twin that codecs are fitted to.
         test_users: Users on whom codecs are judged; they never upload.
         judged_every: Days between two judgements.
@@ -132,6 +146,7 @@ class UpkeepStudy(Frozen):
     trees: Trees = Trees()
     errors: Errors = Errors()
     leaves: Leaves = Leaves()
+    turn: Turn = Turn()
     upkeep: Upkeep = Upkeep()
     motion: Motion = Motion()
     methods: tuple[str, ...] = ("klt",)

@@ -50,7 +50,7 @@ def run_motion(
         progress(number / len(motion.speeds))
         paths = world.trace(places.reshape(-1, 3))
         users, moments = places.shape[:2]
-        h = world.of_paths(paths, world.gains(paths, 0.0)).unflatten(0, (users, moments))
+        h = world.of_paths(paths, world.gains(paths, 0.0), 0.0).unflatten(0, (users, moments))
         heard = (h.abs().amax(dim=(2, 3)) > 0).all(dim=1).numpy()
         if not heard.any():
             raise SiteTwinError("no user that moves has a path at all moments; use more users, or a larger area")
@@ -109,7 +109,7 @@ def _ahead(
     rates = length_rates(here, velocities)
     found = []
     for step in range(motion.steps + 1):
-        found.append(world.of_paths(*advance(here, gains, rates, step * motion.period_s)))
+        found.append(world.of_paths(*advance(here, gains, rates, step * motion.period_s), 0.0))
     return found
 
 

@@ -23,6 +23,7 @@ class Day(Record):
     Attributes:
         day: Day of the run.
         in_leaf: Share of the trees that bear leaves.
+        turned: Whether the array has been turned.
         nmse_db: NMSE by life of the codec.
         sgcs: Cosine similarity, in the same way.
         version: Version that is in use where it is looked after.
@@ -30,6 +31,7 @@ class Day(Record):
 
     day: int
     in_leaf: float
+    turned: bool
     nmse_db: dict[str, float]
     sgcs: dict[str, float]
     version: int
@@ -55,7 +57,7 @@ class SeasonRun(Record):
     Attributes:
         method: The codec.
         seed: The seed.
-        leaves_change: Whether leaves fall and come back; else it is always summer.
+        changes: Whether leaves fall and come back and the array is turned; else it is always summer.
         days: Days that were judged.
         events: What the maintenance loop did.
         counts: Reports, uploads, downloads and their bits at the end.
@@ -65,7 +67,7 @@ class SeasonRun(Record):
 
     method: str
     seed: int
-    leaves_change: bool
+    changes: bool
     days: list[Day]
     events: list[Happened]
     counts: dict[str, int]

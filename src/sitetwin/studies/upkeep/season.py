@@ -39,7 +39,7 @@ def split(world: UpkeepWorld, seed: int) -> tuple[Int[np.ndarray, " test"], Int[
     return order[: world.study.test_users], order[world.study.test_users :]
 
 
-def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, leaves_change: bool) -> dict[str, Any]:
+def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, changes: bool) -> dict[str, Any]:
     """Use a codec day by day; the content of a `SeasonRun`.
 
     On day 0 the base station asks for its first uploads, as an operator does who brings a codec of a twin into use.
@@ -49,7 +49,7 @@ def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, lea
         codec: The codec of the twin.
         method: Its name.
         seed: Seed of users and of the loop.
-        leaves_change: Whether leaves fall and come back; else all days are in summer.
+        changes: Whether leaves fall and come back and the array is turned; else all days are as day 0.
     """
     study = world.study
     test, others = split(world, seed)
@@ -59,7 +59,7 @@ def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, lea
     days, happened = [], []
     once: CellCodec | None = None
     for day in range(study.leaves.days):
-        now = float(day) if leaves_change else 0.0
+        now = float(day) if changes else 0.0
         if day % study.judged_every == 0:
             lives = {LOOKED_AFTER: monitor.codec, ONCE: once or monitor.codec, NEVER: codec}
             days.append(_judged(world, lives, test, now) | {"day": day, "version": monitor.codec.version})
@@ -71,7 +71,7 @@ def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, lea
     return {
         "method": method,
         "seed": seed,
-        "leaves_change": leaves_change,
+        "changes": changes,
         "days": days,
         "events": happened,
         "counts": monitor.counts,
@@ -97,6 +97,7 @@ def _judged(world: UpkeepWorld, lives: dict[str, CellCodec], test: np.ndarray, d
     crowns = ~world.target.vegetation.is_trunk
     leafy = world.days.in_leaf(day)[crowns]
     return {
+        "turned": day >= world.study.turn.day,
         "in_leaf": float(leafy.mean()) if len(leafy) else 0.0,
         "nmse_db": {life: to_db(float(nmse(x, one).mean())) for life, one in found.items()},
         "sgcs": {life: float(sgcs(x, one, world.study.link.subcarriers).mean()) for life, one in found.items()},

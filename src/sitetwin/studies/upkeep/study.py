@@ -35,6 +35,7 @@ _NOTES = (
     "All worlds are simulated; the target stands for reality. It has trees that attenuate and scatter, walls and roofs "
     "that are off, and a turned array; the twin knows none of them.",
     "Each tree drops its leaves on a day of its own. Bare crowns keep the loss and the scattering of branches.",
+    "Late in the run the array is turned: a change that a codec of a site cannot bear.",
     "Users report once a day, drawn anew, so that reports are exchangeable, as the test for changes asks for.",
     "An upload is counted with 16 bits a real number, a download with the bytes that a user's encoder holds.",
     "Users that move are traced at every moment. Norm and common phase are not fed back; errors count after the best "
@@ -72,7 +73,7 @@ def run_upkeep_study(study: UpkeepStudy, folder: str | Path, progress: Progress 
     seasons = []
     for number, (method, seed, change) in enumerate(runs):
         progress("days", number / len(runs))
-        part = folder / "parts" / f"season-{method}-{seed}-{'leaves' if change else 'summer'}.json"
+        part = folder / "parts" / f"season-{method}-{seed}-{'changes' if change else 'summer'}.json"
         found = read_part(part, key)
         if found is None:
             found = run_season(world, codec(method, seed), method, seed, change)
@@ -152,6 +153,6 @@ def _ageing(study: UpkeepStudy, rows: list[dict[str, Any]]) -> list[dict[str, An
 def _estimate(values: list[float]) -> dict[str, Any]:
     interval = seed_interval(values)
     told = Estimate(
-        mean=interval.estimate, low=interval.low, high=interval.high, n=len(values), values=values, kind="seeds"
+        mean=interval.estimate, low=interval.low, high=interval.high, n=len(values), values=list(values), kind="seeds"
     )
     return told.model_dump(mode="json")

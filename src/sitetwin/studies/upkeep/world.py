@@ -103,20 +103,25 @@ class UpkeepWorld:
     def on_day(self, users: Int[np.ndarray, " chosen"], day: float) -> Complex[Tensor, "chosen taps beams"]:
         """Delay-angle matrices of some users in the target on a day of the run."""
         paths = self.target_paths.select_users(users)
-        return self.of_paths(paths, self.gains(paths, day))
+        return self.of_paths(paths, self.gains(paths, day), day)
 
     def gains(self, paths: Paths, day: float) -> PathGains:
         """Gains of paths in the target on a day of the run."""
         site = _leaved(self.target, self.days.in_leaf(day))
-        radio = self.radio(self.study.errors.yaw_deg)
+        radio = self.radio_on(day)
         options = FieldOptions(season="winter", foliage=self.study.leaves.model)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="foliage model", category=SiteTwinWarning)  # said in the notes
             return path_gains(paths, site, self.grid.carrier_hz, radio, Radio(), options)
 
-    def of_paths(self, paths: Paths, gains: PathGains) -> Complex[Tensor, "users taps beams"]:
+    def of_paths(self, paths: Paths, gains: PathGains, day: float) -> Complex[Tensor, "users taps beams"]:
         """Delay-angle matrices of paths in the target."""
-        return self._matrices(paths, gains, self.radio(self.study.errors.yaw_deg))
+        return self._matrices(paths, gains, self.radio_on(day))
+
+    def radio_on(self, day: float) -> Radio:
+        """The array as it stands in the target on a day of the run."""
+        turned = self.study.turn.degrees if day >= self.study.turn.day else 0.0
+        return self.radio(self.study.errors.yaw_deg + turned)
 
     def trace(self, places: Float[np.ndarray, "places 3"]) -> Paths:
         """Paths in the target to other places."""
