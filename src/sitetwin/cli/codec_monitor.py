@@ -15,7 +15,8 @@ from sitetwin.cli.failures import Context, refuse_idle
 from sitetwin.cli.options.groups import option_group, option_names, takes_groups
 
 if TYPE_CHECKING:
-    from sitetwin.learn.upkeep.monitor import CodecMonitor, Event
+    from sitetwin.learn.upkeep.monitor import CodecMonitor
+    from sitetwin.learn.upkeep.settings import Event
 
 
 @option_group("Upkeep")
@@ -53,8 +54,9 @@ def monitor(
     """Notice changes of how a codec serves its users, collect channels, and write its next version."""
     from sitetwin.learn.cell.codec import CellCodec
     from sitetwin.learn.upkeep.levels import ErrorLevels
-    from sitetwin.learn.upkeep.monitor import CodecMonitor, MonitorSettings
+    from sitetwin.learn.upkeep.monitor import CodecMonitor
     from sitetwin.learn.upkeep.monitor_file import load_monitor, save_monitor
+    from sitetwin.learn.upkeep.settings import MonitorSettings
     from sitetwin.store.outputs import refuse_existing
 
     known = CellCodec.load(codec)

@@ -84,8 +84,9 @@ from sitetwin.learn.statistics import Interval, bootstrap_blocks, bootstrap_user
 from sitetwin.learn.upkeep.ageing import LinearPrediction, aged, in_one_phase
 from sitetwin.learn.upkeep.detector import ChangeDetector
 from sitetwin.learn.upkeep.levels import ErrorLevels
-from sitetwin.learn.upkeep.monitor import CodecMonitor, Event, MonitorSettings
+from sitetwin.learn.upkeep.monitor import CodecMonitor
 from sitetwin.learn.upkeep.monitor_file import load_monitor, save_monitor
+from sitetwin.learn.upkeep.settings import Event, MonitorSettings
 
 __all__ = [
     "COSINE",

@@ -1,6 +1,7 @@
 """Codecs over time: the test for changes keeps its rate, the loop sees what a station sees, and reports age by law."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from tests.learn.cell.conftest import AXES, LINK, cell_channels
 
-from sitetwin.errors import SiteTwinError
+from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn import (
     CellCodec,
     ChangeDetector,
@@ -144,6 +145,15 @@ def test_the_station_learns_no_more_than_levels_and_the_uploads_it_asked_for(poo
     assert told.counts == whole.counts
     assert [event.in_words for event in told.events] == [event.in_words for event in whole.events]
     assert told.codec.hash == whole.codec.hash
+
+
+def test_reports_of_one_user_in_a_row_are_told(poor):
+    h = cell_channels(8, 3).repeat(10, axis=0)
+    with pytest.warns(SiteTwinWarning, match="channels in a row are alike"):
+        CodecMonitor(poor, quick()).observe(h, axes=AXES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CodecMonitor(poor, quick()).observe(h[np.random.default_rng(0).permutation(80)], axes=AXES)
 
 
 def test_an_update_that_is_no_better_stays_out_of_use(poor, monkeypatch):

@@ -13,7 +13,8 @@ from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.learn.cell.codec import CellCodec
 from sitetwin.learn.model_files import read_model, write_model
 from sitetwin.learn.upkeep.detector import POWERS
-from sitetwin.learn.upkeep.monitor import CodecMonitor, Event, MonitorSettings, Uploads
+from sitetwin.learn.upkeep.monitor import CodecMonitor, Uploads
+from sitetwin.learn.upkeep.settings import Event, MonitorSettings
 
 KIND = "codec monitor"
 

@@ -13,7 +13,8 @@ from sitetwin.learn.cell.codec import CellCodec
 from sitetwin.learn.cell.matrices import CellMatrices
 from sitetwin.learn.csi.data import prepare
 from sitetwin.learn.csi.metrics import nmse, sgcs, to_db
-from sitetwin.learn.upkeep.monitor import CodecMonitor, MonitorSettings, model_bytes
+from sitetwin.learn.upkeep.monitor import CodecMonitor, model_bytes
+from sitetwin.learn.upkeep.settings import MonitorSettings
 from sitetwin.studies.upkeep.config import UpkeepStudy
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE
 from sitetwin.studies.upkeep.world import UpkeepWorld
