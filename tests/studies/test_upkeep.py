@@ -39,7 +39,7 @@ def small_study(**changes: object) -> UpkeepStudy:
         trees=Trees(spacing=8.0, margin=0.0),
         leaves=Leaves(days=12, fall=4, spring=7, takes=2),
         turn=Turn(day=10, degrees=4.0),
-        upkeep=Upkeep(reports_a_day=40, reports_between_false_alarms=2000.0, keep=10, check=4),
+        upkeep=Upkeep(reports_a_day=40, reports_between_false_alarms=2000.0, keep=10, check=4, rounds=1),
         motion=Motion(speeds=(0.0, 1.4), users=8, steps=2, pairs=3),
         samples=120,
         test_users=40,

@@ -28,6 +28,9 @@ class UpkeepChoices:
     ] = 100_000.0
     keep: Annotated[int, typer.Option(min=1, help="Uploads that an update is trained with.")] = 40
     check: Annotated[int, typer.Option(min=1, help="Uploads of any users, on which an update has to be better.")] = 20
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Most updates after one alarm; one that is no better ends them.")
+    ] = 1
     error_bits: Annotated[int, typer.Option(min=1, max=8, help="Bits in which a user reports its error.")] = 4
 
 
@@ -72,6 +75,7 @@ def monitor(
                 levels=ErrorLevels(upkeep.error_bits),
                 keep=upkeep.keep,
                 check=upkeep.check,
+                rounds=upkeep.rounds,
             ),
         )
     if ask:

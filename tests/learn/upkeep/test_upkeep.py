@@ -133,6 +133,18 @@ def test_the_loop_notices_collects_and_updates_and_its_bits_add_up(poor):
     assert monitor.versions[0].parents == (poor.hash,)
 
 
+def test_rounds_go_on_while_updates_are_better(poor):
+    monitor = CodecMonitor(poor, quick(rounds=3, keep=10, asked_share=0.5))
+    monitor.ask(0)
+    monitor.observe(cell_channels(1200, 3), axes=AXES)
+    done = [event.what for event in monitor.events if event.what != "alarm"]
+    assert 1 <= len(done) <= 3
+    assert set(done[:-1]) <= {"updated"}
+    assert len(done) == 3 or done[-1] == "kept"
+    assert monitor.counts["uploads"] == 15 * len(done)
+    assert len(monitor.versions) == done.count("updated")
+
+
 def test_the_station_learns_no_more_than_levels_and_the_uploads_it_asked_for(poor):
     h = np.concatenate([cell_channels(100, 3), np.roll(cell_channels(300, 4), 5, axis=1)])
     whole, told = CodecMonitor(poor, quick()), CodecMonitor(poor, quick())

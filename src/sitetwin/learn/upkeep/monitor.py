@@ -41,12 +41,14 @@ class Uploads:
         train: Matrices to train the next version with.
         check: Matrices to judge it by.
         waited: Reports since the threshold was known.
+        rounds: Collections that may follow this one.
     """
 
     threshold: int | None
     train: list[Complex[Tensor, "taps beams"]] = field(default_factory=list)
     check: list[Complex[Tensor, "taps beams"]] = field(default_factory=list)
     waited: int = 0
+    rounds: int = 0
 
 
 class CodecMonitor:
@@ -108,7 +110,7 @@ class CodecMonitor:
             raise SiteTwinError(
                 f"{threshold} is no level of the error; levels go from 0 to {self.settings.levels.count - 1}"
             )
-        self.collecting = Uploads(threshold)
+        self.collecting = Uploads(threshold, rounds=self.settings.rounds - 1)
 
     def wants(self, level: int) -> Purpose | None:
         """Whether the user of the next report is to upload its channel, and for what.
@@ -249,7 +251,7 @@ class CodecMonitor:
         """An alarm; the threshold is taken of the latest reports."""
         levels = np.array(self.latest)
         if direction == "worse":
-            self.collecting = Uploads(self._threshold())
+            self.collecting = Uploads(self._threshold(), rounds=self.settings.rounds - 1)
         served = to_db(float(self.settings.levels.middle_nmse(levels).mean()))
         return Event(self.counts["reports"], "alarm", direction, self.codec.version, served)
 
@@ -281,6 +283,8 @@ class CodecMonitor:
             self.versions.append(new)
             self.counts["downloads"] += 1
             self.counts["download_bits"] += 8 * model_bytes(new)
+            if now.rounds:
+                self.collecting = Uploads(None, rounds=now.rounds - 1)
         what: What = "updated" if better else "kept"
         return Event(self.counts["reports"], what, "", self.codec.version, _db(before), _db(after), uploads)
 

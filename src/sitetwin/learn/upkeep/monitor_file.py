@@ -43,6 +43,7 @@ def save_monitor(monitor: CodecMonitor, path: Path | str) -> None:
         "collecting": now is not None,
         "threshold": None if now is None else now.threshold,
         "waited": 0 if now is None else now.waited,
+        "rounds": 0 if now is None else now.rounds,
     }
     none = torch.zeros(0, *monitor.codec.coder.shape, dtype=torch.complex64)
     arrays = {
@@ -85,7 +86,7 @@ def load_monitor(path: Path | str, codec: CellCodec) -> CodecMonitor:
     train, check = (file.array(name, f"{name} taps beams", torch.complex64) for name in ("train", "check"))
     detector.drawn = file.parameter("drawn", int)
     threshold, waited = file.parameter("threshold", int | None), file.parameter("waited", int)
-    levels = chosen.levels.count
+    levels, rounds = chosen.levels.count, file.parameter("rounds", int)
     sound = (
         len(seen) == levels
         and sums.shape == (2, len(POWERS))
@@ -93,7 +94,7 @@ def load_monitor(path: Path | str, codec: CellCodec) -> CodecMonitor:
         and detector.drawn < _MOST_REPORTS
         and _are_levels(latest, levels)
         and len(latest) <= chosen.recent
-        and min(detector.drawn, waited) >= 0
+        and min(detector.drawn, waited, rounds) >= 0
         and (threshold is None or 0 <= threshold < levels)
         and tuple(train.shape[1:]) == codec.coder.shape
         and len(train) <= chosen.keep
@@ -105,7 +106,7 @@ def load_monitor(path: Path | str, codec: CellCodec) -> CodecMonitor:
     detector.counts, detector.sums = seen.numpy(), sums.numpy()
     monitor.latest = deque(latest.tolist(), maxlen=chosen.recent)
     if file.parameter("collecting", bool):
-        monitor.collecting = Uploads(threshold, list(train), list(check), waited)
+        monitor.collecting = Uploads(threshold, list(train), list(check), waited, rounds)
     return monitor
 
 

@@ -24,6 +24,7 @@ class MonitorSettings:
         levels: How users report their error.
         keep: Uploads that an update is trained with. They come from users whose error is at or above a threshold.
         check: Uploads of users whatever their error, on which the next version has to be better than the present one.
+        rounds: Most updates after one alarm: another collection begins while the last update was better.
         asked_share: The threshold is the level that about this share of the latest reports reach.
         check_every: While uploads are collected, each report of this number is one for the check.
         recent: The latest reports, of which the threshold is taken.
@@ -38,6 +39,7 @@ class MonitorSettings:
     levels: ErrorLevels = field(default_factory=ErrorLevels)
     keep: int = 40
     check: int = 20
+    rounds: int = 1
     asked_share: float = 0.1
     check_every: int = 10
     recent: int = 200
@@ -45,7 +47,14 @@ class MonitorSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("keep", 1), ("check", 1), ("check_every", 2), ("recent", 1), ("bits_per_real", 1)):
+        for name, least in (
+            ("keep", 1),
+            ("check", 1),
+            ("rounds", 1),
+            ("check_every", 2),
+            ("recent", 1),
+            ("bits_per_real", 1),
+        ):
             if getattr(self, name) < least:
                 raise SiteTwinError(f"{name} is {getattr(self, name)}; give {least} or more")
         if self.recent > _MOST_RECENT or self.seed < 0:

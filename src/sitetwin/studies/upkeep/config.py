@@ -81,12 +81,14 @@ class Upkeep(Frozen):
         reports_between_false_alarms: Reports between false alarms, on average, at least.
         keep: Uploads of an update.
         check: Uploads that an update is judged by.
+        rounds: Most updates after one alarm, and at the start.
     """
 
     reports_a_day: int = Field(default=300, ge=1)
     reports_between_false_alarms: float = Field(default=100_000.0, ge=1)
     keep: int = Field(default=40, ge=1)
     check: int = Field(default=20, ge=1)
+    rounds: int = Field(default=3, ge=1)
 
 
 class Motion(Frozen):

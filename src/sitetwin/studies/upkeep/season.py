@@ -67,8 +67,8 @@ def run_season(world: UpkeepWorld, codec: CellCodec, method: str, seed: int, cha
         some = rng.choice(others, study.upkeep.reports_a_day, replace=len(others) < study.upkeep.reports_a_day)
         events = monitor.observe(as_matrices(world.on_day(some, now), world))
         happened += [{"day": day, **asdict(event)} for event in events]
-        if once is None and monitor.collecting is None:  # the first collection has ended, with an update or without
-            once = monitor.codec
+        if once is None and any(event.what != "alarm" for event in events):  # with an update or without
+            once = monitor.versions[0] if monitor.versions else codec
     return {
         "method": method,
         "seed": seed,
@@ -87,6 +87,7 @@ def _settings(study: UpkeepStudy, seed: int) -> MonitorSettings:
         reports_between_false_alarms=chosen.reports_between_false_alarms,
         keep=chosen.keep,
         check=chosen.check,
+        rounds=chosen.rounds,
         seed=seed,
     )
 
