@@ -27,18 +27,29 @@ def csi(
     cell: Annotated[
         Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
     ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help='Run this codec only, as "KLT mixture"; may be given several times. All by default.'),
+    ] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="Table curve,n_train,nmse_db,std_db of released results, to show beside.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
 ) -> None:
     """Measure what a digital twin of a city is worth to CSI feedback, from the city to a refined codec."""
     from sitetwin.report import methods_table, write_report
+    from sitetwin.report.csi.paper import read_released
     from sitetwin.studies import csi_study, read_cells, run_csi_study
     from sitetwin.studies.records import read_json
 
-    study = csi_study(profile) if cell is None else csi_study(profile, *read_cells(cell))
+    if published is not None:
+        read_released(published)  # a table that is refused is refused before the hours of the study
+    codecs = None if codec is None else tuple(codec)
+    study = csi_study(profile, codecs=codecs) if cell is None else csi_study(profile, *read_cells(cell), codecs=codecs)
     with resumed_again(to), progress_bars() as tell:
         run_csi_study(study, to, tell, workers)
         tell("report", 0.0)
-        page = write_report(to)
+        page = write_report(to, published)
         tell("report", 1.0)
     results = read_json(to / "results.json")
     out.print(methods_table(results))

@@ -6,7 +6,7 @@ must not be in it; `check_disjoint` says so where indices are at hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,11 @@ class Selection:
     def uploads(self) -> int:
         """Number of full CSI uploads."""
         return len(self.rows)
+
+    def first(self, count: int) -> Selection:
+        """The first `count` samples chosen, as if no more had been asked for."""
+        each = self.reals_uploaded // self.uploads if self.uploads else 0
+        return replace(self, rows=self.rows[:count], reals_uploaded=each * len(self.rows[:count]))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable summary without the rows."""

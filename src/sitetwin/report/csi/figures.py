@@ -69,7 +69,7 @@ def figure_name(results: Results, kind: str, split: str) -> str:
 
 def is_figure(name: str) -> bool:
     """Whether a name is that of a figure of this page."""
-    return name in ("scene", "worlds") or name.partition("_")[0] in KINDS
+    return name in ("scene", "worlds", "published", "correlation") or name.partition("_")[0] in KINDS
 
 
 def training_figure(results: Results, split: str) -> Figure | None:

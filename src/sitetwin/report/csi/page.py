@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from sitetwin.report.csi import summary
 from sitetwin.report.csi.captions import captions
 from sitetwin.report.csi.figures import KINDS, draw_figures, figure_name, is_figure
+from sitetwin.report.csi.paper import Beside, Point, beside_the_paper, codecs_of, read_released, signs, table_of
+from sitetwin.report.csi.paper_figures import PAPER_FIGURES, draw_beside
 from sitetwin.report.csi.results import Control, Curve, Estimate, Refinement, Results, Study, read_study
 from sitetwin.report.frame import inline_svg, interval, number, page_environment, write_page
 
@@ -34,12 +36,13 @@ _USER_COUNTS = {
 }
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, published: Path | None = None) -> Path:
     """Draw the figures of a finished study and write its page.
 
     Args:
-        folder: Study folder with `results.json` and, as far as there are any, `run.json` and `scene.npz`. Figures go to
-            ``folder/figures`` as PNG and SVG.
+        folder: Study folder with `results.json` and, as far as there are any, `run.json`, `scene.npz` and rows of
+            single trainings in ``networks``. Figures go to ``folder/figures`` as PNG and SVG.
+        published: Table ``curve,n_train,nmse_db,std_db`` of released results, to show beside.
 
     Returns:
         Path of the page, ``folder/report.html``.
@@ -50,16 +53,18 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     study = read_study(folder)
-    figures = draw_figures(study)
-    return write_page(folder, render_page(study, figures), figures, is_figure)
+    beside = beside_the_paper(study.results, folder, [] if published is None else read_released(Path(published)))
+    figures = draw_figures(study) | draw_beside(study.results, beside)
+    return write_page(folder, render_page(study, figures, beside), figures, is_figure)
 
 
-def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
+def render_page(study: Study, figures: dict[str, dict[str, bytes]], beside: Beside | None = None) -> str:
     """The page as text; equal folders give equal pages.
 
     Args:
         study: What the folder holds.
         figures: Figures from `draw_figures`; the page shows them inline.
+        beside: The study in the paper's form, where it was run so.
     """
     results = study.results
     environment = page_environment(
@@ -69,6 +74,9 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
         memory=summary.memory,
         feedback=summary.feedback,
         verdict=_verdict,
+        point=_point,
+        correlated=lambda e: interval(e, unit="", digits=3),
+        linear=lambda e: interval(e, unit="", digits=4),
     )
     return environment.get_template("csi.html.j2").render(
         r=results,
@@ -76,6 +84,7 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]]) -> str:
         hashes=study.hashes,
         synthetic=not results.worlds or all(world.synthetic for world in results.worlds.values()),
         figures=_figure_sections(study, figures),
+        paper=_paper(results, beside, figures) if beside is not None else None,
         size=summary.headline_size(results),
         target=summary.headline_target(results),
         split=summary.headline_split(results),
@@ -110,6 +119,19 @@ def _figure_sections(study: Study, figures: dict[str, dict[str, bytes]]) -> list
                 }
             )
     return sections
+
+
+def _paper(results: Results, beside: Beside, figures: dict[str, dict[str, bytes]]) -> dict[str, Any]:
+    """What the page shows in the paper's form."""
+    return {
+        "codecs": codecs_of(beside.points),
+        "rows": table_of(beside.points, beside.released),
+        "signs": signs(beside.points),
+        "images": {name: inline_svg(figures[name]) for name in PAPER_FIGURES if name in figures},
+        "correlation": results.correlation,
+        "collection": results.collection,
+        "bound": results.bound,
+    }
 
 
 def _refinement_tables(results: Results) -> list[dict[str, Any]]:
@@ -212,3 +234,11 @@ def _verdict(estimate: Estimate) -> str:
     if estimate.low > 0:
         return "the second is better"
     return "the first is better" if estimate.high < 0 else "not told apart"
+
+
+def _point(point: Point | None) -> str:
+    """A figure of the paper's table."""
+    if point is None:
+        return "\N{EN DASH}"
+    spread = "" if point.spread is None else f" \N{PLUS-MINUS SIGN} {point.spread:.1f}"
+    return f"{number(point.mean)}{spread}{'' if point.converged else ' (not converged)'}"

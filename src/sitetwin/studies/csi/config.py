@@ -12,6 +12,7 @@ from sitetwin.site.mesh import LARGEST_COORDINATE
 from sitetwin.studies.csi.registry import (
     CODECS,
     HEADLINE_CASE,
+    HEADLINE_CODEC,
     PUBLISHED_CASE,
     CodecEntry,
     Plan,
@@ -126,6 +127,13 @@ class Evaluation(Frozen):
         train_sizes: Training set sizes of the curves.
         pool: Target users from whom samples for refinement are chosen; None for all training users, as published.
         refine_sizes: Numbers of target samples in refinement.
+        refine_from: Training size of the codecs that are refined, where a codec has it; None for its largest.
+        published: What the paper shows beside its curves is measured too, in its own target and split and for the
+            codecs of the first family: the wrong site at all sizes, Fig. 5, the loop of collection, terms of eq. 10.
+        correlated: Samples of each rule in Fig. 5.
+        thresholds_db: Thresholds of the loop.
+        collected: Uploads of one of its rounds.
+        rounds: Its rounds.
     """
 
     cases: tuple[tuple[Literal["target_a", "target_b"], Literal["random", "blocks"]], ...] = (
@@ -143,6 +151,12 @@ class Evaluation(Frozen):
     train_sizes: tuple[int, ...] = (40, 640, 5120)
     pool: int | None = 2048
     refine_sizes: tuple[int, ...] = (40, 640)
+    refine_from: int | None = None
+    published: bool = False
+    correlated: int = Field(default=100, ge=1)
+    thresholds_db: tuple[float, ...] = (-20.0, -15.0, -10.0)
+    collected: int = Field(default=40, ge=1)
+    rounds: int = Field(default=3, ge=1)
 
     @property
     def few(self) -> int:
@@ -197,7 +211,7 @@ class CsiStudy(Frozen):
         return self.codecs[entry.name]
 
     def train_sizes(self, entry: CodecEntry) -> tuple[int, ...]:
-        """Training set sizes of a codec's curves; the last is the base of its refinement."""
+        """Training set sizes of a codec's curves."""
         own = self.plan(entry).train_sizes
         return self.evaluation.train_sizes if own is None else own
 
@@ -205,6 +219,12 @@ class CsiStudy(Frozen):
         """Numbers of target samples in a codec's refinement."""
         own = self.plan(entry).refine_sizes
         return self.evaluation.refine_sizes if own is None else own
+
+    def base_size(self, entry: CodecEntry) -> int:
+        """Training size of the twin's codec that is refined."""
+        sizes = self.train_sizes(entry)
+        wanted = self.evaluation.refine_from
+        return wanted if wanted in sizes else sizes[-1]  # type: ignore[return-value]  # None is in no sizes
 
     def seeds_of(self, entry: CodecEntry) -> tuple[int, ...]:
         """The seeds that a codec runs."""
@@ -236,6 +256,8 @@ _EVALUATION = {
         train_sizes=PUBLISHED_SIZES,
         pool=None,
         refine_sizes=PUBLISHED_SIZES,
+        refine_from=5120,
+        published=True,
     ),
     "full": Evaluation.model_validate(
         {
@@ -248,7 +270,9 @@ _EVALUATION = {
 }
 
 
-def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) -> CsiStudy:
+def csi_study(
+    profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE, codecs: tuple[str, ...] | None = None
+) -> CsiStudy:
     """The frozen configuration of a profile.
 
     Args:
@@ -258,11 +282,18 @@ def csi_study(profile: str, site: Cell = MUNICH, wrong_site: Cell = FLORENCE) ->
             one seed; "full" is everything that the bounds need, in all cases.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
+        codecs: Names of the codecs that run; all by default. The headline's is always among them.
 
     Raises:
-        SiteTwinError: Unknown profile.
+        SiteTwinError: Unknown profile or codec.
     """
     plans = plans_of(profile)
+    if codecs is not None:
+        unknown = [name for name in codecs if name not in plans]
+        if unknown:
+            raise SiteTwinError(f"there is no codec {unknown[0]!r} in the study; choose of {', '.join(plans)}")
+        wanted = {*codecs, HEADLINE_CODEC.name}
+        plans = {name: plan if name in wanted else plan.model_copy(update={"seeds": 0}) for name, plan in plans.items()}
     return CsiStudy(
         profile=cast(Profile, profile),
         site=_coarser(site) if profile == "demo" else site,

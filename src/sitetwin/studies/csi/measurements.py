@@ -61,6 +61,9 @@ class SeedResult:
     blocks: dict[str, list[int]] = field(default_factory=dict)
     cdf: list[dict[str, Any]] = field(default_factory=list)
     methods: list[dict[str, Any]] = field(default_factory=list)
+    correlation: list[dict[str, Any]] = field(default_factory=list)
+    collection: list[dict[str, Any]] = field(default_factory=list)
+    bound: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -90,14 +93,14 @@ def compared_pairs(study: CsiStudy) -> list[tuple[str, str]]:
     everywhere = [entry for entry in others if study.plan(entry).cases is None]
 
     def updated(count: int) -> str:
-        return refined_label(head.name, largest, HEADLINE_METHOD, count)
+        return refined_label(head.name, study.base_size(head), HEADLINE_METHOD, count)
 
     twin = trained_label(head.name, "twin", largest)
     pairs = [(twin, trained_label(entry.name, "twin", largest)) for entry in everywhere]
     pairs += [(twin, trained_label(head.name, source, largest)) for source in ("wrong_site", "target")]
-    pairs += [(twin, LOOKUP), (updated(few), refined_label(head.name, largest, UNREFINED, 0))]
+    pairs += [(twin, LOOKUP), (updated(few), refined_label(head.name, study.base_size(head), UNREFINED, 0))]
     for entry in everywhere:
-        pairs.append((updated(few), refined_label(entry.name, study.train_sizes(entry)[-1], entry.compared, few)))
+        pairs.append((updated(few), refined_label(entry.name, study.base_size(entry), entry.compared, few)))
     for entry in (entry for entry in others if entry not in everywhere):
         for size in study.train_sizes(entry):
             mine = trained_label(entry.name, "twin", size)

@@ -46,17 +46,21 @@ RANDOM, WORST, SPREAD = "random", "high NMSE", "residual k-centre"
 """Names of the rules that choose target samples."""
 
 
+_ALONE = 1e6  # weight of a target sample beside which a twin sample does not count
+_MOST_SPREAD = 640  # samples: the residual k-centre takes as long for each as a pass over the pool
+
+
 class Plan(Frozen):
     """How one codec takes part in a study.
 
     Attributes:
-        train_sizes: Training set sizes of its curves; the last is the base of refinement. None stands for those of the
-            evaluation.
+        train_sizes: Training set sizes of its curves. None stands for those of the evaluation.
         refine_sizes: Numbers of target samples in its refinement; empty for none, None for those of the evaluation.
         effort: Length of a training, in the unit that the codec's entry names; 0 for a closed form.
         refine_effort: Length of a refinement.
         seeds: How many of the study's seeds it runs; None for all, 0 where it takes no part.
         cases: Targets and splits in which it runs; None for all.
+        naive: Whether a codec that is refined in closed form is also refined naively, with target samples alone.
     """
 
     train_sizes: tuple[int, ...] | None = None
@@ -65,6 +69,7 @@ class Plan(Frozen):
     refine_effort: int = 0
     seeds: int | None = None
     cases: tuple[Case, ...] | None = None
+    naive: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,14 @@ class Refinement:
         rule: That rule: `RANDOM`, `WORST` or `SPREAD`.
         update: Makes the refined codec of a base, target samples and a generator.
         remark: Follows the rule in the name, where two refinements share the rest.
+        most: Largest number of samples that it is run with; None for any.
     """
 
     how: str
     rule: str
     update: Callable[[CsiCodec, Tensor, torch.Generator], CsiCodec]
     remark: str = ""
+    most: int | None = None
 
     @property
     def method(self) -> str:
@@ -152,9 +159,18 @@ def with_epochs(schedule: Schedule, epochs: int) -> Schedule:
 
 
 def _in_closed_form(plan: Plan) -> tuple[Refinement, ...]:
-    return tuple(
-        Refinement("closed form", rule, lambda base, x, rng: base.update(x, rng)) for rule in (RANDOM, WORST, SPREAD)
-    )
+    """Updates of subspaces; the naive one fits the zones that samples touch to these alone, as naive tuning does."""
+
+    def union(base: CsiCodec, x: Tensor, rng: torch.Generator) -> CsiCodec:
+        return base.update(x, rng)
+
+    def alone(base: CsiCodec, x: Tensor, rng: torch.Generator) -> CsiCodec:
+        return base.update(x, rng, weight=_ALONE)  # type: ignore[call-arg]
+
+    both = (Refinement("closed form", RANDOM, union), Refinement("closed form", WORST, union))
+    spread = Refinement("closed form", SPREAD, union, most=_MOST_SPREAD)
+    naive = (Refinement("naive closed form", RANDOM, alone), Refinement("naive closed form", WORST, alone))
+    return (*both, spread, *(naive if plan.naive else ()))
 
 
 def _by_training(schedule: Schedule, batch_norm: bool) -> tuple[Refinement, ...]:
@@ -177,7 +193,7 @@ KLT = CodecEntry(
     name="KLT mixture",
     in_words="the KLT mixture",
     family="klt",
-    plans={"demo": Plan(), "quick": Plan(), "paper": Plan(), "full": Plan()},
+    plans={"demo": Plan(), "quick": Plan(), "paper": Plan(naive=True), "full": Plan()},
     build=lambda plan, folder: KltCodec(),
     refinements=_in_closed_form,
     compared=f"closed form, {WORST}",
@@ -212,7 +228,7 @@ CSINET = CodecEntry(
         "quick": Plan(train_sizes=(640,), refine_sizes=(), effort=1, seeds=1, cases=(HEADLINE_CASE,)),
         "paper": Plan(
             train_sizes=(5120,),
-            refine_sizes=(40, 1280),
+            refine_sizes=(10, 40, 160),
             effort=160,
             refine_effort=100,
             seeds=1,

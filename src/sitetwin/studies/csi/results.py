@@ -144,6 +144,58 @@ class Compared(Record):
     lost_percent: Number
 
 
+class Correlation(Record):
+    """Fig. 5 of the paper: greatest correlations of target matrices with any of `twin_samples` twin matrices (eq. 14).
+
+    Attributes:
+        codec: The codec that the rule asked.
+        rule: How the matrices were chosen.
+        correlation: The correlations, ascending; those of the first seed.
+        probability: Share of the matrices up to each.
+        median: Median correlation, with its interval over the seeds.
+    """
+
+    codec: str
+    rule: str
+    samples: int
+    twin_samples: int
+    median: Estimate
+    correlation: list[Number]
+    probability: list[Number]
+
+
+class CollectionRound(Record):
+    """One round of the paper's loop: users upload what their codec recovers worse than a threshold; then an update.
+
+    Attributes:
+        round: 0 is the codec of the offline training.
+        examined: Matrices that users encoded and decoded to find the uploads.
+        upload_bits: Bits of the uploads.
+        download_bits: Bits of the user's side of the codec, sent to each user after the training and each update.
+    """
+
+    codec: str
+    threshold_db: float
+    round: int
+    examined: int
+    uploads: int
+    upload_bits: int
+    download_bits: int
+    nmse_db: Number = None
+
+
+class Bound(Record):
+    """Terms of the paper's eq. 10 as far as they can be estimated; linear NMSE, see `bound_row`."""
+
+    codec: str
+    pairs: int
+    gap: Estimate
+    target_loss: Estimate
+    twin_loss: Estimate
+    discrepancy: Estimate
+    constant: Estimate
+
+
 class Headline(Record):
     """The one statement that was named before the study ran.
 
@@ -222,6 +274,9 @@ class Results(Record):
     paired: list[Paired] = Field(default_factory=list)
     methods: list[Method] = Field(default_factory=list)
     cdf: list[Distribution] = Field(default_factory=list)
+    correlation: list[Correlation] = Field(default_factory=list)
+    collection: list[CollectionRound] = Field(default_factory=list)
+    bound: list[Bound] = Field(default_factory=list)
     fidelity: dict[str, Any] = Field(default_factory=dict)
     headline: Headline | None = None
     kept: Kept | None = None

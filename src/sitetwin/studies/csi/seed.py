@@ -37,7 +37,19 @@ from sitetwin.studies.csi.measurements import (
     refined_label,
     trained_label,
 )
-from sitetwin.studies.csi.registry import CODECS, FAMILIES, HEADLINE_CASE, Case, CodecEntry, choose
+from sitetwin.studies.csi.published import Collection, bound_row, correlation_rows
+from sitetwin.studies.csi.registry import (
+    CODECS,
+    FAMILIES,
+    HEADLINE_CASE,
+    PUBLISHED_CASE,
+    RANDOM,
+    WORST,
+    Case,
+    CodecEntry,
+    Refinement,
+    choose,
+)
 from sitetwin.studies.csi.results import UNREFINED
 
 SGCS_SUBCARRIERS = 32  # evenly over the band: as many as there are taps, which fixes the response
@@ -67,10 +79,13 @@ class SeedRun:
         if self.result.part == FAMILIES[0]:
             self._controls()
         for entry in self._entries():
-            base = [self._curve_point(entry, size) for size in self.study.train_sizes(entry)][-1]
+            trained = {size: self._curve_point(entry, size) for size in self.study.train_sizes(entry)}
             if self.study.runs_all_seeds(entry):
-                self._note_quantised(entry, base)
+                self._note_quantised(entry, list(trained.values())[-1])
+            base = trained[self.study.base_size(entry)]
             self._refine(entry, base)
+            if self._shows_published(entry):
+                self._note_published(entry, base)
         self._keep_errors()
         return self.result
 
@@ -102,7 +117,7 @@ class SeedRun:
         self._note_method(entry, twin)
         for case, data in cases.items():
             self._note_curve(entry, "twin", size, case, twin, data)
-        if "wrong_site" in entry.sources and size == max(self.study.evaluation.train_sizes):
+        if self._trains_wrong_site(entry, size):
             wrong = self._fit(entry, self.data.wrong_site[:size], f"wrong site, {size} samples")
             for case, data in cases.items():
                 self._note_curve(entry, "wrong_site", size, case, wrong, data)
@@ -110,6 +125,11 @@ class SeedRun:
             real = self._fit(entry, data.train[:size], f"{case[0]}, {case[1]}, {size} samples")
             self._note_curve(entry, "target", size, case, real, data)
         return twin
+
+    def _trains_wrong_site(self, entry: CodecEntry, size: int) -> bool:
+        """Whether a codec is trained on so many samples of the wrong site."""
+        everywhere = self._shows_published(entry) or size == max(self.study.evaluation.train_sizes)
+        return "wrong_site" in entry.sources and everywhere
 
     def _note_curve(self, entry: CodecEntry, source: str, size: int, case: Case, codec: Codec, data: CaseData) -> None:
         largest = size in (max(self.study.evaluation.train_sizes), self.study.train_sizes(entry)[-1])
@@ -151,7 +171,7 @@ class SeedRun:
             sizes, cases = self.study.train_sizes(entry), self._cases(entry)
             refined = [case for case in self.study.evaluation.refined if case in cases]
             methods = len(entry.refinements(self.study.plan(entry)))
-            total += (2 * len(sizes) + ("wrong_site" in entry.sources)) * len(cases)
+            total += (2 * len(sizes) + sum(self._trains_wrong_site(entry, n) for n in sizes)) * len(cases)
             total += len(refined) * (1 + methods * len(self.study.refine_sizes(entry)))
         return total
 
@@ -159,29 +179,38 @@ class SeedRun:
 
     def _refine(self, entry: CodecEntry, base: CsiCodec) -> None:
         """Refine a codec that was trained on the largest set of the twin."""
-        sizes, trained = self.study.refine_sizes(entry), self.study.train_sizes(entry)[-1]
+        sizes, trained = self.study.refine_sizes(entry), self.study.base_size(entry)
         cases = self._cases(entry)
         for case in (case for case in self.study.evaluation.refined if case in cases and sizes):
             data = cases[case]
             pool = data.train[: self.study.evaluation.pool]
             self._note_refined(entry, UNREFINED, None, case, base, data)
+            refinements = entry.refinements(self.study.plan(entry))
+            chosen = self._chosen(refinements, base, pool, sizes)
             for count in sizes:
-                chosen: dict[str, Selection] = {}
-                for refinement in entry.refinements(self.study.plan(entry)):
-                    if refinement.rule not in chosen:
-                        chosen[refinement.rule] = choose(refinement.rule, base, pool, count, self._generator())
-                    selection = chosen[refinement.rule]
+                for refinement in (r for r in refinements if r.most is None or count <= r.most):
+                    selection = chosen[refinement.rule].first(count)
                     refined = refinement.update(base, pool[selection.rows], self._generator())
                     if refined.history is not None:
                         what = f"{entry.name} of {trained} samples, {refinement.method}, {count} samples of"
                         self.result.seconds[f"refine {what} {case[0]}, {case[1]}"] = refined.history.seconds
                     self._note_refined(entry, refinement.method, selection, case, refined, data)
 
+    def _chosen(
+        self, refinements: tuple[Refinement, ...], base: CsiCodec, pool: Tensor, sizes: tuple[int, ...]
+    ) -> dict[str, Selection]:
+        """The largest selection of each rule; smaller ones are its first samples, whatever the rule."""
+        most: dict[str, int] = {}
+        for refinement in refinements:
+            counts = [n for n in sizes if refinement.most is None or n <= refinement.most]
+            most[refinement.rule] = max([most.get(refinement.rule, 0), *counts])
+        return {rule: choose(rule, base, pool, count, self._generator()) for rule, count in most.items()}
+
     def _note_refined(
         self, entry: CodecEntry, method: str, chosen: Selection | None, case: Case, codec: Codec, data: CaseData
     ) -> None:
         count, plan = chosen.uploads if chosen else 0, self.study.plan(entry)
-        trained = self.study.train_sizes(entry)[-1]
+        trained = self.study.base_size(entry)
         error, figures = self._test(codec, data)
         label = refined_label(entry.name, trained, method, count)
         self.errors[label, case] = error
@@ -203,6 +232,35 @@ class SeedRun:
                 "gain_db": to_db(unrefined.mean()) - figures["nmse_db"],
             }
         )
+
+    # -- what the paper shows beside its curves ---------------------------------------------------------------------
+
+    def _shows_published(self, entry: CodecEntry) -> bool:
+        """Whether the paper's other figures are measured with this codec: the fast ones, in the paper's case."""
+        evaluation = self.study.evaluation
+        return evaluation.published and entry.family == FAMILIES[0] and PUBLISHED_CASE in evaluation.cases
+
+    def _note_published(self, entry: CodecEntry, base: CsiCodec) -> None:
+        """Fig. 5 and the terms of eq. 10 on every seed; the loop of collection, which is long, on the first."""
+        evaluation, data, name = self.study.evaluation, self.data.cases[PUBLISHED_CASE], entry.name
+        pool, size = data.train[: evaluation.pool], self.study.base_size(entry)
+        rules = {rule: choose(rule, base, pool, evaluation.correlated, self._generator()) for rule in (WORST, RANDOM)}
+        chosen = {rule: pool[selection.rows] for rule, selection in rules.items()}
+        self.result.correlation += correlation_rows(name, chosen, self.data.twin[:size])
+        codecs: dict[str, Codec] = {
+            "twin": base,
+            "wrong_site": self._fit(entry, self.data.wrong_site[:size], "wrong site, for the bound"),
+            "target": self._fit(entry, data.train[:size], "target, for the bound"),
+        }
+        if len(self.data.twin) > size:
+            self.result.bound.append(bound_row(name, codecs, self.data.twin[size:], data.test))
+        if self.data.seed == evaluation.seeds[0]:
+            loop = Collection(
+                name, base, pool, data.test,
+                lambda codec, x: codec.update(x, self._generator()),
+                evaluation.collected, evaluation.rounds,
+            )  # fmt: skip
+            self.result.collection += [row for eta in evaluation.thresholds_db for row in loop.rows(eta)]
 
     # -- controls, costs, comparisons ------------------------------------------------------------------------------
 

@@ -50,9 +50,38 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
         "paired": _paired(study, results),
         "methods": _methods(results),
         "cdf": [row for r in results if r.seed == first for row in r.cdf],
+        "correlation": _correlation(results),
+        "collection": [row for r in results for row in r.collection],
+        "bound": _bound(results),
         "headline": headline(study, curves, refinement),
         "notes": _notes(study),
     }
+
+
+def _correlation(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    """The first seed's distributions with their medians over all seeds."""
+    first = results[0].seed
+    found = []
+    for row in (row for r in results if r.seed == first for row in r.correlation):
+        same = [
+            m["median"]
+            for r in results
+            for m in r.correlation
+            if (m["codec"], m["rule"]) == (row["codec"], row["rule"])
+        ]
+        found.append({**row, "median": estimate(same)})
+    return found
+
+
+def _bound(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
+    rows = [row for r in results for row in r.bound]
+    terms = ("gap", "target_loss", "twin_loss", "discrepancy", "constant")
+    found = []
+    for codec in dict.fromkeys(row["codec"] for row in rows):
+        same = [row for row in rows if row["codec"] == codec]
+        values = {term: estimate([row[term] for row in same]) for term in terms}
+        found.append({"codec": codec, "pairs": same[0]["pairs"], **values})
+    return found
 
 
 def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> list[dict[str, Any]]:
