@@ -15,6 +15,7 @@ from sitetwin.studies import csi_study
 from sitetwin.studies.csi.config import FEW, PUBLISHED_SIZES
 from sitetwin.studies.csi.published import Collection, bound_row, correlation_rows, greatest_correlation
 from sitetwin.studies.csi.registry import CSINET, KLT, Refinement
+from sitetwin.studies.csi.summary import _gather
 
 
 def matrices(count: int, seed: int = 0, rank: int = 40) -> Tensor:
@@ -150,3 +151,14 @@ def test_a_naive_closed_form_forgets_the_twin() -> None:
     alone = found["naive closed form, random"].update(base, target, rng)
     errors = [float(nmse(twin, reconstruct(codec, twin)).mean()) for codec in (base, union, alone)]
     assert errors[0] < errors[1] < errors[2]
+
+
+def test_pools_of_unlike_size_do_not_tear_seeds_apart() -> None:
+    """A split into blocks leaves each seed another number of training users."""
+    label = {"target": "a", "split": "b", "codec": "c", "n_train": 1, "method": "m", "n_real": 2, "full_uploads": 2}
+    row = {**label, "converged": True}
+    labels = (*label, "converged")
+    seeds = [[{**row, "examined": 100, "nmse_db": -3.0}], [{**row, "examined": 141, "nmse_db": -5.0}]]
+    (found,) = _gather(seeds, labels, whole=("examined",))
+    assert found["examined"] == 120
+    assert found["nmse_db"]["values"] == [-3.0, -5.0]

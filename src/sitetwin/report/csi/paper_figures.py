@@ -35,8 +35,8 @@ from sitetwin.report.csi.results import Results
 from sitetwin.studies.csi.results import Correlation
 
 _PANELS = (
-    ("trained on so many samples", (TARGET, TWIN, WRONG), "training samples"),
-    ("refined with so many target samples", (NAIVE_RANDOM, NAIVE_WORST, REHEARSAL), "samples of the target"),
+    ("trained", (TARGET, TWIN, WRONG), "training samples"),
+    ("refined", (NAIVE_RANDOM, NAIVE_WORST, REHEARSAL), "samples of the target"),
 )
 _SHORT = {
     TARGET: "target",
@@ -107,7 +107,7 @@ def correlation_figure(rows: Sequence[Correlation]) -> Figure | None:
     if not rows:
         return None
     tones = colours([f"{row.codec}, {row.rule}" for row in rows])
-    figure = new_figure(0.66 * FULL_WIDTH, 3.2)
+    figure = new_figure(FULL_WIDTH, 3.2)
     axes = figure.subplots()
     for row in rows:
         x = np.array([np.nan if v is None else v for v in row.correlation])
@@ -115,5 +115,5 @@ def correlation_figure(rows: Sequence[Correlation]) -> Figure | None:
         name = f"{row.codec}, {row.rule}"
         axes.step(x, y, where="post", color=tones[name], label=f"{row.samples} samples: {row.rule} ({row.codec})")
     axes.set(xlabel="greatest correlation with a matrix of the twin", ylabel="share of the samples", ylim=(0, 1.01))
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center")
     return figure

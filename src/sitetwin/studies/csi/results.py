@@ -70,7 +70,7 @@ class Refinement(Figures):
     """Error of a codec trained on the twin, with `n_train` samples, and refined with `n_real` samples of the target.
 
     `gain_db` is how far the NMSE falls below the unrefined codec's on the same users: positive is better. `examined`
-    counts the users whose error was read in order to choose the samples.
+    counts the users whose error was read in order to choose the samples, a mean over the seeds.
     """
 
     codec: str

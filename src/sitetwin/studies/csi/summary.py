@@ -40,7 +40,8 @@ def summarise(study: CsiStudy, results: Sequence[SeedResult]) -> dict[str, Any]:
     curves = _gather((r.curves for r in results), ("target", "split", "codec", "source", "n_train", "converged"))
     refinement = _gather(
         (r.refinement for r in results),
-        ("target", "split", "codec", "n_train", "method", "n_real", "full_uploads", "examined", "converged"),
+        ("target", "split", "codec", "n_train", "method", "n_real", "full_uploads", "converged"),
+        whole=("examined",),
     )
     first = results[0].seed
     return {
@@ -84,8 +85,13 @@ def _bound(results: Sequence[SeedResult]) -> list[dict[str, Any]]:
     return found
 
 
-def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Rows with equal labels over the seeds become one row of estimates; the order is that of the first seed."""
+def _gather(
+    rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...], whole: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Rows with equal labels over the seeds become one row of estimates; the order is that of the first seed.
+
+    Counts named in `whole` may differ between the seeds and become their mean.
+    """
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for seed_rows in rows:
         for row in seed_rows:
@@ -93,6 +99,7 @@ def _gather(rows: Iterable[list[dict[str, Any]]], labels: tuple[str, ...]) -> li
     return [
         {
             **dict(zip(labels, key, strict=True)),
+            **{name: round(sum(m[name] for m in members) / len(members)) for name in whole},
             **{f: estimate([m[f] for m in members]) for f in _FIGURES if all(f in m for m in members)},
         }
         for key, members in groups.items()
