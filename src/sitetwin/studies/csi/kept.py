@@ -66,13 +66,13 @@ def _fitted(study: CsiStudy, worlds: Worlds, seed: int, few: int) -> CellCodec:
         site_hash=twin.site.hash,
     )
     samples = source_set(study, twin, seed)
-    size = study.train_sizes(HEADLINE_CODEC)[-1]
+    size = study.base_size(HEADLINE_CODEC)
     base = CellCodec(_METHOD).fit(_matrices(samples, size), link=cell, seed=seed)
     pool = target_set(study, worlds, *HEADLINE_CASE, seed).train
     return base.update(_matrices(pool, study.evaluation.pool), keep=few, select="high-nmse", seed=seed)
 
 
-def _matrices(samples: CsiSet, count: int) -> CellMatrices:
+def _matrices(samples: CsiSet, count: int | None) -> CellMatrices:
     taken = CsiSet(samples.x[:count], samples.norm[:count], samples.phase[:count], samples.reference)
     return CellMatrices(taken, (), np.zeros(len(taken), dtype=bool))
 
