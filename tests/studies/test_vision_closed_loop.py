@@ -244,6 +244,11 @@ def test_recordings_that_cannot_be_followed_are_refused(campaign, tmp_path):
     (tmp_path / "campaign.json").write_text(json.dumps(empty))
     with pytest.raises(SiteTwinError, match="no finished drive"):
         run_vision_study(LITTLE, [], tmp_path / "b", detector=Near(), recordings=tmp_path)
+    copytree(campaign, tmp_path / "other")
+    powers = tmp_path / "other/test/drive-000/powers.csv"
+    powers.write_text(powers.read_text().replace("e-", "1e-", 1))
+    with pytest.raises(SiteTwinError, match=r"powers\.csv' was changed, damaged or removed after it was recorded"):
+        run_vision_study(LITTLE, [], tmp_path / "c", detector=Near(), recordings=tmp_path / "other")
 
 
 def test_boxes_are_looked_for_once_and_what_was_followed_is_judged_by_now(campaign, tmp_path):
