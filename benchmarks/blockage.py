@@ -23,7 +23,7 @@ from sitetwin.studies.vision.closed_loop.boxes import Remembering
 from sitetwin.studies.vision.closed_loop.scores import Moments, Resampling, blockage_row
 from sitetwin.studies.vision.results import TOLD
 from sitetwin.untrusted import read_json
-from sitetwin.vision import Detector, Ground, PerfectDetector, load_detector
+from sitetwin.vision import Camera, Detector, Frame, Ground, PerfectDetector, load_detector
 from sitetwin.vision.scene import StreetTwin
 from sitetwin.vision.scene.placing import place_boxes
 from sitetwin.vision.scene.street_twin import TwinOptions
@@ -34,11 +34,11 @@ NEARER = 0.3
 """Metres by which a pixel's depth is less than the antenna's if something stands before it."""
 
 
-def hidden(recording: Recording, row: int, place: np.ndarray) -> bool:
+def hidden(frame: Frame, camera: Camera, place: np.ndarray) -> bool:
     """Whether the true mask of a frame shows a vehicle before a place, and not the user's own car."""
-    truth = recording.frame(row).truth
-    (column, line), depth = recording.camera.project(place)
-    if truth is None or not (0 <= column < recording.camera.width and 0 <= line < recording.camera.height):
+    truth = frame.truth
+    (column, line), depth = camera.project(place)
+    if truth is None or not (0 <= column < camera.width and 0 <= line < camera.height):
         return False
     spot = int(line), int(column)
     return bool(truth.identities[spot] > 0 and truth.depth[spot] < float(depth) - NEARER)
@@ -51,23 +51,25 @@ def followed(recording: Recording, world: World, detector: Detector) -> Iterator
         rng = np.random.default_rng([0, window])
         twin = StreetTwin(world.known, world.station, TwinOptions(), rng, recording.camera)
         for row in np.flatnonzero(recording.window == window).tolist():
-            boxes = detector.detect(recording.frame(row))
+            frame = recording.frame(row)
+            boxes = detector.detect(frame)
             placed = [one for one in place_boxes(recording.camera, boxes, ground, ALONG_THE_STREET) if one is not None]
             moment = twin.step(float(recording.times[row]), recording.fixes[row], placed, boxes)
             if moment is not None and recording.judged[row]:
-                tracked = np.array([*moment.user.position, TwinOptions().antenna])
+                tracked, place = np.array([*moment.user.position, TwinOptions().antenna]), recording.true_places[row]
                 yield {
                     "row": row,
                     "told": moment.blocked,
                     "ahead": moment.blocked_ahead,
-                    "mask at the tracked place": float(hidden(recording, row, tracked)),
-                    "mask at the true place": float(hidden(recording, row, recording.true_places[row])),
+                    "mask at the tracked place": float(hidden(frame, recording.camera, tracked)),
+                    "mask at the true place": float(hidden(frame, recording.camera, place)),
                 }
 
 
 def main(
     run: Annotated[Path, typer.Argument(help="A closed loop's folder.")],
     detector: Annotated[str, typer.Option(help="Its networks; 'none' leaves them out.")] = "both",
+    only: Annotated[str, typer.Option(help="'networks' or 'true boxes' alone.")] = "",
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print recall and precision for each perception, and for true masks."""
@@ -77,6 +79,8 @@ def main(
     eyes: dict[str, Detector] = {"true boxes": PerfectDetector()}
     if detector != "none":
         eyes = {"networks": load_detector(detector), **eyes}
+    if only:
+        eyes = {name: one for name, one in eyes.items() if name == only}
     for name, seeing in eyes.items():
         taken, told = [], []
         for number, one in enumerate(recordings):
