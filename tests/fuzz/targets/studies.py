@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -35,12 +36,14 @@ from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
 from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec, KltConfig
 from sitetwin.learn.csi.training import COSINE
 from sitetwin.report.beams.released import read_published
+from sitetwin.report.csi.paper import read_network, read_released
 from sitetwin.report.csi.results import read_study
 from sitetwin.store.manifest import Manifest, read_manifest
 from sitetwin.studies.beams.results import read_results
 from sitetwin.studies.beams.twin import _in_box
 from sitetwin.studies.coverage.results import SCHEMA, SUMMARY, read_coverage_results
-from sitetwin.studies.csi.config import read_cell
+from sitetwin.studies.csi.config import read_cells
+from sitetwin.studies.csi.networks import read_matrices
 from sitetwin.studies.frame import read_part
 from sitetwin.studies.precoding.config import read_place
 from tests.fuzz.containers import json_text
@@ -211,6 +214,20 @@ _MODEL = (
     b"True",
 )
 
+_RELEASED_CSI = b"curve,n_train,nmse_db,std_db,n_seeds\nall_avg_nmse_train_on_synth,10,2.1807,0.1878,10\n"
+_NETWORK = {
+    "schema": "sitetwin.csi-network/1", "codec": "CSINet+", "source": "twin", "n_train": 5120, "target": "target_a",
+    "split": "random", "score_db": -17.0, "nmse_db": -17.1, "converged": True,
+}  # fmt: skip
+
+
+def _matrices_file() -> bytes:
+    content = io.BytesIO()
+    x = np.random.default_rng(0).standard_normal((3, TAPS, BEAMS, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    np.savez(content, x=x, axes=np.array("user,delay,angle"))
+    return content.getvalue()
+
+
 TARGETS = (
     Target("codecs", lambda f: type(_codecs()[_only(f).stem]).load(_only(f)), _saved(_codecs), _MODEL, _check_codec),
     Target(
@@ -222,9 +239,9 @@ TARGETS = (
     ),
     Target(
         "cell",
-        lambda folder: read_cell(_only(folder)),
-        lambda: [{"cell.toml": _CELL}],
-        (b"scene", b"base_station", b"yaw_deg", b"area", b"spacing", b"user_height"),
+        lambda folder: read_cells(_only(folder)),
+        lambda: [{"cell.toml": _CELL}, {"cell.toml": _CELL + b'wrong_site = "florence"\n'}],
+        (b"scene", b"base_station", b"yaw_deg", b"area", b"spacing", b"user_height", b"wrong_site"),
         plausible,
     ),
     Target(
@@ -269,6 +286,27 @@ TARGETS = (
         lambda: [{"curves.csv": _PUBLISHED}],
         (b"acc", b"pwr"),
         finite,
+    ),
+    Target(
+        "released-csi-curves",
+        lambda f: read_released(_only(f)),
+        lambda: [{"curves.csv": _RELEASED_CSI}],
+        (b"all_avg_nmse_train_on_synth", b"nmse_db", b"n_train"),
+        lambda points: finite([(p.size, p.mean, p.spread) for p in points]),
+    ),
+    Target(
+        "csi-network",
+        lambda f: read_network(_only(f)),
+        lambda: [{"row.json": json_text(_NETWORK)}],
+        (b"schema", b"score_db", b"n_train"),
+        lambda row: finite([row.n_train, row.n_real]),
+    ),
+    Target(
+        "csi-matrices",
+        lambda f: read_matrices(_only(f)),
+        lambda: [{"twin.npz": _matrices_file()}],
+        (b"<c8", b"fortran_order", b"shape"),
+        lambda x: finite([x.abs()]),
     ),
     Target(
         "box-of-meshes",

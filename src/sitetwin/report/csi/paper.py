@@ -138,13 +138,22 @@ def read_networks(folder: Path) -> list[NetworkRow]:
     files = sorted(place.glob("*.json")) if place.is_dir() else []
     if len(files) > _MOST_NETWORKS:
         raise SiteTwinError(f"{place} holds {len(files)} files; keep at most {_MOST_NETWORKS} trainings there")
-    rows = []
-    for file in files:
-        raw = parse_json(read_bytes(file, str(file), LARGEST_JSON, "check its permissions"), str(file))
-        if not isinstance(raw, dict) or raw.get("schema") != NETWORK_SCHEMA:
-            raise SiteTwinError(f"{file} is no row of a training ({NETWORK_SCHEMA}); move it elsewhere")
-        rows.append(parsed_record(NetworkRow, raw, str(file)))
-    return rows
+    return [read_network(file) for file in files]
+
+
+def read_network(file: Path) -> NetworkRow:
+    """The row of one training.
+
+    Raises:
+        SiteTwinError: The file is missing, damaged, or no such row.
+    """
+    raw = parse_json(read_bytes(file, str(file), LARGEST_JSON, "check its permissions"), str(file))
+    if not isinstance(raw, dict) or raw.get("schema") != NETWORK_SCHEMA:
+        raise SiteTwinError(f"{file} is no row of a training ({NETWORK_SCHEMA}); move it elsewhere")
+    row = parsed_record(NetworkRow, raw, str(file))
+    if not (0 <= row.n_train <= _MOST_ROWS and 0 <= row.n_real <= _MOST_ROWS):
+        raise SiteTwinError(f"{file} holds numbers of samples that cannot be; train it again")
+    return row
 
 
 def points_of(results: Results, networks: Sequence[NetworkRow]) -> list[Point]:

@@ -112,9 +112,9 @@ def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progres
     """
     sets, folder = Path(sets), Path(folder)
     case = "-".join(run.case)
-    test = _rows(_matrices(sets / f"{case}-test.npz"), run.test_users, "test matrices")
-    pool = _matrices(sets / f"{case}-train.npz") if run.source == "target" or run.refinement else None
-    x = pool if run.source == "target" and pool is not None else _matrices(sets / f"{run.source}.npz")
+    test = _rows(read_matrices(sets / f"{case}-test.npz"), run.test_users, "test matrices")
+    pool = read_matrices(sets / f"{case}-train.npz") if run.source == "target" or run.refinement else None
+    x = pool if run.source == "target" and pool is not None else read_matrices(sets / f"{run.source}.npz")
     network, result = _trained(run, _rows(x, run.size, "training matrices"), test, folder, progress)
     if run.refinement is not None and pool is not None:
         network, result = _refined(run, network, _rows(x, run.size, "training matrices"), pool, test, folder, progress)
@@ -179,8 +179,12 @@ def _watched(schedule: Schedule, test: Tensor, folder: Path, progress: Progress,
     }
 
 
-def _matrices(path: Path) -> Tensor:
-    """Matrices of a file that `write_csi_sets` wrote."""
+def read_matrices(path: Path) -> Tensor:
+    """Matrices (users, taps, beams) of a file that `write_csi_sets` wrote.
+
+    Raises:
+        SiteTwinError: It is missing or damaged, or holds no finite complex64 matrices.
+    """
     mend = "write it with `sitetwin study csi-sets`"
     x = read_npz(path, f"'{path}'", mend, ("x",))["x"]
     if x.dtype != np.complex64 or x.ndim != 3 or 0 in x.shape:
