@@ -134,6 +134,21 @@ def test_nothing_is_judged_that_was_not_run_to_its_end() -> None:
     assert [sign.remark for sign in found] == ["not converged", *["not run"] * 3]
 
 
+def test_a_sign_is_paired_over_the_seeds() -> None:
+    """Seeds differ by 2 dB, the codecs by 0.1 dB on each of them; Student's t of two degrees of freedom is 4.303."""
+    base = Point(TWIN, "c", 5120, -17.0, 2.5, True, (-16.0, -17.0, -18.0))
+    worse = Point(NAIVE_WORST, "c", 10, -16.9, 2.5, True, (-15.9, -16.9, -17.9))
+    unsure = Point(NAIVE_WORST, "c", 10, -16.9, 2.5, True, (-15.7, -17.1, -17.9))
+    (sign,) = [sign for sign in signs([base, worse]) if "alone" in sign.statement]
+    assert sign.met
+    assert sign.remark == ""
+    assert sign.half == pytest.approx(0.0, abs=1e-9)
+    (sign,) = [sign for sign in signs([base, unsure]) if "alone" in sign.statement]
+    assert sign.met
+    assert sign.remark == "not told apart from its limit"
+    assert sign.half == pytest.approx(4.3027 * 0.2 / 3**0.5, abs=1e-3)  # of 0.3, -0.1, 0.1
+
+
 def test_the_table_holds_every_figure_of_both() -> None:
     released = [Point(TARGET, "released", 10, 1.8, 0.2), Point(TWIN, "released", 40, 0.0, 0.3)]
     rows = table_of([point(TWIN, 10, -3.0), point(TARGET, 10, -4.0)], released)

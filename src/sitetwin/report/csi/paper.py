@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scipy.special import stdtrit
+
 from sitetwin.errors import SiteTwinError
-from sitetwin.report.csi.results import Results
+from sitetwin.report.csi.results import Estimate, Results
 from sitetwin.studies.csi.results import NETWORK_SCHEMA, UNREFINED, NetworkRow
 from sitetwin.studies.records import parsed_record
 from sitetwin.untrusted import LARGEST_JSON, parse_json, read_bytes, read_table
@@ -56,6 +59,7 @@ class Point:
         mean: NMSE, dB.
         spread: Standard deviation (released) or half the interval (ours); None for one run.
         converged: Whether it was trained to its end.
+        values: One figure for each seed, where the study keeps them.
     """
 
     curve: str
@@ -64,6 +68,7 @@ class Point:
     mean: float
     spread: float | None
     converged: bool = True
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,15 @@ class Sign:
         statement: In words.
         codec: Whose.
         value: The difference that decides, dB; None where it was not run.
-        met: Whether it holds; None where it was not run or not to its end.
-        remark: Why it was not judged.
+        half: Half its 95 % interval over seeds, on the same users; None for one run.
+        met: Whether it holds in the mean; None where it was not run or not to its end.
+        remark: Why it was not judged, or how surely it was.
     """
 
     statement: str
     codec: str
     value: float | None
+    half: float | None
     met: bool | None
     remark: str = ""
 
@@ -160,28 +167,30 @@ def points_of(results: Results, networks: Sequence[NetworkRow]) -> list[Point]:
     """Our figures in the paper's target and split; single trainings by their score, in the stead of the study's own."""
     found: dict[tuple[str, str, int], Point] = {}
 
-    def note(curve: str | None, codec: str, size: int, mean: float | None, half: float | None, converged: bool) -> None:
-        if curve is not None and mean is not None and size > 0:
-            found[curve, codec, size] = Point(curve, codec, size, mean, half, converged)
+    def note(curve: str | None, codec: str, size: int, estimate: Estimate, converged: bool) -> None:
+        if curve is not None and estimate.mean is not None and size > 0:
+            values = tuple(v for v in estimate.values if v is not None)
+            point = Point(curve, codec, size, estimate.mean, _half(estimate), converged, values)
+            found[curve, codec, size] = point
 
     for c in (c for c in results.curves if (c.target, c.split) == CASE):
-        note(_SOURCES.get(c.source), c.codec, c.n_train, c.nmse_db.mean, _half(c.nmse_db), c.converged)
+        note(_SOURCES.get(c.source), c.codec, c.n_train, c.nmse_db, c.converged)
     for r in (r for r in results.refinement if (r.target, r.split) == CASE and r.n_train in (SIZE, None)):
-        note(_METHODS.get(r.method), r.codec, r.n_real, r.nmse_db.mean, _half(r.nmse_db), r.converged)
+        note(_METHODS.get(r.method), r.codec, r.n_real, r.nmse_db, r.converged)
         if r.method == UNREFINED and (TWIN, r.codec, SIZE) not in found:
-            note(TWIN, r.codec, SIZE, r.nmse_db.mean, _half(r.nmse_db), r.converged)
+            note(TWIN, r.codec, SIZE, r.nmse_db, r.converged)
     for n in sorted((n for n in networks if (n.target, n.split) == CASE), key=lambda n: n.converged):
         codec = n.codec if n.batch == 32 else f"{n.codec}, batch {n.batch}"
+        score = Estimate(mean=n.score_db, values=[n.score_db])
         if not n.method:
-            note(_SOURCES.get(n.source), codec, n.n_train, n.score_db, None, n.converged)
+            note(_SOURCES.get(n.source), codec, n.n_train, score, n.converged)
         elif n.n_train == SIZE:
-            note(_METHODS.get(n.method), codec, n.n_real, n.score_db, None, n.converged)
+            note(_METHODS.get(n.method), codec, n.n_real, score, n.converged)
     return list(found.values())
 
 
-def _half(estimate: object) -> float | None:
-    low, high = getattr(estimate, "low", None), getattr(estimate, "high", None)
-    return None if low is None or high is None else (high - low) / 2
+def _half(estimate: Estimate) -> float | None:
+    return None if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def codecs_of(points: Sequence[Point]) -> list[str]:
@@ -229,8 +238,21 @@ def signs(points: Sequence[Point]) -> list[Sign]:
 def _judged(statement: str, codec: str, a: Point | None, b: Point | None, holds: Callable[[float], bool]) -> Sign:
     """A statement on how far the NMSE of `a` lies above that of `b`, dB."""
     if a is None or b is None:
-        return Sign(statement, codec, None, None, "not run")
-    value = a.mean - b.mean
+        return Sign(statement, codec, None, None, None, "not run")
+    value, half = a.mean - b.mean, _paired_half(a.values, b.values)
     if not (a.converged and b.converged):
-        return Sign(statement, codec, value, None, "not converged")
-    return Sign(statement, codec, value, holds(value))
+        return Sign(statement, codec, value, half, None, "not converged")
+    met = holds(value)
+    if half is None:
+        return Sign(statement, codec, value, half, met, "one run")
+    sure = holds(value - half) == holds(value + half)
+    return Sign(statement, codec, value, half, met, "" if sure else "not told apart from its limit")
+
+
+def _paired_half(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Half the 95 % Student interval of the difference over seeds; None where the seeds are not the same or but one."""
+    count = len(a)
+    if count != len(b) or count < 2:
+        return None
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    return float(stdtrit(count - 1, 0.975)) * statistics.stdev(differences) / math.sqrt(count)

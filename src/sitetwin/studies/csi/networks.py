@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -130,7 +130,7 @@ def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progres
             "split": run.case[1],
             "nmse_db": round(to_db(mean_nmse(network, test)), 4),
             "score_db": round(result.score_db, 4),
-            "score_epochs": min(len(result.history.validation), PAPER.score_epochs),
+            "score_epochs": len(result.history.validation),
             "batch": run.batch,
             "epochs": len(result.history.loss),
             "converged": run.converged,
@@ -169,7 +169,7 @@ def _refined(
     return network.eval(), result
 
 
-def _watched(schedule: Schedule, test: Tensor, folder: Path, progress: Progress, stage: str) -> dict[str, object]:
+def _watched(schedule: Schedule, test: Tensor, folder: Path, progress: Progress, stage: str) -> dict[str, Any]:
     """What every training gets: a score over the last epochs, checkpoints, progress."""
     return {
         "validation": test,

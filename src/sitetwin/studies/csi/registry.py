@@ -153,9 +153,10 @@ def choose(rule: str, base: Codec, pool: Tensor, count: int, generator: torch.Ge
 
 
 def with_epochs(schedule: Schedule, epochs: int) -> Schedule:
-    """The published schedule, its milestones kept at their share of a shorter run."""
+    """The published schedule, milestones and scored epochs kept at their share of a shorter run."""
     milestones = tuple(max(1, round(m * epochs / schedule.epochs)) for m in schedule.milestones)
-    return replace(schedule, epochs=epochs, milestones=milestones, score_epochs=min(schedule.score_epochs, epochs))
+    scored = max(1, round(schedule.score_epochs * epochs / schedule.epochs))
+    return replace(schedule, epochs=epochs, milestones=milestones, score_epochs=scored)
 
 
 def _in_closed_form(plan: Plan) -> tuple[Refinement, ...]:
