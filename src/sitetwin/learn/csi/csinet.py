@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sitetwin.learn.csi.codec import Budget
+from sitetwin.learn.csi.convolution import FewChannels
 from sitetwin.learn.csi.neural import CodecNetwork, build
 from sitetwin.learn.csi.refinement import RefinementConfig
 from sitetwin.learn.csi.trained import NeuralCodec, file_schedules
@@ -27,7 +28,7 @@ SLOPE = 0.3  # of the leaky ReLU below zero
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, activation: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.BatchNorm2d(outputs), activation)
+    return nn.Sequential(FewChannels(inputs, outputs, kernel), nn.BatchNorm2d(outputs), activation)
 
 
 class RefineNet(nn.Module):
