@@ -1,9 +1,12 @@
 """Materials are those of the fit unless others are clearly better for users that no fit knew."""
 
+import json
+
 import numpy as np
 import pytest
-from tests.calibrate.street import channels, street, traced
+from tests.calibrate.street import STATION, channels, street, traced
 
+import sitetwin as st
 from sitetwin.calibrate.channels import CalibrationSettings, Priors, calibrate_cell
 from sitetwin.calibrate.channels.candidates import FITTED, OWN, Choice, _best, _Tried
 from sitetwin.calibrate.channels.geometry import Geometry
@@ -119,3 +122,21 @@ def test_powers_at_other_materials_of_one_row_are_those_of_a_new_evaluation(stat
     assert new == pytest.approx(fresh.powers(after, geometry), rel=1e-9)
     assert (np.abs(new - old) > 1e-3 * old).any()
     assert (new == old).any()
+
+
+def test_ready_made_materials_reach_the_site_the_page_and_the_document(tmp_path):
+    twin = street(30.0)
+    paths = traced(twin, count=60, depth=2)
+    data = channels(twin.variant(surfaces=BRICK["MC3"]), paths, 2)
+    narrow = {"permittivity_log": 1e-3, "conductivity_log": 1e-3}
+    found = st.calibrate_site(twin, data, tuple(STATION), fit=STAGES, priors=narrow, max_depth=2)
+    walls = np.abs(found.site.facet_normal[:, 2]) < 0.5
+    made_of = {found.site.materials[i].itu for i in found.site.facet_material[walls]}
+    assert made_of == {"brick"}
+    folder = st.write_calibration(found, tmp_path / "calibrated")
+    document = json.loads((folder / "calibration.json").read_text())
+    assert [one["name"] for one in document["candidates"] if one["chosen"]] == ["MC3 (concrete, brick, wood)"]
+    assert "wall material" in [entry["what"] for entry in document["differences"]]
+    assert "| MC3 (concrete, brick, wood) | " in (folder / "summary.md").read_text()
+    again = st.open_site(str(folder / "site"))
+    assert again.materials == found.site.materials
