@@ -66,6 +66,8 @@ def test_only_the_published_length_counts_as_converged() -> None:
         ({"count": 3}, "refinement"),
         ({"refinement": "naive", "count": 17}, "17 samples"),
         ({"refinement": "naive", "count": 3, "source": "target"}, "network of the twin"),
+        ({"source": "Twin"}, "source must be one of twin"),
+        ({"rule": "worst"}, "rule must be one of random, high-nmse"),
         ({"case": ("target_b", "blocks")}, "target_b-blocks-test.npz"),
     ],
 )

@@ -100,7 +100,7 @@ def csi_network(
     from sitetwin.studies import NetworkRun, train_network
     from sitetwin.studies.records import read_json
 
-    run = NetworkRun(source, size, refine, rule, count, batch=batch, epochs=epochs, seed=seed)  # type: ignore[arg-type]  # checked as read
+    run = NetworkRun(source, size, refine, rule, count, batch=batch, epochs=epochs, seed=seed)
     with progress_bars() as tell:
         path = train_network(sets, to, run, tell)
     row = read_json(path)

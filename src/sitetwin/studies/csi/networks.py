@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,10 +38,11 @@ class NetworkRun:
     """One training.
 
     Attributes:
-        source: What it is trained on.
+        source: What it is trained on: "twin", "wrong_site" or "target".
         size: Training samples; the first so many of the file.
-        refinement: How the trained network is refined with target samples; None for a training alone.
-        rule: How these are chosen out of all training users of the target.
+        refinement: How the trained network is refined with target samples, "naive" or "rehearsal"; None for a training
+            alone.
+        rule: How these are chosen out of all training users of the target: "random" or "high-nmse".
         count: How many they are.
         case: Target and split, as in the names of the files.
         batch: Samples per step: the code of the journal version has 32, that of the conference version 4.
@@ -51,10 +52,10 @@ class NetworkRun:
         seed: Seed of initial weights, order of samples and random choice.
     """
 
-    source: Literal["twin", "wrong_site", "target"] = "twin"
+    source: str = "twin"
     size: int = 5120
-    refinement: Literal["naive", "rehearsal"] | None = None
-    rule: Literal["random", "high-nmse"] = "high-nmse"
+    refinement: str | None = None
+    rule: str = "high-nmse"
     count: int = 0
     case: tuple[str, str] = ("target_a", "random")
     batch: int = 32
@@ -64,6 +65,10 @@ class NetworkRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, known in (("source", SOURCES), ("refinement", (None, "naive", "rehearsal")), ("rule", tuple(RULES))):
+            if getattr(self, name) not in known:
+                choices = ", ".join(map(str, known))
+                raise SiteTwinError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
         for name in ("size", "batch", "epochs", "refinement_epochs", "test_users"):
             if not 1 <= getattr(self, name) <= _MOST_TRAINING:
                 raise SiteTwinError(f"{name} must be a positive number of a usual size, not {getattr(self, name)}")
