@@ -20,7 +20,19 @@ from sitetwin.errors import SiteTwinError
 if TYPE_CHECKING:
     from sitetwin.learn.cell.codec import CellCodec
 
-METHODS = ("klt", "global-klt", "lookup", "adaptive", "csinet+", "omp", "etype2", "hybrid", "klt-entropy", "paths")
+METHODS = (
+    "klt",
+    "global-klt",
+    "lookup",
+    "adaptive",
+    "csinet+",
+    "mixer",
+    "omp",
+    "etype2",
+    "hybrid",
+    "klt-entropy",
+    "paths",
+)
 
 
 @option_group("Codec")
@@ -31,15 +43,15 @@ class CodecChoices:
         str,
         choice(
             *METHODS,
-            help="Mixture of local KLTs, one KLT, a table of the twin's matrices, a network (adaptive, or CSINet+, "
-            "which takes hours), what knows no site (matching pursuit, 3GPP's Type II), or entropy-coded reports "
+            help="Mixture of local KLTs, one KLT, a table of the twin's matrices, a network (adaptive, mixer, "
+            "CSINet+ in hours), what knows no site (matching pursuit, 3GPP's Type II), or entropy-coded reports "
             "of zones, free paths and coefficients (hybrid), without paths (klt-entropy), or of paths alone, siteless.",
         ),
     ] = "klt"
-    bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first five.")] = 128
+    bits: Annotated[int, typer.Option(min=1, help="Bits of one report; a multiple of 32 for the first six.")] = 128
     samples: Annotated[int, typer.Option(min=1, help="Most users that the codec is fitted to, drawn at random.")] = 5120
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of the training of adaptive or csinet+; their own by default.")
+        int | None, typer.Option(min=1, help="Epochs of the training of a network; their own by default.")
     ] = None
     layers: Annotated[
         int | None,

@@ -60,6 +60,7 @@ from sitetwin.learn.csi.metrics import (
     summarise,
     to_db,
 )
+from sitetwin.learn.csi.mixer import MixerCodec, MixerConfig
 from sitetwin.learn.csi.mixture import KltConfig
 from sitetwin.learn.csi.refinement import RefinementConfig
 from sitetwin.learn.csi.selection import (
@@ -130,6 +131,8 @@ __all__ = [
     "MajorityBeams",
     "MeanCodec",
     "MeanCorrector",
+    "MixerCodec",
+    "MixerConfig",
     "MlpCorrector",
     "MlpSize",
     "MonitorSettings",

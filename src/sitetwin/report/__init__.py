@@ -3,6 +3,7 @@
 from sitetwin.report.csi.page import write_report
 from sitetwin.report.csi.table import methods_table
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
+from sitetwin.report.rates.page import rates_sentences, rates_table, write_rates_report
 from sitetwin.report.upkeep.page import upkeep_tables, write_upkeep_report
 from sitetwin.report.vision.closed_loop import closed_loop_table
 from sitetwin.report.vision.page import vision_table, write_vision_report
@@ -13,9 +14,12 @@ __all__ = [
     "methods_table",
     "precoding_table",
     "printed_table",
+    "rates_sentences",
+    "rates_table",
     "upkeep_tables",
     "vision_table",
     "write_precoding_report",
+    "write_rates_report",
     "write_report",
     "write_upkeep_report",
     "write_vision_report",

@@ -17,6 +17,8 @@ _HOMES = {
     "frame": ("claim_folder",),
     "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
     "precoding.study": ("run_precoding_study",),
+    "rates.config": ("RatesStudy", "rates_study"),
+    "rates.study": ("run_rates_study",),
     "upkeep.config": ("UpkeepStudy", "upkeep_study"),
     "upkeep.study": ("run_upkeep_study",),
     "vision.config": ("VisionStudy", "vision_study"),
@@ -30,16 +32,19 @@ __all__ = [
     "DrivePlace",
     "NetworkRun",
     "PrecodingStudy",
+    "RatesStudy",
     "UpkeepStudy",
     "VisionStudy",
     "claim_folder",
     "csi_study",
     "precoding_study",
+    "rates_study",
     "read_cell",
     "read_cells",
     "read_place",
     "run_csi_study",
     "run_precoding_study",
+    "run_rates_study",
     "run_upkeep_study",
     "run_vision_study",
     "train_network",
@@ -56,6 +61,8 @@ if TYPE_CHECKING:
     from sitetwin.studies.frame import claim_folder
     from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place
     from sitetwin.studies.precoding.study import run_precoding_study
+    from sitetwin.studies.rates.config import RatesStudy, rates_study
+    from sitetwin.studies.rates.study import run_rates_study
     from sitetwin.studies.upkeep.config import UpkeepStudy, upkeep_study
     from sitetwin.studies.upkeep.study import run_upkeep_study
     from sitetwin.studies.vision.config import VisionStudy, vision_study

@@ -34,6 +34,7 @@ from sitetwin.learn.csi.adaptive import AdaptiveCodec, AdaptiveConfig
 from sitetwin.learn.csi.base import Budget
 from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
 from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec, KltConfig
+from sitetwin.learn.csi.mixer import MixerCodec, MixerConfig
 from sitetwin.learn.csi.training import COSINE
 from sitetwin.report.beams.released import read_published
 from sitetwin.report.csi.paper import read_network, read_released
@@ -71,6 +72,7 @@ def _codecs() -> dict[str, CsiCodec]:
         "klt": KltCodec(KltConfig(zones=4), few),
         "global": GlobalKltCodec(few),
         "adaptive": AdaptiveCodec(small, replace(COSINE, epochs=1), budget=few),
+        "mixer": MixerCodec(MixerConfig(1, 4, 4), replace(COSINE, epochs=1), budget=few),
         "zero": ZeroCodec(),
         "mean": MeanCodec(),
         "lookup": TwinLookupCodec(20),

@@ -15,6 +15,8 @@ from sitetwin.learn import (
     GlobalKltCodec,
     KltCodec,
     KltConfig,
+    MixerCodec,
+    MixerConfig,
     Schedule,
     TwinLookupCodec,
     export_onnx,
@@ -33,6 +35,7 @@ CODECS = {
     "global": GlobalKltCodec,
     "lookup": TwinLookupCodec,
     "adaptive": lambda: AdaptiveCodec(AdaptiveConfig(front_rank=32, hidden=32, generator_hidden=16), BRIEF),
+    "mixer": lambda: MixerCodec(MixerConfig(1, 8, 8), BRIEF),
     "csinet+": lambda: CsiNetPlus(BRIEF, budget=Budget(16, 8), refinements=1),
 }
 

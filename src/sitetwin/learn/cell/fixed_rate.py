@@ -20,10 +20,11 @@ from sitetwin.learn.csi.codec import Code, UniformQuantiser
 from sitetwin.learn.csi.controls import TwinLookupCodec
 from sitetwin.learn.csi.csinet import CsiNetPlus
 from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
+from sitetwin.learn.csi.mixer import MixerCodec
 from sitetwin.learn.model_files import ModelFile
 
 CODECS: dict[str, type[CsiCodec]] = {
-    codec.kind: codec for codec in (KltCodec, GlobalKltCodec, TwinLookupCodec, AdaptiveCodec, CsiNetPlus)
+    codec.kind: codec for codec in (KltCodec, GlobalKltCodec, TwinLookupCodec, AdaptiveCodec, CsiNetPlus, MixerCodec)
 }
 """Codecs whose numbers are sent, by kind."""
 
@@ -62,8 +63,17 @@ class FixedRateCoder(CellCoder):
         Raises:
             SiteTwinError: The codec cannot be fitted to these matrices.
         """
-        fitted = copy.deepcopy(codec).fit(x, rng)
-        return cls(fitted, _quantiser(fitted, x))
+        return cls.of_fitted(copy.deepcopy(codec).fit(x, rng), x)
+
+    @classmethod
+    def of_fitted(cls, codec: CsiCodec, x: Complex[Tensor, "users taps beams"]) -> FixedRateCoder:
+        """A coder of a codec that is fitted: its numbers are quantised to the bits of its budget.
+
+        Args:
+            codec: The codec, which is held, not copied.
+            x: Its training matrices, whose codes give the ranges.
+        """
+        return cls(codec, _quantiser(codec, x))
 
     def encode(
         self, x: Complex[Tensor, "users taps beams"]

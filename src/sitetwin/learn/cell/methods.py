@@ -22,17 +22,20 @@ from sitetwin.learn.csi.codec import Budget
 from sitetwin.learn.csi.controls import TwinLookupCodec
 from sitetwin.learn.csi.csinet import CsiNetPlus
 from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
+from sitetwin.learn.csi.mixer import MixerCodec
 
 REALS = 32
 """Real numbers of a report of equal length: the published M."""
 
-_NAMED: dict[str, type[CsiCodec]] = {
+CODEC_KINDS: dict[str, type[CsiCodec]] = {
     "klt": KltCodec,
     "global-klt": GlobalKltCodec,
     "lookup": TwinLookupCodec,
     "adaptive": AdaptiveCodec,
     "csinet+": CsiNetPlus,
+    "mixer": MixerCodec,
 }
+"""Methods whose reports hold `REALS` numbers or an index, by name."""
 
 CODERS: dict[str, type[CellCoder]] = {
     coder.kind: coder for coder in (FixedRateCoder, OmpCoder, EnhancedType2Coder, HybridCoder)
@@ -90,7 +93,7 @@ def _by_kind(kind: type[CsiCodec]) -> Fit:
     return fit
 
 
-TRAINED = {"adaptive": AdaptiveCodec, "csinet+": CsiNetPlus}
+TRAINED = {"adaptive": AdaptiveCodec, "csinet+": CsiNetPlus, "mixer": MixerCodec}
 """Methods that are trained epoch by epoch."""
 
 
@@ -126,7 +129,7 @@ def trained_for(method: str, bits: int, epochs: int) -> CsiCodec:
 
 
 METHODS: dict[str, Method] = {
-    **{name: Method(_by_kind(kind), REALS) for name, kind in _NAMED.items()},
+    **{name: Method(_by_kind(kind), REALS) for name, kind in CODEC_KINDS.items()},
     "omp": Method(fit_omp, learns=False),
     "etype2": Method(etype2(), learns=False, of_array=etype2),
     "hybrid": Method(hybrid_fit("hybrid"), linked=True),

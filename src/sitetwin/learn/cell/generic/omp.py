@@ -188,6 +188,21 @@ def fit_omp(x: Complex[Tensor, "users taps beams"], bits: int, rng: torch.Genera
     return OmpCoder(best[1], bits)
 
 
+def strongest_atoms(
+    x: Complex[Tensor, "users taps beams"], atoms: int, oversampling: int = 4
+) -> Complex[Tensor, "users taps beams"]:
+    """Matrices of so many atoms each, whose delays, angles and gains are not quantised beyond the grid: no report.
+
+    Args:
+        x: Normalised matrices.
+        atoms: Atoms of each: four real numbers an atom.
+        oversampling: Atoms per tap and per bin.
+    """
+    delays, angles = _atoms(x.shape[1], x.shape[2], oversampling)
+    parts = [_sum(*_pursuit(part, delays, angles, (atoms,))[atoms], delays, angles) for part in x.split(_BATCH)]
+    return torch.cat(parts) if parts else x.clone()
+
+
 def _atoms(
     taps: int, beams: int, oversampling: int
 ) -> tuple[Float[Tensor, "taps fine_taps"], Complex[Tensor, "beams fine_beams"]]:

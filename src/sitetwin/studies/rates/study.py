@@ -1,0 +1,227 @@
+"""The study of rates: codecs of a twin and all that they must beat, at equal bits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sitetwin.channel import OfdmGrid, Radio
+from sitetwin.channel.antennas.arrays import AntennaArray
+from sitetwin.channel.statistical import MODELS, statistical_responses
+from sitetwin.channel.synthesis import delay_angle_from_response
+from sitetwin.learn import prepare
+from sitetwin.learn.finite import check_finite
+from sitetwin.studies.csi.data import PHASE_REFERENCE, TargetSet, source_set, target_set
+from sitetwin.studies.csi.worlds import Worlds, build_worlds, check_cells, describe
+from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
+from sitetwin.studies.rates.config import TARGET, TWIN, WRONG_SITE, RatesStudy
+from sitetwin.studies.rates.opponents import Opponent, opponents
+from sitetwin.studies.rates.results import SCHEMA, RatesResults
+from sitetwin.studies.rates.scores import FIGURES, noisy, user_scores
+from sitetwin.studies.rates.summary import Found, means, pairs, table, worth
+from sitetwin.studies.records import checked_record
+
+_LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+_ROOMS = ("backend.py", "compiled.py", "site", "rays", "channel", "store", "learn", "studies/csi", "studies/rates")
+_BATCH = 2048
+_NOTES = (
+    "All worlds are simulated; targets stand for reality and are called synthetic.",
+    "A report holds no more than the bits of its column; those that a codec leaves over are lost. Codecs of the source "
+    "'none' know no site: training matrices decide the split of their bits alone.",
+    "'32 reals' sends as many real numbers as they are, the published unit: of 'omp' eight atoms of four numbers each.",
+    "Norm and common phase of a matrix are not fed back. NMSE is 10 log10 of the mean over users.",
+    "The codebook 'etype2' sends the delay and the phase of its strongest coefficient too, which the standard lets "
+    "go: its rates would be had with fewer bits, its NMSE would not.",
+    "Noise lies on each subcarrier and antenna of a user's estimate; the kept delay taps hold their share of it. "
+    "Errors count against the channel without noise.",
+    "Of 'umi' and 'cdl' the angles and delays are those of 3GPP TR 38.901 for the same link, before an array of any "
+    "heading; users stand outdoors.",
+)
+
+
+def run_rates_study(study: RatesStudy, folder: str | Path, progress: Progress = silent) -> Path:
+    """Run the study into a folder, or finish one that was interrupted there.
+
+    Args:
+        study: The configuration.
+        folder: Folder for configuration.json, results.json, run.json and the finished parts.
+        progress: Is told the stage and the share of it that is done.
+
+    Returns:
+        Path of results.json.
+
+    Raises:
+        SiteTwinError: The folder holds another study or one that other code began, it cannot be written, the cell is
+            impossible, or a statistical source is asked for and Sionna's physical layer is missing.
+    """
+    folder, started = Path(folder), time.perf_counter()
+    check_cells(study.csi)
+    for model in study.sources:
+        if model in MODELS:
+            _statistical(study, model, 1, 0)  # its refusals, before anything is traced
+    key = claim_folder(folder, study, _ROOMS)
+    worlds = build_worlds(study.csi, progress)
+    seconds: dict[str, Any] = {"worlds": time.perf_counter() - started}
+    found: list[Found] = []
+    seeds = study.csi.evaluation.seeds
+    costs: list[dict[str, Any]] = []
+    test_users = 0
+    for number, seed in enumerate(seeds):
+        part = folder / "parts" / f"seed-{seed}.json"
+        kept = read_part(part, key)
+        if kept is None:
+            begun = time.perf_counter()
+            run = _SeedRun(study, worlds, seed)
+            kept = run.found(lambda share, number=number: progress("fit and test", (number + share) / len(seeds)))
+            kept["seconds"] = {**run.seconds, "all": time.perf_counter() - begun}
+            write_part(part, key, kept)
+        found += kept["rows"]
+        test_users = kept["test_users"]
+        seconds[f"seed {seed}"] = kept["seconds"]
+        costs = costs or kept["costs"]
+    progress("fit and test", 1.0)
+    rows = table(one for one in found if one["noise_snr_db"] is None and one["bits"] in (None, *study.bits))
+    document = {
+        "schema_name": SCHEMA,
+        "title": f"Codecs at equal bits: {study.csi.site.scene}",
+        "profile": study.profile,
+        "configuration": study.model_dump(mode="json"),
+        "configuration_hash": study.hash(),
+        "seeds": list(seeds),
+        "versions": versions(*_LIBRARIES),
+        "worlds": describe(worlds),
+        "test_users": test_users,
+        "rows": rows,
+        "noise": table(one for one in found if one["bits"] == study.noise_bits),
+        "pairs": pairs(study, found),
+        "costs": costs,
+        "worth": worth(rows),
+        "notes": [*_NOTES, *_own_notes(study)],
+    }
+    return write_results(folder, checked_record(RatesResults, document), {"seconds": seconds})
+
+
+def _own_notes(study: RatesStudy) -> list[str]:
+    """What this configuration adds to the notes."""
+    notes = [
+        f"Every codec that learns has {study.train_size} training matrices. Rates: maximum-ratio transmission at a "
+        f"mean SNR of {study.rate_snr_db:g} dB with perfect CSI, and zero-forcing to {study.groups} users at once, "
+        "each with that SNR and its share of the power.",
+    ]
+    if study.epochs is not None:
+        notes.append(f"Networks were trained for {study.epochs} epochs, not to their end.")
+    return notes
+
+
+class _SeedRun:
+    """All fits and tests of one seed."""
+
+    def __init__(self, study: RatesStudy, worlds: Worlds, seed: int) -> None:
+        self.study, self.seed, self.seconds = study, seed, {}
+        evaluation = study.csi.evaluation
+        self.cases = {case: target_set(study.csi, worlds, *case, seed) for case in evaluation.cases}
+        self.shared: dict[str, Tensor] = {}
+        for source in study.sources:
+            if source in MODELS:
+                self.shared[source] = _statistical(study, source, study.train_size, seed)
+            elif source in (TWIN, WRONG_SITE):
+                world = worlds.worlds["twin" if source == TWIN else "wrong_site"]
+                self.shared[source] = source_set(study.csi, world, seed).x[: study.train_size]
+
+    seconds: dict[str, float]
+
+    def found(self, tell: Any) -> dict[str, Any]:
+        """Figures of every opponent in every case, and the costs."""
+        rows: list[Found] = []
+        costs: list[dict[str, Any]] = []
+        own = {case: data.train.x[: self.study.train_size] for case, data in self.cases.items()}
+        learning = {**self.shared, **({TARGET: next(iter(own.values()))} if TARGET in self.study.sources else {})}
+        done, count = 0, len(self.study.methods) * (len(self.shared) + len(own))
+        for method in self.study.methods:
+            begun = time.perf_counter()
+            first = self.shared or learning  # sites that every case has in common
+            for opponent in opponents(self.study, first, self.seed, (method,)):
+                costs += _cost(opponent)
+                for case, data in self.cases.items():
+                    rows += self._tested(opponent, case, data)
+            done += len(self.shared)
+            tell(done / count)
+            if TARGET in self.study.sources:
+                for case, data in self.cases.items():
+                    for opponent in opponents(self.study, {TARGET: own[case]}, self.seed, (method,)):
+                        if opponent.source == TARGET:
+                            costs += _cost(opponent) if data is next(iter(self.cases.values())) else []
+                            rows += self._tested(opponent, case, data)
+                    done += 1
+                    tell(done / count)
+            self.seconds[method] = time.perf_counter() - begun
+        return {"rows": rows, "costs": costs, "test_users": len(next(iter(self.cases.values())).test)}
+
+    def _tested(self, opponent: Opponent, case: tuple[str, str], data: TargetSet) -> list[Found]:
+        """The opponent on the case's test users, with noise too where the study asks for it."""
+        study, rows = self.study, []
+        noises: list[float | None] = [None]
+        if opponent.bits == study.noise_bits:
+            noises += study.noise_snr_db
+        for snr in noises:
+            x = data.test.x
+            seen = x
+            if snr is not None:
+                rng = torch.Generator().manual_seed(self.seed)
+                seen = noisy(x, snr, study.csi.link.subcarriers, rng)
+            scores, used = self._scores(opponent, x, seen)
+            check_finite(scores["nmse"], f"the NMSE with {opponent.method}")
+            row: Found = {
+                "seed": self.seed,
+                "target": case[0],
+                "split": case[1],
+                "method": opponent.method,
+                "source": opponent.source,
+                "bits": opponent.bits,
+                "noise_snr_db": snr,
+                "used_bits": used,
+                **means(scores),
+            }
+            if len(study.csi.evaluation.seeds) == 1 and snr is None:
+                row["errors"] = [float(f"{e:.6g}") for e in scores["nmse"].tolist()]
+                row["blocks"] = data.users.test_block.tolist()
+            rows.append(row)
+        return rows
+
+    def _scores(self, opponent: Opponent, x: Tensor, seen: Tensor) -> tuple[dict[str, Tensor], float]:
+        """Figures of each user, and the bits of a report."""
+        step = max(_BATCH // self.study.groups, 1) * self.study.groups
+        parts, used = [], 0.0
+        for truth, estimate in zip(x.split(step), seen.split(step), strict=True):
+            back, bits = opponent.recover(estimate)
+            used += bits * len(truth) / len(x)
+            parts.append(user_scores(truth, back, self.study.rate_snr_db, self.study.groups))
+        return {name: torch.cat([part[name] for part in parts]) for name in FIGURES}, used
+
+
+def _cost(opponent: Opponent) -> list[dict[str, Any]]:
+    if opponent.bits is None:
+        return []
+    costs = {**opponent.costs}
+    if "bytes_ue" in costs:
+        costs["download_bits"] = 8 * costs["bytes_ue"]
+    return [{"method": opponent.method, "source": opponent.source, "bits": opponent.bits, **costs}]
+
+
+def _statistical(study: RatesStudy, model: str, users: int, seed: int) -> Tensor:
+    """Prepared matrices of a statistical model for the link of the cell."""
+    link = study.csi.link
+    radio = Radio(AntennaArray.ula(link.antennas))
+    grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
+    parts = []
+    for begin in range(0, users, _BATCH):
+        count = min(_BATCH, users - begin)
+        own = int(np.random.default_rng([seed, begin]).integers(1 << 31))
+        h = statistical_responses(model, grid, radio, count, own)
+        parts.append(delay_angle_from_response(h, radio, link.taps)[:, 0].transpose(1, 2))
+    return prepare(torch.cat(parts), PHASE_REFERENCE).x
