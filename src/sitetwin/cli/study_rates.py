@@ -33,7 +33,8 @@ def rates(
         ),
     ] = None,
     bits: Annotated[
-        str | None, typer.Option(help="Bits of a report, separated by commas; 64,96,128,192,256 by default.")
+        str | None,
+        typer.Option(help="Bits of a report, separated by commas; 64,128,256 in quick, five in full."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds.")] = None,
     epochs: Annotated[

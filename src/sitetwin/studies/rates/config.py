@@ -21,7 +21,7 @@ WORLDS = (TWIN, TARGET, WRONG_SITE)
 SOURCES = (*WORLDS, *MODELS)
 """What codecs are trained on: worlds, and statistical models of TR 38.901. What knows no site has "none"."""
 
-_FAST = ("klt", "global-klt", "lookup", "omp", "etype2")
+_FAST = ("hybrid", "klt-entropy", "paths", "klt", "global-klt", "lookup", "omp", "etype2")
 
 
 class RatesStudy(Frozen):
@@ -88,7 +88,8 @@ def rates_study(
     """The frozen configuration of a profile.
 
     Args:
-        profile: "quick" takes the published case and the hardest one, three seeds, users a metre apart; "full" all four
+        profile: "quick" takes the published case and the hardest one, three seeds, three numbers of bits, users a metre
+            apart; "full" all four
             cases, five seeds, the published grid, and statistical channels too.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
@@ -121,7 +122,7 @@ def rates_study(
         whole = whole.model_copy(update={"evaluation": whole.evaluation.model_copy(update={**shared, **sizes})})
     chosen = {"methods": methods, "sources": sources, "bits": bits, "epochs": epochs}
     given = {name: tuple(value) if isinstance(value, Sequence) else value for name, value in chosen.items()}
-    usual = {} if quick else {"sources": (*WORLDS, "umi", "cdl-c")}
+    usual = {"bits": (64, 128, 256)} if quick else {"sources": (*WORLDS, "umi", "cdl-c")}
     try:
         return RatesStudy(
             profile=cast(Profile, profile), csi=whole, **{**usual, **{k: v for k, v in given.items() if v is not None}}

@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from sitetwin.channel import AntennaArray, OfdmGrid, Radio
 from sitetwin.learn.cell.fixed_rate import FixedRateCoder
 from sitetwin.learn.cell.generic.omp import strongest_atoms
+from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.cell.methods import CODEC_KINDS, METHODS, REALS, trained_for
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, reconstruct
@@ -77,8 +79,15 @@ def _of_source(study: RatesStudy, method: str, source: str, x: Tensor, seed: int
             same.budget = Budget(REALS, bits // REALS)
             coder: Any = FixedRateCoder.of_fitted(same, x)
         else:
-            coder = METHODS[method].fit(x, bits, _rng(seed))
+            coder = METHODS[method].fit_for(cell_link(study))(x, bits, _rng(seed))
         yield Opponent(method, source, bits, _sending_bits(coder), _costs(coder.facts()))
+
+
+def cell_link(study: RatesStudy) -> CellLink:
+    """The link of the cell: its linear array, its band, its delay taps."""
+    link = study.csi.link
+    grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
+    return CellLink.of_radio(Radio(AntennaArray.ula(link.antennas)), grid, link.taps)
 
 
 def _rng(seed: int) -> torch.Generator:
