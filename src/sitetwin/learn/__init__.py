@@ -48,6 +48,7 @@ from sitetwin.learn.csi.codec import Budget, Code, Codec, Costs, UniformQuantise
 from sitetwin.learn.csi.controls import MeanCodec, TwinLookupCodec, ZeroCodec
 from sitetwin.learn.csi.csinet import CsiNetPlus
 from sitetwin.learn.csi.data import CsiData, CsiSet, PhaseReference, data_hash, prepare
+from sitetwin.learn.csi.fair_refinement import Sweep, refine_by_validation
 from sitetwin.learn.csi.klt import GlobalKltCodec, KltCodec
 from sitetwin.learn.csi.metrics import (
     NmseSummary,
@@ -150,6 +151,7 @@ __all__ = [
     "Selection",
     "SharedLayerBeams",
     "Split",
+    "Sweep",
     "TwinLookupCodec",
     "UNetCorrector",
     "UNetSize",
@@ -182,6 +184,7 @@ __all__ = [
     "random_split",
     "rate_share",
     "reconstruct",
+    "refine_by_validation",
     "save_monitor",
     "seed_interval",
     "select_above_threshold",
