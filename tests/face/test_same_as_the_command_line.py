@@ -164,7 +164,7 @@ def _within(name, output):
 
 
 def test_every_command_has_its_python():
-    listed = set(re.findall(r"sitetwin ((?:site|store|study) [a-z]+|[a-z]+)", SECTION)) | {"store verify"}
+    listed = set(re.findall(r"sitetwin ((?:site|store|study) [a-z-]+|[a-z]+)", SECTION)) | {"store verify"}
     single = {info.name for info in cli.app.registered_commands}
     groups = {"site": cli.site_app, "store": cli.store_app, "study": cli.study_app}
     known = single | {f"{name} {info.name}" for name, app in groups.items() for info in app.registered_commands}
