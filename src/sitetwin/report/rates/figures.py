@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -67,7 +68,8 @@ def _curves(results: RatesResults, rows: Sequence[RateRow], axis: str, name: str
         own = [row for row in rows if (row.target, row.split) == (target, split)]
         for method, source in dict.fromkeys((row.method, row.source) for row in own):
             points = sorted(
-                (float(getattr(row, axis)), row) for row in own if (row.method, row.source) == (method, source)
+                ((float(getattr(row, axis)), row) for row in own if (row.method, row.source) == (method, source)),
+                key=lambda point: point[0],
             )
             _line(axes, points, colour[method], line[source], f"{method}, {source}")
         axes.set_title(case_name(target, split))
@@ -78,12 +80,17 @@ def _curves(results: RatesResults, rows: Sequence[RateRow], axis: str, name: str
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, RateRow]], style: tuple[str, str], line: str, label: str) -> None:
-    known = [(x, row.nmse_db) for x, row in points if row.nmse_db.mean is not None]
+    known = [(x, row.nmse_db.mean, row.nmse_db) for x, row in points if row.nmse_db.mean is not None]
     colour, marker = style
     axes.plot(
-        [x for x, _ in known], [e.mean for _, e in known], color=colour, marker=marker, linestyle=line, label=label
+        [x for x, _, _ in known],
+        [mean for _, mean, _ in known],
+        color=colour,
+        marker=marker,
+        linestyle=line,
+        label=label,
     )
-    for x, e in known:
+    for x, _, e in known:
         if e.has_interval and e.low is not None and e.high is not None:
             axes.vlines(x, e.low, e.high, color=colour, linewidth=0.8)
 
@@ -125,13 +132,15 @@ def _styles(results: RatesResults) -> tuple[dict[str, tuple[str, str]], dict[str
     """Colour and marker of each method, line of each source."""
     methods = list(dict.fromkeys(row.method for row in results.rows))
     sources = list(dict.fromkeys(row.source for row in results.rows if row.source != "none"))
-    look = {m: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, m in enumerate(methods)}
+    look = {
+        m: (PALETTE[i % len(PALETTE)], MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]) for i, m in enumerate(methods)
+    }
     return look, {**{s: _LINES[i % len(_LINES)] for i, s in enumerate(sources)}, "none": "-"}
 
 
 def _legend(figure: Figure, panels: dict[tuple[str, str], Axes]) -> None:
     """One entry for each name, under the panels."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for axes in panels.values():
         handles, labels = axes.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):

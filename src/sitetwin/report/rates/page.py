@@ -94,7 +94,7 @@ def _tables(rows: list[RateRow]) -> list[dict[str, Any]]:
         for method, source in dict.fromkeys((row.method, row.source) for row in own):
             cells = {(r.noise_snr_db if noisy else r.bits): r for r in own if (r.method, r.source) == (method, source)}
             lines.append({"method": method, "source": source, "cells": [cells.get(head) for head in heads]})
-        names = [f"{head:g} dB" if noisy else _bits(head) for head in heads]
+        names = [f"{head:g} dB" if noisy else _bits(None if head is None else int(head)) for head in heads]
         found.append({"case": case_name(target, split), "heads": names, "lines": lines})
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -89,7 +89,7 @@ def rates_study(
 
     Args:
         profile: "quick" takes the published case and the hardest one, three seeds, three numbers of bits, users a metre
-            apart; "full" all four
+            or more apart; "full" all four
             cases, five seeds, the published grid, and statistical channels too.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
@@ -109,20 +109,25 @@ def rates_study(
     if count < 1:
         raise SiteTwinError(f"{count} seeds were asked for; give at least one")
     whole = csi_study("quick" if quick else "full", site, wrong_site)
-    shared = {"seeds": tuple(range(count)), "pool": 1, "refine_sizes": (40,)}
+    shared: dict[str, Any] = {"seeds": tuple(range(count)), "pool": 1, "refine_sizes": (40,)}
     if quick:
         evaluation = Evaluation(
             **shared, sampled_users=20_000, test_users=1000, train_sizes=(2560,), random_test_share=0.3
         )
-        cells = {name: getattr(whole, name).model_copy(update={"spacing": 1.0}) for name in ("site", "wrong_site")}
+        cells = {
+            name: cell.model_copy(update={"spacing": max(1.0, cell.spacing)})
+            for name, cell in (("site", site), ("wrong_site", wrong_site))
+        }
         wrong = Imperfections(other_engine_users=100)
         whole = whole.model_copy(update={"evaluation": evaluation, "imperfections": wrong, **cells})
     else:
         sizes = {"test_users": 4000, "train_sizes": (5120,)}
         whole = whole.model_copy(update={"evaluation": whole.evaluation.model_copy(update={**shared, **sizes})})
     chosen = {"methods": methods, "sources": sources, "bits": bits, "epochs": epochs}
-    given = {name: tuple(value) if isinstance(value, Sequence) else value for name, value in chosen.items()}
-    usual = {"bits": (64, 128, 256)} if quick else {"sources": (*WORLDS, "umi", "cdl-c")}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, Sequence) else value for name, value in chosen.items()
+    }
+    usual: dict[str, Any] = {"bits": (64, 128, 256)} if quick else {"sources": (*WORLDS, "umi", "cdl-c")}
     try:
         return RatesStudy(
             profile=cast(Profile, profile), csi=whole, **{**usual, **{k: v for k, v in given.items() if v is not None}}
