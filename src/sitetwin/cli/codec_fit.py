@@ -30,6 +30,7 @@ METHODS = (
     "omp",
     "etype2",
     "hybrid",
+    "hybrid-light",
     "klt-entropy",
     "paths",
 )

@@ -15,9 +15,10 @@ from sitetwin.learn import CellCodec, CellLink, Reports, nmse
 from sitetwin.learn.cell.hybrid_coder import HybridCoder
 from sitetwin.learn.csi.hybrid.frequencies import cumulative, lengths
 from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
+from sitetwin.learn.csi.hybrid.references import Pose, placed, resolved, together
 from sitetwin.learn.csi.hybrid.waves import Waves, kernel
 
-METHODS = ("hybrid", "klt-entropy", "paths")
+METHODS = ("hybrid", "hybrid-light", "klt-entropy", "paths")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,44 @@ def test_damaged_reports_are_those_of_other_matrices(codecs, method):
 
 def test_the_site_helps(codecs, others):
     scores = {name: codec.score(others, axes=AXES) for name, codec in codecs.items()}
-    assert scores["hybrid"] > max(scores["paths"], scores["klt-entropy"] - 0.2)
+    assert min(scores["hybrid"], scores["hybrid-light"]) > max(scores["paths"], scores["klt-entropy"]) + 1
+
+
+def test_a_turned_array_is_found_and_followed(codecs, others):
+    old, turn = codecs["hybrid"], 0.03
+    waves, x = old.coder.model.waves, old.matrices(others, axes=AXES).csi.x
+    paths = resolved(old.coder.model.task, waves, waves.turned(x))
+    there = dataclasses.replace(paths, places=placed(waves, paths.places, Pose(turn, 0.2)))
+    world = waves.turned_back(together(waves, there))
+    world = (world / torch.linalg.vector_norm(world, dim=(1, 2), keepdim=True)).numpy()
+    axes = ("user", "delay", "angle")
+    new = old.update(world[:60], 40, "random", axes=axes)
+    assert new.coder.pose.turn == pytest.approx(turn, abs=0.004)
+    assert new.coder.pose.delay == pytest.approx(0.2, abs=0.05)
+    assert new.score(world[60:], axes=axes) > old.score(world[60:], axes=axes)
+
+
+def test_paths_put_together_are_the_matrix(codecs, others):
+    model = codecs["hybrid"].coder.model
+    x = model.waves.turned(codecs["hybrid"].matrices(others, axes=AXES).csi.x)
+    paths = resolved(model.task, model.waves, x)
+    assert torch.allclose(together(model.waves, paths), x, atol=1e-5)
+    assert float(paths.left.abs().square().sum(dim=(1, 2)).mean()) < 0.02
+
+
+def test_noise_at_the_user_breaks_nothing(codecs, others):
+    clean = codecs["hybrid"].matrices(others, axes=AXES).csi.x
+    noise = torch.randn(clean.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    noisy = clean + noise * (0.1 / (clean.shape[1] * clean.shape[2])) ** 0.5  # 10 dB
+    found = {name: nmse(clean, codec.coder.recovered(noisy)).mean() for name, codec in codecs.items()}
+    assert found["hybrid"] < min(0.1, found["klt-entropy"], found["paths"])
+
+
+def test_costs_of_the_light_codec_are_far_below_those_of_the_full_one(codecs):
+    full, light = (codecs[name].facts() for name in ("hybrid", "hybrid-light"))
+    assert light["bytes_ue"] < full["bytes_ue"]
+    assert light["multiply_adds_ue"] < full["multiply_adds_ue"]
+    assert (light["zones"], light["references"]) == (0, full["references"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -167,7 +205,7 @@ def test_tables_of_a_file_are_checked(codecs, tmp_path):
     model = dataclasses.replace(coder.model, tables=coder.model.tables._replace(places=wrong))
     codec = CellCodec.__new__(CellCodec)
     codec.__dict__.update(codecs["hybrid"].__dict__)
-    codec._coder = HybridCoder(model, coder.training, coder.weights)
+    codec._coder = HybridCoder(model, coder.twin, coder.measured)
     from sitetwin.learn.cell.codec_file import content_hash
 
     codec._hash = content_hash(*codec._content())

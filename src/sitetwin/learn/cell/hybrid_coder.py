@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int, UInt8
+from jaxtyping import Complex, Int, UInt8
 from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.cell.coder import CellCoder, Graph, refuse_bits
 from sitetwin.learn.cell.link import CellLink
+from sitetwin.learn.csi.hybrid.costs import bytes_held, multiply_adds
 from sitetwin.learn.csi.hybrid.fitting import fit_model, updated_model
 from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel
+from sitetwin.learn.csi.hybrid.references import Pose
 from sitetwin.learn.csi.hybrid.report import read_reports, write_reports
 from sitetwin.learn.csi.hybrid.saved import arrays_of, model_of, parameters_of
 from sitetwin.learn.csi.hybrid.waves import Waves
@@ -22,8 +25,9 @@ from sitetwin.learn.model_files import ModelFile
 
 _CONFIGS = {
     "hybrid": HybridConfig(),
-    "klt-entropy": HybridConfig(paths=0),
-    "paths": HybridConfig(zones=0, learned=False),
+    "hybrid-light": HybridConfig(zones=0),
+    "klt-entropy": HybridConfig(paths=0, references=False),
+    "paths": HybridConfig(zones=0, references=False, learned=False),
 }
 
 
@@ -32,16 +36,21 @@ class HybridCoder(CellCoder):
 
     Args:
         model: The fitted model.
-        training: Matrices that it was fitted to, which updates need.
-        weights: Their weights.
+        twin: Matrices of the twin that it was fitted to, which updates need.
+        measured: Measured matrices that it was updated with.
+        pose: How the measured paths lie over the twin's.
     """
 
     kind: ClassVar[str] = "hybrid"
 
     def __init__(
-        self, model: HybridModel, training: Complex[Tensor, "users taps beams"], weights: Float[Tensor, " users"]
+        self,
+        model: HybridModel,
+        twin: Complex[Tensor, "users taps beams"],
+        measured: Complex[Tensor, "more taps beams"],
+        pose: Pose | None = None,
     ) -> None:
-        self.model, self.training, self.weights = model, training, weights
+        self.model, self.twin, self.measured, self.pose = model, twin, measured, pose or Pose()
         self.shape = (model.waves.taps, model.waves.beams)
 
     def encode(
@@ -67,10 +76,12 @@ class HybridCoder(CellCoder):
         return self.model.rebuilt(symbols)
 
     def update(self, x: Complex[Tensor, "users taps beams"], rng: torch.Generator) -> HybridCoder:
-        """See `CellCoder.update`."""
-        if not self.model.config.zones:
+        """See `CellCoder.update`. Heading and delay are estimated first, and the twin's paths follow them."""
+        if not self.model.config.learned:
             raise SiteTwinError("this codec of paths knows no site and learns none; update a hybrid codec")
-        return HybridCoder(*updated_model(self.model, self.training, self.weights, x, rng))
+        measured = torch.cat([self.measured, x])
+        model, pose = updated_model(self.model, self.twin, measured, rng)
+        return HybridCoder(model, self.twin, measured, pose)
 
     def encoder_graph(self) -> Graph:
         """See `CellCoder.encoder_graph`."""
@@ -89,33 +100,38 @@ class HybridCoder(CellCoder):
             "zones": len(zones.bases),
             "most_paths": config.paths,
             "most_coefficients": zones.bases.shape[2],
+            "references": len(self.model.tables.references),
+            "multiply_adds_ue": multiply_adds(self.model),
+            "bytes_ue": bytes_held(self.model),
+            "turn_deg": round(math.degrees(self.pose.turn), 3),
+            "delay_taps": round(self.pose.delay, 4),
         }
 
     def parameters(self) -> dict[str, Any]:
         """See `CellCoder.parameters`."""
-        return parameters_of(self.model)
+        return {**parameters_of(self.model), "turn": self.pose.turn, "delay": self.pose.delay}
 
     def arrays(self) -> Mapping[str, Tensor]:
         """See `CellCoder.arrays`."""
-        return {**arrays_of(self.model), "training": self.training, "weights": self.weights}
+        return {**arrays_of(self.model), "twin": self.twin, "measured": self.measured}
 
     @classmethod
     def restored(cls, file: ModelFile, shape: tuple[int, int]) -> HybridCoder:
         """See `CellCoder.restored`."""
         model = model_of(file, shape)
-        training = file.array("training", "users taps beams", torch.complex64)
-        weights = file.array("weights", "users", torch.float32)
-        if training.shape[1:] != shape or bool((weights <= 0).any()):
+        twin = file.array("twin", "users taps beams", torch.complex64)
+        measured = file.array("measured", "more taps beams", torch.complex64)
+        if tuple(twin.shape[1:]) != shape:
             raise file.refusal("its training matrices are not of the size of its matrices")
-        return cls(model, training, weights)
+        return cls(model, twin, measured, Pose(file.parameter("turn", float), file.parameter("delay", float)))
 
 
 def hybrid_fit(name: str) -> Callable[..., CellCoder]:
     """How a method of this coder is fitted: as a `Fit`, and with the link.
 
     Args:
-        name: "hybrid"; "klt-entropy", its zones and coefficients without free paths; or "paths", free paths alone,
-            which know no site.
+        name: "hybrid"; "hybrid-light", which has references and no zones; "klt-entropy", which has zones and
+            coefficients and no paths; or "paths", which has paths alone and knows no site.
     """
     config = _CONFIGS[name]
 
@@ -127,8 +143,7 @@ def hybrid_fit(name: str) -> Callable[..., CellCoder]:
                 "choose the method klt"
             )
         waves = Waves(link.taps, columns, link.subcarriers, link.first_tap)
-        model = fit_model(config, waves, bits, x, torch.ones(len(x)), rng)
-        kept = x if config.zones else x[:0]
-        return HybridCoder(model, kept, torch.ones(len(kept)))
+        model = fit_model(config, waves, bits, x, rng)
+        return HybridCoder(model, x if config.learned else x[:0], x[:0])
 
     return fit

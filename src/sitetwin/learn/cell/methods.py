@@ -133,6 +133,7 @@ METHODS: dict[str, Method] = {
     "omp": Method(fit_omp, learns=False),
     "etype2": Method(etype2(), learns=False, of_array=etype2),
     "hybrid": Method(hybrid_fit("hybrid"), linked=True),
+    "hybrid-light": Method(hybrid_fit("hybrid-light"), linked=True),
     "klt-entropy": Method(hybrid_fit("klt-entropy"), linked=True),
     "paths": Method(hybrid_fit("paths"), learns=False, linked=True),
 }

@@ -47,11 +47,27 @@ def _normal(x: Float64[np.ndarray, " points"], spread: float) -> Float64[np.ndar
     return np.exp(-0.5 * (x / spread) ** 2) / spread
 
 
-def amplitude_tables(power: float) -> Int64[np.ndarray, "before edges"]:
-    """Frequencies of amplitudes 1 to n, falling with a power, for each n from 0 to `LARGEST`."""
-    weights = np.arange(1, LARGEST + 1, dtype=np.float64) ** -power
-    rows = np.full((LARGEST + 1, LARGEST + 1), TOTAL, np.int64)
-    for most in range(1, LARGEST + 1):
-        rows[most, : most + 1] = cumulative(weights[:most])
-    rows[0, 0] = 0
+RATIOS = 24
+"""Classes of the ratio of an amplitude to the one before it."""
+
+
+def amplitude_tables(ratios: Int64[np.ndarray, "most classes"]) -> Int64[np.ndarray, "most before edges"]:
+    """Frequencies of amplitudes 1 to n for each n from 0 to `LARGEST`, by weights of classes of their ratio to n."""
+    most, classes = ratios.shape
+    below = np.concatenate([np.zeros((most, 1)), np.cumsum(ratios / ratios.sum(axis=1, keepdims=True), axis=1)], axis=1)
+    rows = np.full((most, LARGEST + 1, LARGEST + 1), TOTAL, np.int64)
+    rows[:, 0, 0] = 0
+    for before in range(1, LARGEST + 1):
+        edges = np.clip((np.arange(before + 1) + 0.5) / before, 0, 1)
+        edges[0], edges[-1] = 0, 1
+        for path in range(most):
+            shares = np.diff(np.interp(edges, np.arange(classes + 1) / classes, below[path]))
+            rows[path, before, : before + 1] = cumulative(shares + 1e-6)
     return rows
+
+
+def flat_ratios(most: int) -> Int64[np.ndarray, "most classes"]:
+    """Weights before anything was learned: the first amplitude is any one, the others fall with the root."""
+    edges = np.arange(RATIOS + 1) / RATIOS
+    weights = np.stack([np.diff(edges if path == 0 else np.sqrt(edges)) for path in range(most)])
+    return np.round(10_000 * weights).astype(np.int64)

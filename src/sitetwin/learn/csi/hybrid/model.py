@@ -11,13 +11,23 @@ import torch
 from jaxtyping import Complex, Float32, Int64
 from torch import Tensor
 
-from sitetwin.learn.csi.hybrid.frequencies import amplitude_tables, coefficient_tables, cumulative, lengths
+from sitetwin.learn.csi.hybrid.frequencies import (
+    RATIOS,
+    amplitude_tables,
+    coefficient_tables,
+    cumulative,
+    flat_ratios,
+    lengths,
+)
 from sitetwin.learn.csi.hybrid.paths import Grid
+from sitetwin.learn.csi.hybrid.references import KNOWN, nearest, parts_of, resolved
 from sitetwin.learn.csi.hybrid.report import (
     EACH,
     FIRST,
+    GRAIN,
     KEPT,
     LARGEST,
+    LIKE,
     OCTAVE,
     PATHS,
     STEP,
@@ -28,10 +38,13 @@ from sitetwin.learn.csi.hybrid.report import (
     level_of,
     phases_of,
     step_of,
+    top_of,
 )
-from sitetwin.learn.csi.hybrid.search import Best, Prices, Task, search
+from sitetwin.learn.csi.hybrid.search import LIKES, Best, Prices, Task, search
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
 from sitetwin.learn.csi.hybrid.zones import Zones
+
+_FEW = 30  # offsets that say nothing of their spread
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,10 @@ class HybridConfig:
         paths: Most free paths of a report; 0 for none.
         candidates: Zones that are tried for each matrix.
         floor: Share of the training energy that the common front-end may lose.
+        references: Whether paths are told beside those of the training matrices.
+        posed: Whether an update estimates heading and delay first.
+        errors: How far the world's paths lie from the twin's, standard deviations: delay in taps, angle in beams,
+            heading in rad, gain in dB; last the share of the paths that the twin does not know.
         learned: Whether the frequencies of steps, counts and places are those of the training matrices, in place of
             equal ones.
     """
@@ -55,8 +72,11 @@ class HybridConfig:
     rank: int = 40
     chosen: int = 15
     paths: int = 8
-    candidates: int = 2
+    candidates: int = 1
     floor: float = 1e-4
+    references: bool = True
+    posed: bool = True
+    errors: tuple[float, float, float, float, float] = (0.02, 0.15, 0.012, 3.0, 0.2)
     learned: bool = True
 
 
@@ -82,9 +102,9 @@ class HybridModel:
     def task(self) -> Task:
         """What the search needs."""
         t = self.tables
-        alphabets = (t.steps, t.zones, t.paths, t.kept, t.first, t.next, t.places, t.coefficients)
-        cells = [2 * math.log2(cells_of(q)) + math.log2(phases_of(q)) for q in range(1, LARGEST + 1)]
-        prices = Prices(*(lengths(edges) for edges in alphabets), np.array([0.0, *cells], np.float32))
+        alphabets = (t.steps, t.zones, t.paths, t.kept, t.amplitudes, t.places, t.likes, t.coefficients)
+        flat = ([0.0, *(math.log2(count(q)) for q in range(1, LARGEST + 1))] for count in (cells_of, phases_of))
+        prices = Prices(*(lengths(edges) for edges in alphabets), *(np.array(bits, np.float32) for bits in flat))
         grid = Grid(self.waves.subcarriers, *self.waves.tables())
         return Task(grid, t, prices, self.bits, self.config.paths, self.config.chosen)
 
@@ -92,14 +112,14 @@ class HybridModel:
     def silence(self) -> Int64[np.ndarray, " symbols"]:
         """The symbols of the report that says nothing: no zone and no path."""
         symbols = np.zeros(self.symbols, np.int64)
-        symbols[ZONE] = len(self.zones.bases)
+        symbols[ZONE], symbols[LIKE] = len(self.zones.bases), len(self.tables.references)
         return symbols
 
     @property
     def least_bits(self) -> float:
         """Bits of that report."""
         prices = self.task.prices
-        return float(prices.steps[0] + prices.zones[-1] + prices.paths[1, 0])
+        return float(prices.steps[0] + prices.zones[-1] + prices.paths[1, 0] + prices.likes[-1])
 
     @property
     def symbols(self) -> int:
@@ -110,21 +130,31 @@ class HybridModel:
         self, x: Complex[Tensor, "users taps beams"]
     ) -> tuple[Int64[np.ndarray, "users symbols"], Float32[np.ndarray, " users"]]:
         """The symbols of the best reports, and their squared errors."""
-        flat = self.waves.turned(x).flatten(1)
-        parts = np.ascontiguousarray(np.stack([flat.real.numpy(), flat.imag.numpy()], axis=1).astype(np.float32))
+        real_paths = self.waves.turned(x)
+        flat, parts = real_paths.flatten(1), parts_of(real_paths)
         energy = (parts.astype(np.float64) ** 2).sum((1, 2))
         best = Best((energy * (1 + 1e-6) + 1e-12).astype(np.float32), np.tile(self.silence, (len(x), 1)))
         everyone = np.arange(len(x))
         none = np.zeros((0, flat.shape[1]), np.float32)
+        none_like = np.full((len(x), LIKES), len(self.tables.references), np.int64)
         if self.config.paths:
-            search(self.task, parts, everyone, len(self.zones.bases), none, none, best)
+            likes = self.likes(real_paths)
+            search(self.task, parts, everyone, likes, len(self.zones.bases), none, none, best)
         if len(self.zones.bases):
             near = self.zones.nearest(self.zones.coordinates(flat), self.config.chosen, self.config.candidates).numpy()
             for zone in np.unique(near):
                 basis = self.zones.basis(int(zone))
                 real, imaginary = (np.ascontiguousarray(part.numpy()) for part in (basis.real, basis.imag))
-                search(self.task, parts, everyone[(near == zone).any(axis=1)], int(zone), real, imaginary, best)
+                own = everyone[(near == zone).any(axis=1)]
+                search(self.task, parts, own, none_like, int(zone), real, imaginary, best)
         return best.symbols, best.error
+
+    def likes(self, x: Complex[Tensor, "users taps beams"]) -> Int64[np.ndarray, "users few"]:
+        """The references of each matrix in which paths are real; the number of references where there are none."""
+        table = self.tables.references
+        if not len(table):
+            return np.zeros((len(x), LIKES), np.int64)
+        return nearest(table, resolved(self.task, self.waves, x), 2.0 ** (self.tables.spreads / OCTAVE))[0]
 
     def rebuilt(self, symbols: Int64[np.ndarray, "users symbols"]) -> Complex[Tensor, "users taps beams"]:
         """The matrices of symbols."""
@@ -144,11 +174,10 @@ class HybridModel:
         d, b = np.zeros((3, waves.taps)), np.zeros((3, waves.beams))
         for user, one in enumerate(symbols):
             for path in range(one[PATHS]):
-                q, place, delay, angle, phase = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
+                q, _, delay, angle, phase = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
                 cells = cells_of(q)
-                row, column = divmod(place, waves.angle_bins)
-                kernel((row + (delay + 0.5) / cells) / BINS_PER_TAP - MARGIN, waves.subcarriers, *d)
-                kernel((column + (angle + 0.5) / cells) / BINS_PER_TAP, waves.beams, *b)
+                kernel((delay + 0.5) / cells / BINS_PER_TAP - MARGIN, waves.subcarriers, *d)
+                kernel((angle + 0.5) / cells / BINS_PER_TAP, waves.beams, *b)
                 gain = q * step_of(one[STEP]) * np.exp(2j * np.pi * phase / phases_of(q))
                 x[user] += (gain * d[0][:, None] * b[0]).astype(np.complex64)
         return x
@@ -165,7 +194,16 @@ class HybridModel:
         return values.view(np.complex64)[..., 0]
 
 
-def first_tables(config: HybridConfig, waves: Waves, zones: Zones) -> Tables:
+def _first_which(paths: int) -> Int64[np.ndarray, "most known_and_none"]:
+    """Weights of a reference's paths before anything was learned: as strong as the path, or none of them."""
+    rank = np.arange(KNOWN)
+    weights = np.array([[*(2.0 ** -np.abs(rank - path)), 0.4] for path in range(max(paths, 1))])
+    return np.round(1000 * weights).astype(np.int64) + 1
+
+
+def first_tables(
+    config: HybridConfig, waves: Waves, zones: Zones, references: Int64[np.ndarray, "references known 2"]
+) -> Tables:
     """Tables before anything was learned of reports: equal frequencies, but those of zones and coefficients."""
     count, rank = zones.levels.shape
     coefficients, points = coefficient_tables()
@@ -176,9 +214,15 @@ def first_tables(config: HybridConfig, waves: Waves, zones: Zones) -> Tables:
         zones=cumulative(usage),
         paths=cumulative(np.ones((2, config.paths + 1))),
         kept=cumulative(np.ones((config.paths + 1, rank + 1))),
-        first=amplitude_tables(0.0),
-        next=amplitude_tables(0.5),
+        ratios=(ratios := flat_ratios(max(config.paths, 1))),
+        amplitudes=amplitude_tables(ratios),
         places=cumulative(np.ones(waves.delay_bins * waves.angle_bins)),
+        likes=cumulative(np.ones(len(references) + 1)),
+        references=references,
+        which=_first_which(config.paths),
+        spreads=np.array([-24, -8], np.int64),
+        finer=np.array([0, *(round(OCTAVE * math.log2(cells_of(q))) for q in range(1, LARGEST + 1))], np.int64),
+        columns=waves.angle_bins,
         coefficients=coefficients,
         points=points,
         levels=levels.reshape(count, rank),
@@ -206,9 +250,21 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
     zones = zones / zones[:-1].sum() * (1 - bare.mean()) if count else zones
     zones[-1] = max(bare.mean(), 0.005) if count else 1.0
     places = np.zeros((waves.delay_bins, waves.angle_bins))
+    which = t.which / t.which.sum(axis=1, keepdims=True) * 10
+    offsets: list[np.ndarray] = []
+    ratios = flat_ratios(len(t.which)) / 1250
     for one in symbols:
+        before = top_of(one[STEP])
         for path in range(one[PATHS]):
-            places[divmod(one[FIRST + EACH * path + 1], waves.angle_bins)] += 1
+            q, k, delay, angle, _ = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
+            cells = cells_of(q)
+            ratios[path, min(int((q - 0.25) / before * RATIOS), RATIOS - 1)] += 1
+            before = q
+            places[delay // cells, angle // cells] += 1
+            if one[LIKE] < len(t.references):
+                which[path, k] += 1
+            if k < KNOWN:
+                offsets.append((np.array([delay, angle]) + 0.5) / cells - t.references[one[LIKE], k] / GRAIN)
     places = _smoothed(places)
     places = 0.85 * places / max(places.sum(), 1e-9) + 0.15 / places.size
     tables = t._replace(
@@ -216,10 +272,36 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
         zones=cumulative(zones),
         paths=cumulative(paths),
         kept=cumulative(kept),
+        ratios=(ratios := _smoothed_ratios(ratios)),
+        amplitudes=amplitude_tables(ratios),
         places=cumulative(places.ravel()),
+        likes=_likes(symbols[bare == 1, LIKE], len(t.references)),
+        which=np.round(1000 * which).astype(np.int64) + 1,
+        spreads=_spreads(offsets, t.spreads),
         shifts=_shifts(model, x, symbols),
     )
     return replace(model, tables=tables)
+
+
+def _smoothed_ratios(ratios: np.ndarray) -> Int64[np.ndarray, "most classes"]:
+    """Whole weights of counts."""
+    k = np.array([1, 2, 1]) / 4
+    ratios = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 1, "edge"), k, "valid"), 1, ratios)
+    return np.round(1000 * ratios).astype(np.int64) + 1
+
+
+def _likes(found: np.ndarray, count: int) -> np.ndarray:
+    """Frequencies of references, all alike, and of none."""
+    none = max(float(np.mean(found == count)) if len(found) else 1.0, 0.02)
+    return cumulative(np.array([*np.full(count, (1 - min(none, 0.98)) / max(count, 1)), none]))
+
+
+def _spreads(offsets: list[np.ndarray], before: np.ndarray) -> np.ndarray:
+    """Levels of the offsets' spread, without the widest ones."""
+    if len(offsets) < _FEW:
+        return before
+    sizes = np.sort(np.abs(np.array(offsets)), axis=0)[: int(0.97 * len(offsets))]
+    return np.round(OCTAVE / 2 * np.log2((sizes**2).mean(axis=0) * 1.3 + 1e-6)).astype(np.int64)
 
 
 def _smoothed(places: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from sitetwin.compiled import compiled
-from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
+from sitetwin.learn.csi.hybrid.range_coder import TOTAL, begin, begin_reading, code, code_flat, finish
 
 STEPS = 24
 """Steps that a report can choose: -6 dB of the unit norm and downwards, 1.5 dB apart."""
@@ -25,10 +25,18 @@ OCTAVE = 8
 LOWEST, HIGHEST = -24, 56
 """Levels of a standard deviation over a step."""
 
-STEP, ZONE, PATHS, KEPT, FIRST = 0, 1, 2, 3, 4
-"""Places of the symbols: step, zone, number of paths, number of coefficients; then five for each path."""
+STEP, ZONE, PATHS, KEPT, LIKE, FIRST = 0, 1, 2, 3, 4, 5
+"""Places of the symbols: step, zone, number of paths, number of coefficients, reference; then five for each path."""
 
-EACH = 5  # symbols of a path: amplitude, place, delay and angle within the place, phase
+EACH = 5
+"""Symbols of a path: amplitude, path of the reference, cells of delay and angle, phase."""
+
+GRAIN = 64
+"""Parts of a bin in which the places of references are kept."""
+
+NOWHERE = -(1 << 30)
+"""Place of a reference's path that is none."""
+
 _FINE, _PHASES = 14, 100  # sixteenths: cells of a bin and of a turn for each step of amplitude
 
 
@@ -40,10 +48,16 @@ class Tables(NamedTuple):
         zones: Zones; the last one is none.
         paths: Number of paths, in a zone and without one.
         kept: Number of coefficients, for each number of paths.
-        first: Amplitude of the first path below each largest one.
-        next: Amplitude of another path, for each one before it.
+        ratios: Weights of classes of each path's amplitude over the one before it.
+        amplitudes: Amplitude of each path, for the one before it; of the first path, for the largest possible one.
         places: Bins of delay and angle.
+        likes: References; the last one is none.
+        references: Delay and angle of the paths of each reference, in parts of a bin.
+        which: Weights of a reference's paths, and of none of them, for each path of a report.
+        spreads: Levels of how far delay and angle lie from a reference's, in bins.
+        finer: Levels by which the cells of each amplitude are finer than bins.
         coefficients: Coefficients in steps, for each level.
+        columns: Bins of angle.
         points: Where a coefficient lies on average, in steps, for each level.
         levels: Level of each zone's coefficients.
         shifts: What is added to it, for each number of paths.
@@ -53,10 +67,16 @@ class Tables(NamedTuple):
     zones: Int64[np.ndarray, " zone_edges"]
     paths: Int64[np.ndarray, "two path_edges"]
     kept: Int64[np.ndarray, "counts kept_edges"]
-    first: Int64[np.ndarray, "before amplitude_edges"]
-    next: Int64[np.ndarray, "before amplitude_edges"]
+    ratios: Int64[np.ndarray, "most classes"]
+    amplitudes: Int64[np.ndarray, "most before amplitude_edges"]
     places: Int64[np.ndarray, " place_edges"]
+    likes: Int64[np.ndarray, " like_edges"]
+    references: Int64[np.ndarray, "references known two"]
+    which: Int64[np.ndarray, "most known_and_none"]
+    spreads: Int64[np.ndarray, " two"]
+    finer: Int64[np.ndarray, " sizes"]
     coefficients: Int64[np.ndarray, "levels value_edges"]
+    columns: int
     points: Float32[np.ndarray, "levels values"]
     levels: Int64[np.ndarray, "zones rank"]
     shifts: Int64[np.ndarray, "counts rank"]
@@ -102,21 +122,72 @@ def _walk(state, report, reading, tables, symbols):
     paths = symbols[PATHS] = code(state, report, reading, tables.paths[bare], symbols[PATHS])
     kept = 0 if bare else code(state, report, reading, tables.kept[paths], symbols[KEPT])
     symbols[KEPT] = kept
+    count = len(tables.references)
+    like = code(state, report, reading, tables.likes, symbols[LIKE]) if bare and count else count
+    symbols[LIKE] = like
     before = top_of(step)
+    left = np.zeros(tables.which.shape[1], np.int64)
     for path in range(paths):
         at = FIRST + EACH * path
-        edges = tables.first[before] if path == 0 else tables.next[before]
-        before = code(state, report, reading, edges[: before + 1], symbols[at] - 1) + 1
+        edges = tables.amplitudes[path, before, : before + 1]
+        before = code(state, report, reading, edges, symbols[at] - 1) + 1
         symbols[at] = before
-        symbols[at + 1] = code(state, report, reading, tables.places, symbols[at + 1])
-        cells = cells_of(before)
-        symbols[at + 2] = code_flat(state, report, reading, cells, symbols[at + 2])
-        symbols[at + 3] = code_flat(state, report, reading, cells, symbols[at + 3])
+        _walk_place(state, report, reading, tables, like, path, symbols[at : at + EACH], left)
         symbols[at + 4] = code_flat(state, report, reading, phases_of(before), symbols[at + 4])
     at = FIRST + EACH * (tables.paths.shape[1] - 2)
     for k in range(2 * kept):
         edges = tables.coefficients[level_of(tables, zone, paths, k // 2, step)]
         symbols[at + k] = code(state, report, reading, edges, symbols[at + k] + LARGEST) - LARGEST
+
+
+@compiled(divisions_checked=False)
+def _walk_place(state, report, reading, tables, like, path, symbols, left):
+    """Write where a path lies, or read it: beside a path of the reference, or anywhere."""
+    known, cells = tables.references.shape[1], cells_of(symbols[0])
+    which = known
+    if like < len(tables.references):
+        total = weights_of(tables, like, path, left)
+        edges = np.zeros(known + 2, np.int64)
+        sum_ = 0
+        for k in range(known + 1):
+            sum_ += left[k] if left[k] > 0 else 0
+            edges[k + 1] = sum_ * TOTAL // total
+        which = code(state, report, reading, edges, symbols[1])
+        if which < known:
+            left[which] = -1
+    symbols[1] = which
+    columns = tables.columns
+    if which < known:
+        for axis in range(2):
+            edges = tables.coefficients[offset_level(tables, axis, symbols[0])]
+            centre = tables.references[like, which, axis] * cells // GRAIN
+            offset = code(state, report, reading, edges, symbols[2 + axis] - centre + LARGEST) - LARGEST
+            symbols[2 + axis] = centre + offset
+    else:
+        bin_ = code(state, report, reading, tables.places, (symbols[2] // cells) * columns + symbols[3] // cells)
+        delay = code_flat(state, report, reading, cells, symbols[2] % cells)
+        angle = code_flat(state, report, reading, cells, symbols[3] % cells)
+        symbols[2], symbols[3] = (bin_ // columns) * cells + delay, (bin_ % columns) * cells + angle
+
+
+@compiled(divisions_checked=False)
+def weights_of(tables, like, path, left):
+    """Write the weights of a reference's paths that no path was compared with yet; returned is their sum."""
+    known, total = tables.references.shape[1], 0
+    for k in range(known + 1):
+        if path == 0:
+            left[k] = 0
+        if left[k] >= 0:
+            there = k == known or tables.references[like, k, 0] != NOWHERE
+            left[k] = tables.which[path, k] if there else 0
+            total += left[k]
+    return total
+
+
+@compiled(divisions_checked=False)
+def offset_level(tables, axis, amplitude):
+    """Level of how far a path lies from a reference's, over its cells."""
+    return min(max(tables.spreads[axis] + tables.finer[amplitude], LOWEST), HIGHEST) - LOWEST
 
 
 @compiled(divisions_checked=False)

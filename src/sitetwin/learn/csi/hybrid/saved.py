@@ -10,13 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sitetwin.learn.csi.hybrid.fitting import NO_REFERENCES
+from sitetwin.learn.csi.hybrid.frequencies import RATIOS, amplitude_tables
 from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel, first_tables
 from sitetwin.learn.csi.hybrid.range_coder import TOTAL
-from sitetwin.learn.csi.hybrid.report import STEPS
+from sitetwin.learn.csi.hybrid.references import KNOWN
+from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS
 from sitetwin.learn.csi.hybrid.waves import Waves
 from sitetwin.learn.csi.hybrid.zones import Zones
 from sitetwin.learn.model_files import ModelFile
 
+_EDGES = ("steps", "zones", "paths", "kept", "places", "likes")  # cumulative frequencies
+_OTHERS = ("references", "which", "ratios", "spreads", "levels", "shifts")
 _MOST = {"bits": 1 << 14, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
 
 
@@ -29,7 +34,7 @@ def parameters_of(model: HybridModel) -> dict[str, Any]:
 def arrays_of(model: HybridModel) -> Mapping[str, Tensor]:
     """Numbers of the subspaces and the frequencies that are not the same for all models."""
     zones, tables = model.zones, model.tables
-    named = {name: getattr(tables, name) for name in ("steps", "zones", "paths", "kept", "places", "levels", "shifts")}
+    named = {name: getattr(tables, name) for name in (*_EDGES, *_OTHERS)}
     return {
         "front": zones.front,
         "bases": zones.bases,
@@ -62,8 +67,14 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
     count, rank = zones.levels.shape
     if len(zones.front) != shape[0] * shape[1] or rank > config.rank:
         raise file.refusal("its subspaces are not of the size of the matrices")
-    found = {name: file.arrays.get(name) for name in ("steps", "zones", "paths", "kept", "places", "levels", "shifts")}
+    found = {name: file.arrays.get(name) for name in (*_EDGES, *_OTHERS)}
+    users = 0 if found["references"] is None else len(found["references"])
     expected = {
+        "likes": (users + 2,),
+        "references": (users, KNOWN, 2),
+        "which": (max(config.paths, 1), KNOWN + 1),
+        "ratios": (max(config.paths, 1), RATIOS),
+        "spreads": (2,),
         "steps": (STEPS + 1,),
         "zones": (count + 2,),
         "paths": (2, config.paths + 2),
@@ -76,13 +87,18 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
         tensor = found[name]
         if tensor is None or tensor.dtype != torch.int64 or tuple(tensor.shape) != size:
             raise file.refusal(f"the array {name} is missing or of another size")
-        if name not in ("levels", "shifts"):
+        if name in _EDGES:
             rising = bool((tensor[..., 1:] > tensor[..., :-1]).all())
             if not (rising and bool((tensor[..., 0] == 0).all() and (tensor[..., -1] == TOTAL).all())):
                 raise file.refusal(f"the frequencies {name} are none")
-        elif bool((tensor.abs() > 1 << 12).any()):
+        elif name in ("which", "ratios") and bool((tensor < 1).any()):
+            raise file.refusal(f"the weights {name} are none")
+        elif name != "references" and bool((tensor.abs() > 1 << 24).any()):
             raise file.refusal(f"the array {name} is out of range")
-    tables = first_tables(config, waves, zones)._replace(
+        elif name == "references" and bool(((tensor.abs() > 1 << 20) & (tensor != NOWHERE)).any()):
+            raise file.refusal("its references lie nowhere")
+    tables = first_tables(config, waves, zones, NO_REFERENCES)._replace(
         **{name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
     )
+    tables = tables._replace(amplitudes=amplitude_tables(tables.ratios))
     return HybridModel(config, waves, bits, zones, tables)

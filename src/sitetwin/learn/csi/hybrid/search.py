@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from sitetwin.compiled import compiled
 from sitetwin.learn.csi.hybrid.paths import (
@@ -23,8 +23,10 @@ from sitetwin.learn.csi.hybrid.paths import (
 from sitetwin.learn.csi.hybrid.report import (
     EACH,
     FIRST,
+    GRAIN,
     KEPT,
     LARGEST,
+    LIKE,
     PATHS,
     STEP,
     STEPS,
@@ -32,15 +34,21 @@ from sitetwin.learn.csi.hybrid.report import (
     Tables,
     cells_of,
     level_of,
+    offset_level,
     phases_of,
     step_of,
     top_of,
+    weights_of,
 )
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, kernel
 
 SPARE = 0.02  # bits by which the sum of lengths stays below the report: more than its rounding
 _PRICE = 0.12  # of a bit in squared steps: the slope of the rounding's error over its bits
 _PATIENCE = 2  # more paths are tried so often without gain
+_BESIDE_ZONES = 3  # most paths beside a zone's coefficients: with more of them, coefficients say nothing
+LIKES = 4
+"""References that are tried for each matrix."""
+
 _TRIES = 2  # and other steps: errors of roundings are noisy, those of few paths most
 
 
@@ -51,11 +59,12 @@ class Prices(NamedTuple):
     zones: Float32[np.ndarray, " zones_and_none"]
     paths: Float32[np.ndarray, "two counts"]
     kept: Float32[np.ndarray, "counts kept"]
-    first: Float32[np.ndarray, "before amplitudes"]
-    next: Float32[np.ndarray, "before amplitudes"]
+    amplitudes: Float32[np.ndarray, "most before amplitude"]
     places: Float32[np.ndarray, " places"]
+    likes: Float32[np.ndarray, " references_and_none"]
     coefficients: Float32[np.ndarray, "levels values"]
     cells: Float32[np.ndarray, " cells_of_sizes"]
+    phases: Float32[np.ndarray, " phases_of_sizes"]
 
 
 class Best(NamedTuple):
@@ -104,6 +113,10 @@ class Desk(NamedTuple):
         weights: Coefficients of what is left.
         wave: One path over taps and beams.
         symbols: Symbols of a report.
+        likes: The references that are nearest.
+        spare: Room for the weights of their paths.
+        which: Their paths beside which those of the matrix are told.
+        beside: Bits that places take beside each reference.
     """
 
     zone: int
@@ -116,16 +129,21 @@ class Desk(NamedTuple):
     weights: Float32[np.ndarray, "2 chosen"]
     wave: Float32[np.ndarray, " size"]
     symbols: Int64[np.ndarray, " symbols"]
+    likes: Int64[np.ndarray, " few"]
+    spare: Int64[np.ndarray, "few known_and_none"]
+    which: Int64[np.ndarray, "few most"]
+    beside: Float64[np.ndarray, " few"]
 
 
 @compiled(divisions_checked=False)
-def search(task, x, users, zone, real, imaginary, best):
+def search(task, x, users, likes, zone, real, imaginary, best):
     """Improve the best reports of some users by reports of one zone, or of none.
 
     Args:
         task: What the search needs.
         x: (users, 2, taps * beams) float32.
         users: Numbers of the users whose reports are sought.
+        likes: (users, `LIKES`) the references of each user; the number of references for none.
         zone: Number of the zone; the number of zones for none.
         real: (rank, taps * beams) float32, real part of the zone's basis; no row for none.
         imaginary: Its imaginary part.
@@ -135,9 +153,10 @@ def search(task, x, users, zone, real, imaginary, best):
     desk = _desk(task, zone, real, imaginary, task.paths, best.symbols.shape[1])
     for user in users:
         own = x[user]
+        desk.likes[:] = likes[user]
         project(real, imaginary, rank, own, desk.inside)
         step, since = STEPS // 2, 0
-        for paths in range(0 if rank else 1, task.paths + 1):
+        for paths in range(0 if rank else 1, (min(task.paths, _BESIDE_ZONES) if rank else task.paths) + 1):
             _look(task, desk, own, paths)
             before = best.error[user]
             step = _descend(task, desk, own, paths, step, best, user)
@@ -182,6 +201,10 @@ def _desk(task, zone, real, imaginary, paths, symbols):
         np.zeros((2, min(task.chosen, rank)), np.float32),
         np.zeros(size, np.float32),
         np.zeros(symbols, np.int64),
+        np.zeros(LIKES, np.int64),
+        np.zeros((LIKES, task.tables.which.shape[1]), np.int64),
+        np.zeros((LIKES, max(task.paths, 1)), np.int64),
+        np.zeros(LIKES),
     )
 
 
@@ -244,7 +267,7 @@ def _try(task, desk, own, paths, step, best, user):
     rank, rounded, symbols = len(desk.real), desk.rounded, desk.symbols
     bits = task.prices.steps[step] + task.prices.zones[desk.zone] + task.prices.paths[0 if rank else 1, paths]
     symbols[STEP], symbols[ZONE], symbols[PATHS], symbols[KEPT] = step, desk.zone, paths, 0
-    bits += _round_places(task, paths, step, desk.continuous, rounded, symbols)
+    bits += _round_places(task, paths, step, desk, symbols)
     if bits > task.bits - SPARE:
         return np.inf
     for path in range(paths):
@@ -269,29 +292,69 @@ def _try(task, desk, own, paths, step, best, user):
 
 
 @compiled(divisions_checked=False)
-def _round_places(task, paths, step, found, rounded, symbols):
+def _round_places(task, paths, step, desk, symbols):
     """Round delay and angle of the paths, the strongest first; returned are the bits of all that is said of them."""
-    prices, size = task.prices, step_of(step)
+    prices, size, found, rounded = task.prices, step_of(step), desk.continuous, desk.rounded
+    known = task.tables.references.shape[1]
+    count = len(task.tables.references)
     order = _strongest_first(found.gain, paths)
     slope = np.zeros(max(found.delay.shape[1], found.angle.shape[1]))
     curve = np.zeros(len(slope))
-    before, bits = top_of(step), 0.0
+    before, bits, freely = top_of(step), 0.0, 0.0
+    bare = len(desk.real) == 0
+    for k in range(LIKES):
+        desk.beside[k] = prices.likes[desk.likes[k]] if bare and desk.likes[k] < count else np.inf
     angle_bins = len(task.grid.angles)
     for path in range(paths):
         source = order[path]
         amplitude = min(max(int(np.floor(abs(found.gain[source]) / size + 0.5)), 1), before)
-        bits += (prices.first if path == 0 else prices.next)[before, amplitude - 1]
+        bits += prices.amplitudes[path, before, amplitude - 1]
         before = amplitude
         cells = cells_of(amplitude)
         delay = min(int((found.place[source, 0] + MARGIN) * BINS_PER_TAP * cells), len(task.grid.delays) * cells - 1)
         angle = min(int(found.place[source, 1] * BINS_PER_TAP * cells), angle_bins * cells - 1)
         at = FIRST + EACH * path
-        symbols[at], symbols[at + 1] = amplitude, (delay // cells) * angle_bins + angle // cells
-        symbols[at + 2], symbols[at + 3] = delay % cells, angle % cells
-        bits += prices.places[symbols[at + 1]] + prices.cells[amplitude]
+        symbols[at], symbols[at + 1], symbols[at + 2], symbols[at + 3] = amplitude, known, delay, angle
+        place = prices.places[(delay // cells) * angle_bins + angle // cells] + 2 * prices.cells[amplitude]
+        freely += place
+        bits += prices.phases[amplitude]
+        for k in range(LIKES):
+            if desk.beside[k] < np.inf:
+                desk.beside[k] += _beside(task, desk.likes[k], path, symbols[at : at + EACH], desk.spare[k], place)
+                desk.which[k, path] = symbols[at + 1]
         kernel((delay + 0.5) / cells / BINS_PER_TAP - MARGIN, task.grid.subcarriers, rounded.delay[path], slope, curve)
         kernel((angle + 0.5) / cells / BINS_PER_TAP, rounded.angle.shape[1], rounded.angle[path], slope, curve)
-    return bits
+    freely += prices.likes[count] if bare and count else 0.0
+    nearest = np.argmin(desk.beside)
+    helped = desk.beside[nearest] < freely
+    symbols[LIKE] = desk.likes[nearest] if helped else count
+    for path in range(paths):
+        symbols[FIRST + EACH * path + 1] = desk.which[nearest, path] if helped else known
+    return bits + min(desk.beside[nearest], freely)
+
+
+@compiled(divisions_checked=False)
+def _beside(task, like, path, symbols, left, freely):
+    """Bits of a place beside that path of a reference that makes it cheapest, or beside none."""
+    tables, known, cells = task.tables, task.tables.references.shape[1], cells_of(symbols[0])
+    total = np.log2(weights_of(tables, like, path, left) + 0.0)
+    least, which = freely + total - np.log2(left[known] + 0.0), known
+    for k in range(known):
+        if left[k] <= 0:
+            continue
+        bits = total - np.log2(left[k] + 0.0)
+        for axis in range(2):
+            offset = symbols[2 + axis] - tables.references[like, k, axis] * cells // GRAIN
+            if abs(offset) > LARGEST:
+                bits = np.inf
+            else:
+                bits += task.prices.coefficients[offset_level(tables, axis, symbols[0]), offset + LARGEST]
+        if bits < least:
+            least, which = bits, k
+    symbols[1] = which
+    if which < known:
+        left[which] = -1
+    return least
 
 
 @compiled(divisions_checked=False)

@@ -1,0 +1,207 @@
+"""References: the paths of the twin's users, beside which those of a matrix are told in few bits.
+
+A user of the world has the paths of some user of the twin, a little elsewhere and with other gains: walls, heading and
+position are off, leaves take power. A report names that user by its number and tells each path's place beside one of
+that user's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Complex128, Float32, Float64, Int64
+from torch import Tensor
+
+from sitetwin.compiled import compiled
+from sitetwin.learn.csi.hybrid.report import GRAIN, NOWHERE
+from sitetwin.learn.csi.hybrid.search import LIKES, Task, resolve
+from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
+
+KNOWN = 8
+"""Paths of a reference."""
+
+_WEAKEST = 0.03  # amplitude of a path of a reference, of the unit norm
+_ASKED = 5  # strongest paths of a matrix by which its reference is found
+_WIDEST, _LATEST = 0.07, 1.0  # of a pose that is sought, rad and taps
+_SHARP = (0.08, 0.2)  # bins within which paths are the same while it is sought
+_ELSEWHERE = (3.0, 10.0)  # taps and beams around the twin's in which unknown paths lie
+_FREE = 7.0  # bits by which a place anywhere is dearer than one right beside a reference's
+
+
+@dataclass(frozen=True, eq=False)
+class PathList:
+    """Paths of matrices, the strongest first, and what these do not hold.
+
+    Attributes:
+        places: Delay in taps from the first one, angle in beams.
+        gains: Complex gains.
+        left: The rest, of matrices in which paths are real.
+    """
+
+    places: Float64[np.ndarray, "users paths 2"]
+    gains: Complex128[np.ndarray, "users paths"]
+    left: Complex[Tensor, "users taps beams"]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the paths of a world lie over the twin's.
+
+    Attributes:
+        turn: Turn of the angles, rad: the array's heading is off by as much, to the other side.
+        delay: Delay, taps.
+    """
+
+    turn: float = 0.0
+    delay: float = 0.0
+
+
+def resolved(task: Task, waves: Waves, x: Complex[Tensor, "users taps beams"]) -> PathList:
+    """Take matrices, in which paths are real, apart."""
+    places, gains = np.zeros((len(x), KNOWN, 2)), np.zeros((len(x), KNOWN), np.complex128)
+    resolve(task, parts_of(x), places, gains)
+    order = np.argsort(-np.abs(gains), axis=1, kind="stable")
+    places, gains = np.take_along_axis(places, order[..., None], 1), np.take_along_axis(gains, order, 1)
+    bare = PathList(places, gains, torch.zeros_like(x))
+    return PathList(places, gains, x - together(waves, bare))
+
+
+def together(waves: Waves, paths: PathList) -> Complex[Tensor, "users taps beams"]:
+    """Put matrices, in which paths are real, together."""
+    users, count, _ = paths.places.shape
+    delays = np.zeros((users, count, waves.taps), np.float32)
+    angles = np.zeros((users, count, waves.beams), np.float32)
+    _kernels(paths.places, waves.subcarriers, delays, angles)
+    weighted = torch.from_numpy((paths.gains[..., None] * delays).astype(np.complex64))
+    return weighted.transpose(1, 2) @ torch.from_numpy(angles).to(torch.complex64) + paths.left
+
+
+def randomised(
+    waves: Waves, paths: PathList, errors: tuple[float, float, float, float, float], rng: torch.Generator
+) -> PathList:
+    """Paths as a world may have them whose map is not quite the twin's.
+
+    Args:
+        waves: The grid.
+        paths: The twin's.
+        errors: Standard deviations of delay (taps), angle (beams), heading (rad), and gain (dB); share of the paths
+            that the twin does not know.
+        rng: Source of random numbers.
+    """
+    users, count = paths.gains.shape
+    delay, angle, turn, gain, elsewhere = errors
+    draw = torch.randn(users, count, 3, generator=rng).double().numpy()
+    heading = torch.randn(users, 1, generator=rng).double().numpy() * turn
+    places = paths.places.copy()
+    places[..., 0] += delay * draw[..., 0]
+    places[..., 1] = turned(waves, places[..., 1], heading) + angle * draw[..., 1]
+    away = torch.rand(users, count, generator=rng).numpy() < elsewhere
+    far = torch.rand(users, count, 2, generator=rng).double().numpy() - 0.5
+    places[away] += far[away] * np.array(_ELSEWHERE)
+    places[..., 0] = np.clip(places[..., 0], -MARGIN, waves.taps + MARGIN)
+    places[..., 1] %= waves.beams
+    return PathList(places, paths.gains * 10 ** (gain * draw[..., 2] / 20), paths.left)
+
+
+def turned(
+    waves: Waves, angles: Float64[np.ndarray, "*paths"], turn: Float64[np.ndarray, "*turns"] | float
+) -> np.ndarray:
+    """Angles in beams, as an array sees them that is turned by so many rad; paths come from before it."""
+    half = waves.beams / 2
+    sine = np.clip((angles - waves.beams // 2) / half, -1, 1)
+    return angles + half * np.sqrt(1 - sine**2) * turn
+
+
+def pose_of(waves: Waves, twin: PathList, measured: PathList) -> Pose:
+    """Heading and delay that a world's paths have over the twin's, found from some of the world's matrices.
+
+    It is the pose under which the measured paths take the fewest bits beside the twin's.
+    """
+    best, sizes = Pose(), (_WIDEST / 16, _LATEST / 8)
+    turns, delays = np.arange(-16, 17), np.arange(-8, 9, 4)
+    spreads = np.array(_SHARP)
+    for _ in range(6):
+        tried = [Pose(best.turn + sizes[0] * a, best.delay + sizes[1] * b) for a in turns for b in delays]
+        back = [
+            PathList(placed(waves, measured.places, Pose(-p.turn, -p.delay)), measured.gains, measured.left)
+            for p in tried
+        ]
+        table = table_of(twin)
+        best = tried[int(np.argmin([nearest(table, one, spreads)[1].mean() for one in back]))]
+        sizes = (sizes[0] / 2, sizes[1] / 2)
+        turns, delays = np.arange(-2, 3), np.arange(-2, 3)
+    return best
+
+
+def placed(
+    waves: Waves, places: Float64[np.ndarray, "users paths 2"], pose: Pose
+) -> Float64[np.ndarray, "users paths 2"]:
+    """Places of paths under a pose."""
+    moved = places.copy()
+    moved[..., 0] += pose.delay
+    moved[..., 1] = turned(waves, places[..., 1], pose.turn)
+    return moved
+
+
+def table_of(paths: PathList) -> Int64[np.ndarray, "users known 2"]:
+    """Places of references in parts of bins."""
+    bins = (paths.places + np.array([MARGIN, 0.0])) * BINS_PER_TAP
+    table = np.floor(bins * GRAIN + 0.5).astype(np.int64)
+    table[np.abs(paths.gains) < _WEAKEST] = NOWHERE
+    return table
+
+
+def nearest(
+    table: Int64[np.ndarray, "references known 2"], paths: PathList, spreads: Float64[np.ndarray, " two"]
+) -> tuple[Int64[np.ndarray, "users few"], Float32[np.ndarray, " users"]]:
+    """The references of each matrix, the one first beside which its strongest paths take the fewest bits; these."""
+    known = np.ascontiguousarray(table.transpose(1, 2, 0)).astype(np.float32) / GRAIN
+    bins = ((paths.places + np.array([MARGIN, 0.0])) * BINS_PER_TAP).astype(np.float32)
+    found, bits = np.full((len(bins), LIKES), len(table), np.int64), np.zeros(len(bins), np.float32)
+    if len(table):
+        weights = np.minimum(np.abs(paths.gains) / 0.1, 1.0).astype(np.float32)
+        _nearest(known, bins[:, :_ASKED], weights[:, :_ASKED], (1 / spreads).astype(np.float32), found, bits)
+    return found, bits
+
+
+@compiled(divisions_checked=False)
+def _nearest(known, bins, weights, sharpness, found, fewest):
+    """Write the number of the best reference of each user."""
+    references = known.shape[2]
+    total, least = np.zeros(references, np.float32), np.zeros(references, np.float32)
+    a, b = sharpness
+    for user in range(len(bins)):
+        total[:] = 0
+        for path in range(bins.shape[1]):
+            least[:] = np.float32(_FREE)
+            delay, angle, weight = bins[user, path, 0], bins[user, path, 1], weights[user, path]
+            for k in range(len(known)):
+                for n in range(references):
+                    p, q = (known[k, 0, n] - delay) * a, (known[k, 1, n] - angle) * b
+                    least[n] = min(least[n], np.float32(0.7) * (p * p + q * q))
+            for n in range(references):
+                total[n] += weight * least[n]
+        for k in range(min(found.shape[1], references)):
+            found[user, k] = np.argmin(total)
+            if k == 0:
+                fewest[user] = total[found[user, 0]]
+            total[found[user, k]] = np.inf
+
+
+@compiled(divisions_checked=False)
+def _kernels(places, subcarriers, delays, angles):
+    """Write the kernels of paths."""
+    size = max(delays.shape[2], angles.shape[2])
+    slope, curve = np.zeros(size), np.zeros(size)
+    for user in range(len(places)):
+        for path in range(places.shape[1]):
+            kernel(places[user, path, 0], subcarriers, delays[user, path], slope, curve)
+            kernel(places[user, path, 1], angles.shape[2], angles[user, path], slope, curve)
+
+
+def parts_of(x: Complex[Tensor, "users taps beams"]) -> Float32[np.ndarray, "users 2 size"]:
+    """Real and imaginary parts, as the search takes them."""
+    flat = x.flatten(1)
+    return np.ascontiguousarray(torch.stack([flat.real, flat.imag], dim=1).numpy().astype(np.float32))
