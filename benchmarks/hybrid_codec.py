@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch import Tensor
 from sitetwin.channel import AntennaArray, OfdmGrid, Radio
 from sitetwin.learn import CellLink
 from sitetwin.learn.cell.coder import CellCoder
+from sitetwin.learn.cell.hybrid_coder import hybrid_fit
 from sitetwin.learn.cell.methods import METHODS
 from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.learn.csi.selection import highest_nmse_of, select_random
@@ -35,6 +37,17 @@ from sitetwin.studies.csi.data import source_set, target_set
 from sitetwin.studies.csi.worlds import build_worlds
 
 CASES = (("target_a", "random"), ("target_b", "random"), ("target_b", "blocks"))
+PARTS: dict[str, dict[str, Any]] = {
+    "no references": {"references": False},
+    "no zones": {"zones": 0},
+    "no paths": {"paths": 0, "references": False},
+    "4 paths": {"paths": 4},
+    "a certain map": {"errors": (0.0, 0.0, 0.0, 0.0, 0.0)},
+    "no pose": {"posed": False},
+    "3 zones tried": {"candidates": 3},
+}
+"""What is taken from the hybrid codec, or changed in it, one thing at a time."""
+
 KEPT = 40
 POOL = 2048
 
@@ -79,12 +92,17 @@ class Seed:
         self.sets, self.seed, self.options = sets, seed, options
         link = CellLink.of_radio(Radio(AntennaArray.ula(32)), OfdmGrid(3.5e9, 256, 30e3), taps=32)
         self.fits = {name: METHODS[name].fit_for(link) for name in options.methods}
+        if options.ablate:
+            changed = {
+                f"hybrid {words}": partial(hybrid_fit("hybrid", **change), link=link) for words, change in PARTS.items()
+            }
+            self.fits = {"hybrid": self.fits["hybrid"], **changed}
         self.figures: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
 
     def run(self) -> None:
         """Fit and judge all."""
-        for method in self.options.methods:
+        for method in self.fits:
             if method == "paths":
                 coder = self.fitted(method, self.sets["twin"])
                 for case in CASES:
@@ -177,6 +195,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["paths", "klt-entropy", "hybrid"])
     parser.add_argument("--sources", nargs="+", default=["wrong", "target", f"+{KEPT} random", f"+{KEPT} high-nmse"])
     parser.add_argument("--all", action="store_true", help="all sources for each method, not the twin alone for KLT")
+    parser.add_argument("--ablate", action="store_true", help="the hybrid codec without each of its parts")
     parser.add_argument("--keep", type=Path, required=True, help="folder of the matrices of each seed")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--join", type=Path, nargs="+", help="files of figures whose table is printed")

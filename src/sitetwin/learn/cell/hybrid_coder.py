@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,14 +127,15 @@ class HybridCoder(CellCoder):
         return cls(model, twin, measured, Pose(file.parameter("turn", float), file.parameter("delay", float)))
 
 
-def hybrid_fit(name: str) -> Callable[..., CellCoder]:
+def hybrid_fit(name: str, **changes: Any) -> Callable[..., CellCoder]:
     """How a method of this coder is fitted: as a `Fit`, and with the link.
 
     Args:
         name: "hybrid"; "hybrid-light", which has references and no zones; "klt-entropy", which has zones and
             coefficients and no paths; or "paths", which has paths alone and knows no site.
+        **changes: Other values of `HybridConfig`.
     """
-    config = _CONFIGS[name]
+    config = replace(_CONFIGS[name], **changes)
 
     def fit(x: Tensor, bits: int, rng: torch.Generator, link: CellLink) -> CellCoder:
         rows, columns = link.array["rows_columns"]

@@ -33,6 +33,7 @@ NO_REFERENCES = np.zeros((0, KNOWN, 2), np.int64)
 
 _TURN_LEFT = 0.002  # rad, of a heading that was estimated
 _HEARD = 0.5  # share of the measured matrices among those whose reports are counted, over the twin's
+_MOST_REFERENCES = 1 << 18
 _GROUPED = 5120  # most matrices to which zones are fitted; more of them are references alone
 _FEWEST = 40  # matrices of whom a part can be kept apart
 
@@ -136,7 +137,8 @@ def _zones(
 
 
 def _with_references(model: HybridModel, table: Int64[np.ndarray, "references known 2"]) -> HybridModel:
-    """The model with other references, all alike."""
+    """The model with other references, all alike; each needs a share of the frequencies."""
+    table = table[-_MOST_REFERENCES:]
     shares = np.diff(model.tables.likes).astype(np.float64)
     none = shares[-1] / shares.sum()
     likes = cumulative(np.array([*np.full(len(table), (1 - none) / len(table)), none]))

@@ -44,6 +44,9 @@ from sitetwin.learn.csi.hybrid.search import LIKES, Best, Prices, Task, search
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
 from sitetwin.learn.csi.hybrid.zones import Zones
 
+MOST_WEIGHT = 1 << 16
+"""Largest sum of the weights of a reference's paths: far below the frequencies' total, so that each has a share."""
+
 _FEW = 30  # offsets that say nothing of their spread
 
 
@@ -276,7 +279,7 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
         amplitudes=amplitude_tables(ratios),
         places=cumulative(places.ravel()),
         likes=_likes(symbols[bare == 1, LIKE], len(t.references)),
-        which=np.round(1000 * which).astype(np.int64) + 1,
+        which=np.round(MOST_WEIGHT / 2 * which / which.sum(axis=1, keepdims=True)).astype(np.int64) + 1,
         spreads=_spreads(offsets, t.spreads),
         shifts=_shifts(model, x, symbols),
     )

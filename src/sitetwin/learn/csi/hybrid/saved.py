@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sitetwin.learn.csi.hybrid.fitting import NO_REFERENCES
 from sitetwin.learn.csi.hybrid.frequencies import RATIOS, amplitude_tables
-from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel, first_tables
+from sitetwin.learn.csi.hybrid.model import MOST_WEIGHT, HybridConfig, HybridModel, first_tables
 from sitetwin.learn.csi.hybrid.range_coder import TOTAL
 from sitetwin.learn.csi.hybrid.references import KNOWN
 from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS
@@ -22,6 +22,7 @@ from sitetwin.learn.model_files import ModelFile
 
 _EDGES = ("steps", "zones", "paths", "kept", "places", "likes")  # cumulative frequencies
 _OTHERS = ("references", "which", "ratios", "spreads", "levels", "shifts")
+_SUMS = {"which": MOST_WEIGHT, "ratios": 1 << 32}
 _MOST = {"bits": 1 << 14, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
 
 
@@ -91,7 +92,7 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
             rising = bool((tensor[..., 1:] > tensor[..., :-1]).all())
             if not (rising and bool((tensor[..., 0] == 0).all() and (tensor[..., -1] == TOTAL).all())):
                 raise file.refusal(f"the frequencies {name} are none")
-        elif name in ("which", "ratios") and bool((tensor < 1).any()):
+        elif name in ("which", "ratios") and not bool((tensor >= 1).all() & (tensor.sum(1) <= _SUMS[name]).all()):
             raise file.refusal(f"the weights {name} are none")
         elif name != "references" and bool((tensor.abs() > 1 << 24).any()):
             raise file.refusal(f"the array {name} is out of range")
