@@ -1,6 +1,6 @@
 """Free paths of a matrix, found one after another beside a zone's subspace, and their gains by joint least squares."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -22,8 +22,8 @@ class Grid(NamedTuple):
     """
 
     subcarriers: int
-    delays: Float32[np.ndarray, "delay_bins taps"]
-    angles: Float32[np.ndarray, "angle_bins beams"]
+    delays: Float32[np.ndarray, "_ _"]
+    angles: Float32[np.ndarray, "_ _"]
 
 
 class Found(NamedTuple):
@@ -39,17 +39,17 @@ class Found(NamedTuple):
         right: Products of the paths with the matrix there.
     """
 
-    place: Float64[np.ndarray, "paths 2"]
-    delay: Float32[np.ndarray, "paths taps"]
-    angle: Float32[np.ndarray, "paths beams"]
-    inside: Float32[np.ndarray, "2 paths rank"]
+    place: Float64[np.ndarray, "_ _"]
+    delay: Float32[np.ndarray, "_ _"]
+    angle: Float32[np.ndarray, "_ _"]
+    inside: Float32[np.ndarray, "_ _ _"]
     gain: np.ndarray
     gram: np.ndarray
     right: np.ndarray
 
 
 @compiled(divisions_checked=False)
-def room(paths, taps, beams, rank):
+def room(paths: Any, taps: Any, beams: Any, rank: Any) -> Any:
     """Room for the paths of one matrix."""
     return Found(
         np.zeros((paths, 2)),
@@ -63,7 +63,7 @@ def room(paths, taps, beams, rank):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def project(real, imaginary, rank, x, found):
+def project(real: np.ndarray, imaginary: np.ndarray, rank: Any, x: np.ndarray, found: np.ndarray) -> None:
     """Write ``U^H x`` for the first `rank` directions (rows of their conjugates' real and imaginary parts)."""
     for j in range(rank):
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -76,7 +76,15 @@ def project(real, imaginary, rank, x, found):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def project_path(real, imaginary, rank, delay, angle, wave, found):
+def project_path(
+    real: np.ndarray,
+    imaginary: np.ndarray,
+    rank: Any,
+    delay: np.ndarray,
+    angle: np.ndarray,
+    wave: np.ndarray,
+    found: np.ndarray,
+) -> None:
     """Write ``U^H a`` of a path with real kernels; `wave` takes the path itself."""
     beams = len(angle)
     for n in range(len(delay)):
@@ -91,7 +99,7 @@ def project_path(real, imaginary, rank, delay, angle, wave, found):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def subtract(real, imaginary, weights, x):
+def subtract(real: np.ndarray, imaginary: np.ndarray, weights: np.ndarray, x: np.ndarray) -> None:
     """Take ``U w`` off a matrix."""
     for j in range(weights.shape[1]):
         a, b = weights[0, j], weights[1, j]
@@ -101,7 +109,7 @@ def subtract(real, imaginary, weights, x):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def add_path(delay, angle, gain, x):
+def add_path(delay: np.ndarray, angle: np.ndarray, gain: Any, x: np.ndarray) -> None:
     """Add a path to a matrix."""
     a, b, beams = np.float32(gain.real), np.float32(gain.imag), len(angle)
     for n in range(len(delay)):
@@ -112,7 +120,7 @@ def add_path(delay, angle, gain, x):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def overlap(delay, angle, x):
+def overlap(delay: np.ndarray, angle: np.ndarray, x: np.ndarray) -> Any:
     """``a^T x`` of a path and a matrix."""
     real, imaginary, beams = 0.0, 0.0, len(angle)
     for n in range(len(delay)):
@@ -126,7 +134,7 @@ def overlap(delay, angle, x):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def strongest(grid, x, place):
+def strongest(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
     """Write delay and angle of the bin where a matrix has most of a path."""
     taps, beams = grid.delays.shape[1], grid.angles.shape[1]
     best, at = np.float32(-1), 0
@@ -143,7 +151,7 @@ def strongest(grid, x, place):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def refine(grid, x, place):
+def refine(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
     """Move a path to where a matrix has most of it, by Newton steps on the power: half a bin each, at most."""
     taps, beams = grid.delays.shape[1], grid.angles.shape[1]
     d, b = np.zeros((3, taps), np.float32), np.zeros((3, beams), np.float32)
@@ -170,7 +178,7 @@ def refine(grid, x, place):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def _newton(s, first, second, d):
+def _newton(s: Any, first: Any, second: Any, d: np.ndarray) -> Any:
     """One step in delay and angle towards more of ``|s|^2 / |d|^2``: taps that are cut off must not count."""
     power, norm, norm1, norm2 = s.real**2 + s.imag**2 + 1e-30, 1e-30, 0.0, 0.0
     for n in range(d.shape[1]):
@@ -191,7 +199,7 @@ def _newton(s, first, second, d):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def _along(d, order, rows, which):
+def _along(d: np.ndarray, order: Any, rows: np.ndarray, which: Any) -> Any:
     a, b = np.float32(0), np.float32(0)
     for n in range(d.shape[1]):
         a += d[order, n] * rows[which, n]
@@ -200,7 +208,7 @@ def _along(d, order, rows, which):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def equations(found, paths, rank, matrix_inside, x):
+def equations(found: Found, paths: Any, rank: Any, matrix_inside: np.ndarray, x: np.ndarray) -> None:
     """Write the normal equations of the gains of paths beside the first `rank` directions of a subspace."""
     inside = found.inside
     for i in range(paths):
@@ -226,7 +234,7 @@ def equations(found, paths, rank, matrix_inside, x):
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def remainder(found, paths, x):
+def remainder(found: Found, paths: Any, x: np.ndarray) -> Any:
     """Energy of a matrix without its paths."""
     error = 0.0
     for k in range(x.shape[1]):
@@ -245,7 +253,7 @@ def remainder(found, paths, x):
 
 
 @compiled(divisions_checked=False)
-def solve(gram, right, begin, paths, gain):
+def solve(gram: np.ndarray, right: np.ndarray, begin: Any, paths: Any, gain: np.ndarray) -> None:
     """Write the gains from number `begin` on that solve the normal equations with the earlier ones as they are."""
     size = paths - begin
     a = np.zeros((size, size), np.complex128)

@@ -9,6 +9,10 @@ Integers alone decide, so that both ends agree on every machine.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from sitetwin.compiled import compiled
 
 SCALE = 20
@@ -23,13 +27,13 @@ _TOP = _WIDE - 8
 
 
 @compiled(divisions_checked=False)
-def begin(state, length):
+def begin(state: np.ndarray, length: Any) -> None:
     """Begin to write a report of `length` bits."""
     state[LOW], state[RANGE], state[PLACE], state[CODE], state[LENGTH] = 0, 1 << _WIDE, 0, 0, length
 
 
 @compiled(divisions_checked=False)
-def begin_reading(state, length, report):
+def begin_reading(state: np.ndarray, length: Any, report: np.ndarray) -> None:
     """Begin to read a report of `length` bits."""
     begin(state, length)
     for _ in range(_WIDE // 8):
@@ -37,7 +41,7 @@ def begin_reading(state, length, report):
 
 
 @compiled(divisions_checked=False)
-def _next(state, report):
+def _next(state: np.ndarray, report: np.ndarray) -> Any:
     """The next byte of a report; zeros behind its last bit."""
     place = state[PLACE]
     state[PLACE] += 1
@@ -49,7 +53,7 @@ def _next(state, report):
 
 
 @compiled(divisions_checked=False)
-def write(state, report, begins, share):
+def write(state: np.ndarray, report: np.ndarray, begins: Any, share: Any) -> None:
     """Write one symbol, whose frequencies are `share` of `TOTAL` from `begins` on."""
     unit = state[RANGE] >> SCALE
     state[LOW] += unit * begins
@@ -64,7 +68,7 @@ def write(state, report, begins, share):
 
 
 @compiled(divisions_checked=False)
-def _carry(state, report):
+def _carry(state: np.ndarray, report: np.ndarray) -> None:
     """Move what exceeds the window into the bytes before it."""
     if state[LOW] >> _WIDE:
         state[LOW] &= (1 << _WIDE) - 1
@@ -78,7 +82,7 @@ def _carry(state, report):
 
 
 @compiled(divisions_checked=False)
-def finish(state, report):
+def finish(state: np.ndarray, report: np.ndarray) -> Any:
     """End a report; whether all symbols are in it."""
     place, length = state[PLACE], state[LENGTH]
     shift = 8 * place + _WIDE - length
@@ -100,13 +104,13 @@ def finish(state, report):
 
 
 @compiled(divisions_checked=False)
-def target(state):
+def target(state: np.ndarray) -> Any:
     """Where among the frequencies the next symbol of a report lies."""
     return min(state[CODE] // (state[RANGE] >> SCALE), TOTAL - 1)
 
 
 @compiled(divisions_checked=False)
-def took(state, report, begins, share):
+def took(state: np.ndarray, report: np.ndarray, begins: Any, share: Any) -> None:
     """Pass over a symbol that was read."""
     unit = state[RANGE] >> SCALE
     state[RANGE] = unit * share
@@ -117,7 +121,7 @@ def took(state, report, begins, share):
 
 
 @compiled(divisions_checked=False)
-def code(state, report, reading, edges, symbol):
+def code(state: np.ndarray, report: np.ndarray, reading: Any, edges: np.ndarray, symbol: Any) -> Any:
     """Write a symbol of an alphabet with the cumulative frequencies `edges`, or read one; returned is the symbol."""
     if reading:
         place = target(state)
@@ -135,7 +139,7 @@ def code(state, report, reading, edges, symbol):
 
 
 @compiled(divisions_checked=False)
-def code_flat(state, report, reading, count, symbol):
+def code_flat(state: np.ndarray, report: np.ndarray, reading: Any, count: Any, symbol: Any) -> Any:
     """As `code`, of `count` symbols that are equally frequent."""
     if reading:
         symbol = min((target(state) * count + count - 1) // TOTAL, count - 1)

@@ -8,6 +8,7 @@ that user's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -167,7 +168,14 @@ def nearest(
 
 
 @compiled(divisions_checked=False)
-def _nearest(known, bins, weights, sharpness, found, fewest):
+def _nearest(
+    known: np.ndarray,
+    bins: np.ndarray,
+    weights: np.ndarray,
+    sharpness: np.ndarray,
+    found: np.ndarray,
+    fewest: np.ndarray,
+) -> None:
     """Write the number of the best reference of each user."""
     references = known.shape[2]
     total, least = np.zeros(references, np.float32), np.zeros(references, np.float32)
@@ -191,7 +199,7 @@ def _nearest(known, bins, weights, sharpness, found, fewest):
 
 
 @compiled(divisions_checked=False)
-def _kernels(places, subcarriers, delays, angles):
+def _kernels(places: np.ndarray, subcarriers: Any, delays: np.ndarray, angles: np.ndarray) -> None:
     """Write the kernels of paths."""
     size = max(delays.shape[2], angles.shape[2])
     slope, curve = np.zeros(size), np.zeros(size)

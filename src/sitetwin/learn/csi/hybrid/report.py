@@ -5,7 +5,7 @@ and the coefficients of the zone. The amplitude of a path is a whole number of s
 delay, angle and phase told: each adds about as much error as a coefficient's rounding.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -63,58 +63,58 @@ class Tables(NamedTuple):
         shifts: What is added to it, for each number of paths.
     """
 
-    steps: Int64[np.ndarray, " edges"]
-    zones: Int64[np.ndarray, " zone_edges"]
-    paths: Int64[np.ndarray, "two path_edges"]
-    kept: Int64[np.ndarray, "counts kept_edges"]
-    ratios: Int64[np.ndarray, "most classes"]
-    amplitudes: Int64[np.ndarray, "most before amplitude_edges"]
-    places: Int64[np.ndarray, " place_edges"]
-    likes: Int64[np.ndarray, " like_edges"]
-    references: Int64[np.ndarray, "references known two"]
-    which: Int64[np.ndarray, "most known_and_none"]
-    spreads: Int64[np.ndarray, " two"]
-    finer: Int64[np.ndarray, " sizes"]
-    coefficients: Int64[np.ndarray, "levels value_edges"]
+    steps: Int64[np.ndarray, " _"]
+    zones: Int64[np.ndarray, " _"]
+    paths: Int64[np.ndarray, "_ _"]
+    kept: Int64[np.ndarray, "_ _"]
+    ratios: Int64[np.ndarray, "_ _"]
+    amplitudes: Int64[np.ndarray, "_ _ _"]
+    places: Int64[np.ndarray, " _"]
+    likes: Int64[np.ndarray, " _"]
+    references: Int64[np.ndarray, "_ _ _"]
+    which: Int64[np.ndarray, "_ _"]
+    spreads: Int64[np.ndarray, " _"]
+    finer: Int64[np.ndarray, " _"]
+    coefficients: Int64[np.ndarray, "_ _"]
     columns: int
-    points: Float32[np.ndarray, "levels values"]
-    levels: Int64[np.ndarray, "zones rank"]
-    shifts: Int64[np.ndarray, "counts rank"]
+    points: Float32[np.ndarray, "_ _"]
+    levels: Int64[np.ndarray, "_ _"]
+    shifts: Int64[np.ndarray, "_ _"]
 
 
 @compiled(divisions_checked=False)
-def step_of(number):
+def step_of(number: Any) -> Any:
     """A step: -6 dB for the first one, then 1.5 dB less each."""
     return 2.0 ** (-1.0 - number / 4.0)
 
 
 @compiled(divisions_checked=False)
-def top_of(number):
+def top_of(number: Any) -> Any:
     """Largest amplitude in steps: a path has no more than the unit norm, or little more beside another one."""
     return min(LARGEST, int(1.5 / step_of(number)) + 1)
 
 
 @compiled(divisions_checked=False)
-def cells_of(amplitude):
+def cells_of(amplitude: Any) -> Any:
     """Cells of delay, and of angle, within a bin."""
     return max(1, (amplitude * _FINE + 8) // 16)
 
 
 @compiled(divisions_checked=False)
-def phases_of(amplitude):
+def phases_of(amplitude: Any) -> Any:
     """Cells of phase within a turn."""
     return max(3, (amplitude * _PHASES + 8) // 16)
 
 
 @compiled(divisions_checked=False)
-def level_of(tables, zone, paths, coefficient, step):
+def level_of(tables: Tables, zone: Any, paths: Any, coefficient: Any, step: Any) -> Any:
     """Level of a coefficient over the step."""
     level = tables.levels[zone, coefficient] + tables.shifts[paths, coefficient] + OCTAVE + 2 * step
     return min(max(level, LOWEST), HIGHEST) - LOWEST
 
 
 @compiled(divisions_checked=False)
-def _walk(state, report, reading, tables, symbols):
+def _walk(state: np.ndarray, report: np.ndarray, reading: Any, tables: Tables, symbols: np.ndarray) -> None:
     """Write all symbols, or read them."""
     step = symbols[STEP] = code(state, report, reading, tables.steps, symbols[STEP])
     zone = symbols[ZONE] = code(state, report, reading, tables.zones, symbols[ZONE])
@@ -141,7 +141,16 @@ def _walk(state, report, reading, tables, symbols):
 
 
 @compiled(divisions_checked=False)
-def _walk_place(state, report, reading, tables, like, path, symbols, left):
+def _walk_place(
+    state: np.ndarray,
+    report: np.ndarray,
+    reading: Any,
+    tables: Tables,
+    like: Any,
+    path: Any,
+    symbols: np.ndarray,
+    left: np.ndarray,
+) -> None:
     """Write where a path lies, or read it: beside a path of the reference, or anywhere."""
     known, cells = tables.references.shape[1], cells_of(symbols[0])
     which = known
@@ -171,7 +180,7 @@ def _walk_place(state, report, reading, tables, like, path, symbols, left):
 
 
 @compiled(divisions_checked=False)
-def weights_of(tables, like, path, left):
+def weights_of(tables: Tables, like: Any, path: Any, left: np.ndarray) -> Any:
     """Write the weights of a reference's paths that no path was compared with yet; returned is their sum."""
     known, total = tables.references.shape[1], 0
     for k in range(known + 1):
@@ -185,13 +194,13 @@ def weights_of(tables, like, path, left):
 
 
 @compiled(divisions_checked=False)
-def offset_level(tables, axis, amplitude):
+def offset_level(tables: Tables, axis: Any, amplitude: Any) -> Any:
     """Level of how far a path lies from a reference's, over its cells."""
     return min(max(tables.spreads[axis] + tables.finer[amplitude], LOWEST), HIGHEST) - LOWEST
 
 
 @compiled(divisions_checked=False)
-def write_reports(tables, symbols, length, reports):
+def write_reports(tables: Tables, symbols: np.ndarray, length: Any, reports: np.ndarray) -> Any:
     """Write the reports of users; returned is whether each one holds all its symbols.
 
     Args:
@@ -210,7 +219,7 @@ def write_reports(tables, symbols, length, reports):
 
 
 @compiled(divisions_checked=False)
-def read_reports(tables, reports, length, symbols):
+def read_reports(tables: Tables, reports: np.ndarray, length: Any, symbols: np.ndarray) -> None:
     """Read the symbols of reports, each of which is a report of some matrix.
 
     Args:

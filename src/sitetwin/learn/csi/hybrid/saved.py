@@ -98,8 +98,7 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
             raise file.refusal(f"the array {name} is out of range")
         elif name == "references" and bool(((tensor.abs() > 1 << 20) & (tensor != NOWHERE)).any()):
             raise file.refusal("its references lie nowhere")
-    tables = first_tables(config, waves, zones, NO_REFERENCES)._replace(
-        **{name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
-    )
+    known: dict[str, Any] = {name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
+    tables = first_tables(config, waves, zones, NO_REFERENCES)._replace(**known)
     tables = tables._replace(amplitudes=amplitude_tables(tables.ratios))
     return HybridModel(config, waves, bits, zones, tables)

@@ -1,6 +1,6 @@
 """The choice of a report: zone, paths, step and coefficients with the least error within the bits."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -55,16 +55,16 @@ _TRIES = 2  # and other steps: errors of roundings are noisy, those of few paths
 class Prices(NamedTuple):
     """Bits of each symbol, as `report.Tables` has the frequencies."""
 
-    steps: Float32[np.ndarray, " steps"]
-    zones: Float32[np.ndarray, " zones_and_none"]
-    paths: Float32[np.ndarray, "two counts"]
-    kept: Float32[np.ndarray, "counts kept"]
-    amplitudes: Float32[np.ndarray, "most before amplitude"]
-    places: Float32[np.ndarray, " places"]
-    likes: Float32[np.ndarray, " references_and_none"]
-    coefficients: Float32[np.ndarray, "levels values"]
-    cells: Float32[np.ndarray, " cells_of_sizes"]
-    phases: Float32[np.ndarray, " phases_of_sizes"]
+    steps: Float32[np.ndarray, " _"]
+    zones: Float32[np.ndarray, " _"]
+    paths: Float32[np.ndarray, "_ _"]
+    kept: Float32[np.ndarray, "_ _"]
+    amplitudes: Float32[np.ndarray, "_ _ _"]
+    places: Float32[np.ndarray, " _"]
+    likes: Float32[np.ndarray, " _"]
+    coefficients: Float32[np.ndarray, "_ _"]
+    cells: Float32[np.ndarray, " _"]
+    phases: Float32[np.ndarray, " _"]
 
 
 class Best(NamedTuple):
@@ -75,8 +75,8 @@ class Best(NamedTuple):
         symbols: Symbols of each user's report.
     """
 
-    error: Float32[np.ndarray, " users"]
-    symbols: Int64[np.ndarray, "users symbols"]
+    error: Float32[np.ndarray, " _"]
+    symbols: Int64[np.ndarray, "_ _"]
 
 
 class Task(NamedTuple):
@@ -120,23 +120,32 @@ class Desk(NamedTuple):
     """
 
     zone: int
-    real: Float32[np.ndarray, "rank size"]
-    imaginary: Float32[np.ndarray, "rank size"]
-    inside: Float32[np.ndarray, "2 rank"]
+    real: Float32[np.ndarray, "_ _"]
+    imaginary: Float32[np.ndarray, "_ _"]
+    inside: Float32[np.ndarray, "_ _"]
     continuous: Found
     rounded: Found
-    left: Float32[np.ndarray, "2 size"]
-    weights: Float32[np.ndarray, "2 chosen"]
-    wave: Float32[np.ndarray, " size"]
-    symbols: Int64[np.ndarray, " symbols"]
-    likes: Int64[np.ndarray, " few"]
-    spare: Int64[np.ndarray, "few known_and_none"]
-    which: Int64[np.ndarray, "few most"]
-    beside: Float64[np.ndarray, " few"]
+    left: Float32[np.ndarray, "_ _"]
+    weights: Float32[np.ndarray, "_ _"]
+    wave: Float32[np.ndarray, " _"]
+    symbols: Int64[np.ndarray, " _"]
+    likes: Int64[np.ndarray, " _"]
+    spare: Int64[np.ndarray, "_ _"]
+    which: Int64[np.ndarray, "_ _"]
+    beside: Float64[np.ndarray, " _"]
 
 
 @compiled(divisions_checked=False)
-def search(task, x, users, likes, zone, real, imaginary, best):
+def search(
+    task: Task,
+    x: np.ndarray,
+    users: np.ndarray,
+    likes: np.ndarray,
+    zone: Any,
+    real: np.ndarray,
+    imaginary: np.ndarray,
+    best: Best,
+) -> None:
     """Improve the best reports of some users by reports of one zone, or of none.
 
     Args:
@@ -166,7 +175,7 @@ def search(task, x, users, likes, zone, real, imaginary, best):
 
 
 @compiled(divisions_checked=False)
-def resolve(task, x, places, gains):
+def resolve(task: Task, x: np.ndarray, places: np.ndarray, gains: np.ndarray) -> None:
     """Write the paths of matrices, without any zone.
 
     Args:
@@ -186,7 +195,7 @@ def resolve(task, x, places, gains):
 
 
 @compiled(divisions_checked=False)
-def _desk(task, zone, real, imaginary, paths, symbols):
+def _desk(task: Task, zone: Any, real: np.ndarray, imaginary: np.ndarray, paths: Any, symbols: np.ndarray) -> Any:
     """Room for the search of one zone."""
     rank, size = real.shape
     taps, beams = task.grid.delays.shape[1], task.grid.angles.shape[1]
@@ -209,7 +218,7 @@ def _desk(task, zone, real, imaginary, paths, symbols):
 
 
 @compiled(divisions_checked=False)
-def _look(task, desk, own, paths):
+def _look(task: Task, desk: Desk, own: np.ndarray, paths: Any) -> None:
     """Find one more path in what is left, look at all paths again, and take them off."""
     grid, found, left = task.grid, desk.continuous, desk.left
     chosen, last = desk.weights.shape[1], paths - 1
@@ -242,7 +251,7 @@ def _look(task, desk, own, paths):
 
 
 @compiled(divisions_checked=False)
-def _descend(task, desk, own, paths, step, best, user):
+def _descend(task: Task, desk: Desk, own: np.ndarray, paths: Any, step: Any, best: Best, user: Any) -> Any:
     """Try steps around the one that was best with fewer paths; returned is the best one."""
     error = _try(task, desk, own, paths, step, best, user)
     at = step
@@ -262,7 +271,7 @@ def _descend(task, desk, own, paths, step, best, user):
 
 
 @compiled(divisions_checked=False)
-def _try(task, desk, own, paths, step, best, user):
+def _try(task: Task, desk: Desk, own: np.ndarray, paths: Any, step: Any, best: Best, user: Any) -> Any:
     """Round the paths and the coefficients of one report; returned is its error, infinite where the bits do not do."""
     rank, rounded, symbols = len(desk.real), desk.rounded, desk.symbols
     bits = task.prices.steps[step] + task.prices.zones[desk.zone] + task.prices.paths[0 if rank else 1, paths]
@@ -292,7 +301,7 @@ def _try(task, desk, own, paths, step, best, user):
 
 
 @compiled(divisions_checked=False)
-def _round_places(task, paths, step, desk, symbols):
+def _round_places(task: Task, paths: Any, step: Any, desk: Desk, symbols: np.ndarray) -> Any:
     """Round delay and angle of the paths, the strongest first; returned are the bits of all that is said of them."""
     prices, size, found, rounded = task.prices, step_of(step), desk.continuous, desk.rounded
     known = task.tables.references.shape[1]
@@ -334,7 +343,7 @@ def _round_places(task, paths, step, desk, symbols):
 
 
 @compiled(divisions_checked=False)
-def _beside(task, like, path, symbols, left, freely):
+def _beside(task: Task, like: Any, path: Any, symbols: np.ndarray, left: np.ndarray, freely: Any) -> Any:
     """Bits of a place beside that path of a reference that makes it cheapest, or beside none."""
     tables, known, cells = task.tables, task.tables.references.shape[1], cells_of(symbols[0])
     total = np.log2(weights_of(tables, like, path, left) + 0.0)
@@ -358,7 +367,7 @@ def _beside(task, like, path, symbols, left, freely):
 
 
 @compiled(divisions_checked=False)
-def _strongest_first(gain, paths):
+def _strongest_first(gain: np.ndarray, paths: Any) -> Any:
     """Numbers of the paths by falling gain."""
     order = np.zeros(paths, np.int64)
     for path in range(paths):
@@ -371,7 +380,7 @@ def _strongest_first(gain, paths):
 
 
 @compiled(divisions_checked=False)
-def _round_gains(paths, step, rounded, symbols):
+def _round_gains(paths: Any, step: Any, rounded: Found, symbols: np.ndarray) -> None:
     """Round the phases one after another; the gains that follow make up for it."""
     size = step_of(step)
     for path in range(paths):
@@ -385,7 +394,7 @@ def _round_gains(paths, step, rounded, symbols):
 
 
 @compiled(divisions_checked=False)
-def _round_coefficients(task, desk, paths, step, bits, error):
+def _round_coefficients(task: Task, desk: Desk, paths: Any, step: Any, bits: Any, error: Any) -> Any:
     """Round the zone's coefficients, and keep as many as give the least error within the bits."""
     tables, prices, size = task.tables, task.prices, step_of(step)
     zone, inside, rounded, symbols = desk.zone, desk.inside, desk.rounded, desk.symbols

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class Waves:
 
 
 @compiled(divisions_checked=False)
-def kernel(place, size, value, slope, curve):
+def kernel(place: Any, size: Any, value: np.ndarray, slope: np.ndarray, curve: np.ndarray) -> None:
     """Write ``f_size(n - place)`` for n = 0, 1, ... and its first two derivatives by `place`."""
     turn = math.pi / size
     whole = math.floor(place + 0.5)
