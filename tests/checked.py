@@ -26,6 +26,12 @@ SKIPPED = (
     "sitetwin.channel.numerics.dirichlet",
     "sitetwin.channel.numerics.kernels",
     "sitetwin.channel.numerics.products",
+    "sitetwin.learn.csi.hybrid.paths",
+    "sitetwin.learn.csi.hybrid.range_coder",
+    "sitetwin.learn.csi.hybrid.references",
+    "sitetwin.learn.csi.hybrid.report",
+    "sitetwin.learn.csi.hybrid.search",
+    "sitetwin.learn.csi.hybrid.waves",
     "sitetwin.link.kernels",
     "sitetwin.rays.specular.discovery",
 )
