@@ -248,7 +248,7 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
     np.add.at(kept, (symbols[within, PATHS], symbols[within, KEPT]), 1.0)
     kept += kept.sum(axis=0) * (4 / max(within.sum(), 4))
     kernel_ = np.array([1, 2, 3, 2, 1]) / 9
-    kept = np.apply_along_axis(lambda row: np.convolve(row, kernel_, "same") + 1e-3, 1, kept)
+    kept = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 2), kernel_, "valid") + 1e-3, 1, kept)
     zones = np.diff(t.zones).astype(np.float64)
     zones = zones / zones[:-1].sum() * (1 - bare.mean()) if count else zones
     zones[-1] = max(bare.mean(), 0.005) if count else 1.0
