@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 _LANES = 16  # output channels that are computed together
 _MOST_COLUMNS = 4  # more columns make kernels wide: the zeros in them cost more than the lanes gain
@@ -58,7 +59,7 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         turned = weight.flip(2, 3).transpose(0, 1).contiguous()
         of_input = _stepping(gradient, turned, None) if ctx.needs_input_grad[0] else None
-        of_weight = nn.grad.conv2d_weight(x, weight.shape, gradient, padding=weight.shape[2] // 2)
+        of_weight = conv2d_weight(x, weight.shape, gradient, padding=weight.shape[2] // 2)
         return of_input, of_weight, gradient.sum((0, 2, 3))
 
 
