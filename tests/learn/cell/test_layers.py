@@ -93,3 +93,6 @@ def test_a_layer_of_nobody_is_refused(h):
     assert given.silent.tolist() == [False, True] * 6
     with pytest.raises(SiteTwinError, match="layer 2 of all users is zero"):
         evaluate_layers(codec, given, 2)
+    for layers in (5, 0):
+        with pytest.raises(SiteTwinError, match=rf"12 channels are not those of users with {layers} layers each"):
+            evaluate_layers(codec, given, layers)

@@ -81,8 +81,14 @@ def evaluate_layers(codec: CellCodec, given: CellMatrices, layers: int) -> list[
         For each layer its users, NMSE in dB and squared cosine similarity over the subcarriers.
 
     Raises:
-        SiteTwinError: A layer is that of no user, or of one user again and again.
+        SiteTwinError: The rows are not those of so many layers; or a layer is that of no user, or of one user again and
+            again.
     """
+    if layers < 1 or len(given.silent) % layers:
+        raise SiteTwinError(
+            f"{len(given.silent)} channels are not those of users with {layers} layers each; give all that "
+            "layer_channels made, and its number of layers"
+        )
     layer = torch.arange(len(given.silent))[torch.from_numpy(~given.silent)] % layers
     told: list[dict[str, float | int]] = []
     for number in range(layers):
