@@ -31,7 +31,9 @@ class UpkeepChoices:
     rounds: Annotated[
         int, typer.Option(min=1, help="Most updates after one alarm; one that is no better ends them.")
     ] = 1
-    error_bits: Annotated[int, typer.Option(min=1, max=8, help="Bits in which a user reports its error.")] = 4
+    error_bits: Annotated[
+        int, typer.Option(min=2, max=8, help="Bits in which a user reports its error, from -30 to -2 dB.")
+    ] = 4
 
 
 @takes_groups
@@ -72,7 +74,7 @@ def monitor(
             known,
             MonitorSettings(
                 reports_between_false_alarms=upkeep.false_alarms,
-                levels=ErrorLevels(upkeep.error_bits),
+                levels=ErrorLevels.spanning(upkeep.error_bits),
                 keep=upkeep.keep,
                 check=upkeep.check,
                 rounds=upkeep.rounds,

@@ -96,6 +96,14 @@ def test_levels_ascend_with_the_error(bits, lowest, step, errors):
     assert np.array_equal(inner, np.arange(levels.count))
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_few_bits_tell_the_same_range_of_errors(bits):
+    levels = ErrorLevels.spanning(bits)
+    assert levels.edges_db[[0, -1]] == pytest.approx([-30, -2])
+    assert levels.of(np.array([10**-3.1, 10**-0.1])).tolist() == [0, levels.count - 1]
+    assert bits != 4 or levels == ErrorLevels()
+
+
 # The maintenance loop
 
 
@@ -243,6 +251,8 @@ def test_a_monitor_goes_on_from_its_file_as_if_it_had_not_stopped(poor, tmp_path
         (lambda m: MonitorSettings(reports_between_false_alarms=0.5), "0.5 reports are to pass"),
         (lambda m: ErrorLevels(0), "in 1 to 8 bits, not 0"),
         (lambda m: ErrorLevels(4, -30, 0.0), "and a positive width"),
+        (lambda m: ErrorLevels.spanning(1), "need two bits or more, not 1"),
+        (lambda m: ErrorLevels.spanning(4, -2, -30), "and a positive width"),
         (lambda m: MonitorSettings(seed=-1), "seed -1"),
         (lambda m: ChangeDetector(1), "from two levels on"),
         (lambda m: CodecMonitor(CellCodec()), "not fitted yet"),

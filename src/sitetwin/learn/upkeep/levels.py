@@ -39,6 +39,22 @@ class ErrorLevels:
                 f"most {_FARTHEST_DB:g} dB, and a positive width"
             )
 
+    @classmethod
+    def spanning(cls, bits: int, lowest_db: float = -30.0, highest_db: float = -2.0) -> ErrorLevels:
+        """Levels whose edges reach from one NMSE to another, however many bits tell them.
+
+        Args:
+            bits: Bits that a user adds to a report, two or more.
+            lowest_db: The lowest edge, dB.
+            highest_db: The highest edge, dB.
+
+        Raises:
+            SiteTwinError: There are fewer than two edges, or the highest is not above the lowest.
+        """
+        if bits < 2:
+            raise SiteTwinError(f"levels from one error to another need two bits or more, not {bits}")
+        return cls(bits, lowest_db, (highest_db - lowest_db) / (2**bits - 2))
+
     @property
     def count(self) -> int:
         """Number of levels."""
