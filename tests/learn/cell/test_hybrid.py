@@ -1,5 +1,6 @@
 """Reports of zones, free paths and coefficients: laws of their bits, their errors and their refusals."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -9,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from tests.learn.cell.conftest import AXES, GRID, LINK
 
-from sitetwin.channel import Radio
+from sitetwin.channel import AntennaArray, Radio
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import CellCodec, CellLink, Reports, nmse
+from sitetwin.learn.cell.codec_file import content_hash
 from sitetwin.learn.cell.hybrid_coder import HybridCoder
-from sitetwin.learn.csi.hybrid.frequencies import cumulative, lengths
+from sitetwin.learn.csi.hybrid.fitting import fit_model
+from sitetwin.learn.csi.hybrid.frequencies import coefficient_tables, cumulative, lengths
+from sitetwin.learn.csi.hybrid.model import HybridConfig
 from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
-from sitetwin.learn.csi.hybrid.references import Pose, placed, resolved, together
+from sitetwin.learn.csi.hybrid.references import Pose, placed, resolved, together, turned
+from sitetwin.learn.csi.hybrid.report import LARGEST, STEPS, top_of
 from sitetwin.learn.csi.hybrid.waves import Waves, kernel
 
 METHODS = ("hybrid", "hybrid-light", "klt-entropy", "paths")
@@ -198,17 +203,79 @@ def test_too_few_bits_and_planar_arrays_are_refused(channels):
         CellCodec("hybrid").fit(channels, axes=AXES, link=planar)
 
 
-def test_tables_of_a_file_are_checked(codecs, tmp_path):
-    coder = codecs["hybrid"].coder
-    wrong = coder.model.tables.places.copy()
-    wrong[5] = wrong[4]
-    model = dataclasses.replace(coder.model, tables=coder.model.tables._replace(places=wrong))
-    codec = CellCodec.__new__(CellCodec)
-    codec.__dict__.update(codecs["hybrid"].__dict__)
-    codec._coder = HybridCoder(model, coder.twin, coder.measured)
-    from sitetwin.learn.cell.codec_file import content_hash
+def altered(codec, model, path):
+    """A file of the codec with another model, whose hash is right."""
+    other = copy.copy(codec)
+    other._coder = HybridCoder(model, codec.coder.twin, codec.coder.measured)
+    other._hash = content_hash(*other._content())
+    other.save(path)
+    return path
 
-    codec._hash = content_hash(*codec._content())
-    codec.save(tmp_path / "wrong.codec")
+
+def test_tables_of_a_file_are_checked(codecs, tmp_path):
+    model = codecs["hybrid"].coder.model
+    wrong = model.tables.places.copy()
+    wrong[5] = wrong[4]
+    model = dataclasses.replace(model, tables=model.tables._replace(places=wrong))
     with pytest.raises(SiteTwinError, match=r"the frequencies places are none"):
-        CellCodec.load(tmp_path / "wrong.codec")
+        CellCodec.load(altered(codecs["hybrid"], model, tmp_path / "wrong.codec"))
+
+
+@pytest.mark.parametrize(
+    ("config", "waves", "why"),
+    [
+        ({"members": 0}, {}, "its settings are out of range"),
+        ({"floor": 0.0}, {}, "its settings are out of range"),
+        ({"zones": -1}, {}, "its settings are out of range"),
+        ({}, {"spacing": 0.0}, "its settings are out of range"),
+        ({}, {"subcarriers": 1 << 30}, "its taps are not those of its subcarriers"),
+        ({}, {"first_tap": 1000}, "its taps are not those of its subcarriers"),
+    ],
+)
+def test_settings_of_a_file_are_checked(codecs, tmp_path, config, waves, why):
+    model = codecs["paths"].coder.model
+    there = {"config": (model.config, config), "waves": (model.waves, waves)}
+    model = dataclasses.replace(model, **{name: dataclasses.replace(one, **new) for name, (one, new) in there.items()})
+    with pytest.raises(SiteTwinError, match=why):
+        CellCodec.load(altered(codecs["paths"], model, tmp_path / "wrong.codec"))
+
+
+def test_frequencies_that_another_machine_or_version_computes_are_refused(codecs, tmp_path, monkeypatch):
+    codecs["paths"].save(tmp_path / "a.codec")
+    edges, points = coefficient_tables()
+    edges[3, 100] += 1
+    monkeypatch.setattr("sitetwin.learn.csi.hybrid.model.coefficient_tables", lambda: (edges, points))
+    with pytest.raises(SiteTwinError, match=r"this version or machine computes other frequencies"):
+        CellCodec.load(tmp_path / "a.codec")
+
+
+def test_the_largest_amplitude_is_known_by_whole_numbers():
+    for step in range(STEPS):
+        most = int(top_of(step))
+        assert most == LARGEST or (most - 1) ** 4 <= 81 * 2**step < most**4
+
+
+def test_reports_and_grids_beyond_what_a_file_may_hold_are_refused(channels):
+    with pytest.raises(SiteTwinError, match=r"at most 16,384 bits, and 20,000 were asked for"):
+        CellCodec("paths", bits=20_000).fit(channels, axes=AXES, link=LINK)
+    with pytest.raises(SiteTwinError, match=r"2048 delay taps of 128 beams are too many places for paths"):
+        fit_model(HybridConfig(), Waves(2048, 128, 4096, 0), 96, torch.zeros(1, 1, 1) + 0j, torch.Generator())
+
+
+@settings(deadline=None, max_examples=50)
+@given(spacing=some.floats(0.2, 0.6), angle=some.floats(-0.9, 0.9))
+def test_beams_of_a_turned_array_follow_its_spacing(spacing, angle):
+    def beam(direction):
+        return 8 + 16 * spacing * np.sin(direction)
+
+    found = turned(Waves(12, 16, 64, 0, spacing), np.array([beam(angle)]), 1e-4)[0]
+    assert found - beam(angle) == pytest.approx(beam(angle + 1e-4) - beam(angle), abs=2e-7)
+
+
+@pytest.mark.parametrize(("spacing", "posed"), [(0.4, True), (0.5, True), (1.0, False)])
+def test_a_heading_is_told_where_beams_tell_directions(channels, others, spacing, posed, monkeypatch):
+    monkeypatch.setattr("sitetwin.learn.csi.hybrid.fitting.pose_of", lambda *_: Pose(0.01, 0.1))
+    link = CellLink.of_radio(Radio(AntennaArray.ula(16, spacing=spacing)), GRID, taps=12)
+    codec = CellCodec("hybrid-light", bits=96).fit(channels[:60], axes=AXES, link=link)
+    assert codec.coder.model.waves.spacing == spacing
+    assert codec.update(others[:20], 10, "random", axes=AXES).facts()["turn_deg"] == (0.573 if posed else 0)

@@ -139,12 +139,13 @@ def hybrid_fit(name: str, **changes: Any) -> Callable[..., CellCoder]:
 
     def fit(x: Tensor, bits: int, rng: torch.Generator, link: CellLink) -> CellCoder:
         rows, columns = link.array["rows_columns"]
+        spacing = float(link.array["row_column_spacing_wavelengths"][1])
         if rows != 1 or len(link.array["port_slants_deg"]) != 1:
             raise SiteTwinError(
                 f"the method '{name}' knows linear arrays of one polarisation, and this one is {link.array_name}; "
                 "choose the method klt"
             )
-        waves = Waves(link.taps, columns, link.subcarriers, link.first_tap)
+        waves = Waves(link.taps, columns, link.subcarriers, link.first_tap, spacing)
         model = fit_model(config, waves, bits, x, rng)
         return HybridCoder(model, x if config.learned else x[:0], x[:0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.csi.hybrid.frequencies import cumulative
-from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel, first_tables, learned
+from sitetwin.learn.csi.hybrid.model import MOST_BITS, HybridConfig, HybridModel, first_tables, learned
+from sitetwin.learn.csi.hybrid.range_coder import TOTAL
 from sitetwin.learn.csi.hybrid.references import (
     KNOWN,
     PathList,
@@ -23,6 +25,7 @@ from sitetwin.learn.csi.hybrid.references import (
     table_of,
     together,
 )
+from sitetwin.learn.csi.hybrid.search import SPARE
 from sitetwin.learn.csi.hybrid.waves import Waves
 from sitetwin.learn.csi.hybrid.zones import Zones, fit_zones
 
@@ -31,6 +34,7 @@ _SHARE = 0.1
 _WEIGHT = 3.0  # of a measured matrix against one of the twin
 NO_REFERENCES = np.zeros((0, KNOWN, 2), np.int64)
 
+_WIDEST_SPACING = 0.6  # wavelengths; a beam of a wider array is that of several directions, and tells no heading
 _TURN_LEFT = 0.002  # rad, of a heading that was estimated
 _HEARD = 0.5  # share of the measured matrices among those whose reports are counted, over the twin's
 _MOST_REFERENCES = 1 << 18
@@ -58,8 +62,14 @@ def fit_model(
         rng: Source of all random numbers.
 
     Raises:
-        SiteTwinError: The bits are too few for any report.
+        SiteTwinError: The bits are too few for any report, or too many; or the grid is too large.
     """
+    if bits > MOST_BITS:
+        raise SiteTwinError(f"a report of this method has at most {MOST_BITS:,} bits, and {bits:,} were asked for")
+    if waves.delay_bins * waves.angle_bins > TOTAL // 2:
+        raise SiteTwinError(
+            f"{waves.taps} delay taps of {waves.beams} beams are too many places for paths; keep fewer taps"
+        )
     if not config.learned:
         zones = _none(waves)
         return _checked(HybridModel(config, waves, bits, zones, first_tables(config, waves, zones, NO_REFERENCES)))
@@ -76,13 +86,14 @@ def updated_model(
     waves = model.waves
     theirs = resolved(model.task, waves, waves.turned(twin))
     ours = resolved(model.task, waves, waves.turned(measured))
-    pose = pose_of(waves, theirs, ours) if model.config.posed else Pose()
+    posed = model.config.posed and waves.spacing <= _WIDEST_SPACING
+    pose = pose_of(waves, theirs, ours) if posed else Pose()
     moved = PathList(placed(waves, theirs.places, pose), theirs.gains, theirs.left)
     x = waves.turned_back(together(waves, moved))
     x = torch.cat([x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True), measured])
     w = torch.cat([torch.ones(len(twin)), torch.full((len(measured),), _WEIGHT)])
     delay, angle, turn, gain, elsewhere = model.config.errors
-    errors = (delay, angle, _TURN_LEFT if model.config.posed else turn, gain, elsewhere)
+    errors = (delay, angle, _TURN_LEFT if posed else turn, gain, elsewhere)
     return _fitted(model.config, waves, model.bits, x, w, measured, errors, rng), pose
 
 
@@ -157,8 +168,9 @@ def _checked(model: HybridModel) -> HybridModel:
     Raises:
         SiteTwinError: They cannot.
     """
-    if model.least_bits > model.bits:
+    least = model.least_bits + SPARE
+    if least > model.bits:
         raise SiteTwinError(
-            f"{model.bits} bits are too few for a report of this method; give at least {int(model.least_bits) + 1}"
+            f"{model.bits} bits are too few for a report of this method; give at least {math.ceil(least)}"
         )
     return model

@@ -47,6 +47,9 @@ from sitetwin.learn.csi.hybrid.zones import Zones
 MOST_WEIGHT = 1 << 16
 """Largest sum of the weights of a reference's paths: far below the frequencies' total, so that each has a share."""
 
+MOST_BITS = 1 << 14
+"""Most bits of a report, far more than paths and coefficients fill."""
+
 _FEW = 30  # offsets that say nothing of their spread
 
 

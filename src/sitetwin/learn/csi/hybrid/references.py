@@ -110,9 +110,9 @@ def turned(
     waves: Waves, angles: Float64[np.ndarray, "*paths"], turn: Float64[np.ndarray, "*turns"] | float
 ) -> np.ndarray:
     """Angles in beams, as an array sees them that is turned by so many rad; paths come from before it."""
-    half = waves.beams / 2
-    sine = np.clip((angles - waves.beams // 2) / half, -1, 1)
-    return angles + half * np.sqrt(1 - sine**2) * turn
+    across = waves.beams * waves.spacing  # beams between the array's normal and its line
+    sine = np.clip((angles - waves.beams // 2) / across, -1, 1)
+    return angles + across * np.sqrt(1 - sine**2) * turn
 
 
 def pose_of(waves: Waves, twin: PathList, measured: PathList) -> Pose:

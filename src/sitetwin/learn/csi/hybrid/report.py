@@ -5,6 +5,7 @@ and the coefficients of the zone. The amplitude of a path is a whole number of s
 delay, angle and phase told: each adds about as much error as a coefficient's rounding.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,9 @@ NOWHERE = -(1 << 30)
 """Place of a reference's path that is none."""
 
 _FINE, _PHASES = 14, 100  # sixteenths: cells of a bin and of a turn for each step of amplitude
+
+# 3 * 2^(n / 4) is the unit norm and a half in steps; whole numbers, because both ends choose frequencies by it
+_TOPS = np.array([min(LARGEST, math.isqrt(math.isqrt(81 << n)) + 1) for n in range(STEPS)])
 
 
 class Tables(NamedTuple):
@@ -91,7 +95,7 @@ def step_of(number: Any) -> Any:
 @compiled(divisions_checked=False)
 def top_of(number: Any) -> Any:
     """Largest amplitude in steps: a path has no more than the unit norm, or little more beside another one."""
-    return min(LARGEST, int(1.5 / step_of(number)) + 1)
+    return _TOPS[number]
 
 
 @compiled(divisions_checked=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,10 +14,10 @@ from torch import Tensor
 
 from sitetwin.learn.csi.hybrid.fitting import NO_REFERENCES
 from sitetwin.learn.csi.hybrid.frequencies import RATIOS, amplitude_tables
-from sitetwin.learn.csi.hybrid.model import MOST_WEIGHT, HybridConfig, HybridModel, first_tables
+from sitetwin.learn.csi.hybrid.model import MOST_BITS, MOST_WEIGHT, HybridConfig, HybridModel, first_tables
 from sitetwin.learn.csi.hybrid.range_coder import TOTAL
 from sitetwin.learn.csi.hybrid.references import KNOWN
-from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS
+from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS, Tables
 from sitetwin.learn.csi.hybrid.waves import Waves
 from sitetwin.learn.csi.hybrid.zones import Zones
 from sitetwin.learn.model_files import ModelFile
@@ -23,13 +25,13 @@ from sitetwin.learn.model_files import ModelFile
 _EDGES = ("steps", "zones", "paths", "kept", "places", "likes")  # cumulative frequencies
 _OTHERS = ("references", "which", "ratios", "spreads", "levels", "shifts")
 _SUMS = {"which": MOST_WEIGHT, "ratios": 1 << 32}
-_MOST = {"bits": 1 << 14, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
+_MOST = {"bits": MOST_BITS, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
 
 
 def parameters_of(model: HybridModel) -> dict[str, Any]:
     """Parameters, JSON-serialisable."""
-    waves = {"subcarriers": model.waves.subcarriers, "first_tap": model.waves.first_tap}
-    return {"config": asdict(model.config), "bits": model.bits, **waves}
+    waves = {name: getattr(model.waves, name) for name in ("subcarriers", "first_tap", "spacing")}
+    return {"config": asdict(model.config), "bits": model.bits, **waves, "frequencies": _digest(model.tables)}
 
 
 def arrays_of(model: HybridModel) -> Mapping[str, Tensor]:
@@ -54,11 +56,14 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
     config = file.parameter("config", HybridConfig)
     bits, subcarriers, first = (file.parameter(name, int) for name in ("bits", "subcarriers", "first_tap"))
     sizes = {**{name: getattr(config, name) for name in ("paths", "rank", "chosen", "candidates")}, "bits": bits}
+    spacing = file.parameter("spacing", float)
     if any(not 0 <= size <= _MOST[name] for name, size in sizes.items()) or min(bits, config.candidates) < 1:
         raise file.refusal("its sizes are out of range")
-    if not (max(shape) <= subcarriers <= _MOST["subcarriers"] and abs(first) <= subcarriers) and shape[0] > subcarriers:
+    if not (config.zones >= 0 and config.members >= 1 and 0 < config.floor < 1 and 0 < spacing < math.inf):
+        raise file.refusal("its settings are out of range")
+    if not (shape[0] <= subcarriers <= _MOST["subcarriers"] and abs(first) <= subcarriers):
         raise file.refusal("its taps are not those of its subcarriers")
-    waves = Waves(*shape, subcarriers, first)
+    waves = Waves(*shape, subcarriers, first, spacing)
     zones = Zones(
         file.array("front", "size front", torch.complex64),
         file.array("bases", "zones front rank", torch.complex64),
@@ -101,4 +106,14 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
     known: dict[str, Any] = {name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
     tables = first_tables(config, waves, zones, NO_REFERENCES)._replace(**known)
     tables = tables._replace(amplitudes=amplitude_tables(tables.ratios))
+    if _digest(tables) != file.parameter("frequencies", str):
+        raise file.refusal("this version or machine computes other frequencies than those it was fitted with")
     return HybridModel(config, waves, bits, zones, tables)
+
+
+def _digest(tables: Tables) -> str:
+    """SHA-256 of the frequencies that each end computes by itself: reports of other ones would be misread."""
+    digest = hashlib.sha256()
+    for one in (tables.coefficients, tables.amplitudes, tables.finer):
+        digest.update(np.ascontiguousarray(one, dtype="<i8").tobytes())
+    return digest.hexdigest()

@@ -34,12 +34,14 @@ class Waves:
         beams: Beams M, as many as antennas.
         subcarriers: Subcarriers K.
         first_tap: Index of the first tap.
+        spacing: Spacing of the antennas, wavelengths.
     """
 
     taps: int
     beams: int
     subcarriers: int
     first_tap: int
+    spacing: float = 0.5
 
     @property
     def delay_bins(self) -> int:
