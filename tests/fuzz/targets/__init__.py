@@ -34,7 +34,9 @@ READERS: dict[str, str] = {
     "measured.reported_errors": "reported-errors",
     "rays.referee.insite_paths": "insite-paths",
     "report.beams.released": "published-curves",
+    "report.csi.paper": "csi-network",
     "report.csi.results": "csi-study",
+    "studies.csi.networks": "csi-matrices",
     "site.importers.blocks": "insite",
     "site.importers.gltf": "gltf",
     "site.importers.gltf_nodes": "gltf",
@@ -82,6 +84,7 @@ ELSEWHERE = {
     "store.files": "tests/store",
     "store.groups": "tests/store",
     "store.tiles": "tests/store",
+    "vision.worlds.sums": "tests/vision/test_worlds.py",  # sums of one's own recording
     "vision.models.fetching": "tests/vision",  # packages whose checksums are pinned
     "vision.networks.tfjs": "tests/vision",
     "studies.beams.study": "tests/studies",  # the site's own files, hashed
