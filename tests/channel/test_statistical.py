@@ -82,6 +82,8 @@ def test_what_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         st.statistical_channels("rma", carrier_hz=3.5e9)
     with pytest.raises(SiteTwinError, match="0 users"):
         st.statistical_channels("umi", 0, carrier_hz=3.5e9)
+    with pytest.raises(SiteTwinError, match="seed -1 is negative"):
+        st.statistical_channels("umi", 2, -1, carrier_hz=3.5e9)
     with pytest.raises(SiteTwinError, match="season says nothing"):
         st.statistical_channels("umi", carrier_hz=3.5e9, season="winter")
     with pytest.raises(SiteTwinError, match="cfr or delay-angle"):

@@ -56,3 +56,7 @@ def test_what_makes_no_sweep_is_refused(network) -> None:
         refine_by_validation(network, x[:1], torch.Generator())
     with pytest.raises(SiteTwinError, match="between 0 and 1"):
         refine_by_validation(network, x, torch.Generator(), held_out_share=1.0)
+    with pytest.raises(SiteTwinError, match="without rehearsal"):
+        refine_by_validation(network, x, torch.Generator(), RefinementConfig())
+    with pytest.raises(SiteTwinError, match="at least one repeat"):
+        refine_by_validation(network, x, torch.Generator(), replace(NAIVE, repeats=0))

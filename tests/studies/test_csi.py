@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from sitetwin.studies.csi.data import delay_angle_matrices, kept_energy, source_
 from sitetwin.studies.csi.headline import headline
 from sitetwin.studies.csi.registry import ADAPTIVE, CSINET, HEADLINE_CASE, KLT, Plan
 from sitetwin.studies.csi.summary import estimate
-from sitetwin.studies.csi.worlds import Worlds, build_worlds
+from sitetwin.studies.csi.worlds import World, Worlds, build_worlds
 
 STREET = Cell(
     scene="simple_street_canyon",
@@ -257,6 +258,14 @@ def test_one_seed_ends_in_results(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert "dB, one seed)" in results["headline"]["text"]
     assert all(row["difference_db"]["kind"] == "bootstrap over blocks" for row in results["paired"])
+
+
+def test_a_world_with_too_few_users_for_the_training_sets_is_refused() -> None:
+    """Curves say how many matrices a codec saw: fewer are never taken in their place."""
+    world = object.__new__(World)
+    vars(world).update(key="wrong_site", paths=SimpleNamespace(counts=np.arange(50) % 2), other_paths=None)
+    with pytest.raises(SiteTwinError, match=r"'wrong_site' has 25 users with a path .* asks for"):
+        source_set(small_study(), world, 0)
 
 
 def test_the_headline_must_be_among_the_cases() -> None:

@@ -1,22 +1,32 @@
 """The study of rates: laws of its figures, its configuration, and a small canyon from end to end."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import CsiSet
 from sitetwin.report import rates_sentences, rates_table, write_rates_report
 from sitetwin.studies import rates_study, run_rates_study
 from sitetwin.studies.csi.config import Cell
-from sitetwin.studies.rates.config import TWIN
+from sitetwin.studies.rates import study as rates
+from sitetwin.studies.rates.config import TARGET, TWIN, RatesStudy
+from sitetwin.studies.rates.opponents import Opponent
 from sitetwin.studies.rates.results import SCHEMA, RatesResults, read_rates_results
 from sitetwin.studies.rates.scores import beam_loss_db, noisy, user_scores, zero_forcing_share
 from sitetwin.studies.rates.summary import pairs, table, worth
 from sitetwin.studies.records import as_document, checked_record
 
 TAPS, BEAMS = 8, 16
+
+
+def _cell(users: int, seed: int) -> torch.Tensor:
+    """Matrices of the size of the study's link."""
+    x = torch.randn(users, 32, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed))
+    return x / x.flatten(1).norm(dim=1)[:, None, None]
 
 
 def _matrices(users: int, seed: int = 0) -> torch.Tensor:
@@ -164,6 +174,12 @@ def test_the_page_says_what_it_must(tmp_path) -> None:
         write_rates_report(tmp_path)
 
 
+def test_groups_larger_than_the_test_users_are_refused() -> None:
+    study = rates_study("quick")
+    with pytest.raises(ValueError, match="zero-forcing to 2000 users at once"):
+        RatesStudy(profile="quick", csi=study.csi, groups=2000)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -171,6 +187,7 @@ def test_the_page_says_what_it_must(tmp_path) -> None:
         ({"methods": ("klt", "klt")}, "one twice"),
         ({"sources": ("moon",)}, "no source 'moon'"),
         ({"bits": (100,)}, "takes multiples of 32 bits"),
+        ({"bits": (64, 64)}, "stands twice"),
         ({"seeds": 0}, "0 seeds"),
         ({"profile": "huge"}, "no profile 'huge'"),
     ],
@@ -178,6 +195,59 @@ def test_the_page_says_what_it_must(tmp_path) -> None:
 def test_what_is_no_study_is_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(SiteTwinError, match=said):
         rates_study(**{"profile": "quick", **given})
+
+
+def _seed_run(sources: tuple[str, ...], methods: tuple[str, ...]) -> rates._SeedRun:
+    """A run on random matrices of two cases, beside no other world."""
+    study = rates_study("quick", seeds=2, bits=(64,), methods=methods, sources=sources)
+    run = object.__new__(rates._SeedRun)
+    run.study, run.seed, run.seconds, run.shared = study, 0, {}, {}
+    run.cases = {
+        case: SimpleNamespace(train=_set(_cell(6, k)), test=_set(_cell(9, 7 + k)))
+        for k, case in enumerate(study.csi.evaluation.cases)
+    }
+    return run
+
+
+def _set(x: torch.Tensor) -> CsiSet:
+    return CsiSet(x, torch.ones(len(x)), torch.zeros(len(x)), "corner")
+
+
+def test_codecs_of_a_target_are_tested_on_their_own_case_alone(monkeypatch) -> None:
+    """Training users of one case are test users of another: each codec of a target serves one case, once."""
+    run = _seed_run((TARGET,), ("lookup", "omp"))
+    seen = []
+    monkeypatch.setattr(rates, "opponents", lambda study, sources, seed, methods: seen.append(sources) or [])
+    run.found(lambda share: None)
+    for (case, data), sources in zip(list(run.cases.items()) * 2, seen, strict=True):
+        assert sources[TARGET] is data.train.x or torch.equal(sources[TARGET], data.train.x), case
+    tested = [cases for method in run.study.methods for _, cases in run._trainings(method)]
+    assert tested == [[case] for case in run.cases] * 2
+    run.shared = {TWIN: _cell(6, 5)}
+    assert [cases for _, cases in run._trainings("omp")] == [list(run.cases)]
+    assert [cases for _, cases in run._trainings("lookup")] == [list(run.cases), *([case] for case in run.cases)]
+
+
+def test_batches_do_not_decide_which_users_zero_forcing_serves_together(monkeypatch) -> None:
+    run, x = _seed_run((TARGET,), ("lookup",)), _cell(9, 3)
+    blurred = Opponent("blur", TWIN, 8, lambda y: (y.roll(1, 1) + y, 8.0), {})
+    whole, used = run._scores(blurred, x, x)
+    monkeypatch.setattr(rates, "_BATCH", 2)
+    parts, same = run._scores(blurred, x, x)
+    assert used == pytest.approx(same) == 8.0
+    for name, values in whole.items():
+        assert torch.isfinite(values).all()
+        assert torch.allclose(values, parts[name], atol=1e-5)
+
+
+def test_notes_speak_of_what_was_run() -> None:
+    few = " ".join(rates._own_notes(rates_study("quick", methods=("klt",), sources=(TWIN,))))
+    assert "2560 training matrices" in few
+    assert "32 reals" in few
+    for other in ("etype2", "omp", "know no site", "TR 38.901", "epochs"):
+        assert other not in few
+    more = " ".join(rates._own_notes(rates_study("quick", methods=("klt", "omp", "etype2"), sources=(TWIN, "umi"))))
+    assert all(word in more for word in ("etype2", "8 atoms", "know no site", "TR 38.901"))
 
 
 @pytest.mark.slow

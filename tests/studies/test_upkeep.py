@@ -17,7 +17,7 @@ from sitetwin.report import upkeep_tables, write_upkeep_report
 from sitetwin.studies import Cell, UpkeepStudy, run_upkeep_study, upkeep_study
 from sitetwin.studies.csi.config import RadioLink, Trees
 from sitetwin.studies.frame import silent
-from sitetwin.studies.upkeep.config import Leaves, Motion, Turn, Upkeep
+from sitetwin.studies.upkeep.config import Leaves, Motion, Turn, Upkeep, UpkeepStudy
 from sitetwin.studies.upkeep.motion import tracks
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, read_upkeep_results
 from sitetwin.studies.upkeep.world import LeafDays, UpkeepWorld, build_upkeep_world
@@ -165,6 +165,8 @@ def test_tracks_go_straight_on_at_their_speed_and_outdoors(world: UpkeepWorld) -
         (lambda: upkeep_study("quick", methods=("klt", "magic")), "names no methods"),
         (lambda: build_upkeep_world(small_study(test_users=5000), silent), "the study needs 5040"),
         (lambda: Leaves(days=10, fall=5, spring=8), "leaves have to be down before they come back"),
+        (lambda: UpkeepStudy(profile="quick", turn=Turn(day=130)), "on a day of the run"),
+        (lambda: UpkeepStudy(profile="quick", turn=Turn(degrees=0.0)), "the array has to turn"),
     ],
 )
 def test_what_is_refused(what, said: str) -> None:

@@ -64,13 +64,15 @@ def statistical_responses(
         complex64, antennas in the order of the radios.
 
     Raises:
-        SiteTwinError: The model is unknown, ``sionna-no-rt`` is missing, the array has no counterpart there, or the
-            carrier is outside of the model's range.
+        SiteTwinError: The model is unknown, no users or a negative seed are given, ``sionna-no-rt`` is missing, the
+            array has no counterpart there, or the carrier is outside of the model's range.
     """
     if model not in MODELS:
         raise SiteTwinError(f"there is no statistical model '{model}'; choose one of {', '.join(MODELS)}")
     if users < 1:
         raise SiteTwinError(f"{users} users were asked for; draw at least one")
+    if seed < 0:
+        raise SiteTwinError(f"the seed {seed} is negative; give a whole number from 0 on")
     rng = np.random.default_rng([seed, MODELS.index(model)])
     tx, rx = radio.array, (user_radio or Radio()).array
     try:

@@ -147,6 +147,8 @@ def test_too_few_bits_and_foreign_reports_are_refused(x: torch.Tensor) -> None:
         etype2()(x, 20, _rng())
     with pytest.raises(SiteTwinError, match="no room for one atom"):
         fit_omp(x, 8, _rng())
+    with pytest.raises(SiteTwinError, match="more than the 1024 atoms"):
+        fit_omp(torch.ones(1, 40, 32, dtype=torch.complex64), 40_000, _rng())
     with pytest.raises(SiteTwinError, match="is not that of 16 beams"):
         etype2(3, 5, 1)(x, 128, _rng())
     coder = etype2()(x, 128, _rng())

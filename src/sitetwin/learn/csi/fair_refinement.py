@@ -66,12 +66,18 @@ def refine_by_validation(
         The refined codec, or a copy of the pre-trained one where that serves best; and what was found.
 
     Raises:
-        SiteTwinError: Fewer than two measured samples, no rates, or a share that is none.
+        SiteTwinError: Fewer than two measured samples, no rates, a share that is none, or settings of another
+            refinement: with rehearsal, or with fewer than one repeat.
     """
     if len(measured) < 2:
         raise SiteTwinError("a learning rate is chosen on held-out samples; give at least two measured matrices")
     if not learning_rates or not 0 < held_out_share < 1:
         raise SiteTwinError("a sweep needs learning rates and a share of held-out samples between 0 and 1; give both")
+    if config.rehearsal or config.repeats < 1:
+        raise SiteTwinError(
+            "naive fine-tuning knows no samples of the twin and uses each measured one at least once; give a "
+            "configuration without rehearsal and with at least one repeat"
+        )
     order = torch.randperm(len(measured), generator=generator)
     count = min(max(1, round(held_out_share * len(measured))), len(measured) - 1)
     held, rest = measured[order[:count]], measured[order[count:]]
@@ -84,7 +90,8 @@ def refine_by_validation(
         except SiteTwinError:  # it diverged
             found[rate] = math.inf
             continue
-        found[rate] = to_db(mean_nmse(refined, held))
+        error = to_db(mean_nmse(refined, held))
+        found[rate] = error if math.isfinite(error) else math.inf
     unrefined = to_db(mean_nmse(codec, held))
     best = min(found, key=lambda rate: found[rate])
     generator.set_state(state)

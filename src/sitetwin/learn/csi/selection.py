@@ -42,7 +42,7 @@ class Selection:
         return len(self.rows)
 
     def first(self, count: int) -> Selection:
-        """The first `count` samples chosen, as if no more had been asked for."""
+        """The first `count` samples chosen, with their own upload; those examined stay those of the whole choice."""
         each = self.reals_uploaded // self.uploads if self.uploads else 0
         return replace(self, rows=self.rows[:count], reals_uploaded=each * len(self.rows[:count]))
 

@@ -186,10 +186,19 @@ def target_set(study: CsiStudy, worlds: Worlds, key: str, split: str, seed: int)
 
 
 def source_set(study: CsiStudy, world: World, seed: int) -> CsiSet:
-    """Training CSI from the twin or the wrong site: users anywhere, since rendering costs nothing, in random order."""
+    """Training CSI from the twin or the wrong site: users anywhere, since rendering costs nothing, in random order.
+
+    Raises:
+        SiteTwinError: The world has fewer users with a path than the largest training set.
+    """
     rng = np.random.default_rng([seed, 2])
-    covered = np.flatnonzero(world.covered)
-    users = rng.permutation(covered)[: max(study.evaluation.train_sizes)]
+    covered, most = np.flatnonzero(world.covered), max(study.evaluation.train_sizes)
+    if len(covered) < most:
+        raise SiteTwinError(
+            f"the world '{world.key}' has {len(covered)} users with a path but the study asks for {most} training "
+            "matrices; use a larger area, a finer grid, or smaller training sets"
+        )
+    users = rng.permutation(covered)[:most]
     return prepare(delay_angle_matrices(study, world, users), PHASE_REFERENCE)
 
 

@@ -66,6 +66,13 @@ class RatesStudy(Frozen):
             wrong_bits = [bits for bits in (*self.bits, self.noise_bits) if bits < 1 or bits % each]
             if wrong_bits:
                 raise ValueError(f"'{method}' takes multiples of {each} bits, not {wrong_bits[0]}")
+        if len(set(self.bits)) < len(self.bits):
+            raise ValueError("a number of bits stands twice; give each once")
+        if self.csi.evaluation.test_users < self.groups:
+            raise ValueError(
+                f"zero-forcing to {self.groups} users at once needs as many test users, and there are "
+                f"{self.csi.evaluation.test_users}; give smaller groups"
+            )
         return self
 
     @property
@@ -89,8 +96,7 @@ def rates_study(
 
     Args:
         profile: "quick" takes the published case and the hardest one, three seeds, three numbers of bits, users a metre
-            or more apart; "full" all four
-            cases, five seeds, the published grid, and statistical channels too.
+            or more apart; "full" all four cases, five seeds, the published grid, and statistical channels too.
         site: The cell under study.
         wrong_site: A cell elsewhere, for the control.
         methods: Codecs; the fast ones by default.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,39 @@ from sitetwin.channel.antennas.arrays import AntennaArray
 from sitetwin.channel.statistical import MODELS, statistical_responses
 from sitetwin.channel.synthesis import delay_angle_from_response
 from sitetwin.learn import prepare
+from sitetwin.learn.cell.methods import CODEC_KINDS, METHODS, REALS
 from sitetwin.learn.finite import check_finite
 from sitetwin.studies.csi.data import PHASE_REFERENCE, TargetSet, source_set, target_set
+from sitetwin.studies.csi.registry import Case
 from sitetwin.studies.csi.worlds import Worlds, build_worlds, check_cells, describe
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
-from sitetwin.studies.rates.config import TARGET, TWIN, WRONG_SITE, RatesStudy
+from sitetwin.studies.rates.config import TARGET, TWIN, WRONG_SITE, RatesStudy, trains_by_epochs
 from sitetwin.studies.rates.opponents import Opponent, opponents
 from sitetwin.studies.rates.results import SCHEMA, RatesResults
-from sitetwin.studies.rates.scores import FIGURES, noisy, user_scores
+from sitetwin.studies.rates.scores import noisy, user_scores
 from sitetwin.studies.rates.summary import Found, means, pairs, table, worth
 from sitetwin.studies.records import checked_record
 
 _LIBRARIES = ("numpy", "torch", "mitsuba", "drjit", "sionna-rt")
+_STATISTICAL = ("sionna-no-rt",)  # draws statistical channels
 _ROOMS = ("backend.py", "compiled.py", "site", "rays", "channel", "store", "learn", "studies/csi", "studies/rates")
 _BATCH = 2048
 _NOTES = (
     "All worlds are simulated; targets stand for reality and are called synthetic.",
-    "A report holds no more than the bits of its column; those that a codec leaves over are lost. Codecs of the source "
-    "'none' know no site: training matrices decide the split of their bits alone.",
-    "'32 reals' sends as many real numbers as they are, the published unit: of 'omp' eight atoms of four numbers each.",
+    "A report holds no more than the bits of its column; those that a codec leaves over are lost.",
     "Norm and common phase of a matrix are not fed back. NMSE is 10 log10 of the mean over users.",
-    "The codebook 'etype2' sends the delay and the phase of its strongest coefficient too, which the standard lets "
-    "go: its rates would be had with fewer bits, its NMSE would not.",
     "Noise lies on each subcarrier and antenna of a user's estimate; the kept delay taps hold their share of it. "
     "Errors count against the channel without noise.",
-    "Of 'umi' and 'cdl' the angles and delays are those of 3GPP TR 38.901 for the same link, before an array of any "
-    "heading; users stand outdoors.",
+)
+_OF_SITELESS = "Codecs of the source 'none' know no site: training matrices decide the split of their bits alone."
+_OF_REALS = f"'{REALS} reals' sends as many real numbers as they are, the published unit"
+_OF_ETYPE2 = (
+    "The codebook 'etype2' sends the delay and the phase of its strongest coefficient too, which the standard lets "
+    "go: its rates would be had with fewer bits, its NMSE would not."
+)
+_OF_STATISTICS = (
+    "Of statistical channels the angles and delays are those of 3GPP TR 38.901 for the same link, before an array of "
+    "any heading; users stand outdoors."
 )
 
 
@@ -93,7 +101,7 @@ def run_rates_study(study: RatesStudy, folder: str | Path, progress: Progress = 
         "configuration": study.model_dump(mode="json"),
         "configuration_hash": study.hash(),
         "seeds": list(seeds),
-        "versions": versions(*_LIBRARIES),
+        "versions": versions(*_LIBRARIES, *(_STATISTICAL if any(one in MODELS for one in study.sources) else ())),
         "worlds": describe(worlds),
         "test_users": test_users,
         "rows": rows,
@@ -113,7 +121,16 @@ def _own_notes(study: RatesStudy) -> list[str]:
         f"mean SNR of {study.rate_snr_db:g} dB with perfect CSI, and zero-forcing to {study.groups} users at once, "
         "each with that SNR and its share of the power.",
     ]
-    if study.epochs is not None:
+    if any(not METHODS[method].learns for method in study.methods):
+        notes.append(_OF_SITELESS)
+    if any(method == "omp" or method in CODEC_KINDS for method in study.methods):
+        eight = f": of 'omp' {REALS // 4} atoms of four numbers each" if "omp" in study.methods else ""
+        notes.append(f"{_OF_REALS}{eight}.")
+    if "etype2" in study.methods:
+        notes.append(_OF_ETYPE2)
+    if any(source in MODELS for source in study.sources):
+        notes.append(_OF_STATISTICS)
+    if study.epochs is not None and any(trains_by_epochs(method) for method in study.methods):
         notes.append(f"Networks were trained for {study.epochs} epochs, not to their end.")
     return notes
 
@@ -124,7 +141,9 @@ class _SeedRun:
     def __init__(self, study: RatesStudy, worlds: Worlds, seed: int) -> None:
         self.study, self.seed, self.seconds = study, seed, {}
         evaluation = study.csi.evaluation
-        self.cases = {case: target_set(study.csi, worlds, *case, seed) for case in evaluation.cases}
+        self.cases: dict[Case, TargetSet] = {
+            case: target_set(study.csi, worlds, *case, seed) for case in evaluation.cases
+        }
         self.shared: dict[str, Tensor] = {}
         for source in study.sources:
             if source in MODELS:
@@ -139,30 +158,31 @@ class _SeedRun:
         """Figures of every opponent in every case, and the costs."""
         rows: list[Found] = []
         costs: list[dict[str, Any]] = []
-        own = {case: data.train.x[: self.study.train_size] for case, data in self.cases.items()}
-        learning = {**self.shared, **({TARGET: next(iter(own.values()))} if TARGET in self.study.sources else {})}
-        done, count = 0, len(self.study.methods) * (len(self.shared) + len(own))
-        for method in self.study.methods:
+        first, count = next(iter(self.cases)), len(self.study.methods)
+        for number, method in enumerate(self.study.methods):
             begun = time.perf_counter()
-            first = self.shared or learning  # sites that every case has in common
-            for opponent in opponents(self.study, first, self.seed, (method,)):
-                costs += _cost(opponent)
-                for case, data in self.cases.items():
-                    rows += self._tested(opponent, case, data)
-            done += len(self.shared)
-            tell(done / count)
-            if TARGET in self.study.sources:
-                for case, data in self.cases.items():
-                    for opponent in opponents(self.study, {TARGET: own[case]}, self.seed, (method,)):
-                        if opponent.source == TARGET:
-                            costs += _cost(opponent) if data is next(iter(self.cases.values())) else []
-                            rows += self._tested(opponent, case, data)
-                    done += 1
-                    tell(done / count)
+            trainings = list(self._trainings(method))
+            for done, (sources, cases) in enumerate(trainings):
+                for opponent in opponents(self.study, sources, self.seed, (method,)):
+                    costs += _cost(opponent) if first in cases else []
+                    for case in cases:
+                        rows += self._tested(opponent, case, self.cases[case])
+                tell((number + (done + 1) / len(trainings)) / count)
             self.seconds[method] = time.perf_counter() - begun
-        return {"rows": rows, "costs": costs, "test_users": len(next(iter(self.cases.values())).test)}
+        return {"rows": rows, "costs": costs, "test_users": len(self.cases[first].test)}
 
-    def _tested(self, opponent: Opponent, case: tuple[str, str], data: TargetSet) -> list[Found]:
+    def _trainings(self, method: str) -> Iterator[tuple[dict[str, Tensor], list[Case]]]:
+        """Training matrices by source, and the cases that they serve: those of a target serve its own case alone.
+
+        Methods that know no site split their bits on what all cases have in common, else on each case's own matrices.
+        """
+        if self.shared:
+            yield self.shared, list(self.cases)
+        if TARGET in self.study.sources and (METHODS[method].learns or not self.shared):
+            for case, data in self.cases.items():
+                yield {TARGET: data.train.x[: self.study.train_size]}, [case]
+
+    def _tested(self, opponent: Opponent, case: Case, data: TargetSet) -> list[Found]:
         """The opponent on the case's test users, with noise too where the study asks for it."""
         study, rows = self.study, []
         noises: list[float | None] = [None]
@@ -195,13 +215,12 @@ class _SeedRun:
 
     def _scores(self, opponent: Opponent, x: Tensor, seen: Tensor) -> tuple[dict[str, Tensor], float]:
         """Figures of each user, and the bits of a report."""
-        step = max(_BATCH // self.study.groups, 1) * self.study.groups
         parts, used = [], 0.0
-        for truth, estimate in zip(x.split(step), seen.split(step), strict=True):
+        for estimate in seen.split(_BATCH):
             back, bits = opponent.recover(estimate)
-            used += bits * len(truth) / len(x)
-            parts.append(user_scores(truth, back, self.study.rate_snr_db, self.study.groups))
-        return {name: torch.cat([part[name] for part in parts]) for name in FIGURES}, used
+            used += bits * len(estimate) / len(seen)
+            parts.append(back)
+        return user_scores(x, torch.cat(parts), self.study.rate_snr_db, self.study.groups), used
 
 
 def _cost(opponent: Opponent) -> list[dict[str, Any]]:

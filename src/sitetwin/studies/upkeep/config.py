@@ -133,7 +133,7 @@ class UpkeepStudy(Frozen):
         seeds: Each draws users and fits anew.
         unchanging_too: Whether each run is repeated in a summer that does not end and with an array that stays, so that
             false alarms show.
-        samples: Users of the twin that codecs are fitted to.
+        samples: Most users of the twin that codecs are fitted to; all with a path where these are fewer.
         test_users: Users on whom codecs are judged; they never upload.
         judged_every: Days between two judgements.
         grid_spacing: Metres between neighbours of the users' grid.
@@ -161,6 +161,12 @@ class UpkeepStudy(Frozen):
     grid_spacing: float = Field(default=2.0, gt=0)
     max_depth: int = Field(default=3, ge=0)
     trace_seed: int = 0
+
+    @model_validator(mode="after")
+    def _turns(self) -> UpkeepStudy:
+        if self.turn.degrees == 0 or self.turn.day >= self.leaves.days:
+            raise ValueError("the array has to turn, and on a day of the run: give degrees, and an earlier day")
+        return self
 
     @field_validator("methods")
     @classmethod

@@ -116,6 +116,7 @@ def _document(
             "grid": len(world.users),
             "with_a_path": len(world.covered),
             "test": study.test_users,
+            "fitted": min(study.samples, len(world.covered)),
             "trees": int((~world.target.vegetation.is_trunk).sum()),
         },
         "seasons": seasons,

@@ -263,7 +263,8 @@ class _Street:
         near = np.abs(self.distances - foot) <= _SETBACK
         strong = np.where(free, np.minimum(edges, 0.5 * _LIMIT), 0.0)[near]
         own = _middle(np.stack([_smoothed(row, _HOUSE) for row in strong]), self.distances[near])
-        seen, edge = np.asarray(free[near].mean(axis=0) > 0.5), (np.where(free, edges, 0.0)[near] > _EDGE).any(axis=0)
+        seen = np.asarray(free[near].mean(axis=0) > 0.5)
+        edge = np.asarray((np.where(free, edges, 0.0)[near] > _EDGE).any(axis=0))
         tops = self._tops(side * own, seen, grey, moving)
         found = []
         for first, last in _stretches(edge, seen, own):

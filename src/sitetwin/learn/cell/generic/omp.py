@@ -162,7 +162,7 @@ def fit_omp(x: Complex[Tensor, "users taps beams"], bits: int, rng: torch.Genera
         rng: Draws those matrices on which sizes are compared.
 
     Raises:
-        SiteTwinError: Not one atom fits into the bits.
+        SiteTwinError: Not one atom fits into the bits, or more do than are sought.
     """
     some = x[torch.randperm(len(x), generator=rng)[:CHOSEN_ON]]
     best: tuple[float, OmpSizes] | None = None
@@ -183,6 +183,11 @@ def fit_omp(x: Complex[Tensor, "users taps beams"], bits: int, rng: torch.Genera
             error = float(nmse(some, back).mean())
             if best is None or error < best[0]:
                 best = error, ranged
+    if best is None and bits > int(OmpSizes(x.shape[1], x.shape[2], 1, 1, 2, 3).fields.sum()):
+        raise SiteTwinError(
+            f"a report of {bits} bits has room for more than the {_MOST_ATOMS} atoms that matching pursuit seeks; give "
+            "fewer bits"
+        )
     if best is None:
         raise SiteTwinError(f"a report of {bits} bits has no room for one atom of matching pursuit; give more bits")
     return OmpCoder(best[1], bits)
