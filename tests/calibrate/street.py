@@ -1,5 +1,7 @@
 """A street of two rows of houses, and channels measured in it."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -60,9 +62,13 @@ def traced(site, count=80, seed=1, station=STATION, places=None, depth=2, diffus
     return trace(site, station, ends, TraceSettings(max_depth=depth, diffuse_paths=diffuse))
 
 
-def channels(site, paths, seed, radio=None, snr_db=30.0, scale=1.0, subcarriers=256):
-    """What a receiver with noise measures of paths."""
+def channels(site, paths, seed, radio=None, snr_db=30.0, scale=1.0, subcarriers=256, misfit=0.0):
+    """What a receiver with noise measures of paths, whose powers are off by a relative standard deviation."""
     gains = path_gains(paths, site, CARRIER, radio, Radio(), dtype=torch.complex128)
+    if misfit:
+        draws = np.random.default_rng([seed, 1]).standard_normal(paths.num_paths)
+        off = torch.from_numpy(np.exp(misfit / 2 * draws))  # of amplitudes
+        gains = replace(gains, values=gains.values * off[:, None, None])
     grid = OfdmGrid(CARRIER, subcarriers, RATE / subcarriers)
     h = scale * frequency_response(paths, gains, grid)[:, 0].numpy()
     rng = np.random.default_rng(seed)

@@ -187,11 +187,12 @@ def test_another_array_is_refused(planted):
 
 @pytest.mark.slow
 def test_widths_of_the_posterior_are_those_of_the_scatter():
+    """In worlds whose powers are off by what a fit can tell: it takes no twin as better than 2 %."""
     errors = []
     for seed in range(10):
         twin = street()
         paths = traced(twin, count=60, seed=100 + seed)
-        profiles = profiles_of_csi(channels(street(7.0, south=4.0), paths, 200 + seed), taps=(-2, 80))
+        profiles = profiles_of_csi(channels(street(7.0, south=4.0), paths, 200 + seed, misfit=0.1), taps=(-2, 80))
         known = by_name(calibrate_cell(twin, paths, profiles, settings=STAGES))
         for name, planted in (("north", 7.0), ("south", 4.0)):
             one = known[f"relative_permittivity of {name} stone"]
