@@ -17,7 +17,7 @@ from sitetwin.report import upkeep_tables, write_upkeep_report
 from sitetwin.studies import Cell, UpkeepStudy, run_upkeep_study, upkeep_study
 from sitetwin.studies.csi.config import RadioLink, Trees
 from sitetwin.studies.frame import silent
-from sitetwin.studies.upkeep.config import Leaves, Motion, Turn, Upkeep, UpkeepStudy
+from sitetwin.studies.upkeep.config import Leaves, Motion, Turn, Upkeep
 from sitetwin.studies.upkeep.motion import tracks
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, read_upkeep_results
 from sitetwin.studies.upkeep.world import LeafDays, UpkeepWorld, build_upkeep_world
