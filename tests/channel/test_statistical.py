@@ -1,5 +1,6 @@
 """Statistical channels of TR 38.901: laws where Sionna's physical layer is installed, refusals everywhere."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import sitetwin as st
+from sitetwin.backend import mitsuba
 from sitetwin.channel import OfdmGrid, Radio
 from sitetwin.channel.statistical import FARTHEST_M, MODELS, NEAREST_M, SPEED_OF_LIGHT, statistical_responses
 from sitetwin.errors import SiteTwinError
@@ -16,6 +18,7 @@ GRID = OfdmGrid(3.5e9, 64, 480e3)
 
 @pytest.fixture
 def phy():
+    mitsuba()
     return pytest.importorskip("sionna.phy", exc_type=ImportError)
 
 
@@ -91,3 +94,18 @@ def test_what_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sionna.phy", None)
     with pytest.raises(SiteTwinError, match=r"sitetwin\[statistical\]"):
         st.statistical_channels("umi", 2, carrier_hz=3.5e9)
+
+
+def test_paths_can_be_traced_after_a_question_for_statistical_channels() -> None:
+    """Sionna imports Dr.Jit, which takes the first LLVM that it finds, unless it was told of a fitting one before."""
+    code = """
+import sitetwin as st
+from sitetwin.backend import find_llvm
+try:
+    st.statistical_channels("umi", 1, carrier_hz=3.5e9)
+except st.SiteTwinError:
+    pass
+import os
+assert find_llvm() is None or os.environ["DRJIT_LIBLLVM_PATH"] == find_llvm().path
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

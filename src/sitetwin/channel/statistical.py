@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from sitetwin.backend import mitsuba
 from sitetwin.channel.antennas.arrays import POLARISATIONS, AntennaArray
 from sitetwin.channel.antennas.patterns import Isotropic, Tr38901
 from sitetwin.channel.antennas.radio import Radio
@@ -75,6 +76,7 @@ def statistical_responses(
         raise SiteTwinError(f"the seed {seed} is negative; give a whole number from 0 on")
     rng = np.random.default_rng([seed, MODELS.index(model)])
     tx, rx = radio.array, (user_radio or Radio()).array
+    mitsuba()  # Sionna imports it, too, and it looks for LLVM once
     try:
         from sionna.phy import config
         from sionna.phy.channel.tr38901 import PanelArray

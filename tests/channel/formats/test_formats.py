@@ -8,6 +8,7 @@ import pytest
 import scipy.io
 import torch
 
+from sitetwin.backend import mitsuba
 from sitetwin.channel import AntennaArray, ChannelRequest, OfdmGrid, Radio, frequency_response, path_gains
 from sitetwin.channel.formats import (
     CirGenerator,
@@ -100,6 +101,7 @@ def test_sionna_responses_are_ours(store, site, tmp_path):
 
 def test_sionna_itself_reads_its_responses(store, site, tmp_path):
     """Its data set and its own sum over paths give our frequency response, user by user."""
+    mitsuba()  # before Sionna, which imports Dr.Jit: it looks for LLVM once
     phy = pytest.importorskip("sionna.phy.channel", reason="Sionna's physical layer (the wheel 'sionna') is missing")
     tx, rx = Radio(AntennaArray.upa(2, 4, polarisation="cross"), (0.4, 0.1, 0.0)), Radio(AntennaArray.ula(2))
     write_sionna_cir(GainSource.open(store, site, request_of(tx, rx)), tmp_path / "c.npz")
