@@ -150,6 +150,13 @@ def test_a_turned_array_is_found_and_followed(codecs, others):
     assert new.score(world[60:], axes=axes) > old.score(world[60:], axes=axes)
 
 
+def test_few_matrices_tell_no_heading(codecs, others):
+    """One matrix lies over some reference of the twin under many poses."""
+    x = codecs["hybrid"].matrices(others, axes=AXES).csi.x.numpy()
+    new = codecs["hybrid"].update(x[:19], 19, "random", axes=("user", "delay", "angle"))
+    assert new.coder.pose == Pose()
+
+
 def test_paths_put_together_are_the_matrix(codecs, others):
     model = codecs["hybrid"].coder.model
     x = model.waves.turned(codecs["hybrid"].matrices(others, axes=AXES).csi.x)
