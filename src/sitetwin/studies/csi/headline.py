@@ -92,5 +92,5 @@ def _explanation(twin: dict[str, Any], full: dict[str, Any], largest: int) -> st
     return (
         f"Why {largest:,} measurements alone are worse than the twin: users under test stand in other blocks of the "
         "city than all measured ones. Measurements say nothing about streets where nobody measured; the twin covers "
-        "every street. Where test users stand among measured ones, measurements win."
+        "every street."
     )
