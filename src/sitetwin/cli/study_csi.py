@@ -9,7 +9,7 @@ import typer
 
 from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
-from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
+from sitetwin.cli.options.single import PROFILES, CellFile, StudyFolder, choice
 
 
 def csi(
@@ -24,9 +24,7 @@ def csi(
             "or full (all sizes: days).",
         ),
     ] = "quick",
-    cell: Annotated[
-        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
-    ] = None,
+    cell: CellFile = None,
     codec: Annotated[
         list[str] | None,
         typer.Option(help='Run this codec only, as "KLT mixture"; may be given several times. All by default.'),
@@ -62,9 +60,7 @@ def csi_sets(
     profile: Annotated[str, choice(*PROFILES, checked=False, help="Profile of the study whose matrices these are.")] = (
         "paper"
     ),
-    cell: Annotated[
-        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
-    ] = None,
+    cell: CellFile = None,
     seed: Annotated[int, typer.Option(help="One of the study's seeds.")] = 0,
     case: Annotated[
         list[str] | None,

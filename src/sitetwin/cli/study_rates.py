@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
-from sitetwin.cli.options.single import StudyFolder, choice
+from sitetwin.cli.options.single import CellFile, StudyFolder, choice
 from sitetwin.errors import SiteTwinError
 
 
@@ -18,9 +17,7 @@ def rates(
     profile: Annotated[
         str, choice("quick", "full", help="quick (two cases, three seeds) or full (four cases, five seeds: hours).")
     ] = "quick",
-    cell: Annotated[
-        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
-    ] = None,
+    cell: CellFile = None,
     methods: Annotated[
         str | None,
         typer.Option(help="Codecs, by the names of `sitetwin codec fit --method`, separated by commas; the fast ones."),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sitetwin.cli.console import out, progress_bars, say
 from sitetwin.cli.failures import resumed_again
-from sitetwin.cli.options.single import StudyFolder, choice
+from sitetwin.cli.options.single import CellFile, StudyFolder, choice
 
 
 def upkeep(
@@ -17,9 +16,7 @@ def upkeep(
     profile: Annotated[
         str, choice("quick", "full", help="quick (minutes, one seed) or full (five seeds, and summers without end).")
     ] = "quick",
-    cell: Annotated[
-        Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
-    ] = None,
+    cell: CellFile = None,
     methods: Annotated[
         str, typer.Option(help="Codecs, by the names of `sitetwin codec fit --method`, separated by commas.")
     ] = "klt",

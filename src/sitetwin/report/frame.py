@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +21,15 @@ _DASH = "–"  # noqa: RUF001
 
 Files = Mapping[str, bytes]
 """A figure as files: "png" and "svg"."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its caption, as files "png" and "svg"."""
+
+    name: str
+    caption: str
+    files: dict[str, bytes]
 
 
 @runtime_checkable

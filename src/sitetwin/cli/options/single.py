@@ -146,3 +146,6 @@ ArrayDowntilt = Annotated[
 StudyFolder = Annotated[
     Path, typer.Option("--out", help="Folder of the results; the same folder goes on where it stopped.")
 ]
+CellFile = Annotated[
+    Path | None, typer.Option(help="TOML file of a base station and its users on a site; Munich by default.")
+]

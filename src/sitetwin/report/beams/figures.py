@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,20 +10,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from sitetwin.drawing.style import colours, new_figure, render
 from sitetwin.report.beams.released import Released, own_curves
+from sitetwin.report.frame import Drawn
 from sitetwin.studies.beams.config import CURVES
 from sitetwin.studies.beams.results import BeamResults, Method
 
 SPLITS = {"random": "random split", "drives": "folds of whole drives"}
 _TUNED = ("real_compare_to_transfer", "transfer_measured", "transfer_uniform")  # drawn against the rows of tuning
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its caption, as files "png" and "svg"."""
-
-    name: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def places(results: BeamResults) -> list[tuple[str, int]]:

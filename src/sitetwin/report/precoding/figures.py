@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sitetwin.drawing.style import DASHES, GREY, colours, new_figure, render
+from sitetwin.report.frame import Drawn
 from sitetwin.studies.precoding.results import PrecodingResults, Row
 
 SPLITS = {"random": "random split (neighbours leak)", "blocks": "blocks of space", "drives": "whole drives", "all": ""}
 _LEAST = 1e-5  # bit error rates below are not drawn
 _NOT_DRAWN = ("zero", "one gain")  # no beam differs from that of one antenna, or of the twin
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its caption, as files "png" and "svg"."""
-
-    name: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def draw_figures(results: PrecodingResults) -> list[Drawn]:

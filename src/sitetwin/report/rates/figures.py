@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sitetwin.drawing.style import FULL_WIDTH, MARKERS, PALETTE, new_figure, render
+from sitetwin.report.frame import Drawn
 from sitetwin.studies.rates.results import RateRow, RatesResults
 
 TARGETS = {"target_a": "target A", "target_b": "target B"}
 SPLITS = {"random": "random split", "blocks": "blocks of space"}
 _LINES = ("-", "--", ":", "-.")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its caption, as files "png" and "svg"."""
-
-    name: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def draw_figures(results: RatesResults) -> list[Drawn]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from matplotlib.axes import Axes
 
 from sitetwin.drawing.style import DASHES, FULL_WIDTH, GREY, PALETTE, new_figure, render
+from sitetwin.report.frame import Drawn
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, Ageing, SeasonRun, UpkeepResults
 
 _COLOURS = {LOOKED_AFTER: PALETTE[0], ONCE: PALETTE[1], NEVER: PALETTE[2]}
 _STYLES = {"held": "-", "predicted": DASHES, "known Dopplers": (0, (1, 1.2))}
 _LOWEST_DB = -45.0  # errors below, as of users that stand still and lose nothing, are not drawn
 _LEAF = "#cfe5c5"
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its caption, as files "png" and "svg"."""
-
-    name: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def draw_figures(results: UpkeepResults) -> list[Drawn]:

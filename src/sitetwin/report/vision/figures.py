@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sitetwin.drawing.style import colours, new_figure, render
+from sitetwin.report.frame import Drawn
 from sitetwin.studies.vision.results import Row, ScenarioResults, VisionResults
 
 TASKS = {
     "explained": "Powers that profiles give back",
     "predicted": "Powers on drives that were not seen",
 }
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with its caption, as files "png" and "svg"."""
-
-    name: str
-    caption: str
-    files: dict[str, bytes]
 
 
 def draw_figures(results: VisionResults) -> list[Drawn]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from jaxtyping import Complex
@@ -21,9 +23,21 @@ class SitelessCoder(CellCoder):
 
     Attributes:
         in_words: Its name in the midst of a sentence.
+        sizes: How its report is laid out, a dataclass of numbers.
+        bits: Most bits of a report.
     """
 
     in_words: ClassVar[str]
+    sizes: Any
+    bits: int
+
+    def parameters(self) -> dict[str, Any]:
+        """See `CellCoder.parameters`."""
+        return {"sizes": asdict(self.sizes), "bits": self.bits}
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        """See `CellCoder.arrays`: there are none."""
+        return {}
 
     def update(self, x: Complex[Tensor, "users taps beams"], rng: torch.Generator) -> NoReturn:
         """Refuse: there is nothing that measured channels could change.

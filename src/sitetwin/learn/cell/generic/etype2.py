@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -67,6 +66,8 @@ class EnhancedType2Coder(SitelessCoder):
 
     kind: ClassVar[str] = "etype2"
     in_words: ClassVar[str] = "the enhanced Type II codebook"
+
+    sizes: Sizes
 
     def __init__(self, sizes: Sizes, bits: int) -> None:
         self.sizes, self.bits = sizes, bits
@@ -294,14 +295,6 @@ class EnhancedType2Coder(SitelessCoder):
             "bytes_ue": 0,
             "bytes_bs": 0,
         }
-
-    def parameters(self) -> dict[str, Any]:
-        """See `CellCoder.parameters`."""
-        return {"sizes": asdict(self.sizes), "bits": self.bits}
-
-    def arrays(self) -> Mapping[str, Tensor]:
-        """See `CellCoder.arrays`: there are none."""
-        return {}
 
     @classmethod
     def restored(cls, file: ModelFile, shape: tuple[int, int]) -> EnhancedType2Coder:

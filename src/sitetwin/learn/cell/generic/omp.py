@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,6 +80,8 @@ class OmpCoder(SitelessCoder):
     kind: ClassVar[str] = "omp"
     in_words: ClassVar[str] = "matching pursuit"
 
+    sizes: OmpSizes
+
     def __init__(self, sizes: OmpSizes, bits: int) -> None:
         self.sizes, self.bits = sizes, bits
         self.shape = (sizes.taps, sizes.beams)
@@ -131,14 +132,6 @@ class OmpCoder(SitelessCoder):
             "bytes_ue": held,
             "bytes_bs": held,
         }
-
-    def parameters(self) -> dict[str, Any]:
-        """See `CellCoder.parameters`."""
-        return {"sizes": asdict(self.sizes), "bits": self.bits}
-
-    def arrays(self) -> Mapping[str, Tensor]:
-        """See `CellCoder.arrays`: there are none."""
-        return {}
 
     @classmethod
     def restored(cls, file: ModelFile, shape: tuple[int, int]) -> OmpCoder:
