@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn import CsiNetPlus
+from sitetwin.learn.csi.codec import reconstruct
+from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.studies import NetworkRun, train_network
 
 SHORT: dict[str, Any] = {"size": 12, "epochs": 3, "refinement_epochs": 2, "test_users": 10}
@@ -33,6 +37,9 @@ def test_a_training_leaves_a_row_and_is_not_repeated(sets: Path, tmp_path: Path)
     assert (row["source"], row["n_train"], row["method"], row["n_real"]) == ("twin", 12, "", 0)
     assert (row["epochs"], row["score_epochs"]) == (3, 1)  # the last 50 of 160, as a share
     assert not row["converged"]
+    x = torch.from_numpy(np.load(sets / "target_a-random-test.npz")["x"][:10])
+    codec = CsiNetPlus.load(path.with_suffix(".model"))  # the network of the row, ready for use
+    assert to_db(nmse(x, reconstruct(codec, x)).mean()) == pytest.approx(row["nmse_db"], abs=1e-3)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "checkpoints").iterdir()}
     assert train_network(sets, tmp_path / "out", run).read_text() == path.read_text()  # its time too
     assert {file: file.stat().st_mtime_ns for file in before} == before

@@ -112,6 +112,13 @@ class CsiNetPlus(NeuralCodec):
         super().__init__(schedule, refinement, budget, checkpoints)
         self.refinements = refinements
 
+    @classmethod
+    def of_network(cls, network: CodecNetwork) -> CsiNetPlus:
+        """A codec around a network of `csinet_plus_network` that was trained elsewhere, without training matrices."""
+        codec = cls(budget=network.budget, refinements=network.configuration["refinements"])
+        codec._network, codec.shape = network.eval(), network.shape
+        return codec
+
     def _untrained(self, x: Tensor, rng: torch.Generator) -> CodecNetwork:
         return csinet_plus_network(rng, self.budget, (x.shape[1], x.shape[2]), self.refinements)
 

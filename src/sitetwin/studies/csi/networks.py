@@ -1,7 +1,8 @@
 """One training of CSINet+ by itself, from matrices in files: hours each, so each can be started, stopped and resumed.
 
 The study itself trains all networks one after the other. Here a single one is trained by the published recipe and
-scored as published, and leaves a row that the page of a study shows if it lies in the study's folder ``networks``.
+scored as published, and leaves a row that the page of a study shows if it lies in the study's folder ``networks``,
+and the codec itself, which `CsiNetPlus.load` reads.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import PAPER, PAPER_REFINEMENT, RefinementConfig, Schedule, data_hash
-from sitetwin.learn.csi.csinet import csinet_plus_network
+from sitetwin.learn.csi.csinet import CsiNetPlus, csinet_plus_network
 from sitetwin.learn.csi.metrics import to_db
 from sitetwin.learn.csi.neural import CodecNetwork
 from sitetwin.learn.csi.refinement import refine
@@ -99,7 +100,10 @@ class NetworkRun:
 
 
 def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progress: Progress = silent) -> Path:
-    """Train one network, or finish a training that was interrupted, and write its row.
+    """Train one network, or finish a training that was interrupted, and write its row and the codec.
+
+    The codec lies beside the row, with the suffix ``.model``. It is kept without its training matrices, which are in
+    the files of `sets`; so `CsiNetPlus.update` can refine it naively, and not by rehearsal.
 
     Args:
         sets: Folder that `write_csi_sets` wrote.
@@ -148,6 +152,7 @@ def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progres
     with disk_errors("writing the row of a training", folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{run.name}.json"
+        CsiNetPlus.of_network(network).save(path.with_suffix(".model"))
         write_json(path, {"schema": NETWORK_SCHEMA, **row.model_dump(mode="json")})
     return path
 
