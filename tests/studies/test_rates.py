@@ -13,10 +13,10 @@ from sitetwin.report import rates_sentences, rates_table, write_rates_report
 from sitetwin.studies import rates_study, run_rates_study
 from sitetwin.studies.csi.config import Cell
 from sitetwin.studies.rates import study as rates
-from sitetwin.studies.rates.config import TARGET, TWIN, RatesStudy
+from sitetwin.studies.rates.config import REFINED, TARGET, TWIN, RatesStudy
 from sitetwin.studies.rates.opponents import Opponent
 from sitetwin.studies.rates.results import SCHEMA, RatesResults, read_rates_results
-from sitetwin.studies.rates.scores import beam_loss_db, noisy, user_scores, zero_forcing_share
+from sitetwin.studies.rates.scores import beam_loss_db, noisy, shuffled_angles, user_scores, zero_forcing_share
 from sitetwin.studies.rates.summary import pairs, table, worth
 from sitetwin.studies.records import as_document, checked_record
 
@@ -83,6 +83,24 @@ def test_noise_has_the_power_that_is_asked_for() -> None:
     assert torch.allclose(seen.flatten(1).norm(dim=1), torch.ones(400), atol=1e-5)
     inner = (seen.flatten(1).conj() * x.flatten(1)).sum(1).abs().square()
     assert float(((1 - inner) / inner).mean()) == pytest.approx(0.1 / 4, rel=0.1)
+
+
+def test_shuffled_angles_keep_the_strength_of_each_angle_and_nothing_else() -> None:
+    """The control of an update: sums over users of an angle's delays stay, before norms are made one again."""
+    x = torch.zeros(40, TAPS, BEAMS, dtype=torch.complex64)
+    beams = torch.randint(BEAMS // 2, (40,), generator=torch.Generator().manual_seed(2))
+    x[torch.arange(40), 1, beams] = 0.6
+    x[torch.arange(40), 2, beams + BEAMS // 2] = 0.8  # each user's two angles belong together
+    mixed = shuffled_angles(x, torch.Generator().manual_seed(3))
+    assert torch.allclose(mixed.flatten(1).norm(dim=1), torch.ones(40), atol=1e-5)
+    together = ((mixed[:, 1, : BEAMS // 2].abs() > 0) & (mixed[:, 2, BEAMS // 2 :].abs() > 0)).any(1).float().mean()
+    assert together < 0.6
+    some = _matrices(9, seed=4)
+    again = shuffled_angles(some, torch.Generator().manual_seed(5))
+    ratio = again.abs().sort(0).values / some.abs().sort(0).values
+    assert not torch.allclose(again, some)
+    assert ratio.min() > 0.5
+    assert ratio.max() < 2  # only the norms of users differ
 
 
 def test_a_slope_planted_in_the_table_is_told_back() -> None:
@@ -189,6 +207,7 @@ def test_groups_larger_than_the_test_users_are_refused() -> None:
         ({"bits": (100,)}, "takes multiples of 32 bits"),
         ({"bits": (64, 64)}, "stands twice"),
         ({"seeds": 0}, "0 seeds"),
+        ({"sources": ("target", "refined")}, "give the source 'twin' too"),
         ({"profile": "huge"}, "no profile 'huge'"),
     ],
 )
@@ -201,6 +220,7 @@ def _seed_run(sources: tuple[str, ...], methods: tuple[str, ...]) -> rates._Seed
     """A run on random matrices of two cases, beside no other world."""
     study = rates_study("quick", seeds=2, bits=(64,), methods=methods, sources=sources)
     run = object.__new__(rates._SeedRun)
+    run._of_place = lambda case, data: {}
     run.study, run.seed, run.seconds, run.shared = study, 0, {}, {}
     run.cases = {
         case: SimpleNamespace(train=_set(_cell(6, k)), test=_set(_cell(9, 7 + k)))
@@ -257,7 +277,9 @@ def test_a_small_canyon_from_end_to_end(tmp_path) -> None:
         Cell(scene=name, base_station=(-33.0, 0.0, 12.0), yaw_deg=0.0, area=area, spacing=1.0)
         for name in ("simple_street_canyon", "simple_street_canyon_with_cars")
     ]
-    study = rates_study("quick", *cells, bits=(64, 128), seeds=1, methods=("lookup", "omp", "etype2"), sources=(TWIN,))
+    study = rates_study(
+        "quick", *cells, bits=(64, 128), seeds=1, methods=("klt", "lookup", "omp", "etype2"), sources=(TWIN, REFINED)
+    )
     sizes = {"sampled_users": 900, "test_users": 40, "train_sizes": (100,), "block_m": 10.0, "guard_m": 2.0}
     none = {"other_engine_users": 0}
     csi = study.csi.model_copy(
@@ -274,6 +296,11 @@ def test_a_small_canyon_from_end_to_end(tmp_path) -> None:
         assert 0 <= row.sgcs.mean <= 1
     by = {(r.method, r.source, r.bits, r.target): r.nmse_db.mean for r in results.rows}
     assert by["omp", "none", 128, "target_a"] < by["omp", "none", 64, "target_a"]
+    assert {r.source for r in results.rows if r.method == "klt"} == {TWIN, REFINED}
+    assert {r.source for r in results.rows if r.method == "lookup"} == {TWIN}  # it has no update
+    (place, _) = results.places
+    assert (place.method, place.bits, place.target) == ("place", 0, "target_a")
+    assert place.nmse_db.mean < -5  # target A is the twin but for leaves
     noise = {(r.method, r.target, r.noise_snr_db): r.nmse_db.mean for r in results.noise}
     assert noise["omp", "target_a", 0.0] > noise["omp", "target_a", 30.0]
     assert np.isclose(noise["omp", "target_a", 30.0], noise["omp", "target_a", None], atol=0.5)

@@ -25,8 +25,8 @@ def rates(
     sources: Annotated[
         str | None,
         typer.Option(
-            help="What they are trained on, separated by commas: twin, target, wrong site, umi, cdl-a to cdl-e; the "
-            "first three in quick, umi and cdl-c too in full."
+            help="What they are trained on, separated by commas: twin, target, wrong site, refined (the twin and 40 of "
+            "the target), shuffled (its control), umi, cdl-a to cdl-e; the first three in quick."
         ),
     ] = None,
     bits: Annotated[

@@ -72,7 +72,7 @@ def rates_table(results: RatesResults) -> Table:
 
 
 def rates_sentences(results: RatesResults) -> list[str]:
-    """What a decibel of NMSE buys, a sentence for each case and range, or that the table does not tell."""
+    """What a decibel of NMSE buys, for each case and range, or that the table does not tell; and a position alone."""
     group = int(results.configuration.get("groups", 4))
     found = [
         f"On {case_name(w.target, w.split)}, NMSE from {w.from_db:g} to {w.to_db:g} dB: a decibel is worth "
@@ -80,7 +80,14 @@ def rates_sentences(results: RatesResults) -> list[str]:
         f"{group} users at once ({w.points} rows of the table)."
         for w in results.worth
     ]
-    return found or ["The table has too few rows in any range of NMSE to tell what a decibel is worth."]
+    found = found or ["The table has too few rows in any range of NMSE to tell what a decibel is worth."]
+    found += [
+        f"On {case_name(p.target, p.split)}, the twin's own channel at each user's true place, without any report, has "
+        f"an NMSE of {interval(p.nmse_db)}, {_percent(p.rate_share)} % of the rate and {_percent(p.zf_share)} % of the "
+        "sum rate: what a position alone is worth."
+        for p in results.places
+    ]
+    return found
 
 
 def _tables(rows: list[RateRow]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from sitetwin.channel.statistical import MODELS
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.cell.methods import METHODS, TRAINED
-from sitetwin.studies.csi.config import FLORENCE, MUNICH, Cell, CsiStudy, Evaluation, Imperfections, csi_study
+from sitetwin.studies.csi.config import FEW, FLORENCE, MUNICH, Cell, CsiStudy, Evaluation, Imperfections, csi_study
 from sitetwin.studies.frame import Frozen
 
 Profile = Literal["quick", "full"]
@@ -18,8 +18,14 @@ Profile = Literal["quick", "full"]
 
 TWIN, TARGET, WRONG_SITE, NO_SITE = "twin", "target", "wrong site", "none"
 WORLDS = (TWIN, TARGET, WRONG_SITE)
-SOURCES = (*WORLDS, *MODELS)
-"""What codecs are trained on: worlds, and statistical models of TR 38.901. What knows no site has "none"."""
+REFINED, SHUFFLED = "refined", "shuffled"
+MEASURED = (REFINED, SHUFFLED)
+"""The twin's codec updated with a few matrices of the target, and the control: with the same ones, whose angles were
+exchanged among users, so that each angle keeps its strength and nothing else is true."""
+
+SOURCES = (*WORLDS, *MEASURED, *MODELS)
+"""What codecs are trained on: worlds, the twin and a few measurements, and statistical models of TR 38.901. What knows
+no site has "none"."""
 
 _FAST = ("hybrid", "klt-entropy", "paths", "klt", "global-klt", "lookup", "omp", "etype2")
 
@@ -66,6 +72,8 @@ class RatesStudy(Frozen):
             wrong_bits = [bits for bits in (*self.bits, self.noise_bits) if bits < 1 or bits % each]
             if wrong_bits:
                 raise ValueError(f"'{method}' takes multiples of {each} bits, not {wrong_bits[0]}")
+        if TWIN not in self.sources and set(MEASURED) & set(self.sources):
+            raise ValueError("'refined' and 'shuffled' update codecs of the twin; give the source 'twin' too")
         if len(set(self.bits)) < len(self.bits):
             raise ValueError("a number of bits stands twice; give each once")
         if self.csi.evaluation.test_users < self.groups:
@@ -79,6 +87,11 @@ class RatesStudy(Frozen):
     def train_size(self) -> int:
         """Training matrices of every codec."""
         return max(self.csi.evaluation.train_sizes)
+
+    @property
+    def measured(self) -> int:
+        """Matrices of the target that update a codec of the twin, chosen at random."""
+        return self.csi.evaluation.few
 
 
 def rates_study(
@@ -115,7 +128,7 @@ def rates_study(
     if count < 1:
         raise SiteTwinError(f"{count} seeds were asked for; give at least one")
     whole = csi_study("quick" if quick else "full", site, wrong_site)
-    shared: dict[str, Any] = {"seeds": tuple(range(count)), "pool": 1, "refine_sizes": (40,)}
+    shared: dict[str, Any] = {"seeds": tuple(range(count)), "pool": FEW, "refine_sizes": (FEW,)}
     if quick:
         evaluation = Evaluation(
             **shared, sampled_users=20_000, test_users=1000, train_sizes=(2560,), random_test_share=0.3
@@ -133,7 +146,7 @@ def rates_study(
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, Sequence) else value for name, value in chosen.items()
     }
-    usual: dict[str, Any] = {"bits": (64, 128, 256)} if quick else {"sources": (*WORLDS, "umi", "cdl-c")}
+    usual: dict[str, Any] = {"bits": (64, 128, 256)} if quick else {"sources": (*WORLDS, *MEASURED, "umi", "cdl-c")}
     try:
         return RatesStudy(
             profile=cast(Profile, profile), csi=whole, **{**usual, **{k: v for k, v in given.items() if v is not None}}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,14 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from sitetwin.channel import AntennaArray, OfdmGrid, Radio
+from sitetwin.learn.cell.coder import CellCoder
 from sitetwin.learn.cell.fixed_rate import FixedRateCoder
 from sitetwin.learn.cell.generic.omp import strongest_atoms
 from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.cell.methods import CODEC_KINDS, METHODS, REALS, trained_for
 from sitetwin.learn.csi.base import CsiCodec
 from sitetwin.learn.csi.codec import Budget, reconstruct
+from sitetwin.learn.csi.trained import NeuralCodec
 from sitetwin.studies.rates.config import NO_SITE, RatesStudy, trains_by_epochs
 
 Recover = Callable[[Complex[Tensor, "users taps beams"]], tuple[Complex[Tensor, "users taps beams"], float]]
@@ -34,6 +37,8 @@ class Opponent:
         bits: Most bits of a report; None where reals are sent as they are.
         recover: Encodes and decodes.
         costs: Multiply-adds and bytes at both ends, by name; none where reals are sent.
+        updated: Makes its `recover` of a codec that also knows measured matrices; None where it cannot be updated, and
+            for networks, whose refinement is another study's.
     """
 
     method: str
@@ -41,6 +46,13 @@ class Opponent:
     bits: int | None
     recover: Recover
     costs: dict[str, Any]
+    updated: Callable[[Complex[Tensor, "users taps beams"]], Recover] | None = None
+
+    def refined(self, source: str, measured: Complex[Tensor, "users taps beams"]) -> Opponent | None:
+        """The same after an update with measured matrices, under the name of another source."""
+        if self.updated is None:
+            return None
+        return replace(self, source=source, recover=self.updated(measured), costs={}, updated=None)
 
 
 def opponents(
@@ -70,17 +82,20 @@ def _of_source(study: RatesStudy, method: str, source: str, x: Tensor, seed: int
         if trains_by_epochs(method) and study.epochs is not None:
             codec = trained_for(method, codec.budget.bits, study.epochs)
         trained = codec.fit(x, _rng(seed))
-        yield Opponent(method, source, None, _sending_reals(trained), {})
+        updated = None if _is_fixed(trained) else partial(_updated_reals, trained, seed)
+        yield Opponent(method, source, None, _sending_reals(trained), {}, updated)
     elif method == "omp":
         yield Opponent(method, source, None, lambda y: (strongest_atoms(y, REALS // 4), 0.0), {})
     for bits in sorted({*study.bits, study.noise_bits}):
         if trained is not None and trains_by_epochs(method):
             same = copy.copy(trained)
             same.budget = Budget(REALS, bits // REALS)
-            coder: Any = FixedRateCoder.of_fitted(same, x)
+            coder: CellCoder = FixedRateCoder.of_fitted(same, x)
         else:
             coder = METHODS[method].fit_for(cell_link(study))(x, bits, _rng(seed))
-        yield Opponent(method, source, bits, _sending_bits(coder), _costs(coder.facts()))
+        fixed = not METHODS[method].learns or (trained is not None and _is_fixed(trained))
+        updated = None if fixed else partial(_updated_bits, coder, seed)
+        yield Opponent(method, source, bits, _sending_bits(coder), _costs(coder.facts()), updated)
 
 
 def cell_link(study: RatesStudy) -> CellLink:
@@ -88,6 +103,19 @@ def cell_link(study: RatesStudy) -> CellLink:
     link = study.csi.link
     grid = OfdmGrid(link.carrier_hz, link.subcarriers, link.subcarrier_spacing_hz)
     return CellLink.of_radio(Radio(AntennaArray.ula(link.antennas)), grid, link.taps)
+
+
+def _is_fixed(codec: CsiCodec) -> bool:
+    """Whether it is not updated here: it has no update, or trains for hours."""
+    return type(codec).update is CsiCodec.update or isinstance(codec, NeuralCodec)
+
+
+def _updated_reals(codec: CsiCodec, seed: int, measured: Tensor) -> Recover:
+    return _sending_reals(codec.update(measured, _rng(seed)))
+
+
+def _updated_bits(coder: CellCoder, seed: int, measured: Tensor) -> Recover:
+    return _sending_bits(coder.update(measured, _rng(seed)))
 
 
 def _rng(seed: int) -> torch.Generator:
@@ -98,7 +126,7 @@ def _sending_reals(codec: CsiCodec) -> Recover:
     return lambda x: (reconstruct(codec, x), 0.0)
 
 
-def _sending_bits(coder: Any) -> Recover:
+def _sending_bits(coder: CellCoder) -> Recover:
     def recover(x: Tensor) -> tuple[Tensor, float]:
         payload, bits = coder.encode(x)
         return coder.decode(payload, bits), float(bits.mean())

@@ -124,6 +124,7 @@ class RatesResults(Record):
         worlds: What each world is.
         test_users: Test users of one seed.
         rows: The table.
+        places: The twin's own matrix at each user's true place, without a report, in each case.
         noise: The same codecs at one number of bits, with noise on the users' channel estimates.
         pairs: Paired differences.
         costs: Costs.
@@ -141,6 +142,7 @@ class RatesResults(Record):
     worlds: dict[str, Any]
     test_users: int
     rows: list[RateRow]
+    places: tuple[RateRow, ...] = ()
     noise: list[RateRow]
     pairs: list[Pair]
     costs: list[Cost]

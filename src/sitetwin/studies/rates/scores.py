@@ -85,6 +85,22 @@ def _sum_rate(h: Tensor, used: Tensor, snr: Tensor) -> Tensor:
     return torch.log2(1 + own / (1 + hit.sum(3) - own)).sum((1, 2))
 
 
+def shuffled_angles(
+    x: Complex[Tensor, "users taps beams"], rng: torch.Generator
+) -> Complex[Tensor, "users taps beams"]:
+    """Matrices whose angles were exchanged among users, each angle by a draw of its own; of unit norm.
+
+    The strength of each angle over all users, and its delays, stay; what an angle has to do with the others does not.
+
+    Args:
+        x: Matrices of unit norm.
+        rng: Source of the exchange.
+    """
+    mixed = torch.stack([x[torch.randperm(len(x), generator=rng), :, beam] for beam in range(x.shape[2])], 2)
+    whole = mixed.flatten(1).norm(dim=1)
+    return torch.where(whole[:, None, None] > 0, unit_norm(mixed), x)
+
+
 def noisy(
     x: Complex[Tensor, "users taps beams"], snr_db: float, subcarriers: int, rng: torch.Generator
 ) -> Complex[Tensor, "users taps beams"]:

@@ -18,14 +18,14 @@ from sitetwin.channel.synthesis import delay_angle_from_response
 from sitetwin.learn import prepare
 from sitetwin.learn.cell.methods import CODEC_KINDS, METHODS, REALS
 from sitetwin.learn.finite import check_finite
-from sitetwin.studies.csi.data import PHASE_REFERENCE, TargetSet, source_set, target_set
+from sitetwin.studies.csi.data import PHASE_REFERENCE, TargetSet, delay_angle_matrices, source_set, target_set
 from sitetwin.studies.csi.registry import Case
 from sitetwin.studies.csi.worlds import Worlds, build_worlds, check_cells, describe
 from sitetwin.studies.frame import Progress, claim_folder, read_part, silent, versions, write_part, write_results
-from sitetwin.studies.rates.config import TARGET, TWIN, WRONG_SITE, RatesStudy, trains_by_epochs
+from sitetwin.studies.rates.config import MEASURED, SHUFFLED, TARGET, TWIN, WRONG_SITE, RatesStudy, trains_by_epochs
 from sitetwin.studies.rates.opponents import Opponent, opponents
 from sitetwin.studies.rates.results import SCHEMA, RatesResults
-from sitetwin.studies.rates.scores import noisy, user_scores
+from sitetwin.studies.rates.scores import noisy, shuffled_angles, user_scores
 from sitetwin.studies.rates.summary import Found, means, pairs, table, worth
 from sitetwin.studies.records import checked_record
 
@@ -45,6 +45,11 @@ _OF_REALS = f"'{REALS} reals' sends as many real numbers as they are, the publis
 _OF_ETYPE2 = (
     "The codebook 'etype2' sends the delay and the phase of its strongest coefficient too, which the standard lets "
     "go: its rates would be had with fewer bits, its NMSE would not."
+)
+_OF_MEASURED = (
+    "'refined' is the twin's codec updated with {count} matrices of the target's training users, chosen at random; "
+    "'shuffled' is its control, updated with the same ones after their angles were exchanged among them. Networks, and "
+    "codecs without an update, have neither."
 )
 _OF_STATISTICS = (
     "Of statistical channels the angles and delays are those of 3GPP TR 38.901 for the same link, before an array of "
@@ -76,6 +81,7 @@ def run_rates_study(study: RatesStudy, folder: str | Path, progress: Progress = 
     worlds = build_worlds(study.csi, progress)
     seconds: dict[str, Any] = {"worlds": time.perf_counter() - started}
     found: list[Found] = []
+    places: list[Found] = []
     seeds = study.csi.evaluation.seeds
     costs: list[dict[str, Any]] = []
     test_users = 0
@@ -89,6 +95,7 @@ def run_rates_study(study: RatesStudy, folder: str | Path, progress: Progress = 
             kept["seconds"] = {**run.seconds, "all": time.perf_counter() - begun}
             write_part(part, key, kept)
         found += kept["rows"]
+        places += kept["places"]
         test_users = kept["test_users"]
         seconds[f"seed {seed}"] = kept["seconds"]
         costs = costs or kept["costs"]
@@ -105,6 +112,7 @@ def run_rates_study(study: RatesStudy, folder: str | Path, progress: Progress = 
         "worlds": describe(worlds),
         "test_users": test_users,
         "rows": rows,
+        "places": table(places),
         "noise": table(one for one in found if one["bits"] == study.noise_bits),
         "pairs": pairs(study, found),
         "costs": costs,
@@ -130,6 +138,8 @@ def _own_notes(study: RatesStudy) -> list[str]:
         notes.append(_OF_ETYPE2)
     if any(source in MODELS for source in study.sources):
         notes.append(_OF_STATISTICS)
+    if set(MEASURED) & set(study.sources):
+        notes.append(_OF_MEASURED.format(count=study.measured))
     if study.epochs is not None and any(trains_by_epochs(method) for method in study.methods):
         notes.append(f"Networks were trained for {study.epochs} epochs, not to their end.")
     return notes
@@ -139,7 +149,7 @@ class _SeedRun:
     """All fits and tests of one seed."""
 
     def __init__(self, study: RatesStudy, worlds: Worlds, seed: int) -> None:
-        self.study, self.seed, self.seconds = study, seed, {}
+        self.study, self.worlds, self.seed, self.seconds = study, worlds, seed, {}
         evaluation = study.csi.evaluation
         self.cases: dict[Case, TargetSet] = {
             case: target_set(study.csi, worlds, *case, seed) for case in evaluation.cases
@@ -166,10 +176,35 @@ class _SeedRun:
                 for opponent in opponents(self.study, sources, self.seed, (method,)):
                     costs += _cost(opponent) if first in cases else []
                     for case in cases:
-                        rows += self._tested(opponent, case, self.cases[case])
+                        for one in (opponent, *self._refined(opponent, case)):
+                            rows += self._tested(one, case, self.cases[case])
                 tell((number + (done + 1) / len(trainings)) / count)
             self.seconds[method] = time.perf_counter() - begun
-        return {"rows": rows, "costs": costs, "test_users": len(self.cases[first].test)}
+        places = [self._of_place(case, data) for case, data in self.cases.items()]
+        return {"rows": rows, "places": places, "costs": costs, "test_users": len(self.cases[first].test)}
+
+    def _refined(self, opponent: Opponent, case: Case) -> Iterator[Opponent]:
+        """The twin's codec updated with a few matrices of the target, and with shuffled ones."""
+        if opponent.source != TWIN:
+            return
+        rng = torch.Generator().manual_seed(self.seed)
+        for source in (one for one in MEASURED if one in self.study.sources):
+            x = self.cases[case].train.x[: self.study.measured]
+            found = opponent.refined(source, shuffled_angles(x, rng) if source == SHUFFLED else x)
+            if found is not None:
+                yield found
+
+    def _of_place(self, case: Case, data: TargetSet) -> Found:
+        """Figures of the twin's own matrix at each test user's true place, in the true phase, without a report."""
+        world, users = self.worlds.worlds["twin"], data.users.test_users.numpy()
+        found, known = torch.zeros_like(data.test.x), world.covered[users]
+        found[torch.from_numpy(known)] = prepare(
+            delay_angle_matrices(self.study.csi, world, users[known]), PHASE_REFERENCE
+        ).x
+        phase = torch.sgn((found.conj() * data.test.x).sum((1, 2), keepdim=True))
+        scores = user_scores(data.test.x, phase * found, self.study.rate_snr_db, self.study.groups)
+        labels = {"method": "place", "source": TWIN, "bits": 0, "noise_snr_db": None, "used_bits": 0.0}
+        return {"seed": self.seed, "target": case[0], "split": case[1], **labels, **means(scores)}
 
     def _trainings(self, method: str) -> Iterator[tuple[dict[str, Tensor], list[Case]]]:
         """Training matrices by source, and the cases that they serve: those of a target serve its own case alone.

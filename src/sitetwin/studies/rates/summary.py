@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sitetwin.learn.csi.metrics import to_db
 from sitetwin.learn.statistics import Interval, paired_difference_db, seed_interval
-from sitetwin.studies.rates.config import NO_SITE, TWIN, RatesStudy
+from sitetwin.studies.rates.config import NO_SITE, REFINED, TWIN, RatesStudy
 
 RANGES_DB = ((-10.0, -5.0), (-15.0, -10.0), (-20.0, -15.0))
 """Ranges of NMSE in which the worth of a decibel is told."""
@@ -63,7 +63,7 @@ def table(found: Iterable[Found]) -> list[dict[str, Any]]:
 
 
 def pairs(study: RatesStudy, found: Sequence[Found]) -> list[dict[str, Any]]:
-    """Each codec of the twin against the others at the same bits: the other codecs, and itself on other sources."""
+    """Each codec of the twin, and refined, against others at the same bits: other codecs, itself on other sources."""
     quiet = [one for one in found if one["noise_snr_db"] is None and one["bits"] in study.bits]
     rows = []
     for target, split in study.csi.evaluation.cases:
@@ -72,10 +72,11 @@ def pairs(study: RatesStudy, found: Sequence[Found]) -> list[dict[str, Any]]:
             by: dict[tuple[str, str], dict[int, Found]] = {}
             for one in same:
                 by.setdefault((one["method"], one["source"]), {})[one["seed"]] = one
-            for a in (key for key in by if key[1] == TWIN):
+            for a in (key for key in by if key[1] in (TWIN, REFINED)):
                 for b in by:
-                    rivals = b[0] == a[0] or b[1] in (TWIN, NO_SITE)
-                    if a == b or not rivals or (b[1] == TWIN and a > b):
+                    rivals = b[0] == a[0] or b[1] in (a[1], NO_SITE)
+                    told = (b[1] == a[1] and a > b) or (a[1], b[1]) == (REFINED, TWIN)
+                    if a == b or not rivals or told:
                         continue
                     rows.append(
                         {
