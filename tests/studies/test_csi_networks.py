@@ -13,6 +13,7 @@ import torch
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import CsiNetPlus
 from sitetwin.learn.csi.codec import reconstruct
+from sitetwin.learn.csi.fair_refinement import LEARNING_RATES
 from sitetwin.learn.csi.metrics import nmse, to_db
 from sitetwin.studies import NetworkRun, train_network
 
@@ -53,6 +54,16 @@ def test_a_refinement_starts_from_the_network_of_the_twin(sets: Path, tmp_path: 
     train_network(sets, out, NetworkRun(**SHORT, refinement="rehearsal", rule="random", count=4))
     assert len(list((out / "checkpoints").iterdir())) == 3
     assert len(list(out.glob("csinet-*.json"))) == 2
+
+
+def test_naive_tuning_at_its_best_tells_its_learning_rate(sets: Path, tmp_path: Path) -> None:
+    run = NetworkRun(**SHORT, refinement="tuned", count=8)
+    row = json.loads(train_network(sets, tmp_path / "out", run).read_text())
+    assert row["method"] == "tuned, high NMSE"
+    assert row["learning_rate"] in (None, *LEARNING_RATES)
+    assert row["score_db"] == row["nmse_db"]
+    with pytest.raises(SiteTwinError, match="at least two measured"):
+        train_network(sets, tmp_path / "out", NetworkRun(**SHORT, refinement="tuned", count=1))
 
 
 def test_only_the_published_length_counts_as_converged() -> None:

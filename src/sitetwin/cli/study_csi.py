@@ -84,7 +84,13 @@ def csi_network(
     source: Annotated[str, choice("twin", "wrong_site", "target", help="What it is trained on.")] = "twin",
     size: Annotated[int, typer.Option(min=1, help="Training samples.")] = 5120,
     refine: Annotated[
-        str | None, choice("naive", "rehearsal", help="Refine the network of the twin with target samples.")
+        str | None,
+        choice(
+            "naive",
+            "rehearsal",
+            "tuned",
+            help="Refine the network of the twin with target samples: as published, or naively at its best.",
+        ),
     ] = None,
     rule: Annotated[str, choice("random", "high-nmse", help="How target samples are chosen.")] = "high-nmse",
     count: Annotated[int, typer.Option(min=0, help="Target samples of a refinement.")] = 0,

@@ -18,6 +18,7 @@ from torch import Tensor
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import PAPER, PAPER_REFINEMENT, RefinementConfig, Schedule, data_hash
 from sitetwin.learn.csi.csinet import CsiNetPlus, csinet_plus_network
+from sitetwin.learn.csi.fair_refinement import NAIVE, refine_by_validation
 from sitetwin.learn.csi.metrics import to_db
 from sitetwin.learn.csi.neural import CodecNetwork
 from sitetwin.learn.csi.refinement import refine
@@ -30,6 +31,7 @@ from sitetwin.studies.records import checked_record
 from sitetwin.untrusted.arrays import read_npz
 
 SOURCES = ("twin", "wrong_site", "target")
+REFINEMENTS = ("naive", "rehearsal", "tuned")
 RULES = {"random": RANDOM, "high-nmse": WORST}
 _MOST_TRAINING = 2**24
 
@@ -41,8 +43,9 @@ class NetworkRun:
     Attributes:
         source: What it is trained on: "twin", "wrong_site" or "target".
         size: Training samples; the first so many of the file.
-        refinement: How the trained network is refined with target samples, "naive" or "rehearsal"; None for a training
-            alone.
+        refinement: How the trained network is refined with target samples: "naive" or "rehearsal", as published, or
+            "tuned", naive with frozen batch normalisation at the learning rate that held-out samples choose; None for a
+            training alone.
         rule: How these are chosen out of all training users of the target: "random" or "high-nmse".
         count: How many they are.
         case: Target and split, as in the names of the files.
@@ -66,7 +69,7 @@ class NetworkRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("source", SOURCES), ("refinement", (None, "naive", "rehearsal")), ("rule", tuple(RULES))):
+        for name, known in (("source", SOURCES), ("refinement", (None, *REFINEMENTS)), ("rule", tuple(RULES))):
             if getattr(self, name) not in known:
                 choices = ", ".join(map(str, known))
                 raise SiteTwinError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
@@ -124,9 +127,15 @@ def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progres
     test = _rows(read_matrices(sets / f"{case}-test.npz"), run.test_users, "test matrices")
     pool = read_matrices(sets / f"{case}-train.npz") if run.source == "target" or run.refinement else None
     x = pool if run.source == "target" and pool is not None else read_matrices(sets / f"{run.source}.npz")
-    network, result = _trained(run, _rows(x, run.size, "training matrices"), test, folder, progress)
-    if run.refinement is not None and pool is not None:
-        network, result = _refined(run, network, _rows(x, run.size, "training matrices"), pool, test, folder, progress)
+    samples = _rows(x, run.size, "training matrices")
+    network, result = _trained(run, samples, test, folder, progress)
+    rate: float | None = None
+    if run.refinement == "tuned" and pool is not None:
+        network, rate = _tuned(run, network, pool)
+    elif run.refinement is not None and pool is not None:
+        network, result = _refined(run, network, samples, pool, test, folder, progress)
+    final_db = to_db(mean_nmse(network, test))
+    tuned = run.refinement == "tuned"
     row = checked_record(
         NetworkRow,
         {
@@ -137,16 +146,17 @@ def train_network(sets: str | Path, folder: str | Path, run: NetworkRun, progres
             "n_real": run.count,
             "target": run.case[0],
             "split": run.case[1],
-            "nmse_db": round(to_db(mean_nmse(network, test)), 4),
-            "score_db": round(result.score_db, 4),
-            "score_epochs": len(result.history.validation),
+            "nmse_db": round(final_db, 4),
+            "score_db": round(final_db if tuned else result.score_db, 4),
+            "score_epochs": 1 if tuned else len(result.history.validation),
+            "learning_rate": rate,
             "batch": run.batch,
-            "epochs": len(result.history.loss),
+            "epochs": run.refinement_epochs if tuned else len(result.history.loss),
             "converged": run.converged,
             "seed": run.seed,
             "test_users": len(test),
             "data": data_hash(x, test),
-            "seconds": round(result.history.seconds, 1),
+            "seconds": None if tuned else round(result.history.seconds, 1),
         },
     )
     with disk_errors("writing the row of a training", folder):
@@ -165,6 +175,15 @@ def _trained(
     schedule = replace(with_epochs(PAPER, run.epochs), batch=run.batch)
     result = train(network, x, schedule, rng, **_watched(schedule, test, folder, progress, "train"))
     return network.eval(), result
+
+
+def _tuned(run: NetworkRun, base: CodecNetwork, pool: Tensor) -> tuple[CodecNetwork, float | None]:
+    """Naive fine-tuning as well as it can be done, and its learning rate; None where no refinement served best."""
+    rng = torch.Generator().manual_seed(run.seed)
+    chosen = choose(RULES[run.rule], base, pool, run.count, rng)
+    schedule = replace(with_epochs(PAPER_REFINEMENT, run.refinement_epochs), batch=run.batch)
+    network, sweep = refine_by_validation(base, pool[chosen.rows], rng, replace(NAIVE, schedule=schedule))
+    return network.eval(), sweep.learning_rate
 
 
 def _refined(

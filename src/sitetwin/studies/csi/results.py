@@ -235,6 +235,7 @@ class NetworkRow(Record):
         n_real: Target samples of the refinement.
         nmse_db: NMSE of the final network over the test users, dB.
         score_db: The published score: linear mean of that NMSE over the last `score_epochs` epochs, dB.
+        learning_rate: That which held-out samples chose, where they did; None too where no refinement served them best.
         seconds: Training time without the score.
     """
 
@@ -248,6 +249,7 @@ class NetworkRow(Record):
     nmse_db: Number = None
     score_db: Number = None
     score_epochs: int = 1
+    learning_rate: Number = None
     batch: int = 32
     epochs: int = 0
     converged: bool = False
