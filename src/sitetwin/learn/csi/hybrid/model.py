@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float32, Int64
+from jaxtyping import Complex, Float32, Float64, Int64
 from torch import Tensor
 
 from sitetwin.learn.csi.hybrid.frequencies import (
@@ -51,6 +51,8 @@ MOST_BITS = 1 << 14
 """Most bits of a report, far more than paths and coefficients fill."""
 
 _FEW = 30  # offsets that say nothing of their spread
+_HARD = 0.7  # power of its error with which a report counts: a bit saved lessens the error by a share of it
+_MOST_HEARD = 20.0  # times the median, of one report
 
 
 @dataclass(frozen=True)
@@ -237,38 +239,40 @@ def first_tables(
 
 
 def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> HybridModel:
-    """The model with the frequencies that reports of some matrices have."""
-    symbols, _ = model.searched(x)
+    """The model with the frequencies that reports of some matrices have; those with large errors count more."""
+    symbols, errors = model.searched(x)
     t, config, waves = model.tables, model.config, model.waves
     count = len(model.zones.bases)
+    heard = _heard(errors)
     bare = (symbols[:, ZONE] == count).astype(np.int64)
-    steps = np.convolve(np.bincount(symbols[:, STEP], minlength=STEPS), (1, 2, 1), "same") + 0.5
+    steps = np.convolve(np.bincount(symbols[:, STEP], heard, STEPS), (1, 2, 1), "same") + 0.5
     paths = np.full((2, config.paths + 1), 0.5)
-    np.add.at(paths, (bare, symbols[:, PATHS]), 1)
+    np.add.at(paths, (bare, symbols[:, PATHS]), heard)
     rank = t.levels.shape[1]
     kept = np.full((config.paths + 1, rank + 1), 0.05)
     within = bare == 0
-    np.add.at(kept, (symbols[within, PATHS], symbols[within, KEPT]), 1.0)
-    kept += kept.sum(axis=0) * (4 / max(within.sum(), 4))
+    np.add.at(kept, (symbols[within, PATHS], symbols[within, KEPT]), heard[within])
+    kept += kept.sum(axis=0) * (4 / max(float(heard[within].sum()), 4))
     kernel_ = np.array([1, 2, 3, 2, 1]) / 9
     kept = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 2), kernel_, "valid") + 1e-3, 1, kept)
+    none = float(np.average(bare, weights=heard))
     zones = np.diff(t.zones).astype(np.float64)
-    zones = zones / zones[:-1].sum() * (1 - bare.mean()) if count else zones
-    zones[-1] = max(bare.mean(), 0.005) if count else 1.0
+    zones = zones / zones[:-1].sum() * (1 - none) if count else zones
+    zones[-1] = max(none, 0.005) if count else 1.0
     places = np.zeros((waves.delay_bins, waves.angle_bins))
     which = t.which / t.which.sum(axis=1, keepdims=True) * 10
     offsets: list[np.ndarray] = []
     ratios = flat_ratios(len(t.which)) / 1250
-    for one in symbols:
+    for one, weight in zip(symbols, heard, strict=True):
         before = top_of(one[STEP])
         for path in range(one[PATHS]):
             q, k, delay, angle, _ = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
             cells = cells_of(q)
-            ratios[path, min(int((q - 0.25) / before * RATIOS), RATIOS - 1)] += 1
+            ratios[path, min(int((q - 0.25) / before * RATIOS), RATIOS - 1)] += weight
             before = q
-            places[delay // cells, angle // cells] += 1
+            places[delay // cells, angle // cells] += weight
             if one[LIKE] < len(t.references):
-                which[path, k] += 1
+                which[path, k] += weight
             if k < KNOWN:
                 offsets.append((np.array([delay, angle]) + 0.5) / cells - t.references[one[LIKE], k] / GRAIN)
     places = _smoothed(places)
@@ -281,12 +285,19 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
         ratios=(ratios := _smoothed_ratios(ratios)),
         amplitudes=amplitude_tables(ratios),
         places=cumulative(places.ravel()),
-        likes=_likes(symbols[bare == 1, LIKE], len(t.references)),
+        likes=_likes(symbols[bare == 1, LIKE], heard[bare == 1], len(t.references)),
         which=np.round(MOST_WEIGHT / 2 * which / which.sum(axis=1, keepdims=True)).astype(np.int64) + 1,
         spreads=_spreads(offsets, t.spreads),
         shifts=_shifts(model, x, symbols),
     )
     return replace(model, tables=tables)
+
+
+def _heard(errors: Float32[np.ndarray, " users"]) -> Float64[np.ndarray, " users"]:
+    """How much the report of each matrix counts: the mean error is that of few users with many paths."""
+    sizes = (errors.astype(np.float64) + 1e-6) ** _HARD
+    sizes = np.minimum(sizes, _MOST_HEARD * np.median(sizes))
+    return sizes / sizes.mean()
 
 
 def _smoothed_ratios(ratios: np.ndarray) -> Int64[np.ndarray, "most classes"]:
@@ -296,9 +307,9 @@ def _smoothed_ratios(ratios: np.ndarray) -> Int64[np.ndarray, "most classes"]:
     return np.round(1000 * ratios).astype(np.int64) + 1
 
 
-def _likes(found: np.ndarray, count: int) -> np.ndarray:
+def _likes(found: np.ndarray, heard: np.ndarray, count: int) -> np.ndarray:
     """Frequencies of references, all alike, and of none."""
-    none = max(float(np.mean(found == count)) if len(found) else 1.0, 0.02)
+    none = max(float(np.average(found == count, weights=heard)) if len(found) else 1.0, 0.02)
     return cumulative(np.array([*np.full(count, (1 - min(none, 0.98)) / max(count, 1)), none]))
 
 
