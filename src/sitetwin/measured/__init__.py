@@ -1,5 +1,7 @@
 """Measured data: readers, and positions in a site's own frame."""
 
+from sitetwin.measured.beam_tables import read_beam_table
+from sitetwin.measured.codebooks import read_beam_codebook
 from sitetwin.measured.csi import csi_dataset, on_grid, read_csi
 from sitetwin.measured.deepsense import drives_of_track, read_codebook, read_deepsense, read_lanes
 from sitetwin.measured.deepsense_challenge import is_challenge, read_challenge
@@ -22,6 +24,8 @@ __all__ = [
     "on_site",
     "profiles_of_csi",
     "profiles_of_table",
+    "read_beam_codebook",
+    "read_beam_table",
     "read_challenge",
     "read_codebook",
     "read_csi",

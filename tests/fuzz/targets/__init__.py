@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.fuzz.judge import Target
-from tests.fuzz.targets import cells, drives, images, layers, maps, models, numbers, radios, studies
+from tests.fuzz.targets import beams, cells, drives, images, layers, maps, models, numbers, radios, studies
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for room in (cells, drives, maps, layers, models, radios, numbers, studies, images)
+    for room in (beams, cells, drives, maps, layers, models, radios, numbers, studies, images)
     for target in room.TARGETS
 }
 """By name."""
@@ -24,6 +24,8 @@ READERS: dict[str, str] = {
     "learn.cell.link": "named-channels",
     "learn.cell.reports": "csi-reports",
     "learn.model_files": "codecs",
+    "measured.beam_tables": "beam-table",
+    "measured.codebooks": "beam-codebook",
     "measured.csi": "measured-channels",
     "measured.deepsense_layouts": "deepsense-official",
     "measured.dichasus": "dichasus",
