@@ -25,7 +25,7 @@ from sitetwin.learn.csi.hybrid.references import (
     table_of,
     together,
 )
-from sitetwin.learn.csi.hybrid.search import SPARE
+from sitetwin.learn.csi.hybrid.tasks import SPARE
 from sitetwin.learn.csi.hybrid.waves import Waves
 from sitetwin.learn.csi.hybrid.zones import Zones, fit_zones
 

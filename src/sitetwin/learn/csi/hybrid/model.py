@@ -20,7 +20,7 @@ from sitetwin.learn.csi.hybrid.frequencies import (
     lengths,
 )
 from sitetwin.learn.csi.hybrid.paths import Grid
-from sitetwin.learn.csi.hybrid.references import KNOWN, nearest, parts_of, resolved
+from sitetwin.learn.csi.hybrid.references import KNOWN, last_of, nearest, parts_of, staged
 from sitetwin.learn.csi.hybrid.report import (
     EACH,
     FIRST,
@@ -40,7 +40,8 @@ from sitetwin.learn.csi.hybrid.report import (
     step_of,
     top_of,
 )
-from sitetwin.learn.csi.hybrid.search import LIKES, Best, Prices, Task, search
+from sitetwin.learn.csi.hybrid.search import BESIDE_ZONES, search_paths, search_zone
+from sitetwin.learn.csi.hybrid.tasks import LIKES, Best, Prices, Stages, Task, desk_for, desk_of_paths
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
 from sitetwin.learn.csi.hybrid.zones import Zones
 
@@ -50,6 +51,7 @@ MOST_WEIGHT = 1 << 16
 MOST_BITS = 1 << 14
 """Most bits of a report, far more than paths and coefficients fill."""
 
+_HOPE = 0.5  # share of the best report's error that a zone's directions may leave where the zone is tried
 _FEW = 30  # offsets that say nothing of their spread
 _HARD = 0.7  # power of its error with which a report counts: a bit saved lessens the error by a share of it
 _MOST_HEARD = 20.0  # times the median, of one report
@@ -112,7 +114,8 @@ class HybridModel:
         t = self.tables
         alphabets = (t.steps, t.zones, t.paths, t.kept, t.amplitudes, t.places, t.likes, t.coefficients)
         flat = ([0.0, *(math.log2(count(q)) for q in range(1, LARGEST + 1))] for count in (cells_of, phases_of))
-        prices = Prices(*(lengths(edges) for edges in alphabets), *(np.array(bits, np.float32) for bits in flat))
+        which = np.log2(t.which).astype(np.float32)
+        prices = Prices(*(lengths(edges) for edges in alphabets), which, *(np.array(bits, np.float32) for bits in flat))
         grid = Grid(self.waves.subcarriers, *self.waves.tables())
         return Task(grid, t, prices, self.bits, self.config.paths, self.config.chosen)
 
@@ -142,27 +145,38 @@ class HybridModel:
         flat, parts = real_paths.flatten(1), parts_of(real_paths)
         energy = (parts.astype(np.float64) ** 2).sum((1, 2))
         best = Best((energy * (1 + 1e-6) + 1e-12).astype(np.float32), np.tile(self.silence, (len(x), 1)))
-        everyone = np.arange(len(x))
-        none = np.zeros((0, flat.shape[1]), np.float32)
-        none_like = np.full((len(x), LIKES), len(self.tables.references), np.int64)
         if self.config.paths:
-            likes = self.likes(real_paths)
-            search(self.task, parts, everyone, likes, len(self.zones.bases), none, none, best)
+            stages = staged(self.task, parts, max(self.config.paths, KNOWN if len(self.tables.references) else 0))
+            desk = desk_of_paths(self.task, self.config.paths, self.symbols)
+            search_paths(self.task, desk, parts, stages, self.likes(stages), best)
         if len(self.zones.bases):
-            near = self.zones.nearest(self.zones.coordinates(flat), self.config.chosen, self.config.candidates).numpy()
-            for zone in np.unique(near):
-                basis = self.zones.basis(int(zone))
-                real, imaginary = (np.ascontiguousarray(part.numpy()) for part in (basis.real, basis.imag))
-                own = everyone[(near == zone).any(axis=1)]
-                search(self.task, parts, own, none_like, int(zone), real, imaginary, best)
+            self._search_zones(flat, parts, energy, best)
         return best.symbols, best.error
 
-    def likes(self, x: Complex[Tensor, "users taps beams"]) -> Int64[np.ndarray, "users few"]:
-        """The references of each matrix in which paths are real; the number of references where there are none."""
+    def _search_zones(
+        self, flat: Complex[Tensor, "users size"], parts: np.ndarray, energy: np.ndarray, best: Best
+    ) -> None:
+        """Improve the best reports by those of zones, where a zone holds more of a matrix than they do."""
+        config, coordinates = self.config, self.zones.coordinates(flat)
+        near = self.zones.nearest(coordinates, config.chosen, config.candidates).numpy()
+        for zone in np.unique(near):
+            own = np.flatnonzero((near == zone).any(axis=1))
+            inside = coordinates[torch.from_numpy(own)] @ self.zones.bases[zone].conj()
+            left = energy[own] - inside.abs().square().sum(dim=1).numpy()
+            own = own[left < _HOPE * best.error[own]]
+            if not len(own):
+                continue
+            basis = self.zones.basis(int(zone))
+            real, imaginary = (np.ascontiguousarray(part.numpy()) for part in (basis.real, basis.imag))
+            desk = desk_for(self.task, int(zone), real, imaginary, min(config.paths, BESIDE_ZONES), self.symbols)
+            search_zone(self.task, desk, parts, own, best)
+
+    def likes(self, stages: Stages) -> Int64[np.ndarray, "users few"]:
+        """The references of matrices whose paths were found; the number of references where there are none."""
         table = self.tables.references
         if not len(table):
-            return np.zeros((len(x), LIKES), np.int64)
-        return nearest(table, resolved(self.task, self.waves, x), 2.0 ** (self.tables.spreads / OCTAVE))[0]
+            return np.zeros((len(stages.left), LIKES), np.int64)
+        return nearest(table, *last_of(stages, KNOWN), 2.0 ** (self.tables.spreads / OCTAVE))[0]
 
     def rebuilt(self, symbols: Int64[np.ndarray, "users symbols"]) -> Complex[Tensor, "users taps beams"]:
         """The matrices of symbols."""

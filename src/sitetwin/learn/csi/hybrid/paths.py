@@ -8,7 +8,6 @@ from jaxtyping import Float32, Float64
 from sitetwin.compiled import compiled
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, kernel
 
-_ROUNDS = 2  # of Newton's steps for each path, each time that the paths are looked at
 _RIDGE = 1e-3
 
 
@@ -35,8 +34,11 @@ class Found(NamedTuple):
         angle: Kernel of each path over the beams.
         inside: Coefficients of each path within the zone's subspace, real and imaginary part.
         gain: Complex gains.
-        gram: Products of the paths outside the subspace.
-        right: Products of the paths with the matrix there.
+        overlaps: Products of the paths with the matrix.
+        pairs: Products of the paths with one another.
+        gram: Those outside the subspace.
+        lower: Factor of the gram, the last path first.
+        solved: Products of the paths with the matrix outside the subspace, and those that the factor makes of them.
     """
 
     place: Float64[np.ndarray, "_ _"]
@@ -44,12 +46,14 @@ class Found(NamedTuple):
     angle: Float32[np.ndarray, "_ _"]
     inside: Float32[np.ndarray, "_ _ _"]
     gain: np.ndarray
+    overlaps: np.ndarray
+    pairs: Float64[np.ndarray, "_ _"]
     gram: np.ndarray
-    right: np.ndarray
+    lower: np.ndarray
+    solved: np.ndarray
 
 
-@compiled(divisions_checked=False)
-def room(paths: Any, taps: Any, beams: Any, rank: Any) -> Any:
+def room(paths: int, taps: int, beams: int, rank: int) -> Found:
     """Room for the paths of one matrix."""
     return Found(
         np.zeros((paths, 2)),
@@ -57,6 +61,9 @@ def room(paths: Any, taps: Any, beams: Any, rank: Any) -> Any:
         np.zeros((paths, beams), np.float32),
         np.zeros((2, paths, rank), np.float32),
         np.zeros(paths, np.complex128),
+        np.zeros(paths, np.complex128),
+        np.zeros((paths, paths)),
+        np.zeros((paths, paths), np.complex128),
         np.zeros((paths, paths), np.complex128),
         np.zeros(paths, np.complex128),
     )
@@ -134,16 +141,38 @@ def overlap(delay: np.ndarray, angle: np.ndarray, x: np.ndarray) -> Any:
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def strongest(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
-    """Write delay and angle of the bin where a matrix has most of a path."""
-    taps, beams = grid.delays.shape[1], grid.angles.shape[1]
+def correlate(grid: Grid, x: np.ndarray, map_: np.ndarray) -> None:
+    """Write ``a^T x`` of a matrix and the paths at the centres of all bins, real and imaginary parts."""
+    shape = (grid.delays.shape[1], grid.angles.shape[1])
+    bins = (len(grid.delays), len(grid.angles))
+    for part in range(2):
+        np.dot(np.dot(grid.delays, x[part].reshape(shape)), grid.angles.T, map_[part].reshape(bins))
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def strongest(grid: Grid, map_: np.ndarray, found: Found, paths: Any, place: np.ndarray) -> None:
+    """Write delay and angle of the bin where a matrix has most of a path once the paths that were found are off.
+
+    Args:
+        grid: The grid.
+        map_: (2, bins) products of the matrix with the paths of all bins.
+        found: Paths.
+        paths: How many are taken off.
+        place: Written.
+    """
+    count, left = len(grid.angles), map_.copy()
+    for path in range(paths):
+        along = np.dot(grid.delays, found.delay[path])
+        across = np.dot(grid.angles, found.angle[path])
+        gain = found.gain[path]
+        for i in range(len(along)):
+            p, q = np.float32(gain.real) * along[i], np.float32(gain.imag) * along[i]
+            for k in range(count):
+                left[0, i * count + k] -= p * across[k]
+                left[1, i * count + k] -= q * across[k]
     best, at = np.float32(-1), 0
-    count = len(grid.angles)
-    first = np.dot(grid.delays, x[0].reshape(taps, beams))
-    second = np.dot(grid.delays, x[1].reshape(taps, beams))
-    a, b = np.dot(first, grid.angles.T).ravel(), np.dot(second, grid.angles.T).ravel()
-    for k in range(len(a)):
-        power = a[k] * a[k] + b[k] * b[k]
+    for k in range(left.shape[1]):
+        power = left[0, k] * left[0, k] + left[1, k] * left[1, k]
         if power > best:
             best, at = power, k
     place[0] = (at // count + 0.5) / BINS_PER_TAP - MARGIN
@@ -151,12 +180,22 @@ def strongest(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
 
 
 @compiled(fastmath=True, divisions_checked=False)
-def refine(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
-    """Move a path to where a matrix has most of it, by Newton steps on the power: half a bin each, at most."""
+def refine(grid: Grid, x: np.ndarray, found: Found, paths: Any, path: Any, rounds: Any) -> None:
+    """Move a path to where a matrix has most of it, by Newton steps on the power: half a bin each, at most.
+
+    Args:
+        grid: The grid.
+        x: The matrix.
+        found: Paths.
+        paths: How many of them, besides the one that is moved, are taken off the matrix.
+        path: The one that is moved.
+        rounds: Number of steps.
+    """
     taps, beams = grid.delays.shape[1], grid.angles.shape[1]
     d, b = np.zeros((3, taps), np.float32), np.zeros((3, beams), np.float32)
     rows = np.zeros((6, taps), np.float32)  # x b, x b', x b''
-    for _ in range(_ROUNDS):
+    place = found.place[path]
+    for _ in range(rounds):
         kernel(place[0], grid.subcarriers, d[0], d[1], d[2])
         kernel(place[1], beams, b[0], b[1], b[2])
         for n in range(taps):
@@ -168,6 +207,9 @@ def refine(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
                     s1 += value * b[1, m]
                     s2 += value * b[2, m]
                 rows[3 * part, n], rows[3 * part + 1, n], rows[3 * part + 2, n] = s0, s1, s2
+        for other in range(paths):
+            if other != path:
+                _take_off(found, other, b, rows)
         s, st, stt = _along(d, 0, rows, 0), _along(d, 1, rows, 0), _along(d, 2, rows, 0)
         su, suu, stu = _along(d, 0, rows, 1), _along(d, 0, rows, 2), _along(d, 1, rows, 1)
         dt, du = _newton(s, (st, su), (stt, stu, suu), d)
@@ -175,6 +217,20 @@ def refine(grid: Grid, x: np.ndarray, place: np.ndarray) -> None:
         place[1] += min(max(du, -0.25), 0.25)
         place[0] = min(max(place[0], -MARGIN + 1e-3), taps + MARGIN - 1e-3)
         place[1] = place[1] % beams
+
+
+@compiled(fastmath=True, divisions_checked=False)
+def _take_off(found: Found, path: Any, b: np.ndarray, rows: np.ndarray) -> None:
+    """Take a path off a matrix's products with a kernel of angle and its derivatives."""
+    delay, angle, gain = found.delay[path], found.angle[path], found.gain[path]
+    for order in range(3):
+        both = np.float32(0)
+        for m in range(len(angle)):
+            both += angle[m] * b[order, m]
+        p, q = np.float32(gain.real) * both, np.float32(gain.imag) * both
+        for n in range(len(delay)):
+            rows[order, n] -= p * delay[n]
+            rows[3 + order, n] -= q * delay[n]
 
 
 @compiled(fastmath=True, divisions_checked=False)
@@ -209,21 +265,22 @@ def _along(d: np.ndarray, order: Any, rows: np.ndarray, which: Any) -> Any:
 
 @compiled(fastmath=True, divisions_checked=False)
 def equations(found: Found, paths: Any, rank: Any, matrix_inside: np.ndarray, x: np.ndarray) -> None:
-    """Write the normal equations of the gains of paths beside the first `rank` directions of a subspace."""
+    """Write and factor the normal equations of the gains of paths beside the first `rank` directions of a subspace."""
     inside = found.inside
     for i in range(paths):
-        right = overlap(found.delay[i], found.angle[i], x)
+        right = found.overlaps[i] = overlap(found.delay[i], found.angle[i], x)
         for j in range(rank):
             a, b = inside[0, i, j], inside[1, i, j]
             c, d = matrix_inside[0, j], matrix_inside[1, j]
             right -= complex(a * c + b * d, a * d - b * c)
-        found.right[i] = right
+        found.solved[paths - 1 - i] = right
         for k in range(i + 1):
             p, q = 0.0, 0.0
             for n in range(found.delay.shape[1]):
                 p += found.delay[i, n] * found.delay[k, n]
             for m in range(found.angle.shape[1]):
                 q += found.angle[i, m] * found.angle[k, m]
+            found.pairs[i, k] = found.pairs[k, i] = p * q
             value = complex(p * q, 0.0)
             for j in range(rank):
                 a, b = inside[0, i, j], inside[1, i, j]
@@ -231,55 +288,44 @@ def equations(found: Found, paths: Any, rank: Any, matrix_inside: np.ndarray, x:
                 value -= complex(a * c + b * d, a * d - b * c)
             found.gram[i, k] = value
             found.gram[k, i] = value.conjugate()
-
-
-@compiled(fastmath=True, divisions_checked=False)
-def remainder(found: Found, paths: Any, x: np.ndarray) -> Any:
-    """Energy of a matrix without its paths."""
-    error = 0.0
-    for k in range(x.shape[1]):
-        error += x[0, k] * x[0, k] + x[1, k] * x[1, k]
-    for i in range(paths):
-        gain = found.gain[i]
-        error -= 2 * (gain.conjugate() * overlap(found.delay[i], found.angle[i], x)).real
-        for k in range(paths):
-            p, q = 0.0, 0.0
-            for n in range(found.delay.shape[1]):
-                p += found.delay[i, n] * found.delay[k, n]
-            for m in range(found.angle.shape[1]):
-                q += found.angle[i, m] * found.angle[k, m]
-            error += p * q * (gain.conjugate() * found.gain[k]).real
-    return error
+    _factor(found, paths)
 
 
 @compiled(divisions_checked=False)
-def solve(gram: np.ndarray, right: np.ndarray, begin: Any, paths: Any, gain: np.ndarray) -> None:
-    """Write the gains from number `begin` on that solve the normal equations with the earlier ones as they are."""
-    size = paths - begin
-    a = np.zeros((size, size), np.complex128)
-    b = np.zeros(size, np.complex128)
-    for i in range(size):
-        b[i] = right[begin + i]
-        for k in range(begin):
-            b[i] -= gram[begin + i, k] * gain[k]
-        for k in range(size):
-            a[i, k] = gram[begin + i, begin + k]
-        a[i, i] += _RIDGE
-    for i in range(size):  # Cholesky
+def _factor(found: Found, paths: Any) -> None:
+    """Cholesky's factor of the equations, the last path first, and the first half of their solution."""
+    lower, solved = found.lower, found.solved
+    for i in range(paths):
         for k in range(i + 1):
-            value = a[i, k]
+            value = found.gram[paths - 1 - i, paths - 1 - k]
             for j in range(k):
-                value -= a[i, j] * a[k, j].conjugate()
+                value -= lower[i, j] * lower[k, j].conjugate()
             if k == i:
-                a[i, i] = complex(np.sqrt(max(value.real, 1e-9)), 0.0)
+                lower[i, i] = complex(np.sqrt(max(value.real + _RIDGE, 1e-9)), 0.0)
             else:
-                a[i, k] = value / a[k, k].real
-    for i in range(size):
+                lower[i, k] = value / lower[k, k].real
         for j in range(i):
-            b[i] -= a[i, j] * b[j]
-        b[i] /= a[i, i].real
-    for i in range(size - 1, -1, -1):
-        for j in range(i + 1, size):
-            b[i] -= a[j, i].conjugate() * b[j]
-        b[i] /= a[i, i].real
-        gain[begin + i] = b[i]
+            solved[i] -= lower[i, j] * solved[j]
+        solved[i] /= lower[i, i].real
+
+
+@compiled(divisions_checked=False)
+def next_gain(found: Found, paths: Any, path: Any) -> None:
+    """Write the gain of a path that solves the equations with those of the paths before it as they are."""
+    row = paths - 1 - path
+    value = found.solved[row]
+    for j in range(row + 1, paths):
+        value -= found.lower[j, row].conjugate() * found.gain[paths - 1 - j]
+    found.gain[path] = value / found.lower[row, row].real
+
+
+@compiled(divisions_checked=False)
+def remainder(found: Found, paths: Any, energy: Any) -> Any:
+    """Energy of a matrix of so much energy without its paths."""
+    error = energy + 0.0
+    for i in range(paths):
+        gain = found.gain[i]
+        error -= 2 * (gain.conjugate() * found.overlaps[i]).real
+        for k in range(paths):
+            error += found.pairs[i, k] * (gain.conjugate() * found.gain[k]).real
+    return error

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from sitetwin.compiled import compiled
 from sitetwin.learn.csi.hybrid.report import GRAIN, NOWHERE
-from sitetwin.learn.csi.hybrid.search import LIKES, Task, resolve
+from sitetwin.learn.csi.hybrid.search import resolve
+from sitetwin.learn.csi.hybrid.tasks import LIKES, Stages, Task, desk_of_paths
 from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves, kernel
 
 KNOWN = 8
@@ -62,12 +63,28 @@ class Pose:
 
 def resolved(task: Task, waves: Waves, x: Complex[Tensor, "users taps beams"]) -> PathList:
     """Take matrices, in which paths are real, apart."""
-    places, gains = np.zeros((len(x), KNOWN, 2)), np.zeros((len(x), KNOWN), np.complex128)
-    resolve(task, parts_of(x), places, gains)
-    order = np.argsort(-np.abs(gains), axis=1, kind="stable")
-    places, gains = np.take_along_axis(places, order[..., None], 1), np.take_along_axis(gains, order, 1)
+    places, gains = last_of(staged(task, parts_of(x), KNOWN), KNOWN)
     bare = PathList(places, gains, torch.zeros_like(x))
     return PathList(places, gains, x - together(waves, bare))
+
+
+def staged(task: Task, x: Float32[np.ndarray, "users 2 size"], most: int) -> Stages:
+    """The paths of matrices, given as `parts_of`, found one after another."""
+    users = len(x)
+    stages = Stages(
+        np.zeros((users, most, most, 2)), np.zeros((users, most, most), np.complex128), np.zeros((users, most))
+    )
+    resolve(task, desk_of_paths(task, most, 0), x, stages)
+    return stages
+
+
+def last_of(
+    stages: Stages, count: int
+) -> tuple[Float64[np.ndarray, "users paths 2"], Complex128[np.ndarray, "users paths"]]:
+    """Places and gains of so many paths, the strongest first."""
+    places, gains = stages.place[:, count - 1, :count], stages.gain[:, count - 1, :count]
+    order = np.argsort(-np.abs(gains), axis=1, kind="stable")
+    return np.take_along_axis(places, order[..., None], 1), np.take_along_axis(gains, order, 1)
 
 
 def together(waves: Waves, paths: PathList) -> Complex[Tensor, "users taps beams"]:
@@ -128,7 +145,7 @@ def pose_of(waves: Waves, twin: PathList, measured: PathList) -> Pose:
 
     def bits(pose: Pose) -> Float32[np.ndarray, " users"]:
         back = placed(waves, measured.places, Pose(-pose.turn, -pose.delay))
-        return nearest(table, PathList(back, measured.gains, measured.left), spreads)[1]
+        return nearest(table, back, measured.gains, spreads)[1]
 
     best, sizes = Pose(), (_WIDEST / 16, _LATEST / 8)
     turns, delays = np.arange(-16, 17), np.arange(-8, 9, 4)
@@ -159,14 +176,17 @@ def table_of(paths: PathList) -> Int64[np.ndarray, "users known 2"]:
 
 
 def nearest(
-    table: Int64[np.ndarray, "references known 2"], paths: PathList, spreads: Float64[np.ndarray, " two"]
+    table: Int64[np.ndarray, "references known 2"],
+    places: Float64[np.ndarray, "users paths 2"],
+    gains: Complex128[np.ndarray, "users paths"],
+    spreads: Float64[np.ndarray, " two"],
 ) -> tuple[Int64[np.ndarray, "users few"], Float32[np.ndarray, " users"]]:
     """The references of each matrix, the one first beside which its strongest paths take the fewest bits; these."""
     known = np.ascontiguousarray(table.transpose(1, 2, 0)).astype(np.float32) / GRAIN
-    bins = ((paths.places + np.array([MARGIN, 0.0])) * BINS_PER_TAP).astype(np.float32)
+    bins = ((places + np.array([MARGIN, 0.0])) * BINS_PER_TAP).astype(np.float32)
     found, bits = np.full((len(bins), LIKES), len(table), np.int64), np.zeros(len(bins), np.float32)
     if len(table):
-        weights = np.minimum(np.abs(paths.gains) / 0.1, 1.0).astype(np.float32)
+        weights = np.minimum(np.abs(gains) / 0.1, 1.0).astype(np.float32)
         _nearest(known, bins[:, :_ASKED], weights[:, :_ASKED], (1 / spreads).astype(np.float32), found, bits)
     return found, bits
 
@@ -183,23 +203,52 @@ def _nearest(
     """Write the number of the best reference of each user."""
     references = known.shape[2]
     total, least = np.zeros(references, np.float32), np.zeros(references, np.float32)
-    a, b = sharpness
+    near = np.zeros(references, np.int64)
     for user in range(len(bins)):
-        total[:] = 0
-        for path in range(bins.shape[1]):
-            least[:] = np.float32(_FREE)
-            delay, angle, weight = bins[user, path, 0], bins[user, path, 1], weights[user, path]
-            for k in range(len(known)):
-                for n in range(references):
-                    p, q = (known[k, 0, n] - delay) * a, (known[k, 1, n] - angle) * b
-                    least[n] = min(least[n], np.float32(0.7) * (p * p + q * q))
+        limit = weights[user, 0] * np.float32(_FREE)  # what all cost at least that have no path near the strongest one
+        _first_costs(known, bins[user, 0], sharpness, least)
+        count, better = 0, 0
+        for n in range(references):
+            if least[n] < np.float32(_FREE):
+                near[count] = n
+                count += 1
+            total[n] = weights[user, 0] * least[n]
+        for n in near[:count]:
+            for path in range(1, bins.shape[1]):
+                total[n] += weights[user, path] * _cost(known, bins[user, path], sharpness, n)
+            better += total[n] < limit
+        if better < found.shape[1]:
             for n in range(references):
-                total[n] += weight * least[n]
+                if least[n] >= np.float32(_FREE):
+                    for path in range(1, bins.shape[1]):
+                        total[n] += weights[user, path] * _cost(known, bins[user, path], sharpness, n)
         for k in range(min(found.shape[1], references)):
             found[user, k] = np.argmin(total)
             if k == 0:
                 fewest[user] = total[found[user, 0]]
             total[found[user, k]] = np.inf
+
+
+@compiled(divisions_checked=False)
+def _first_costs(known: np.ndarray, place: np.ndarray, sharpness: np.ndarray, least: np.ndarray) -> None:
+    """Write what a path costs beside each reference."""
+    a, b, delay, angle = sharpness[0], sharpness[1], place[0], place[1]
+    least[:] = np.float32(_FREE)
+    for k in range(len(known)):
+        for n in range(len(least)):
+            p, q = (known[k, 0, n] - delay) * a, (known[k, 1, n] - angle) * b
+            least[n] = min(least[n], np.float32(0.7) * (p * p + q * q))
+
+
+@compiled(divisions_checked=False)
+def _cost(known: np.ndarray, place: np.ndarray, sharpness: np.ndarray, reference: Any) -> Any:
+    """What a path costs beside one reference."""
+    least = np.float32(_FREE)
+    for k in range(len(known)):
+        p = (known[k, 0, reference] - place[0]) * sharpness[0]
+        q = (known[k, 1, reference] - place[1]) * sharpness[1]
+        least = min(least, np.float32(0.7) * (p * p + q * q))
+    return least
 
 
 @compiled(divisions_checked=False)
