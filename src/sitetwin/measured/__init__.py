@@ -9,11 +9,14 @@ from sitetwin.measured.dichasus import read_dichasus
 from sitetwin.measured.drives import drives_of
 from sitetwin.measured.named_csi import read_named_csi, write_named_csi
 from sitetwin.measured.positions import about_origin, on_site, within_site
+from sitetwin.measured.power_files import read_powers
+from sitetwin.measured.powers import Powers, powers_on_site
 from sitetwin.measured.profile_files import profiles_of_table, read_profiles
 from sitetwin.measured.profiles import Profiles, profiles_of_csi
 from sitetwin.measured.reported_errors import read_reported_errors
 
 __all__ = [
+    "Powers",
     "Profiles",
     "about_origin",
     "csi_dataset",
@@ -22,6 +25,7 @@ __all__ = [
     "is_challenge",
     "on_grid",
     "on_site",
+    "powers_on_site",
     "profiles_of_csi",
     "profiles_of_table",
     "read_beam_codebook",
@@ -33,6 +37,7 @@ __all__ = [
     "read_dichasus",
     "read_lanes",
     "read_named_csi",
+    "read_powers",
     "read_profiles",
     "read_reported_errors",
     "within_site",

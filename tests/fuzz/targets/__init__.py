@@ -32,6 +32,7 @@ READERS: dict[str, str] = {
     "measured.tfrecords": "dichasus",
     "measured.named_arrays": "measured-channels",
     "measured.named_csi": "named-channels",
+    "measured.power_files": "measured-powers",
     "measured.profile_files": "measured-profiles",
     "measured.reported_errors": "reported-errors",
     "rays.referee.insite_paths": "insite-paths",

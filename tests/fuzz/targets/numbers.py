@@ -13,7 +13,7 @@ import numpy as np
 import scipy.io
 
 from sitetwin.channel.formats import CirGenerator, read_npy, read_text_numbers
-from sitetwin.measured import read_challenge, read_csi, read_dichasus, read_profiles
+from sitetwin.measured import read_challenge, read_csi, read_dichasus, read_powers, read_profiles
 from sitetwin.measured.deepsense import read_deepsense, read_lanes
 from sitetwin.store.mat_files import read_mat
 from sitetwin.view.sources import read_values
@@ -132,6 +132,21 @@ def _check_profiles(data: Any) -> None:
     plausible([data[name].values for name in ("x", "y", "z", "latitude", "longitude") if name in data])
 
 
+def _powers() -> list[dict[str, bytes]]:
+    metres = "cell,receiver,x_m,y_m,power_dbm,carrier_mhz\n" + "".join(
+        f"A,one,{k},2,-{80 + k},3500\n" for k in range(9)
+    )
+    degrees = "PCI,device,latitude,longitude,rsrp\n" + "".join(f"7,one,36.00{k},-78.9,-{80 + k}\n" for k in range(9))
+    return [{"drive.csv": metres.encode()}, {"drive.csv": degrees.encode()}]
+
+
+def _check_powers(data: Any) -> None:
+    finite([data["power"].values])
+    assert data.sizes["sample"] + sum(data.attrs["left_out"].values()) == data.attrs["samples_in_the_file"]
+    assert data.sizes["sample"] > 0, "no row"
+    plausible([data[name].values for name in ("x", "y", "z", "latitude", "longitude") if name in data])
+
+
 def _only(folder: Path) -> Path:
     return next(iter(sorted(folder.iterdir())))
 
@@ -232,6 +247,13 @@ TARGETS = (
         _profiles,
         (b"profile", b"power_db", b"delay_ns", b"carrier_hz", b"position", b","),
         _check_profiles,
+    ),
+    Target(
+        "measured-powers",
+        lambda f: read_powers(_only(f)),
+        _powers,
+        (b"cell", b"receiver", b"power_dbm", b"x_m", b"latitude", b"rsrp", b"carrier_mhz", b","),
+        _check_powers,
     ),
     Target("measured-hdf5", lambda f: read_csi(_only(f)), _hdf5, (b"h", b"frequency"), _check_csi, 0.1),
     Target("dichasus", _dichasus, _records, (b"csi", b"time", b"pos-tachy", b"sto", b"cpo"), _check_csi),
