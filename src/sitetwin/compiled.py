@@ -17,7 +17,14 @@ from numba import config, njit
 
 from sitetwin.version import code_version
 
-ROOMS = ("channel/numerics", "compiled.py", "learn/csi/hybrid", "link/kernels.py", "site/ground/walking.py")
+ROOMS = (
+    "channel/numerics",
+    "compiled.py",
+    "learn/beams/trees.py",
+    "learn/csi/hybrid",
+    "link/kernels.py",
+    "site/ground/walking.py",
+)
 """Files and folders of the package that hold compiled loops, or what these take from elsewhere."""
 
 

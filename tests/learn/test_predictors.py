@@ -10,7 +10,6 @@ import pytest
 import torch
 import xarray as xr
 
-from sitetwin.calibrate import StructuredTwin
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn import (
     BeamPredictor,
@@ -98,10 +97,8 @@ def test_networks_side_by_side_are_those_trained_alone() -> None:
 
 def test_all_predictors_have_one_base() -> None:
     assert all(isinstance(p, Predictor) for p in (*made(), looking_east()))
-    twin = StructuredTwin(np.ones((2, 3)), np.arange(3.0))
-    assert isinstance(twin, Predictor)
     with pytest.raises(SiteTwinError, match="not fitted"):
-        _ = twin.rows
+        _ = NearestBeams().rows
 
 
 def test_every_predictor_predicts_and_is_kept(fitted: list[BeamPredictor], tmp_path: Path) -> None:

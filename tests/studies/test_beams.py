@@ -64,18 +64,10 @@ def write_site(folder):
     return folder
 
 
-def test_the_twins_echo_is_the_image_in_the_wall(tmp_path):
+def test_steered_beams_of_the_twin_look_at_its_users(tmp_path):
     data = read_deepsense(write_gathered(tmp_path / "scenario", rows=40))
     twin = build_twin(write_site(tmp_path / "site"), data, TwinAssumptions(spacing_m=2.0))
-    offset, ratio = twin.echoes(twin.users, 2)
     x, y = twin.users[:, 0], twin.users[:, 1]
-    image = np.degrees(np.arctan2(y, -60 - x) - np.arctan2(y, x))
-    apart = (offset[:, 0] - image + 180) % 360 - 180
-    assert (ratio[:, 0] > 0).mean() > 0.9
-    assert np.abs(apart[ratio[:, 0] > 0]).max() < 0.6
-    spread = (np.hypot(x, y) / np.hypot(60 + x, y)) ** 2
-    assert (ratio[:, 0] < spread).all()  # a wall of concrete gives back a part only
-    assert ratio[:, 0].max() > 0.05 * spread.min()
     power = twin.beam_powers(0.0, np.radians(np.linspace(60, -60, 31)))
     best = np.linspace(60, -60, 31)[power.argmax(axis=1)]
     seen = np.degrees(np.arctan2(y, x))
@@ -226,7 +218,6 @@ def few_users(monkeypatch):
     """Emulator and sensitivity on few users, so that a test takes seconds."""
     monkeypatch.setattr(beams_emulation, "_TRAINED", 150)
     monkeypatch.setattr(beams_emulation, "_TESTED", 50)
-    monkeypatch.setattr(beams_emulation, "_HEADLINE_ROWS", 5)
     monkeypatch.setattr(beams_emulation, "_VARIANTS", (("user_height_m", 2.0), ("bandwidth_hz", 20e6)))
     monkeypatch.setattr(emulator, "_STEPS", 50)
     monkeypatch.setattr(beams_methods, "SHARED_LAYER", replace(SHARED_LAYER, epochs=2))
@@ -245,7 +236,7 @@ def test_results_resume_and_page(tmp_path, few_users):
         assert row["top1"]["mean"] <= row["top2"]["mean"] <= row["top3"]["mean"]
     assert {m["name"] for m in results["methods"] if m["headline"]} == {HEADLINE}
     for row in results["methods"]:
-        if row["headline"]:
+        if row["headline"] and len(row["paired"]) == 2:  # on the whole pool there is one reference alone
             same, whole = row["paired"]
             assert same["n_real"] == row["n_real"] < whole["n_real"]
             neighbours = next(

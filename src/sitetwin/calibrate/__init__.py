@@ -1,25 +1,23 @@
 """Calibration of a twin with a few measured rows of powers.
 
-`StructuredTwin` is fitted to rows of a `Street` that `choose_rows` or `choose_in_turn` picked. Its parts: priors, the
-model of beam powers, the fit, turns of the array between drives, and how sure a prediction may be.
+`CalibratedBeams` is fitted to rows of a `Track` that `choose_rows` picked. Its parts: what a row of powers says of a
+direction (`readings`), the geometry and its priors, the modes of its posterior, what disturbs a direction beside it
+(`effects`), turns of the array between drives, the structured twin made of these, and the guard that weighs the twin
+against its rivals on left-out rows.
 """
 
-from sitetwin.calibrate.choice import choose_in_turn, choose_rows
-from sitetwin.calibrate.fitting import Calibration
-from sitetwin.calibrate.priors import StructuredConfig
-from sitetwin.calibrate.rows import BeamRows, Street
-from sitetwin.calibrate.structured import StructuredTwin
+from sitetwin.calibrate.choice import choose_rows
+from sitetwin.calibrate.geometry import BeamPriors
+from sitetwin.calibrate.predictor import CalibratedBeams
+from sitetwin.calibrate.track import Track
 from sitetwin.calibrate.turns import TURNS_DEG, Sessions, find_sessions, turn_posterior
 
 __all__ = [
     "TURNS_DEG",
-    "BeamRows",
-    "Calibration",
+    "BeamPriors",
+    "CalibratedBeams",
     "Sessions",
-    "Street",
-    "StructuredConfig",
-    "StructuredTwin",
-    "choose_in_turn",
+    "Track",
     "choose_rows",
     "find_sessions",
     "turn_posterior",

@@ -12,6 +12,15 @@ from sitetwin.cli.failures import resumed_again
 from sitetwin.cli.options.single import PROFILES, StudyFolder, choice
 
 POWER_UNITS = ("linear", "dB")
+STRESS_NAMES = (
+    "added-power",
+    "gain",
+    "codebook-turned-by--25",
+    "codebook-turned-by-25",
+    "added-power-and-codebook-turned-by--15",
+    "array-turned-by-20",
+    "station-moved",
+)
 
 
 def beams(
@@ -48,6 +57,13 @@ def beams(
             "either are refused.",
         ),
     ] = None,
+    stress: Annotated[
+        str | None,
+        choice(
+            *STRESS_NAMES,
+            help="Put measurements and codebook under a stress that a method should not notice.",
+        ),
+    ] = None,
     published: Annotated[
         Path | None, typer.Option(help="Table curve,metric,topk,n_train,mean,std of released results, to show beside.")
     ] = None,
@@ -59,7 +75,7 @@ def beams(
     from sitetwin.studies.beams.results import read_results
     from sitetwin.studies.beams.study import run_beam_study
 
-    study = beam_study(profile)
+    study = beam_study(profile, stress)
     released = read_published(published) if published is not None else []
     with resumed_again(to), progress_bars() as tell:
         run_beam_study(study, scenario, to, codebook, site, tell, power_unit)  # type: ignore[arg-type]  # checked as read

@@ -29,7 +29,7 @@ Some = TypeVar("Some", bound="BeamPredictor")
 class Predictor(ABC, Generic[Data, Asked, Rows]):
     """A predictor of beams that is fitted to rows of powers, asked, refined with more rows, and kept on disk.
 
-    `BeamPredictor` knows positions alone. `sitetwin.calibrate.StructuredTwin` knows the frame of a street too.
+    `BeamPredictor` knows positions alone; `sitetwin.calibrate.CalibratedBeams` knows speeds and drives too.
 
     Attributes:
         kind: Name of the predictor in files.

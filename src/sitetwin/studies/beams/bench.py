@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sitetwin.calibrate import Street
+from sitetwin.calibrate import Track
 from sitetwin.learn import BeamSet
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
@@ -27,7 +27,8 @@ class Bench:
     Attributes:
         study: The configuration.
         data: The scenario.
-        street: Its positions in the street's frame.
+        track: Its positions, speeds and drives.
+        axis_rad: Direction across the street and away from the station, from east, counter-clockwise.
         east_north: (N, 2) metres.
         power: (N, B) on the beams in use.
         pattern: (B, A) of these beams.
@@ -43,7 +44,8 @@ class Bench:
 
     study: BeamStudy
     data: xr.Dataset
-    street: Street
+    track: Track
+    axis_rad: float
     east_north: np.ndarray
     power: np.ndarray
     pattern: np.ndarray
@@ -76,10 +78,6 @@ class Bench:
         """Numbers of measured rows for the structured twin and its references."""
         return self.sizes(self.study.real_sizes if self.split == "random" else self.study.drive_sizes)
 
-    def echoes(self, twin: StreetTwin | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Echoes of a twin at all rows."""
-        return twin.echoes(self.east_north, self.study.twin.echoes) if twin else None
-
     def tally(self, scores: Callable[[int, BeamSplit], np.ndarray], probability: bool = False) -> Tally:
         """Judge a method, given as what it answers on the test rows of split number i."""
         tally = Tally.empty()
@@ -87,7 +85,7 @@ class Bench:
             numbers = range(first, first + self.per_repeat)
             rows = np.concatenate([self.splits[i].test for i in numbers])
             answer = np.concatenate([scores(i, self.splits[i]) for i in numbers])
-            tally.add(answer, self.power[rows], self.street.drive[rows], probability)
+            tally.add(answer, self.power[rows], self.track.drive[rows], probability)
         return tally
 
     def once(self, key: tuple[str | int, ...], make: Callable[[], Kept]) -> Kept:

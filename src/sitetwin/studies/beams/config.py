@@ -38,7 +38,6 @@ class TwinAssumptions(Frozen):
         max_depth: Largest number of reflections of a path.
         spacing_m: Spacing of the grid of users, metres.
         margin_m: Margin of the grid around the measured positions, metres.
-        echoes: Number of strongest paths besides the line of sight that the structured model uses.
     """
 
     carrier_hz: float = 60e9
@@ -50,7 +49,6 @@ class TwinAssumptions(Frozen):
     max_depth: int = 2
     spacing_m: float = 1.0
     margin_m: float = 3.0
-    echoes: int = 2
 
 
 class BeamStudy(Frozen):
@@ -69,6 +67,8 @@ class BeamStudy(Frozen):
         network_sizes: Training sizes of the published network.
         transfer_sizes: Numbers of measured rows for the transfer of the published network.
         twin_rows: Number of rows of the twin on which the transferred network is trained first.
+        stress: Name of the stress that measurements and codebook are put under, a key of
+            `sitetwin.studies.beams.stress.STRESSES`; none by default.
         ablations: Whether the structured twin is also run without its parts.
         bootstrap_draws: Number of bootstrap draws of whole drives.
         twin: Assumptions about the street.
@@ -86,18 +86,20 @@ class BeamStudy(Frozen):
     network_sizes: tuple[int, ...] = tuple(range(10, 201, 10))
     transfer_sizes: tuple[int, ...] = tuple(range(5, 101, 5))
     twin_rows: int = 200
+    stress: str | None = None
     ablations: bool = True
     bootstrap_draws: int = 2000
     twin: TwinAssumptions = TwinAssumptions()
 
 
-def beam_study(profile: str) -> BeamStudy:
+def beam_study(profile: str, stress: str | None = None) -> BeamStudy:
     """The frozen configuration of a profile.
 
     Args:
         profile: "quick" runs all methods at few sizes, on random splits and on folds of whole drives. "paper" is the
             published protocol: its sixteen beams and its thirty random splits, all sizes of its curves. "full" adds to
             it the folds of whole drives, all beams, and the calibrated twin without its parts.
+        stress: See `BeamStudy`.
 
     Raises:
         SiteTwinError: The profile is unknown.
@@ -110,9 +112,10 @@ def beam_study(profile: str) -> BeamStudy:
             network_sizes=(10, 50, 200),
             transfer_sizes=(10, 40),
             ablations=False,
+            stress=stress,
         )
     if profile == "paper":
-        return BeamStudy(profile="paper", fold_repeats=0, ablations=False)
+        return BeamStudy(profile="paper", fold_repeats=0, ablations=False, stress=stress)
     if profile == "full":
-        return BeamStudy(profile="full")
+        return BeamStudy(profile="full", stress=stress)
     raise SiteTwinError(f"there is no profile {profile!r}; choose one of quick, paper, full")

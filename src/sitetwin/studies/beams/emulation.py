@@ -18,13 +18,11 @@ from sitetwin.learn.beams.emulator import BeamPowerEmulator, cut_levels_db
 from sitetwin.learn.beams.metrics import power_ratio, rank_of_best
 from sitetwin.site.places.placement import outdoor_mask
 from sitetwin.studies.beams.bench import Bench
-from sitetwin.studies.beams.methods import calibrated, chosen_rows
 from sitetwin.studies.beams.published import boresight_of_paper, dft_angles, steering_angles
 from sitetwin.studies.beams.twin import StreetTwin
 
 _TRAINED, _TESTED = 3000, 1000
 _STRONG_DB = -10.0  # beams within this of the best are those that a choice of beams is about
-_HEADLINE_ROWS = 10
 _VARIANTS: tuple[tuple[str, float], ...] = (
     ("station_height_m", 2.0),
     ("station_height_m", 6.0),
@@ -89,24 +87,19 @@ def emulation(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
 
 
 def sensitivity(bench: Bench, twin: StreetTwin) -> Iterator[dict[str, Any]]:
-    """What other heights, bands and codebooks would change: the twin's own picks, and the headline on ten rows."""
+    """What other heights, bands and codebooks would change: the twin's own picks."""
     boresight, azimuth = boresight_of_paper(bench), steering_angles(bench)["measured"]
-    rows = chosen_rows(bench, _HEADLINE_ROWS, bench.echoes(twin))
     usual = twin.at(bench.east_north)
     base = usual.beam_powers(boresight, azimuth).argmax(axis=1)
     for name, value in (("none", 0.0), *_VARIANTS):
         changed = twin.assumptions if name == "none" else twin.assumptions.model_copy(update={name: value})
         power = usual.assuming(changed).beam_powers(boresight, azimuth)
-        row: dict[str, Any] = {
+        yield {
             "assumption": name,
             "value": value,
             "other_best_beam": _round((power.argmax(axis=1) != base).mean()),
             "twin_top1": _round((rank_of_best(power, bench.power) == 0).mean()),
         }
-        if name != "bandwidth_hz":  # azimuths and powers of the paths, all that the headline takes, have no band
-            tally, _ = calibrated(bench, rows, bench.echoes(twin.assuming(changed)))
-            row["headline_top1"] = tally.summary(bench.study.bootstrap_draws, bench.study.seed)["top1"]["mean"]
-        yield row
     for name, angles in (("uniform codebook", bench.uniform), ("DFT codebook", dft_angles(bench))):
         power = usual.beam_powers(boresight, angles)
         yield {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from sitetwin.calibrate import StructuredTwin, choose_in_turn
+from sitetwin.calibrate import BeamPriors, CalibratedBeams, choose_rows
 from sitetwin.learn import BeamPredictor, GeometricBeams, NearestBeams, SharedLayerBeams
 from sitetwin.learn.beams.baselines import chosen_neighbours
 from sitetwin.learn.beams.network import SHARED_LAYER
@@ -59,12 +59,12 @@ def learnt(build: Callable[[Bench, BeamSplit], BeamPredictor]) -> Run:
 
 def square_to_street(bench: Bench, split: BeamSplit) -> GeometricBeams:
     """Line of sight from an array that looks across the street."""
-    return GeometricBeams(bench.pattern, bench.azimuth, bench.street.axis_rad)
+    return GeometricBeams(bench.pattern, bench.azimuth, bench.axis_rad)
 
 
 def cross_validated(bench: Bench, split: BeamSplit) -> NearestBeams:
     """The number of neighbours that answers best inside the pool."""
-    group = bench.street.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
+    group = bench.track.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
     rows = bench.rows(split.pool)
     return NearestBeams(chosen_neighbours(rows.position, rows.power, group % _GROUPS, _NEIGHBOURS))
 
@@ -84,48 +84,48 @@ def shared_layer(bench: Bench, count: int) -> Answer:
     return Answer(bench.tally(lambda i, split: networks[i].predict(place[split.test])), count)
 
 
-def calibrated_twin(chosen: bool, echoes: bool = True, **options: Any) -> Run:
+def calibrated_twin(chosen: bool, guarded: bool = True, priors: BeamPriors | None = None) -> Run:
     """Runs the calibrated twin.
 
     Args:
         chosen: Whether its rows are chosen; otherwise the first ones of each pool are measured.
-        echoes: Whether it takes over the twin's echoes.
-        **options: Of `calibrated`.
+        guarded: Whether it is weighed against its rivals.
+        priors: Its priors.
     """
 
     def run(bench: Bench, count: int) -> Answer:
-        known = bench.once(("echoes",), lambda: bench.echoes(bench.twin))
-        if chosen:
-            rows = bench.once(("chosen", count), lambda: chosen_rows(bench, count, known))
+        if chosen and count < bench.most:
+            rows = bench.once(("chosen", count), lambda: chosen_rows(bench, count))
         else:
-            rows = np.stack([split.pool[:count] for split in bench.splits]).astype(np.int64)
-        tally, facts = calibrated(bench, rows, known if echoes else None, **options)
+            rows = [split.pool[:count] for split in bench.splits]
+        tally, facts = calibrated(bench, rows, CalibratedBeams(bench.pattern, bench.azimuth, priors, guarded))
         return Answer(tally, count, facts)
 
     return run
 
 
-def chosen_rows(bench: Bench, count: int, echoes: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """(splits, count) rows that the headline measures."""
-    model = StructuredTwin(bench.pattern, bench.azimuth)
-    pools = [split.pool for split in bench.splits]
-    return choose_in_turn(model, bench.street, pools, bench.power, count, echoes)
+def chosen_rows(bench: Bench, count: int) -> list[np.ndarray]:
+    """Rows that the headline measures in each split."""
+    return [choose_rows(bench.track, split.pool, count) for split in bench.splits]
 
 
-def calibrated(
-    bench: Bench,
-    rows: np.ndarray,
-    echoes: tuple[np.ndarray, np.ndarray] | None,
-    known: tuple[str, ...] = (),
-    sessions: bool = True,
-) -> tuple[Tally, dict[str, Any]]:
-    """The structured twin fitted to rows (splits, k), one fit for each split, judged on its test rows."""
-    longest = max(len(split.test) for split in bench.splits)
-    test = np.stack([np.resize(split.test, longest) for split in bench.splits])
-    model = StructuredTwin(bench.pattern, bench.azimuth, known=known, sessions=sessions)
-    answer = model.fit(bench.street.rows(rows, echoes, bench.power)).predict(bench.street.rows(test, echoes))
-    unknowns = {
-        name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std(correction=0)), 3)}
-        for name, v in model.calibration.unknowns.items()
-    }
-    return bench.tally(lambda i, split: answer[i, : len(split.test)], probability=True), {"unknowns": unknowns}
+def calibrated(bench: Bench, rows: Sequence[np.ndarray], model: CalibratedBeams) -> tuple[Tally, dict[str, Any]]:
+    """The calibrated twin fitted to the rows of each split, judged on its test rows."""
+    accounts: list[dict[str, Any]] = []
+
+    def scores(number: int, split: BeamSplit) -> np.ndarray:
+        own = rows[number]
+        fitted = model.fit(bench.track.rows(own), bench.power[own], bench.study.seed)
+        accounts.append(fitted.account)
+        return fitted.predict_proba(bench.track.rows(split.test))
+
+    tally = bench.tally(scores, probability=True)
+    found = [account["modes"][0]["unknowns"] for account in accounts]
+    unknowns = {name: _spread([one[name] for one in found]) for name in found[0]}
+    weighed = [account["weights"] for account in accounts if "weights" in account]
+    weights = {name: _spread([one.get(name, 0.0) for one in weighed]) for name in weighed[0]} if weighed else {}
+    return tally, {"unknowns": unknowns, "weights": weights}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": round(float(np.mean(values)), 3), "std": round(float(np.std(values)), 3)}

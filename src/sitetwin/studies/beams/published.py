@@ -130,7 +130,7 @@ def boresight_of_paper(bench: Bench) -> float:
     best = best_beams(bench.data.power.values)
     users = bench.east_north[best == min(_PAPER_BEAM, bench.data.sizes["beam"] - 1)]
     if not len(users):
-        return bench.street.axis_rad
+        return bench.axis_rad
     x, y = users.T
     side = float(np.sign(np.median(x)))
     return float(np.arctan2(side * (x @ y), side * (x @ x)))

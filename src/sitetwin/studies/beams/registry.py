@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sitetwin.calibrate import BeamPriors
 from sitetwin.learn import LookupBeams, MajorityBeams, NearestBeams
 from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.config import CURVES, HEADLINE
@@ -29,6 +30,7 @@ from sitetwin.studies.beams.published import (
     tuned_network,
 )
 
+_NOTHING = 1e-3  # intervals: a lag that is no unknown
 _ABLATED = 40  # rows with which the calibrated twin also runs without its parts
 
 
@@ -60,15 +62,11 @@ def _whole_pool(bench: Bench) -> Iterable[int]:
 
 
 def _some_rows(bench: Bench) -> Iterable[int]:
-    return {*bench.real_sizes} - {0}
+    return {*bench.real_sizes, *((bench.most,) if bench.split == "drives" else ())} - {0}
 
 
-def _ablated(with_echoes: bool = True) -> Callable[[Bench], Iterable[int]]:
-    def sizes(bench: Bench) -> Iterable[int]:
-        asked = bench.study.ablations and (with_echoes or bench.twin is not None)
-        return {*bench.real_sizes} & {_ABLATED} if asked else ()
-
-    return sizes
+def _ablated(bench: Bench) -> Iterable[int]:
+    return {*bench.real_sizes} & {_ABLATED} if bench.study.ablations else ()
 
 
 NEAREST = BeamMethod(
@@ -86,23 +84,14 @@ METHODS = (
     BeamMethod("look-up table", "baselines", _whole_pool, learnt(lambda bench, split: LookupBeams())),
     BeamMethod("majority", "baselines", _whole_pool, learnt(lambda bench, split: MajorityBeams())),
     BeamMethod("network with a shared layer", "shared-layer", lambda bench: (bench.fewest,), shared_layer),
-    BeamMethod(
-        "twin, not calibrated", "structured", lambda bench: {*bench.real_sizes} & {0}, calibrated_twin(chosen=False)
-    ),
     BeamMethod(HEADLINE, "structured", _some_rows, calibrated_twin(chosen=True)),
     BeamMethod("calibrated twin, random rows", "structured", _some_rows, calibrated_twin(chosen=False)),
+    BeamMethod(f"{HEADLINE}, without its guard", "structured", _ablated, calibrated_twin(chosen=True, guarded=False)),
     BeamMethod(
-        f"{HEADLINE}, without echoes",
+        f"{HEADLINE}, without lag",
         "structured",
-        _ablated(with_echoes=False),
-        calibrated_twin(chosen=True, echoes=False),
-    ),
-    BeamMethod(f"{HEADLINE}, without lag", "structured", _ablated(), calibrated_twin(chosen=True, known=("lag",))),
-    BeamMethod(
-        f"{HEADLINE}, without turns of the array",
-        "structured",
-        _ablated(),
-        calibrated_twin(chosen=True, sessions=False),
+        _ablated,
+        calibrated_twin(chosen=True, priors=BeamPriors(lag=(0.0, _NOTHING), drive_lag=_NOTHING, slow_lag=_NOTHING)),
     ),
     BeamMethod(
         CURVES["real"],

@@ -75,6 +75,7 @@ class Method(Record):
         n_train: Rows of the twin that it was trained on.
         n_tuned: Measured rows that it was tuned on.
         unknowns: Unknowns of the calibrated twin.
+        weights: Shares of the calibrated twin and its rivals in the blend of its guard.
         paired: Paired differences of the headline from other methods.
     """
 
@@ -100,6 +101,7 @@ class Method(Record):
     n_train: int | None = None
     n_tuned: int | None = None
     unknowns: dict[str, Unknown] = Field(default_factory=dict)
+    weights: dict[str, Unknown] = Field(default_factory=dict)
     paired: list[Paired] = Field(default_factory=list)
 
     def figure(self, name: str) -> Estimate | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from scipy.spatial import cKDTree
 
 from sitetwin.channel import AntennaArray, OfdmGrid, PathGains, Radio, angular_codebook, frequency_response, path_gains
 from sitetwin.errors import SiteTwinError
@@ -21,7 +20,6 @@ from sitetwin.studies.beams.config import TwinAssumptions
 from sitetwin.untrusted import is_missing, read_json
 
 _LARGEST_BOX = 2**20  # bytes of a file of four ranges
-_SAME_DIRECTION_DEG = 1.0  # echoes nearer than this to the line of sight are part of it: those of the ground
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,33 +51,6 @@ class StreetTwin:
     def assuming(self, assumptions: TwinAssumptions) -> StreetTwin:
         """Return the twin of this street and these users under other assumptions."""
         return _traced(self.site, self.station, self.users, assumptions)
-
-    def echoes(self, position: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Strongest paths that leave apart from the line of sight, at the users of the grid nearest to some positions.
-
-        Args:
-            position: (N, 2) metres east and north of the station.
-            most: L.
-
-        Returns:
-            Offset of the departure in degrees from the line of sight, counter-clockwise, and power over that of the
-            line of sight, each (N, L); a missing echo has the ratio zero.
-        """
-        owner = self.paths.user_of_path
-        direct = np.degrees(np.arctan2(self.users[:, 1], self.users[:, 0]))[owner]
-        leaves = np.degrees(np.arctan2(self.paths.departure[:, 1], self.paths.departure[:, 0]))
-        apart = (leaves - direct + 180) % 360 - 180
-        power = self.gains.power[:, 0, 0].numpy()
-        near = np.abs(apart) < _SAME_DIRECTION_DEG
-        line = np.bincount(owner[near], weights=power[near], minlength=len(self.users))
-        offset, ratio = np.zeros((len(self.users), most)), np.zeros((len(self.users), most))
-        for user in np.flatnonzero(line > 0):
-            rows = np.flatnonzero(~near & (owner == user))
-            rows = rows[np.argsort(-power[rows], kind="stable")][:most]
-            offset[user, : len(rows)] = apart[rows]
-            ratio[user, : len(rows)] = power[rows] / line[user]
-        nearest = cKDTree(self.users).query(position)[1]
-        return offset[nearest], ratio[nearest]
 
     def beam_powers(self, boresight: float, beam_azimuth: np.ndarray) -> np.ndarray:
         """(U, B) power of steered beams, summed over the subcarriers.

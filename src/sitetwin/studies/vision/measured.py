@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sitetwin.calibrate import StructuredTwin, choose_in_turn
+from sitetwin.calibrate import CalibratedBeams, choose_rows
 from sitetwin.learn.beams.metrics import distance_based_accuracy
 from sitetwin.learn.beams.splits import BeamSplit, drive_folds
 from sitetwin.studies.vision.config import VisionStudy
@@ -189,18 +189,18 @@ def _structured(study: VisionStudy, scenario: Scenario, folds: list[BeamSplit]) 
     count, alive = study.measured.twin_rows, np.flatnonzero(~scenario.dead)
     if not count or min(len(fold.pool) for fold in folds) < count:
         return
-    model = StructuredTwin(scenario.book.values[alive], scenario.book.azimuth.values)
-    power, street = scenario.power[:, alive], scenario.street
-    bought = choose_in_turn(model, street, [fold.pool for fold in folds], power, count)
-    longest = max(len(fold.test) for fold in folds)
-    test = np.stack([np.resize(fold.test, longest) for fold in folds])
-    answer = model.fit(street.rows(bought, None, power)).predict(street.rows(test))
+    model = CalibratedBeams(scenario.book.values[alive], scenario.book.azimuth.values)
+    power, track = scenario.power[:, alive], scenario.track
+    answers = []
+    for fold in folds:
+        bought = choose_rows(track, fold.pool, count)
+        answers.append(model.fit(track.rows(bought), power[bought], study.seed).predict_proba(track.rows(fold.test)))
     score = np.full((sum(len(fold.test) for fold in folds), len(scenario.dead)), -np.inf)
-    score[:, alive] = np.concatenate([answer[i, : len(fold.test)] for i, fold in enumerate(folds)])
+    score[:, alive] = np.concatenate(answers)
     rows = np.concatenate([fold.test for fold in folds])
     yield {
         "task": "predicted",
-        "method": "structured twin, chosen rows, no camera",
+        "method": "calibrated twin, chosen rows, no camera",
         "calibration_rows": count,
         **judged(study, score, scenario.power[rows], scenario.drive[rows]),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sitetwin.calibrate import Street
+from sitetwin.calibrate import Track
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured import drives_of_track, is_challenge, read_challenge, read_codebook, read_deepsense
 from sitetwin.measured.deepsense import DEAD_BEAMS
@@ -38,7 +38,7 @@ class Scenario:
         east_north: (N, 2) metres from the station.
         velocity: (N, 2) metres between fixes.
         drive: (N,) int64.
-        street: Positions in the frame of the street.
+        track: Positions, speeds and drives.
         folder: Where its files lie.
         image: (N,) paths, empty where there is none; None where the scenario has no images.
         facts: Of the data, for the results.
@@ -53,7 +53,7 @@ class Scenario:
     east_north: np.ndarray
     velocity: np.ndarray
     drive: np.ndarray
-    street: Street
+    track: Track
     folder: Path
     image: np.ndarray | None
     facts: dict[str, object]
@@ -194,9 +194,7 @@ def _made(
         raise SiteTwinError(
             f"scenario '{name}' has {int(there.sum())} rows with power on beams that work; two are needed"
         )
-    street = Street.of(place[there], drive[there])
-    along = street.axis_rad
-    turn = np.array([[np.cos(along), np.sin(along)], [-np.sin(along), np.cos(along)]])
+    track = Track.of(place[there], drive[there])
     return Scenario(
         name=name,
         fixes=fixes,
@@ -205,9 +203,9 @@ def _made(
         dead=dead,
         power=level[there],
         east_north=place[there],
-        velocity=street.velocity @ turn,
+        velocity=track.velocity,
         drive=drive[there],
-        street=street,
+        track=track,
         folder=folder,
         image=None if image is None else image[there],
         facts=facts,
