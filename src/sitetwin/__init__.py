@@ -32,6 +32,7 @@ _HOMES = {
     "face.tap_powers": ("tap_power_law",),
     "face.covering": ("coverage",),
     "face.calibrating": ("calibrate_site",),
+    "calibrate.power": ("PowerMap", "PowerPrediction"),
     "face.fitting_codecs": ("fit_codec", "open_csi"),
     "face.exporting": ("export_channels", "export_paths"),
     "face.statistical": ("statistical_channels",),
@@ -76,6 +77,8 @@ __all__ = [
     "OfdmGrid",
     "PathGains",
     "Paths",
+    "PowerMap",
+    "PowerPrediction",
     "Radio",
     "Site",
     "SiteTwinError",
@@ -132,6 +135,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from sitetwin.calibrate.power import PowerMap, PowerPrediction
     from sitetwin.channel import AntennaArray, Atmosphere, ChannelRequest, FieldOptions, OfdmGrid, PathGains, Radio
     from sitetwin.channel.stations import GeographicStation, Station, read_stations
     from sitetwin.drawing import plots
