@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from sitetwin.cli import codec, store, study_beams, study_csi, study_precoding, study_rates, study_upkeep, study_vision
+from sitetwin.cli import (
+    codec,
+    store,
+    study_beams,
+    study_calibration,
+    study_csi,
+    study_precoding,
+    study_rates,
+    study_upkeep,
+    study_vision,
+)
 from sitetwin.cli.calibrate import calibrate
 from sitetwin.cli.channels import channels
 from sitetwin.cli.codec_fit import fit
@@ -70,6 +80,7 @@ study_app.command("csi-sets")(study_csi.csi_sets)
 study_app.command("csi-network")(study_csi.csi_network)
 study_app.command("beams")(study_beams.beams)
 study_app.command("precoding")(study_precoding.precoding)
+study_app.command("calibration")(study_calibration.calibration)
 study_app.command("rates")(study_rates.rates)
 study_app.command("upkeep")(study_upkeep.upkeep)
 study_app.command("vision")(study_vision.vision)

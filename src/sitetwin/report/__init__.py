@@ -1,5 +1,6 @@
 """What a study found, to look at: figures, one HTML page, and a table for the terminal."""
 
+from sitetwin.report.calibration_study.page import calibration_study_table, write_calibration_study
 from sitetwin.report.csi.page import write_report
 from sitetwin.report.csi.table import methods_table
 from sitetwin.report.precoding.page import precoding_table, write_precoding_report
@@ -10,6 +11,7 @@ from sitetwin.report.vision.page import vision_table, write_vision_report
 from sitetwin.report.vision.printed import printed_table
 
 __all__ = [
+    "calibration_study_table",
     "closed_loop_table",
     "methods_table",
     "precoding_table",
@@ -18,6 +20,7 @@ __all__ = [
     "rates_table",
     "upkeep_tables",
     "vision_table",
+    "write_calibration_study",
     "write_precoding_report",
     "write_rates_report",
     "write_report",

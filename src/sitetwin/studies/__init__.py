@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "calibration.config": ("CalibrationStudy", "calibration_study"),
+    "calibration.study": ("run_calibration_study",),
     "csi.config": ("Cell", "CsiStudy", "csi_study", "read_cell", "read_cells"),
     "csi.networks": ("NetworkRun", "train_network"),
     "csi.sets": ("write_csi_sets",),
@@ -27,6 +29,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CalibrationStudy",
     "Cell",
     "CsiStudy",
     "DrivePlace",
@@ -35,6 +38,7 @@ __all__ = [
     "RatesStudy",
     "UpkeepStudy",
     "VisionStudy",
+    "calibration_study",
     "claim_folder",
     "csi_study",
     "precoding_study",
@@ -42,6 +46,7 @@ __all__ = [
     "read_cell",
     "read_cells",
     "read_place",
+    "run_calibration_study",
     "run_csi_study",
     "run_precoding_study",
     "run_rates_study",
@@ -54,6 +59,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from sitetwin.studies.calibration.config import CalibrationStudy, calibration_study
+    from sitetwin.studies.calibration.study import run_calibration_study
     from sitetwin.studies.csi.config import Cell, CsiStudy, csi_study, read_cell, read_cells
     from sitetwin.studies.csi.networks import NetworkRun, train_network
     from sitetwin.studies.csi.sets import write_csi_sets
