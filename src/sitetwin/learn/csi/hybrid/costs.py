@@ -78,4 +78,4 @@ def bytes_held(model: HybridModel) -> int:
     numbers = 2 * (zones.front.numel() + zones.bases.numel()) + tables.levels.size
     alphabets = (tables.steps, tables.zones, tables.paths, tables.kept, tables.places, tables.which, tables.ratios)
     drawn = tables.coefficients.size + tables.amplitudes[:, : LARGEST + 1].size
-    return 4 * (numbers + sum(one.size for one in alphabets) + drawn) + 2 * tables.references.size
+    return 4 * (numbers + sum(one.size for one in alphabets) + tables.around.size + drawn) + 2 * tables.references.size

@@ -20,6 +20,7 @@ from sitetwin.learn.csi.hybrid.frequencies import (
     lengths,
 )
 from sitetwin.learn.csi.hybrid.paths import Grid
+from sitetwin.learn.csi.hybrid.range_coder import TOTAL
 from sitetwin.learn.csi.hybrid.references import KNOWN, last_of, nearest, parts_of, staged
 from sitetwin.learn.csi.hybrid.report import (
     EACH,
@@ -38,6 +39,7 @@ from sitetwin.learn.csi.hybrid.report import (
     level_of,
     phases_of,
     step_of,
+    surroundings,
     top_of,
 )
 from sitetwin.learn.csi.hybrid.search import BESIDE_ZONES, search_paths, search_zone
@@ -54,6 +56,7 @@ MOST_BITS = 1 << 14
 _HOPE = 0.5  # share of the best report's error that a zone's directions may leave where the zone is tried
 _FEW = 30  # offsets that say nothing of their spread
 _HARD = 0.7  # power of its error with which a report counts: a bit saved lessens the error by a share of it
+_BESIDE = 4  # times that a path lies beside an earlier one, against once at a place of its own
 _MOST_HEARD = 20.0  # times the median, of one report
 
 
@@ -112,7 +115,7 @@ class HybridModel:
     def task(self) -> Task:
         """What the search needs."""
         t = self.tables
-        alphabets = (t.steps, t.zones, t.paths, t.kept, t.amplitudes, t.places, t.likes, t.coefficients)
+        alphabets = (t.steps, t.zones, t.paths, t.kept, t.amplitudes, t.likes, t.coefficients)
         flat = ([0.0, *(math.log2(count(q)) for q in range(1, LARGEST + 1))] for count in (cells_of, phases_of))
         which = np.log2(t.which).astype(np.float32)
         prices = Prices(*(lengths(edges) for edges in alphabets), which, *(np.array(bits, np.float32) for bits in flat))
@@ -239,6 +242,7 @@ def first_tables(
         ratios=(ratios := flat_ratios(max(config.paths, 1))),
         amplitudes=amplitude_tables(ratios),
         places=cumulative(np.ones(waves.delay_bins * waves.angle_bins)),
+        **surroundings(np.zeros((0, waves.angle_bins), np.int64)),
         likes=cumulative(np.ones(len(references) + 1)),
         references=references,
         which=_first_which(config.paths),
@@ -274,11 +278,13 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
     zones = zones / zones[:-1].sum() * (1 - none) if count else zones
     zones[-1] = max(none, 0.005) if count else 1.0
     places = np.zeros((waves.delay_bins, waves.angle_bins))
+    around = np.zeros((2 * waves.delay_bins - 1, waves.angle_bins))
     which = t.which / t.which.sum(axis=1, keepdims=True) * 10
     offsets: list[np.ndarray] = []
+    earlier: list[tuple[int, int]]
     ratios = flat_ratios(len(t.which)) / 1250
     for one, weight in zip(symbols, heard, strict=True):
-        before = top_of(one[STEP])
+        before, earlier = top_of(one[STEP]), []
         for path in range(one[PATHS]):
             q, k, delay, angle, _ = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
             cells = cells_of(q)
@@ -287,6 +293,10 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
             places[delay // cells, angle // cells] += weight
             if one[LIKE] < len(t.references):
                 which[path, k] += weight
+            for at, beside in earlier if k == KNOWN else ():
+                offset = delay // cells - at + waves.delay_bins - 1, (angle // cells - beside) % waves.angle_bins
+                around[offset] += weight / path
+            earlier.append((delay // cells, angle // cells))
             if k < KNOWN:
                 offsets.append((np.array([delay, angle]) + 0.5) / cells - t.references[one[LIKE], k] / GRAIN)
     places = _smoothed(places)
@@ -299,6 +309,7 @@ def learned(model: HybridModel, x: Complex[Tensor, "users taps beams"]) -> Hybri
         ratios=(ratios := _smoothed_ratios(ratios)),
         amplitudes=amplitude_tables(ratios),
         places=cumulative(places.ravel()),
+        **surroundings(_around(around)),
         likes=_likes(symbols[bare == 1, LIKE], heard[bare == 1], len(t.references)),
         which=np.round(MOST_WEIGHT / 2 * which / which.sum(axis=1, keepdims=True)).astype(np.int64) + 1,
         spreads=_spreads(offsets, t.spreads),
@@ -333,6 +344,15 @@ def _spreads(offsets: list[np.ndarray], before: np.ndarray) -> np.ndarray:
         return before
     sizes = np.sort(np.abs(np.array(offsets)), axis=0)[: int(0.97 * len(offsets))]
     return np.round(OCTAVE / 2 * np.log2((sizes**2).mean(axis=0) * 1.3 + 1e-6)).astype(np.int64)
+
+
+def _around(found: np.ndarray) -> Int64[np.ndarray, "behind beside"]:
+    """Whole weights of where paths lie beside earlier ones: few of those seen say little."""
+    k = np.array([1, 2, 1]) / 4
+    smooth = np.apply_along_axis(lambda row: np.convolve(row, k, "same"), 0, found)
+    smooth = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 1, "wrap"), k, "valid"), 1, smooth)
+    weights = 0.98 * smooth / (smooth.sum() + _FEW) + 0.02 / smooth.size
+    return np.round(_BESIDE * TOTAL * weights).astype(np.int64)
 
 
 def _smoothed(places: np.ndarray) -> np.ndarray:

@@ -55,6 +55,10 @@ class Tables(NamedTuple):
         ratios: Weights of classes of each path's amplitude over the one before it.
         amplitudes: Amplitude of each path, for the one before it; of the first path, for the largest possible one.
         places: Bins of delay and angle.
+        around: Weights of how many bins a path lies behind an earlier one of its report, and beside it; no row where
+            that says nothing.
+        rows: Its sums over the angles.
+        within: Its sums within the grid, for each delay of the earlier path.
         likes: References; the last one is none.
         references: Delay and angle of the paths of each reference, in parts of a bin.
         which: Weights of a reference's paths, and of none of them, for each path of a report.
@@ -74,6 +78,9 @@ class Tables(NamedTuple):
     ratios: Int64[np.ndarray, "_ _"]
     amplitudes: Int64[np.ndarray, "_ _ _"]
     places: Int64[np.ndarray, " _"]
+    around: Int64[np.ndarray, "_ _"]
+    rows: Int64[np.ndarray, " _"]
+    within: Int64[np.ndarray, " _"]
     likes: Int64[np.ndarray, " _"]
     references: Int64[np.ndarray, "_ _ _"]
     which: Int64[np.ndarray, "_ _"]
@@ -84,6 +91,14 @@ class Tables(NamedTuple):
     points: Float32[np.ndarray, "_ _"]
     levels: Int64[np.ndarray, "_ _"]
     shifts: Int64[np.ndarray, "_ _"]
+
+
+def surroundings(around: Int64[np.ndarray, "behind beside"]) -> dict[str, Int64[np.ndarray, "..."]]:
+    """The fields of `Tables` for weights of places beside earlier paths, of twice the delays but one, or of none."""
+    rows = around.sum(axis=1)
+    delays = (len(around) + 1) // 2
+    within = np.array([rows[delays - 1 - at : 2 * delays - 1 - at].sum() for at in range(delays)], np.int64)
+    return {"around": around, "rows": rows, "within": within}
 
 
 @compiled(divisions_checked=False)
@@ -136,7 +151,7 @@ def _walk(state: np.ndarray, report: np.ndarray, reading: Any, tables: Tables, s
         edges = tables.amplitudes[path, before, : before + 1]
         before = code(state, report, reading, edges, symbols[at] - 1) + 1
         symbols[at] = before
-        _walk_place(state, report, reading, tables, like, path, symbols[at : at + EACH], left)
+        _walk_place(state, report, reading, tables, like, path, symbols, left)
         symbols[at + 4] = code_flat(state, report, reading, phases_of(before), symbols[at + 4])
     at = FIRST + EACH * (tables.paths.shape[1] - 2)
     for k in range(2 * kept):
@@ -152,10 +167,11 @@ def _walk_place(
     tables: Tables,
     like: Any,
     path: Any,
-    symbols: np.ndarray,
+    report_symbols: np.ndarray,
     left: np.ndarray,
 ) -> None:
     """Write where a path lies, or read it: beside a path of the reference, or anywhere."""
+    symbols = report_symbols[FIRST + EACH * path : FIRST + EACH * (path + 1)]
     known, cells = tables.references.shape[1], cells_of(symbols[0])
     which = known
     if like < len(tables.references):
@@ -177,10 +193,74 @@ def _walk_place(
             offset = code(state, report, reading, edges, symbols[2 + axis] - centre + LARGEST) - LARGEST
             symbols[2 + axis] = centre + offset
     else:
-        bin_ = code(state, report, reading, tables.places, (symbols[2] // cells) * columns + symbols[3] // cells)
+        bin_ = (symbols[2] // cells) * columns + symbols[3] // cells
+        if path and len(tables.around):
+            bin_ = _walk_bin(state, report, reading, tables, report_symbols, path, bin_)
+        else:
+            bin_ = code(state, report, reading, tables.places, bin_)
         delay = code_flat(state, report, reading, cells, symbols[2] % cells)
         angle = code_flat(state, report, reading, cells, symbols[3] % cells)
         symbols[2], symbols[3] = (bin_ // columns) * cells + delay, (bin_ % columns) * cells + angle
+
+
+@compiled(divisions_checked=False)
+def _walk_bin(
+    state: np.ndarray, report: np.ndarray, reading: Any, tables: Tables, symbols: np.ndarray, path: Any, bin_: Any
+) -> Any:
+    """Write the bin of a path that no reference has, or read it: first its delay, then its angle."""
+    columns, rows = tables.columns, len(tables.within)
+    weights = np.zeros(rows, np.int64)
+    for d in range(rows):
+        weights[d] = path * (tables.places[(d + 1) * columns] - tables.places[d * columns])
+    for earlier in range(path):
+        at, _ = bin_of(tables, symbols, earlier)
+        for d in range(rows):
+            weights[d] += tables.rows[d - at + rows - 1]
+    delay = code(state, report, reading, _edges(weights), bin_ // columns)
+    weights = np.zeros(columns, np.int64)
+    for a in range(columns):
+        weights[a] = path * (tables.places[delay * columns + a + 1] - tables.places[delay * columns + a])
+    for earlier in range(path):
+        at, angle = bin_of(tables, symbols, earlier)
+        for a in range(columns):
+            weights[a] += tables.around[delay - at + rows - 1, (a - angle) % columns]
+    return delay * columns + code(state, report, reading, _edges(weights), bin_ % columns)
+
+
+@compiled(divisions_checked=False)
+def _edges(weights: np.ndarray) -> np.ndarray:
+    """Cumulative frequencies of whole weights, each symbol with at least one."""
+    count = len(weights)
+    total, sum_ = weights.sum(), 0
+    edges = np.zeros(count + 1, np.int64)
+    for k in range(count):
+        sum_ += weights[k]
+        edges[k + 1] = sum_ * (TOTAL - count) // total + k + 1
+    edges[count] = TOTAL
+    return edges
+
+
+@compiled(divisions_checked=False)
+def bin_of(tables: Tables, symbols: np.ndarray, path: Any) -> Any:
+    """Bins of delay and angle of a path of a report."""
+    at = FIRST + EACH * path
+    cells = cells_of(symbols[at])
+    return min(max(symbols[at + 2] // cells, 0), len(tables.within) - 1), (symbols[at + 3] // cells) % tables.columns
+
+
+@compiled(divisions_checked=False)
+def bits_of_bin(tables: Tables, symbols: np.ndarray, path: Any, delay: Any, angle: Any) -> Any:
+    """Bits of the bin of a path that no reference has, behind the paths before it; a little more than it takes."""
+    columns, rows = tables.columns, len(tables.within)
+    bin_ = delay * columns + angle
+    count = path if path and rows else 1
+    weight, total = count * (tables.places[bin_ + 1] - tables.places[bin_]), count * TOTAL
+    if rows:
+        for earlier in range(path):
+            at, beside = bin_of(tables, symbols, earlier)
+            weight += tables.around[delay - at + rows - 1, (angle - beside) % columns]
+            total += tables.within[at]
+    return np.log2(total / weight)
 
 
 @compiled(divisions_checked=False)

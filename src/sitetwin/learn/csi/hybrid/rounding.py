@@ -17,6 +17,7 @@ from sitetwin.learn.csi.hybrid.report import (
     PATHS,
     STEP,
     ZONE,
+    bits_of_bin,
     cells_of,
     level_of,
     offset_level,
@@ -97,7 +98,7 @@ def _round_places(task: Task, paths: Any, step: Any, bits: Any, desk: Desk, symb
         angle = min(int(found.place[source, 1] * BINS_PER_TAP * cells), angle_bins * cells - 1)
         at = FIRST + EACH * path
         symbols[at], symbols[at + 1], symbols[at + 2], symbols[at + 3] = amplitude, known, delay, angle
-        place = prices.places[(delay // cells) * angle_bins + angle // cells] + 2 * prices.cells[amplitude]
+        place = bits_of_bin(task.tables, symbols, path, delay // cells, angle // cells) + 2 * prices.cells[amplitude]
         freely += place
         least = freely
         for k in range(LIKES):

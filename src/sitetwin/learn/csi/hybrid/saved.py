@@ -17,13 +17,14 @@ from sitetwin.learn.csi.hybrid.frequencies import RATIOS, amplitude_tables
 from sitetwin.learn.csi.hybrid.model import MOST_BITS, MOST_WEIGHT, HybridConfig, HybridModel, first_tables
 from sitetwin.learn.csi.hybrid.range_coder import TOTAL
 from sitetwin.learn.csi.hybrid.references import KNOWN
-from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS, Tables
+from sitetwin.learn.csi.hybrid.report import NOWHERE, STEPS, Tables, surroundings
 from sitetwin.learn.csi.hybrid.waves import Waves
 from sitetwin.learn.csi.hybrid.zones import Zones
 from sitetwin.learn.model_files import ModelFile
 
 _EDGES = ("steps", "zones", "paths", "kept", "places", "likes")  # cumulative frequencies
-_OTHERS = ("references", "which", "ratios", "spreads", "levels", "shifts")
+_OTHERS = ("around", "references", "which", "ratios", "spreads", "levels", "shifts")
+_BESIDE = 16 * TOTAL  # largest sum of the weights of places
 _SUMS = {"which": MOST_WEIGHT, "ratios": 1 << 32}
 _MOST = {"bits": MOST_BITS, "paths": 16, "rank": 512, "chosen": 512, "candidates": 64, "subcarriers": 1 << 20}
 
@@ -75,7 +76,11 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
         raise file.refusal("its subspaces are not of the size of the matrices")
     found = {name: file.arrays.get(name) for name in (*_EDGES, *_OTHERS)}
     users = 0 if found["references"] is None else len(found["references"])
+    around = file.arrays.get("around")
+    if around is None:  # of an earlier version, which knew no such weights
+        around = found["around"] = torch.zeros(0, waves.angle_bins, dtype=torch.int64)
     expected = {
+        "around": (2 * waves.delay_bins - 1 if len(around) else 0, waves.angle_bins),
         "likes": (users + 2,),
         "references": (users, KNOWN, 2),
         "which": (max(config.paths, 1), KNOWN + 1),
@@ -99,13 +104,15 @@ def model_of(file: ModelFile, shape: tuple[int, int]) -> HybridModel:
                 raise file.refusal(f"the frequencies {name} are none")
         elif name in ("which", "ratios") and not bool((tensor >= 1).all() & (tensor.sum(1) <= _SUMS[name]).all()):
             raise file.refusal(f"the weights {name} are none")
+        elif name == "around" and bool((tensor < 0).any() | (tensor > _BESIDE).any() | (tensor.sum() > _BESIDE)):
+            raise file.refusal("its weights of places are none")
         elif name != "references" and bool((tensor.abs() > 1 << 24).any()):
             raise file.refusal(f"the array {name} is out of range")
         elif name == "references" and bool(((tensor.abs() > 1 << 20) & (tensor != NOWHERE)).any()):
             raise file.refusal("its references lie nowhere")
     known: dict[str, Any] = {name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
     tables = first_tables(config, waves, zones, NO_REFERENCES)._replace(**known)
-    tables = tables._replace(amplitudes=amplitude_tables(tables.ratios))
+    tables = tables._replace(amplitudes=amplitude_tables(tables.ratios), **surroundings(tables.around))
     if _digest(tables) != file.parameter("frequencies", str):
         raise file.refusal("this version or machine computes other frequencies than those it was fitted with")
     return HybridModel(config, waves, bits, zones, tables)

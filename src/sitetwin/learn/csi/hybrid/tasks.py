@@ -23,7 +23,6 @@ class Prices(NamedTuple):
     paths: Float32[np.ndarray, "_ _"]
     kept: Float32[np.ndarray, "_ _"]
     amplitudes: Float32[np.ndarray, "_ _ _"]
-    places: Float32[np.ndarray, " _"]
     likes: Float32[np.ndarray, " _"]
     coefficients: Float32[np.ndarray, "_ _"]
     which: Float32[np.ndarray, "_ _"]
