@@ -116,7 +116,7 @@ class Seed:
                 if wrong is not None:
                     self.judge(wrong, method, "wrong", case)
                 train = self.sets["-".join(case) + "-train"]
-                if not hybrid:
+                if not hybrid or "-".join(case) not in self.options.measured:
                     continue
                 if "target" in self.options.sources:
                     self.judge(self.fitted(method, train), method, "target", case)
@@ -194,6 +194,12 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=0.37, help="metres between the users of the grid")
     parser.add_argument("--methods", nargs="+", default=["paths", "klt-entropy", "hybrid"])
     parser.add_argument("--sources", nargs="+", default=["wrong", "target", f"+{KEPT} random", f"+{KEPT} high-nmse"])
+    parser.add_argument(
+        "--measured",
+        nargs="+",
+        default=["-".join(case) for case in CASES],
+        help="cases in which codecs of the target, or updated by it, are judged",
+    )
     parser.add_argument("--all", action="store_true", help="all sources for each method, not the twin alone for KLT")
     parser.add_argument("--ablate", action="store_true", help="the hybrid codec without each of its parts")
     parser.add_argument("--keep", type=Path, required=True, help="folder of the matrices of each seed")
