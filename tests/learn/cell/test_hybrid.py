@@ -20,7 +20,17 @@ from sitetwin.learn.csi.hybrid.frequencies import coefficient_tables, cumulative
 from sitetwin.learn.csi.hybrid.model import HybridConfig
 from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
 from sitetwin.learn.csi.hybrid.references import Pose, placed, resolved, together, turned
-from sitetwin.learn.csi.hybrid.report import LARGEST, STEPS, top_of
+from sitetwin.learn.csi.hybrid.report import (
+    EACH,
+    FIRST,
+    LARGEST,
+    STEPS,
+    bits_of_bin,
+    read_reports,
+    surroundings,
+    top_of,
+    write_reports,
+)
 from sitetwin.learn.csi.hybrid.waves import Waves, kernel
 
 METHODS = ("hybrid", "hybrid-light", "klt-entropy", "paths")
@@ -226,6 +236,57 @@ def test_tables_of_a_file_are_checked(codecs, tmp_path):
     model = dataclasses.replace(model, tables=model.tables._replace(places=wrong))
     with pytest.raises(SiteTwinError, match=r"the frequencies places are none"):
         CellCodec.load(altered(codecs["hybrid"], model, tmp_path / "wrong.codec"))
+
+
+def test_weights_of_places_beside_paths_in_a_file_are_checked(codecs, others, tmp_path):
+    model = codecs["hybrid"].coder.model
+    wrong = model.tables.around.copy()
+    wrong[5, 3] = -1
+    altered_model = dataclasses.replace(model, tables=model.tables._replace(around=wrong))
+    with pytest.raises(SiteTwinError, match=r"its weights of places are none"):
+        CellCodec.load(altered(codecs["hybrid"], altered_model, tmp_path / "wrong.codec"))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=some.integers(0, 2**32))
+def test_a_bin_beside_earlier_paths_comes_back_and_takes_the_bits_that_are_counted(codecs, seed):
+    """Any places, also those that no path of the twin has: paths of no reference, of which the second is counted."""
+    rng, model = np.random.default_rng(seed), codecs["hybrid"].coder.model
+    waves, tables = model.waves, model.tables
+    around = rng.integers(0, 1 << 9, (2 * waves.delay_bins - 1, waves.angle_bins)) * (rng.random() < 0.8)
+    tables = tables._replace(**surroundings(around.astype(np.int64)))
+    symbols = np.tile(model.silence, (2, 1))
+    symbols[:, 2] = (1, 2)
+    for path in range(2):
+        at = FIRST + EACH * path
+        symbols[path:, at : at + EACH] = 1, 8, rng.integers(waves.delay_bins), rng.integers(waves.angle_bins), 0
+    reports, found = np.zeros((2, 32), np.uint8), np.zeros_like(symbols)
+    assert write_reports(tables, symbols, 256, reports).all()
+    read_reports(tables, reports, 256, found)
+    assert (found == symbols).all()
+    at = FIRST + EACH
+    shares = [
+        2.0 ** -bits_of_bin(tables, symbols[1], 1, delay, angle)
+        for delay in range(waves.delay_bins)
+        for angle in range(waves.angle_bins)
+    ]
+    assert sum(shares) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_path_beside_earlier_ones_is_cheaper_than_anywhere(codecs, others):
+    """The law that the tables learn: what a reference lacks lies near the paths that were told."""
+    model = codecs["hybrid"].coder.model
+    bare = dataclasses.replace(model, tables=model.tables._replace(**surroundings(model.tables.around[:0])))
+    x = codecs["hybrid"].matrices(others, axes=AXES).csi.x
+    assert model.searched(x)[1].mean() < bare.searched(x)[1].mean() * 1.02
+
+
+def test_a_codec_that_knew_no_such_weights_is_read(codecs, others, tmp_path):
+    codec = codecs["hybrid"]
+    tables = codec.coder.model.tables
+    older = dataclasses.replace(codec.coder.model, tables=tables._replace(**surroundings(tables.around[:0])))
+    again = CellCodec.load(altered(codec, older, tmp_path / "older.codec"))
+    assert again.score(others[:40], axes=AXES) > 0
 
 
 @pytest.mark.parametrize(
