@@ -93,7 +93,7 @@ class Tables(NamedTuple):
     shifts: Int64[np.ndarray, "_ _"]
 
 
-def surroundings(around: Int64[np.ndarray, "behind beside"]) -> dict[str, Int64[np.ndarray, "..."]]:
+def surroundings(around: Int64[np.ndarray, "behind beside"]) -> dict[str, Any]:
     """The fields of `Tables` for weights of places beside earlier paths, of twice the delays but one, or of none."""
     rows = around.sum(axis=1)
     delays = (len(around) + 1) // 2
