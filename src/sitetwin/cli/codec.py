@@ -140,7 +140,9 @@ def decode(
 
 def export(
     codec: CodecFile,
-    onnx: Annotated[Path, typer.Option(help="Folder to make, with encoder.onnx, decoder.onnx and codec.json.")],
+    onnx: Annotated[
+        Path, typer.Option(help="Folder to make: encoder.onnx, encoder_int8.onnx, decoder.onnx, codec.json.")
+    ],
 ) -> None:
     """Write the encoder for users and the decoder for the base station as ONNX graphs, compared with torch."""
     from sitetwin.learn.cell.codec import CellCodec
@@ -148,10 +150,7 @@ def export(
 
     checks = export_onnx(CellCodec.load(codec), onnx)
     print_facts(
-        (
-            name,
-            f"{one.same_index:.2%} of {one.users} have the same index, numbers within {one.largest_error:.0e}",
-        )
+        (name, f"{one.same_index:.2%} of {one.users} have the same index, {one.in_words}")
         for name, one in checks.items()
     )
     say(str(onnx))

@@ -12,21 +12,28 @@ from tests.learn.cell.conftest import AXES, GRID, LINK
 
 from sitetwin.channel import AntennaArray, Radio
 from sitetwin.errors import SiteTwinError
-from sitetwin.learn import CellCodec, CellLink, Reports, nmse
+from sitetwin.learn import CellCodec, CellLink, Reports, export_onnx, nmse
 from sitetwin.learn.cell.codec_file import content_hash
 from sitetwin.learn.cell.hybrid_coder import HybridCoder
+from sitetwin.learn.csi.data import to_complex, to_real
 from sitetwin.learn.csi.hybrid.fitting import fit_model
 from sitetwin.learn.csi.hybrid.frequencies import coefficient_tables, cumulative, lengths
 from sitetwin.learn.csi.hybrid.model import HybridConfig
 from sitetwin.learn.csi.hybrid.range_coder import begin, begin_reading, code, code_flat, finish
-from sitetwin.learn.csi.hybrid.references import Pose, placed, resolved, together, turned
+from sitetwin.learn.csi.hybrid.references import Pose, parts_of, placed, resolved, staged, together, turned
 from sitetwin.learn.csi.hybrid.report import (
     EACH,
     FIRST,
     LARGEST,
+    PATHS,
+    STEP,
     STEPS,
+    ZONE,
     bits_of_bin,
+    cells_of,
+    phases_of,
     read_reports,
+    step_of,
     surroundings,
     top_of,
     write_reports,
@@ -347,3 +354,56 @@ def test_a_heading_is_told_where_beams_tell_directions(channels, others, spacing
     codec = CellCodec("hybrid-light", bits=96).fit(channels[:60], axes=AXES, link=link)
     assert codec.coder.model.waves.spacing == spacing
     assert codec.update(others[:20], 10, "random", axes=AXES).facts()["turn_deg"] == (0.573 if posed else 0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_graphs_begin_the_search_and_end_the_decoding(codecs, others, name):
+    coder, x = codecs[name].coder, codecs[name].matrices(others, axes=AXES).csi.x
+    model, graph = coder.model, coder.encoder_graph()
+    found = dict(zip(graph.outputs, graph.module(to_real(x)), strict=True))
+    flat = model.waves.turned(x).flatten(1)
+    assert ("index" in found, "strongest" in found) == (len(model.zones.bases) > 0, model.config.paths > 0)
+    if "index" in found:
+        coordinates = model.zones.coordinates(flat)
+        near = model.zones.nearest(coordinates, model.config.chosen, 1)[:, 0]
+        assert float((near == found["index"]).double().mean()) > 0.99
+        inside = torch.einsum("uf,ufr->ur", coordinates, model.zones.bases[found["index"]].conj())
+        values = torch.view_as_complex(found["values"].unflatten(1, (-1, 2)).contiguous())
+        assert float((values - inside).abs().max()) < 1e-5
+    if "strongest" in found:
+        first = staged(model.task, parts_of(flat[:, None]), 1).place[:, 0, 0]
+        bins = found["strongest"].numpy()
+        delay = (bins // model.waves.angle_bins + 0.5) / 2 - 2
+        angle = (bins % model.waves.angle_bins + 0.5) / 2
+        aside = np.abs(first[:, 1] - angle)
+        assert np.abs(first[:, 0] - delay).max() < 0.6  # two steps of a quarter from the bin's centre
+        assert np.minimum(aside, model.waves.beams - aside).max() < 0.6
+    symbols, _ = model.searched(x)
+    assert float((to_complex(recovered_by_the_graph(coder, symbols)) - model.rebuilt(symbols)).abs().max()) < 1e-5
+
+
+def recovered_by_the_graph(coder, symbols):
+    """What the decoder's graph makes of the symbols of reports."""
+    model, given = coder.model, {}
+    most = model.config.paths
+    places, gains = np.zeros((len(symbols), most, 2)), np.zeros((len(symbols), most), complex)
+    for user, one in enumerate(symbols):
+        for path in range(one[PATHS]):
+            q, _, delay, angle, phase = one[FIRST + EACH * path : FIRST + EACH * (path + 1)]
+            places[user, path] = (np.array([delay, angle]) + 0.5) / cells_of(q) / 2 - [2, 0]
+            gains[user, path] = q * step_of(one[STEP]) * np.exp(2j * np.pi * phase / phases_of(q))
+    given["places"] = torch.from_numpy(places).float()
+    given["gains"] = torch.view_as_real(torch.from_numpy(gains).to(torch.complex64))
+    given["values"] = torch.view_as_real(torch.from_numpy(model.coefficients_of(symbols))).flatten(1)
+    given["index"] = torch.from_numpy(symbols[:, ZONE])
+    graph = coder.decoder_graph()
+    return graph.module(*(given[name] for name in graph.inputs))
+
+
+@pytest.mark.slow  # seconds a codec
+@pytest.mark.parametrize("name", METHODS)
+def test_onnxruntime_gives_what_the_graphs_give(codecs, name, tmp_path):
+    checks = export_onnx(codecs[name], tmp_path / "onnx")
+    exact = [checks[file] for file in ("encoder.onnx", "decoder.onnx")]
+    assert all(one.same_index >= 0.999 and one.largest_error <= 1e-5 for one in exact)
+    assert checks["encoder_int8.onnx"].loss_db < -15

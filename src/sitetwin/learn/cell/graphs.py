@@ -77,20 +77,20 @@ def _no_graph(codec: CsiCodec) -> SiteTwinError:
     return SiteTwinError(f"the {codec.kind} codec has no encoder or decoder that could be exported; choose another")
 
 
-def _side_by_side(matrix: Tensor) -> Tensor:
+def side_by_side(matrix: Tensor) -> Tensor:
     """(a, b) complex as (a, 2 b) real: real parts, then imaginary parts."""
     return torch.cat([matrix.real, matrix.imag], dim=1).contiguous()
 
 
-def _times_conjugate(x: Tensor, basis: Tensor) -> Tensor:
-    """``x @ basis.conj()``: (N, 2, a) with (a, 2 b) from `_side_by_side` gives (N, 2, b)."""
+def times_conjugate(x: Tensor, basis: Tensor) -> Tensor:
+    """``x @ basis.conj()``: (N, 2, a) with (a, 2 b) from `side_by_side` gives (N, 2, b)."""
     products = x @ basis
     real, imaginary = products.chunk(2, dim=2)
     return torch.stack([real[:, 0] + imaginary[:, 1], real[:, 1] - imaginary[:, 0]], dim=1)
 
 
-def _times_transpose(x: Tensor, basis: Tensor) -> Tensor:
-    """``x @ basis.T``: (N, 2, b) with (a, 2 b) from `_side_by_side` gives (N, 2, a)."""
+def times_transpose(x: Tensor, basis: Tensor) -> Tensor:
+    """``x @ basis.T``: (N, 2, b) with (a, 2 b) from `side_by_side` gives (N, 2, a)."""
     real, imaginary = (x @ part.T for part in basis.chunk(2, dim=1))
     return torch.stack([real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0]], dim=1)
 
@@ -112,14 +112,14 @@ class _KltEncoder(nn.Module):
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self.zones, self.rank, self.first_is_real = mixture.zones, mixture.rank, mixture.config.phase == "reference"
-        self.register_buffer("front", _side_by_side(mixture.front))
+        self.register_buffer("front", side_by_side(mixture.front))
         stacked = mixture.bases.permute(1, 0, 2).reshape(-1, self.zones * self.rank)
-        self.register_buffer("bases", _side_by_side(stacked))
+        self.register_buffer("bases", side_by_side(stacked))
 
     def forward(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 2, T, B) -> (N, reals), (N,)."""
-        coordinates = _times_conjugate(csi.flatten(2), self.front)
-        all_zones = _times_conjugate(coordinates, self.bases).unflatten(2, (self.zones, self.rank))
+        coordinates = times_conjugate(csi.flatten(2), self.front)
+        all_zones = times_conjugate(coordinates, self.bases).unflatten(2, (self.zones, self.rank))
         zone = all_zones.square().sum(dim=(1, 3)).argmax(dim=1)
         place = zone[:, None, None, None].expand(-1, 2, 1, self.rank)
         own = all_zones.gather(2, place)[:, :, 0]
@@ -138,7 +138,7 @@ class _KltDecoder(nn.Module):
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self.shape, self.config = mixture.shape, mixture.config
-        self.register_buffer("front", _side_by_side(mixture.front))
+        self.register_buffer("front", side_by_side(mixture.front))
         self.register_buffer("bases", torch.cat([mixture.bases.real, mixture.bases.imag], dim=2).contiguous())
 
     def forward(self, values: Tensor, index: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class _KltDecoder(nn.Module):
         own = values.unflatten(1, (-1, 2))
         beside = torch.stack([-own[:, :, 1], own[:, :, 0]], dim=2)  # times j, for the imaginary parts of the basis
         products = self.bases[index] @ torch.cat([own, beside], dim=1)
-        x = _times_transpose(products.transpose(1, 2), self.front)
+        x = times_transpose(products.transpose(1, 2), self.front)
         if self.config.phase == "reference" and self.config.reference != "none":
             size = x.square().sum(dim=1)
             first = torch.zeros_like(size[:, :1], dtype=torch.int64)
@@ -164,11 +164,11 @@ class _LookupEncoder(nn.Module):
 
     def __init__(self, entries: Tensor) -> None:
         super().__init__()
-        self.register_buffer("table", _side_by_side(entries.flatten(1).T))
+        self.register_buffer("table", side_by_side(entries.flatten(1).T))
 
     def forward(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 2, T, B) -> (N, 2), (N,)."""
-        inner = _times_conjugate(csi.flatten(2), self.table)
+        inner = times_conjugate(csi.flatten(2), self.table)
         best = inner.square().sum(dim=1).argmax(dim=1)
         return inner.gather(2, best[:, None, None].expand(-1, 2, 1))[:, :, 0], best
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.learn.cell.coder import CellCoder, Graph, refuse_bits
+from sitetwin.learn.cell.hybrid_graphs import hybrid_decoder, hybrid_encoder
 from sitetwin.learn.cell.link import CellLink
 from sitetwin.learn.csi.hybrid.costs import bytes_held, multiply_adds
 from sitetwin.learn.csi.hybrid.fitting import fit_model, updated_model
@@ -21,7 +22,7 @@ from sitetwin.learn.csi.hybrid.model import HybridConfig, HybridModel
 from sitetwin.learn.csi.hybrid.references import Pose
 from sitetwin.learn.csi.hybrid.report import read_reports, write_reports
 from sitetwin.learn.csi.hybrid.saved import arrays_of, model_of, parameters_of
-from sitetwin.learn.csi.hybrid.waves import Waves
+from sitetwin.learn.csi.hybrid.waves import BINS_PER_TAP, MARGIN, Waves
 from sitetwin.learn.model_files import ModelFile
 
 _CONFIGS = {
@@ -85,12 +86,24 @@ class HybridCoder(CellCoder):
         return HybridCoder(model, self.twin, measured, pose)
 
     def encoder_graph(self) -> Graph:
-        """See `CellCoder.encoder_graph`."""
-        raise SiteTwinError("the search of a hybrid codec is no graph; export a codec of the method klt")
+        """See `CellCoder.encoder_graph`. The search for paths, steps and bits is no graph and stays outside."""
+        return hybrid_encoder(self.model)
 
     def decoder_graph(self) -> Graph:
-        """See `CellCoder.decoder_graph`."""
-        raise SiteTwinError("the reader of a hybrid codec is no graph; export a codec of the method klt")
+        """See `CellCoder.decoder_graph`. The reader of the bits stays outside."""
+        return hybrid_decoder(self.model)
+
+    def outside_of_graphs(self) -> dict[str, Any]:
+        """See `CellCoder.outside_of_graphs`."""
+        waves, none = self.model.waves, len(self.model.zones.bases)
+        return {
+            "search": "the number of paths, their places and gains, the step, and what of the coefficients is said",
+            "products": f"bin b is delay ((b // {waves.angle_bins}) + 0.5) / {BINS_PER_TAP} - {MARGIN} taps and angle "
+            f"((b % {waves.angle_bins}) + 0.5) / {BINS_PER_TAP} beams; strongest is the largest one",
+            "places": "(delay in taps, angle in beams) of each path; a path that is none has the gain 0",
+            "index": f"the zone; {none} is none",
+            "entropy_coding": "arithmetic coding by the frequencies in the codec's file",
+        }
 
     def facts(self) -> dict[str, Any]:
         """See `CellCoder.facts`."""
