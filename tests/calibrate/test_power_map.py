@@ -8,8 +8,10 @@ import shapely
 from tests.site.conftest import make_town
 
 from sitetwin.calibrate.power import PowerMap
+from sitetwin.calibrate.power.azimuths import azimuth_notes
 from sitetwin.calibrate.power.clutter import NEAR, ROOFS, Plan
 from sitetwin.calibrate.power.covariance import Design, Term, Weights, _Parts, cross_covariance
+from sitetwin.calibrate.power.layout import sectors_of
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured import Powers
@@ -184,6 +186,35 @@ def test_few_rows_unknown_cells_and_no_fit_are_refused(fitted):
         fitted.predict(ELSEWHERE, "C")
     with pytest.raises(SiteTwinError, match="has no name"):
         PowerMap(town(), [Station(position=(0, 0, 10), eirp_dbm=40)])
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"azimuth_deg": 280}, None),
+        ({"azimuth_deg": (90 - 280) % 360}, "degrees from east"),
+        ({"azimuth_deg": np.radians(280)}, "radians from north"),
+        ({"yaw_deg": np.radians(170)}, "radians from east"),
+        ({"azimuth_deg": 100}, "its station says 100;"),
+    ],
+)
+def test_azimuths_of_another_convention_are_told_by_the_measured_power(written, said):
+    """A sector that looks to 280 degrees from north, in the middle of the rows."""
+    off = np.degrees(np.arctan2(PLACES[:, 0], PLACES[:, 1])) - 280
+    power = -60 - 30 * np.log10(np.hypot(*PLACES.T)) - np.minimum(12 * ((off + 180) % 360 - 180) ** 2 / 65**2, 25)
+    station = Station(name="A", position=(0, 0, 20), eirp_dbm=46, pattern="tr38901", **written)
+    notes = azimuth_notes(sectors_of([station], town()), rows(PLACES, power))
+    assert len(notes) == (said is not None)
+    if said is not None:
+        assert said in notes[0]
+        assert "azimuth 28" in notes[0] or "azimuth 27" in notes[0]
+
+
+def test_rows_on_one_side_or_without_a_sector_tell_no_azimuth():
+    station = STATION.model_copy(update={"position": (0.0, 0.0, 20.0)})
+    sectors = sectors_of([station], town())
+    assert azimuth_notes(sectors, rows(PLACES[PLACES[:, 0] > 10], POWER[PLACES[:, 0] > 10])) == []
+    assert azimuth_notes(sectors, rows(PLACES, -60 - 30 * np.log10(np.hypot(*PLACES.T)))) == []
 
 
 def test_the_least_share_is_that_of_a_sampled_line():

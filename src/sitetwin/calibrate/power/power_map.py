@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Shaped
 
+from sitetwin.calibrate.power.azimuths import azimuth_notes
 from sitetwin.calibrate.power.clutter import Plan
 from sitetwin.calibrate.power.covariance import Design, Posterior, Term, Weights
 from sitetwin.calibrate.power.layout import Layout, Sector, sectors_of
@@ -117,7 +118,8 @@ class PowerMap:
         self._layout = layout
         design = self._design(powers)
         self._posterior = fit_process(terms, design, powers.power_dbm, rng)
-        self._power, self.notes, self.left_out = powers.power_dbm, powers.notes, powers.left_out
+        self._power, self.left_out = powers.power_dbm, powers.left_out
+        self.notes = (*powers.notes, *azimuth_notes(self.sectors, powers))
         return self
 
     def update(self, measured: Measured) -> PowerMap:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sitetwin.calibrate.power.azimuths import azimuth_notes
 from sitetwin.calibrate.power.clutter import Plan
 from sitetwin.calibrate.power.layout import Layout, sectors_of
 from sitetwin.channel.stations import GeographicStation, Station
@@ -109,7 +110,7 @@ def run_calibration_study(
         "data": _about(powers, layout, block),
         **_tables(study, rows, block, errors),
         "residuals": _residuals(study, rows, errors),
-        "notes": [*_NOTES, *powers.notes],
+        "notes": [*_NOTES, *powers.notes, *azimuth_notes(sectors, powers)],
     }
     run = {"seconds": {**seconds, "all": time.perf_counter() - started}}
     return write_results(folder, checked_record(CalibrationStudyResults, document), run)
