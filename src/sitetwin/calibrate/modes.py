@@ -96,6 +96,7 @@ def find_modes(
     cost: Float[np.ndarray, "rows directions"],
     read_deg: Float[np.ndarray, " rows"],
     noise_deg: Float[np.ndarray, " rows"],
+    begun: Float[np.ndarray, "starts unknowns"] | None = None,
 ) -> list[Mode]:
     """The modes, the likeliest first.
 
@@ -106,8 +107,10 @@ def find_modes(
         cost: Nats of each direction for each row.
         read_deg: Directions read from the rows.
         noise_deg: Their errors.
+        begun: Where to start; the best points of the grid by default.
     """
-    first, _ = refined(priors, starts(priors, seen, cost), seen, read_deg, noise_deg + 0.5)
+    begun = starts(priors, seen, cost) if begun is None else begun
+    first, _ = refined(priors, begun, seen, read_deg, noise_deg + 0.5)
     found = [_with_turns(priors, one, seen, drive, cost, read_deg, noise_deg) for one in first]
     found.sort(key=lambda mode: -mode.evidence)
     kept: list[Mode] = []

@@ -21,7 +21,7 @@ _RIPPLE_DEG = 0.7  # of the measurement of a pattern
 _GAIN = (0.8, 1.5)  # of a row of root powers: the strongest measured beam need not be the pattern's peak
 _NOISE = 0.2  # of a root power
 _INDEPENDENT = 0.5  # share of a row's beams that count as independent
-_WORST = 8.0  # nats: a row that fits nowhere says no more than this
+_WORST = 5.0  # nats: a row that fits nowhere says no more than this
 _BEAMS = 16  # that say as much as they are
 _FIX_DEG = 1.2  # error of a fix, seen from the station
 

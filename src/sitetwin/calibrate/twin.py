@@ -74,13 +74,20 @@ class StructuredTwin:
         self._read, self._unsure = directions(misfit, power.shape[1])
         silent = np.ptp(misfit, axis=1) < _LEAST_NOTICED
         self._silent = silent
-        noise = self._noise(self.priors)
-        self.modes = find_modes(self.priors, self._seen, self._drive, self._cost, self._read, noise)
+        self._find_modes(None if not chosen else self._maxima)
         if not chosen:
             self.priors = self._chosen_priors()
-            noise = self._noise(self.priors)
-            self.modes = find_modes(self.priors, self._seen, self._drive, self._cost, self._read, noise)
+            self._find_modes(self._maxima)
         self.effects = [self._process(mode, self.priors) for mode in self.modes]
+
+    def _find_modes(self, begun: np.ndarray | None) -> None:
+        noise = self._noise(self.priors)
+        self.modes = find_modes(self.priors, self._seen, self._drive, self._cost, self._read, noise, begun)
+
+    @property
+    def _maxima(self) -> np.ndarray:
+        """(modes, unknowns)."""
+        return np.stack([mode.unknowns for mode in self.modes])
 
     def _process(self, mode: Mode, priors: BeamPriors) -> Effects:
         few, noise = self._few, self._noise(priors)
