@@ -348,12 +348,13 @@ def test_a_named_detector_keeps_the_network_of_poles(campaign, tmp_path, monkeyp
 
 
 def with_fixes(recording, fixes):
-    """A recording with other fixes, and as many frames."""
+    """A recording with other fixes, whose errors are independent: each is a window of its own."""
     rows = np.arange(len(fixes)) % len(recording.numbers)
-    columns = ("times", "window", "judged", "blocked", "true_places", "powers", "other_engine", "fixed")
+    columns = ("times", "judged", "blocked", "true_places", "powers", "other_engine", "fixed")
     of = {name: getattr(recording, name)[rows] for name in columns}
     boxes = tuple(recording.boxes[row] for row in rows)
-    return replace(recording, fixes=fixes, numbers=np.arange(len(fixes)), boxes=boxes, **of)
+    numbers = np.arange(len(fixes))
+    return replace(recording, fixes=fixes, numbers=numbers, window=numbers, boxes=boxes, **of)
 
 
 def test_fitted_cameras_are_nearer_than_they_were_mounted_and_a_refused_fit_is_told(campaign):

@@ -141,3 +141,54 @@ def test_drives_tell_what_they_can():
         rows = [PARAMETERS.index(name) for name in free]
         assert np.abs(errors(found)[rows] / np.sqrt(np.diag(found.covariance)[rows])).max() < 4
         assert found.sigma["focal"] == 0
+
+
+TOLD = {"z": 0.3, "yaw": math.radians(1.5), "pitch": math.radians(1.0), "roll": math.radians(0.5)}
+
+
+def mounted(rng):
+    """The camera as somebody told it who mounted it."""
+    return TRUE.moved(np.array([TOLD.get(name, 0.0) for name in PARAMETERS]) * rng.standard_normal(len(PARAMETERS)))
+
+
+def test_what_is_told_counts_beside_pairs_that_tell_too_little():
+    rng = np.random.default_rng(7)
+    fits = [fit_camera(mounted(rng), *around(rng), LEVEL, told=TOLD, gps_sigma=0.3) for _ in range(20)]
+    squares = [errors(f)[2:6] @ np.linalg.solve(f.covariance[2:6, 2:6], errors(f)[2:6]) for f in fits]
+    assert 2.2 < np.mean(squares) < 6.5  # chi-square of four
+    for fit in fits:
+        assert all(fit.sigma[name] < 1.01 * sigma for name, sigma in TOLD.items())
+        assert fit.sigma["yaw"] < 0.5 * TOLD["yaw"]
+        assert fit.sigma["z"] > 0
+
+
+def test_one_pair_leaves_a_camera_near_what_was_told():
+    rng = np.random.default_rng(8)
+    boxes, places, headings = drive(rng, count=40)
+    start = mounted(rng)
+    found = fit_camera(start, boxes[:1], places[:1], headings[:1], LEVEL, told=TOLD)
+    away = np.subtract(found.camera.pose.orientation, start.pose.orientation)
+    assert (np.abs(away) < 4 * np.array([TOLD["yaw"], TOLD["pitch"], TOLD["roll"]])).all()
+    more = fit_camera(start, boxes, places, headings, LEVEL, told=TOLD)
+    assert more.sigma["yaw"] < found.sigma["yaw"] <= 1.01 * TOLD["yaw"]
+
+
+def test_pairs_with_one_error_count_as_one():
+    boxes, places, headings = drive(np.random.default_rng(9), count=40, gps=0.0, pixel=(0, 0))
+    exact = {"told": TOLD, "pixel_sigma": (1e-3, 1e-3)}
+    once = fit_camera(TRUE, boxes, places, headings, LEVEL, gps_sigma=0.5, **exact)
+    four = [np.repeat(one, 4, axis=0) for one in (boxes, places, headings)]
+    often = fit_camera(TRUE, *four, LEVEL, gps_sigma=np.full(160, 0.5 * math.sqrt(4)), **exact)
+    np.testing.assert_allclose(often.covariance, once.covariance, rtol=1e-3, atol=1e-12)
+
+
+def test_what_cannot_be_told_is_refused():
+    pairs = drive(np.random.default_rng(10))
+    with pytest.raises(SiteTwinError, match=r"told of focal, which is not fitted"):
+        fit_camera(START, *pairs, LEVEL, told={"focal": 0.1})
+    with pytest.raises(SiteTwinError, match="not all positive"):
+        fit_camera(START, *pairs, LEVEL, told={**TOLD, "yaw": 0.0})
+    with pytest.raises(SiteTwinError, match="must be positive"):
+        fit_camera(START, *pairs, LEVEL, gps_sigma=np.full(60, -0.5))
+    with pytest.raises(SiteTwinError, match="0 pairs"):
+        fit_camera(START, pairs[0][:0], pairs[1][:0], pairs[2][:0], LEVEL, told=TOLD)

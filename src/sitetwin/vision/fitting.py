@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,8 @@ def fit_camera(
     ground: Ground,
     *,
     free: Sequence[str] = FREE,
-    gps_sigma: float = 0.5,
+    told: Mapping[str, float] | None = None,
+    gps_sigma: float | Float[np.ndarray, " pairs"] = 0.5,
     pixel_sigma: Sequence[float] = (2.0, 1.5),
     size: Sequence[float] = CAR,
 ) -> FittedCamera:
@@ -75,17 +76,22 @@ def fit_camera(
 
     The box that the car would leave is compared with the one that was seen: its middle across and its lower edge, or
     its upper edge where the image's edge cuts the lower one.
-    Errors of GPS count as what they move in the image, independently from pair to pair; an error that all pairs share
-    moves the camera by as much and is not seen here. Pairs beyond `OUTLIER` are left out, and the fit is repeated.
+    Errors of GPS count as what they move in the image, independently from pair to pair; n pairs that share one error
+    count as one where their deviation is larger by the root of n. An error that all pairs share moves the camera by as
+    much and is not seen here. Pairs beyond `OUTLIER` are left out, and the fit is repeated.
+    What is told of a parameter counts as a measurement of it beside the pairs (the mode of the posterior), and the fit
+    begins there; without it, the fitted parameters of `start` need not be near.
 
     Args:
-        start: Intrinsics and place; the fitted parameters need not be near.
+        start: Intrinsics and place.
         boxes: (N, 4) left, upper, right and lower edge, pixels.
         positions: (N, 2) middle of the car in plan, metres.
         headings: (N,) its heading, radians from east.
         ground: The ground.
         free: Which of `PARAMETERS` are fitted.
-        gps_sigma: Standard deviation of each coordinate of a position, metres.
+        told: Standard deviations with which fitted parameters of `start` are known, by name, metres and radians; the
+            focal length's is relative. Parameters without one are free altogether.
+        gps_sigma: Standard deviation of each coordinate of a position, of all or (N,) of each, metres.
         pixel_sigma: Standard deviation of a box's middle across and of its lower edge, pixels.
         size: Length, width and height of the car, metres.
 
@@ -93,11 +99,14 @@ def fit_camera(
         SiteTwinError: A parameter is unknown, a number is not finite, there are too few pairs, most of them do not
             agree with any camera, or they do not determine what is fitted.
     """
+    told = told or {}
     _check(boxes, positions, headings, free, gps_sigma, pixel_sigma)
+    _check_told(told, free)
     feet = np.column_stack([positions, ground.height(positions)])
     inside = _inside(boxes, start)
     whole = inside[:, [0, 2]].all(axis=1) & inside[:, [1, 3]].any(axis=1) & np.isfinite(feet[:, 2])
-    least = 3 * len(free)
+    untold = len(free) - len(told)
+    least = max(1, 3 * untold)
     if whole.sum() < least:
         raise SiteTwinError(
             f"{whole.sum()} pairs whose boxes lie within the image and whose places have ground are too few to fit "
@@ -109,8 +118,10 @@ def fit_camera(
         headings[whole],
         np.tile(size, (int(whole.sum()), 1)),
         ~inside[whole, 3],
-        gps_sigma,
+        np.broadcast_to(np.asarray(gps_sigma, dtype=np.float64), len(boxes))[whole],
         tuple(pixel_sigma),
+        np.array([1.0 / told[name] if name in told else 0.0 for name in PARAMETERS]),
+        untold,
     )
     fits = [fit for step in _starts(start, pairs, free) if (fit := _settled(start, step, pairs, free)) is not None]
     if not fits or min(fits, key=lambda fit: fit.cost).good.sum() < max(least, 0.5 * len(pairs.boxes)):
@@ -142,13 +153,14 @@ def _settled(start: Camera, step: np.ndarray, pairs: _Pairs, free: Sequence[str]
         pairs.weigh(start.moved(step))
         if not robust:
             good = np.linalg.norm(pairs.misses(start.moved(step)), axis=1) < OUTLIER
-            if good.sum() <= len(free):
+            if good.sum() <= pairs.untold:
                 return None
         step = _fitted(start, step, pairs, free, good, robust)
     camera = start.moved(step)
     pairs.weigh(camera)
     miss = np.linalg.norm(pairs.misses(camera), axis=1)
-    return _Fit(step, miss < OUTLIER, float(np.minimum(miss, OUTLIER) @ np.minimum(miss, OUTLIER)))
+    bounded, away = np.minimum(miss, OUTLIER), pairs.told * step
+    return _Fit(step, miss < OUTLIER, float(bounded @ bounded + away @ away))
 
 
 def _refuse_others(found: FittedCamera, best: _Fit, fits: Sequence[_Fit], free: Sequence[str]) -> None:
@@ -167,15 +179,21 @@ def _refuse_others(found: FittedCamera, best: _Fit, fits: Sequence[_Fit], free: 
 
 @dataclass
 class _Pairs:
-    """Boxes and places, and the weights of their differences."""
+    """Boxes and places, the weights of their differences, and what is told of the camera.
+
+    `told` are (7,) reciprocals of standard deviations, 0 for parameters of which nothing is told; `untold` counts the
+    fitted ones among these.
+    """
 
     boxes: np.ndarray
     feet: np.ndarray
     headings: np.ndarray
     sizes: np.ndarray
     cut: np.ndarray
-    gps_sigma: float
+    gps_sigma: np.ndarray
     pixel_sigma: tuple[float, ...]
+    told: np.ndarray
+    untold: int
 
     def __post_init__(self) -> None:
         self.lowest = float(np.median(self.feet[:, 2])) + _LOWEST
@@ -201,7 +219,7 @@ class _Pairs:
             / (2 * _MOVED)
             for x, y in ((1, 0), (0, 1))
         ]
-        spread = np.stack(slopes, axis=-1) * self.gps_sigma
+        spread = np.stack(slopes, axis=-1) * self.gps_sigma[:, None, None]
         covariance = spread @ spread.transpose(0, 2, 1) + np.square(self.sigma)[:, :, None] * np.eye(2)
         known = np.isfinite(covariance).all(axis=(1, 2))
         self.root[known] = np.linalg.inv(np.linalg.cholesky(covariance[known]))
@@ -213,7 +231,12 @@ class _Pairs:
 
 
 def _starts(start: Camera, pairs: _Pairs, free: Sequence[str]) -> list[np.ndarray]:
-    """(7,) steps to the best of some cameras, each turned so that most boxes lie in the direction of the car."""
+    """(7,) steps to the best of some cameras, each turned so that most boxes lie in the direction of the car.
+
+    Where all that is fitted is told, too, it is that alone.
+    """
+    if not pairs.untold:
+        return [np.zeros(len(PARAMETERS))]
     low = pairs.lowest - _LOWEST
     heights = [low + h - start.pose.position[2] for h in _HEIGHTS] if "z" in free else []
     pitches = [p - start.pose.pitch for p in _PITCHES] if "pitch" in free else []
@@ -252,8 +275,8 @@ def _fitted(
         moved = step.copy()
         moved[rows] = values * scale
         if abs(moved[6]) > 2:
-            return np.full(2 * int(good.sum()), _FAR)
-        return pairs.misses(start.moved(moved))[good].ravel()
+            return np.full(2 * int(good.sum()) + len(rows), _FAR)
+        return np.concatenate([pairs.misses(start.moved(moved))[good].ravel(), (pairs.told * moved)[rows]])
 
     least = np.full(len(rows), -np.inf)
     if "z" in free:  # a camera stands over the ground
@@ -283,15 +306,15 @@ def _judged(start: Camera, fit: _Fit, pairs: _Pairs, free: Sequence[str], whole:
         difference = pairs.misses(camera.moved(moved)) - pairs.misses(camera.moved(-moved))
         slopes.append((difference[good] / (2 * _STEPS[name])).ravel())
     unit = np.array([LOOSEST[name] for name in free])
-    slope = np.stack(slopes, axis=1) * unit
-    _, values, turn = np.linalg.svd(slope, full_matrices=False)
     rest = pairs.misses(camera)[good].ravel()
-    scale = math.sqrt(float(rest @ rest) / max(1, len(rest) - len(free)))
+    scale = math.sqrt(float(rest @ rest) / max(1, len(rest) - pairs.untold))
+    slope = np.concatenate([np.stack(slopes, axis=1) / max(1.0, scale), np.diag(pairs.told[rows])]) * unit
+    _, values, turn = np.linalg.svd(slope, full_matrices=False)
     weakest = turn[-1] / np.abs(turn[-1]).max()
     loose = [name for name, part in zip(free, weakest, strict=True) if abs(part) > 0.3]
     covariance = np.zeros((len(PARAMETERS), len(PARAMETERS)))
     if values[-1] > 1e-9 * values[0]:
-        inner = (turn.T / values**2) @ turn * max(1.0, scale) ** 2 * np.outer(unit, unit)
+        inner = (turn.T / values**2) @ turn * np.outer(unit, unit)
         covariance[np.ix_(rows, rows)] = inner
     sigma = np.sqrt(np.diag(covariance)[rows])
     wide = [name for name, value in zip(free, sigma, strict=True) if value > LOOSEST[name]]
@@ -318,7 +341,7 @@ def _check(
     positions: np.ndarray,
     headings: np.ndarray,
     free: Sequence[str],
-    gps_sigma: float,
+    gps_sigma: float | np.ndarray,
     pixel_sigma: Sequence[float],
 ) -> None:
     unknown = [name for name in free if name not in PARAMETERS]
@@ -333,5 +356,19 @@ def _check(
         )
     if not (np.isfinite(boxes).all() and np.isfinite(positions).all() and np.isfinite(headings).all()):
         raise SiteTwinError("a box, position or heading is not finite; leave out the moments without a box or a fix")
-    if gps_sigma < 0 or min(pixel_sigma) <= 0:
+    if not (np.asarray(gps_sigma) >= 0).all() or min(pixel_sigma) <= 0:
         raise SiteTwinError("standard deviations of GPS and pixels must be positive; give metres and pixels")
+
+
+def _check_told(told: Mapping[str, float], free: Sequence[str]) -> None:
+    held = [name for name in told if name not in free]
+    if held:
+        raise SiteTwinError(
+            f"something is told of {', '.join(held)}, which is not fitted; name it in `free`, too, or leave it out of "
+            "`told`"
+        )
+    if not all(math.isfinite(sigma) and sigma > 0 for sigma in told.values()):
+        raise SiteTwinError(
+            f"what is told has standard deviations {dict(told)}, which are not all positive; leave a parameter that is "
+            "known exactly out of `free`"
+        )

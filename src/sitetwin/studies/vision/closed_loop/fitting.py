@@ -15,6 +15,7 @@ from sitetwin.vision.camera_files import CameraFile
 from sitetwin.vision.cuboids import outlines
 from sitetwin.vision.scene.edges import known_edges
 from sitetwin.vision.scene.objects import CLASS_SIZES
+from sitetwin.vision.scene.user import UserOptions
 from sitetwin.vision.tiles import VEHICLES
 from sitetwin.vision.worlds import Recording
 
@@ -23,10 +24,21 @@ MOUNTED = {"z": 0.3, "yaw": math.radians(1.5), "pitch": math.radians(1.0), "roll
 
 _REACH = 30.0  # pixels between the edges of a box and of where the fix would be seen
 _PIXEL_SIGMA = (6.0, 4.0)  # of a detector's box, middle across and lower edge, pixels
-_LEAST_GPS = 0.05  # metres
 
-Pair = tuple[tuple[float, float, float, float], np.ndarray]
-"""A box of the user's car, pixels, and the fix (2,) of its moment, metres."""
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A box of the user's car and the fix of its moment.
+
+    Attributes:
+        box: Edges, pixels.
+        fix: (2,) metres.
+        window: Window of the drive; the errors of its fixes are mostly alike.
+    """
+
+    box: tuple[float, float, float, float]
+    fix: np.ndarray
+    window: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +81,7 @@ def pairs_of(recording: Recording, boxes: Sequence[Sequence[Detection]], start: 
         start: The camera, roughly.
     """
     found: list[Pair] = []
-    for fix, detections in zip(recording.fixes, boxes, strict=True):
+    for fix, window, detections in zip(recording.fixes, recording.window.tolist(), boxes, strict=True):
         seen = outlines(start, np.array([[*fix, 0.0]]), np.zeros(1), np.array([CLASS_SIZES["car"]]))[0]
         known = known_edges(start, detections)
         away = [
@@ -77,7 +89,7 @@ def pairs_of(recording: Recording, boxes: Sequence[Sequence[Detection]], start: 
             for one, edges in zip(detections, known, strict=True)
         ]
         if away and min(away) < _REACH:
-            found.append((detections[int(np.argmin(away))].box, fix))
+            found.append(Pair(detections[int(np.argmin(away))].box, fix, window))
     return found
 
 
@@ -100,23 +112,34 @@ def fitted_cameras(
     found = []
     for number, one in enumerate(recordings):
         others = [k for k, name in enumerate(names) if name == names[number] and k != number]
-        own = [pair for k in others for pair in pairs[k]]
+        own = [pairs[k] for k in others]
         try:
             camera, refused = _fitted(own, starts[number].camera, one.choices.gps_sigma), ""
         except SiteTwinError as error:
             camera, refused = starts[number], str(error)
-        found.append(FittedDrive(camera, len(own), refused))
+        found.append(FittedDrive(camera, sum(map(len, own)), refused))
     return found
 
 
-def _fitted(pairs: Sequence[Pair], start: Camera, gps_sigma: float) -> CameraFile:
+def _fitted(drives: Sequence[Sequence[Pair]], start: Camera, gps_sigma: float) -> CameraFile:
+    """The camera that agrees best with the pairs of some drives and with what was told when it was mounted.
+
+    What lasts of a fix's error through a window, and the way from the antenna to the middle of the car, are one error
+    of all its pairs, which therefore count as one pair where these are larger than the rest.
+    """
+    pairs = [pair for drive in drives for pair in drive]
+    alike = [sum(other.window == pair.window for other in drive) for drive in drives for pair in drive]
+    how = UserOptions()
+    lasting = how.gps_lasting * gps_sigma**2 + how.antenna_sigma**2
+    passing = (1.0 - how.gps_lasting) * gps_sigma**2
     found = fit_camera(
         start,
-        np.array([box for box, _ in pairs]).reshape(-1, 4),
-        np.array([fix for _, fix in pairs]).reshape(-1, 2),
+        np.array([pair.box for pair in pairs]).reshape(-1, 4),
+        np.array([pair.fix for pair in pairs]).reshape(-1, 2),
         np.zeros(len(pairs)),  # made-up streets lead along the x axis
         Ground(),
-        gps_sigma=max(gps_sigma, _LEAST_GPS),
+        told=MOUNTED,
+        gps_sigma=np.sqrt(lasting * np.array(alike, dtype=np.float64) + passing),
         pixel_sigma=_PIXEL_SIGMA,
     )
     return CameraFile(found.camera, found.covariance)
