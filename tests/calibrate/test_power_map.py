@@ -12,8 +12,10 @@ from sitetwin.calibrate.power.azimuths import azimuth_notes
 from sitetwin.calibrate.power.clutter import NEAR, ROOFS, Plan
 from sitetwin.calibrate.power.covariance import Design, Term, Weights, _Parts, cross_covariance
 from sitetwin.calibrate.power.layout import sectors_of
+from sitetwin.calibrate.power.power_map import KIND
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
+from sitetwin.learn.model_files import read_model, write_model
 from sitetwin.measured import Powers
 
 STATION = Station(name="A", position=(-80.0, -60.0, 20.0), eirp_dbm=46, yaw_deg=40.0, pattern="tr38901")
@@ -172,6 +174,18 @@ def test_a_saved_map_predicts_the_same_bytes_and_refuses_another_site(fitted, tm
     assert PowerMap.load(path, town()).save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
     with pytest.raises(SiteTwinError, match="another site"):
         PowerMap.load(path, make_town([]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("plan", 1e300), ("power", 1e9), ("sd", -1.0), ("length", 0.0), ("noise_sd", 1e200), ("reading", 7)],
+)
+def test_a_forged_file_is_refused(fitted, tmp_path, name, value):
+    file = read_model(fitted.save(tmp_path / "map.npz"), KIND)
+    file.arrays[name].view(-1)[0] = value
+    write_model(tmp_path / "forged.npz", KIND, file.parameters, file.arrays)
+    with pytest.raises(SiteTwinError, match="no usable model"):
+        PowerMap.load(tmp_path / "forged.npz", town())
 
 
 def test_few_rows_unknown_cells_and_no_fit_are_refused(fitted):

@@ -147,6 +147,14 @@ def test_the_wrong_cell_is_refused_and_others_are_counted(tmp_path):
     assert powers.of_cells(["A", "B"]).left_out == {}
 
 
+def test_rows_without_a_cell_are_those_of_the_one_asked_for(tmp_path):
+    lines = [f"{k},-50,{-80 - k}" for k in range(10)]
+    powers = powers_on_site(written(tmp_path, "x_m,y_m,rsrp", *lines), town())
+    assert set(powers.of_cells(["A"]).cell) == {"A"}
+    with pytest.raises(SiteTwinError, match="no row was measured"):
+        powers.of_cells(["A", "B"])
+
+
 def rows(plan: np.ndarray, power: np.ndarray, receiver: np.ndarray) -> Powers:
     count = len(plan)
     return Powers(

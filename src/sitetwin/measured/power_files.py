@@ -41,6 +41,9 @@ _MEANINGS = {
 }
 """By meaning, the names of columns, and what numbers are multiplied with."""
 
+UNNAMED_CELL = "cell"
+"""Name of the cell in tables that name none."""
+
 _WORDS = ("cell", "receiver")
 _MEND = "see the reference of measured power"
 _LONGEST_WORD = 64
@@ -102,7 +105,7 @@ def _as_dataset(
 ) -> xr.Dataset:
     count = int(kept.sum())
     found = {name: ("sample", column[kept]) for name, column in values.items()}
-    found.setdefault("cell", ("sample", np.full(count, "cell")))
+    found.setdefault("cell", ("sample", np.full(count, UNNAMED_CELL)))
     found.setdefault("receiver", ("sample", np.full(count, "receiver")))
     found.setdefault("carrier", ("sample", np.full(count, np.nan)))
     said = ", ".join(f"'{name[:40]}'" for name in unread[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")

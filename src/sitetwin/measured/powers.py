@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 from sitetwin.measured.positions import about_origin, within_site
-from sitetwin.measured.power_files import carriers_of, read_powers
+from sitetwin.measured.power_files import UNNAMED_CELL, carriers_of, read_powers
 from sitetwin.site import Site
 from sitetwin.site.latlon import origin_of
 from sitetwin.site.mesh import LARGEST_COORDINATE
@@ -81,11 +81,13 @@ class Powers:
         )
 
     def of_cells(self, names: Sequence[str]) -> Powers:
-        """The rows of some cells.
+        """The rows of some cells. Where the table names no cell, its rows are those of the one that is asked for.
 
         Raises:
             SiteTwinError: There is none.
         """
+        if len(names) == 1 and (self.cell == UNNAMED_CELL).all():
+            return replace(self, cell=np.full(len(self), names[0]))
         own = np.isin(self.cell, list(names))
         if not own.any():
             there = ", ".join(map(str, np.unique(self.cell)[:8]))

@@ -22,6 +22,7 @@ from sitetwin.errors import SiteTwinError
 from sitetwin.learn.model_files import ModelFile, read_model, write_model
 from sitetwin.measured.powers import Powers, powers_on_site
 from sitetwin.site import Site
+from sitetwin.site.mesh import LARGEST_COORDINATE
 
 KIND = "power-map"
 SQUARE = 4.0
@@ -30,6 +31,9 @@ SQUARE = 4.0
 MOST_ROWS = 5000
 """Rows of all cells together that a map holds; the covariance of more does not fit into memory."""
 
+_LARGEST_WEIGHT = 1e6  # dB, or metres
+_LARGEST_POWER = 1e3  # dBm, either sign
+_MOST_READINGS = 1000  # pairs of cell and receiver
 _AT_ONCE = 2000  # places that are predicted together
 
 Measured = Powers | str | Path | xr.Dataset
@@ -106,6 +110,12 @@ class PowerMap:
         """
         powers = self._rows(measured)
         layout = Layout(self.sectors, tuple(map(str, np.unique(powers.receiver))))
+        pairs = len(layout.cells) * len(layout.receivers)
+        if pairs > _MOST_READINGS:
+            raise SiteTwinError(
+                f"{len(layout.receivers)} receivers of {len(layout.cells)} cells are {pairs} pairs, and a power map "
+                f"knows {_MOST_READINGS}; does the column of receivers name each row?"
+            )
         terms = terms_of(layout, self.use_map)
         least = coefficients(terms)
         if len(powers) < least:
@@ -257,7 +267,11 @@ class PowerMap:
         layout = Layout(found.sectors, tuple(file.parameter("receivers", list[str])))
         terms = terms_of(layout, found.use_map)
         held = file.parameter("terms", list[tuple[str, float, tuple[str, ...], float, str | None]])
-        if not layout.receivers or tuple(Term(n, sd, c, length, g) for n, sd, c, length, g in held) != terms:
+        if (
+            not layout.receivers
+            or not layout.sectors
+            or tuple(Term(n, sd, c, length, g) for n, sd, c, length, g in held) != terms
+        ):
             raise file.refusal("it was fitted by another version of the process; fit it again")
         arrays = {
             name: file.array(name, axes, torch.float64).numpy()
@@ -272,15 +286,10 @@ class PowerMap:
         reading = file.array("reading", "rows", torch.int64).numpy()
         sizes = (len(layout.cells), len(layout.receivers))
         weights = Weights(arrays["sd"], arrays["length"], arrays["noise_sd"])
-        positive = all((values > 0).all() for values in (weights.sd, weights.length, weights.noise_sd))
         if arrays["plan"].shape[1] != 2 or len(weights.sd) != len(terms) or len(weights.noise_sd) != np.prod(sizes):
             raise file.refusal("its arrays have other sizes than its header says")
-        if (
-            not positive
-            or not len(reading)
-            or len(reading) > 2 * MOST_ROWS
-            or not ((reading >= 0) & (reading < np.prod(sizes))).all()
-        ):
+        places = np.concatenate([arrays["plan"].ravel(), np.ravel([sector.plan for sector in found.sectors])])
+        if not (_sane(weights, places, arrays["power"]) and _known(reading, int(np.prod(sizes)))):
             raise file.refusal("a number is out of its range")
         cell, receiver = np.unravel_index(reading, sizes)
         shares = np.eye(sizes[1])[receiver]
@@ -309,6 +318,24 @@ class PowerMap:
         if self._posterior is None:
             raise SiteTwinError("this power map has not been fitted; call fit with measured power first")
         return self._posterior
+
+
+def _sane(weights: Weights, places: np.ndarray, power: np.ndarray) -> bool:
+    """Whether numbers of a file are such as a fit gives."""
+    return (
+        float(np.abs(places).max(initial=0.0)) <= LARGEST_COORDINATE
+        and float(np.abs(power).max(initial=0.0)) <= _LARGEST_POWER
+        and all(
+            bool(((values > 0) & (values < _LARGEST_WEIGHT)).all())
+            for values in (weights.sd, weights.length, weights.noise_sd)
+        )
+    )
+
+
+def _known(reading: np.ndarray, count: int) -> bool:
+    """Whether each row is one of a cell and a receiver that the file names, and of these and rows there are few."""
+    few = 0 < len(reading) <= MOST_ROWS and count <= _MOST_READINGS
+    return few and bool(((reading >= 0) & (reading < count)).all())
 
 
 def _fewer(powers: Powers, rng: np.random.Generator) -> Powers:
