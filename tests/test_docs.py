@@ -19,7 +19,14 @@ INNER = {"sitetwin.channel.numerics", "sitetwin.site.importers", "sitetwin.site.
 
 @pytest.mark.parametrize(
     "page",
-    ["how-to/reevaluate.md", "how-to/link.md", "how-to/calibrate.md", "how-to/codec.md", "reference/site-formats.md"],
+    [
+        "how-to/reevaluate.md",
+        "how-to/link.md",
+        "how-to/calibrate.md",
+        "how-to/codec.md",
+        "how-to/beams.md",
+        "reference/site-formats.md",
+    ],
 )
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

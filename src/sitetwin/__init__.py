@@ -34,6 +34,7 @@ _HOMES = {
     "face.calibrating": ("calibrate_site",),
     "calibrate.power": ("PowerMap", "PowerPrediction"),
     "face.fitting_codecs": ("fit_codec", "open_csi"),
+    "face.predicting_beams": ("fit_beams", "open_beams"),
     "face.exporting": ("export_channels", "export_paths"),
     "face.statistical": ("statistical_channels",),
     "site": ("Georeference", "Material", "Site", "Vegetation", "check_site", "itu_material", "save_site"),
@@ -100,6 +101,7 @@ __all__ = [
     "export_channels",
     "export_paths",
     "fetch_site",
+    "fit_beams",
     "fit_codec",
     "gains",
     "grid",
@@ -108,6 +110,7 @@ __all__ = [
     "link",
     "load_paths",
     "measured",
+    "open_beams",
     "open_channels",
     "open_csi",
     "open_site",
@@ -147,6 +150,7 @@ if TYPE_CHECKING:
     from sitetwin.face.exporting import export_channels, export_paths
     from sitetwin.face.fitting_codecs import fit_codec, open_csi
     from sitetwin.face.places import fetch_site, open_site
+    from sitetwin.face.predicting_beams import fit_beams, open_beams
     from sitetwin.face.quantities import gains
     from sitetwin.face.statistical import statistical_channels
     from sitetwin.face.tap_powers import tap_power_law

@@ -17,7 +17,7 @@ from sitetwin.calibrate.track import Track
 from sitetwin.calibrate.twin import Certainty, StructuredTwin
 from sitetwin.errors import SiteTwinError, said_of
 from sitetwin.learn.beams.metrics import ranking
-from sitetwin.learn.model_files import read_model, write_model
+from sitetwin.learn.model_files import ModelFile, read_model, write_model
 
 TRUSTED = 0.5
 """Share of the twin, and of what is built on its direction, in a blend of which the account says that it stands."""
@@ -177,6 +177,14 @@ class CalibratedBeams:
         Raises:
             SiteTwinError: The predictor is not fitted, or the disk cannot be written.
         """
+        write_model(Path(path), self.kind, *self.parts())
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Parameters and arrays of a file from which `of_parts` calibrates anew.
+
+        Raises:
+            SiteTwinError: The predictor is not fitted.
+        """
         track, power, seed = self._fitted()
         empty = np.zeros((0, 0)), np.zeros(0)
         pattern, azimuth = (self.pattern, self.azimuth) if self.pattern is not None else empty
@@ -187,10 +195,10 @@ class CalibratedBeams:
             "pattern": pattern,
             "azimuth": azimuth,
         }
-        arrays = {n: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float64)) for n, a in numbers.items()}
+        arrays = {n: torch.from_numpy(np.array(a, dtype=np.float64)) for n, a in numbers.items()}
         arrays["drive"] = torch.from_numpy(np.ascontiguousarray(track.drive, dtype=np.int64))
         about = {"priors": asdict(self.priors), "guarded": self.guarded, "seed": seed}
-        write_model(Path(path), self.kind, about, arrays)
+        return about, arrays
 
     @classmethod
     def load(cls, path: Path | str) -> CalibratedBeams:
@@ -200,6 +208,16 @@ class CalibratedBeams:
             SiteTwinError: The file is missing, damaged, or holds something else.
         """
         file = read_model(Path(path), cls.kind)
+        with said_of(str(path)):
+            return cls.of_parts(file)
+
+    @classmethod
+    def of_parts(cls, file: ModelFile) -> CalibratedBeams:
+        """The predictor of a file that holds `parts`.
+
+        Raises:
+            SiteTwinError: A part is missing, or of another kind or size.
+        """
         priors = file.parameter("priors", BeamPriors)
         sizes = [v if isinstance(v, (int, float)) else v[1] for v in asdict(priors).values()]
         if not (np.isfinite(sizes).all() and min(sizes) > 0):
@@ -217,11 +235,19 @@ class CalibratedBeams:
         drive = file.array("drive", "rows", torch.int64).numpy()
         if position.shape[1] != 2:
             raise file.refusal("its positions are not in the plane")
-        with said_of(f"the model {path}"):
-            book = (pattern, azimuth) if len(pattern) else (None, None)
-            found = cls(*book, priors, file.parameter("guarded", bool))
-            rows = Track(position, velocity, drive)
-            return found.fit(rows, np.where(power < 0, np.nan, power), file.parameter("seed", int))
+        book = (pattern, azimuth) if len(pattern) else (None, None)
+        found = cls(*book, priors, file.parameter("guarded", bool))
+        rows = Track(position, velocity, drive)
+        return found.fit(rows, np.where(power < 0, np.nan, power), file.parameter("seed", int))
+
+    @property
+    def rows(self) -> tuple[Track, Float[np.ndarray, "rows beams"], int]:
+        """The rows that it was fitted to, their powers, and the seed.
+
+        Raises:
+            SiteTwinError: The predictor is not fitted.
+        """
+        return self._fitted()
 
     def _fitted(self) -> tuple[Track, np.ndarray, int]:
         if self._rows is None:

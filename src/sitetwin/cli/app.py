@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from sitetwin.cli import (
+    beams,
     codec,
     store,
     study_beams,
@@ -73,6 +74,11 @@ for name, command in (
 ):
     codec_app.command(name)(command)
 app.add_typer(codec_app, name="codec")
+
+beams_app = typer.Typer(help="A predictor of the best beams for your own station.", no_args_is_help=True)
+for name, command in (("fit", beams.fit), ("predict", beams.predict), ("eval", beams.evaluate)):
+    beams_app.command(name)(command)
+app.add_typer(beams_app, name="beams")
 
 study_app = typer.Typer(help="Run a study from a frozen configuration to a page of results.", no_args_is_help=True)
 study_app.command("csi")(study_csi.csi)

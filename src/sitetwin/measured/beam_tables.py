@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from sitetwin.errors import SiteTwinError, SiteTwinWarning, said_of
 from sitetwin.measured.deepsense import drives_of_track
 from sitetwin.measured.deepsense_layouts import LARGEST_TABLE, MOST_ROWS, seconds_of_day
-from sitetwin.measured.plausible import PowerUnit, check_degrees, check_order, linear_powers, masked_note
+from sitetwin.measured.plausible import PowerUnit, check_clock, check_degrees, check_order, linear_powers, masked_note
 from sitetwin.measured.positions import about_origin
 from sitetwin.site import Georeference
 from sitetwin.untrusted import read_table
@@ -24,7 +24,7 @@ PLACES = (("latitude", "longitude"), ("lat", "lon"), ("east_m", "north_m"))
 """Pairs of columns that say where a row was measured: degrees, or metres from the station."""
 
 _POWER = re.compile(r"(?:power|beam)_?([0-9]{1,4})(?:_?(dbm?|lin|linear))?")
-_MEND = "see the reference of formats for its columns"
+_MEND = "docs/how-to/beams.md lists its columns"
 _PAUSE_S, _PAUSE_STEPS = 30.0, 20.0  # a pause longer than both begins a new drive
 _GAP_M = 30.0  # between fixes of one drive
 _MOST_BEAMS = 4096
@@ -36,6 +36,7 @@ def read_beam_table(
     power_unit: PowerUnit | None = None,
     beams: int | None = None,
     max_range_m: float = 300.0,
+    places_only: bool = False,
 ) -> xr.Dataset:
     """Read a CSV of beam measurements.
 
@@ -55,10 +56,12 @@ def read_beam_table(
             that may be decibels are refused.
         beams: Number of beams of the codebook; a table of best beams alone needs it.
         max_range_m: Largest distance from the station, metres.
+        places_only: Whether to read where and when users were, and no powers, of which a table then needs none.
 
     Returns:
-        A data set as that of `read_deepsense`, with the beams in the order of their numbers. The attribute ``labels``
-        says "yes" where best beams alone are known; their ``power`` is 1 at the best beam and NaN elsewhere.
+        A data set as that of `read_deepsense`, with the beams in the order of their numbers, and ``row``, from 1, of
+        the table. The attribute ``labels`` says "yes" where best beams alone are known; their ``power`` is 1 at the
+        best beam and NaN elsewhere.
 
     Raises:
         SiteTwinError: The table is damaged, lacks a column, or cannot be what it is taken for: powers in dB, degrees in
@@ -68,7 +71,8 @@ def read_beam_table(
     what = f"the table '{path}'"
     with said_of(what):
         table = _Table.read(path)
-        return _data_set(table, path.stem, station, power_unit, beams, max_range_m)
+        powers = None if places_only else _powers(table, power_unit, beams)
+        return _data_set(table, path.stem, powers, station, max_range_m)
 
 
 class _Table:
@@ -149,14 +153,14 @@ def _seconds(cell: str) -> float:
 def _data_set(
     table: _Table,
     name: str,
+    powers: tuple[Float[np.ndarray, "rows beams"], bool, list[str], list[str]] | None,
     station: tuple[float, float] | None,
-    unit: PowerUnit | None,
-    beams: int | None,
     max_range_m: float,
 ) -> xr.Dataset:
     if not max_range_m > 0:
         raise SiteTwinError(f"the largest distance from the station must be positive, not {max_range_m:g} m")
-    power, labels, used, notes = _powers(table, unit, beams)
+    nothing = np.zeros((table.count, 0)), False, [name for name in table.names if _of_power(name)], list[str]()
+    power, labels, used, notes = powers or nothing
     position, local, places = _places(table, station, max_range_m)
     seconds, of_time = table.seconds()
     notes += of_time
@@ -166,7 +170,7 @@ def _data_set(
     keep = np.ones(table.count, dtype=bool)
     skipped: Counter[str] = Counter()
     reasons = (
-        (np.isnan(power).all(axis=1), "without power" if not labels else "without a best beam"),
+        (np.isnan(power).all(axis=1) & (powers is not None), "without power" if not labels else "without a best beam"),
         (~np.isfinite(local).all(axis=1), "without position"),
         (np.nan_to_num(np.hypot(*local.T)) > max_range_m, f"farther than {max_range_m:g} m from the station"),
     )
@@ -179,7 +183,7 @@ def _data_set(
         raise SiteTwinError(f"no row can be used: {left_out}")
     rows, drive, numbered = _in_order(table, np.flatnonzero(keep), local, seconds)
     check_order(local[rows], drive, numbered)
-    notes += masked_note(power[rows]) if not labels else []
+    notes += masked_note(power[rows]) if power.size and not labels else []
     if not np.ptp(local[rows], axis=0).any():
         notes.append(f"all {len(rows)} rows hold one position: nothing can be told of other places")
     for note in notes:
@@ -192,6 +196,7 @@ def _data_set(
         "east": ("sample", local[rows, 0], {"units": "m"}),
         "north": ("sample", local[rows, 1], {"units": "m"}),
         "drive": ("sample", drive),
+        "row": ("sample", rows + 1, {"long_name": "row of the table below its heading, from 1"}),
         "dead": ("beam", np.isnan(power[rows]).all(axis=0) & (not labels)),
     }
     if seconds is not None:
@@ -212,6 +217,11 @@ def _data_set(
         "synthetic": "no",
     }
     return xr.Dataset(variables, attrs=attributes)
+
+
+def _of_power(name: str) -> bool:
+    """Whether a column holds powers or best beams."""
+    return name == "best_beam" or _POWER.fullmatch(name) is not None
 
 
 def _powers(
@@ -306,7 +316,9 @@ def _in_order(
         order = np.lexsort((*keys, number)) if seconds is not None else np.argsort(number, kind="stable")
         return rows[order], number[order], True
     if seconds is not None:
-        rows = rows[np.argsort(seconds[rows], kind="stable")]
+        order = np.argsort(seconds[rows], kind="stable")
+        check_clock(local[rows], seconds[rows], order)
+        rows = rows[order]
     step = np.hypot(*np.diff(local[rows], axis=0).T)
     cut = step > _GAP_M
     if seconds is not None and len(rows) > 1:

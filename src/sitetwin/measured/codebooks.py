@@ -17,7 +17,7 @@ from sitetwin.untrusted import read_table
 _LARGEST = 1 << 24
 _AZIMUTH = np.radians(np.arange(-100.0, 100.5, 0.5))
 _BEAM = re.compile(r"(?:power|beam|pattern)_?([0-9]{1,4})(_db)?")
-_MEND = "see the reference of formats for codebooks"
+_MEND = "docs/how-to/beams.md lists the forms of a codebook"
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
 _MOST_ANTENNAS = 4096
 

@@ -173,6 +173,7 @@ def _data_set(
             "title": f"measured beam powers, {raw.name}",
             "scenario": raw.name,
             "layout": raw.layout,
+            "position_source": raw.places,
             "station_latitude": float(raw.station[0]),
             "station_longitude": float(raw.station[1]),
             "drive_source": "table" if raw.drive is not None else "turns of the track",

@@ -54,6 +54,7 @@ class RawRows:
         radar: (N,) paths of radar frames, as `images`; or None.
         label: (N,) int64 best beams as a table has them, whatever their base, -1 where there is none; or None.
         seconds: (N,) seconds of the day of the table's time stamps, NaN where there is none; or None.
+        places: Name of the column or file of the users' positions.
         skipped: Rows left out so far, by reason.
         unreadable: Why the first file of each kind could not be read, one sentence each.
     """
@@ -71,6 +72,7 @@ class RawRows:
     radar: np.ndarray | None = None
     label: np.ndarray | None = None
     seconds: np.ndarray | None = None
+    places: str = ""
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
@@ -154,6 +156,7 @@ def _official(folder: Path) -> RawRows:
         radar=rows.paths(cells, rows.radar),
         label=rows.labels(cells),
         seconds=rows.seconds(cells),
+        places=rows.user or "",
         skipped=rows.skipped,
         unreadable=rows.unreadable,
     )
@@ -315,6 +318,7 @@ def _gathered(folder: Path, scenario: str, span: str) -> RawRows:
         layout="gathered",
         name=scenario,
         power=power[:, ::-1],
+        places="unit2_loc_cal" if calibrated.is_file() else "unit2_loc",
         position=position,
         station=np.median(station, axis=0),
         drive=None if drive is None else _drive_numbers(folder, drive),
@@ -335,6 +339,7 @@ def _paper(folder: Path) -> RawRows:
     return RawRows(
         layout="paper",
         name=folder.resolve().name,
+        places="ue_gps_pos",
         power=power,
         position=position,
         station=_station(position, relative, folder),

@@ -25,7 +25,8 @@ _MASKED = 0.1  # share of powers without a number from which it is said
 _FEWEST = 10  # rows from which order and bearing can be judged
 _PARTS = 32  # numbers that all have one sign by no chance
 _LONG_STEP, _LONG_STEPS = 0.2, 1 / 3  # of the length of a drive; share of such steps that no order in time gives
-_CORRELATED = 0.3
+_CORRELATED, _MIRRORED = 0.3, 0.6
+_DETOUR = 3.0  # way in the order of the clock over that in the order of the file
 
 
 def linear_powers(power: Float[np.ndarray, "rows beams"], unit: PowerUnit | None) -> Float[np.ndarray, "rows beams"]:
@@ -177,6 +178,68 @@ def _trend(power: np.ndarray, local: np.ndarray) -> float | None:
     if np.ptp(best) == 0 or np.ptp(turned) < 1e-6:
         return None
     return float(spearmanr(turned, best).statistic)
+
+
+def check_codebook(
+    pattern: Float[np.ndarray, "beams angles"],
+    azimuth: Float[np.ndarray, " angles"],
+    power: Float[np.ndarray, "rows beams"],
+    local: Float[np.ndarray, "rows 2"],
+) -> list[str]:
+    """Compare where the best beams of a codebook look with where the users are.
+
+    Args:
+        pattern: Linear power of each beam.
+        azimuth: Radians from boresight, to the left positive.
+        power: Linear, NaN where not measured; each row has one.
+        local: Metres east and north of the station.
+
+    Returns:
+        A note where the two have nothing to do with each other, else nothing.
+
+    Raises:
+        SiteTwinError: The beams look the other way round than the users go: the codebook is mirrored.
+    """
+    looks = azimuth[pattern.argmax(axis=1)][np.nanargmax(power, axis=1)]
+    bearing = np.arctan2(local[:, 1], local[:, 0])
+    turned = np.angle(np.exp(1j * bearing) * np.conj(np.exp(1j * bearing).mean()))
+    if len(power) < _FEWEST or np.ptp(looks) == 0 or np.ptp(turned) < 1e-6:
+        return []
+    trend = float(spearmanr(turned, looks).statistic)
+    if trend < -_MIRRORED:
+        raise SiteTwinError(
+            f"the azimuth of the best beam falls where the bearing of the user rises (rank correlation {trend:.2f}): "
+            "the order of the beams or the sign of the codebook's azimuths is mirrored, or latitude and longitude of "
+            "station and users are swapped; turn one of them round"
+        )
+    if trend < _CORRELATED:
+        return [
+            f"the codebook has little to do with where the users are (rank correlation {trend:.2f}, near 1 is usual): "
+            "check that it is the codebook of this array, and the place of the station"
+        ]
+    return []
+
+
+def check_clock(
+    local: Float[np.ndarray, "rows 2"], seconds: Float[np.ndarray, " rows"], order: Int[np.ndarray, " rows"]
+) -> None:
+    """Refuse a clock that jumps back: sorted by it, rows that stood one after the other jump to and fro.
+
+    Args:
+        local: Metres, as the rows stand in the file.
+        seconds: Their times.
+        order: Indices that sort the rows by time.
+
+    Raises:
+        SiteTwinError: The way in the order of the clock is three times as long as that in the order of the file.
+    """
+    way, by_clock = (float(np.hypot(*np.diff(rows, axis=0).T).sum()) for rows in (local, local[order]))
+    back = int((np.diff(seconds) < 0).sum())
+    if back and by_clock > _DETOUR * way:
+        raise SiteTwinError(
+            f"the clock jumps back ({back} times), and sorted by it the rows jump to and fro ({by_clock:.0f} m of way "
+            f"instead of {way:.0f} m in the order of the file); mend the times, or number the drives"
+        )
 
 
 def drive_notes(

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 
 from sitetwin.errors import SiteTwinError
 
+_CEILING_M, _CEILING_STEPS, _CEILING_PAIRS = 1.5, 5, 10  # pairs of rows that tell the label noise
 DBA_TOLERANCE = 5
 """Beams of distance at which the distance-based accuracy reaches zero (DeepSense 6G challenge)."""
 
@@ -149,22 +150,39 @@ def adaptive_sweep(
 
 
 def label_ceiling(
-    power: Float[np.ndarray, "rows beams"], order: Shaped[np.ndarray, " rows"], drive: Shaped[np.ndarray, " rows"]
+    power: Float[np.ndarray, "rows beams"],
+    position: Float[np.ndarray, "rows 2"],
+    drive: Shaped[np.ndarray, " rows"],
 ) -> float:
-    """What label noise leaves of top-1 accuracy, about: root of the share of neighbours that agree on the best beam.
+    """What label noise leaves of top-1 accuracy, about: root of how often rows at one place agree on the best beam.
 
-    Rows one after the other in a drive stand some decimetres apart. If each label is that of the true beam with
-    probability p, errors apart from each other and scattered, two neighbours agree with probability p^2. NaN where no
-    drive has two rows.
+    If each label is that of the true beam with probability p, errors apart from each other and scattered, two rows at
+    one place agree with probability p^2. No two rows stand at one place: the share of pairs that agree falls with the
+    distance, as the true beam changes, and a line through it for pairs at most 1.5 m apart is taken at no distance.
 
     Args:
         power: Linear.
-        order: Place of each row in time.
+        position: Metres; rows of a drive in the order of time.
         drive: Drive of each row.
+
+    Returns:
+        At least the root of the share at the distances that there are; NaN where less than ten rows of the drives
+        stand so near to the next ones.
     """
-    rows = np.argsort(order, kind="stable")
-    best = best_beams(power)[rows]
-    same = drive[rows][1:] == drive[rows][:-1]
-    if not same.any():
+    best, away, agree = best_beams(power), [], []
+    for number in np.unique(drive):
+        rows = np.flatnonzero(drive == number)
+        for step in range(1, min(_CEILING_STEPS + 1, len(rows))):
+            a, b = rows[:-step], rows[step:]
+            away.append(np.hypot(*(position[a] - position[b]).T))
+            agree.append(best[a] == best[b])
+    distance, same = (np.concatenate(part) if part else np.zeros(0) for part in (away, agree))
+    near = distance <= _CEILING_M
+    distance, same = distance[near], same[near].astype(np.float64)
+    if len(distance) < _CEILING_PAIRS:
         return float("nan")
-    return float(np.sqrt((best[1:] == best[:-1])[same].mean()))
+    level = float(same.mean())
+    if np.ptp(distance) > 0:
+        slope = float(np.polyfit(distance, same, 1)[0])
+        level = max(level, min(1.0, level - slope * float(distance.mean())))
+    return float(np.sqrt(level))

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from sitetwin.calibrate import BeamPriors, CalibratedBeams, choose_rows
-from sitetwin.learn import BeamPredictor, GeometricBeams, NearestBeams, SharedLayerBeams
-from sitetwin.learn.beams.baselines import chosen_neighbours
+from sitetwin.learn import BeamPredictor, GeometricBeams, SharedLayerBeams
 from sitetwin.learn.beams.network import SHARED_LAYER
 from sitetwin.learn.beams.splits import BeamSplit
 from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.scores import Tally
 
 _RUNS = 5
-_GROUPS = 5  # of whole drives, or of rows, that are left out to choose the number of neighbours
-_NEIGHBOURS = (1, 3, 5, 7, 9, 15, 25)
+GROUPS = 5  # of whole drives, or of rows, that are left out to choose the number of neighbours
+NEIGHBOURS = (1, 3, 5, 7, 9, 15, 25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +61,6 @@ def square_to_street(bench: Bench, split: BeamSplit) -> GeometricBeams:
     return GeometricBeams(bench.pattern, bench.azimuth, bench.axis_rad)
 
 
-def cross_validated(bench: Bench, split: BeamSplit) -> NearestBeams:
-    """The number of neighbours that answers best inside the pool."""
-    group = bench.track.drive[split.pool] if bench.split == "drives" else np.arange(len(split.pool))
-    rows = bench.rows(split.pool)
-    return NearestBeams(chosen_neighbours(rows.position, rows.power, group % _GROUPS, _NEIGHBOURS))
-
-
 def shared_layer(bench: Bench, count: int) -> Answer:
     """The network of arXiv 2205.09054 on the whole pool: three quarters of it train, one says which epoch is kept.
 
@@ -84,13 +76,14 @@ def shared_layer(bench: Bench, count: int) -> Answer:
     return Answer(bench.tally(lambda i, split: networks[i].predict(place[split.test])), count)
 
 
-def calibrated_twin(chosen: bool, guarded: bool = True, priors: BeamPriors | None = None) -> Run:
+def calibrated_twin(chosen: bool, guarded: bool = True, priors: BeamPriors | None = None, causal: bool = False) -> Run:
     """Runs the calibrated twin.
 
     Args:
         chosen: Whether its rows are chosen; otherwise the first ones of each pool are measured.
         guarded: Whether it is weighed against its rivals.
         priors: Its priors.
+        causal: Whether a turn of the array is told from rows of the same drive and earlier ones alone.
     """
 
     def run(bench: Bench, count: int) -> Answer:
@@ -98,7 +91,7 @@ def calibrated_twin(chosen: bool, guarded: bool = True, priors: BeamPriors | Non
             rows = bench.once(("chosen", count), lambda: chosen_rows(bench, count))
         else:
             rows = [split.pool[:count] for split in bench.splits]
-        tally, facts = calibrated(bench, rows, CalibratedBeams(bench.pattern, bench.azimuth, priors, guarded))
+        tally, facts = calibrated(bench, rows, CalibratedBeams(bench.pattern, bench.azimuth, priors, guarded), causal)
         return Answer(tally, count, facts)
 
     return run
@@ -109,7 +102,9 @@ def chosen_rows(bench: Bench, count: int) -> list[np.ndarray]:
     return [choose_rows(bench.track, split.pool, count) for split in bench.splits]
 
 
-def calibrated(bench: Bench, rows: Sequence[np.ndarray], model: CalibratedBeams) -> tuple[Tally, dict[str, Any]]:
+def calibrated(
+    bench: Bench, rows: Sequence[np.ndarray], model: CalibratedBeams, causal: bool = False
+) -> tuple[Tally, dict[str, Any]]:
     """The calibrated twin fitted to the rows of each split, judged on its test rows."""
     accounts: list[dict[str, Any]] = []
 
@@ -117,7 +112,7 @@ def calibrated(bench: Bench, rows: Sequence[np.ndarray], model: CalibratedBeams)
         own = rows[number]
         fitted = model.fit(bench.track.rows(own), bench.power[own], bench.study.seed)
         accounts.append(fitted.account)
-        return fitted.predict_proba(bench.track.rows(split.test))
+        return fitted.predict_proba(bench.track.rows(split.test), causal)
 
     tally = bench.tally(scores, probability=True)
     found = [account["modes"][0]["unknowns"] for account in accounts]

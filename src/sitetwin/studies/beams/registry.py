@@ -13,10 +13,10 @@ from sitetwin.calibrate import BeamPriors
 from sitetwin.learn import LookupBeams, MajorityBeams, NearestBeams
 from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.config import CURVES, HEADLINE
+from sitetwin.studies.beams.expert_methods import EXPERTS, expert
 from sitetwin.studies.beams.methods import (
     Run,
     calibrated_twin,
-    cross_validated,
     learnt,
     shared_layer,
     square_to_street,
@@ -65,6 +65,14 @@ def _some_rows(bench: Bench) -> Iterable[int]:
     return {*bench.real_sizes, *((bench.most,) if bench.split == "drives" else ())} - {0}
 
 
+def _few_rows(bench: Bench) -> Iterable[int]:
+    return {*bench.real_sizes} - {0, bench.most}
+
+
+def _all_sizes(bench: Bench) -> Iterable[int]:
+    return {*bench.real_sizes, bench.most} - {0}
+
+
 def _ablated(bench: Bench) -> Iterable[int]:
     return {*bench.real_sizes} & {_ABLATED} if bench.study.ablations else ()
 
@@ -72,19 +80,31 @@ def _ablated(bench: Bench) -> Iterable[int]:
 NEAREST = BeamMethod(
     "kNN (5)",
     "baselines",
-    lambda bench: {*bench.real_sizes, bench.most} - {0},
+    _all_sizes,
     learnt(lambda bench, split: NearestBeams(5)),
 )
-"""The reference of the paired differences."""
+
+RIVALS = (NEAREST.name, *EXPERTS, *(f"{name}, chosen rows" for name in EXPERTS))
+"""Names of the methods among whose best the headline is compared in pairs."""
 
 METHODS = (
     BeamMethod("line of sight, array square to the street", "baselines", _nothing, learnt(square_to_street)),
     NEAREST,
-    BeamMethod("kNN (k by cross-validation)", "baselines", _whole_pool, learnt(cross_validated)),
     BeamMethod("look-up table", "baselines", _whole_pool, learnt(lambda bench, split: LookupBeams())),
     BeamMethod("majority", "baselines", _whole_pool, learnt(lambda bench, split: MajorityBeams())),
+    *(
+        method
+        for name in EXPERTS
+        for method in (
+            BeamMethod(name, "experts", _all_sizes, expert(name, chosen=False)),
+            BeamMethod(f"{name}, chosen rows", "experts", _few_rows, expert(name, chosen=True)),
+        )
+    ),
     BeamMethod("network with a shared layer", "shared-layer", lambda bench: (bench.fewest,), shared_layer),
     BeamMethod(HEADLINE, "structured", _some_rows, calibrated_twin(chosen=True)),
+    BeamMethod(
+        f"{HEADLINE}, turns from earlier drives", "structured", _ablated, calibrated_twin(chosen=True, causal=True)
+    ),
     BeamMethod("calibrated twin, random rows", "structured", _some_rows, calibrated_twin(chosen=False)),
     BeamMethod(f"{HEADLINE}, without its guard", "structured", _ablated, calibrated_twin(chosen=True, guarded=False)),
     BeamMethod(

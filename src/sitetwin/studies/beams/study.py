@@ -28,7 +28,7 @@ from sitetwin.store.files import disk_errors
 from sitetwin.studies.beams.bench import Bench
 from sitetwin.studies.beams.config import HEADLINE, BeamStudy
 from sitetwin.studies.beams.emulation import emulation, sensitivity
-from sitetwin.studies.beams.registry import NEAREST, parts_of, rows_of
+from sitetwin.studies.beams.registry import RIVALS, parts_of, rows_of
 from sitetwin.studies.beams.results import SCHEMA, BeamResults
 from sitetwin.studies.beams.scores import paired_difference
 from sitetwin.studies.beams.stress import stressed
@@ -230,20 +230,20 @@ def _part(folder: Path, key: str, name: str, make: Callable[[], Iterable[dict[st
 
 
 def _pair(study: BeamStudy, methods: list[dict[str, Any]]) -> None:
-    """Give the headline its paired differences from the neighbours: on as many rows, and on the whole pool."""
+    """Give the headline its paired differences from the best baseline: on as many rows, and on the whole pool."""
     for row in methods:
         if not row["headline"]:
             continue
-        same = [m for m in methods if (m["split"], m["beams"], m["name"]) == (row["split"], row["beams"], NEAREST.name)]
-        most = max(m["n_real"] for m in same)
+        same = [m for m in methods if (m["split"], m["beams"]) == (row["split"], row["beams"]) and m["name"] in RIVALS]
+        sizes = dict.fromkeys((row["n_real"], max(m["n_real"] for m in same)))
+        best = [max((m for m in same if m["n_real"] == size), key=lambda m: m["top1"]["mean"]) for size in sizes]
         row["paired"] = [
             {
                 "against": m["name"],
                 "n_real": m["n_real"],
                 "top1": paired_difference(row, m, study.bootstrap_draws, study.seed),
             }
-            for m in same
-            if m["n_real"] in (row["n_real"], most)
+            for m in best
         ]
 
 
@@ -261,11 +261,11 @@ def _facts(data: xr.Dataset) -> dict[str, Any]:
 def _ceilings(study: BeamStudy, data: xr.Dataset) -> list[dict[str, Any]]:
     """What label noise leaves of top-1, estimated from how often neighbours in time agree on the best beam.
 
-    Nothing where no drive has two rows.
+    Nothing where no drive has rows near to each other.
     """
-    order = np.arange(data.sizes["sample"])
+    place = np.stack([data.east.values, data.north.values], axis=1)
     protocol, alive = _protocol(study, data), np.flatnonzero(~data.dead.values)
-    found = {len(b): label_ceiling(data.power.values[:, b], order, data.drive.values) for b in (protocol, alive)}
+    found = {len(b): label_ceiling(data.power.values[:, b], place, data.drive.values) for b in (protocol, alive)}
     return [{"beams": beams, "label_noise_top1": round(top1, 4)} for beams, top1 in found.items() if np.isfinite(top1)]
 
 
@@ -276,6 +276,12 @@ def _notes(study: BeamStudy, data: xr.Dataset, twin: StreetTwin | None, benches:
         "The calibrated twin uses the drive's GPS fixes so far (speed, direction; for its first two those after), "
         "the other methods the last fix. Turns of the array are told from measured rows of earlier and later drives. "
         "No map was used for it.",
+        "The headline and the baselines used no map; where a site was given, the networks trained on its twin used it.",
+        "The turn of the array in a drive is told from measured rows of all drives, later ones included; the method "
+        "'turns from earlier drives' takes those of the same drive and earlier ones alone.",
+        "Paired differences are taken against the baseline with the highest top-1 on the test rows themselves, which "
+        "favours the baseline.",
+        f"Positions were read from {data.attrs.get('position_source', 'the table')}.",
         "Intervals draw whole drives; in the folds every drive is tested once in each deal.",
         "Priors of the calibrated twin are one fixed set for all scenarios, sizes and splits. Those of boresight, "
         "station and lag were set after all nine position scenarios of DeepSense 6G had been looked at, the rest on "
