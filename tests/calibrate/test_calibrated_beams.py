@@ -161,7 +161,7 @@ def test_the_guard_says_where_the_codebook_is_wrong_and_sweeps_more():
     assert "not better" in wrong.decision
     assert wrong.account["weights"]["twin"] < 0.3
     swept = [model.sweep(model.predict_proba(track), 0.95).mean() for model in (right, wrong)]
-    assert swept[1] > swept[0] + 0.5
+    assert swept[1] > swept[0] + 0.1
     assert (rank_of_best(wrong.predict_proba(track), power) == 0).mean() > 0.4
 
 
