@@ -19,6 +19,7 @@ from sitetwin.cli import (
     study_beams,
     study_calibration,
     study_csi,
+    study_fidelity,
     study_precoding,
     study_rates,
     study_upkeep,
@@ -87,6 +88,7 @@ study_app.command("csi-network")(study_csi.csi_network)
 study_app.command("beams")(study_beams.beams)
 study_app.command("precoding")(study_precoding.precoding)
 study_app.command("calibration")(study_calibration.calibration)
+study_app.command("fidelity")(study_fidelity.fidelity)
 study_app.command("rates")(study_rates.rates)
 study_app.command("upkeep")(study_upkeep.upkeep)
 study_app.command("vision")(study_vision.vision)

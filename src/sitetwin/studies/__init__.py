@@ -16,6 +16,8 @@ _HOMES = {
     "csi.networks": ("NetworkRun", "train_network"),
     "csi.sets": ("write_csi_sets",),
     "csi.study": ("run_csi_study",),
+    "fidelity.config": ("FidelityStudy", "fidelity_study"),
+    "fidelity.study": ("run_fidelity_study",),
     "frame": ("claim_folder",),
     "precoding.config": ("DrivePlace", "PrecodingStudy", "precoding_study", "read_place"),
     "precoding.study": ("run_precoding_study",),
@@ -33,6 +35,7 @@ __all__ = [
     "Cell",
     "CsiStudy",
     "DrivePlace",
+    "FidelityStudy",
     "NetworkRun",
     "PrecodingStudy",
     "RatesStudy",
@@ -41,6 +44,7 @@ __all__ = [
     "calibration_study",
     "claim_folder",
     "csi_study",
+    "fidelity_study",
     "precoding_study",
     "rates_study",
     "read_cell",
@@ -48,6 +52,7 @@ __all__ = [
     "read_place",
     "run_calibration_study",
     "run_csi_study",
+    "run_fidelity_study",
     "run_precoding_study",
     "run_rates_study",
     "run_upkeep_study",
@@ -65,6 +70,8 @@ if TYPE_CHECKING:
     from sitetwin.studies.csi.networks import NetworkRun, train_network
     from sitetwin.studies.csi.sets import write_csi_sets
     from sitetwin.studies.csi.study import run_csi_study
+    from sitetwin.studies.fidelity.config import FidelityStudy, fidelity_study
+    from sitetwin.studies.fidelity.study import run_fidelity_study
     from sitetwin.studies.frame import claim_folder
     from sitetwin.studies.precoding.config import DrivePlace, PrecodingStudy, precoding_study, read_place
     from sitetwin.studies.precoding.study import run_precoding_study

@@ -45,6 +45,8 @@ from sitetwin.studies.beams.twin import _in_box
 from sitetwin.studies.coverage.results import SCHEMA, SUMMARY, read_coverage_results
 from sitetwin.studies.csi.config import read_cells
 from sitetwin.studies.csi.networks import read_matrices
+from sitetwin.studies.fidelity.results import SCHEMA as FIDELITY
+from sitetwin.studies.fidelity.results import read_fidelity_results
 from sitetwin.studies.frame import read_part
 from sitetwin.studies.precoding.config import read_place
 from tests.fuzz.containers import json_text
@@ -157,6 +159,24 @@ def _csi_study() -> list[dict[str, bytes]]:
 def _beam_study() -> list[dict[str, bytes]]:
     document = json.loads(_BEAM_RESULTS.read_text(encoding="utf-8"))
     document["methods"] = document["methods"][:2]
+    return [{"results.json": json_text(document)}]
+
+
+def _fidelity() -> list[dict[str, bytes]]:
+    estimate = {"mean": -10.0, "low": -11.0, "high": -9.0, "n": 4, "values": [-10.0], "kind": "over blocks of space"}
+    row = {
+        "kind": "walls", "strength": 0.5, "choice": None, "name": "walls, 0.5 m rms", "method": "hybrid",
+        "used_bits": 120.0, "nmse_db": estimate, "cost_db": estimate,
+    }  # fmt: skip
+    truth = {
+        "scene": "munich", "site_hash": "0", "canopies": 3, "scatter_centres": 12, "reflections": 3, "users": 9,
+        "without_path": 1, "completeness": {},
+    }  # fmt: skip
+    document = {
+        "schema_name": FIDELITY, "title": "t", "profile": "quick", "configuration": {}, "configuration_hash": "0",
+        "seeds": [0], "versions": {}, "truth": truth, "test_users": 4, "bits": 128, "rows": [row],
+        "left_out": [{"name": "station, 1 m", "seed": 0, "why": "wall"}], "notes": ["n"],
+    }  # fmt: skip
     return [{"results.json": json_text(document)}]
 
 
@@ -274,6 +294,14 @@ TARGETS = (
         _beam_study,
         (b"schema", b"methods", b"top1"),
         lambda results: finite(results.methods),
+        0.7,
+    ),
+    Target(
+        "fidelity-study",
+        lambda folder: read_fidelity_results(folder),
+        _fidelity,
+        (b"schema_name", b"rows", b"nmse_db", b"strength"),
+        lambda results: finite(results.rows),
         0.7,
     ),
     Target("coverage-summary", lambda folder: read_coverage_results(folder), _coverage, (b"schema", b"stations"), None),

@@ -123,7 +123,7 @@ def build_worlds(study: CsiStudy, progress: Progress, target_b: bool = True) -> 
     settings = TraceSettings(max_depth=study.max_depth, seed=study.trace_seed)
     city = open_site(study.site.scene)
     station = check_transmitter(city, np.asarray(study.site.base_station))
-    planted = _planted(study, city)
+    planted = planted_city(study, city)
     distorted = _distorted(study, planted)
     check_transmitter(distorted, station)
     users, indoors = user_grid(study.site.area, study.site.spacing, study.site.user_height, city)
@@ -132,7 +132,7 @@ def build_worlds(study: CsiStudy, progress: Progress, target_b: bool = True) -> 
 
     # The trees of target A change no path: one trace with their chords serves the twin (no leaves) and target A.
     paths = trace(planted, station, users, settings, lambda x: progress("trace twin and target A", x))
-    radio = _radio(study, study.site.yaw_deg)
+    radio = station_radio(study, study.site.yaw_deg)
     none = np.zeros(0, dtype=np.int64)
     bare = city.variant(vegetation=Vegetation.none()) if city.vegetation.num_volumes else city
     twin = World("twin", "Twin: the city without trees", bare, paths, radio, None, (), none, None, planted)
@@ -154,7 +154,7 @@ def build_worlds(study: CsiStudy, progress: Progress, target_b: bool = True) -> 
     if target_b:
         worlds["target_b"] = _target_b(study, distorted, station, users, settings, progress)
     reality = worlds["target_b" if target_b else "target_a"]
-    wrong, wrong_users = _wrong_site(study, settings, progress)
+    wrong, wrong_users = trace_wrong_site(study, settings, progress)
     counts = {
         "grid": len(users) + indoors + int((~outdoors).sum()),
         "dropped_indoors": indoors + int((~outdoors).sum()),
@@ -170,8 +170,13 @@ def build_worlds(study: CsiStudy, progress: Progress, target_b: bool = True) -> 
     return Worlds(worlds, users, wrong_users, counts)
 
 
-def _planted(study: CsiStudy, city: Site) -> Site:
-    """The city with the trees of its map, or with street trees where it has none."""
+def planted_city(study: CsiStudy, city: Site) -> Site:
+    """The city with the trees of its map, or with street trees where it has none.
+
+    Args:
+        study: The configuration.
+        city: The site of its cell.
+    """
     if city.vegetation.num_volumes:
         return city
     rng = np.random.default_rng(study.trees.seed)
@@ -224,23 +229,33 @@ def _target_b(
         f"array turned by {wrong.yaw_deg:g} degrees",
         f"{count} users traced by Sionna RT",
     )
-    radio = _radio(study, study.site.yaw_deg + wrong.yaw_deg)
+    radio = station_radio(study, study.site.yaw_deg + wrong.yaw_deg)
     title = "Target B: foliage attenuates and scatters, geometry and array are off"
     return World("target_b", title, site, paths, radio, "default", differences, other, other_paths)
 
 
-def _wrong_site(study: CsiStudy, settings: TraceSettings, progress: Progress) -> tuple[World, np.ndarray]:
+def trace_wrong_site(study: CsiStudy, settings: TraceSettings, progress: Progress) -> tuple[World, np.ndarray]:
+    """The world of another cell, without trees unless its map has them, and its users.
+
+    Args:
+        study: The configuration.
+        settings: Settings of the trace.
+        progress: Called with a stage's name and the share done.
+
+    Raises:
+        SiteTwinError: The scene is missing, or the base station stands in a wall.
+    """
     cell: Cell = study.wrong_site
     city = open_site(cell.scene)
     station = check_transmitter(city, np.asarray(cell.base_station))
     users, _ = user_grid(cell.area, cell.spacing, cell.user_height, city)
     paths = trace(city, station, users, settings, lambda x: progress("trace the wrong site", x))
-    radio, none = _radio(study, cell.yaw_deg), np.zeros(0, dtype=np.int64)
+    radio, none = station_radio(study, cell.yaw_deg), np.zeros(0, dtype=np.int64)
     title = f"Wrong site: {cell.scene}"
     return World("wrong_site", title, city, paths, radio, None, ("another city",), none, None), users
 
 
-def _radio(study: CsiStudy, yaw_deg: float) -> Radio:
+def station_radio(study: CsiStudy, yaw_deg: float) -> Radio:
     """The half-wave array of isotropic elements, its row of elements across the heading."""
     return Radio(AntennaArray.ula(study.link.antennas), orientation=(math.radians(yaw_deg), 0.0, 0.0))
 

@@ -1,0 +1,1 @@
+"""The study of fidelity: how true a twin must be for CSI feedback."""
