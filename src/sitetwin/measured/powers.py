@@ -200,7 +200,7 @@ def _near(data: xr.Dataset, site: Site) -> Bool[np.ndarray, " rows"]:
     if "x" in data and site.georeference is not None and outside_site(site, np.pad(plan, ((0, 0), (0, 1)))).all():
         return np.ones(len(plan), dtype=bool)  # `within_site` tells degrees from metres, and refuses
     with np.errstate(invalid="ignore"):
-        reach = (np.abs(plan) <= LARGEST_COORDINATE).all(axis=1)
+        reach = np.asarray((np.abs(plan) <= LARGEST_COORDINATE).all(axis=1))
     return np.asarray(reach & ~outside_site(site, np.pad(np.where(reach[:, None], plan, 1e9), ((0, 0), (0, 1)))))
 
 
