@@ -127,8 +127,10 @@ class Guard:
         grid = [Certainty(fix, tie) for fix in _FIXES_M for tie in _TIES_DB]
         beams = self.power.shape[1]
         by_certainty = np.zeros((len(grid), len(rows), beams))
-        degrees = np.zeros(len(rows)) if self.patterns else None
-        for fold in np.unique(part) if self.patterns else ():
+        degrees = None if self.patterns is None else np.zeros(len(rows))
+        for fold in np.unique(part):
+            if self.patterns is None or degrees is None:
+                break
             out = part == fold
             twin = StructuredTwin(self.patterns, self.track.rows(rows[~out]), self.power[~out], self.priors)
             asked = self.track.rows(rows[out])
@@ -143,7 +145,7 @@ class Guard:
             for name, answer in self.answers(rows[~out], self.track.rows(rows[out]), count, degrees, asked_deg).items():
                 answers.setdefault(name, np.zeros((len(rows), beams)))[out] = answer
         weights = self._weights(answers)
-        blend = sum(weights[name] * answer for name, answer in answers.items())
+        blend = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
         power = _POWERS[int(np.argmax([self._nats(sharpened(blend, p)) for p in _POWERS]))]
         return Verdict(
             weights,

@@ -235,8 +235,8 @@ class CalibratedBeams:
         drive = file.array("drive", "rows", torch.int64).numpy()
         if position.shape[1] != 2:
             raise file.refusal("its positions are not in the plane")
-        book = (pattern, azimuth) if len(pattern) else (None, None)
-        found = cls(*book, priors, file.parameter("guarded", bool))
+        guarded = file.parameter("guarded", bool)
+        found = cls(pattern, azimuth, priors, guarded) if len(pattern) else cls(None, None, priors, guarded)
         rows = Track(position, velocity, drive)
         return found.fit(rows, np.where(power < 0, np.nan, power), file.parameter("seed", int))
 

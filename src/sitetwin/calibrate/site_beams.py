@@ -229,15 +229,15 @@ class SiteBeams:
 
     def _track(self, rows: xr.Dataset) -> Track:
         """The track of measurements, if they are of this station."""
-        if (self.station is None) != (_station(rows) is None):
+        station = _station(rows)
+        if (self.station is None) != (station is None):
             raise SiteTwinError(
                 "the predictor and the table should both have degrees, or both metres from the station; give the "
                 "same kind"
             )
-        if self.station is not None and not np.allclose(self.station, _station(rows), atol=5e-5, rtol=0):
+        if self.station and station and not np.allclose(self.station, station, atol=5e-5, rtol=0):
             raise SiteTwinError(
-                f"the table is of a station at {_station(rows)} and the predictor of one at {self.station}; fit one "
-                "to each"
+                f"the table is of a station at {station} and the predictor of one at {self.station}; fit one to each"
             )
         time = rows.time.values if "time" in rows and np.isfinite(rows.time.values).all() else None
         track = Track.of(np.stack([rows.east.values, rows.north.values], axis=1), rows.drive.values, time)

@@ -149,7 +149,7 @@ class StructuredTwin:
         level = 10 * np.log10(self.patterns.power.T + _FLOOR)
         of_direction = np.exp((level - level.max(axis=1, keepdims=True)) / sure.tie_db)
         of_direction /= of_direction.sum(axis=1, keepdims=True)
-        seen, total = self.street.seen(track), 0.0
+        seen, total = self.street.seen(track), np.zeros((len(track), len(self.patterns.power)))
         for mode, process in zip(self.modes, self.effects, strict=True):
             mean, deviation, line = process.at(seen)
             width = np.hypot(deviation, line.metre * sure.fix_m)

@@ -114,7 +114,7 @@ class FidelityStudy(Frozen):
 def _differences(strengths: dict[str, Sequence[float]]) -> tuple[Difference, ...]:
     """The twins of a profile, in the order of the page."""
     found = [Difference(kind="plain"), Difference(kind="wrong site")]
-    found += [Difference(kind=cast(Kind, kind), choice=word) for kind in ("trees", "materials") for word in WORDS[kind]]
+    found += [Difference(kind=kind, choice=word) for kind in ("trees", "materials") for word in WORDS[kind]]
     found += [Difference(kind="pattern", choice=word) for word in WORDS["pattern"]]
     found += [Difference(kind=cast(Kind, kind), strength=one) for kind, own in strengths.items() for one in own]
     return tuple(found)

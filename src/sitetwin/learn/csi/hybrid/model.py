@@ -118,7 +118,7 @@ class HybridModel:
         alphabets = (t.steps, t.zones, t.paths, t.kept, t.amplitudes, t.likes, t.coefficients)
         flat = ([0.0, *(math.log2(count(q)) for q in range(1, LARGEST + 1))] for count in (cells_of, phases_of))
         which = np.log2(t.which).astype(np.float32)
-        prices = Prices(*(lengths(edges) for edges in alphabets), which, *(np.array(bits, np.float32) for bits in flat))
+        prices = Prices._make([*map(lengths, alphabets), which, *(np.array(bits, np.float32) for bits in flat)])
         grid = Grid(self.waves.subcarriers, *self.waves.tables())
         return Task(grid, t, prices, self.bits, self.config.paths, self.config.chosen)
 
