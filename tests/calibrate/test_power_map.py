@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -186,6 +188,21 @@ def test_a_forged_file_is_refused(fitted, tmp_path, name, value):
     write_model(tmp_path / "forged.npz", KIND, file.parameters, file.arrays)
     with pytest.raises(SiteTwinError, match="no usable model"):
         PowerMap.load(tmp_path / "forged.npz", town())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mean_dbm", 1e300), ("receivers", ["one", "one"]), ("receivers", []), ("sectors", [])]
+)
+def test_a_forged_header_is_refused(fitted, tmp_path, name, value):
+    file = read_model(fitted.save(tmp_path / "map.npz"), KIND)
+    write_model(tmp_path / "forged.npz", KIND, {**file.parameters, name: value}, file.arrays)
+    with pytest.raises(SiteTwinError, match="no usable model"):
+        PowerMap.load(tmp_path / "forged.npz", town())
+
+
+def test_an_update_keeps_what_is_doubtful_of_its_rows(fitted, tmp_path):
+    more = replace(rows(PLACES[100:120], POWER[100:120]), notes=("odd",))
+    assert "odd" in PowerMap.load(fitted.save(tmp_path / "map.npz"), town()).update(more).notes
 
 
 def test_few_rows_unknown_cells_and_no_fit_are_refused(fitted):

@@ -140,6 +140,13 @@ def test_a_carrier_of_another_unit_is_refused(tmp_path):
         powers_on_site(written(tmp_path, "x_m,y_m,rsrp,carrier_hz", "1,-50,-80,3500"), town())
 
 
+def test_several_carriers_of_one_cell_are_named(tmp_path):
+    lines = [f"{k},-50,{-80 - k},{3550 + 10 * (k % 2)},{'AB'[k // 5]}" for k in range(6)]
+    notes = powers_on_site(written(tmp_path, "x_m,y_m,rsrp,carrier_mhz,cell", *lines), town()).notes
+    assert len(notes) == 1
+    assert "cell A was measured at 2 carriers (3550, 3560 MHz)" in notes[0]
+
+
 def test_the_wrong_cell_is_refused_and_others_are_counted(tmp_path):
     powers = powers_on_site(drive(tmp_path, PLAN, POWER), town())
     with pytest.raises(SiteTwinError, match="the measured cells are A"):

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from tests.site.conftest import make_town
 
+from sitetwin.calibrate.power.clutter import Plan
+from sitetwin.calibrate.power.layout import DISTANCE, Layout, sectors_of
 from sitetwin.channel.stations import Station
 from sitetwin.errors import SiteTwinError
 from sitetwin.report import calibration_study_table, write_calibration_study
 from sitetwin.studies import CalibrationStudy, calibration_study, run_calibration_study
+from sitetwin.studies.calibration.config import MEAN, REGRESSION
+from sitetwin.studies.calibration.methods import Rows, predict
 from sitetwin.studies.calibration.results import read_calibration_study
 from sitetwin.studies.calibration.scores import Scorer
 
@@ -81,6 +85,30 @@ def test_rmse_and_differences_are_those_of_their_definition():
     found = scorer.difference(one, other)
     assert found["low"] < found["mean"] < found["high"]
     assert scorer.difference(one, one)["high"] == 0
+
+
+@pytest.mark.parametrize("method", [MEAN, REGRESSION])
+def test_controls_give_a_receiver_without_rows_the_offset_of_the_others(method):
+    """Rows of receiver p alone are given; those of q follow the same law."""
+    rng = np.random.default_rng(3)
+    plan = rng.uniform(-70, 70, (60, 2))
+    layout = Layout(sectors_of(STATIONS[:1], make_town([])), ("p", "q"))
+    shares = np.eye(2)[np.arange(60) % 2]
+    design = layout.design(Plan(make_town([])), plan, np.zeros(60, dtype=np.int64), shares)
+    power = -60 - 3.0 * design.features[DISTANCE]
+    rows = Rows(layout, design, power, np.zeros(60, dtype=np.int64))
+    train, test = np.arange(0, 60, 2), np.arange(1, 60, 2)
+    found, _ = predict(method, rows, train, test, rng)
+    expected = power[train].mean() if method == MEAN else power[test]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_cells_with_fewer_rows_than_asked_for_are_told(finished, drive, tmp_path):
+    study = CalibrationStudy(profile="quick", rows=(30, 90), seeds=(0,), folds=2, block_m=20.0)
+    run_calibration_study(study, make_town([]), drive, STATIONS, tmp_path / "out")
+    notes = read_calibration_study(tmp_path / "out").notes
+    assert sum("rows outside a fold" in note and "where 90 are" in note for note in notes) == 2
+    assert not any("rows outside a fold" in note for note in read_calibration_study(finished).notes)
 
 
 def test_too_few_places_and_unknown_profiles_are_refused(drive, tmp_path):

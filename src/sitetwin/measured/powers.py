@@ -23,6 +23,7 @@ from sitetwin.site.places.placement import over_ground
 _TOGETHER = 8.0  # metres: the side of squares in which receivers are compared
 _FEWEST_SHARED = 5  # squares
 _DISAGREE_DB = 12.0
+_NAMED = 4  # carriers in a sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,21 @@ def powers_on_site(measured: str | Path | xr.Dataset, site: Site, height: float 
         {**data.attrs.get("left_out", {}), **said},
         tuple(data.attrs.get("notes", ())),
     )
-    return replace(powers, notes=(*powers.notes, *receiver_notes(powers)))
+    return replace(powers, notes=(*powers.notes, *_carrier_notes(powers), *receiver_notes(powers)))
+
+
+def _carrier_notes(powers: Powers) -> list[str]:
+    """Say of cells that were measured at several carriers: their powers are not the same quantity."""
+    notes = []
+    for name in np.unique(powers.cell):
+        carriers = np.unique(powers.carrier_hz[(powers.cell == name) & np.isfinite(powers.carrier_hz)]) / 1e6
+        if len(carriers) > 1:
+            said = ", ".join(f"{one:g}" for one in carriers[:_NAMED]) + (", ..." if len(carriers) > _NAMED else "")
+            notes.append(
+                f"cell {name} was measured at {len(carriers)} carriers ({said} MHz), and its rows count as one cell; "
+                "name a cell for each carrier where they differ by far"
+            )
+    return notes
 
 
 def receiver_notes(powers: Powers) -> list[str]:

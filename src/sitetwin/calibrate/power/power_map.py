@@ -45,7 +45,9 @@ class PowerPrediction:
 
     Attributes:
         power_dbm: (N,) mean, dBm.
-        sd_db: (N,) standard deviation of a reading there, dB: of the map and of the reading's own fading.
+        sd_db: (N,) standard deviation of a reading there, dB: of the map and of the reading's own fading. A reading is
+            the mean over a square, as those of the fit. Without a named receiver it does not hold by how much receivers
+            differ: it is that of their mean.
         map_sd_db: (N,) standard deviation of the map alone, dB.
     """
 
@@ -146,8 +148,10 @@ class PowerMap:
         design = _joined(posterior.design, self._design(powers))
         if len(design) > MOST_ROWS:
             raise SiteTwinError(f"a power map holds {MOST_ROWS} places, and would have {len(design)}; fit it again")
-        self._power = np.concatenate([self._power, powers.power_dbm])
-        self._posterior = Posterior.of(posterior.terms, posterior.weights, design, self._power, posterior.mean)
+        power = np.concatenate([self._power, powers.power_dbm])
+        self._posterior = Posterior.of(posterior.terms, posterior.weights, design, power, posterior.mean)
+        self._power = power
+        self.notes = tuple(dict.fromkeys([*self.notes, *powers.notes]))
         return self
 
     def predict(
@@ -267,11 +271,9 @@ class PowerMap:
         layout = Layout(found.sectors, tuple(file.parameter("receivers", list[str])))
         terms = terms_of(layout, found.use_map)
         held = file.parameter("terms", list[tuple[str, float, tuple[str, ...], float, str | None]])
-        if (
-            not layout.receivers
-            or not layout.sectors
-            or tuple(Term(n, sd, c, length, g) for n, sd, c, length, g in held) != terms
-        ):
+        if any(not names or len(set(names)) < len(names) for names in (layout.receivers, layout.cells)):
+            raise file.refusal("it names no cell or receiver, or one twice")
+        if tuple(Term(n, sd, c, length, g) for n, sd, c, length, g in held) != terms:
             raise file.refusal("it was fitted by another version of the process; fit it again")
         arrays = {
             name: file.array(name, axes, torch.float64).numpy()
@@ -289,13 +291,13 @@ class PowerMap:
         if arrays["plan"].shape[1] != 2 or len(weights.sd) != len(terms) or len(weights.noise_sd) != np.prod(sizes):
             raise file.refusal("its arrays have other sizes than its header says")
         places = np.concatenate([arrays["plan"].ravel(), np.ravel([sector.plan for sector in found.sectors])])
-        if not (_sane(weights, places, arrays["power"]) and _known(reading, int(np.prod(sizes)))):
+        mean = file.parameter("mean_dbm", float)
+        if not (_sane(weights, places, np.append(arrays["power"], mean)) and _known(reading, int(np.prod(sizes)))):
             raise file.refusal("a number is out of its range")
         cell, receiver = np.unravel_index(reading, sizes)
         shares = np.eye(sizes[1])[receiver]
         design = layout.design(found._plan, arrays["plan"], np.asarray(cell), shares)
         found._layout, found._power = layout, arrays["power"]
-        mean = file.parameter("mean_dbm", float)
         found._posterior = Posterior.of(terms, weights, design, found._power, mean)
         return found
 

@@ -82,6 +82,12 @@ def _simple(method: str, given: Design, asked: Design, power: np.ndarray) -> np.
     else:
         assert method == REGRESSION
         columns = [DISTANCE, *SECTOR, ROOFS[-1]]  # the last step tells whether the line to the mast is clear
-    a, b = (np.concatenate([d.groups["receiver"], d.columns([ONE, *columns])[:, 1:]], axis=1) for d in (given, asked))
-    found = np.linalg.lstsq(a, power, rcond=None)[0]
-    return np.asarray(b @ found)
+    middle = given.columns([ONE, *columns])[:, 1:].mean(
+        axis=0
+    )  # with it, a receiver without rows has the mean's offset
+    a, b = (
+        np.concatenate([d.groups["receiver"], d.columns([ONE, *columns])[:, 1:] - middle], axis=1)
+        for d in (given, asked)
+    )
+    found = np.linalg.lstsq(a, power - power.mean(), rcond=None)[0]
+    return np.asarray(power.mean() + b @ found)

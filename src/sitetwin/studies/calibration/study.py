@@ -110,7 +110,7 @@ def run_calibration_study(
         "data": _about(powers, layout, block),
         **_tables(study, rows, block, errors),
         "residuals": _residuals(study, rows, errors),
-        "notes": [*_NOTES, *powers.notes, *azimuth_notes(sectors, powers)],
+        "notes": [*_NOTES, *_fewer_rows(study, layout, cell), *powers.notes, *azimuth_notes(sectors, powers)],
     }
     run = {"seconds": {**seconds, "all": time.perf_counter() - started}}
     return write_results(folder, checked_record(CalibrationStudyResults, document), run)
@@ -216,6 +216,20 @@ def _check_rows(study: CalibrationStudy, layout: Layout, cell: np.ndarray, block
                 f"cell {name} was measured at {count} places in {blocks} squares of {study.block_m:g} m; give "
                 f"{2 * min(study.rows)} places in {_FEWEST_BLOCKS} squares or more, or fewer rows (--rows)"
             )
+
+
+def _fewer_rows(study: CalibrationStudy, layout: Layout, cell: np.ndarray) -> list[str]:
+    """Say which cells have fewer rows outside a fold than methods should be given."""
+    notes = []
+    for k, name in enumerate(layout.cells):
+        outside = int((cell == k).sum() * (study.folds - 1) / study.folds)
+        asked = [count for count in study.rows if count > outside]
+        if asked:
+            notes.append(
+                f"Cell {name} has about {outside} rows outside a fold: where {' and '.join(map(str, asked))} are asked "
+                "for, its methods are given all of these."
+            )
+    return notes
 
 
 def _squares(plan: np.ndarray, side: float) -> np.ndarray:
