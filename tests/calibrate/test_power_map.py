@@ -161,6 +161,12 @@ def test_a_cell_with_few_rows_takes_what_the_other_has_learned():
     assert np.std(together - truth) < 0.8 * np.std(alone - truth)
 
 
+def test_a_cell_without_a_row_is_told():
+    found = PowerMap(town(), [STATION, STATION.model_copy(update={"name": "B"})]).fit(rows(PLACES[:40], POWER[:40]))
+    assert [note for note in found.notes if "no row was measured of the cell B" in note]
+    assert (found.predict(ELSEWHERE, "B").sd_db > found.predict(ELSEWHERE, "A").sd_db).all()
+
+
 def test_update_is_the_fit_with_the_weights_of_before(fitted, tmp_path):
     path = fitted.save(tmp_path / "map.npz")
     more = PowerMap.load(path, town()).update(rows(PLACES[100:120], POWER[100:120]))

@@ -131,7 +131,9 @@ class PowerMap:
         design = self._design(powers)
         self._posterior = fit_process(terms, design, powers.power_dbm, rng)
         self._power, self.left_out = powers.power_dbm, powers.left_out
-        self.notes = (*powers.notes, *azimuth_notes(self.sectors, powers))
+        bare = [name for name in layout.cells if not (powers.cell == name).any()]
+        unmeasured = [f"no row was measured of the cell {name}: only other cells tell of it" for name in bare]
+        self.notes = (*powers.notes, *unmeasured, *azimuth_notes(self.sectors, powers))
         return self
 
     def update(self, measured: Measured) -> PowerMap:
