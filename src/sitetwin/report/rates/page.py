@@ -82,9 +82,9 @@ def rates_sentences(results: RatesResults) -> list[str]:
     ]
     found = found or ["The table has too few rows in any range of NMSE to tell what a decibel is worth."]
     found += [
-        f"On {case_name(p.target, p.split)}, the twin's own channel at each user's true place, without any report, has "
-        f"an NMSE of {interval(p.nmse_db)}, {_percent(p.rate_share)} % of the rate and {_percent(p.zf_share)} % of the "
-        "sum rate: what a position alone is worth."
+        f"On {case_name(p.target, p.split)}, the twin's own channel at each user's true place, in the true phase and "
+        f"without any report, has an NMSE of {interval(p.nmse_db)}, {_percent(p.rate_share)} % of the rate and "
+        f"{_percent(p.zf_share)} % of the sum rate: what a position alone is worth."
         for p in results.places
     ]
     return found
