@@ -148,6 +148,8 @@ def test_causal_answers_take_no_turn_from_later_drives():
     turns = model.twin._turns(model.twin.modes[0], asked.drive, causal=True) @ TURNS_DEG
     assert np.abs(turns).max() < 2.0  # nothing before drive 8 has told of the turn
     assert not np.allclose(looks_back, model.predict_proba(asked))
+    back, ahead = (model.twin.direction_deg(asked, causal) for causal in (True, False))
+    assert np.abs(back - ahead).max() > 2.0  # trees on the twin's direction look ahead no more than the twin does
 
 
 def test_the_guard_says_where_the_codebook_is_wrong_and_sweeps_more():
@@ -296,6 +298,7 @@ def test_what_cannot_be_calibrated_is_said(tmp_path):
         (lambda: model.fit(track, -power), "negative"),
         (lambda: model.fit(track.rows(np.arange(0)), power[:0]), "at least one"),
         (lambda: CalibratedBeams(patterns(), AZIMUTH[::-1].copy()), "rise"),
+        (lambda: CalibratedBeams().fit(track.rows(np.arange(1)), power[:1]), "without a codebook one row"),
         (lambda: CalibratedBeams(patterns()), "both"),
         (lambda: CalibratedBeams.load(tmp_path / "nowhere"), "no model"),
         (lambda: CalibratedBeams.sweep(np.ones((1, 2)) / 2, 1.5), "between 0 and 1"),

@@ -14,6 +14,7 @@ from tests.site.insite_files import EARTH, face, house, mesh, reference
 from typer.testing import CliRunner
 
 from sitetwin.cli.app import app
+from sitetwin.cli.study_beams import STRESS_NAMES
 from sitetwin.errors import SiteTwinError, SiteTwinWarning
 from sitetwin.learn.beams import emulator
 from sitetwin.learn.beams.baselines import nearest
@@ -30,6 +31,7 @@ from sitetwin.studies.beams.config import HEADLINE, BeamStudy, TwinAssumptions, 
 from sitetwin.studies.beams.registry import RIVALS, rows_of
 from sitetwin.studies.beams.results import parse_results, read_results
 from sitetwin.studies.beams.scores import paired_difference
+from sitetwin.studies.beams.stress import STRESSES
 from sitetwin.studies.beams.study import _benches, _ceilings, _identity, _usable, run_beam_study
 from sitetwin.studies.beams.twin import StreetTwin, build_twin
 from sitetwin.studies.frame import write_results
@@ -72,6 +74,10 @@ def test_steered_beams_of_the_twin_look_at_its_users(tmp_path):
     best = np.linspace(60, -60, 31)[power.argmax(axis=1)]
     seen = np.degrees(np.arctan2(y, x))
     assert np.abs(best - seen)[np.abs(seen) < 55].max() < 6
+
+
+def test_the_command_line_names_every_stress():
+    assert tuple(STRESSES) == STRESS_NAMES
 
 
 def test_a_saved_site_says_itself_where_it_lies(tmp_path):

@@ -69,7 +69,8 @@ class CalibratedBeams:
             seed: Of the trees.
 
         Raises:
-            SiteTwinError: There are no rows, or their powers are none, negative, infinite or of another codebook.
+            SiteTwinError: There are no rows, or one without a codebook, or their powers are none, negative, infinite or
+                of another codebook.
         """
         _check_rows(track, power, self.pattern)
         self._rows = (track, power, seed)
@@ -86,7 +87,7 @@ class CalibratedBeams:
         Args:
             track: Users, with velocities (`Track.of`).
             causal: Whether a turn of the array is told from measured rows of this drive and earlier ones alone;
-                otherwise those of later drives tell it too.
+                otherwise those of later drives tell it too. Geometry, slow changes and the guard use all rows.
 
         Raises:
             SiteTwinError: The predictor is not fitted.
@@ -97,7 +98,7 @@ class CalibratedBeams:
         if self.verdict is None or self._guard is None:
             return own["twin"]
         weights = self.verdict.weights
-        asked_deg = self.twin.direction_deg(track) if self.twin else None
+        asked_deg = self.twin.direction_deg(track, causal) if self.twin else None
         degrees = self.verdict.degrees if self.twin else None
         if any(weight for name, weight in weights.items() if name != "twin"):
             own |= self._guard.answers(np.arange(len(rows)), track, self.verdict.neighbours, degrees, asked_deg)
@@ -259,6 +260,8 @@ def _check_rows(track: Track, power: np.ndarray, pattern: np.ndarray | None) -> 
     """Refuse rows that nothing can be calibrated with."""
     if not len(track):
         raise SiteTwinError("a calibration needs at least one measured row; measure some")
+    if pattern is None and len(track) == 1:
+        raise SiteTwinError("without a codebook one row says nothing of another; measure more rows, or give a codebook")
     if len(track) != len(power):
         raise SiteTwinError(f"{len(track)} positions go with {len(power)} rows of powers; pair them")
     if pattern is not None and power.shape[1] != len(pattern):

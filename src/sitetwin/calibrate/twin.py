@@ -176,10 +176,15 @@ class StructuredTwin:
             out[rows] = share
         return out
 
-    def direction_deg(self, track: Track) -> Float[np.ndarray, " users"]:
-        """Direction in which the array sees users in the likeliest mode, turns taken at their posterior mean."""
+    def direction_deg(self, track: Track, causal: bool = False) -> Float[np.ndarray, " users"]:
+        """Direction in which the array sees users in the likeliest mode, turns taken at their posterior mean.
+
+        Args:
+            track: Users.
+            causal: As for `probabilities`.
+        """
         mean: np.ndarray = self.effects[0].at(self.street.seen(track))[0]
-        return mean - self._turns(self.modes[0], track.drive, causal=False) @ TURNS_DEG
+        return mean - self._turns(self.modes[0], track.drive, causal) @ TURNS_DEG
 
     def read_deg(self, power: Float[np.ndarray, "rows beams"]) -> Float[np.ndarray, " rows"]:
         """Directions that rows of powers tell."""
