@@ -305,9 +305,16 @@ def test_what_cannot_be_calibrated_is_said(tmp_path):
     ):
         with pytest.raises(SiteTwinError, match=said):
             call()
-    CalibratedBeams(patterns(), AZIMUTH, BeamPriors(lane_m=-1.0)).fit(track, power).save(tmp_path / "m.npz")
-    with pytest.raises(SiteTwinError, match="out of range"):
-        CalibratedBeams.load(tmp_path / "m.npz")
+    for forged in (
+        BeamPriors(lane_m=-1.0),
+        BeamPriors(lane_common=5.0),
+        BeamPriors(drive_m=1e200),
+    ):
+        few = CalibratedBeams(patterns(), AZIMUTH).fit(track.rows(np.arange(10)), power[:10])
+        few.priors = forged
+        few.save(tmp_path / "m.npz")
+        with pytest.raises(SiteTwinError, match="out of range"):
+            CalibratedBeams.load(tmp_path / "m.npz")
 
 
 def test_change_points_of_costs_made_by_hand():

@@ -22,6 +22,7 @@ from sitetwin.learn.model_files import ModelFile, read_model, write_model
 TRUSTED = 0.5
 """Share of the twin, and of what is built on its direction, in a blend of which the account says that it stands."""
 
+_SIZES = (1e-6, 1e6)  # of priors in a file: beyond them numbers overflow
 _ON_THE_TWIN = ("twin", "trees on the twin's direction")
 
 
@@ -221,7 +222,7 @@ class CalibratedBeams:
         """
         priors = file.parameter("priors", BeamPriors)
         sizes = [v if isinstance(v, (int, float)) else v[1] for v in asdict(priors).values()]
-        if not (np.isfinite(sizes).all() and min(sizes) > 0):
+        if not (all(_SIZES[0] <= size <= _SIZES[1] for size in sizes) and priors.lane_common <= 1):
             raise file.refusal("its priors are out of range")
         position, velocity, power, pattern = (
             file.array(name, shape, torch.float64).numpy()
