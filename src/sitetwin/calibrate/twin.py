@@ -57,6 +57,9 @@ class StructuredTwin:
         power: Float[np.ndarray, "rows beams"],
         priors: BeamPriors | None = None,
     ) -> None:
+        told = (power > np.nanmin(power, axis=1, keepdims=True)).any(axis=1)
+        if told.any():  # a row of one power has no direction, and would weigh on the geometry like an outlier
+            track, power = track.rows(np.flatnonzero(told)), power[told]
         self.street = Street.of(track)
         self._drive, self._seen = track.drive, self.street.seen(track)
         self._few = np.linspace(0, len(track) - 1, min(len(track), _MOST_ROWS)).astype(np.int64)
