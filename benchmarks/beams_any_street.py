@@ -20,11 +20,19 @@ import typer
 import xarray as xr
 
 from sitetwin.calibrate import CalibratedBeams, Track, choose_rows
+from sitetwin.learn.beams.baselines import nearest
+from sitetwin.learn.beams.experts import cubic_lane, tree_powers
 from sitetwin.learn.beams.metrics import adaptive_sweep, fixed_sweep, power_loss_db, rank_of_best
 from sitetwin.learn.beams.splits import drive_folds
 from sitetwin.measured import read_codebook, read_deepsense
 from sitetwin.studies.beams.stress import STRESSES, stressed
 
+EXPERTS = {
+    "kNN (5)": lambda p, v, power, at, there: nearest(p, power, at, min(5, len(p))),
+    "kNN (25)": lambda p, v, power, at, there: nearest(p, power, at, min(25, len(p))),
+    "cubic in azimuth and lane": cubic_lane,
+    "extra trees": tree_powers,
+}
 FIRST_BEAM, BEAM_STEP, FOLDS, SEED = 1, 4, 5, 2022
 
 
@@ -60,6 +68,21 @@ def cell(data: xr.Dataset, book: xr.DataArray, beams: np.ndarray, count: int, de
     )
 
 
+def baselines(data: xr.Dataset, beams: np.ndarray, count: int, deals: int, random: bool) -> str:
+    """Top-1 of baselines on the same rows."""
+    track = Track.of(np.stack([data.east.values, data.north.values], axis=1), data.drive.values)
+    power, hits, tested = data.power.values[:, beams], dict.fromkeys(EXPERTS, 0), 0
+    for split in (s for deal in range(deals) for s in drive_folds(track.drive, FOLDS, SEED + deal)):
+        pool = split.pool
+        rows = pool if not count else pool[:count] if random else choose_rows(track, pool, count)
+        asked, own = track.rows(split.test), track.rows(rows)
+        for name, expert in EXPERTS.items():
+            score = expert(own.position, own.velocity, power[rows], asked.position, asked.velocity)
+            hits[name] += int((rank_of_best(score, power[split.test]) == 0).sum())
+        tested += len(split.test)
+    return ", ".join(f"{name} {hit / tested:.4f}" for name, hit in hits.items())
+
+
 def main(
     folder: Path,
     codebook: Annotated[Path, typer.Option(help="Folder of the measured codebook.")],
@@ -69,6 +92,7 @@ def main(
     deals: Annotated[int, typer.Option(min=1)] = 1,
     fine: Annotated[bool, typer.Option("--fine", help="All beams that work, not every fourth.")] = False,
     random: Annotated[bool, typer.Option("--random", help="Random rows, not chosen ones.")] = False,
+    experts: Annotated[bool, typer.Option("--experts", help="Baselines that know no codebook, too.")] = False,
 ) -> None:
     """Measure and print."""
     torch.set_num_threads(1)
@@ -85,6 +109,8 @@ def main(
             for count in rows:
                 told = cell(changed, turned, beams, count, deals, random)
                 print(f"scenario {number}{f', {name}' if name else ''}, {told}", flush=True)
+                if experts:
+                    print(f"    {baselines(changed, beams, count, deals, random)}", flush=True)
 
 
 if __name__ == "__main__":
