@@ -8,14 +8,13 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import least_squares
-from scipy.spatial import cKDTree
 
 from sitetwin.calibrate.geometry import Seen
+from sitetwin.learn.beams.baselines import mean_of_nearest
 from sitetwin.learn.beams.trees import ExtraTrees
 
 _TIE_DB = 0.5
 _LEAST_SHARE = 1e-3
-_LOOSE = 10.0  # rows: below them trees are not grown deeper than their means
 _CUBIC_ROBUST = 1.0  # beams
 _CUBIC_RIDGE = 0.03
 
@@ -32,9 +31,7 @@ def neighbours(
     seen: Seen, target: Float[np.ndarray, "rows beams"], asked: Seen, count: int
 ) -> Float[np.ndarray, "asked beams"]:
     """Mean target of the nearest rows."""
-    count = min(count, len(target))
-    chosen = cKDTree(seen.position).query(asked.position, k=list(range(1, count + 1)))[1]
-    return _positive(target[chosen].mean(axis=1))
+    return _positive(mean_of_nearest(seen.position, target, asked.position, min(count, len(target))))
 
 
 def cubic(seen: Seen, best: Int[np.ndarray, " rows"], beams: int, asked: Seen) -> Float[np.ndarray, "asked beams"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -99,6 +99,21 @@ def write_page(
                 path.unlink()
         write_file(folder / PAGE, page.encode("utf-8"))
     return folder / PAGE
+
+
+def write_drawn_page(folder: Path, page: str, figures: Sequence[Drawn]) -> Path:
+    """Write a page that owns all of its figures: see `write_page`."""
+    names = {figure.name for figure in figures}
+    return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name in names)
+
+
+def paired_verdict(difference: Interval) -> str:
+    """Whether the interval of a paired difference of errors tells the first of two apart from the second."""
+    if not difference.has_interval or difference.low is None or difference.high is None:
+        return "no interval"
+    if difference.high < 0:
+        return "the first is better"
+    return "the second is better" if difference.low > 0 else "not told apart"
 
 
 def number(value: float | None, digits: int = 1, signed: bool = False) -> str:

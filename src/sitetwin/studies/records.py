@@ -106,6 +106,26 @@ def parsed_record(kind: type[Document], raw: Any, where: str) -> Document:
         raise SiteTwinError(f"{where}: wrong at {place} ({first['msg']}); run the study again") from error
 
 
+def read_document(kind: type[Document], path: Path, key: str, schema: str, refusal: str, where: str) -> Document:
+    """Read, check and type a file of results.
+
+    Args:
+        kind: The schema's record.
+        path: The file.
+        key: Under which the file names its schema.
+        schema: That name.
+        refusal: What is said of a file of another schema, in a sentence.
+        where: What to call the file where a value is wrong.
+
+    Raises:
+        SiteTwinError: It is missing, damaged, or of another schema.
+    """
+    raw = read_json(path)
+    if not isinstance(raw, dict) or raw.get(key) != schema:
+        raise SiteTwinError(refusal)
+    return parsed_record(kind, raw, where)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file of a finished study.
 

@@ -49,8 +49,25 @@ def nearest(
         neighbours: k.
     """
     relative = np.nan_to_num(power / np.nanmax(power, axis=1, keepdims=True))
+    return mean_of_nearest(position, relative, asked, neighbours)
+
+
+def mean_of_nearest(
+    position: Float[np.ndarray, "rows 2"],
+    values: Float[np.ndarray, "rows beams"],
+    asked: Float[np.ndarray, "asked 2"],
+    neighbours: int,
+) -> Float[np.ndarray, "asked beams"]:
+    """Mean values of the nearest rows.
+
+    Args:
+        position: Metres, of the rows.
+        values: Of the rows.
+        asked: Metres.
+        neighbours: k, at most the number of rows.
+    """
     chosen = cKDTree(position).query(asked, k=list(range(1, neighbours + 1)))[1]
-    return relative[chosen].mean(axis=1)
+    return values[chosen].mean(axis=1)
 
 
 def chosen_neighbours(

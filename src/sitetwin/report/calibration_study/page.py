@@ -9,10 +9,18 @@ from pathlib import Path
 from rich.table import Table
 
 from sitetwin.drawing.style import FULL_WIDTH, figure_style, new_figure, render
-from sitetwin.report.frame import Drawn, inline_svg, interval, number, page_environment, terminal_table, write_page
+from sitetwin.report.frame import (
+    Drawn,
+    inline_svg,
+    interval,
+    number,
+    page_environment,
+    paired_verdict,
+    terminal_table,
+    write_drawn_page,
+)
 from sitetwin.studies.calibration.config import TWIN
 from sitetwin.studies.calibration.results import CalibrationStudyResults, read_calibration_study
-from sitetwin.studies.records import Estimate
 
 _RANGE_DB = 15.0
 
@@ -35,14 +43,13 @@ def write_calibration_study(folder: Path | str) -> Path:
         figures = [_residual_map(results)]
         if len(results.configuration.get("rows", ())) > 1:
             figures.append(_over_rows(results))
-    environment = page_environment(db=partial(interval, unit="", digits=2), percent=_percent, verdict=_verdict)
+    environment = page_environment(db=partial(interval, unit="", digits=2), percent=_percent, verdict=paired_verdict)
     page = environment.get_template("calibration_study.html.j2").render(
         r=results,
         figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         configuration=json.dumps(results.configuration, indent=2, sort_keys=True),
     )
-    names = {figure.name for figure in figures}
-    return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name in names)
+    return write_drawn_page(folder, page, figures)
 
 
 def calibration_study_table(results: CalibrationStudyResults) -> Table:
@@ -110,12 +117,3 @@ def _over_rows(results: CalibrationStudyResults) -> Drawn:
 
 def _percent(share: float | None) -> str:
     return number(None if share is None else 100 * share, 1)
-
-
-def _verdict(estimate: Estimate) -> str:
-    """Whether the first of two is told apart from the second by the interval."""
-    if estimate.low is None or estimate.high is None:
-        return "no interval"
-    if estimate.high < 0:
-        return "the first is better"
-    return "the second is better" if estimate.low > 0 else "not told apart"

@@ -15,7 +15,7 @@ from sitetwin.report.csi.figures import KINDS, draw_figures, figure_name, is_fig
 from sitetwin.report.csi.paper import Beside, Point, beside_the_paper, codecs_of, read_released, signs, table_of
 from sitetwin.report.csi.paper_figures import PAPER_FIGURES, draw_beside
 from sitetwin.report.csi.results import Control, Curve, Estimate, Refinement, Results, Study, read_study
-from sitetwin.report.frame import inline_svg, interval, number, page_environment, write_page
+from sitetwin.report.frame import inline_svg, interval, number, page_environment, paired_verdict, write_page
 
 _FIGURE_TITLES = {
     "scene": "The site",
@@ -73,7 +73,7 @@ def render_page(study: Study, figures: dict[str, dict[str, bytes]], beside: Besi
         short=summary.short_count,
         memory=summary.memory,
         feedback=summary.feedback,
-        verdict=_verdict,
+        verdict=paired_verdict,
         point=_point,
         correlated=lambda e: interval(e, unit="", digits=3),
         linear=lambda e: interval(e, unit="", digits=4),
@@ -225,15 +225,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield from _flat(value, f"{name}: ")
         else:
             yield name, f"{value:,.1f}" if isinstance(value, float) else str(value)
-
-
-def _verdict(estimate: Estimate) -> str:
-    """Whether a paired difference in dB is told apart from zero by its interval."""
-    if not estimate.has_interval or estimate.low is None or estimate.high is None:
-        return "no interval"
-    if estimate.low > 0:
-        return "the second is better"
-    return "the first is better" if estimate.high < 0 else "not told apart"
 
 
 def _point(point: Point | None) -> str:

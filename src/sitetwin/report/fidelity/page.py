@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sitetwin.drawing.style import figure_style
 from sitetwin.report.fidelity.figures import WHOLE, cost_figure
-from sitetwin.report.frame import inline_svg, interval, page_environment, terminal_table, write_page
+from sitetwin.report.frame import inline_svg, interval, page_environment, terminal_table, write_drawn_page
 from sitetwin.studies.fidelity.kinds import PERFECT
 from sitetwin.studies.fidelity.results import FidelityResults, TwinRow, read_fidelity_results
 from sitetwin.studies.records import Estimate
@@ -49,8 +49,7 @@ def write_fidelity_report(folder: Path | str) -> Path:
         figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         configuration=json.dumps(results.configuration, indent=2, sort_keys=True),
     )
-    ours = {figure.name for figure in figures}
-    return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name in ours)
+    return write_drawn_page(folder, page, figures)
 
 
 def fidelity_table(results: FidelityResults) -> Table:

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sitetwin.drawing.style import figure_style
-from sitetwin.report.frame import inline_svg, interval, number, page_environment, terminal_table, write_page
+from sitetwin.report.frame import (
+    inline_svg,
+    interval,
+    number,
+    page_environment,
+    paired_verdict,
+    terminal_table,
+    write_drawn_page,
+)
 from sitetwin.report.rates.figures import case_name, draw_figures
 from sitetwin.studies.rates.results import RateRow, RatesResults, read_rates_results
 from sitetwin.studies.records import Estimate
@@ -34,7 +42,7 @@ def write_rates_report(folder: Path | str) -> Path:
     with figure_style():
         figures = draw_figures(results)
     environment = page_environment(
-        bits=_bits, percent=_percent, db=partial(interval, unit=""), verdict=_verdict, share=_share, count=_count
+        bits=_bits, percent=_percent, db=partial(interval, unit=""), verdict=paired_verdict, share=_share, count=_count
     )
     page = environment.get_template("rates.html.j2").render(
         r=results,
@@ -45,8 +53,7 @@ def write_rates_report(folder: Path | str) -> Path:
         figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         configuration=json.dumps(results.configuration, indent=2, sort_keys=True),
     )
-    ours = {figure.name for figure in figures}
-    return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name in ours)
+    return write_drawn_page(folder, page, figures)
 
 
 def rates_table(results: RatesResults) -> Table:
@@ -131,12 +138,3 @@ def _share(estimate: Estimate) -> str:
 
 def _count(value: int | None) -> str:
     return "\u2013" if value is None else f"{value:,}"
-
-
-def _verdict(estimate: Estimate) -> str:
-    """Whether the first of two is told apart from the second by the interval."""
-    if not estimate.has_interval or estimate.low is None or estimate.high is None:
-        return "no interval"
-    if estimate.high < 0:
-        return "the first is better"
-    return "the second is better" if estimate.low > 0 else "not told apart"

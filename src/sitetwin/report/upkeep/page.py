@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sitetwin.drawing.style import figure_style
-from sitetwin.report.frame import inline_svg, interval, number, page_environment, terminal_table, write_page
+from sitetwin.report.frame import inline_svg, interval, number, page_environment, terminal_table, write_drawn_page
 from sitetwin.report.upkeep.figures import draw_figures
 from sitetwin.studies.upkeep.results import LOOKED_AFTER, NEVER, ONCE, SeasonRun, UpkeepResults, read_upkeep_results
 
@@ -47,8 +47,7 @@ def write_upkeep_report(folder: Path) -> Path:
             figures=[(figure.caption, inline_svg(figure.files)) for figure in figures],
         )
     )
-    ours = {figure.name for figure in figures}
-    return write_page(folder, page, {f.name: f.files for f in figures}, lambda name: name in ours)
+    return write_drawn_page(folder, page, figures)
 
 
 def amount(value: float, unit: str = "bit") -> str:

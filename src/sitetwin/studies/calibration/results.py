@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
-from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
+from sitetwin.studies.records import Estimate, Number, Record, read_document
 
 SCHEMA = "sitetwin.calibration-study-results/1"
 
@@ -103,9 +102,5 @@ def read_calibration_study(folder: Path | str) -> CalibrationStudyResults:
         SiteTwinError: They are missing, damaged, or another study's.
     """
     path = Path(folder) / RESULTS
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("schema_name") != SCHEMA:
-        raise SiteTwinError(
-            f"'{path}' holds no study of calibrated power; give the folder of sitetwin study calibration"
-        )
-    return parsed_record(CalibrationStudyResults, raw, f"'{path}'")
+    refusal = f"'{path}' holds no study of calibrated power; give the folder of sitetwin study calibration"
+    return read_document(CalibrationStudyResults, path, "schema_name", SCHEMA, refusal, f"'{path}'")

@@ -13,11 +13,10 @@ from pydantic import Field
 
 from sitetwin.channel.antennas.descriptions import describe_pattern
 from sitetwin.channel.link_statistics import NOISE_TEMPERATURE, peak_gain_db, thermal_noise_w
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.coverage.coverage import Coverage
 from sitetwin.studies.coverage.quantities import QUANTITIES
 from sitetwin.studies.frame import versions
-from sitetwin.studies.records import Number, Record, checked_record, parsed_record, read_json
+from sitetwin.studies.records import Number, Record, checked_record, read_document
 
 Schema = Literal["sitetwin-coverage-1"]
 (SCHEMA,) = get_args(Schema)
@@ -203,10 +202,8 @@ def read_coverage_results(folder: str | Path) -> CoverageResults:
         SiteTwinError: It is missing, damaged, or of another schema.
     """
     path = Path(folder) / SUMMARY
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-        raise SiteTwinError(f"'{path}' is no summary of a coverage ({SCHEMA}); give the folder of one")
-    return parsed_record(CoverageResults, raw, f"the numbers in '{path}'")
+    refusal = f"'{path}' is no summary of a coverage ({SCHEMA}); give the folder of one"
+    return read_document(CoverageResults, path, "schema", SCHEMA, refusal, f"the numbers in '{path}'")
 
 
 def _settings(coverage: Coverage) -> dict[str, Any]:

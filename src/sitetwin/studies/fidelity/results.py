@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
-from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
+from sitetwin.studies.records import Estimate, Number, Record, read_document
 
 SCHEMA = "sitetwin.fidelity-results/1"
 
@@ -115,7 +114,5 @@ def read_fidelity_results(folder: Path | str) -> FidelityResults:
         SiteTwinError: They are missing, damaged, or another study's.
     """
     path = Path(folder) / RESULTS
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("schema_name") != SCHEMA:
-        raise SiteTwinError(f"'{path}' holds no study of fidelity; give the folder of sitetwin study fidelity")
-    return parsed_record(FidelityResults, raw, f"'{path}'")
+    refusal = f"'{path}' holds no study of fidelity; give the folder of sitetwin study fidelity"
+    return read_document(FidelityResults, path, "schema_name", SCHEMA, refusal, f"'{path}'")

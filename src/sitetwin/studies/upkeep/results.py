@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
-from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
+from sitetwin.studies.records import Estimate, Number, Record, read_document
 
 SCHEMA = "sitetwin-upkeep-1"
 
@@ -127,7 +126,5 @@ def read_upkeep_results(folder: str | Path) -> UpkeepResults:
         SiteTwinError: They are missing, damaged, or of another study.
     """
     path = Path(folder) / RESULTS
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-        raise SiteTwinError(f"'{path}' holds no results of a study of codecs over time; give the folder of one")
-    return parsed_record(UpkeepResults, raw, f"the results in '{path}'")
+    refusal = f"'{path}' holds no results of a study of codecs over time; give the folder of one"
+    return read_document(UpkeepResults, path, "schema", SCHEMA, refusal, f"the results in '{path}'")

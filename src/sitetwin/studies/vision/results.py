@@ -7,9 +7,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from sitetwin.errors import SiteTwinError
 from sitetwin.studies.frame import RESULTS
-from sitetwin.studies.records import Estimate, Number, Record, parsed_record, read_json
+from sitetwin.studies.records import Estimate, Number, Record, read_document
 
 TOLD, TOLD_AHEAD = 0.75, 0.4
 """Probabilities over which a blockage counts as told, of the moment itself and half a second ahead; chosen on drives of
@@ -266,7 +265,5 @@ def read_vision_results(folder: Path) -> VisionResults:
         SiteTwinError: They are missing, damaged, or not a vision study's.
     """
     path = folder / RESULTS
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-        raise SiteTwinError(f"'{path}' holds no results of a vision study ({SCHEMA}); give the folder of one")
-    return parsed_record(VisionResults, raw, f"'{path}'")
+    refusal = f"'{path}' holds no results of a vision study ({SCHEMA}); give the folder of one"
+    return read_document(VisionResults, path, "schema", SCHEMA, refusal, f"'{path}'")
